@@ -1,0 +1,84 @@
+"""Fixtures that every test may use; what they hand out lives in the modules beside this one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers import HOW_TO_GET_ONE, Binary, Server, ServerPool, found_binaries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--server", help="the server that tests use, as in valkey-9.1")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "any_server_binary" in metafunc.fixturenames:
+        # Without a server there is one case, and it fails: a skipped suite proves nothing.
+        binaries = found_binaries() or (None,)
+        ids = [binary.name if binary else "none" for binary in binaries]
+        metafunc.parametrize("any_server_binary", binaries, ids=ids)
+
+
+@pytest.fixture(scope="session")
+def server_pool() -> Iterator[ServerPool]:
+    pool = ServerPool()
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture(scope="session")
+def server_binary(pytestconfig: pytest.Config) -> Binary:
+    """The default server program, or the one named by `--server`."""
+    wanted = pytestconfig.getoption("--server")
+    for binary in found_binaries():
+        if wanted in {None, binary.name}:
+            return binary
+    names = ", ".join(binary.name for binary in found_binaries())
+    pytest.fail(f"no server {wanted!r} among: {names}" if names else HOW_TO_GET_ONE, pytrace=False)
+
+
+@pytest.fixture
+def redis_server(server_pool: ServerPool, server_binary: Binary) -> Server:
+    """A server with nothing in it, kept running from test to test.
+
+    A test that kills, pauses or configures it takes `own_server` instead.
+    """
+    return server_pool.flushed(server_binary)
+
+
+@pytest.fixture
+def any_server(server_pool: ServerPool, any_server_binary: Binary | None) -> Server:
+    """As `redis_server`, once for each kind of server found."""
+    if any_server_binary is None:
+        pytest.fail(HOW_TO_GET_ONE, pytrace=False)
+    return server_pool.flushed(any_server_binary)
+
+
+@pytest.fixture
+def own_server(server_binary: Binary) -> Iterator[Server]:
+    """A server of this test alone, to kill, pause, restart or configure."""
+    with Server(server_binary) as server:
+        yield server
+
+
+@pytest.fixture
+def any_own_server(any_server_binary: Binary | None) -> Iterator[Server]:
+    """As `own_server`, once for each kind of server found."""
+    if any_server_binary is None:
+        pytest.fail(HOW_TO_GET_ONE, pytrace=False)
+    with Server(any_server_binary) as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "redis"])
+def backend_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty backend, in process and on a server."""
+    if request.param == "memory":
+        return "memory://"
+    server: Server = request.getfixturevalue("redis_server")
+    return server.url
