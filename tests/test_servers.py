@@ -53,9 +53,11 @@ def test_a_paused_server_answers_only_after_it_is_resumed(own_server: Server) ->
 
 
 def test_a_server_may_have_a_unix_socket(server_binary: Binary) -> None:
-    with Server(server_binary, unixsocket=True) as server:
-        with redis.Redis.from_url(server.unix_url) as client:
-            assert client.ping()
+    with (
+        Server(server_binary, unixsocket=True) as server,
+        redis.Redis.from_url(server.unix_url) as client,
+    ):
+        assert client.ping()
     assert not server.folder.exists()
 
 
