@@ -1,0 +1,141 @@
+"""Checks of single options: what was given, to what the engine works with.
+
+Each check returns the clean value or raises a `UsageError` that names the option, its owner and
+the mend. What was given is not shown: it may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "nearest",
+    "refuse_unknown",
+    "subject",
+    "to_bool",
+    "to_int",
+    "to_namespace",
+    "to_share",
+]
+
+_WORDS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+_LONGEST_NUMBER = 20
+_PUNCTUATION = "._-"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that `name` was most likely meant to be, if any comes close."""
+    # Only wanted on the way to an error, and dear to import.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    found = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[found[0]] if found else None
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str], *, what: str, owner: str) -> None:
+    """Raise for the first name that is not known; `what` is "option", `owner` is "Cache()"."""
+    known = tuple(known)
+    for name in given:
+        if name not in known:
+            raise UsageError(
+                f"{owner} has no {what} {name}",
+                code="DC151",
+                details=(("known", ", ".join(sorted(known)) or "none"),),
+                help=_mend_of_unknown(name, known),
+            )
+
+
+def to_share(value: object, option: str, *, owner: str = "") -> float:
+    """Check a share of a whole: a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _refusal(option, owner, f"is {_a(value)}, not a number", "a number from 0 to 1")
+    if not (isfinite(value) and 0 <= value <= 1):
+        raise _refusal(option, owner, "is not between 0 and 1", "a number from 0 to 1")
+    return float(value)
+
+
+def to_int(
+    value: object,
+    option: str,
+    *,
+    owner: str = "",
+    minimum: int = 0,
+    maximum: int | None = None,
+) -> int:
+    """Check a whole number, given as such or as decimal digits."""
+    mend = f"a whole number, {minimum} or more"
+    if maximum is not None:
+        mend = f"a whole number from {minimum} to {maximum}"
+    if isinstance(value, str):
+        value = _digits(value)
+        if value is None:
+            raise _refusal(option, owner, "is not a whole number", mend)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _refusal(option, owner, f"is {_a(value)}, not a whole number", mend)
+    if value < minimum or (maximum is not None and value > maximum):
+        raise _refusal(option, owner, "is out of range", mend)
+    return int(value)
+
+
+def to_bool(value: object, option: str, *, owner: str = "") -> bool:
+    """Check a yes or no, given as a bool or as one of the usual words."""
+    if isinstance(value, bool):
+        return value
+    word = _WORDS.get(str(value).strip().lower()) if isinstance(value, int | str) else None
+    if word is None:
+        raise _refusal(option, owner, "is neither yes nor no", "true or false")
+    return word
+
+
+def to_namespace(value: object, option: str = "namespace", *, owner: str = "") -> str:
+    """Check a namespace: ASCII letters, digits and `._-`; the empty one is none at all."""
+    mend = 'letters, digits and "._-" only, such as "shop" or "shop.v2"'
+    if not isinstance(value, str):
+        raise _refusal(option, owner, f"is {_a(value)}, not text", mend, code="DC153")
+    for at, character in enumerate(value):
+        if not (character.isascii() and (character.isalnum() or character in _PUNCTUATION)):
+            raise UsageError(
+                f"{subject(option, owner)} holds a character that is not allowed there",
+                code="DC153",
+                details=(("position", str(at)), ("character", f"U+{ord(character):04X}")),
+                help=f"write {mend}",
+            )
+    return value
+
+
+def subject(option: str, owner: str) -> str:
+    """Name an option and, where it is known, whose it is: `ttl of get_user()`."""
+    return f"{option} of {owner}" if owner else option
+
+
+def _mend_of_unknown(name: str, known: tuple[str, ...]) -> str:
+    close = nearest(name, known)
+    return f"did you mean {close}?" if close else "take it out, or use one of the known ones"
+
+
+def _refusal(
+    option: str, owner: str, problem: str, wanted: str, *, code: str = "DC152"
+) -> UsageError:
+    return UsageError(f"{subject(option, owner)} {problem}", code=code, help=f"write {wanted}")
+
+
+def _a(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def _digits(text: str) -> int | None:
+    stripped = text.strip()
+    unsigned = stripped.removeprefix("-")
+    # int() also takes "1_000" and other scripts' digits, and is slow on very long text.
+    is_number = unsigned.isascii() and unsigned.isdigit() and len(unsigned) <= _LONGEST_NUMBER
+    return int(stripped) if is_number else None

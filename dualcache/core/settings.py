@@ -1,0 +1,118 @@
+"""What the environment says about a cache. The mapping comes in; nothing here reads `os.environ`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dualcache.core.durations import to_ms
+from dualcache.core.options import nearest, to_bool, to_int, to_namespace
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["KNOWN_VARIABLES", "Settings", "read_environment"]
+
+_PREFIXES = ("DUALCACHE_", "REDIS_CACHE_")
+_OWNER = "the environment"
+_PARTS = ("REDIS_CACHE_HOST", "REDIS_CACHE_PORT", "REDIS_CACHE_PASSWORD", "REDIS_CACHE_DB")
+KNOWN_VARIABLES = (
+    "DUALCACHE_URL",
+    "DUALCACHE_NAMESPACE",
+    "DUALCACHE_TTL",
+    "DUALCACHE_FRONT",
+    "DUALCACHE_ENABLED",
+    # Read by the test suite alone.
+    "DUALCACHE_TEST_SERVERS",
+    "REDIS_CACHE_URL",
+    *_PARTS,
+)
+_NO_FRONT = frozenset({"off", "no", "false", "none"})
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a `Cache` takes where its own arguments are silent."""
+
+    url: str | None = field(default=None, repr=False)
+    """`None`: no server is configured."""
+    namespace: str = ""
+    ttl: float | None = None
+    """Seconds; `None`: not set, so the default of `Cache` holds."""
+    front: int | None = None
+    """Entries of the front tier; `None`: one tier."""
+    enabled: bool = True
+    warnings: tuple[str, ...] = ()
+
+
+def read_environment(environ: Mapping[str, str]) -> Settings:
+    """Read the variables of dualcache and of the endpoint decorator from `environ`.
+
+    An empty variable counts as not set. A variable with one of the prefixes that nobody knows is a
+    warning in the result; a value that cannot be right is a `UsageError` that names its variable.
+    """
+    given = {name: environ[name] for name in environ if name.startswith(_PREFIXES)}
+    values = {name: value for name, value in given.items() if value.strip()}
+    ttl = values.get("DUALCACHE_TTL")
+    return Settings(
+        url=_url(values),
+        namespace=_namespace(values.get("DUALCACHE_NAMESPACE", "")),
+        ttl=None if ttl is None else to_ms(ttl, option="DUALCACHE_TTL", owner=_OWNER) / 1_000,
+        front=_front(values.get("DUALCACHE_FRONT", "off")),
+        enabled=to_bool(values.get("DUALCACHE_ENABLED", True), "DUALCACHE_ENABLED", owner=_OWNER),
+        warnings=tuple(_warning(name) for name in sorted(given.keys() - {*KNOWN_VARIABLES})),
+    )
+
+
+def _namespace(text: str) -> str:
+    return to_namespace(text.strip(), "DUALCACHE_NAMESPACE", owner=_OWNER)
+
+
+def _front(text: str) -> int | None:
+    if text.strip().lower() in _NO_FRONT:
+        return None
+    return to_int(text, "DUALCACHE_FRONT", owner=_OWNER) or None
+
+
+def _url(values: Mapping[str, str]) -> str | None:
+    for name in ("DUALCACHE_URL", "REDIS_CACHE_URL"):
+        if name in values:
+            return values[name].strip()
+    if not any(name in values for name in _PARTS):
+        return None
+    port = to_int(
+        values.get("REDIS_CACHE_PORT", 6379),
+        "REDIS_CACHE_PORT",
+        owner=_OWNER,
+        minimum=1,
+        maximum=65_535,
+    )
+    db = to_int(values.get("REDIS_CACHE_DB", 0), "REDIS_CACHE_DB", owner=_OWNER)
+    host = _host(values.get("REDIS_CACHE_HOST", "localhost").strip())
+    password = values.get("REDIS_CACHE_PASSWORD", "")
+    user_info = f":{_quoted(password)}@" if password else ""
+    return f"redis://{user_info}{host}:{port}/{db}"
+
+
+def _host(text: str) -> str:
+    if not text.isprintable() or any(character in "/?#@% " for character in text):
+        raise UsageError(
+            f"REDIS_CACHE_HOST of {_OWNER} is not a host name",
+            code="DC155",
+            help="write a host name or an address; put a whole URL into REDIS_CACHE_URL",
+        )
+    is_bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
+    return f"[{text}]" if is_bare_ipv6 else text
+
+
+def _quoted(secret: str) -> str:
+    octets = secret.encode("utf-8", "surrogatepass")
+    return "".join(chr(octet) if octet in _UNRESERVED else f"%{octet:02X}" for octet in octets)
+
+
+def _warning(name: str) -> str:
+    close = nearest(name, KNOWN_VARIABLES)
+    hint = f"; did you mean {close}?" if close else ""
+    return f"the environment variable {name} is not known to dualcache{hint}"

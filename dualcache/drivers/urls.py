@@ -1,0 +1,316 @@
+"""From a URL and options to a `Target`: where a cache lives and how it is reached.
+
+The URL is taken apart by hand: `urllib.parse` puts the part with the password into its errors. No
+message here quotes what stands between scheme and host, or the value of an option.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dualcache.core.durations import to_ms
+from dualcache.core.options import nearest, refuse_unknown, to_bool, to_int
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Never
+
+__all__ = ["Target", "parse_url"]
+
+_OWNER = "the URL"
+_NO_LOCATION = {"memory": "memory", "null": "null"}
+_TCP = frozenset({"redis", "valkey"})
+_TLS = frozenset({"rediss", "valkeys"})
+_SCHEMES = (*_NO_LOCATION, "redis", "rediss", "unix", "valkey", "valkeys")
+_NOT_YET = ("redis+sentinel", "redis+cluster")
+_DEFAULT_PORT = 6379
+_LONGEST_SCHEME = 30
+
+
+@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
+class Target:
+    """Where a cache lives. Its repr shows neither user name nor password."""
+
+    kind: str
+    """`"memory"`, `"null"` or `"redis"`."""
+    scheme: str
+    host: str | None = None
+    port: int | None = None
+    path: str | None = None
+    """The socket's path (`unix://`), instead of host and port."""
+    db: int = 0
+    username: str | None = None
+    password: str | None = None
+    is_tls: bool = False
+    max_connections: int = 20
+    socket_timeout: float = 0.25
+    socket_connect_timeout: float = 0.25
+    health_check_interval: float = 0.0
+    retry_on_timeout: bool = False
+    socket_keepalive: bool = True
+    protocol: int = 3
+    client_name: str | None = None
+    ssl_ca_certs: str | None = None
+    ssl_ca_path: str | None = None
+    ssl_ca_data: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    ssl_cert_reqs: str = "required"
+    ssl_check_hostname: bool = True
+    ssl_min_version: str | None = None
+    """`"TLSv1.2"` or `"TLSv1.3"`; `None`: what Python takes."""
+    max_entries: int = 100_000
+    """Bound of the memory store."""
+    max_bytes: int | None = None
+    """Bound of the memory store in bytes; `None`: entries alone count."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def safe_url(self) -> str:
+        """The URL for logs: without options, with `***` where user name and password stood."""
+        if self.kind != "redis":
+            return f"{self.scheme}://"
+        user_info = "***@" if self.username or self.password else ""
+        if self.path is not None:
+            return f"{self.scheme}://{user_info}{self.path}?db={self.db}"
+        host = f"[{self.host}]" if self.host and ":" in self.host else self.host
+        return f"{self.scheme}://{user_info}{host}:{self.port}/{self.db}"
+
+    def __repr__(self) -> str:
+        return f"Target({self.safe_url!r})"
+
+
+def parse_url(url: str, **options: Any) -> Target:
+    """Take `url` apart; `options` are those of its query, and win over it.
+
+    Raises `UsageError` for whatever cannot be right, without a secret in message, args or cause.
+    Nothing is resolved or connected.
+    """
+    scheme, rest = _split_scheme(url)
+    location, _, query = rest.partition("?")
+    authority, slash, path = location.partition("/")
+    if "@" in path or "@" in query:
+        _refuse("holds an @ after the host", "percent-encode user name, password and options")
+    known = _options_of(scheme)
+    given = _query_options(query, known, scheme)
+    refuse_unknown(options, known, what="option", owner=f"{scheme}://")
+    given.update({name: value for name, value in options.items() if value is not None})
+    checked = {name: _CHECKS[name](value, name) for name, value in given.items()}
+    if scheme in _NO_LOCATION:
+        if location.strip("/"):
+            _refuse("names a place", f"write {scheme}:// alone; options follow a question mark")
+        return Target(kind=_NO_LOCATION[scheme], scheme=scheme, **checked)
+    fields = _location(scheme, authority, f"{slash}{path}") | checked
+    return Target(kind="redis", scheme=scheme, warnings=_warnings(checked), **fields)
+
+
+def _split_scheme(url: str) -> tuple[str, str]:
+    if not isinstance(url, str):
+        kind = type(url).__name__
+        raise UsageError(
+            f"the URL is of type {kind}, not text", code="DC160", help="write redis://localhost"
+        )
+    scheme, separator, rest = url.strip().partition("://")
+    scheme = scheme.lower()
+    if not separator or not _is_scheme(scheme):
+        _refuse("has no scheme", "write redis://host:6379/0, or memory://", code="DC160")
+    if scheme in _NOT_YET:
+        raise UsageError(
+            f"{scheme}:// is not available in this version",
+            code="DC163",
+            help="write redis://host:port of one server",
+        )
+    if scheme not in _SCHEMES:
+        close = nearest(scheme, (*_SCHEMES, *_NOT_YET))
+        raise UsageError(
+            f"the URL has an unknown scheme {scheme}://",
+            code="DC160",
+            details=(("known", ", ".join(f"{name}://" for name in _SCHEMES)),),
+            help=f"did you mean {close}://?" if close else "write redis://host:6379/0",
+        )
+    return scheme, rest
+
+
+def _is_scheme(text: str) -> bool:
+    plain = text.replace("+", "").replace("-", "").replace(".", "")
+    return text[:1].isalpha() and plain.isalnum() and text.isascii() and len(text) < _LONGEST_SCHEME
+
+
+class _Address(NamedTuple):
+    host: str
+    port: int
+
+
+def _location(scheme: str, authority: str, path: str) -> dict[str, Any]:
+    user_info, _, address = authority.rpartition("@")
+    username, _, password = user_info.partition(":")
+    fields: dict[str, Any] = {
+        "username": _unquoted(username) or None,
+        "password": _unquoted(password) or None,
+        "is_tls": scheme in _TLS,
+    }
+    if scheme == "unix":
+        if address or path.strip("/") == "":
+            _refuse("names no socket", "write unix:///path/to/socket, with three slashes")
+        return fields | {"path": _unquoted(path)}
+    host, port = _split_address(address)
+    db = path.strip("/")
+    if db:
+        fields["db"] = to_int(db, "db", owner=_OWNER)
+    return fields | {"host": host, "port": port}
+
+
+def _split_address(address: str) -> _Address:
+    if address.startswith("["):
+        host, bracket, tail = address[1:].partition("]")
+        if not bracket or (tail and not tail.startswith(":")):
+            _refuse("has a broken IPv6 address", "write it as [::1]:6379")
+        port = tail[1:]
+    else:
+        host, _, port = address.partition(":")
+        if ":" in port:
+            _refuse("has an IPv6 address without brackets", "write it as [::1]:6379")
+    host = _unquoted(host) or "localhost"
+    if not host.isprintable() or " " in host:
+        _refuse("has a host that is no name", "write a host name or an address")
+    if not port:
+        return _Address(host, _DEFAULT_PORT)
+    return _Address(host, to_int(port, "port", owner=_OWNER, minimum=1, maximum=65_535))
+
+
+def _query_options(query: str, known: frozenset[str], scheme: str) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for part in filter(None, query.split("&")):
+        name, _, value = part.partition("=")
+        name = _unquoted(name)
+        if not (name.isascii() and name.replace("_", "").isalnum()):
+            _refuse("has an option whose name is no name", "write ?name=value&name=value")
+        refuse_unknown((name,), known, what="option", owner=f"{scheme}://")
+        if name in given:
+            _refuse(f"gives {name} twice", "write it once")
+        given[name] = _unquoted(value)
+    return given
+
+
+def _unquoted(text: str) -> str:
+    if "%" in text:
+        from urllib.parse import unquote  # noqa: PLC0415  rarely needed, and dear to import
+
+        text = unquote(text)
+    # U+FFFD is what unquote leaves of octets that are no UTF-8; surrogates cannot be sent.
+    if any(character == "\ufffd" or "\ud800" <= character <= "\udfff" for character in text):
+        _refuse("holds text that is no UTF-8", "percent-encode its octets as UTF-8")
+    return text
+
+
+def _warnings(checked: Mapping[str, Any]) -> tuple[str, ...]:
+    found: list[str] = []
+    if checked.get("ssl_cert_reqs", "required") != "required":
+        found.append("ssl_cert_reqs is not 'required': whoever answers is taken for the server")
+    elif checked.get("ssl_check_hostname") is False:
+        found.append("ssl_check_hostname is off: any server with a trusted certificate will do")
+    return tuple(found)
+
+
+def _refuse(problem: str, mend: str, *, code: str = "DC161") -> Never:
+    raise UsageError(f"{_OWNER} {problem}", code=code, help=mend)
+
+
+# --- options ------------------------------------------------------------------------------------
+
+
+def _seconds(value: object, name: str) -> float:
+    seconds = to_ms(value, option=name, owner=_OWNER) / 1_000
+    if seconds == 0:
+        raise UsageError(
+            f"{name} of {_OWNER} is 0", code="DC162", help="write a time above 0, such as 0.25"
+        )
+    return seconds
+
+
+def _interval(value: object, name: str) -> float:
+    return to_ms(value, option=name, owner=_OWNER) / 1_000
+
+
+def _whole(value: object, name: str) -> int:
+    return to_int(value, name, owner=_OWNER)
+
+
+def _count(value: object, name: str) -> int:
+    return to_int(value, name, owner=_OWNER, minimum=1)
+
+
+def _flag(value: object, name: str) -> bool:
+    return to_bool(value, name, owner=_OWNER)
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise UsageError(
+            f"{name} of {_OWNER} is not text, or empty", code="DC162", help="write text"
+        )
+    return _unquoted_again(value)
+
+
+def _unquoted_again(value: str) -> str:
+    """Check text that came as a keyword as the text of a URL is checked."""
+    _unquoted(value.replace("%", ""))
+    return value
+
+
+def _one_of(*choices: str) -> Callable[[object, str], str]:
+    by_folded = {choice.casefold(): choice for choice in choices}
+
+    def check(value: object, name: str) -> str:
+        found = by_folded.get(str(value).casefold())
+        if found is None:
+            raise UsageError(
+                f"{name} of {_OWNER} has a value that is not known",
+                code="DC162",
+                help=f"write one of: {', '.join(choices)}",
+            )
+        return found
+
+    return check
+
+
+def _resp(value: object, name: str) -> int:
+    return to_int(value, name, owner=_OWNER, minimum=2, maximum=3)
+
+
+_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "db": _whole,
+    "username": _text,
+    "password": _text,
+    "max_connections": _count,
+    "socket_timeout": _seconds,
+    "socket_connect_timeout": _seconds,
+    "health_check_interval": _interval,
+    "retry_on_timeout": _flag,
+    "socket_keepalive": _flag,
+    "protocol": _resp,
+    "client_name": _text,
+    "ssl_ca_certs": _text,
+    "ssl_ca_path": _text,
+    "ssl_ca_data": _text,
+    "ssl_certfile": _text,
+    "ssl_keyfile": _text,
+    "ssl_cert_reqs": _one_of("none", "optional", "required"),
+    "ssl_check_hostname": _flag,
+    "ssl_min_version": _one_of("TLSv1.2", "TLSv1.3"),
+    "max_entries": _count,
+    "max_bytes": _count,
+}
+_MEMORY_OPTIONS = frozenset({"max_entries", "max_bytes"})
+_TLS_OPTIONS = frozenset(name for name in _CHECKS if name.startswith("ssl_"))
+_PLAIN_OPTIONS = frozenset(_CHECKS) - _MEMORY_OPTIONS - _TLS_OPTIONS
+
+
+def _options_of(scheme: str) -> frozenset[str]:
+    if scheme == "memory":
+        return _MEMORY_OPTIONS
+    if scheme == "null":
+        return frozenset()
+    return _PLAIN_OPTIONS | _TLS_OPTIONS if scheme in _TLS else _PLAIN_OPTIONS
