@@ -1,4 +1,4 @@
-"""What the environment says about a cache. The mapping comes in; nothing here reads `os.environ`."""
+"""What the environment says about a cache: the mapping comes in, `os.environ` is never read."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def parse_url(url: str, **options: Any) -> Target:
     return Target(kind="redis", scheme=scheme, warnings=_warnings(checked), **fields)
 
 
-def _split_scheme(url: str) -> tuple[str, str]:
+def _split_scheme(url: object) -> tuple[str, str]:
     if not isinstance(url, str):
         kind = type(url).__name__
         raise UsageError(
@@ -196,7 +196,7 @@ def _query_options(query: str, known: frozenset[str], scheme: str) -> dict[str, 
 
 def _unquoted(text: str) -> str:
     if "%" in text:
-        from urllib.parse import unquote  # noqa: PLC0415  rarely needed, and dear to import
+        from urllib.parse import unquote
 
         text = unquote(text)
     # U+FFFD is what unquote leaves of octets that are no UTF-8; surrogates cannot be sent.

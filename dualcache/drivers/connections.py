@@ -1,0 +1,192 @@
+"""redis-py connections and clients for a `Target`.
+
+redis is imported inside the functions: `memory://` never needs it. Nothing here connects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+from dualcache.drivers.backend_errors import classify
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    import redis
+    import redis.asyncio as redis_asyncio
+    from redis._parsers import Encoder
+    from redis.asyncio.connection import AbstractConnection as AsyncConnection
+    from redis.connection import AbstractConnection as SyncConnection
+    from redis.exceptions import RedisError
+
+    from dualcache.drivers.urls import Target
+
+__all__ = [
+    "Colour",
+    "check_client",
+    "classify",
+    "make_async_client",
+    "make_async_connection",
+    "make_client",
+    "make_connection",
+]
+
+Colour: TypeAlias = Literal["sync", "async"]
+
+
+def make_connection(target: Target) -> SyncConnection:
+    """Make a connection that is not connected yet, and that never sends a command twice."""
+    from redis import connection
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    kind: type[SyncConnection] = getattr(connection, _kind(target))
+    return kind(**_arguments(target), retry=Retry(NoBackoff(), 0))
+
+
+def make_async_connection(target: Target) -> AsyncConnection:
+    """Make the asyncio twin, to be shared by many callers: its reads have no time-out.
+
+    redis-py counts a read's time-out while nothing is asked, and would disconnect an idle reader.
+    Only opening the socket is bounded here; the caller bounds the handshake and each reply.
+    """
+    from redis.asyncio import connection
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    kind: type[AsyncConnection] = getattr(connection, _kind(target))
+    arguments = _arguments(target) | {"socket_timeout": None}
+    return kind(**arguments, retry=Retry(NoBackoff(), 0))
+
+
+def make_client(target: Target) -> redis.Redis:
+    """Make the client that users get as `cache.client`; closing it closes its pool."""
+    import redis
+    from redis import connection
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    pool = redis.BlockingConnectionPool(
+        connection_class=getattr(connection, _kind(target)),
+        retry=Retry(NoBackoff(), int(target.retry_on_timeout), _retried()),
+        **_pool_arguments(target),
+    )
+    return redis.Redis.from_pool(pool)
+
+
+def make_async_client(target: Target) -> redis_asyncio.Redis:
+    """Make the client that users get as `cache.aio.client`; it belongs to one event loop."""
+    from redis import asyncio
+    from redis.asyncio import connection
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    pool = asyncio.BlockingConnectionPool(
+        connection_class=getattr(connection, _kind(target)),
+        retry=Retry(NoBackoff(), int(target.retry_on_timeout), _retried()),
+        **_pool_arguments(target),
+    )
+    return asyncio.Redis.from_pool(pool)
+
+
+def check_client(client: object, colour: Colour) -> None:
+    """Refuse a user's own client that would decode replies, or is of the other colour."""
+    wanted = "redis.Redis" if colour == "sync" else "redis.asyncio.Redis"
+    found = _colour_of(client)
+    if found is None:
+        raise UsageError(
+            f"the client is of type {type(client).__name__}, not {wanted}",
+            code="DC171",
+            help=f"give a {wanted}, or a URL",
+        )
+    if found != colour:
+        raise UsageError(
+            f"the client is {found}, where a client for {colour} calls is needed",
+            code="DC171",
+            help=f"give a {wanted}, or a URL, which serves both",
+        )
+    encoder: Encoder = cast("redis.Redis", client).get_encoder()
+    if encoder.decode_responses:
+        raise UsageError(
+            "the client decodes its replies, so stored bytes would be lost",
+            code="DC170",
+            help="make it without decode_responses=True, or give a URL",
+        )
+
+
+def _colour_of(client: object) -> Colour | None:
+    from redis import Redis
+
+    if isinstance(client, Redis):
+        return "sync"
+    from redis.asyncio import Redis as AsyncRedis
+
+    return "async" if isinstance(client, AsyncRedis) else None
+
+
+# --- what redis-py is told ----------------------------------------------------------------------
+
+
+def _kind(target: Target) -> str:
+    if target.path is not None:
+        return "UnixDomainSocketConnection"
+    return "SSLConnection" if target.is_tls else "Connection"
+
+
+def _arguments(target: Target) -> dict[str, Any]:
+    from redis.maint_notifications import MaintNotificationsConfig
+
+    arguments: dict[str, Any] = {
+        "db": target.db,
+        "username": target.username,
+        "password": target.password,
+        "socket_timeout": target.socket_timeout,
+        "socket_connect_timeout": target.socket_connect_timeout,
+        "health_check_interval": 0,
+        "protocol": target.protocol,
+        "client_name": target.client_name,
+        "decode_responses": False,
+        # Each of these two would cost a handshake one or two trips more; with the second on,
+        # redis-py 8 also stops noticing a reply that an earlier command left unread.
+        "driver_info": None,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    if target.path is not None:
+        return arguments | {"path": target.path}
+    place = {
+        "host": target.host,
+        "port": target.port,
+        "socket_keepalive": target.socket_keepalive,
+    }
+    return arguments | place | (_tls_arguments(target) if target.is_tls else {})
+
+
+def _tls_arguments(target: Target) -> dict[str, Any]:
+    from ssl import TLSVersion
+
+    versions = {None: None, "TLSv1.2": TLSVersion.TLSv1_2, "TLSv1.3": TLSVersion.TLSv1_3}
+    return {
+        "ssl_ca_certs": target.ssl_ca_certs,
+        "ssl_ca_path": target.ssl_ca_path,
+        "ssl_ca_data": target.ssl_ca_data,
+        "ssl_certfile": target.ssl_certfile,
+        "ssl_keyfile": target.ssl_keyfile,
+        "ssl_cert_reqs": target.ssl_cert_reqs,
+        # OpenSSL refuses to check a name on a certificate that it does not verify.
+        "ssl_check_hostname": target.ssl_check_hostname and target.ssl_cert_reqs == "required",
+        "ssl_min_version": versions[target.ssl_min_version],
+    }
+
+
+def _pool_arguments(target: Target) -> dict[str, Any]:
+    return _arguments(target) | {
+        "max_connections": target.max_connections,
+        "timeout": target.socket_timeout,
+        "health_check_interval": target.health_check_interval,
+    }
+
+
+def _retried() -> tuple[type[RedisError], ...]:
+    """What a client may try once more: redis-py's own set would send a wrong password again."""
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+
+    return (RedisTimeoutError,)
