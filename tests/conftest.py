@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.colours import colour
 from tests.servers import HOW_TO_GET_ONE, Binary, Server, ServerPool, found_binaries
+
+__all__ = ["colour"]  # a fixture that lives elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.servers import Server
 
@@ -43,7 +45,8 @@ def test_a_killed_server_refuses_and_comes_back_empty_on_its_port(any_own_server
 
 
 def test_a_paused_server_answers_only_after_it_is_resumed(own_server: Server) -> None:
-    with redis.Redis(port=own_server.port, socket_timeout=0.05, retry=None) as client:
+    once = Retry(NoBackoff(), 0)
+    with redis.Redis(port=own_server.port, socket_timeout=0.05, retry=once) as client:
         client.ping()
         own_server.pause()
         with pytest.raises(redis.TimeoutError):
