@@ -1,0 +1,267 @@
+"""The canonical form of a value: text that no other value, of this or another type, has.
+
+Structure is written with `( ) , = '` alone: no `:` and no glob character, so forms can be joined by
+`:` and matched by patterns. Values are never written by their `repr`.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, Flag
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dualcache.core.escaping import escape, escape_part
+from dualcache.errors import UnkeyableArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime, time, timedelta, tzinfo
+
+    Encoder: TypeAlias = Callable[[Any, int], str]
+
+__all__ = ["canonical", "class_name", "field_names", "is_stdlib_value", "text"]
+
+MAX_DEPTH = 100
+"""Values nested deeper have no canonical form; a value that contains itself is one of them."""
+
+
+def canonical(value: object) -> str:
+    """Write `value` injectively over type and value; `UnkeyableArgument` where that cannot be done."""
+    return _encode(value, 0)
+
+
+def text(value: object, typed: bool = False) -> str:  # noqa: FBT001, FBT002  called positionally
+    """Write what a template's placeholder stands for: scalars as escaped text, others canonically."""
+    kind = type(value)
+    if typed:
+        return _encode(value, 0)
+    if kind is str:
+        return escape(value)  # type: ignore[arg-type]  # the exact type was just checked
+    if isinstance(value, Enum):
+        inner = value.value
+        return text(inner) if isinstance(inner, (str, int)) else escape(value.name)
+    if value is None or kind is bool:
+        return str(value)
+    if hasattr(kind, "__cache_key__"):
+        return _encode(value, 0)
+    if isinstance(value, str):
+        return escape(str.__str__(value))
+    if isinstance(value, int):
+        return _integer(value, 0)
+    if isinstance(value, float):
+        return float.__repr__(value)
+    writer = _stdlib_writer(kind)
+    return escape(writer[1](value)) if writer else _encode(value, 0)
+
+
+def class_name(kind: type) -> str:
+    """Return the module-qualified name of a class, escaped; it always holds a dot."""
+    return escape_part(f"{kind.__module__}.{kind.__qualname__}")
+
+
+def is_stdlib_value(kind: type) -> bool:
+    """Tell whether a class is, or derives from, UUID, Decimal, Fraction, a date or a time type."""
+    return _stdlib_writer(kind) is not None
+
+
+def field_names(kind: type) -> tuple[str, ...] | None:
+    """Name the fields of a dataclass, NamedTuple, attrs, msgspec or pydantic class, else `None`."""
+    if (fields := getattr(kind, "__dataclass_fields__", None)) is not None:
+        return tuple(name for name, field in fields.items() if field._field_type.name == "_FIELD")
+    if (structure := getattr(kind, "__struct_fields__", None)) is not None:
+        return tuple(structure)
+    if (attributes := getattr(kind, "__attrs_attrs__", None)) is not None:
+        return tuple(attribute.name for attribute in attributes)
+    if (model := getattr(kind, "__pydantic_fields__", None)) is not None:
+        return tuple(model)
+    if issubclass(kind, tuple) and (names := getattr(kind, "_fields", None)) is not None:
+        return tuple(names)
+    return None
+
+
+def unkeyable(kind: type, why: str = "has no canonical form") -> UnkeyableArgument:
+    """Build the error for a value of a class that cannot be part of a key."""
+    return UnkeyableArgument(
+        "a value cannot be part of a key",
+        code="DC110",
+        details=[("type", f"{kind.__module__}.{kind.__qualname__} {why}")],
+        help="give the class a __cache_key__() method that returns what tells its values apart",
+    )
+
+
+def _encode(value: Any, depth: int) -> str:
+    encoder = _EXACT.get(type(value))
+    return encoder(value, depth) if encoder is not None else _object(value, depth)
+
+
+def _object(value: Any, depth: int) -> str:
+    kind = type(value)
+    name = class_name(kind)
+    if hasattr(kind, "__cache_key__"):
+        return f"{name}({_encode(value.__cache_key__(), _deeper(depth, kind))})"
+    if isinstance(value, Enum):
+        is_bits = isinstance(value, Flag)
+        return f"{name}({value.value})" if is_bits else f"{name}.{escape_part(value.name)}"
+    writer = _stdlib_writer(kind)
+    if writer is not None:
+        head, write = writer
+        form = f"{head}({escape_part(write(value))})"
+        return form if kind.__qualname__ == head else f"{name}({form})"
+    return f"{name}({','.join(_members(value, kind, _deeper(depth, kind)))})"
+
+
+def _members(value: Any, kind: type, depth: int) -> Iterable[str]:
+    """Yield the forms of what an object is made of: its builtin value, its fields."""
+    names = field_names(kind)
+    base = next((_EXACT[parent] for parent in kind.__mro__ if parent in _EXACT), None)
+    if names is None and base is None:
+        raise unkeyable(kind)
+    if base is not None and not hasattr(kind, "_fields"):
+        yield base(value, depth)
+    for name in names or ():
+        # A field may have no value yet (`init=False`): leaving it out is a form of its own.
+        if hasattr(value, name):
+            yield f"{escape_part(name)}={_encode(getattr(value, name), depth)}"
+    if hasattr(kind, "__pydantic_fields__"):
+        rest = {**(value.__pydantic_extra__ or {}), **(value.__pydantic_private__ or {})}
+        for name in sorted(rest):
+            yield f"{escape_part(name)}={_encode(rest[name], depth)}"
+
+
+def _deeper(depth: int, kind: type) -> int:
+    if depth >= MAX_DEPTH:
+        raise unkeyable(kind, f"contains itself or is nested more than {MAX_DEPTH} deep")
+    return depth + 1
+
+
+def _integer(value: int, _depth: int) -> str:
+    try:
+        return int.__repr__(value)
+    except ValueError:  # more digits than sys.get_int_max_str_digits()
+        return int.__format__(value, "#x")
+
+
+def _float(value: float, _depth: int) -> str:
+    return float.__repr__(value)
+
+
+def _complex(value: complex, _depth: int) -> str:
+    return f"complex({float.__repr__(value.real)},{float.__repr__(value.imag)})"
+
+
+def _string(value: str, _depth: int) -> str:
+    return f"'{escape_part(str.__str__(value))}'"
+
+
+_odd_byte = re.compile(rb"[^A-Za-z0-9_.~!#$&+;<>@^`|/\"-]")
+
+
+def _bytes(value: bytes, _depth: int) -> str:
+    escaped = _odd_byte.sub(lambda found: b"%%%02X" % ord(found[0]), value)
+    return f"b'{escaped.decode('ascii')}'"
+
+
+def _bytearray(value: bytearray, depth: int) -> str:
+    return f"bytearray({_bytes(bytes(value), depth)})"
+
+
+def _range(value: range, depth: int) -> str:
+    numbers = (value.start, value.stop, value.step)
+    return f"range({','.join(_integer(number, depth) for number in numbers)})"
+
+
+def _tuple(value: tuple[Any, ...], depth: int) -> str:
+    depth = _deeper(depth, tuple)
+    return f"({','.join([_encode(item, depth) for item in tuple.__iter__(value)])})"
+
+
+def _list(value: list[Any], depth: int) -> str:
+    depth = _deeper(depth, list)
+    return f"list({','.join([_encode(item, depth) for item in list.__iter__(value)])})"
+
+
+def _set(value: set[Any], depth: int) -> str:
+    depth = _deeper(depth, set)
+    return f"set({','.join(sorted(_encode(item, depth) for item in set.__iter__(value)))})"
+
+
+def _frozenset(value: frozenset[Any], depth: int) -> str:
+    depth = _deeper(depth, frozenset)
+    forms = sorted(_encode(item, depth) for item in frozenset.__iter__(value))
+    return f"frozenset({','.join(forms)})"
+
+
+def _pairs(value: dict[Any, Any], depth: int) -> list[str]:
+    return [f"{_encode(key, depth)}={_encode(item, depth)}" for key, item in dict.items(value)]
+
+
+def _dict(value: dict[Any, Any], depth: int) -> str:
+    pairs = _pairs(value, _deeper(depth, dict))
+    # Two OrderedDicts are equal only in the same order; other dicts are equal in any.
+    is_ordered = any(parent.__qualname__ == "OrderedDict" for parent in type(value).__mro__)
+    return f"dict({','.join(pairs if is_ordered else sorted(pairs))})"
+
+
+_EXACT: dict[type, Encoder] = {
+    bool: lambda value, _: str(value),
+    NoneType: lambda _value, _depth: "None",
+    int: _integer,
+    float: _float,
+    complex: _complex,
+    str: _string,
+    bytes: _bytes,
+    bytearray: _bytearray,
+    range: _range,
+    tuple: _tuple,
+    list: _list,
+    set: _set,
+    frozenset: _frozenset,
+    dict: _dict,
+}
+
+
+def _moment(value: datetime | time) -> str:
+    zone = "" if value.tzinfo is None else _zone(value.tzinfo)
+    return f"{value.isoformat()}{zone}{';fold' if value.fold else ''}"
+
+
+def _zone(zone: tzinfo) -> str:
+    """Name the zone as RFC 9557 does; a fixed offset is named by isoformat() already."""
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    if isinstance(name, str):
+        return f"[{name}]"
+    try:
+        is_fixed = zone.utcoffset(None) is not None
+    except Exception:  # noqa: BLE001  a tzinfo that wants a datetime is not fixed
+        is_fixed = False
+    if not is_fixed:
+        raise unkeyable(type(zone), "is neither a named zone nor a fixed offset")
+    return ""
+
+
+def _seconds(value: timedelta) -> str:
+    micros = (value.days * 86_400 + value.seconds) * 1_000_000 + value.microseconds
+    whole, rest = divmod(abs(micros), 1_000_000)
+    sign = "-" if micros < 0 else ""
+    return f"{sign}{whole}.{rest:06d}s" if rest else f"{sign}{whole}s"
+
+
+# By name, so that nothing is imported for values that no one has.
+_STDLIB: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "uuid.UUID": ("UUID", str),
+    "datetime.datetime": ("datetime", _moment),
+    "datetime.date": ("date", lambda value: str(value.isoformat())),
+    "datetime.time": ("time", _moment),
+    "datetime.timedelta": ("timedelta", _seconds),
+    "decimal.Decimal": ("Decimal", str),
+    "fractions.Fraction": ("Fraction", lambda value: f"{value.numerator}/{value.denominator}"),
+}
+
+
+def _stdlib_writer(kind: type) -> tuple[str, Callable[[Any], str]] | None:
+    for parent in kind.__mro__:
+        writer = _STDLIB.get(f"{parent.__module__}.{parent.__qualname__}")
+        if writer is not None:
+            return writer
+    return None

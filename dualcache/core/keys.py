@@ -1,0 +1,89 @@
+"""Names of keys, tags and patterns as they stand in Redis: escaped, and bounded in length.
+
+What a value looks like inside a name is in `canonical`; what an annotation tells is in `keyable`.
+"""
+
+from __future__ import annotations
+
+from dualcache.core.canonical import canonical, text
+from dualcache.core.escaping import escape, escape_literal
+from dualcache.core.globs import has_wildcard
+from dualcache.core.keyable import is_free_text, is_keyable_annotation
+from dualcache.errors import UsageError
+
+__all__ = [
+    "MAX_KEY_BYTES",
+    "SURELY_SHORT",
+    "canonical",
+    "escape",
+    "fit",
+    "is_free_text",
+    "is_keyable_annotation",
+    "text",
+    "user_key",
+    "user_pattern",
+    "user_tag",
+]
+
+MAX_KEY_BYTES = 512
+SURELY_SHORT = MAX_KEY_BYTES // 4
+"""So many characters always fit: one takes at most four bytes."""
+
+_DIGEST_BYTES = 20
+
+
+def fit(name: str) -> str:
+    """Keep a name of up to 512 UTF-8 bytes; of a longer one keep a head, and end it in a digest."""
+    if len(name) <= SURELY_SHORT:
+        return name
+    data = name.encode("utf-8", "surrogatepass")
+    if len(data) <= MAX_KEY_BYTES:
+        return name
+    # Imported here: it loads OpenSSL, and few keys are this long.
+    from hashlib import blake2b  # noqa: PLC0415
+
+    digest = blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
+    head = data[: MAX_KEY_BYTES - len(digest) - 1].decode("utf-8", "ignore")
+    return f"{head}~{digest}"
+
+
+def user_key(key: object) -> str:
+    """Check and write a key that the caller gave directly; `UsageError` if it cannot be one."""
+    return fit(_not_internal(_user_text(key, "key"), "key"))
+
+
+def user_pattern(pattern: object) -> str:
+    """Check and write a glob pattern over keys; its wildcards stay.
+
+    A pattern is matched against the stored name: of a key longer than 512 bytes, the head.
+    """
+    name = _not_internal(_user_text(pattern, "pattern"), "pattern")
+    return name if has_wildcard(name) else fit(name)
+
+
+def user_tag(tag: object) -> str:
+    """Check and write a tag: any text that is not empty."""
+    return fit(_user_text(tag, "tag"))
+
+
+def _user_text(name: object, what: str) -> str:
+    if not isinstance(name, str):
+        raise UsageError(
+            f"a {what} must be text",
+            code="DC106",
+            details=[("given", f"a value of type {type(name).__name__}")],
+            help=f'write it as text, or build it with cache.key("…:{{id}}", id=…) as a {what}',
+        )
+    if not name:
+        raise UsageError(f"a {what} must not be empty", code="DC106", help="give it a name")
+    return escape_literal(str.__str__(name))
+
+
+def _not_internal(name: str, what: str) -> str:
+    if name.startswith("~"):
+        raise UsageError(
+            f"a {what} must not begin with ~",
+            code="DC107",
+            help="begin it with another character: names with ~ are the cache's own",
+        )
+    return name

@@ -1,0 +1,276 @@
+"""Key, tag and pattern templates: parsed, checked, rendered. Pure.
+
+The syntax is that of `str.format` with names alone: `{param}`, `{req.user.id}`, `{data[name]}`,
+`{page:03d}`, `{x!s}`, and `{{ }}` for literal braces.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dualcache.core.canonical import text
+from dualcache.core.escaping import escape, escape_literal, escape_part
+from dualcache.errors import KeyTemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = [
+    "Field",
+    "Template",
+    "check_names",
+    "check_unambiguous",
+    "field_text",
+    "literal_prefix",
+    "parse_template",
+    "render",
+]
+
+Step: TypeAlias = "tuple[bool, str | int]"
+"""One step into a value: whether it is an attribute (else an item), and its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One placeholder; `start` and `end` tell where it stands in the template."""
+
+    name: str
+    path: tuple[Step, ...]
+    as_str: bool
+    spec: str
+    start: int
+    end: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the placeholder is a parameter's own value, formatted in no way."""
+        return not (self.path or self.as_str or self.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A parsed template: `parts` alternate as they stand; literals are escaped already."""
+
+    text: str
+    parts: tuple[str | Field, ...]
+    what: str = "key template"
+    owner: str = ""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Field))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters that the placeholders begin with, each once, in order."""
+        return tuple(dict.fromkeys(field.name for field in self.fields))
+
+
+_token = re.compile(r"\{\{|\}\}|\{|\}")
+_field = re.compile(
+    r"(?P<name>[^\W\d]\w*)(?P<path>(?:\.[^\W\d]\w*|\[[^\[\]]+\])*)(?:!(?P<conversion>\w*))?(?::(?P<spec>.*))?",
+    re.DOTALL,
+)
+_step = re.compile(r"\.(\w+)|\[([^\]]+)\]")
+_numeric_spec = re.compile(r"(?:.?[<>=^])?[-+ ]?z?#?0?\d*[_,]?(?:\.\d+)?[bdoxXeEfFgGn%]", re.DOTALL)
+
+
+def parse_template(
+    template: str, *, what: str = "key template", owner: str = "get_user()"
+) -> Template:
+    """Parse a template; `KeyTemplateError` with a caret under what cannot be read."""
+    parts: list[str | Field] = []
+    literal = ""
+    at = 0
+    while (found := _token.search(template, at)) is not None:
+        literal += template[at : found.start()]
+        at = found.end()
+        token = found[0]
+        if token in ("{{", "}}"):
+            literal += token[0]
+            continue
+        bare = Template(template, (), what, owner)
+        if token == "}":  # noqa: S105  a brace
+            raise _malformed(bare, found.start(), at, "closes no placeholder", "}}")
+        end = template.find("}", at)
+        if end < 0:
+            raise _malformed(bare, found.start(), at, "is never closed", "{{")
+        if literal:
+            parts.append(escape_literal(literal))
+            literal = ""
+        parts.append(_parsed_field(bare, at - 1, end + 1))
+        at = end + 1
+    literal += template[at:]
+    if literal:
+        parts.append(escape_literal(literal))
+    return Template(template, tuple(parts), what, owner)
+
+
+def check_names(
+    template: Template, available: Sequence[str], *, signature_text: str, owner: str = ""
+) -> None:
+    """Raise `KeyTemplateError` where a placeholder begins with no name of `available`."""
+    owner = owner or template.owner
+    for field in template.fields:
+        if field.name in available:
+            continue
+        from difflib import get_close_matches  # noqa: PLC0415  only errors need it
+
+        near = get_close_matches(field.name, available, 1, 0.5)
+        known = ", ".join(f"{{{name}}}" for name in available)
+        raise KeyTemplateError(
+            f"{template.what} of {owner} names an unknown parameter",
+            code="DC102",
+            details=_pointed(
+                template, field.start, field.end, f"not a parameter of {signature_text}"
+            ),
+            help=f"did you mean {{{near[0]}}}?" if near
+            else f"it has {known}" if available
+            else "it has no parameters: write a key without placeholders",
+        )  # fmt: skip
+
+
+def check_unambiguous(template: Template, is_free: Callable[[str], bool]) -> None:
+    """Raise `KeyTemplateError` where two placeholders cannot be told apart in the key.
+
+    That is so of two that may hold free text with no `:` between them, and of two with nothing at
+    all between them and no width. `is_free` tells of a parameter whether it may hold free text.
+    """
+    open_free: Field | None = None
+    previous: str | Field = ""
+    for part in template.parts:
+        if isinstance(part, str):
+            open_free = None if ":" in part else open_free
+        else:
+            is_text = _may_be_free(part, is_free)
+            if is_text and open_free is not None:
+                raise _ambiguous(template, open_free, part)
+            if isinstance(previous, Field) and not (previous.spec and part.spec):
+                raise _ambiguous(template, previous, part)
+            open_free = part if is_text else open_free
+        previous = part
+
+
+def render(template: Template, values: Mapping[str, object], typed: bool = False) -> str:  # noqa: FBT001, FBT002
+    """Write the template's text for `values`; with `typed`, types are told apart too.
+
+    `KeyTemplateError` where a placeholder reads what its value has not; `UnkeyableArgument` where
+    a value has no key form. A `~` that a value would put first is escaped.
+    """
+    name = "".join(
+        part if isinstance(part, str) else field_text(template, part, values[part.name], typed)
+        for part in template.parts
+    )
+    if name[:1] == "~" and isinstance(template.parts[0], Field):
+        return f"%7E{name[1:]}"
+    return name
+
+
+def field_text(template: Template, field: Field, value: object, typed: bool = False) -> str:  # noqa: FBT001, FBT002
+    """Write one placeholder for the value of the parameter that it begins with."""
+    for is_attribute, step in field.path:
+        value = _stepped(template, field, value, is_attribute, step)
+    if field.as_str and type(value).__str__ is not object.__str__:
+        written = str(value)
+    elif field.spec:
+        written = ""
+    else:
+        return text(value, typed)
+    if field.spec:
+        written = _formatted(template, field, written if field.as_str else value)
+    return f"{type(value).__name__}'{escape_part(written)}'" if typed else escape(written)
+
+
+def literal_prefix(template: Template) -> str:
+    """Return the literal text before the first placeholder, escaped as in the key."""
+    first = template.parts[0] if template.parts else ""
+    return first if isinstance(first, str) else ""
+
+
+def _parsed_field(template: Template, start: int, end: int) -> Field:
+    inside = template.text[start + 1 : end - 1]
+    found = _field.fullmatch(inside)
+    if "{" in inside:
+        raise _malformed(template, start, end, "holds another placeholder", "")
+    if not inside.strip():
+        raise _malformed(template, start, end, "names no parameter", "")
+    if found is None:
+        raise _malformed(template, start, end, "is not a parameter, attribute or item", "")
+    if found["conversion"] not in (None, "s"):
+        raise _malformed(template, start, end, "converts by other than !s", "")
+    path = tuple(
+        (True, attribute) if attribute else (False, int(item) if item.isdecimal() else item)
+        for attribute, item in _step.findall(found["path"])
+    )
+    as_str = found["conversion"] is not None
+    return Field(found["name"], path, as_str, found["spec"] or "", start, end)
+
+
+def _may_be_free(field: Field, is_free: Callable[[str], bool]) -> bool:
+    if field.spec and _numeric_spec.fullmatch(field.spec):
+        return False
+    return bool(field.path) or is_free(field.name)
+
+
+def _stepped(
+    template: Template, field: Field, value: Any, is_attribute: bool, step: str | int  # noqa: FBT001
+) -> object:  # fmt: skip
+    try:
+        return getattr(value, str(step)) if is_attribute else value[step]
+    except (AttributeError, LookupError, TypeError) as error:
+        missing = f"attribute {step}" if is_attribute else f"item {step}"
+        raise KeyTemplateError(
+            f"{template.what} of {template.owner} reads what its argument does not have",
+            code="DC104",
+            details=_pointed(
+                template, field.start, field.end, f"{type(value).__name__} has no {missing}"
+            ),
+            help="pass a value that has it, or name another field in the template",
+        ) from error
+
+
+def _formatted(template: Template, field: Field, value: object) -> str:
+    try:
+        return format(value, field.spec)
+    except (ValueError, TypeError):
+        # Not chained: the text of a failed format may show the value.
+        raise KeyTemplateError(
+            f"{template.what} of {template.owner} cannot format its argument",
+            code="DC104",
+            details=_pointed(
+                template,
+                field.start,
+                field.end,
+                f"{type(value).__name__} does not take this format",
+            ),
+            help="pass a value of the type that the format is for, or leave the format out",
+        ) from None
+
+
+def _pointed(template: Template, start: int, end: int, note: str) -> list[tuple[str, str]]:
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in template.text)
+    return [("template", f'"{shown}"'), ("", f"{' ' * (start + 1)}{'^' * (end - start)} {note}")]
+
+
+def _malformed(template: Template, start: int, end: int, note: str, doubled: str) -> KeyTemplateError:
+    return KeyTemplateError(
+        f"{template.what} of {template.owner} cannot be read",
+        code="DC101",
+        details=_pointed(template, start, end, note),
+        help=f"write {doubled} for a brace of the key itself" if doubled
+        else "write {param}, {param.attribute}, {param[item]} or {param:format}",
+    )  # fmt: skip
+
+
+def _ambiguous(template: Template, first: Field, second: Field) -> KeyTemplateError:
+    names = f"{{{first.name}}} and {{{second.name}}}"
+    return KeyTemplateError(
+        f"{template.what} of {template.owner} cannot tell two calls apart",
+        code="DC103",
+        details=_pointed(
+            template, first.start, second.end, f"where does {{{first.name}}} end?"
+        ),
+        help=f"put a : between {names}, or annotate one as int, UUID, date, bool or an Enum",
+    )
