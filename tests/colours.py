@@ -12,7 +12,7 @@ import inspect
 import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import pytest
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from dualcache import Cache
 
 Thunk: TypeAlias = "Callable[[], Any]"
+
+
+OWN_THREADS: Final = {"proxy"}
+"""Names of threads of the tests themselves, which end with their fixture."""
 
 
 class Handle:
@@ -111,7 +115,8 @@ class Colour(ABC):
         """Close the caches; fail if a task or a thread outlives them by `grace` seconds."""
 
     def _fail_on_threads(self, grace: float) -> None:
-        left = set(threading.enumerate()) - self._threads_before
+        new = set(threading.enumerate()) - self._threads_before
+        left = [thread for thread in new if thread.name not in OWN_THREADS]
         for thread in left:
             thread.join(grace)
         names = sorted(thread.name for thread in left if thread.is_alive())

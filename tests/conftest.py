@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.colours import colour
+from tests.proxy import Proxy
 from tests.servers import HOW_TO_GET_ONE, Binary, Server, ServerPool, found_binaries
 
 __all__ = ["colour"]  # a fixture that lives elsewhere
@@ -76,6 +77,13 @@ def any_own_server(any_server_binary: Binary | None) -> Iterator[Server]:
         pytest.fail(HOW_TO_GET_ONE, pytrace=False)
     with Server(any_server_binary) as server:
         yield server
+
+
+@pytest.fixture
+def proxy(redis_server: Server) -> Iterator[Proxy]:
+    """A way to `redis_server` that can be slowed, held, cut, garbled and refused."""
+    with Proxy(redis_server.port) as way:
+        yield way
 
 
 @pytest.fixture(params=["memory", "redis"])

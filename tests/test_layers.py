@@ -25,7 +25,8 @@ ALLOWED: Final = {
     "typing": {"errors"},
     "core": FOUNDATION,
     **{part: FOUNDATION | {"core"} for part in INNER - {"core"}},
-    **{part: FOUNDATION | INNER | FACADES for part in FACADES},
+    "cache": FOUNDATION | INNER | FACADES,
+    "async_cache": FOUNDATION | INNER | FACADES,
     ROOT: FOUNDATION | INNER | FACADES,
     **{part: {ROOT} for part in OUTER},
 }
