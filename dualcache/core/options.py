@@ -6,7 +6,6 @@ the mend. What was given is not shown: it may be a secret in the wrong place.
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from dualcache.errors import UsageError
@@ -59,7 +58,7 @@ def to_share(value: object, option: str, *, owner: str = "") -> float:
     """Check a share of a whole: a number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _refusal(option, owner, f"is {_a(value)}, not a number", "a number from 0 to 1")
-    if not (isfinite(value) and 0 <= value <= 1):
+    if not 0 <= value <= 1:  # nor nan
         raise _refusal(option, owner, "is not between 0 and 1", "a number from 0 to 1")
     return float(value)
 

@@ -56,7 +56,7 @@ def classify(error: BaseException) -> BackendError:
     is_auth = isinstance(error, _auth_errors())
     if is_auth or isinstance(error, known.ResponseError | known.BusyLoadingError):
         return _refused(error, is_auth=is_auth)
-    if isinstance(error, OSError | known.ConnectionError):
+    if isinstance(error, OSError | EOFError | known.ConnectionError):
         return _unavailable(error)
     made = BackendUnavailable(
         "the server's answer made no sense",

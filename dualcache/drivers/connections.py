@@ -54,7 +54,8 @@ def make_async_connection(target: Target) -> AsyncConnection:
     from redis.backoff import NoBackoff
 
     kind: type[AsyncConnection] = getattr(connection, _kind(target))
-    arguments = _arguments(target) | {"socket_timeout": None}
+    arguments = _arguments(target)
+    arguments["socket_timeout"] = None
     return kind(**arguments, retry=Retry(NoBackoff(), 0))
 
 

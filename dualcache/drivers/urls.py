@@ -1,7 +1,7 @@
 """From a URL and options to a `Target`: where a cache lives and how it is reached.
 
 The URL is taken apart by hand: `urllib.parse` puts the part with the password into its errors. No
-message here quotes what stands between scheme and host, or the value of an option.
+message here quotes what stands before the host, or the value of an option that is no duration.
 """
 
 from __future__ import annotations
