@@ -1,0 +1,156 @@
+"""Which forms a function's values take, in which order, and which forms it reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from dualcache.codecs import tagged
+from dualcache.codecs.ids import CodecId
+from dualcache.codecs.json import JsonForm
+from dualcache.codecs.models import ModelForm, TaggedModelForm, mentions_models
+from dualcache.codecs.msgpack import MsgpackForm, is_telling
+from dualcache.codecs.pickle import PickleForm
+from dualcache.codecs.raw import RawBytesForm, RawTextForm
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualcache.typing import Codec
+
+__all__ = ["Form", "Step", "forms_for", "readers_for"]
+
+_NAMES: Final = ("json", "msgpack", "pickle", "raw", "reference", "tagged")
+
+
+class Form(Protocol):
+    """One way to spell values; each direction may raise anything."""
+
+    @property
+    def id(self) -> CodecId: ...
+
+    def encode(self, value: Any, /) -> bytes: ...
+
+    def decode(self, data: bytes | memoryview, /) -> Any: ...
+
+
+class Step(NamedTuple):
+    """A form to try, and whether what it wrote is read again and compared."""
+
+    form: Form
+    is_checked: bool
+
+
+class TaggedForm:
+    """The tagged form; exact by construction."""
+
+    __slots__ = ()
+
+    id = CodecId.TAGGED
+
+    def encode(self, value: Any) -> bytes:
+        return tagged.encode(value)
+
+    def decode(self, data: bytes | memoryview) -> Any:
+        return tagged.decode(data)
+
+
+class UserForm:
+    """The user's own codec; what it promises is not compared, since its classes are unknown."""
+
+    __slots__ = ("_codec",)
+
+    id = CodecId.USER
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+
+    def encode(self, value: Any) -> bytes:
+        data = self._codec.encode(value)
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError("encode() of the codec returned no bytes")
+        return bytes(data)
+
+    def decode(self, data: bytes | memoryview) -> Any:
+        return self._codec.decode(bytes(data))
+
+
+def forms_for(
+    annotation: object, codec: str | Codec | None, *, check: bool, is_signed: bool
+) -> tuple[Step, ...]:
+    """Return the forms to try, best first; raise `UsageError` for a codec that cannot be."""
+    if codec is None:
+        return _default_forms(annotation, check=check)
+    if not isinstance(codec, str):
+        return (Step(_user_form(codec), is_checked=False),)
+    if codec == "pickle":
+        return (Step(_pickle_form(is_signed=is_signed), is_checked=False),)
+    if codec == "reference":
+        return ()
+    if codec == "raw":
+        return (Step(RawBytesForm(), is_checked=False), Step(RawTextForm(), is_checked=False))
+    if codec == "json":
+        return (Step(JsonForm(annotation), check),)
+    if codec == "msgpack":
+        return (Step(MsgpackForm(annotation), check),)
+    if codec == "tagged":
+        return (Step(TaggedForm(), check),)
+    raise _unknown(codec)
+
+
+def readers_for(
+    annotation: object, steps: Sequence[Step]
+) -> dict[int, Callable[[bytes | memoryview], Any]]:
+    """Return the readers by codec number: all that can do no harm, and what is configured."""
+    forms: list[Form] = [
+        MsgpackForm(annotation), TaggedForm(), JsonForm(annotation), RawBytesForm(), RawTextForm(),
+    ]
+    if mentions_models(annotation):
+        forms += (ModelForm(annotation), TaggedModelForm(annotation))
+    forms += (step.form for step in steps)
+    return {int(form.id): form.decode for form in forms}
+
+
+def _default_forms(annotation: object, *, check: bool) -> tuple[Step, ...]:
+    if mentions_models(annotation):
+        whole = Step(TaggedModelForm(annotation), check)
+        models = (Step(ModelForm(annotation), True), whole) if check else (whole,)
+        return (*models, Step(TaggedForm(), check))
+    if check or is_telling(annotation):
+        return (Step(MsgpackForm(annotation), check), Step(TaggedForm(), check))
+    return (Step(TaggedForm(), False), Step(MsgpackForm(annotation), True))
+
+
+def _user_form(codec: Codec) -> UserForm:
+    methods = (getattr(codec, "encode", None), getattr(codec, "decode", None))
+    if isinstance(codec, type) or not all(map(callable, methods)):
+        raise UsageError(
+            "a codec of one's own is an instance with the methods encode and decode",
+            code="DC172",
+            details=[("codec", f"a {type(codec).__name__}")],
+            help="give codec= an instance of your class",
+        )
+    return UserForm(codec)
+
+
+def _pickle_form(*, is_signed: bool) -> PickleForm:
+    if not is_signed:
+        raise UsageError(
+            'codec="pickle" needs a secret',
+            code="DC170",
+            details=[("why", "whoever can write to the server could run code in this process")],
+            help="give secret= to the cache; a list of secrets rotates them",
+        )
+    return PickleForm()
+
+
+def _unknown(codec: str) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(codec, _NAMES, 1)
+    offer = f'did you mean "{near[0]}"? ' if near else ""
+    return UsageError(
+        f'there is no codec "{codec}"',
+        code="DC171",
+        help=f"{offer}there are {', '.join(_NAMES)}, and codecs of your own",
+    )

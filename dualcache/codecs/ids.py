@@ -1,0 +1,68 @@
+"""The numbers in stored headers that name codecs and flags, and how refused bytes are reported.
+
+They are a stable stored format: a number is never given another meaning, only new ones are added.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from dualcache.errors import DecodeError, SignatureError
+
+
+class CodecId(IntEnum):
+    """The codec byte of a stored value. Part of the stored format: never renumber."""
+
+    NONE = 0
+    """No payload: FILLING and TOMBSTONE."""
+    MSGPACK = 1
+    """MessagePack as msgspec writes it, read by the function's annotation."""
+    TAGGED = 2
+    """The tagged form, `codecs/tagged.py`."""
+    JSON = 3
+    """JSON, read by the function's annotation."""
+    PICKLE = 4
+    """Pickle; read only where it is configured, always signed."""
+    RAW_BYTES = 5
+    """The payload is the value."""
+    RAW_TEXT = 6
+    """The payload is the value in UTF-8; lone surrogates pass."""
+    USER = 7
+    """Whatever the user's own codec wrote."""
+    REFERENCE = 8
+    """The object itself, in the same process; never in bytes."""
+    MODEL = 9
+    """A pydantic dump without the unset fields, as MessagePack, validated by the annotation."""
+    MODEL_TAGGED = 10
+    """A whole pydantic dump and the names of the unset fields, in the tagged form."""
+
+
+COMPRESSED: Final = 0x01
+"""The payload is one zstd frame."""
+SIGNED: Final = 0x02
+"""The payload begins with a signature."""
+HAS_TAGS: Final = 0x10
+"""Tags stand between header and payload."""
+IN_SECONDS: Final = 0x20
+"""The time of freshness is in seconds."""
+
+PAYLOAD_FLAGS: Final = COMPRESSED | SIGNED
+KNOWN_FLAGS: Final = PAYLOAD_FLAGS | HAS_TAGS | IN_SECONDS
+
+DEFAULT_MAX_BYTES: Final = 64 * 1024 * 1024
+
+
+def undecodable(reason: str, what: str, *, code: str, cause: BaseException | None = None) -> DecodeError:
+    """Build a `DecodeError` whose attribute `reason` is a short label for events and counters."""
+    details = [("cause", type(cause).__name__)] if cause is not None else []
+    error = DecodeError(what, code=code, details=details)
+    vars(error)["reason"] = reason
+    return error
+
+
+def unsigned(what: str) -> SignatureError:
+    """Build the error of a payload that no configured secret has signed."""
+    error = SignatureError(what, code="DC312")
+    vars(error)["reason"] = "signature"
+    return error

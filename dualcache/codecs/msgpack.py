@@ -1,0 +1,79 @@
+"""MessagePack as msgspec writes it, read by a function's annotation; the default form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import msgpack
+
+from dualcache.codecs.ids import CodecId
+from dualcache.core.entry import MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MsgpackForm", "is_telling"]
+
+_ENCODER: Final = msgpack.Encoder()
+_UNTYPED: Final = msgpack.Decoder()
+
+
+class MsgpackForm:
+    """Encodes anything that msgspec does; decodes as `annotation`, where msgspec can take that.
+
+    What msgspec would change is for the caller to find out by comparing.
+    """
+
+    __slots__ = ("_annotation", "_read")
+
+    id = CodecId.MSGPACK
+
+    def __init__(self, annotation: object) -> None:
+        self._annotation = annotation
+        self._read: Callable[[bytes | memoryview], Any] | None = None
+        if annotation is MISSING:
+            self._read = _UNTYPED.decode
+
+    def encode(self, value: Any) -> bytes:
+        return _ENCODER.encode(value)
+
+    def decode(self, data: bytes | memoryview) -> Any:
+        if self._read is None:
+            self._read = self._built().decode
+        return self._read(data)
+
+    def _built(self) -> msgpack.Decoder[Any]:
+        try:
+            return msgpack.Decoder(self._annotation)  # type: ignore[arg-type]  # any annotation is tried
+        except Exception:  # noqa: BLE001  classes of the user's are inspected: anything may be raised
+            return _UNTYPED
+
+
+def is_telling(annotation: object) -> bool:
+    """Tell whether a value that is what `annotation` says comes back from MessagePack unchanged.
+
+    Not where it leaves a part open (`Any`, a bare `list`), nor with times, whose zones and folds
+    MessagePack loses.
+    """
+    from msgspec import inspect
+
+    lossy = (inspect.AnyType, inspect.CustomType, inspect.RawType, inspect.ExtType)
+    lossy += (inspect.DateTimeType, inspect.TimeType)  # type: ignore[assignment]  # a longer tuple
+    if annotation is MISSING:
+        return False
+    try:
+        nodes: list[Any] = [inspect.type_info(annotation)]  # type: ignore[arg-type]  # any annotation is tried
+    except Exception:  # noqa: BLE001  as for the decoder
+        return False
+    seen: set[int] = set()
+    for node in nodes:
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, lossy):
+            return False
+        if isinstance(node, tuple):
+            nodes += node
+        elif isinstance(node, (inspect.Type, inspect.Field)):
+            nodes += (getattr(node, name) for name in node.__struct_fields__)
+    return True

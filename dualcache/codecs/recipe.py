@@ -1,0 +1,169 @@
+"""How the values of one function become bytes and come back: forms, compression and signature."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.codecs.advice import advice_for
+from dualcache.codecs.compare import is_immutable, is_same
+from dualcache.codecs.compress import compressed, decompressed, require_zstd
+from dualcache.codecs.forms import forms_for, readers_for
+from dualcache.codecs.ids import COMPRESSED, DEFAULT_MAX_BYTES, SIGNED, CodecId, undecodable, unsigned
+from dualcache.codecs.sign import Signer
+from dualcache.core.entry import MISSING, Packed, Recipe, Stored
+from dualcache.errors import DecodeError, UnencodableValue, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dualcache.codecs.forms import Form, Step
+    from dualcache.typing import Codec
+
+__all__ = ["is_immutable", "make_recipe"]
+
+_REFERENCE: Final = int(CodecId.REFERENCE)
+
+
+def make_recipe(
+    annotation: object = MISSING,
+    *,
+    codec: str | Codec | None = None,
+    secret: str | bytes | Sequence[str | bytes] | None = None,
+    check: bool = True,
+    compress_above: int | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> Recipe:
+    """Build the recipe of one function.
+
+    `annotation` is what it returns; `MISSING` or text that was not resolved is unknown. `codec` is
+    `None` for the default forms, one of `json`, `pickle`, `raw`, `reference`, `msgpack`, `tagged`, or
+    the user's own. With a `secret` everything is signed, and nothing else is read. `check=False`
+    leaves out the comparison of what was packed. A payload over `compress_above` bytes is
+    compressed; one over `max_bytes` is neither stored nor read, nor expanded beyond that.
+    Raises `UsageError` for options that cannot be.
+
+    `pack` raises `UnencodableValue`, `unpack` `DecodeError`; the first changes nothing in the value.
+    """
+    if isinstance(annotation, str):
+        annotation = MISSING
+    signer = None if secret is None else Signer(secret)
+    steps = forms_for(annotation, codec, check=check, is_signed=signer is not None)
+    if compress_above is not None:
+        _require_size("compress_above", compress_above, least=0)
+        require_zstd()
+    _require_size("max_bytes", max_bytes, least=1)
+    packer = _Packer(annotation, steps, signer, compress_above, max_bytes)
+    unpacker = _Unpacker(readers_for(annotation, steps), signer, max_bytes)
+    return Recipe(_refer if codec == "reference" else packer.pack, unpacker.unpack)
+
+
+class _Packer:
+    """Finds the first form that keeps a value, then compresses and signs."""
+
+    __slots__ = ("_annotation", "_compress_above", "_max_bytes", "_signer", "_steps")
+
+    def __init__(
+        self,
+        annotation: object,
+        steps: Sequence[Step],
+        signer: Signer | None,
+        compress_above: int | None,
+        max_bytes: int,
+    ) -> None:
+        self._annotation = annotation
+        self._steps = steps
+        self._signer = signer
+        self._compress_above = compress_above
+        self._max_bytes = max_bytes
+
+    def pack(self, key: str, value: Any) -> Packed:
+        """Return `value` as bytes that give it back."""
+        errors: list[Exception] = []
+        for form, is_checked in self._steps:
+            try:
+                data = form.encode(value)
+                if not is_checked or is_same(value, form.decode(data)):
+                    return self._finished(key, form, data)
+            except _TooLarge as error:
+                raise error.told from None
+            except Exception as error:  # noqa: BLE001  a value that this form does not take
+                errors.append(error)
+        raise advice_for(value, self._annotation, [form.id for form, _ in self._steps], errors)
+
+    def _finished(self, key: str, form: Form, data: bytes) -> Packed:
+        if len(data) > self._max_bytes:
+            raise _TooLarge(len(data), self._max_bytes)
+        flags = 0
+        if self._compress_above is not None and len(data) > self._compress_above:
+            frame = compressed(data)
+            if frame is not None:
+                flags, data = COMPRESSED, frame
+        if self._signer is not None:
+            flags |= SIGNED
+            data = self._signer.signed(key, form.id, flags, data)
+        return Packed(form.id, flags, data)
+
+
+class _Unpacker:
+    """Verifies, expands and decodes; whatever the bytes, a value or a `DecodeError` comes out."""
+
+    __slots__ = ("_max_bytes", "_readers", "_signer")
+
+    def __init__(self, readers: dict[int, Any], signer: Signer | None, max_bytes: int) -> None:
+        self._readers = readers
+        self._signer = signer
+        self._max_bytes = max_bytes
+
+    def unpack(self, key: str, stored: Stored) -> Any:
+        """Return the value that was packed under `key`."""
+        if stored.codec == _REFERENCE:
+            return stored.payload
+        read = self._readers.get(stored.codec)
+        if read is None:
+            raise undecodable("codec", "the payload is of a codec that is not configured", code="DC311")
+        payload = stored.payload
+        if stored.flags or self._signer is not None:
+            payload = self._opened(key, stored)
+        if len(payload) > self._max_bytes:
+            raise undecodable("oversized", "the payload is larger than max_bytes", code="DC311")
+        try:
+            return read(payload)
+        except DecodeError:
+            raise
+        except Exception as error:  # noqa: BLE001  hostile bytes fail in every way there is
+            raise undecodable("payload", "the payload is no value", code="DC311", cause=error) from None
+
+    def _opened(self, key: str, stored: Stored) -> bytes | memoryview:
+        payload = memoryview(stored.payload)
+        if self._signer is not None:
+            if not stored.flags & SIGNED:
+                raise unsigned("the payload is not signed, and a secret is configured")
+            payload = self._signer.verified(key, stored.codec, stored.flags, payload)
+        elif stored.flags & SIGNED:
+            raise unsigned("the payload is signed, and no secret is configured")
+        return decompressed(payload, self._max_bytes) if stored.flags & COMPRESSED else payload
+
+
+class _TooLarge(Exception):
+    """Ends the search for a form: another would not be shorter."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__()
+        self.told = UnencodableValue(
+            f"a value takes {size} bytes, more than max_bytes={most}",
+            code="DC301",
+            help="return less, or raise max_bytes",
+        )
+
+
+def _refer(_: str, value: Any) -> Packed:
+    return Packed(_REFERENCE, 0, value)
+
+
+def _require_size(name: str, size: object, *, least: int) -> None:
+    if type(size) is not int or size < least:
+        raise UsageError(
+            f"{name} is not a number of bytes",
+            code="DC175",
+            help=f"give {name}= an int of at least {least}",
+        )

@@ -1,0 +1,79 @@
+"""Signatures: keyed blake2b over the key, the codec, the flags and the payload.
+
+The algorithm is fixed: nothing in stored bytes chooses it. What is read is verified before it is
+decompressed or decoded.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from dualcache.codecs.ids import unsigned
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["SIGNATURE_BYTES", "Signer"]
+
+SIGNATURE_BYTES: Final = 16
+_PERSON: Final = b"dualcache sig 1"
+_LONGEST_KEY: Final = 64
+_SCOPE: Final = Struct(">QBBQ")
+
+
+class Signer:
+    """Signs with the first secret, accepts what any of them signed.
+
+    Raises `UsageError` where there is no secret, or one that is empty or no text or bytes.
+    """
+
+    __slots__ = ("_states",)
+
+    def __init__(self, secret: str | bytes | Sequence[str | bytes]) -> None:
+        from hashlib import blake2b
+
+        self._states = []
+        for one in _secrets(secret):
+            key = one if len(one) <= _LONGEST_KEY else blake2b(one, person=_PERSON).digest()
+            self._states.append(blake2b(key=key, digest_size=SIGNATURE_BYTES, person=_PERSON))
+
+    def __repr__(self) -> str:
+        return f"Signer({len(self._states)} secrets)"
+
+    def signed(self, key: str, codec: int, flags: int, body: bytes) -> bytes:
+        """Return `body` with its signature before it."""
+        return self._signatures(key, codec, flags, body)[0] + body
+
+    def verified(self, key: str, codec: int, flags: int, payload: memoryview) -> memoryview:
+        """Return the payload without its signature; raise `SignatureError` if none of ours is there."""
+        from hmac import compare_digest
+
+        found, body = payload[:SIGNATURE_BYTES], payload[SIGNATURE_BYTES:]
+        fits = [compare_digest(found, own) for own in self._signatures(key, codec, flags, body)]
+        if not any(fits):
+            raise unsigned("no configured secret has signed this payload for this key")
+        return body
+
+    def _signatures(self, key: str, codec: int, flags: int, body: bytes | memoryview) -> list[bytes]:
+        name = key.encode("utf-8", "surrogatepass")
+        scope = _SCOPE.pack(len(name), codec, flags, len(body)) + name
+        digests = []
+        for state in self._states:
+            own = state.copy()
+            own.update(scope)
+            own.update(body)
+            digests.append(own.digest())
+        return digests
+
+
+def _secrets(secret: str | bytes | Sequence[str | bytes]) -> list[bytes]:
+    listed = [secret] if isinstance(secret, (str, bytes)) else list(secret)
+    if not listed or not all(isinstance(one, (str, bytes)) and one for one in listed):
+        raise UsageError(
+            "a secret is empty, or neither text nor bytes",
+            code="DC174",
+            help="give secret= a str or bytes that is not empty, or a list of them, newest first",
+        )
+    return [one.encode("utf-8", "surrogatepass") if isinstance(one, str) else one for one in listed]
