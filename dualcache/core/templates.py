@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dualcache.core.canonical import text
@@ -68,6 +69,7 @@ class Template:
         return tuple(dict.fromkeys(field.name for field in self.fields))
 
 
+_PLAIN_SCALARS = (int, float, bool, NoneType)
 _token = re.compile(r"\{\{|\}\}|\{|\}")
 _field = re.compile(
     r"(?P<name>[^\W\d]\w*)(?P<path>(?:\.[^\W\d]\w*|\[[^\[\]]+\])*)(?:!(?P<conversion>\w*))?(?::(?P<spec>.*))?",
@@ -172,15 +174,14 @@ def field_text(template: Template, field: Field, value: object, typed: bool = Fa
     """Write one placeholder for the value of the parameter that it begins with."""
     for is_attribute, step in field.path:
         value = _stepped(template, field, value, is_attribute, step)
-    if field.as_str and type(value).__str__ is not object.__str__:
-        written = str(value)
-    elif field.spec:
-        written = ""
-    else:
+    kind = type(value)
+    # Without a `__str__` of its own a value would show its repr, which may hold an address.
+    if field.as_str and (kind.__str__ is not object.__str__ or kind in _PLAIN_SCALARS):
+        value = str(value)
+    elif not field.spec:
         return text(value, typed)
-    if field.spec:
-        written = _formatted(template, field, written if field.as_str else value)
-    return f"{type(value).__name__}'{escape_part(written)}'" if typed else escape(written)
+    written = _formatted(template, field, value)
+    return f"{kind.__name__}'{escape_part(written)}'" if typed else escape(written)
 
 
 def literal_prefix(template: Template) -> str:
