@@ -9,20 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dualcache.core.durations import to_ms
-from dualcache.core.options import nearest, refuse_unknown, to_bool, to_int
+from dualcache.core.options import nearest, refuse_unknown, to_int
+from dualcache.drivers.url_options import CHECKS, OWNER, TLS_SCHEMES, checked_text, options_of
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Never
 
 __all__ = ["Target", "parse_url"]
 
-_OWNER = "the URL"
-_NO_LOCATION = {"memory": "memory", "null": "null"}
-_TCP = frozenset({"redis", "valkey"})
-_TLS = frozenset({"rediss", "valkeys"})
+_NO_LOCATION = ("memory", "null")
 _SCHEMES = (*_NO_LOCATION, "redis", "rediss", "unix", "valkey", "valkeys")
 _NOT_YET = ("redis+sentinel", "redis+cluster")
 _DEFAULT_PORT = 6379
@@ -93,15 +90,15 @@ def parse_url(url: str, **options: Any) -> Target:
     authority, slash, path = location.partition("/")
     if "@" in path or "@" in query:
         _refuse("holds an @ after the host", "percent-encode user name, password and options")
-    known = _options_of(scheme)
+    known = options_of(scheme)
     given = _query_options(query, known, scheme)
     refuse_unknown(options, known, what="option", owner=f"{scheme}://")
     given.update({name: value for name, value in options.items() if value is not None})
-    checked = {name: _CHECKS[name](value, name) for name, value in given.items()}
+    checked = {name: CHECKS[name](value, name) for name, value in given.items()}
     if scheme in _NO_LOCATION:
         if location.strip("/"):
             _refuse("names a place", f"write {scheme}:// alone; options follow a question mark")
-        return Target(kind=_NO_LOCATION[scheme], scheme=scheme, **checked)
+        return Target(kind=scheme, scheme=scheme, **checked)
     fields = _location(scheme, authority, f"{slash}{path}") | checked
     return Target(kind="redis", scheme=scheme, warnings=_warnings(checked), **fields)
 
@@ -149,7 +146,7 @@ def _location(scheme: str, authority: str, path: str) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "username": _unquoted(username) or None,
         "password": _unquoted(password) or None,
-        "is_tls": scheme in _TLS,
+        "is_tls": scheme in TLS_SCHEMES,
     }
     if scheme == "unix":
         if address or path.strip("/") == "":
@@ -158,7 +155,7 @@ def _location(scheme: str, authority: str, path: str) -> dict[str, Any]:
     host, port = _split_address(address)
     db = path.strip("/")
     if db:
-        fields["db"] = to_int(db, "db", owner=_OWNER)
+        fields["db"] = to_int(db, "db", owner=OWNER)
     return fields | {"host": host, "port": port}
 
 
@@ -177,7 +174,7 @@ def _split_address(address: str) -> _Address:
         _refuse("has a host that is no name", "write a host name or an address")
     if not port:
         return _Address(host, _DEFAULT_PORT)
-    return _Address(host, to_int(port, "port", owner=_OWNER, minimum=1, maximum=65_535))
+    return _Address(host, to_int(port, "port", owner=OWNER, minimum=1, maximum=65_535))
 
 
 def _query_options(query: str, known: frozenset[str], scheme: str) -> dict[str, Any]:
@@ -199,10 +196,7 @@ def _unquoted(text: str) -> str:
         from urllib.parse import unquote
 
         text = unquote(text)
-    # U+FFFD is what unquote leaves of octets that are no UTF-8; surrogates cannot be sent.
-    if any(character == "\ufffd" or "\ud800" <= character <= "\udfff" for character in text):
-        _refuse("holds text that is no UTF-8", "percent-encode its octets as UTF-8")
-    return text
+    return checked_text(text)
 
 
 def _warnings(checked: Mapping[str, Any]) -> tuple[str, ...]:
@@ -215,102 +209,4 @@ def _warnings(checked: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _refuse(problem: str, mend: str, *, code: str = "DC161") -> Never:
-    raise UsageError(f"{_OWNER} {problem}", code=code, help=mend)
-
-
-# --- options ------------------------------------------------------------------------------------
-
-
-def _seconds(value: object, name: str) -> float:
-    seconds = to_ms(value, option=name, owner=_OWNER) / 1_000
-    if seconds == 0:
-        raise UsageError(
-            f"{name} of {_OWNER} is 0", code="DC162", help="write a time above 0, such as 0.25"
-        )
-    return seconds
-
-
-def _interval(value: object, name: str) -> float:
-    return to_ms(value, option=name, owner=_OWNER) / 1_000
-
-
-def _whole(value: object, name: str) -> int:
-    return to_int(value, name, owner=_OWNER)
-
-
-def _count(value: object, name: str) -> int:
-    return to_int(value, name, owner=_OWNER, minimum=1)
-
-
-def _flag(value: object, name: str) -> bool:
-    return to_bool(value, name, owner=_OWNER)
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise UsageError(
-            f"{name} of {_OWNER} is not text, or empty", code="DC162", help="write text"
-        )
-    return _unquoted_again(value)
-
-
-def _unquoted_again(value: str) -> str:
-    """Check text that came as a keyword as the text of a URL is checked."""
-    _unquoted(value.replace("%", ""))
-    return value
-
-
-def _one_of(*choices: str) -> Callable[[object, str], str]:
-    by_folded = {choice.casefold(): choice for choice in choices}
-
-    def check(value: object, name: str) -> str:
-        found = by_folded.get(str(value).casefold())
-        if found is None:
-            raise UsageError(
-                f"{name} of {_OWNER} has a value that is not known",
-                code="DC162",
-                help=f"write one of: {', '.join(choices)}",
-            )
-        return found
-
-    return check
-
-
-def _resp(value: object, name: str) -> int:
-    return to_int(value, name, owner=_OWNER, minimum=2, maximum=3)
-
-
-_CHECKS: dict[str, Callable[[Any, str], Any]] = {
-    "db": _whole,
-    "username": _text,
-    "password": _text,
-    "max_connections": _count,
-    "socket_timeout": _seconds,
-    "socket_connect_timeout": _seconds,
-    "health_check_interval": _interval,
-    "retry_on_timeout": _flag,
-    "socket_keepalive": _flag,
-    "protocol": _resp,
-    "client_name": _text,
-    "ssl_ca_certs": _text,
-    "ssl_ca_path": _text,
-    "ssl_ca_data": _text,
-    "ssl_certfile": _text,
-    "ssl_keyfile": _text,
-    "ssl_cert_reqs": _one_of("none", "optional", "required"),
-    "ssl_check_hostname": _flag,
-    "ssl_min_version": _one_of("TLSv1.2", "TLSv1.3"),
-    "max_entries": _count,
-    "max_bytes": _count,
-}
-_MEMORY_OPTIONS = frozenset({"max_entries", "max_bytes"})
-_TLS_OPTIONS = frozenset(name for name in _CHECKS if name.startswith("ssl_"))
-_PLAIN_OPTIONS = frozenset(_CHECKS) - _MEMORY_OPTIONS - _TLS_OPTIONS
-
-
-def _options_of(scheme: str) -> frozenset[str]:
-    if scheme == "memory":
-        return _MEMORY_OPTIONS
-    if scheme == "null":
-        return frozenset()
-    return _PLAIN_OPTIONS | _TLS_OPTIONS if scheme in _TLS else _PLAIN_OPTIONS
+    raise UsageError(f"{OWNER} {problem}", code=code, help=mend)
