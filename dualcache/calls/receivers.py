@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.canonical import canonical, class_name, field_names, is_stdlib_value
+from dualcache.core.canonical import canonical, class_name, class_of, field_names, is_stdlib_value
 from dualcache.errors import UnkeyableArgument
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ _IMMUTABLE = (str, bytes, int, float, complex, tuple, frozenset, Enum)
 
 
 def receiver_form(signature: CallSignature) -> Callable[[Any], str]:
-    """Return what writes `self` or `cls`; it raises `UnkeyableArgument` for an object by identity."""
+    """Return what writes `self` or `cls`; it refuses an object that is not its value."""
 
     def write(receiver: Any) -> str:
         if isinstance(receiver, type):
             return class_name(receiver)
-        kind = type(receiver)
+        kind = class_of(receiver)
         if hasattr(kind, "__cache_key__") or _is_value(kind):
             return canonical(receiver)
         raise UnkeyableArgument(
@@ -41,7 +41,7 @@ def receiver_form(signature: CallSignature) -> Callable[[Any], str]:
     return write
 
 
-def _is_value(kind: type) -> bool:
+def _is_value(kind: type[Any]) -> bool:
     """Tell whether a class's objects cannot change: frozen of any make, or immutable by base."""
     if issubclass(kind, _IMMUTABLE) or is_stdlib_value(kind):
         return True
@@ -49,10 +49,12 @@ def _is_value(kind: type) -> bool:
         return False
     dataclass_options = getattr(kind, "__dataclass_params__", None)
     struct_options = getattr(kind, "__struct_config__", None)
-    model_options = getattr(kind, "model_config", None)
-    return (
+    model_options: dict[str, Any] = (
+        getattr(kind, "model_config", {}) if hasattr(kind, "__pydantic_fields__") else {}
+    )
+    return bool(
         getattr(dataclass_options, "frozen", False)
         or getattr(struct_options, "frozen", False)
-        or (isinstance(model_options, dict) and model_options.get("frozen") is True)
+        or model_options.get("frozen", False)
         or kind.__setattr__.__name__ == "_frozen_setattrs"  # attrs marks it by nothing else
     )

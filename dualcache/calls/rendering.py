@@ -85,7 +85,10 @@ def compile_names(
     With `is_single`, the one name itself. `settle` is called before the first name is made, and
     again until it returns true; it may raise what could not be told at decoration.
     """
-    namespace: dict[str, Any] = {**(known or {}), "_slowly": _slowly_for(plans, is_single=is_single)}
+    namespace: dict[str, Any] = {
+        **(known or {}),
+        "_slowly": _slowly_for(plans, is_single=is_single),
+    }
     parameters = ", ".join(f"p{number}" for number in range(count))
     lines = [f"def make_name({parameters}):"]
     if settle is not None:
@@ -93,7 +96,9 @@ def compile_names(
         namespace["_is_settled"] = False
         lines.append("    if not _is_settled: _settle()")
     lines.append("    try:" if plans else "    try: pass")
-    lines += [f"        n{at} = {_expression(plan, at, namespace)}" for at, plan in enumerate(plans)]
+    lines += [
+        f"        n{at} = {_expression(plan, at, namespace)}" for at, plan in enumerate(plans)
+    ]
     lines += ["    except (ValueError, TypeError, AttributeError, LookupError):"]
     lines.append(f"        return _slowly({parameters})")
     lines += [line for at, plan in enumerate(plans) for line in _finishing(plan, at, namespace)]

@@ -19,7 +19,7 @@ from dualcache.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["ABSENT", "Absent", "CallSignature"]
+__all__ = ["ABSENT", "MARKS", "Absent", "CallSignature"]
 
 
 class Absent(Enum):
@@ -27,6 +27,9 @@ class Absent(Enum):
 
     ABSENT = "absent"
 
+
+MARKS: Final[dict[Any, str]] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
+"""How a parameter of these kinds is written, in its signature and in a call."""
 
 ABSENT: Final = Absent.ABSENT
 _Absent: TypeAlias = Literal[Absent.ABSENT]
@@ -73,8 +76,7 @@ class CallSignature:
 
     def __str__(self) -> str:
         """Show the call with its parameters' names, for messages: `get_user(user_id, lang)`."""
-        marks = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
-        shown = (f"{marks.get(p.kind, '')}{p.name}" for p in self.signature.parameters.values())
+        shown = (f"{MARKS.get(p.kind, '')}{p.name}" for p in self.signature.parameters.values())
         return f"{self.name[:-2]}({', '.join(shown)})"
 
     def hints(self) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def _qualname(function: Callable[..., Any]) -> str:
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     if sys.version_info >= (3, 14):  # annotations are evaluated when asked for: leave what fails
-        from annotationlib import Format  # noqa: PLC0415
+        from annotationlib import Format
 
         return inspect.signature(function, annotation_format=Format.FORWARDREF)
     return inspect.signature(function)
@@ -178,7 +180,9 @@ def _annotations(signature: inspect.Signature) -> dict[str, Any]:
     return {name: hint for name, hint in found.items() if hint is not Parameter.empty}
 
 
-def _visible_names(function: Callable[..., Any], qualname: str) -> tuple[dict[str, Any], ...]:
+def _visible_names(
+    function: Callable[..., Any], qualname: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the globals, and the names of the enclosing functions and classes."""
     function = getattr(function, "__func__", function)
     module_names = getattr(function, "__globals__", None)
@@ -187,7 +191,8 @@ def _visible_names(function: Callable[..., Any], qualname: str) -> tuple[dict[st
         module_names = vars(module) if module is not None else {}
     enclosing: dict[str, Any] = {}
     code = getattr(function, "__code__", None)
-    for name, cell in zip(getattr(code, "co_freevars", ()), getattr(function, "__closure__", None) or (), strict=False):
+    cells = getattr(function, "__closure__", None) or ()
+    for name, cell in zip(getattr(code, "co_freevars", ()), cells, strict=False):
         try:
             enclosing[name] = cell.cell_contents
         except ValueError:  # not assigned yet
@@ -202,10 +207,10 @@ def _visible_names(function: Callable[..., Any], qualname: str) -> tuple[dict[st
     return module_names, enclosing
 
 
-def _resolved(annotation: Any, names: tuple[dict[str, Any], ...]) -> Any | _Absent:
+def _resolved(annotation: Any, names: tuple[dict[str, Any], dict[str, Any]]) -> Any | _Absent:
     holder = types.SimpleNamespace(__annotations__={"value": annotation})
     try:
-        return typing.get_type_hints(holder, *names, include_extras=True)["value"]
+        return typing.get_type_hints(holder, names[0], names[1], include_extras=True)["value"]
     except Exception:  # noqa: BLE001  an annotation is any expression, and may raise anything
         return ABSENT
 

@@ -20,20 +20,23 @@ if TYPE_CHECKING:
 
     Encoder: TypeAlias = Callable[[Any, int], str]
 
-__all__ = ["canonical", "class_name", "field_names", "is_stdlib_value", "text"]
+__all__ = ["canonical", "class_name", "class_of", "field_names", "is_stdlib_value", "text"]
 
 MAX_DEPTH = 100
 """Values nested deeper have no canonical form; a value that contains itself is one of them."""
 
 
 def canonical(value: object) -> str:
-    """Write `value` injectively over type and value; `UnkeyableArgument` where that cannot be done."""
+    """Write `value` injectively over type and value.
+
+    `UnkeyableArgument` for a value that has no such form: never its `repr`.
+    """
     return _encode(value, 0)
 
 
-def text(value: object, typed: bool = False) -> str:  # noqa: FBT001, FBT002  called positionally
-    """Write what a template's placeholder stands for: scalars as escaped text, others canonically."""
-    kind = type(value)
+def text(value: object, typed: bool = False) -> str:
+    """Write what a placeholder stands for: scalars as escaped text, other values canonically."""
+    kind = class_of(value)
     if typed:
         return _encode(value, 0)
     if kind is str:
@@ -55,20 +58,26 @@ def text(value: object, typed: bool = False) -> str:  # noqa: FBT001, FBT002  ca
     return escape(writer[1](value)) if writer else _encode(value, 0)
 
 
-def class_name(kind: type) -> str:
+def class_name(kind: type[Any]) -> str:
     """Return the module-qualified name of a class, escaped; it always holds a dot."""
     return escape_part(f"{kind.__module__}.{kind.__qualname__}")
 
 
-def is_stdlib_value(kind: type) -> bool:
+def class_of(value: object) -> type[Any]:
+    """Return `type(value)`, known to type checkers as a class of anything."""
+    return type(value)
+
+
+def is_stdlib_value(kind: type[Any]) -> bool:
     """Tell whether a class is, or derives from, UUID, Decimal, Fraction, a date or a time type."""
     return _stdlib_writer(kind) is not None
 
 
-def field_names(kind: type) -> tuple[str, ...] | None:
+def field_names(kind: type[Any]) -> tuple[str, ...] | None:
     """Name the fields of a dataclass, NamedTuple, attrs, msgspec or pydantic class, else `None`."""
     if (fields := getattr(kind, "__dataclass_fields__", None)) is not None:
-        return tuple(name for name, field in fields.items() if field._field_type.name == "_FIELD")
+        # As dataclasses.fields() does it, which would have to be imported.
+        return tuple(name for name, one in fields.items() if one._field_type.name == "_FIELD")  # noqa: SLF001
     if (structure := getattr(kind, "__struct_fields__", None)) is not None:
         return tuple(structure)
     if (attributes := getattr(kind, "__attrs_attrs__", None)) is not None:
@@ -80,7 +89,7 @@ def field_names(kind: type) -> tuple[str, ...] | None:
     return None
 
 
-def unkeyable(kind: type, why: str = "has no canonical form") -> UnkeyableArgument:
+def unkeyable(kind: type[Any], why: str = "has no canonical form") -> UnkeyableArgument:
     """Build the error for a value of a class that cannot be part of a key."""
     return UnkeyableArgument(
         "a value cannot be part of a key",
@@ -96,7 +105,7 @@ def _encode(value: Any, depth: int) -> str:
 
 
 def _object(value: Any, depth: int) -> str:
-    kind = type(value)
+    kind = class_of(value)
     name = class_name(kind)
     if hasattr(kind, "__cache_key__"):
         return f"{name}({_encode(value.__cache_key__(), _deeper(depth, kind))})"
@@ -111,7 +120,7 @@ def _object(value: Any, depth: int) -> str:
     return f"{name}({','.join(_members(value, kind, _deeper(depth, kind)))})"
 
 
-def _members(value: Any, kind: type, depth: int) -> Iterable[str]:
+def _members(value: Any, kind: type[Any], depth: int) -> Iterable[str]:
     """Yield the forms of what an object is made of: its builtin value, its fields."""
     names = field_names(kind)
     base = next((_EXACT[parent] for parent in kind.__mro__ if parent in _EXACT), None)
@@ -124,12 +133,15 @@ def _members(value: Any, kind: type, depth: int) -> Iterable[str]:
         if hasattr(value, name):
             yield f"{escape_part(name)}={_encode(getattr(value, name), depth)}"
     if hasattr(kind, "__pydantic_fields__"):
-        rest = {**(value.__pydantic_extra__ or {}), **(value.__pydantic_private__ or {})}
+        rest: dict[str, Any] = {
+            **(value.__pydantic_extra__ or {}),
+            **(value.__pydantic_private__ or {}),
+        }
         for name in sorted(rest):
             yield f"{escape_part(name)}={_encode(rest[name], depth)}"
 
 
-def _deeper(depth: int, kind: type) -> int:
+def _deeper(depth: int, kind: type[Any]) -> int:
     if depth >= MAX_DEPTH:
         raise unkeyable(kind, f"contains itself or is nested more than {MAX_DEPTH} deep")
     return depth + 1
@@ -171,29 +183,37 @@ def _range(value: range, depth: int) -> str:
     return f"range({','.join(_integer(number, depth) for number in numbers)})"
 
 
+# The builtins' own, since a subclass may show something else than it holds.
+_tuple_items = tuple[Any, ...].__iter__
+_list_items = list[Any].__iter__
+_set_items = set[Any].__iter__
+_frozenset_items = frozenset[Any].__iter__
+_dict_items = dict[Any, Any].items
+
+
 def _tuple(value: tuple[Any, ...], depth: int) -> str:
     depth = _deeper(depth, tuple)
-    return f"({','.join([_encode(item, depth) for item in tuple.__iter__(value)])})"
+    return f"({','.join([_encode(item, depth) for item in _tuple_items(value)])})"
 
 
 def _list(value: list[Any], depth: int) -> str:
     depth = _deeper(depth, list)
-    return f"list({','.join([_encode(item, depth) for item in list.__iter__(value)])})"
+    return f"list({','.join([_encode(item, depth) for item in _list_items(value)])})"
 
 
 def _set(value: set[Any], depth: int) -> str:
     depth = _deeper(depth, set)
-    return f"set({','.join(sorted(_encode(item, depth) for item in set.__iter__(value)))})"
+    return f"set({','.join(sorted(_encode(item, depth) for item in _set_items(value)))})"
 
 
 def _frozenset(value: frozenset[Any], depth: int) -> str:
     depth = _deeper(depth, frozenset)
-    forms = sorted(_encode(item, depth) for item in frozenset.__iter__(value))
+    forms = sorted(_encode(item, depth) for item in _frozenset_items(value))
     return f"frozenset({','.join(forms)})"
 
 
 def _pairs(value: dict[Any, Any], depth: int) -> list[str]:
-    return [f"{_encode(key, depth)}={_encode(item, depth)}" for key, item in dict.items(value)]
+    return [f"{_encode(key, depth)}={_encode(item, depth)}" for key, item in _dict_items(value)]
 
 
 def _dict(value: dict[Any, Any], depth: int) -> str:
@@ -203,7 +223,7 @@ def _dict(value: dict[Any, Any], depth: int) -> str:
     return f"dict({','.join(pairs if is_ordered else sorted(pairs))})"
 
 
-_EXACT: dict[type, Encoder] = {
+_EXACT: dict[type[Any], Encoder] = {
     bool: lambda value, _: str(value),
     NoneType: lambda _value, _depth: "None",
     int: _integer,
@@ -236,7 +256,7 @@ def _zone(zone: tzinfo) -> str:
     except Exception:  # noqa: BLE001  a tzinfo that wants a datetime is not fixed
         is_fixed = False
     if not is_fixed:
-        raise unkeyable(type(zone), "is neither a named zone nor a fixed offset")
+        raise unkeyable(class_of(zone), "is neither a named zone nor a fixed offset")
     return ""
 
 
@@ -259,7 +279,7 @@ _STDLIB: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 
 
-def _stdlib_writer(kind: type) -> tuple[str, Callable[[Any], str]] | None:
+def _stdlib_writer(kind: type[Any]) -> tuple[str, Callable[[Any], str]] | None:
     for parent in kind.__mro__:
         writer = _STDLIB.get(f"{parent.__module__}.{parent.__qualname__}")
         if writer is not None:

@@ -84,7 +84,7 @@ def _class(pattern: bytes, at: int) -> tuple[frozenset[int], int]:
 
 
 def _between(first: int, last: int) -> Iterator[int]:
-    """Yield the bytes of a range in either direction, compared as signed chars, as the server does."""
+    """Yield the bytes of a range in either direction; the server compares signed chars."""
     low, high = sorted(byte - 256 if byte > 127 else byte for byte in (first, last))
     return (number % 256 for number in range(low, high + 1))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, is_typeddict
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_typeddict
 
 from dualcache.core.canonical import field_names, is_stdlib_value
 
@@ -18,7 +18,7 @@ _CONTAINERS = (tuple, list, set, frozenset, dict)
 _ABSTRACT = 1 << 20  # Py_TPFLAGS_IS_ABSTRACT, which inspect.isabstract() looks at
 
 
-def is_keyable_annotation(annotation: object) -> bool | None:
+def is_keyable_annotation(annotation: Any) -> bool | None:
     """Tell whether values so annotated can be part of a key; `None` where it cannot be told.
 
     False only for a class none of whose values has a canonical form, and for containers of such.
@@ -39,7 +39,7 @@ def is_keyable_annotation(annotation: object) -> bool | None:
     return _is_keyable_class(annotation) if isinstance(annotation, type) else None
 
 
-def is_free_text(annotation: object) -> bool:
+def is_free_text(annotation: Any) -> bool:
     """Tell whether values so annotated may hold any text, as seen in a key.
 
     Numbers, UUIDs, dates and times, bool, None and Enum members do not, nor literals, unions and
@@ -58,7 +58,7 @@ def is_free_text(annotation: object) -> bool:
     return not (issubclass(annotation, numbers) or is_stdlib_value(annotation))
 
 
-def _inner(annotation: object) -> object:
+def _inner(annotation: Any) -> Any:
     """Look through `Annotated`, `NewType` and `type` aliases."""
     while True:
         if get_origin(annotation) is Annotated:
@@ -66,13 +66,13 @@ def _inner(annotation: object) -> object:
         elif (below := getattr(annotation, "__supertype__", None)) is not None:
             annotation = below
         elif type(annotation).__name__ == "TypeAliasType":
-            annotation = annotation.__value__  # type: ignore[attr-defined]  # Python 3.12's alias
+            annotation = annotation.__value__
         else:
             return annotation
 
 
-def _is_keyable_class(kind: type) -> bool | None:
-    if kind is object or kind is Any or isinstance(kind, TypeVar):
+def _is_keyable_class(kind: type[Any]) -> bool | None:
+    if kind is object or kind is Any:
         return None
     if (
         hasattr(kind, "__cache_key__")

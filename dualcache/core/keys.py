@@ -40,7 +40,7 @@ def fit(name: str) -> str:
     if len(data) <= MAX_KEY_BYTES:
         return name
     # Imported here: it loads OpenSSL, and few keys are this long.
-    from hashlib import blake2b  # noqa: PLC0415
+    from hashlib import blake2b
 
     digest = blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
     head = data[: MAX_KEY_BYTES - len(digest) - 1].decode("utf-8", "ignore")

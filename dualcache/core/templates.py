@@ -118,7 +118,7 @@ def check_names(
     for field in template.fields:
         if field.name in available:
             continue
-        from difflib import get_close_matches  # noqa: PLC0415  only errors need it
+        from difflib import get_close_matches
 
         near = get_close_matches(field.name, available, 1, 0.5)
         known = ", ".join(f"{{{name}}}" for name in available)
@@ -155,7 +155,7 @@ def check_unambiguous(template: Template, is_free: Callable[[str], bool]) -> Non
         previous = part
 
 
-def render(template: Template, values: Mapping[str, object], typed: bool = False) -> str:  # noqa: FBT001, FBT002
+def render(template: Template, values: Mapping[str, object], typed: bool = False) -> str:
     """Write the template's text for `values`; with `typed`, types are told apart too.
 
     `KeyTemplateError` where a placeholder reads what its value has not; `UnkeyableArgument` where
@@ -170,7 +170,7 @@ def render(template: Template, values: Mapping[str, object], typed: bool = False
     return name
 
 
-def field_text(template: Template, field: Field, value: object, typed: bool = False) -> str:  # noqa: FBT001, FBT002
+def field_text(template: Template, field: Field, value: object, typed: bool = False) -> str:
     """Write one placeholder for the value of the parameter that it begins with."""
     for is_attribute, step in field.path:
         value = _stepped(template, field, value, is_attribute, step)
@@ -216,7 +216,7 @@ def _may_be_free(field: Field, is_free: Callable[[str], bool]) -> bool:
 
 
 def _stepped(
-    template: Template, field: Field, value: Any, is_attribute: bool, step: str | int  # noqa: FBT001
+    template: Template, field: Field, value: Any, is_attribute: bool, step: str | int
 ) -> object:  # fmt: skip
     try:
         return getattr(value, str(step)) if is_attribute else value[step]
@@ -251,11 +251,15 @@ def _formatted(template: Template, field: Field, value: object) -> str:
 
 
 def _pointed(template: Template, start: int, end: int, note: str) -> list[tuple[str, str]]:
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in template.text)
+    shown = "".join(
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in template.text
+    )
     return [("template", f'"{shown}"'), ("", f"{' ' * (start + 1)}{'^' * (end - start)} {note}")]
 
 
-def _malformed(template: Template, start: int, end: int, note: str, doubled: str) -> KeyTemplateError:
+def _malformed(
+    template: Template, start: int, end: int, note: str, doubled: str
+) -> KeyTemplateError:
     return KeyTemplateError(
         f"{template.what} of {template.owner} cannot be read",
         code="DC101",
@@ -270,8 +274,6 @@ def _ambiguous(template: Template, first: Field, second: Field) -> KeyTemplateEr
     return KeyTemplateError(
         f"{template.what} of {template.owner} cannot tell two calls apart",
         code="DC103",
-        details=_pointed(
-            template, first.start, second.end, f"where does {{{first.name}}} end?"
-        ),
+        details=_pointed(template, first.start, second.end, f"where does {{{first.name}}} end?"),
         help=f"put a : between {names}, or annotate one as int, UUID, date, bool or an Enum",
     )

@@ -1,0 +1,161 @@
+"""What is refused at decoration, or at the first call where annotations could not tell before."""
+
+from __future__ import annotations
+
+from inspect import Parameter
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dualcache.core.escaping import escape_literal
+from dualcache.core.keys import is_free_text, is_keyable_annotation, user_key
+from dualcache.core.templates import (
+    Template,
+    check_names,
+    check_unambiguous,
+    literal_prefix,
+    parse_template,
+)
+from dualcache.errors import KeyTemplateError, UnkeyableArgument, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from dualcache.calls.rendering import Kind
+    from dualcache.calls.signature import CallSignature
+
+__all__ = [
+    "Check",
+    "check_ignored",
+    "checked_template",
+    "default_check",
+    "own_name",
+    "settled_now",
+    "template_check",
+]
+
+
+class Check(Protocol):
+    """Looks at what annotations tell; with `is_last`, what cannot be resolved counts as absent."""
+
+    def __call__(self, *, is_last: bool) -> None: ...
+
+
+def own_name(signature: CallSignature, name: str | None, *, is_shared: bool) -> str:
+    if name is not None:
+        return user_key(name)
+    is_lambda = signature.qualname.endswith("<lambda>")
+    if is_lambda or (is_shared and signature.module == "__main__"):
+        what = "a lambda" if is_lambda else f"{signature.name} of __main__"
+        raise UsageError(
+            f"{what} needs a key or a name",
+            code="DC114",
+            details=[
+                ("why", "other functions elsewhere have the same one, and would share its keys")
+            ],
+            help='give @cache a name="…" of its own, or a key="…" template',
+        )
+    return escape_literal(f"{signature.module}.{signature.qualname}")
+
+
+def check_ignored(signature: CallSignature, ignore: Collection[str]) -> None:
+    if isinstance(ignore, str):
+        raise UsageError(
+            f"ignore of {signature.name} is one text, not several names",
+            code="DC113",
+            help=f'write ignore=("{ignore}",)',
+        )
+    for name in ignore:
+        if name in signature.parameters:
+            continue
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, signature.parameters, 1, 0.5)
+        raise UsageError(
+            f"ignore of {signature.name} names an unknown parameter",
+            code="DC113",
+            details=[("ignore", f'"{name}" is not a parameter of {signature}')],
+            help=f'did you mean "{near[0]}"?' if near else "leave it out of ignore",
+        )
+
+
+def checked_template(signature: CallSignature, text: object, what: Kind) -> Template:
+    if not isinstance(text, str):
+        raise KeyTemplateError(
+            f"{what} template of {signature.name} must be text",
+            code="DC105",
+            details=[("given", f"a value of type {type(text).__name__}")],
+            help='write it as text, like "user:{user_id}"',
+        )
+    template = parse_template(text, what=f"{what} template", owner=signature.name)
+    check_names(template, signature.parameters, signature_text=str(signature))
+    start = literal_prefix(template)
+    if not template.parts or (what != "tag" and start.startswith("~")):
+        raise KeyTemplateError(
+            f"{what} template of {signature.name} "
+            + ("begins with ~" if template.parts else "is empty"),
+            code="DC105",
+            details=[("template", f'"{text}"')],
+            help="begin it with another character: names with ~ are the cache's own"
+            if template.parts
+            else "write what the calls are stored under, or leave the option out",
+        )
+    return template
+
+
+def settled_now(signature: CallSignature, check: Check) -> Callable[[], bool] | None:
+    """Check now; return what checks again at the first call, where annotations are still open."""
+    check(is_last=False)
+    if not signature.unresolved():
+        return None
+
+    def settle() -> bool:
+        check(is_last=True)
+        return True
+
+    return settle
+
+
+def default_check(signature: CallSignature, ignore: Collection[str]) -> Check:
+    def check(*, is_last: bool) -> None:
+        del is_last
+        for name, hint in signature.hints().items():
+            is_receiver = signature.first_is_receiver and name == signature.parameters[0]
+            if name not in ignore and not is_receiver and is_keyable_annotation(hint) is False:
+                raise _unkeyable_hint(
+                    signature, name, hint, f'leave it out with ignore=("{name}",), or write key="…"'
+                )
+
+    return check
+
+
+def template_check(signature: CallSignature, template: Template, *, stores: bool) -> Check:
+    def check(*, is_last: bool) -> None:
+        hints = signature.hints()
+        for field in template.fields:
+            hint = hints.get(field.name)
+            if field.is_plain and field.name in hints and is_keyable_annotation(hint) is False:
+                help_line = f"read what tells its values apart, like {{{field.name}.id}}"
+                raise _unkeyable_hint(signature, field.name, hint, help_line)
+        if not stores:
+            return
+        waiting: frozenset[str] = frozenset() if is_last else signature.unresolved()
+
+        def is_free(name: str) -> bool:
+            kind = signature.signature.parameters[name].kind
+            is_bundle = kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+            return not is_bundle and name not in waiting and is_free_text(hints.get(name, str))
+
+        check_unambiguous(template, is_free)
+
+    return check
+
+
+def _unkeyable_hint(
+    signature: CallSignature, name: str, hint: Any, help_line: str
+) -> UnkeyableArgument:
+    shown = f"{hint.__module__}.{hint.__qualname__}" if type(hint) is type else str(hint)
+    return UnkeyableArgument(
+        f"parameter {name} of {signature.name} cannot be part of a key",
+        code="DC111",
+        details=[("parameter", f"{name}: {shown}")],
+        help=help_line,
+    )
