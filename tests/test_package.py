@@ -1,0 +1,25 @@
+"""What is installed is what is in the source tree."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_wheel_holds_every_file_of_the_package() -> None:
+    try:
+        installed = {str(path) for path in files("dualcache") or ()}
+    except PackageNotFoundError:
+        pytest.skip("dualcache is not installed here; tox installs its wheel")
+    if not any(name.startswith("dualcache/") for name in installed):
+        pytest.skip("dualcache is installed as editable; tox installs its wheel")
+    source = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "dualcache").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert source <= installed
