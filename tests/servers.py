@@ -164,8 +164,8 @@ class Server:
         assert self._process is not None, f"{self!r} is not running"
         return self._process.pid
 
-    def cli(self, *arguments: Any) -> Any:
-        """Send one command as a plain client would; replies are bytes as redis-py gives them."""
+    def client(self) -> redis.Redis:
+        """Return a plain client; it is this server's own, and made anew after a restart."""
         if self._client is None:
             self._client = redis.Redis(
                 host=self.host,
@@ -174,7 +174,11 @@ class Server:
                 retry=Retry(NoBackoff(), 0),
                 maint_notifications_config=MaintNotificationsConfig(enabled=False),
             )
-        return self._client.execute_command(*arguments)
+        return self._client
+
+    def cli(self, *arguments: Any) -> Any:
+        """Send one command as a plain client would; replies are bytes as redis-py gives them."""
+        return self.client().execute_command(*arguments)
 
     def flush(self) -> None:
         """Forget every key, script and count, as after a start."""
