@@ -28,10 +28,11 @@ TEXT_MODULES: Final = frozenset({"pathlib", "pathlib._local", "ipaddress", "pyda
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Tell whether nobody could tell `other` from `one`: types, fields, order, zones, signs of zero.
+    """Tell whether nobody could tell `other` from `one`.
 
-    NaN is the same as NaN. Objects of classes that are no value classes (dataclass, attrs, msgspec,
-    pydantic, NamedTuple) are the same only if identical; what nests too deeply is never the same.
+    Types, fields, order of dicts, zones and signs of zero count. NaN is the same as NaN. Objects
+    of classes that are no value classes (dataclass, attrs, msgspec, pydantic, NamedTuple) are the
+    same only if identical; what nests too deeply is never the same.
     """
     try:
         return _is_same(one, other, set())
@@ -46,7 +47,9 @@ def is_same_zone(one: tzinfo | None, other: tzinfo | None) -> bool:
     if one is None or other is None or type(one) is not type(other):
         return False
     if type(one) is timezone:
-        return one.utcoffset(None) == other.utcoffset(None) and one.tzname(None) == other.tzname(None)
+        return one.utcoffset(None) == other.utcoffset(None) and one.tzname(None) == other.tzname(
+            None
+        )
     if is_class(type(one), "zoneinfo", "ZoneInfo"):
         key: str | None = one.key  # type: ignore[attr-defined]  # a ZoneInfo
         return key is not None and key == other.key  # type: ignore[attr-defined]  # a ZoneInfo
@@ -63,10 +66,12 @@ def is_immutable(value: Any) -> bool:
 
 
 def _is_immutable(value: Any) -> bool:
-    kind = type(value)
+    kind: type[Any] = type(value)
     if kind in (datetime, time):
         zone = value.tzinfo
-        return zone is None or type(zone) is timezone or is_class(type(zone), "zoneinfo", "ZoneInfo")
+        return (
+            zone is None or type(zone) is timezone or is_class(type(zone), "zoneinfo", "ZoneInfo")
+        )
     if kind in _SCALARS or isinstance(value, Enum):
         return kind is not bytearray
     if kind in (tuple, frozenset):
@@ -77,7 +82,7 @@ def _is_immutable(value: Any) -> bool:
 def _is_same(one: Any, other: Any, seen: _Seen) -> bool:
     if one is other:
         return True
-    kind = type(one)
+    kind: type[Any] = type(one)
     if kind is not type(other):
         return False
     if kind in _PLAIN:
@@ -136,7 +141,8 @@ def _is_same_set(one: AbstractSet[Any], other: AbstractSet[Any], seen: _Seen) ->
     if len(one) != len(other):
         return False
     equals = {item: item for item in other}
-    unpaired = []
+    unpaired: list[Any] = []
+    item: Any
     for item in one:
         found = equals.pop(item, ABSENT)
         if found is ABSENT:
@@ -154,7 +160,7 @@ def _is_same_set(one: AbstractSet[Any], other: AbstractSet[Any], seen: _Seen) ->
 
 
 def _is_same_object(one: Any, other: Any, seen: _Seen) -> bool:
-    kind = type(one)
+    kind: type[Any] = type(one)
     if is_value_class(kind):
         ours, theirs = state_of(one), state_of(other)
         if ours.keys() != theirs.keys():

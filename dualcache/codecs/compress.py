@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.codecs.ids import undecodable
@@ -11,8 +12,11 @@ from dualcache.errors import UsageError
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from dualcache.errors import DecodeError
+
 __all__ = ["compressed", "decompressed", "require_zstd"]
 
+_MODULE: Final = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 _LEVEL: Final = 3
 _LEAST_WINDOW_LOG: Final = 10
 _MOST_WINDOW_LOG: Final = 27
@@ -29,8 +33,11 @@ def require_zstd() -> None:
 
 
 def compressed(data: bytes) -> bytes | None:
-    """Return `data` as one zstd frame; `None` where that is no shorter."""
-    frame: bytes = _loaded().compress(data, _LEVEL)
+    """Return `data` as one zstd frame; `None` where that is no shorter.
+
+    Needs what `require_zstd` asks for.
+    """
+    frame: bytes = import_module(_MODULE).compress(data, _LEVEL)
     return frame if len(frame) < len(data) else None
 
 
@@ -51,29 +58,20 @@ def decompressed(frame: bytes | memoryview, max_bytes: int) -> bytes:
     except Exception as error:  # noqa: BLE001  MemoryError and whatever the library raises
         raise _refused("the payload is no zstd frame", error) from None
     if len(data) > max_bytes:
-        raise undecodable("oversized", f"the payload expands to over {max_bytes} bytes", code="DC313")
+        raise undecodable(
+            "oversized", f"the payload expands to over {max_bytes} bytes", code="DC313"
+        )
     if not reader.eof or reader.unused_data:
         raise _refused("the payload is not one whole zstd frame")
     return data
 
 
-def _refused(what: str, cause: BaseException | None = None) -> Exception:
+def _refused(what: str, cause: BaseException | None = None) -> DecodeError:
     return undecodable("compression", what, code="DC313", cause=cause)
 
 
 def _zstd() -> ModuleType | None:
     try:
-        if sys.version_info >= (3, 14):
-            from compression import zstd
-        else:
-            from backports import zstd
+        return import_module(_MODULE)
     except ImportError:
         return None
-    return zstd
-
-
-def _loaded() -> ModuleType:
-    require_zstd()
-    module = _zstd()
-    assert module is not None  # noqa: S101  required just above
-    return module

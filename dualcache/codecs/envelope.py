@@ -5,8 +5,8 @@ Here alone the layout is spelled. Nothing here knows what a payload means or wha
 
 from __future__ import annotations
 
+import struct
 from struct import Struct
-from struct import error as StructError
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
@@ -78,7 +78,9 @@ def seal(
     else:
         flags |= IN_SECONDS
         fresh = min(-(-fresh_ms // 1000), _LONGEST)
-    content = _TIMES.pack(version, _clamped(created_ms, _LATEST), fresh, _clamped(load_ms, _LONGEST))
+    content = _TIMES.pack(
+        version, _clamped(created_ms, _LATEST), fresh, _clamped(load_ms, _LONGEST)
+    )
     if tags:
         flags |= HAS_TAGS
         content += _spelled_tags(tags)
@@ -109,7 +111,9 @@ def open_envelope(key: str, raw: bytes) -> Stored:
     """
     if len(raw) < HEADER_BYTES:
         raise _misfit(raw)
-    magic, form, codec, flags, check, version, created_ms, fresh_ms, load_ms = _HEADER.unpack_from(raw)
+    magic, form, codec, flags, check, version, created_ms, fresh_ms, load_ms = _HEADER.unpack_from(
+        raw
+    )
     kind = _KIND_BYTES.get(form)
     if kind is None or magic != MAGIC or flags & ~KNOWN_FLAGS:
         raise _misfit(raw)
@@ -153,13 +157,16 @@ def _clamped(number: int, most: int) -> int:
 
 def _spelled_tags(tags: Sequence[Tag]) -> bytes:
     if len(tags) > _MOST_TAGS:
-        raise UnencodableValue(f"an entry has {len(tags)} tags, at most {_MOST_TAGS} fit", code="DC303")
+        raise UnencodableValue(
+            f"an entry has {len(tags)} tags, at most {_MOST_TAGS} fit", code="DC303"
+        )
     parts = [_COUNT.pack(len(tags))]
     for name, tag_id in tags:
         text = name.encode("utf-8", "surrogatepass")
         if len(text) > _LONGEST_NAME:
             raise UnencodableValue(
-                f"the name of a tag has {len(text)} bytes, at most {_LONGEST_NAME} fit", code="DC303"
+                f"the name of a tag has {len(text)} bytes, at most {_LONGEST_NAME} fit",
+                code="DC303",
             )
         parts += (_TAG.pack(tag_id, len(text)), text)
     return b"".join(parts)
@@ -179,7 +186,7 @@ def _read_tags(raw: bytes) -> tuple[tuple[Tag, ...], int]:
             name = raw[at + _TAG.size : end].decode("utf-8", "surrogatepass")
             tags.append(Tag(name, tag_id))
             at = end
-    except (StructError, UnicodeDecodeError) as error:
+    except (struct.error, UnicodeDecodeError) as error:
         raise undecodable("truncated", "the tags are garbled", code="DC310", cause=error) from None
     return tuple(tags), at
 

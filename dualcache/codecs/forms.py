@@ -8,9 +8,10 @@ from dualcache.codecs import tagged
 from dualcache.codecs.ids import CodecId
 from dualcache.codecs.json import JsonForm
 from dualcache.codecs.models import ModelForm, TaggedModelForm, mentions_models
-from dualcache.codecs.msgpack import MsgpackForm, is_telling
+from dualcache.codecs.msgpack import MsgpackForm, TypedForm, is_telling
 from dualcache.codecs.pickle import PickleForm
 from dualcache.codecs.raw import RawBytesForm, RawTextForm
+from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class UserForm:
         self._codec = codec
 
     def encode(self, value: Any) -> bytes:
-        data = self._codec.encode(value)
+        data: object = self._codec.encode(value)
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError("encode() of the codec returned no bytes")
         return bytes(data)
@@ -102,9 +103,10 @@ def readers_for(
     annotation: object, steps: Sequence[Step]
 ) -> dict[int, Callable[[bytes | memoryview], Any]]:
     """Return the readers by codec number: all that can do no harm, and what is configured."""
-    forms: list[Form] = [
-        MsgpackForm(annotation), TaggedForm(), JsonForm(annotation), RawBytesForm(), RawTextForm(),
-    ]
+    forms: list[Form] = [MsgpackForm(annotation), TaggedForm(), JsonForm(annotation)]
+    forms += (RawBytesForm(), RawTextForm())
+    if annotation is not MISSING:
+        forms.append(TypedForm(annotation))
     if mentions_models(annotation):
         forms += (ModelForm(annotation), TaggedModelForm(annotation))
     forms += (step.form for step in steps)
@@ -114,11 +116,12 @@ def readers_for(
 def _default_forms(annotation: object, *, check: bool) -> tuple[Step, ...]:
     if mentions_models(annotation):
         whole = Step(TaggedModelForm(annotation), check)
-        models = (Step(ModelForm(annotation), True), whole) if check else (whole,)
+        models = (Step(ModelForm(annotation), is_checked=True), whole) if check else (whole,)
         return (*models, Step(TaggedForm(), check))
+    typed = () if annotation is MISSING else (Step(TypedForm(annotation), is_checked=True),)
     if check or is_telling(annotation):
-        return (Step(MsgpackForm(annotation), check), Step(TaggedForm(), check))
-    return (Step(TaggedForm(), False), Step(MsgpackForm(annotation), True))
+        return (Step(MsgpackForm(annotation), check), Step(TaggedForm(), check), *typed)
+    return (Step(TaggedForm(), check), Step(MsgpackForm(annotation), is_checked=True), *typed)
 
 
 def _user_form(codec: Codec) -> UserForm:

@@ -36,6 +36,8 @@ class CodecId(IntEnum):
     """A pydantic dump without the unset fields, as MessagePack, validated by the annotation."""
     MODEL_TAGGED = 10
     """A whole pydantic dump and the names of the unset fields, in the tagged form."""
+    TYPED = 11
+    """Plain parts in the tagged form, put together by the annotation."""
 
 
 COMPRESSED: Final = 0x01
@@ -53,7 +55,9 @@ KNOWN_FLAGS: Final = PAYLOAD_FLAGS | HAS_TAGS | IN_SECONDS
 DEFAULT_MAX_BYTES: Final = 64 * 1024 * 1024
 
 
-def undecodable(reason: str, what: str, *, code: str, cause: BaseException | None = None) -> DecodeError:
+def undecodable(
+    reason: str, what: str, *, code: str, cause: BaseException | None = None
+) -> DecodeError:
     """Build a `DecodeError` whose attribute `reason` is a short label for events and counters."""
     details = [("cause", type(cause).__name__)] if cause is not None else []
     error = DecodeError(what, code=code, details=details)

@@ -21,7 +21,7 @@ _UNTYPED: Final = json.Decoder()
 class JsonForm:
     """Encodes what JSON can say; decodes as `annotation`, where msgspec can take that.
 
-    What JSON would change (a tuple, NaN, an int as a key) is for the caller to find out by comparing.
+    What JSON would change (a tuple, NaN, an int as a key), the caller finds out by comparing.
     """
 
     __slots__ = ("_annotation", "_read")
@@ -44,6 +44,6 @@ class JsonForm:
 
     def _built(self) -> json.Decoder[Any]:
         try:
-            return json.Decoder(self._annotation)  # type: ignore[arg-type]  # any annotation is tried
+            return json.Decoder(self._annotation)
         except Exception:  # noqa: BLE001  classes of the user's are inspected: anything may be raised
             return _UNTYPED

@@ -30,7 +30,7 @@ class _Adapter:
     __slots__ = ("_annotation", "_made")
 
     def __init__(self, annotation: object) -> None:
-        self._annotation = annotation
+        self._annotation: Any = annotation
         self._made: Any = None
 
     def dumped(self, value: Any, *, exclude_unset: bool) -> Any:
@@ -82,7 +82,10 @@ class TaggedModelForm:
 
     def encode(self, value: Any) -> bytes:
         dump = self._adapter.dumped(value, exclude_unset=False)
-        unset = [sorted(type(model).model_fields - model.model_fields_set) for model in _models_in(value)]
+        unset = [
+            sorted(type(model).model_fields.keys() - model.model_fields_set)
+            for model in _models_in(value)
+        ]
         return tagged.encode((dump, unset), _plain)
 
     def decode(self, data: bytes | memoryview) -> Any:
@@ -120,7 +123,7 @@ def _parts_of(annotation: Any) -> Iterator[Any]:
 
 def _models_in(value: Any) -> Iterator[Any]:
     """Yield the models in `value`, outer ones first, in an order that depends on nothing else."""
-    kind = type(value)
+    kind: type[Any] = type(value)
     if kind is dict:
         parts = value.values()
     elif kind in (list, tuple):

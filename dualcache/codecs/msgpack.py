@@ -1,21 +1,26 @@
-"""MessagePack as msgspec writes it, read by a function's annotation; the default form."""
+"""What msgspec spells and reads by a function's annotation: MessagePack, and plain parts."""
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
-from msgspec import msgpack
+from msgspec import convert, msgpack, to_builtins
 
+from dualcache.codecs import tagged
 from dualcache.codecs.ids import CodecId
 from dualcache.core.entry import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MsgpackForm", "is_telling"]
+__all__ = ["MsgpackForm", "TypedForm", "is_telling"]
 
 _ENCODER: Final = msgpack.Encoder()
 _UNTYPED: Final = msgpack.Decoder()
+_PARTS: Final = (bytes, bytearray, datetime, date, time, timedelta, Decimal, UUID)
 
 
 class MsgpackForm:
@@ -44,9 +49,30 @@ class MsgpackForm:
 
     def _built(self) -> msgpack.Decoder[Any]:
         try:
-            return msgpack.Decoder(self._annotation)  # type: ignore[arg-type]  # any annotation is tried
+            return msgpack.Decoder(self._annotation)
         except Exception:  # noqa: BLE001  classes of the user's are inspected: anything may be raised
             return _UNTYPED
+
+
+class TypedForm:
+    """Takes values apart into plain parts, keeps those in the tagged form, reads by annotation.
+
+    For what only an annotation can put together and MessagePack would change, as a dataclass that
+    holds a datetime with a zone.
+    """
+
+    __slots__ = ("_annotation",)
+
+    id = CodecId.TYPED
+
+    def __init__(self, annotation: object) -> None:
+        self._annotation = annotation
+
+    def encode(self, value: Any) -> bytes:
+        return tagged.encode(to_builtins(value, builtin_types=_PARTS))
+
+    def decode(self, data: bytes | memoryview) -> Any:
+        return convert(tagged.decode(data), self._annotation)
 
 
 def is_telling(annotation: object) -> bool:
@@ -62,7 +88,7 @@ def is_telling(annotation: object) -> bool:
     if annotation is MISSING:
         return False
     try:
-        nodes: list[Any] = [inspect.type_info(annotation)]  # type: ignore[arg-type]  # any annotation is tried
+        nodes: list[Any] = [inspect.type_info(annotation)]
     except Exception:  # noqa: BLE001  as for the decoder
         return False
     seen: set[int] = set()

@@ -9,7 +9,7 @@ import sys
 from enum import Enum
 from typing import Any, Final, TypeGuard
 
-__all__ = ["ABSENT", "is_class", "is_frozen_class", "is_model", "is_value_class", "state_of"]
+__all__ = ["ABSENT", "is_class", "is_frozen_class", "is_value_class", "state_of"]
 
 ABSENT: Final = object()
 """Stands for a slot that was never set."""
@@ -29,18 +29,13 @@ def is_class(kind: type, module: str, name: str) -> bool:
     return kind.__name__ == name and getattr(sys.modules.get(module), name, None) is kind
 
 
-def is_model(value: object) -> bool:
-    """Tell whether `value` is a pydantic model (or a class of them)."""
-    return hasattr(value, "__pydantic_validator__") and hasattr(value, "model_fields_set")
-
-
 def is_value_class(kind: type) -> bool:
     """Tell whether everything that an object of `kind` holds is in named fields."""
     if issubclass(kind, tuple):
         return _is_named_tuple(kind)
     if issubclass(kind, Enum) or not any(hasattr(kind, mark) for mark in _MARKS):
         return False
-    return all(base is object or base.__flags__ & _HEAP_TYPE for base in kind.__mro__)
+    return all(_is_bare(base) for base in kind.__mro__)
 
 
 def is_frozen_class(kind: type) -> bool:
@@ -52,12 +47,13 @@ def is_frozen_class(kind: type) -> bool:
     params = kind.__dict__.get("__dataclass_params__")
     if params is not None:
         return bool(params.frozen)
-    return "__struct_fields__" in kind.__dict__ and bool(kind.__struct_config__.frozen)  # type: ignore[attr-defined]  # a Struct
+    config = getattr(kind, "__struct_config__", None)
+    return config is not None and bool(config.frozen)
 
 
 def state_of(value: Any) -> dict[str | int, Any]:
     """Return all that an object of a value class holds; the items of a tuple by their index."""
-    kind = type(value)
+    kind: type[Any] = type(value)
     state: dict[str | int, Any] = dict(getattr(value, "__dict__", ()))
     for base in kind.__mro__:
         for name in _slots_of(base):
@@ -65,6 +61,12 @@ def state_of(value: Any) -> dict[str | int, Any]:
     if isinstance(value, tuple):
         state.update(enumerate(value))
     return state
+
+
+def _is_bare(base: type) -> bool:
+    """Tell whether `base` adds nothing but named fields to an object, as `list` would."""
+    is_struct = base.__module__ == "msgspec._core"
+    return base is object or is_struct or bool(base.__flags__ & _HEAP_TYPE)
 
 
 def _slots_of(kind: type) -> list[str]:
@@ -81,7 +83,7 @@ def _mangled(kind: type, name: str) -> str:
 
 def _is_named_tuple(kind: type) -> TypeGuard[type[tuple[Any, ...]]]:
     named = isinstance(getattr(kind, "_fields", None), tuple)
-    return named and all(base in (object, tuple) or base.__flags__ & _HEAP_TYPE for base in kind.__mro__)
+    return named and all(base is tuple or _is_bare(base) for base in kind.__mro__)
 
 
 def _has_cached_property(kind: type) -> bool:

@@ -8,15 +8,23 @@ from dualcache.codecs.advice import advice_for
 from dualcache.codecs.compare import is_immutable, is_same
 from dualcache.codecs.compress import compressed, decompressed, require_zstd
 from dualcache.codecs.forms import forms_for, readers_for
-from dualcache.codecs.ids import COMPRESSED, DEFAULT_MAX_BYTES, SIGNED, CodecId, undecodable, unsigned
+from dualcache.codecs.ids import (
+    COMPRESSED,
+    DEFAULT_MAX_BYTES,
+    SIGNED,
+    CodecId,
+    undecodable,
+    unsigned,
+)
 from dualcache.codecs.sign import Signer
-from dualcache.core.entry import MISSING, Packed, Recipe, Stored
+from dualcache.core.entry import MISSING, Packed, Recipe
 from dualcache.errors import DecodeError, UnencodableValue, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dualcache.codecs.forms import Form, Step
+    from dualcache.core.entry import Stored
     from dualcache.typing import Codec
 
 __all__ = ["is_immutable", "make_recipe"]
@@ -36,13 +44,13 @@ def make_recipe(
     """Build the recipe of one function.
 
     `annotation` is what it returns; `MISSING` or text that was not resolved is unknown. `codec` is
-    `None` for the default forms, one of `json`, `pickle`, `raw`, `reference`, `msgpack`, `tagged`, or
-    the user's own. With a `secret` everything is signed, and nothing else is read. `check=False`
+    `None` for the default forms, one of `json`, `msgpack`, `pickle`, `raw`, `reference`, `tagged`,
+    or the user's own. With a `secret` everything is signed, and nothing else is read. `check=False`
     leaves out the comparison of what was packed. A payload over `compress_above` bytes is
     compressed; one over `max_bytes` is neither stored nor read, nor expanded beyond that.
     Raises `UsageError` for options that cannot be.
 
-    `pack` raises `UnencodableValue`, `unpack` `DecodeError`; the first changes nothing in the value.
+    `pack` raises `UnencodableValue` and leaves the value as it was; `unpack` raises `DecodeError`.
     """
     if isinstance(annotation, str):
         annotation = MISSING
@@ -120,7 +128,9 @@ class _Unpacker:
             return stored.payload
         read = self._readers.get(stored.codec)
         if read is None:
-            raise undecodable("codec", "the payload is of a codec that is not configured", code="DC311")
+            raise undecodable(
+                "codec", "the payload is of a codec that is not configured", code="DC311"
+            )
         payload = stored.payload
         if stored.flags or self._signer is not None:
             payload = self._opened(key, stored)
@@ -131,7 +141,9 @@ class _Unpacker:
         except DecodeError:
             raise
         except Exception as error:  # noqa: BLE001  hostile bytes fail in every way there is
-            raise undecodable("payload", "the payload is no value", code="DC311", cause=error) from None
+            raise undecodable(
+                "payload", "the payload is no value", code="DC311", cause=error
+            ) from None
 
     def _opened(self, key: str, stored: Stored) -> bytes | memoryview:
         payload = memoryview(stored.payload)

@@ -14,6 +14,7 @@ from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from hashlib import blake2b
 
 __all__ = ["SIGNATURE_BYTES", "Signer"]
 
@@ -34,7 +35,7 @@ class Signer:
     def __init__(self, secret: str | bytes | Sequence[str | bytes]) -> None:
         from hashlib import blake2b
 
-        self._states = []
+        self._states: list[blake2b] = []
         for one in _secrets(secret):
             key = one if len(one) <= _LONGEST_KEY else blake2b(one, person=_PERSON).digest()
             self._states.append(blake2b(key=key, digest_size=SIGNATURE_BYTES, person=_PERSON))
@@ -47,7 +48,7 @@ class Signer:
         return self._signatures(key, codec, flags, body)[0] + body
 
     def verified(self, key: str, codec: int, flags: int, payload: memoryview) -> memoryview:
-        """Return the payload without its signature; raise `SignatureError` if none of ours is there."""
+        """Return the payload without its signature; raise `SignatureError` if that is not ours."""
         from hmac import compare_digest
 
         found, body = payload[:SIGNATURE_BYTES], payload[SIGNATURE_BYTES:]
@@ -56,10 +57,12 @@ class Signer:
             raise unsigned("no configured secret has signed this payload for this key")
         return body
 
-    def _signatures(self, key: str, codec: int, flags: int, body: bytes | memoryview) -> list[bytes]:
+    def _signatures(
+        self, key: str, codec: int, flags: int, body: bytes | memoryview
+    ) -> list[bytes]:
         name = key.encode("utf-8", "surrogatepass")
         scope = _SCOPE.pack(len(name), codec, flags, len(body)) + name
-        digests = []
+        digests: list[bytes] = []
         for state in self._states:
             own = state.copy()
             own.update(scope)
@@ -70,10 +73,17 @@ class Signer:
 
 def _secrets(secret: str | bytes | Sequence[str | bytes]) -> list[bytes]:
     listed = [secret] if isinstance(secret, (str, bytes)) else list(secret)
-    if not listed or not all(isinstance(one, (str, bytes)) and one for one in listed):
+    keys = [one for one in map(_as_bytes, listed) if one]
+    if not keys or len(keys) < len(listed):
         raise UsageError(
             "a secret is empty, or neither text nor bytes",
             code="DC174",
             help="give secret= a str or bytes that is not empty, or a list of them, newest first",
         )
-    return [one.encode("utf-8", "surrogatepass") if isinstance(one, str) else one for one in listed]
+    return keys
+
+
+def _as_bytes(secret: object) -> bytes:
+    if isinstance(secret, str):
+        return secret.encode("utf-8", "surrogatepass")
+    return secret if isinstance(secret, bytes) else b""

@@ -1,13 +1,13 @@
 """Our own tagged form, for what MessagePack alone does not keep: exact types and nothing else.
 
-A MessagePack document in which arrays are lists, scalars are themselves, and a map of one entry is a
-tag and its body. Only builtin types ever come out of it, whatever the bytes.
+A MessagePack document in which arrays are lists, scalars are themselves, and a map of one entry is
+a tag and its body. Only builtin types ever come out of it, whatever the bytes.
 """
 
 from __future__ import annotations
 
 import sys
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -39,7 +39,6 @@ _ENCODER: Final = msgpack.Encoder()
 _DECODER: Final = msgpack.Decoder()
 
 
-
 def encode(value: Any, hook: Callable[[Any], Any] | None = None) -> bytes:
     """Spell `value`, exact types only; `hook` may turn what is of another type into one of them.
 
@@ -56,7 +55,8 @@ def decode(data: bytes | memoryview) -> Any:
     try:
         return _raised(_DECODER.decode(data), MAX_DEPTH + 2)
     except Exception as error:  # noqa: BLE001  hostile bytes fail in every way there is
-        raise undecodable("tagged", "not a value in the tagged form", code="DC311", cause=error) from None
+        what = "not a value in the tagged form"
+        raise undecodable("payload", what, code="DC311", cause=error) from None
 
 
 class _Lowering:
@@ -68,7 +68,7 @@ class _Lowering:
         self._hook = hook
 
     def lower(self, value: Any, depth: int) -> Any:
-        kind = type(value)
+        kind: type[Any] = type(value)
         if kind in _NATIVE:
             return value
         if kind is str:
@@ -93,7 +93,7 @@ class _Lowering:
         return [self.lower(value, depth - 1) for value in values]
 
     def _other(self, value: Any, depth: int) -> Any:
-        kind = type(value)
+        kind: type[Any] = type(value)
         if is_class(kind, "fractions", "Fraction"):
             return {_FRACTION: self._all((value.numerator, value.denominator), depth)}
         if self._hook is None:
@@ -149,7 +149,7 @@ def _clock_face(value: datetime | time) -> tuple[Any, ...]:
 def _lower_zone(zone: tzinfo | None) -> Any:
     if zone is None:
         return None
-    if zone is timezone.utc:
+    if zone is UTC:
         return [_UTC]
     kind = type(zone)
     if kind is timezone:
@@ -169,7 +169,7 @@ def _lower_name(name: str | None) -> Any:
 
 def _raised(value: Any, depth: int) -> Any:
     """Turn a decoded document back into the value; raises anything for hostile documents."""
-    kind = type(value)
+    kind: type[Any] = type(value)
     if kind in _NATIVE or kind is str or kind is int:
         return value
     if depth < 0:
@@ -194,7 +194,7 @@ def _raised_zone(body: Any) -> tzinfo | None:
     if body is None:
         return None
     if body[0] == _UTC:
-        return timezone.utc
+        return UTC
     if body[0] == _OFFSET:
         offset = body[1] * _MICROSECOND
         return timezone(offset) if body[2] is None else timezone(offset, _raised_text(body[2]))
@@ -202,6 +202,8 @@ def _raised_zone(body: Any) -> tzinfo | None:
         from zoneinfo import ZoneInfo
 
         return ZoneInfo(body[1])
+    if body[0] != _MODEL_OFFSET:
+        raise ValueError
     return sys.modules["pydantic_core"].TzInfo(body[1])  # type: ignore[no-any-return]  # a tzinfo
 
 
@@ -210,13 +212,13 @@ def _raised_text(body: bytes) -> str:
 
 
 def _raised_datetime(body: list[Any], _: int) -> datetime:
-    *fields, fold, zone = body
-    return datetime(*fields, fold=fold, tzinfo=_raised_zone(zone))
+    year, month, day, *clock = body
+    return datetime.combine(date(year, month, day), _raised_time(clock, _))
 
 
 def _raised_time(body: list[Any], _: int) -> time:
-    *fields, fold, zone = body
-    return time(*fields, fold=fold, tzinfo=_raised_zone(zone))
+    hour, minute, second, microsecond, fold, zone = body
+    return time(hour, minute, second, microsecond, _raised_zone(zone), fold=fold)
 
 
 def _raised_fraction(body: list[Any], depth: int) -> Any:
@@ -226,7 +228,7 @@ def _raised_fraction(body: list[Any], depth: int) -> Any:
 
 
 _NATIVE: Final = frozenset({type(None), bool, float, bytes})
-_COLLECTIONS: Final = {tuple: _TUPLE, set: _SET, frozenset: _FROZENSET}
+_COLLECTIONS: Final[dict[type, int]] = {tuple: _TUPLE, set: _SET, frozenset: _FROZENSET}
 _LEAVES: Final[dict[type, Callable[[Any], Any]]] = {
     bytearray: lambda value: {_BYTEARRAY: value},
     complex: lambda value: {_COMPLEX: [value.real, value.imag]},

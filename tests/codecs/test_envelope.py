@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dualcache.codecs.envelope import (
+    ReferenceBlob,
+    open_envelope,
+    seal,
+    seal_filling,
+    seal_tombstone,
+)
+from dualcache.codecs.ids import CodecId
+from dualcache.core.entry import HEADER_BYTES, Kind, Packed, Tag
+from dualcache.errors import DecodeError, UnencodableValue
+
+KEY = "shop:user:1"
+VERSION = b"12345678"
+PACKED = Packed(CodecId.MSGPACK, 0, b"payload")
+
+
+def sealed(
+    payload: bytes = b"payload", *, fresh_ms: int | None = 1000, tags: tuple[Tag, ...] = ()
+) -> bytes:
+    packed = Packed(CodecId.MSGPACK, 0, payload)
+    return seal(KEY, packed, version=VERSION, created_ms=5, fresh_ms=fresh_ms, load_ms=7, tags=tags)
+
+
+def reason_of(raw: bytes, key: str = KEY) -> str:
+    with pytest.raises(DecodeError) as caught:
+        open_envelope(key, raw)
+    reason = vars(caught.value)["reason"]
+    assert isinstance(reason, str)
+    return reason
+
+
+def with_check(raw: bytes) -> bytes:
+    """Give `raw` the checksum it should have, as a writer with other intentions could."""
+    from zlib import crc32
+
+    check = crc32(raw[8:], crc32(KEY.encode() + raw[:4]))
+    return raw[:4] + check.to_bytes(4, "big") + raw[8:]
+
+
+@given(
+    key=st.text(st.characters()),
+    payload=st.binary(),
+    codec=st.integers(0, 255).filter(lambda codec: codec != CodecId.REFERENCE),
+    flags=st.integers(0, 3),
+    version=st.binary(min_size=8, max_size=8),
+    created_ms=st.integers(0, 2**64 - 1),
+    fresh_ms=st.none() | st.integers(0, 2**32 - 2),
+    load_ms=st.integers(0, 2**32 - 2),
+    tags=st.lists(st.builds(Tag, st.text(), st.binary(min_size=8, max_size=8)), max_size=3),
+)
+def test_a_value_opens_as_it_was_sealed(
+    key: str,
+    payload: bytes,
+    codec: int,
+    flags: int,
+    version: bytes,
+    created_ms: int,
+    fresh_ms: int | None,
+    load_ms: int,
+    tags: list[Tag],
+) -> None:
+    raw = seal(
+        key,
+        Packed(codec, flags, payload),
+        version=version,
+        created_ms=created_ms,
+        fresh_ms=fresh_ms,
+        load_ms=load_ms,
+        tags=tags,
+    )
+    stored = open_envelope(key, raw)
+    assert stored.kind is Kind.VALUE
+    assert (stored.codec, stored.flags, stored.payload) == (codec, flags, payload)
+    assert (stored.version, stored.created_ms, stored.fresh_ms) == (version, created_ms, fresh_ms)
+    assert (stored.load_ms, stored.tags, stored.header) == (load_ms, tuple(tags), raw[:32])
+
+
+def test_the_layout_is_the_documented_one() -> None:
+    raw = sealed(tags=(Tag("t:a", b"idididid"),))
+    assert raw[:4] == b"\xdc\x12\x01\x10"
+    assert raw[8:16] == VERSION
+    assert raw[16:24] == (5).to_bytes(8, "big")
+    assert raw[24:28] == (1000).to_bytes(4, "big")
+    assert raw[28:32] == (7).to_bytes(4, "big")
+    assert raw[32:] == b"\x00\x01idididid\x00\x03t:apayload"
+
+
+def test_an_entry_without_tags_has_no_bytes_for_them() -> None:
+    assert sealed()[HEADER_BYTES:] == b"payload"
+
+
+def test_filling_and_tombstone_are_a_header_and_nothing_else() -> None:
+    filling = seal_filling(KEY, token=VERSION, created_ms=5, load_ms=300)
+    tombstone = seal_tombstone(KEY, token=VERSION, created_ms=5)
+    assert len(filling) == len(tombstone) == HEADER_BYTES
+    opened = open_envelope(KEY, filling)
+    assert (opened.kind, opened.version, opened.load_ms) == (Kind.FILLING, VERSION, 300)
+    assert open_envelope(KEY, tombstone).kind is Kind.TOMBSTONE
+
+
+def test_a_duration_over_49_days_is_kept_in_seconds_rounded_up() -> None:
+    assert open_envelope(KEY, sealed(fresh_ms=2**32 - 2)).fresh_ms == 2**32 - 2
+    assert open_envelope(KEY, sealed(fresh_ms=2**32 + 1)).fresh_ms == 4_294_968_000
+    assert open_envelope(KEY, sealed(fresh_ms=2**62)).fresh_ms == (2**32 - 2) * 1000
+
+
+def test_times_that_do_not_fit_are_stored_as_the_nearest_that_do() -> None:
+    raw = seal(KEY, PACKED, version=VERSION, created_ms=-1, fresh_ms=-1, load_ms=2**40)
+    stored = open_envelope(KEY, raw)
+    assert (stored.created_ms, stored.fresh_ms, stored.load_ms) == (0, 0, 2**32 - 2)
+
+
+def test_a_large_payload_is_not_copied() -> None:
+    payload = open_envelope(KEY, sealed(b"x" * 100_000)).payload
+    assert isinstance(payload, memoryview)
+    assert payload == b"x" * 100_000
+
+
+@pytest.mark.parametrize("raw", [b"", b"x", b"\x80\x04N.", b'{"a": 1}', b"x" * 40])
+def test_what_others_wrote_is_foreign(raw: bytes) -> None:
+    assert reason_of(raw) == "foreign"
+
+
+def test_what_is_cut_off_is_truncated() -> None:
+    raw = sealed(tags=(Tag("t:a", b"idididid"),))
+    assert reason_of(raw[:20]) == "truncated"
+    assert reason_of(with_check(raw[:33])) == "truncated"
+    assert reason_of(with_check(raw[:43])) == "truncated"
+    assert reason_of(with_check(raw[:46])) == "truncated"
+    assert reason_of(with_check(raw[:44] + b"\xff\xff\xff")) == "truncated"
+
+
+def test_a_later_format_or_flag_is_of_the_future() -> None:
+    raw = sealed()
+    assert reason_of(b"\xdc\x22" + raw[2:]) == "future_format"
+    assert reason_of(raw[:3] + b"\x80" + raw[4:]) == "future_format"
+
+
+def test_a_format_that_never_was_is_foreign_and_a_kind_that_never_was_is_told() -> None:
+    raw = sealed()
+    assert reason_of(b"\xdc\x02" + raw[2:]) == "foreign"
+    assert reason_of(b"\xdc\x17" + raw[2:]) == "kind"
+
+
+def test_a_lease_with_content_is_refused() -> None:
+    filling = seal_filling(KEY, token=VERSION, created_ms=5, load_ms=300)
+    assert reason_of(with_check(filling + b"x")) == "length"
+
+
+def test_a_value_of_another_key_is_refused() -> None:
+    assert reason_of(sealed(), key="shop:user:2") == "checksum"
+
+
+@given(bit=st.integers(0, len(sealed()) * 8 - 1))
+def test_every_flipped_bit_is_noticed(bit: int) -> None:
+    raw = bytearray(sealed())
+    raw[bit // 8] ^= 1 << bit % 8
+    reason_of(bytes(raw))
+
+
+@given(raw=st.binary(max_size=80) | st.binary(max_size=80).map(lambda tail: sealed()[:24] + tail))
+def test_hostile_bytes_are_a_decode_error_or_a_value(raw: bytes) -> None:
+    for bytes_ in (raw, with_check(raw)):
+        try:
+            open_envelope(KEY, bytes_)
+        except DecodeError as error:
+            assert vars(error)["reason"]  # noqa: PT017  a value is as good
+
+
+def test_a_reference_carries_the_object_itself() -> None:
+    value = object()
+    raw = seal(
+        KEY,
+        Packed(CodecId.REFERENCE, 0, value),  # type: ignore[arg-type]  # the object rides along
+        version=VERSION,
+        created_ms=5,
+        fresh_ms=None,
+        load_ms=7,
+        tags=(Tag("t:a", VERSION),),
+    )
+    assert type(raw) is ReferenceBlob
+    stored = open_envelope(KEY, raw)
+    assert stored.payload is value
+    assert stored.tags == (Tag("t:a", VERSION),)
+    assert reason_of(bytes(raw)) == "reference"
+
+
+def test_more_or_longer_tags_than_fit_are_refused() -> None:
+    with pytest.raises(UnencodableValue, match="65536 tags"):
+        sealed(tags=(Tag("t", VERSION),) * 65536)
+    with pytest.raises(UnencodableValue, match="65536 bytes"):
+        sealed(tags=(Tag("t" * 65536, VERSION),))

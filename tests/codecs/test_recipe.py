@@ -1,0 +1,439 @@
+from __future__ import annotations
+
+import enum
+import pickle
+import threading
+from dataclasses import InitVar, dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, NamedTuple, TypedDict
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import attrs
+import msgspec
+import pydantic
+import pydantic.dataclasses
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dualcache.codecs.compare import is_same
+from dualcache.codecs.envelope import open_envelope, seal
+from dualcache.codecs.ids import COMPRESSED, SIGNED, CodecId
+from dualcache.codecs.recipe import is_immutable, make_recipe
+from dualcache.core.entry import MISSING, Packed, Recipe, Stored
+from dualcache.errors import DecodeError, SignatureError, UnencodableValue, UsageError
+from tests.codecs.values import plain_values
+
+KEY = "shop:user:1"
+NOON = datetime(2024, 3, 1, 12)
+PARIS = ZoneInfo("Europe/Paris")
+
+
+class Colour(str, enum.Enum):  # noqa: UP042  the spelling that most code has
+    RED = "red"
+
+
+class Point(NamedTuple):
+    x: int
+    y: float
+
+
+class Row(TypedDict):
+    id: int
+    when: datetime
+
+
+@dataclass
+class User:
+    id: int
+    when: datetime = NOON
+    tags: set[str] = field(default_factory=set)
+    colour: Colour = Colour.RED
+    price: Decimal = Decimal("1.50")
+    uid: UUID = UUID(int=7)
+    computed: int = field(init=False, default=3)
+
+
+@dataclass
+class Admin(User):
+    level: int = 1
+
+
+@dataclass
+class Counting:
+    n: int
+
+    def __post_init__(self) -> None:
+        self.n += 1
+
+
+@dataclass
+class WithInitVar:
+    n: int
+    seed: InitVar[int]
+
+    def __post_init__(self, seed: int) -> None:
+        self.n += seed
+
+
+@attrs.define
+class Attrs:
+    id: int
+    pair: tuple[int, str] = (1, "a")
+
+
+class Struct(msgspec.Struct):
+    id: int
+    when: datetime = NOON
+
+
+class Link(pydantic.BaseModel):
+    url: pydantic.HttpUrl
+
+
+class Model(pydantic.BaseModel):
+    id: int
+    name: str = pydantic.Field(default="x", validation_alias="Name", serialization_alias="nAME")
+    colour: Colour = Colour.RED
+    children: list[Model] = []
+    links: dict[str, Link] = {}
+
+
+class Stamped(Model):
+    at: datetime = pydantic.Field(default_factory=lambda: datetime.now(UTC))
+    lucky: float = float("nan")
+
+
+@pydantic.dataclasses.dataclass
+class ModelData:
+    id: int
+
+
+@dataclass
+class HoldsModel:
+    model: Model
+    when: datetime
+
+
+def kept(value: Any, annotation: object = MISSING, **options: Any) -> tuple[Any, Packed]:
+    recipe = make_recipe(annotation, **options)
+    packed = recipe.pack(KEY, value)
+    return recipe.unpack(KEY, stored(packed)), packed
+
+
+def stored(packed: Packed, key: str = KEY) -> Stored:
+    raw = seal(key, packed, version=b"12345678", created_ms=1, fresh_ms=None, load_ms=1)
+    return open_envelope(key, raw)
+
+
+def reason_of(recipe: Recipe, packed: Packed) -> str:
+    with pytest.raises(DecodeError) as caught:
+        recipe.unpack(KEY, stored(packed))
+    return str(vars(caught.value)["reason"])
+
+
+@given(plain_values())
+def test_any_plain_value_comes_back_the_same(value: object) -> None:
+    back, _ = kept(value)
+    assert is_same(back, value)
+
+
+@pytest.mark.parametrize("annotation", [MISSING, "User", Any, object, dict, list[int], int | None])
+@given(value=plain_values())
+def test_an_annotation_never_changes_a_value(annotation: object, value: object) -> None:
+    back, _ = kept(value, annotation)
+    assert is_same(back, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "codec"),
+    [
+        ({"a": [1, 2.5, None, "x", True]}, MISSING, CodecId.MSGPACK),
+        ({"a": (1,)}, MISSING, CodecId.TAGGED),
+        (None, None, CodecId.MSGPACK),
+        (1.0, float, CodecId.MSGPACK),
+        (1, float, CodecId.TAGGED),
+        (True, int, CodecId.TAGGED),
+        ((1, 2), tuple[int, ...], CodecId.MSGPACK),
+        ({1, 2}, set[int], CodecId.MSGPACK),
+        ("\ud800", str, CodecId.TAGGED),
+        (2**70, int, CodecId.TAGGED),
+        (Colour.RED, Colour, CodecId.MSGPACK),
+        (Point(1, 2.0), Point, CodecId.MSGPACK),
+        (Row(id=1, when=NOON), Row, CodecId.MSGPACK),
+        (User(1), User, CodecId.MSGPACK),
+        ([User(1)], list[User] | None, CodecId.MSGPACK),
+        (Attrs(1), Attrs, CodecId.MSGPACK),
+        (Struct(1), Struct, CodecId.MSGPACK),
+        (NOON.replace(tzinfo=UTC), datetime, CodecId.MSGPACK),
+        (NOON.replace(tzinfo=PARIS), datetime, CodecId.TAGGED),
+        (NOON.replace(tzinfo=timezone(timedelta(hours=1))), datetime, CodecId.TAGGED),
+        (NOON.replace(fold=1), datetime, CodecId.TAGGED),
+        (User(1, NOON.replace(tzinfo=PARIS)), User, CodecId.TYPED),
+        (Model(id=1), Model, CodecId.MODEL),
+        ([Model(id=1, children=[Model(id=2, Name="y")])], list[Model], CodecId.MODEL),
+        (Model(id=1, links={"a": Link(url="http://a.b")}), Model, CodecId.MODEL_TAGGED),
+        (Stamped(id=1, children=[Model(id=2)]), Stamped, CodecId.MODEL_TAGGED),
+        (ModelData(1), ModelData, CodecId.MODEL),
+        (HoldsModel(Model(id=1), NOON.replace(tzinfo=PARIS)), HoldsModel, CodecId.MODEL_TAGGED),
+        (
+            (Model(id=1), {"a": Stamped(id=2)}),
+            tuple[Model, dict[str, Stamped]],
+            CodecId.MODEL_TAGGED,
+        ),
+        (None, Model | None, CodecId.MODEL),
+        ({"a": (1,)}, Model | dict[str, Any], CodecId.MODEL_TAGGED),
+        (5, Model, CodecId.TAGGED),
+        ([1], threading.Thread, CodecId.TAGGED),
+    ],
+)
+def test_values_take_the_first_form_that_keeps_them(
+    value: Any, annotation: object, codec: CodecId
+) -> None:
+    back, packed = kept(value, annotation)
+    assert is_same(back, value)
+    assert CodecId(packed.codec) is codec
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "advice"),
+    [
+        (User(1), MISSING, "-> User"),
+        (Admin(1), User, "exactly the types"),
+        ([Stamped(id=1)], list[Model], "exactly the types"),
+        (Counting(1), Counting, "exactly the types"),
+        (WithInitVar(1, 2), WithInitVar, "exactly the types"),
+        ((x for x in "ab"), MISSING, "list of the items"),
+        (open("/dev/null"), MISSING, "plain values"),  # noqa: SIM115, PTH123  closed by the test
+        (threading.Lock(), MISSING, "plain values"),
+        ({"a": threading.Lock()}, MISSING, "exactly the types"),
+    ],
+)
+def test_what_no_form_keeps_is_refused_with_advice(
+    value: Any, annotation: object, advice: str
+) -> None:
+    with pytest.raises(UnencodableValue) as caught:
+        make_recipe(annotation).pack(KEY, value)
+    assert advice in caught.value.help
+    assert caught.value.code == "DC300"
+    if hasattr(value, "close"):
+        value.close()
+
+
+def test_a_coroutine_is_refused_with_advice() -> None:
+    async def load() -> None: ...
+
+    coroutine = load()
+    with pytest.raises(UnencodableValue, match="await it"):
+        make_recipe().pack(KEY, coroutine)
+    coroutine.close()
+
+
+def test_a_structure_that_contains_itself_is_refused() -> None:
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(UnencodableValue, match="contains itself"):
+        make_recipe().pack(KEY, value)
+
+
+def test_packing_uses_up_no_iterator() -> None:
+    class Lazy(pydantic.BaseModel):
+        items: Any
+
+    value = Lazy(items=(x for x in "ab"))
+    with pytest.raises(UnencodableValue):
+        make_recipe(Lazy).pack(KEY, value)
+    assert list(value.items) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "codec"),
+    [
+        ([1, 2], list[int], CodecId.MSGPACK),
+        (User(1).price, Decimal, CodecId.MSGPACK),
+        ({"a": (1,)}, dict, CodecId.TAGGED),
+        ({"a": (1,)}, MISSING, CodecId.TAGGED),
+        (NOON.replace(tzinfo=PARIS), datetime, CodecId.TAGGED),
+        (User(1), User, CodecId.MSGPACK),
+        (User(1, NOON.replace(tzinfo=PARIS)), User, CodecId.TYPED),
+        (Stamped(id=1), Stamped, CodecId.MODEL_TAGGED),
+        ([1], threading.Thread, CodecId.TAGGED),
+        ([1], int | threading.Thread, CodecId.TAGGED),
+    ],
+)
+def test_without_the_check_only_forms_that_are_exact_go_unchecked(
+    value: Any, annotation: object, codec: CodecId
+) -> None:
+    back, packed = kept(value, annotation, check=False)
+    assert is_same(back, value)
+    assert CodecId(packed.codec) is codec
+
+
+def test_pickle_needs_a_secret() -> None:
+    with pytest.raises(UsageError) as caught:
+        make_recipe(codec="pickle")
+    assert caught.value.code == "DC170"
+
+
+def test_a_planted_pickle_is_never_touched() -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (pytest.fail, ("unpickled",))
+
+    planted = Packed(CodecId.PICKLE, 0, pickle.dumps(Bomb()))
+    assert reason_of(make_recipe(), planted) == "codec"
+    assert reason_of(make_recipe(secret="s"), planted) == "codec"
+    assert reason_of(make_recipe(codec="pickle", secret="s"), planted) == "signature"
+    forged = Packed(CodecId.PICKLE, SIGNED, bytes(16) + planted.payload)
+    assert reason_of(make_recipe(codec="pickle", secret="s"), forged) == "signature"
+
+
+def test_pickle_keeps_what_nothing_else_does() -> None:
+    back, packed = kept(threading.Thread, codec="pickle", secret="s")
+    assert back is threading.Thread
+    assert packed.flags == SIGNED
+    with pytest.raises(UnencodableValue) as caught:
+        make_recipe(codec="pickle", secret="s").pack(KEY, threading.Lock())
+    assert caught.value.code == "DC302"
+
+
+def test_with_a_secret_everything_is_signed_for_its_key_and_nothing_else_is_read() -> None:
+    recipe = make_recipe(secret="s")
+    packed = recipe.pack(KEY, [1])
+    assert recipe.unpack(KEY, stored(packed)) == [1]
+    with pytest.raises(SignatureError):
+        recipe.unpack("other", stored(packed, "other"))
+    for changed in (
+        packed._replace(payload=packed.payload[:-1] + b"\x02"),
+        packed._replace(payload=b"short"),
+        packed._replace(codec=CodecId.TAGGED),
+        packed._replace(flags=SIGNED | COMPRESSED),
+        make_recipe().pack(KEY, [1]),
+        make_recipe(secret="t").pack(KEY, [1]),
+    ):
+        assert reason_of(recipe, changed) == "signature"
+    assert reason_of(make_recipe(), packed) == "signature"
+
+
+def test_secrets_rotate() -> None:
+    old, new = make_recipe(secret="old"), make_recipe(secret=[b"new", "old", "x" * 100])
+    assert new.unpack(KEY, stored(old.pack(KEY, 1))) == 1
+    assert make_recipe(secret="new").unpack(KEY, stored(new.pack(KEY, 1))) == 1
+    with pytest.raises(SignatureError):
+        old.unpack(KEY, stored(new.pack(KEY, 1)))
+
+
+@pytest.mark.parametrize("secret", ["", b"", [], ["a", ""], [1]])
+def test_a_secret_that_is_none_is_refused(secret: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_recipe(secret=secret)
+    assert caught.value.code == "DC174"
+
+
+def test_json_keeps_what_json_can_say() -> None:
+    for value, annotation in (
+        ({"a": [1]}, MISSING),
+        (User(1), User),
+        ([1], threading.Thread | int),
+    ):
+        back, packed = kept(value, annotation, codec="json")
+        assert is_same(back, value)
+        assert packed.codec == CodecId.JSON
+    with pytest.raises(UnencodableValue, match="leave codec= out"):
+        make_recipe(codec="json").pack(KEY, {1: 2})
+
+
+def test_raw_keeps_bytes_and_text() -> None:
+    for value in (b"\x00x", "text", "\ud800", "", b""):
+        assert is_same(kept(value, codec="raw")[0], value)
+    with pytest.raises(UnencodableValue, match="keeps bytes and str"):
+        make_recipe(codec="raw").pack(KEY, 1)
+
+
+def test_msgpack_and_tagged_can_be_asked_for() -> None:
+    assert kept([1], codec="msgpack")[1].codec == CodecId.MSGPACK
+    assert kept([1], codec="tagged")[1].codec == CodecId.TAGGED
+
+
+def test_reference_keeps_the_object_itself() -> None:
+    value = threading.Lock()
+    back, packed = kept(value, codec="reference", secret="s")
+    assert back is value
+    assert packed == (CodecId.REFERENCE, 0, value)
+
+
+class Reversing:
+    def encode(self, value: Any, /) -> bytes:
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]  # a codec that is wrong
+        return value[::-1].encode()
+
+    def decode(self, data: bytes, /) -> Any:
+        return data.decode()[::-1]
+
+
+def test_a_codec_of_ones_own() -> None:
+    back, packed = kept("abc", codec=Reversing())
+    assert (back, packed) == ("abc", (CodecId.USER, 0, b"cba"))
+    with pytest.raises(UnencodableValue) as caught:
+        make_recipe(codec=Reversing()).pack(KEY, 5)
+    assert caught.value.code == "DC302"
+    assert reason_of(make_recipe(codec=Reversing()), Packed(CodecId.USER, 0, b"\xff")) == "payload"
+    assert reason_of(make_recipe(), packed) == "codec"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "advice"),
+    [
+        ({"codec": "jsn"}, "DC171", 'did you mean "json"'),
+        ({"codec": "zzzzzz"}, "DC171", "there are json, msgpack"),
+        ({"codec": Reversing}, "DC172", "instance"),
+        ({"codec": 5}, "DC172", "instance"),
+        ({"max_bytes": 0}, "DC175", "max_bytes="),
+        ({"compress_above": True}, "DC175", "compress_above="),
+    ],
+)
+def test_options_that_cannot_be_are_refused(
+    options: dict[str, Any], code: str, advice: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_recipe(**options)
+    assert caught.value.code == code
+    assert advice in caught.value.help
+
+
+def test_a_value_over_the_limit_is_neither_stored_nor_read() -> None:
+    with pytest.raises(UnencodableValue) as caught:
+        make_recipe(max_bytes=100).pack(KEY, "x" * 100)
+    assert caught.value.code == "DC301"
+    packed = make_recipe().pack(KEY, "x" * 100)
+    assert reason_of(make_recipe(max_bytes=100), packed) == "oversized"
+
+
+@given(
+    codec=st.integers(0, 12).filter(lambda codec: codec != CodecId.REFERENCE),
+    flags=st.sampled_from([0, COMPRESSED, SIGNED]),
+    payload=st.binary() | st.sampled_from([b"\x91" * 100_000, b"[" * 100_000]),
+    annotation=st.sampled_from([MISSING, User, Model, list[Stamped]]),
+)
+def test_hostile_payloads_are_a_decode_error_or_a_value(
+    codec: int, flags: int, payload: bytes, annotation: object
+) -> None:
+    try:
+        make_recipe(annotation).unpack(KEY, stored(Packed(codec, flags, payload)))
+    except DecodeError as error:
+        assert vars(error)["reason"]  # noqa: PT017  a value is as good
+
+
+def test_a_message_holds_no_value() -> None:
+    recipe = make_recipe(Colour)
+    with pytest.raises(DecodeError) as caught:
+        recipe.unpack(KEY, stored(make_recipe().pack(KEY, "hunter2")))
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_what_callers_may_share_is_told_here_too() -> None:
+    assert is_immutable((1, "a"))
