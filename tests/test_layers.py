@@ -17,7 +17,8 @@ FILES: Final = sorted(PACKAGE.rglob("*.py"))
 ROOT: Final = "<root>"
 FOUNDATION: Final = {"errors", "typing"}
 INNER: Final = {"core", "engine", "codecs", "tiers", "drivers", "calls"}
-FACADES: Final = {"cache", "async_cache"}
+FACADES: Final = {"backend", "cache", "async_cache"}
+"""The modules that connect the parts; only they see all floors."""
 OUTER: Final = {"testing", "integrations", "cli", "dashboard"}
 
 ALLOWED: Final = {
@@ -25,6 +26,7 @@ ALLOWED: Final = {
     "typing": {"errors"},
     "core": FOUNDATION,
     **{part: FOUNDATION | {"core"} for part in INNER - {"core"}},
+    "backend": FOUNDATION | INNER,
     "cache": FOUNDATION | INNER | FACADES,
     "async_cache": FOUNDATION | INNER | FACADES,
     ROOT: FOUNDATION | INNER | FACADES,
