@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +32,9 @@ __all__ = [
     "settled_now",
     "template_check",
 ]
+
+
+_open_class = re.compile(r"^(?:\\.|[^\[\\]|\[(?:\\.|[^\]\\])*\])*\[(?:\\.|[^\]\\])*$", re.DOTALL)
 
 
 class Check(Protocol):
@@ -98,7 +102,24 @@ def checked_template(signature: CallSignature, text: object, what: Kind) -> Temp
             if template.parts
             else "write what the calls are stored under, or leave the option out",
         )
+    if what == "pattern":
+        _check_outside_classes(template)
     return template
+
+
+def _check_outside_classes(template: Template) -> None:
+    """Refuse a placeholder between `[` and `]`, where a value's `-` and `^` would be wildcards."""
+    before = ""
+    for part in template.parts:
+        if isinstance(part, str):
+            before += part
+        elif _open_class.search(before):
+            raise KeyTemplateError(
+                f"{template.what} of {template.owner} has a placeholder inside [ ]",
+                code="DC108",
+                details=[("template", f'"{template.text}"')],
+                help="write the placeholder outside, or \\\\[ for a bracket of the key itself",
+            )
 
 
 def settled_now(signature: CallSignature, check: Check) -> Callable[[], bool] | None:

@@ -111,9 +111,7 @@ def _default_parts(
         if name in ignore:
             continue
         is_receiver = at == 0 and signature.first_is_receiver
-        help_line = (
-            f'leave it out with ignore=("{name}",), or write key="…" with what tells calls apart'
-        )
+        help_line = f'leave it out with ignore=("{name}",), or write key="…"'
         write = receiver_form(signature) if is_receiver else canonical
         parts += [":", Value(f"p{at}", _item(at), write, _fault(signature, name, help_line))]
     return parts

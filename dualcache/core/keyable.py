@@ -74,6 +74,8 @@ def _inner(annotation: Any) -> Any:
 def _is_keyable_class(kind: type[Any]) -> bool | None:
     if kind is object or kind is Any:
         return None
+    if issubclass(kind, type):
+        return False
     if (
         hasattr(kind, "__cache_key__")
         or issubclass(kind, (*_BUILTINS, Enum))
