@@ -33,8 +33,12 @@ FORMAT: Final = 1
 # With a second byte below 0x80 the first two bytes are never UTF-8 text of another program.
 _KIND_BYTES: Final = {FORMAT << 4 | kind: kind for kind in Kind}
 
+# Plain ints: looking up a member of an enum and comparing with it is several times slower.
+_REFERENCE: Final = int(CodecId.REFERENCE)
+_VALUE_BYTE: Final = FORMAT << 4 | int(Kind.VALUE)
+
 _HEAD: Final = Struct(">4B")
-_HEADER: Final = Struct(">4BI8sQ2I")
+_read_header: Final = Struct(">4BI8sQ2I").unpack_from
 _CHECK: Final = Struct(">I")
 _TIMES: Final = Struct(">8sQ2I")
 _COUNT: Final = Struct(">H")
@@ -84,8 +88,8 @@ def seal(
     if tags:
         flags |= HAS_TAGS
         content += _spelled_tags(tags)
-    head = _HEAD.pack(MAGIC, FORMAT << 4 | Kind.VALUE, packed.codec, flags)
-    if packed.codec == CodecId.REFERENCE:
+    head = _HEAD.pack(MAGIC, _VALUE_BYTE, packed.codec, flags)
+    if packed.codec == _REFERENCE:
         blob = ReferenceBlob(_checked(key, head, content))
         blob.value = packed.payload
         return blob
@@ -111,20 +115,18 @@ def open_envelope(key: str, raw: bytes) -> Stored:
     """
     if len(raw) < HEADER_BYTES:
         raise _misfit(raw)
-    magic, form, codec, flags, check, version, created_ms, fresh_ms, load_ms = _HEADER.unpack_from(
-        raw
-    )
+    magic, form, codec, flags, check, version, created_ms, fresh_ms, load_ms = _read_header(raw)
     kind = _KIND_BYTES.get(form)
     if kind is None or magic != MAGIC or flags & ~KNOWN_FLAGS:
         raise _misfit(raw)
     rest = raw[8:] if len(raw) < _COPIED_BELOW else memoryview(raw)[8:]
     if crc32(rest, crc32(key.encode("utf-8", "surrogatepass") + raw[:4])) != check:
         raise _refused("checksum", "the checksum does not fit the key and the content")
-    if kind is not Kind.VALUE and len(raw) != HEADER_BYTES:
+    if form != _VALUE_BYTE and len(raw) != HEADER_BYTES:
         raise _refused("length", "there is content after a header that has none")
     tags, start = ((), HEADER_BYTES) if not flags & HAS_TAGS else _read_tags(raw)
     payload: Any = raw[start:] if len(raw) < _COPIED_BELOW else memoryview(raw)[start:]
-    if codec == CodecId.REFERENCE:
+    if codec == _REFERENCE:
         payload = _referenced(raw)
     return Stored(
         kind,

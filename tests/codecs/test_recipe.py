@@ -22,12 +22,14 @@ from dualcache.codecs.compare import is_same
 from dualcache.codecs.envelope import open_envelope, seal
 from dualcache.codecs.ids import COMPRESSED, SIGNED, CodecId
 from dualcache.codecs.recipe import is_immutable, make_recipe
+from dualcache.codecs.sign import Signer
 from dualcache.core.entry import MISSING, Packed, Recipe, Stored
 from dualcache.errors import DecodeError, SignatureError, UnencodableValue, UsageError
 from tests.codecs.values import plain_values
 
 KEY = "shop:user:1"
-NOON = datetime(2024, 3, 1, 12)
+NOON = datetime(2024, 3, 1, 12)  # noqa: DTZ001  naive on purpose
+NIL = UUID(int=0)
 PARIS = ZoneInfo("Europe/Paris")
 
 
@@ -52,7 +54,7 @@ class User:
     tags: set[str] = field(default_factory=set)
     colour: Colour = Colour.RED
     price: Decimal = Decimal("1.50")
-    uid: UUID = UUID(int=7)
+    uid: UUID = NIL
     computed: int = field(init=False, default=3)
 
 
@@ -99,6 +101,10 @@ class Model(pydantic.BaseModel):
     colour: Colour = Colour.RED
     children: list[Model] = []
     links: dict[str, Link] = {}
+
+
+NAMED = Model.model_validate({"id": 2, "Name": "y"})
+LINK = Link(url=pydantic.HttpUrl("http://a.b"))
 
 
 class Stamped(Model):
@@ -173,8 +179,16 @@ def test_an_annotation_never_changes_a_value(annotation: object, value: object) 
         (NOON.replace(fold=1), datetime, CodecId.TAGGED),
         (User(1, NOON.replace(tzinfo=PARIS)), User, CodecId.TYPED),
         (Model(id=1), Model, CodecId.MODEL),
-        ([Model(id=1, children=[Model(id=2, Name="y")])], list[Model], CodecId.MODEL),
-        (Model(id=1, links={"a": Link(url="http://a.b")}), Model, CodecId.MODEL_TAGGED),
+        (
+            [Model(id=1, children=[NAMED])],
+            list[Model],
+            CodecId.MODEL,
+        ),
+        (
+            Model(id=1, links={"a": LINK}),
+            Model,
+            CodecId.MODEL_TAGGED,
+        ),
         (Stamped(id=1, children=[Model(id=2)]), Stamped, CodecId.MODEL_TAGGED),
         (ModelData(1), ModelData, CodecId.MODEL),
         (HoldsModel(Model(id=1), NOON.replace(tzinfo=PARIS)), HoldsModel, CodecId.MODEL_TAGGED),
@@ -323,6 +337,19 @@ def test_secrets_rotate() -> None:
     assert make_recipe(secret="new").unpack(KEY, stored(new.pack(KEY, 1))) == 1
     with pytest.raises(SignatureError):
         old.unpack(KEY, stored(new.pack(KEY, 1)))
+
+
+def test_a_signer_shows_no_secret() -> None:
+    assert repr(Signer(["hunter2", "old"])) == "Signer(2 secrets)"
+
+
+def test_an_annotation_with_names_that_do_not_resolve_is_read_untyped() -> None:
+    @dataclass
+    class Broken:
+        other: NoSuchName  # type: ignore[name-defined]  # noqa: F821  as under TYPE_CHECKING
+
+    assert kept([1], Broken)[1].codec == CodecId.MSGPACK
+    assert kept([1], Broken, check=False)[1].codec == CodecId.TAGGED
 
 
 @pytest.mark.parametrize("secret", ["", b"", [], ["a", ""], [1]])
