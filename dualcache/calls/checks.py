@@ -118,7 +118,7 @@ def _check_outside_classes(template: Template) -> None:
                 f"{template.what} of {template.owner} has a placeholder inside [ ]",
                 code="DC108",
                 details=[("template", f'"{template.text}"')],
-                help="write the placeholder outside, or \\\\[ for a bracket of the key itself",
+                help="write the placeholder outside, or \\[ for a bracket of the key itself",
             )
 
 

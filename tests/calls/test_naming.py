@@ -54,7 +54,8 @@ def nothing() -> None:
 
 
 def keys(function: Callable[..., Any], key: str | None = None, **options: Any) -> KeyMaker:
-    return make_key(CallSignature.of(function), key=key, **{"prefix": "", **options})
+    options.setdefault("prefix", "")
+    return make_key(CallSignature.of(function), key=key, **options)
 
 
 def names(function: Callable[..., Any], *templates: str, what: Any = "tag") -> Callable[..., Any]:
@@ -83,7 +84,8 @@ def test_every_kind_of_parameter_has_its_place() -> None:
 
 
 NEVER_MEET = [
-    ("a:b", "c"), ("a", "b:c"), (1, None), ("1", None), (True, None), (1.0, None), (None, None), ("None", None),
+    ("a:b", "c"), ("a", "b:c"), (1, None), ("1", None), (True, None), (1.0, None), (None, None),
+    ("None", None),
     ("", None), ([1, 2], None), ((1, 2), None), ("1:2", None), (b"x", None), ("x", None),
 ]  # fmt: skip
 
@@ -346,7 +348,8 @@ class Identified:
     ("receiver", "form"),
     [
         (Frozen(1), "Frozen(x=1)"), (Pair(1), "Pair(x=1)"), (FrozenAttrs(1), "FrozenAttrs(x=1)"),
-        (FrozenStruct(1), "FrozenStruct(x=1)"), (FrozenModel(x=1), "FrozenModel(x=1)"), (Number(1), "Number(1)"),
+        (FrozenStruct(1), "FrozenStruct(x=1)"), (FrozenModel(x=1), "FrozenModel(x=1)"),
+        (Number(1), "Number(1)"),
         (Identified(), "Identified(5)"), (Session, "Session"),
     ],
 )  # fmt: skip

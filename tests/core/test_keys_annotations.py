@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import collections.abc
-import datetime
+import datetime as dt
 import decimal
 import enum
 import numbers
@@ -18,6 +18,8 @@ import pytest
 from dualcache.core.keys import is_free_text, is_keyable_annotation
 
 T = typing.TypeVar("T")
+OLD_UNION = typing.Union[int, uuid.UUID]  # noqa: UP007  another class than `int | UUID`
+OLD_OPTIONAL = typing.Optional[str]  # noqa: UP045  the same
 UserId = NewType("UserId", int)
 Slug = NewType("Slug", str)
 
@@ -83,9 +85,12 @@ class TypeAliasType:
 @pytest.mark.parametrize(
     "annotation",
     [
-        int, str, None, type(None), bytes, list, list[int], dict[str, list[int]], tuple[int, ...], set[str],
-        Colour, uuid.UUID, datetime.date, datetime.datetime, datetime.timedelta, decimal.Decimal, int | None,
-        typing.Optional[str], Literal["a", 1], Annotated[int, "x"], UserId, Options, Pair, Structure, Model,
+        int, str, None, type(None), bytes, list, list[int], dict[str, list[int]], tuple[int, ...],
+        set[str],
+        Colour, uuid.UUID, dt.date, dt.datetime, dt.timedelta, decimal.Decimal,
+        int | None,
+        OLD_OPTIONAL, Literal["a", 1], Annotated[int, "x"], UserId, Options, Pair,
+        Structure, Model,
         Attributes, Circle, HasKey, TypeAliasType(int),
     ],
 )  # fmt: skip
@@ -95,7 +100,8 @@ def test_values_so_annotated_can_be_part_of_a_key(annotation: Any) -> None:
 
 @pytest.mark.parametrize(
     "annotation",
-    [Session, list[Session], dict[str, Session], Annotated[Session, 1], type[int], Box, Box[int], type, Session | Box],
+    [Session, list[Session], dict[str, Session], Annotated[Session, 1], type[int], Box, Box[int],
+     type, Session | Box],
 )  # fmt: skip
 def test_no_value_so_annotated_can_be_part_of_a_key(annotation: Any) -> None:
     assert is_keyable_annotation(annotation) is False
@@ -103,7 +109,8 @@ def test_no_value_so_annotated_can_be_part_of_a_key(annotation: Any) -> None:
 
 @pytest.mark.parametrize(
     "annotation",
-    [Any, object, T, Readable, collections.abc.Sequence, collections.abc.Mapping[str, int], numbers.Number, Shape,
+    [Any, object, T, Readable, collections.abc.Sequence, collections.abc.Mapping[str, int],
+     numbers.Number, Shape,
      Session | None, "Unresolved", list[Any], collections.abc.Callable[[], int], pydantic.EmailStr,
      pydantic.BaseModel, typing.Hashable],
 )  # fmt: skip
@@ -113,8 +120,10 @@ def test_of_values_so_annotated_nothing_can_be_told(annotation: Any) -> None:
 
 @pytest.mark.parametrize(
     "annotation",
-    [int, float, bool, complex, None, type(None), Colour, uuid.UUID, datetime.date, datetime.datetime, datetime.time,
-     datetime.timedelta, decimal.Decimal, int | None, typing.Union[int, uuid.UUID], Annotated[int, 1], UserId,
+    [int, float, bool, complex, None, type(None), Colour, uuid.UUID, dt.date,
+     dt.datetime, dt.time,
+     dt.timedelta, decimal.Decimal, int | None, OLD_UNION,
+     Annotated[int, 1], UserId,
      Literal[1, True, None], TypeAliasType(int)],
 )  # fmt: skip
 def test_these_hold_no_free_text(annotation: Any) -> None:

@@ -50,8 +50,10 @@ def test_a_value_never_acts_as_a_wildcard(value: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("value", "written"),
     [
-        ("plain", "plain"), ("post_cache-1.2/x", "post_cache-1.2/x"), ("a%:{}*?[]\\", "a%25%3A%7B%7D%2A%3F%5B%5D%5C"),
-        ("a b\n\0", "a%20b%0A%00"), ("\u2003\x85", "%E2%80%83%C2%85"), ("\ud800", "%ED%A0%80"), ("Zoë 😀", "Zoë%20😀"),
+        ("plain", "plain"), ("post_cache-1.2/x", "post_cache-1.2/x"),
+        ("a%:{}*?[]\\", "a%25%3A%7B%7D%2A%3F%5B%5D%5C"),
+        ("a b\n\0", "a%20b%0A%00"), ("\u2003\x85", "%E2%80%83%C2%85"), ("\ud800", "%ED%A0%80"),
+        ("Zoë 😀", "Zoë%20😀"),
     ],
 )  # fmt: skip
 def test_values_are_escaped_percent_wise_in_upper_case(value: str, written: str) -> None:

@@ -112,7 +112,8 @@ def test_an_unknown_parameter_is_named_with_the_nearest() -> None:
     with pytest.raises(KeyTemplateError) as caught:
         check_names(template, ["user_id", "lang"], signature_text="get_user(user_id, lang)")
     assert f"dualcache.KeyTemplateError: {caught.value}" == (
-        "dualcache.KeyTemplateError: [DC102] key template of get_user() names an unknown parameter\n"
+        "dualcache.KeyTemplateError: [DC102] "
+        "key template of get_user() names an unknown parameter\n"
         '  template  "user:{user_id}:{langg}"\n'
         "                            ^^^^^^^ not a parameter of get_user(user_id, lang)\n"
         "  help      did you mean {lang}?"
