@@ -20,7 +20,7 @@ from dualcache.calls.checks import (
 from dualcache.calls.receivers import receiver_form
 from dualcache.calls.rendering import Kind, Plan, Value, compile_names
 from dualcache.calls.signature import MARKS
-from dualcache.core.keys import canonical
+from dualcache.core.keys import canonical, text
 from dualcache.core.templates import Field, Template, field_text
 from dualcache.errors import UnkeyableArgument
 
@@ -177,6 +177,9 @@ def _item(at: int) -> Callable[[tuple[Any, ...]], Any]:
 
 
 def _field_writer(template: Template, field: Field, *, typed: bool) -> Callable[[Any], str]:
+    if field.is_plain:
+        return canonical if typed else text
+
     def write(value: Any) -> str:
         return field_text(template, field, value, typed)
 
