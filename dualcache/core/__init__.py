@@ -1,0 +1,1 @@
+"""Values that every other part agrees on. No I/O, no clock, no randomness, no decisions."""

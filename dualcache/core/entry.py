@@ -1,0 +1,99 @@
+"""What a cache key may hold, as values: the parsed stored form and what `peek` shows of it.
+
+The bytes themselves are spelled and read in `codecs/envelope.py`; nothing here knows their layout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HEADER_BYTES: Final = 32
+TOKEN_BYTES: Final = 8
+UNKNOWN_TAG_ID: Final = bytes(TOKEN_BYTES)
+"""The id 0: stored for a tag whose id before the load is not known; never valid."""
+
+
+class Missing(Enum):
+    """The one-member enum whose member says "no value", so that `None` can be cached."""
+
+    MISSING = "missing"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing.MISSING
+MissingType = Literal[Missing.MISSING]
+
+
+class Kind(IntEnum):
+    """The state byte of a stored key."""
+
+    FILLING = 1
+    VALUE = 2
+    TOMBSTONE = 3
+
+
+class Packed(NamedTuple):
+    """A value as bytes: which codec made them, with which flags.
+
+    For the codec "reference" (`memory://` only) the payload is the value itself.
+    """
+
+    codec: int
+    flags: int
+    payload: Any
+
+
+class Tag(NamedTuple):
+    """A tag by its internal name (`t:users`, `b:post_cache:1`) and the id it had before the load."""
+
+    name: str
+    id: bytes
+
+
+class Stored(NamedTuple):
+    """One stored key, parsed: the header's fields, the tags, the payload.
+
+    `header` is what a compare-and-set expects to find. `fresh_ms` is `None` where the entry is fresh
+    as long as it exists. `version` is the token for FILLING.
+    """
+
+    kind: Kind
+    codec: int
+    flags: int
+    version: bytes
+    created_ms: int
+    fresh_ms: int | None
+    load_ms: int
+    tags: tuple[Tag, ...]
+    payload: Any
+    header: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What `peek` tells about one key; looking changes nothing.
+
+    `age` and `ttl` are seconds; `ttl` is `None` for an entry that never expires. `tier` is where the
+    entry was found, `stale` whether its time of freshness is over.
+    """
+
+    value: Any
+    age: float
+    ttl: float | None
+    tier: Literal["front", "redis", "memory"]
+    stale: bool
+    tags: tuple[str, ...]
+
+
+class Recipe(NamedTuple):
+    """How the values of one function become bytes and come back; built once per function."""
+
+    pack: Callable[[str, Any], Packed]
+    unpack: Callable[[str, Stored], Any]

@@ -1,0 +1,287 @@
+"""The ops a flow may yield, and the replies it is sent: small values, no behaviour.
+
+Backend ops are performed by every driver alike; local ops concern this process only. Ops are
+dispatched by their exact type. A failure is an exception raised at the yield.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from dualcache.core.flight import Flight, Landing
+
+T = TypeVar("T")
+
+
+class Op(Generic[T]):
+    """One thing to do, whose reply is a `T`."""
+
+    __slots__ = ()
+
+
+Flow: TypeAlias = "Generator[Op[Any], Any, T]"
+
+
+def do(op: Op[T]) -> Flow[T]:
+    """Yield one op; `reply = yield from do(op)` lets type checkers see the reply."""
+    reply: T = yield op
+    return reply
+
+
+# Backend ops: what they ask of Redis, Valkey or the memory store, in one trip each.
+
+WRONG_TYPE = b""
+"""What a read replies for a key that holds no string: as unusable as an empty one."""
+
+
+class Seen(NamedTuple):
+    """What one read found: the key's bytes, and each tag's id in the order asked.
+
+    `left_ms` is the key's time to live where it was asked for; `None`: not asked, or for ever.
+    `tag_left_ms` likewise for tags that were to be made; -1: for ever. `refusal` is the first word of
+    the error by which a server turned the write of this op down while it answered the read.
+    """
+
+    raw: bytes | None
+    tag_ids: tuple[bytes | None, ...] = ()
+    left_ms: int | None = None
+    tag_left_ms: tuple[int, ...] = ()
+    refusal: str = ""
+
+
+class NewTag(NamedTuple):
+    """A tag to read, or to make with this id and lifetime (`None`: for ever) where it is absent.
+
+    The id is drawn anew for each send: one that was sent twice could revive a dead tag.
+    """
+
+    key: str
+    id: bytes
+    life_ms: int | None
+
+
+@dataclass(slots=True)
+class Look(Op[Seen]):
+    """Read the key and its tags."""
+
+    key: str
+    tags: tuple[str, ...] = ()
+    with_ttl: bool = False
+
+
+@dataclass(slots=True)
+class LookAndLease(Op[Seen]):
+    """Put the `filling` marker where the key is absent, then read the key; make or read its tags.
+
+    The read alone decides: our own marker is the lease, another's means wait.
+    """
+
+    key: str
+    filling: bytes
+    lease_ms: int
+    tags: tuple[NewTag, ...] = ()
+
+
+@dataclass(slots=True)
+class Claim(Op[Seen]):
+    """Put the `filling` marker whatever the key holds, so that every load under way is revoked."""
+
+    key: str
+    filling: bytes
+    lease_ms: int
+    tags: tuple[NewTag, ...] = ()
+
+
+@dataclass(slots=True)
+class ReadTags(Op["tuple[bytes | None, ...]"]):
+    """Read the ids of tags."""
+
+    tags: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class MakeTags(Op["tuple[bytes | None, ...]"]):
+    """Read the ids of tags, making the absent ones."""
+
+    tags: tuple[NewTag, ...]
+
+
+@dataclass(slots=True)
+class ProlongTag(Op[None]):
+    """Let a tag live for `life_ms` from now; `None`: for ever."""
+
+    key: str
+    life_ms: int | None
+
+
+@dataclass(slots=True)
+class TryLease(Op[bool]):
+    """Take an efficiency lease: True where nobody holds it."""
+
+    key: str
+    token: bytes
+    lease_ms: int
+
+
+class CommitReply(Enum):
+    STORED = "stored"
+    REFUSED = "refused"
+    """The key no longer holds what the load started from."""
+    UNSUPPORTED = "unsupported"
+    """The server cannot compare in this way, or may not."""
+
+
+class CommitWay(Enum):
+    """How a compare-and-set is spelled; what a server has is found by trying, never by version."""
+
+    IFEQ = "ifeq"
+    SCRIPT = "script"
+    WATCH = "watch"
+
+
+@dataclass(slots=True)
+class Commit(Op[CommitReply]):
+    """Put `blob` where the key still holds `expected`; `ttl_ms=None` stores for ever.
+
+    Entries are told apart by their header, so comparing its bytes is enough. May be repeated.
+    """
+
+    key: str
+    expected: bytes
+    blob: bytes
+    ttl_ms: int | None
+    way: CommitWay
+
+
+@dataclass(slots=True)
+class Delete(Op[int]):
+    """Delete keys and tags; replies how many were there."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Unlink(Op[int]):
+    """Delete scanned keys without blocking the server; replies how many were there."""
+
+    keys: tuple[bytes, ...]
+
+
+class ScanPage(NamedTuple):
+    cursor: int
+    keys: tuple[bytes, ...]
+
+
+@dataclass(slots=True)
+class Scan(Op[ScanPage]):
+    """Read one page of the key space: the string keys that match; cursor 0 begins and ends it."""
+
+    cursor: int
+    pattern: str
+    count: int
+
+
+@dataclass(slots=True)
+class Ping(Op[None]):
+    """Ask for a sign of life."""
+
+
+@dataclass(slots=True)
+class Distrust(Op[None]):
+    """Drop the connections in use: what one of them replied cannot have been meant for the key."""
+
+
+@dataclass(slots=True)
+class Batch(Op["tuple[Any, ...]"]):
+    """Perform several backend ops in one trip; a failure of one fails the batch."""
+
+    ops: tuple[Op[Any], ...]
+
+
+# Local ops: nothing of these leaves the process.
+
+
+class Loaded(NamedTuple):
+    """What the user's function returned, after `load_ms`."""
+
+    value: Any
+    load_ms: float
+
+
+class Raised(NamedTuple):
+    """The exception that the user's function raised, after `load_ms`."""
+
+    error: Exception
+    load_ms: float
+
+
+@dataclass(slots=True)
+class Load(Op["Loaded | Raised"]):
+    """Run the user's function. Cancellation and interrupts are raised at the yield instead.
+
+    `flights` are those that this load leads, so that what the function calls never waits for them.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    flights: tuple[Flight, ...] = ()
+
+
+@dataclass(slots=True)
+class AwaitChange(Op[None]):
+    """Wait until the key may have changed, for at most `wait_ms`."""
+
+    key: str
+    wait_ms: float
+
+
+class JoinReply(Enum):
+    """What a caller may do about a key that is not served, beside leading or following a flight."""
+
+    ALONE = "alone"
+    """Waiting could never end: load without a flight."""
+    MUST_LOOK = "must_look"
+    """A load is under way that may be too old for this caller: read the key first."""
+
+
+@dataclass(slots=True)
+class Join(Op["Flight | JoinReply"]):
+    """Follow the flight of `key` if its load is young enough for this caller, else lead a new one.
+
+    The reply is a flight; the caller leads it iff its `leader` is this very op.
+    """
+
+    key: str
+    began: int
+    basis: Any = None
+    has_looked: bool = False
+    is_lenient: bool = False
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class AwaitFlight(Op["Landing | None"]):
+    """Wait for a flight to land, for at most `wait_ms`; `None` when that is over."""
+
+    flight: Flight
+    wait_ms: float
+
+
+@dataclass(slots=True)
+class Land(Op[None]):
+    """End a flight: nobody joins it any more, its followers wake."""
+
+    flight: Flight
+    landing: Landing
+
+
+@dataclass(slots=True)
+class CloseFlights(Op[None]):
+    """Let no newcomer join the flights of these keys, or with these tags (`None`: any flight)."""
+
+    names: tuple[str, ...] | None

@@ -1,0 +1,143 @@
+"""What one function, or one direct call, asks of the cache: times in milliseconds, checked before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from dualcache.core.durations import to_ms
+from dualcache.core.entry import MISSING
+from dualcache.core.options import to_share
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.core.entry import Recipe
+
+UNMEASURED_LOAD_MS: Final = 1_000.0
+"""What a load is taken to last before one was seen."""
+DYNAMIC_TTL_MS: Final = 86_400_000
+"""What an entry is taken to last before its ttl is known from its value."""
+
+
+class Usage:
+    """Counters of one function; each is only ever added to, so a lost race costs one count."""
+
+    __slots__ = (
+        "coalesced",
+        "hits",
+        "load_ms",
+        "loads",
+        "misses",
+        "recent_hits",
+        "stale_hits",
+        "unstored",
+    )
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin counting anew."""
+        self.hits = 0
+        self.misses = 0
+        self.stale_hits = 0
+        self.coalesced = 0
+        self.loads = 0
+        self.unstored = 0
+        self.load_ms: float | None = None
+        self.recent_hits = 1.0
+        """Share of hits among recent reads, as a running mean."""
+
+    def count_load(self, load_ms: float) -> None:
+        """Let `load_ms` enter the running mean of load times."""
+        self.loads += 1
+        known = self.load_ms
+        self.load_ms = load_ms if known is None else known + (load_ms - known) / 4
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How the values of one function are stored and served.
+
+    `ttl_ms=None` stores for ever, 0 does not store. The callables take the result and then the call's
+    arguments. `label` is the key template or the function's name, for events.
+    """
+
+    label: str
+    recipe: Recipe
+    ttl_ms: int | None
+    ttl_of: Callable[..., int | None] | None = None
+    tags_of: Callable[..., tuple[str, ...]] | None = None
+    condition: Callable[..., object] | None = None
+    stale_if_error_ms: int = 0
+    jitter: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+
+
+class Call(NamedTuple):
+    """One call of one function: its key and tags in full, what loads it, and with which arguments."""
+
+    key: str
+    policy: Policy
+    tags: tuple[str, ...] = ()
+    function: Callable[..., Any] | None = None
+    args: tuple[Any, ...] = ()
+
+
+class Options(NamedTuple):
+    """The options of a decorator or a direct call as the user wrote them; MISSING: not written."""
+
+    ttl: Any = MISSING
+    jitter: Any = MISSING
+    stale_if_error: Any = MISSING
+    condition: Any = None
+
+
+def make_policy(
+    label: str,
+    recipe: Recipe,
+    options: Options,
+    defaults: Options,
+    *,
+    owner: str,
+    tags_of: Callable[..., tuple[str, ...]] | None = None,
+    usage: Usage | None = None,
+) -> Policy:
+    """Check options, convert their units, and fill in the cache's defaults.
+
+    Raises `UsageError` that names the option and `owner`.
+    """
+    ttl = defaults.ttl if options.ttl is MISSING else options.ttl
+    jitter = defaults.jitter if options.jitter is MISSING else options.jitter
+    stale = defaults.stale_if_error if options.stale_if_error is MISSING else options.stale_if_error
+    if options.condition is not None and not callable(options.condition):
+        raise UsageError(
+            f"condition of {owner} is not callable",
+            code="DC154",
+            help="give a function of the result and the call's arguments",
+        )
+    is_dynamic = callable(ttl)
+    return Policy(
+        label=label,
+        recipe=recipe,
+        ttl_ms=DYNAMIC_TTL_MS
+        if is_dynamic
+        else to_ms(ttl, option="ttl", owner=owner, allow_none=True),
+        ttl_of=dynamic_ttl(ttl, owner) if is_dynamic else None,
+        tags_of=tags_of,
+        condition=options.condition,
+        stale_if_error_ms=to_ms(stale, option="stale_if_error", owner=owner),
+        jitter=to_share(jitter, "jitter", owner=owner),
+        usage=usage or Usage(),
+    )
+
+
+def dynamic_ttl(ttl_of: Callable[..., Any], owner: str) -> Callable[..., int | None]:
+    """Return a callable's ttl in ms; it is checked like a written one each time."""
+
+    def ttl_ms(result: Any, *args: Any) -> int | None:
+        return to_ms(ttl_of(result, *args), option="ttl", owner=owner, allow_none=True)
+
+    return ttl_ms

@@ -1,0 +1,198 @@
+"""The error tree, by whose fault it is.
+
+DualCacheError
+├── UsageError (ValueError)                      the caller's code or configuration
+│   ├── KeyTemplateError                         a key or tag template cannot be right
+│   ├── UnkeyableArgument (TypeError)            an argument has no canonical key form
+│   ├── CacheIdentificationInferenceError        no resource id can be told
+│   └── InvalidRequestError                      a read that is asked to invalidate
+├── BackendError                                 Redis, the network, or its configuration
+│   ├── BackendUnavailable (ConnectionError)     refused, cut, breaker open
+│   ├── BackendTimeout (TimeoutError)            no answer within the budget
+│   ├── BackendRefused                           the server answered with an error
+│   └── MissingClientError                       this cache has no Redis client to hand out
+├── CodecError                                   bytes and values
+│   ├── DecodeError                              stored bytes are not a value of ours
+│   │   └── SignatureError                       stored bytes carry no valid signature
+│   └── UnencodableValue (TypeError)             a value that no codec keeps exactly
+└── LoaderTimeout (TimeoutError)                 the user's function took longer than allowed
+
+No message holds a value, a secret or a digest. All errors can be pickled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "BackendError",
+    "BackendRefused",
+    "BackendTimeout",
+    "BackendUnavailable",
+    "CacheIdentificationInferenceError",
+    "CodecError",
+    "DecodeError",
+    "DualCacheError",
+    "InvalidRequestError",
+    "KeyTemplateError",
+    "LoaderTimeout",
+    "MissingClientError",
+    "SignatureError",
+    "UnencodableValue",
+    "UnkeyableArgument",
+    "UsageError",
+]
+
+
+class DualCacheError(Exception):
+    """Root of every error that dualcache raises on its own account.
+
+    `code` is explained in the documentation; `what` is one line; `details` are labelled lines below
+    it (an empty label continues the line above, for carets); `help` says how to mend it.
+    """
+
+    __module__ = "dualcache"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        code: str,
+        details: Sequence[tuple[str, str]] = (),
+        help: str = "",  # noqa: A002  the label that users read
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.code = code
+        self.details = tuple(details)
+        self.help = help
+
+    def __str__(self) -> str:
+        lines = [*self.details, ("help", self.help)] if self.help else self.details
+        shown = (f"\n  {label:<9} {text}" for label, text in lines)
+        return f"[{self.code}] {self.what}{''.join(shown)}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (
+            _rebuilt,
+            (type(self), self.what, self.code, self.details, self.help, self.__dict__),
+        )
+
+
+class UsageError(DualCacheError, ValueError):
+    """The calling code or the configuration is wrong; nothing was stored or deleted."""
+
+    __module__ = "dualcache"
+
+
+class KeyTemplateError(UsageError):
+    """A key or tag template names what is not there, or cannot tell two calls apart."""
+
+    __module__ = "dualcache"
+
+
+class UnkeyableArgument(UsageError, TypeError):
+    """An argument has no canonical form, so no key can be made of it."""
+
+    __module__ = "dualcache"
+
+
+class CacheIdentificationInferenceError(UsageError):
+    """The endpoint decorator cannot tell which parameter is the resource id."""
+
+    __module__ = "dualcache"
+
+
+class InvalidRequestError(UsageError):
+    """A read endpoint was given something to invalidate; its body did not run."""
+
+    __module__ = "dualcache"
+
+
+class BackendError(DualCacheError):
+    """Redis, the way to it, or its configuration is at fault.
+
+    `is_configuration`: it will not mend itself (a wrong password, a certificate, a missing right).
+    `was_connected`: it came over a connection that had worked, so a fresh one may do.
+    `is_garbled`: the bytes on the wire made no sense.
+    """
+
+    __module__ = "dualcache"
+
+    is_configuration: bool = False
+    was_connected: bool = False
+    is_garbled: bool = False
+
+
+class BackendUnavailable(BackendError, ConnectionError):
+    """The backend refused, cut the connection, or is not asked while the breaker is open."""
+
+    __module__ = "dualcache"
+
+
+class BackendTimeout(BackendError, TimeoutError):
+    """The backend gave no answer within the budget; what was sent may still be carried out."""
+
+    __module__ = "dualcache"
+
+
+class BackendRefused(BackendError):
+    """The backend answered with an error; `prefix` is its first word (`OOM`, `NOPERM`, …)."""
+
+    __module__ = "dualcache"
+
+    prefix: str = "ERR"
+
+
+class MissingClientError(BackendError):
+    """This cache has no Redis client to hand out (it runs on `memory://` or `null://`)."""
+
+    __module__ = "dualcache"
+
+
+class CodecError(DualCacheError):
+    """Bytes and values do not fit together."""
+
+    __module__ = "dualcache"
+
+
+class DecodeError(CodecError):
+    """Stored bytes are not a value of ours; a read takes it as a miss. `reason` is a short label."""
+
+    __module__ = "dualcache"
+
+    reason: str = ""
+
+
+class SignatureError(DecodeError):
+    """Stored bytes carry no signature made with one of the secrets."""
+
+    __module__ = "dualcache"
+
+
+class UnencodableValue(CodecError, TypeError):
+    """No codec keeps this value exactly; it is returned to the caller and not stored."""
+
+    __module__ = "dualcache"
+
+
+class LoaderTimeout(DualCacheError, TimeoutError):
+    """The user's function took longer than `hard_timeout`; nothing was stored."""
+
+    __module__ = "dualcache"
+
+
+def _rebuilt(
+    kind: type[DualCacheError],
+    what: str,
+    code: str,
+    details: tuple[tuple[str, str], ...],
+    help_line: str,
+    state: dict[str, object],
+) -> DualCacheError:
+    error = kind(what, code=code, details=details, help=help_line)
+    error.__dict__.update(state)
+    return error
