@@ -1,0 +1,164 @@
+"""The fenced store: a value gets in only where the key still holds what its load started from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from dualcache.core.events import NotStored
+from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LookAndLease
+from dualcache.engine.freshness import lifetime_ms
+from dualcache.engine.recovery import ask, ask_once
+from dualcache.engine.tags import entry_life_ms, entry_tags, new_tags, prolonged, tag_life_ms
+from dualcache.errors import BackendError, BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from dualcache.core.entry import Packed
+    from dualcache.core.ops import Claim, Flow, Op, Seen
+    from dualcache.core.policy import Call, Policy, Usage
+    from dualcache.engine.env import Env
+    from dualcache.errors import UnencodableValue
+
+FIRST_LEASE_MS: Final = 10_000
+LEAST_LEASE_MS: Final = 2_000
+MOST_LEASE_MS: Final = 120_000
+RELEASED_MS: Final = 1
+LARGE_BYTES: Final = 4_096
+"""Above this, a compare of the whole value costs more than a script that compares its header."""
+
+
+class Leased(NamedTuple):
+    """A marker that was sent, and what the read behind it found."""
+
+    filling: bytes
+    tick: int
+    seen: Seen
+
+
+class Worth(NamedTuple):
+    """A value that is to be stored: its bytes, and for how long."""
+
+    packed: Packed
+    fresh_ms: int | None
+    ttl_ms: int | None
+
+
+def lease_ms(usage: Usage) -> int:
+    """Return how long a load may take before it loses the right to store: four measured loads."""
+    if usage.load_ms is None:
+        return FIRST_LEASE_MS
+    return round(min(MOST_LEASE_MS, max(LEAST_LEASE_MS, 4 * usage.load_ms)))
+
+
+def new_filling(call: Call, env: Env) -> bytes:
+    """Make a marker with a token that was never used; it announces the load time to waiters."""
+    return env.seal_filling(
+        call.key,
+        token=env.draw_token(),
+        created_ms=env.now_ms(),
+        load_ms=round(call.policy.usage.load_ms or 0),
+    )
+
+
+def take_lease(
+    kind: type[LookAndLease | Claim], call: Call, env: Env, names: Sequence[str] | None = None
+) -> Flow[Leased]:
+    """Send a marker, again with a fresh token if a worn connection was cut: no token goes twice."""
+    life_ms = tag_life_ms(entry_life_ms(call.policy))
+    names = call.tags if names is None else names
+    for is_last in (False, True):
+        filling = new_filling(call, env)
+        tick = env.tick()
+        op: Op[Seen] = kind(
+            call.key, filling, lease_ms(call.policy.usage), new_tags(names, life_ms, env)
+        )
+        try:
+            seen = yield from ask_once(op, env)
+        except BackendUnavailable as error:
+            if is_last or not error.was_connected:
+                raise
+        else:
+            break
+    if not seen.refusal:
+        env.health.are_stores_stopped = False
+    doomed = prolonged(names, seen, life_ms, entry_life_ms(call.policy))
+    if doomed:
+        yield from ask(Batch(doomed), env)
+    return Leased(filling, tick, seen)
+
+
+def commit(
+    key: str, expected: bytes, blob: bytes, ttl_ms: int | None, env: Env
+) -> Flow[CommitReply]:
+    """Compare and set, in the best way that the server has; found by trying."""
+    ways = env.ways
+    if len(expected) > LARGE_BYTES:
+        ways = tuple(sorted(ways, key=lambda way: way is not CommitWay.SCRIPT))
+    for way in ways:
+        reply = yield from ask(Commit(key, expected, blob, ttl_ms, way), env)
+        if reply is not CommitReply.UNSUPPORTED:
+            return reply
+        env.ways = tuple(each for each in env.ways if each is not way)
+    return CommitReply.REFUSED
+
+
+def release(call: Call, filling: bytes, env: Env) -> Flow[None]:
+    """Give a lease back: let the marker expire at once, if it is still there."""
+    try:
+        yield from commit(call.key, filling, filling, RELEASED_MS, env)
+    except BackendError:
+        return
+
+
+def worth(call: Call, value: Any, env: Env) -> Worth | None:
+    """Decide whether and for how long a value is stored, and make its bytes.
+
+    Raises what the policy's callables raise, and `UnencodableValue` where no codec keeps the value.
+    """
+    policy = call.policy
+    if policy.condition is not None and not policy.condition(value, *call.args):
+        return None
+    ttl_ms = policy.ttl_ms if policy.ttl_of is None else policy.ttl_of(value, *call.args)
+    if ttl_ms == 0:
+        return None
+    fresh_ms, whole_ms = lifetime_ms(
+        ttl_ms, policy.stale_if_error_ms, policy.jitter, env.draw() if policy.jitter else 0.0
+    )
+    return Worth(policy.recipe.pack(call.key, value), fresh_ms, whole_ms)
+
+
+def report_unstored(call: Call, error: UnencodableValue, env: Env) -> None:
+    """Tell once per function that a value could not be stored, with the line that mends it."""
+    usage = call.policy.usage
+    usage.unstored += 1
+    if usage.unstored == 1:
+        env.emit(NotStored(call.policy.label, error.what, error.help))
+
+
+def tag_names(policy: Policy, call: Call, value: Any) -> Sequence[str]:
+    """Return all tags of an entry, those known only from its value included."""
+    if policy.tags_of is None:
+        return call.tags
+    return (*call.tags, *policy.tags_of(value, *call.args))
+
+
+def sealed(
+    call: Call,
+    value: Any,
+    what: Worth,
+    ids: Mapping[str, bytes | None],
+    load_ms: float,
+    env: Env,
+) -> bytes:
+    """Make the bytes that are stored for a value."""
+    return env.seal(
+        call.key,
+        what.packed,
+        version=env.draw_token(),
+        created_ms=env.now_ms(),
+        fresh_ms=what.fresh_ms,
+        load_ms=round(load_ms),
+        tags=entry_tags(tag_names(call.policy, call, value), ids),
+    )

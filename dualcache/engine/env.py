@@ -1,0 +1,61 @@
+"""What a flow is given: clocks, randomness and bytes come in here, events go out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dualcache.core.ops import CommitWay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
+
+    from dualcache.core.entry import Packed, Stored, Tag
+    from dualcache.core.events import Event, Tier
+    from dualcache.engine.recovery import Health
+
+    class Seal(Protocol):
+        def __call__(
+            self,
+            key: str,
+            packed: Packed,
+            *,
+            version: bytes,
+            created_ms: int,
+            fresh_ms: int | None,
+            load_ms: int,
+            tags: Sequence[Tag] = (),
+        ) -> bytes: ...
+
+    class SealFilling(Protocol):
+        def __call__(self, key: str, *, token: bytes, created_ms: int, load_ms: int) -> bytes: ...
+
+
+@dataclass(slots=True)
+class Env:
+    """One cache's surroundings, shared by all its flows.
+
+    `now_ms` is the wall clock that entries are stamped with, `elapsed_ms` one that never goes back;
+    `draw_token` gives 8 random bytes, `draw` a float in [0, 1), `tick` a number larger than any
+    before. `prefix` is the namespace and its `:`, or nothing.
+    """
+
+    now_ms: Callable[[], int]
+    elapsed_ms: Callable[[], int]
+    draw_token: Callable[[], bytes]
+    draw: Callable[[], float]
+    tick: Callable[[], int]
+    emit: Callable[[Event], None]
+    health: Health
+    seal: Seal
+    seal_filling: SealFilling
+    open_envelope: Callable[[str, bytes], Stored]
+    prefix: str = ""
+    tier: Tier = "redis"
+    is_strict: bool = False
+    hits_are_heard: bool = False
+    ways: tuple[CommitWay, ...] = field(
+        default=(CommitWay.IFEQ, CommitWay.SCRIPT, CommitWay.WATCH),
+    )
+    """How to compare-and-set, best first; what the server turned down is left out."""

@@ -1,0 +1,68 @@
+"""What a read found, and whether it may be served: plain decisions about one entry."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dualcache.core.entry import HEADER_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dualcache.core.entry import Stored
+
+
+class State(Enum):
+    """What a key holds, from the point of view of one reader."""
+
+    ABSENT = "absent"
+    FRESH = "fresh"
+    STALE = "stale"
+    """No longer fresh, but kept to be served where its load fails."""
+    FILLING = "filling"
+    TOMBSTONE = "tombstone"
+    UNUSABLE = "unusable"
+    """There, but never to be served: foreign, broken, or one of its tags is dead."""
+
+
+class Sight(NamedTuple):
+    """One look at one key: its state, its bytes, and the tags' ids as they were then.
+
+    `value` is set where the state is FRESH or STALE. `tick` was drawn before the look.
+    """
+
+    state: State
+    tick: int
+    raw: bytes | None = None
+    stored: Stored | None = None
+    value: Any = None
+    ids: Mapping[str, bytes | None] = {}
+
+    @property
+    def basis(self) -> object:
+        """What a load that starts here depends on: the header and the tags' ids."""
+        raw = self.raw
+        return None if raw is None else (bytes(raw[:HEADER_BYTES]), tuple(self.ids.items()))
+
+
+def is_fresh(stored: Stored, now_ms: int) -> bool:
+    """Decide whether an entry is fresh; one without a stale window is so as long as it exists.
+
+    A clock that went back makes no entry immortal: the backend's own expiry ends it.
+    """
+    return stored.fresh_ms is None or now_ms - stored.created_ms < stored.fresh_ms
+
+
+def lifetime_ms(
+    ttl_ms: int | None, stale_ms: int, jitter: float, draw: float
+) -> tuple[int | None, int | None]:
+    """Return (time of freshness to store, time to live in the backend), both in ms.
+
+    `jitter` is the share of the ttl that chance may take away, so that entries stored together do
+    not expire together. `None`: for ever; freshness is `None` where the expiry alone decides.
+    """
+    if ttl_ms is None:
+        return None, None
+    ttl_ms = max(1, round(ttl_ms * (1 - jitter * draw)))
+    return (ttl_ms, ttl_ms + stale_ms) if stale_ms else (None, ttl_ms)

@@ -1,0 +1,86 @@
+"""Invalidation: what dies, in which order, and what becomes of it while the backend is down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualcache.core.events import Invalidated
+from dualcache.core.ops import CloseFlights
+from dualcache.engine.recovery import Owed, deliver, restore
+from dualcache.errors import BackendError, BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dualcache.core.ops import Flow
+    from dualcache.engine.env import Env
+
+
+def invalidate(
+    keys: Sequence[str],
+    tags: Sequence[str],
+    patterns: Sequence[str],
+    env: Env,
+    label: str = "",
+) -> Flow[Invalidated]:
+    """Delete keys (in full) with their variants, tags (in full), and what matches the patterns.
+
+    After it returns with nothing pending, no load that began before it can be stored or served:
+    its marker or its tags are gone. Flights are closed after the trip, so that a load which began
+    during the trip is not joined by a caller who begins after it.
+    """
+    base_tags = tuple(base_tag(key, env) for key in keys)
+    owed = Owed((*keys, *base_tags, *tags), tuple(patterns))
+    asked = Invalidated(label, keys=len(keys), tags=len(tags), patterns=len(patterns))
+    return (yield from delete(owed, asked, None if tags or patterns else owed.keys, env))
+
+
+def clear(env: Env) -> Flow[Invalidated]:
+    """Delete the whole namespace; also ends the state in which too many deletions were owed."""
+    asked = Invalidated(patterns=1)
+    done = yield from delete(Owed((), ("*",)), asked, None, env, is_clear=True)
+    if not done.pending:
+        env.health.has_overflowed = False
+        env.health.settle()
+    return done
+
+
+def base_tag(key: str, env: Env) -> str:
+    """Return the implicit tag that all variants of a key carry."""
+    return f"{env.prefix}~b:{key.removeprefix(env.prefix)}"
+
+
+def delete(
+    owed: Owed,
+    asked: Invalidated,
+    closing: tuple[str, ...] | None,
+    env: Env,
+    *,
+    is_clear: bool = False,
+) -> Flow[Invalidated]:
+    """Deliver a deletion now, or keep it; close the flights it concerns; tell what happened."""
+    health = env.health
+    removed = pending = 0
+    failure: BackendError | None = None
+    try:
+        if not health.is_clear:
+            yield from restore(env, is_clear=is_clear)
+        removed = yield from deliver(owed, env)
+    except BackendError as error:
+        health.owe(owed, env)
+        failure = error
+        pending = asked.keys + asked.tags + asked.patterns
+    except BaseException:
+        health.owe(owed, env)
+        yield CloseFlights(closing)
+        raise
+    yield CloseFlights(closing)
+    done = Invalidated(asked.template, asked.keys, asked.tags, asked.patterns, removed, pending)
+    env.emit(done)
+    if failure is not None and env.is_strict:
+        raise BackendUnavailable(
+            "the invalidation could not be delivered; it is kept and will be replayed",
+            code="DC207",
+            help="it reaches the backend before this process next reads it",
+        ) from failure
+    return done

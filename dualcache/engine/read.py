@@ -1,0 +1,166 @@
+"""Reading a key: look, and what the caller gets of it. The flows of get, peek, contains and ttl."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dualcache.core.entry import MISSING, Entry, Kind
+from dualcache.core.events import Hit, Miss, Unusable
+from dualcache.core.flight import Outcome
+from dualcache.core.ops import Batch, Look, ReadTags
+from dualcache.engine.freshness import Sight, State, is_fresh
+from dualcache.engine.recovery import ask
+from dualcache.engine.tags import are_alive
+from dualcache.errors import BackendError, DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from dualcache.core.ops import Flow, Seen
+    from dualcache.core.policy import Call
+    from dualcache.engine.env import Env
+
+NO_IDS: Final[Mapping[str, bytes | None]] = {}
+HIT_WEIGHT: Final = 1 / 16
+"""How much one read moves the running share of hits."""
+
+
+def get(call: Call, env: Env) -> Flow[object]:
+    """Return the fresh value, or MISSING; a backend that fails is a miss."""
+    try:
+        sight = yield from look(call, env)
+    except BackendError:
+        env.emit(Miss(call.policy.label, "backend_down"))
+        return MISSING
+    return found(call, sight, env)
+
+
+def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
+    """Return the fresh value of each call, or MISSING, read in one trip."""
+    try:
+        sights = yield from look_many(calls, env)
+    except BackendError:
+        env.emit(Miss("", "backend_down"))
+        return [MISSING] * len(calls)
+    return [found(call, sight, env) for call, sight in zip(calls, sights, strict=True)]
+
+
+def found(call: Call, sight: Sight, env: Env) -> object:
+    """Return the value of a sight that may be served, or MISSING; count it."""
+    if sight.state is State.FRESH:
+        count_hit(call, env)
+        return sight.value
+    count_miss(call, sight.state.value, env)
+    return MISSING
+
+
+def peek(call: Call, env: Env) -> Flow[Entry | None]:
+    """Tell what is stored, fresh or stale, without a side effect; `None` where nothing usable is."""
+    tick = env.tick()
+    try:
+        seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
+        sight = yield from examine(call, seen, tick, env)
+    except BackendError:
+        return None
+    stored = sight.stored
+    if stored is None or sight.state not in {State.FRESH, State.STALE}:
+        return None
+    return Entry(
+        value=sight.value,
+        age=max(0, env.now_ms() - stored.created_ms) / 1000,
+        ttl=None if seen.left_ms is None else seen.left_ms / 1000,
+        tier=env.tier,
+        stale=sight.state is State.STALE,
+        tags=tuple(shown_tags(tag.name for tag in stored.tags)),
+    )
+
+
+def shown_tags(names: Any) -> Any:
+    """Return the users' tags among full tag keys, as the users wrote them."""
+    return (name.partition("~t:")[2] for name in names if "~t:" in name)
+
+
+def look(call: Call, env: Env) -> Flow[Sight]:
+    """Read a key and its tags; raise `BackendError` where the backend fails."""
+    tick = env.tick()
+    seen = yield from ask(Look(call.key, call.tags), env)
+    sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
+    if sight.state is State.UNUSABLE and sight.stored is not None:
+        return (yield from examine(call, seen, tick, env))
+    return sight
+
+
+def look_many(calls: Sequence[Call], env: Env) -> Flow[list[Sight]]:
+    """Read several keys and their tags in one trip."""
+    tick = env.tick()
+    looks = tuple(Look(call.key, call.tags) for call in calls)
+    replies = (yield from ask(Batch(looks), env)) if looks else ()
+    sights = []
+    for call, seen in zip(calls, replies, strict=True):
+        sights.append((yield from examine(call, seen, tick, env)))
+    return sights
+
+
+def examine(call: Call, seen: Seen, tick: int, env: Env) -> Flow[Sight]:
+    """Judge what a read found; read the tags first that only the entry itself names."""
+    ids = ids_of(call, seen)
+    sight = judge(call, seen.raw, ids, tick, env)
+    if sight.state is not State.UNUSABLE or sight.stored is None:
+        return sight
+    others = tuple(tag.name for tag in sight.stored.tags if tag.name not in ids)
+    if not others:
+        return sight
+    more = yield from ask(ReadTags(others), env)
+    return judge(call, seen.raw, {**ids, **dict(zip(others, more, strict=True))}, tick, env)
+
+
+def ids_of(call: Call, seen: Seen) -> Mapping[str, bytes | None]:
+    """Return the id of each tag of the call, as a read found them."""
+    return dict(zip(call.tags, seen.tag_ids, strict=True)) if call.tags else NO_IDS
+
+
+def judge(
+    call: Call, raw: bytes | None, ids: Mapping[str, bytes | None], tick: int, env: Env
+) -> Sight:
+    """Decide what a key holds; nothing that is read is trusted, and nothing is raised."""
+    if raw is None:
+        return Sight(State.ABSENT, tick, None, None, None, ids)
+    try:
+        stored = env.open_envelope(call.key, raw)
+        if stored.kind is not Kind.VALUE:
+            state = State.FILLING if stored.kind is Kind.FILLING else State.TOMBSTONE
+            return Sight(state, tick, raw, stored, None, ids)
+        if stored.tags and not are_alive(stored.tags, ids):
+            return Sight(State.UNUSABLE, tick, raw, stored, None, ids)
+        value = call.policy.recipe.unpack(call.key, stored)
+    except DecodeError as error:
+        env.emit(Unusable(call.policy.label, error.code))
+        return Sight(State.UNUSABLE, tick, raw, None, None, ids)
+    state = (
+        State.FRESH if stored.fresh_ms is None or is_fresh(stored, env.now_ms()) else State.STALE
+    )
+    return Sight(state, tick, raw, stored, value, ids)
+
+
+def count_hit(call: Call, env: Env) -> None:
+    """Count a hit; it is an event only where somebody listens."""
+    usage = call.policy.usage
+    usage.hits += 1
+    usage.recent_hits += (1 - usage.recent_hits) * HIT_WEIGHT
+    if env.hits_are_heard:
+        env.emit(Hit(call.policy.label, env.tier))
+
+
+def count_miss(call: Call, reason: str, env: Env) -> None:
+    """Count a miss and tell why."""
+    usage = call.policy.usage
+    usage.misses += 1
+    usage.recent_hits -= usage.recent_hits * HIT_WEIGHT
+    env.emit(Miss(call.policy.label, reason))
+
+
+def served(call: Call, sight: Sight, env: Env) -> Outcome:
+    """Serve a fresh entry."""
+    count_hit(call, env)
+    return Outcome(sight.value, None, sight.tick)

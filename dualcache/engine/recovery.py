@@ -1,0 +1,223 @@
+"""What happens when the backend fails: the breaker, the deletions it still owes, and their replay.
+
+Every backend op of every flow goes through `ask`. A deletion that may not have arrived is kept, and
+delivered before anything else is asked of the backend.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from dualcache.core.events import (
+    BackendDown,
+    BackendUp,
+    PendingOverflowed,
+    Replayed,
+    StoresStopped,
+)
+from dualcache.core.globs import compile_glob
+from dualcache.core.ops import Delete, Ping, Scan, Unlink
+from dualcache.engine.breaker import Breaker
+from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Flow, Op
+    from dualcache.engine.env import Env
+
+T = TypeVar("T")
+
+MOST_PENDING: Final = 10_000
+SCAN_COUNT: Final = 1_000
+WRITE_REFUSALS: Final = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS"})
+"""First words of errors by which a server that reads well turns writes down."""
+OUTAGE_REFUSALS: Final = frozenset(
+    {"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM"}
+)
+CONFIGURATION_REFUSALS: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
+
+
+class Owed(NamedTuple):
+    """A deletion to be delivered: keys and tags in full, patterns without the namespace."""
+
+    keys: tuple[str, ...]
+    patterns: tuple[str, ...] = ()
+
+
+class Health:
+    """Whether the backend may be asked; `is_clear` is all that a healthy flow reads.
+
+    Threads may share one: each owed deletion is an object of its own under its own number, so
+    adding and removing never race.
+    """
+
+    __slots__ = ("_numbers", "are_stores_stopped", "breaker", "has_overflowed", "is_clear", "owed")
+
+    def __init__(self) -> None:
+        self.breaker = Breaker()
+        self.owed: dict[int, Owed] = {}
+        self.is_clear = True
+        self.has_overflowed = False
+        self.are_stores_stopped = False
+        self._numbers = count()
+
+    def owe(self, owed: Owed, env: Env) -> None:
+        """Keep a deletion for the replay. Beyond the bound all are dropped and reads stay off."""
+        self.is_clear = False
+        self.owed[next(self._numbers)] = owed
+        if len(self.owed) > MOST_PENDING:
+            dropped = len(self.owed)
+            self.has_overflowed = True
+            self.owed.clear()
+            env.emit(PendingOverflowed(dropped=dropped))
+
+    def settle(self) -> None:
+        """See whether all is well again."""
+        self.is_clear = self.breaker.is_closed and not self.owed and not self.has_overflowed
+
+
+def ask(op: Op[T], env: Env) -> Flow[T]:
+    """Perform an op that may be repeated, after what is owed; raise `BackendError` if it fails."""
+    if not env.health.is_clear:
+        yield from restore(env)
+    return (yield from insist(op, env))
+
+
+def ask_once(op: Op[T], env: Env) -> Flow[T]:
+    """Perform an op that must not be sent twice, after what is owed."""
+    if not env.health.is_clear:
+        yield from restore(env)
+    return (yield from watched(op, env))
+
+
+def insist(op: Op[T], env: Env) -> Flow[T]:
+    """Perform an op, once more if a connection that had worked was cut: a fresh one may do."""
+    try:
+        return (yield from watched(op, env))
+    except BackendUnavailable as error:
+        if not error.was_connected:
+            raise
+    return (yield from watched(op, env))
+
+
+def watched(op: Op[T], env: Env) -> Flow[T]:
+    """Perform one backend op and let the breaker see how it went."""
+    try:
+        reply: T = yield op
+    except BackendError as error:
+        note_failure(error, env)
+        raise
+    health = env.health
+    if not health.breaker.is_closed or health.breaker.has_failures:
+        note_answer(env)
+    return reply
+
+
+def restore(env: Env, *, is_clear: bool = False) -> Flow[None]:
+    """Get back to a clear state, or raise `BackendUnavailable` without asking the backend.
+
+    `is_clear`: the whole namespace is about to be deleted, so an overflow does not matter.
+    """
+    health = env.health
+    if not health.breaker.may_try(env.elapsed_ms()):
+        raise BackendUnavailable(
+            "the backend is not asked: its circuit breaker is open",
+            code="DC205",
+            help="it is tried again within seconds; stats() tells why it opened",
+        )
+    if health.has_overflowed and not is_clear:
+        raise BackendUnavailable(
+            "the backend is not read: more invalidations were kept than the queue holds",
+            code="DC206",
+            help="call clear() once the backend is back; it deletes what those would have deleted",
+        )
+    yield from replay(env)
+
+
+def replay(env: Env) -> Flow[None]:
+    """Deliver every owed deletion; what fails stays owed."""
+    health = env.health
+    delivered = 0
+    for number, owed in tuple(health.owed.items()):
+        yield from deliver(owed, env)
+        health.owed.pop(number, None)
+        delivered += 1
+    health.settle()
+    if delivered:
+        env.emit(Replayed(delivered=delivered))
+
+
+def deliver(owed: Owed, env: Env) -> Flow[int]:
+    """Delete keys, then whatever matches the patterns; return how many there were."""
+    removed = 0
+    if owed.keys:
+        removed += yield from insist(Delete(owed.keys), env)
+    for pattern in owed.patterns:
+        removed += yield from delete_matching(pattern, env)
+    return removed
+
+
+def delete_matching(pattern: str, env: Env) -> Flow[int]:
+    """Delete every key that matches, page by page: complete for keys that were there throughout.
+
+    A key's variants die with it, so its base tag `~b:key` goes too. One pass over the key space
+    finds both; what the wider pattern finds beside them is left alone.
+    """
+    is_key = compile_glob(env.prefix + pattern)
+    is_base = compile_glob(f"{env.prefix}~b:{pattern}")
+    wider = f"{env.prefix}*{pattern.lstrip('*')}"
+    removed = 0
+    cursor = 0
+    while True:
+        page = yield from insist(Scan(cursor, wider, SCAN_COUNT), env)
+        doomed = tuple(key for key in page.keys if is_key(key) or is_base(key))
+        if doomed:
+            removed += yield from insist(Unlink(doomed), env)
+        cursor = page.cursor
+        if not cursor:
+            return removed
+
+
+def note_answer(env: Env) -> None:
+    """Close the breaker after an answer."""
+    if env.health.breaker.succeeded():
+        env.health.settle()
+        env.emit(BackendUp())
+
+
+def note_failure(error: BackendError, env: Env) -> None:
+    """Count a failure; tell observers once per change of state."""
+    health = env.health
+    prefix = error.prefix if isinstance(error, BackendRefused) else ""
+    if prefix and prefix not in OUTAGE_REFUSALS:
+        note_answer(env)
+        if prefix in WRITE_REFUSALS:
+            note_refusal(prefix, env)
+        return
+    is_configuration = error.is_configuration or prefix in CONFIGURATION_REFUSALS
+    pause_ms = health.breaker.failed(
+        env.elapsed_ms(),
+        is_certain=not isinstance(error, BackendTimeout) and not error.was_connected,
+        is_configuration=is_configuration,
+    )
+    if pause_ms:
+        health.is_clear = False
+        reason = prefix or error.code
+        env.emit(BackendDown(reason=reason, retry_ms=pause_ms, is_configuration=is_configuration))
+
+
+def note_refusal(prefix: str, env: Env) -> None:
+    """Note that the server takes no writes; tell observers once until it does again."""
+    if not env.health.are_stores_stopped:
+        env.health.are_stores_stopped = True
+        env.emit(StoresStopped(reason=prefix))
+
+
+def sign_of_life(env: Env) -> Flow[bool]:
+    """Tell whether the backend answers; asked even while the breaker is open."""
+    try:
+        yield from watched(Ping(), env)
+    except BackendError:
+        return False
+    note_answer(env)
+    return True

@@ -1,0 +1,66 @@
+"""Tags by existence and identity: a tag is a key that holds a random id.
+
+An entry is valid while each of its tags exists with the id it had before the load. So deleting the
+tag is invalidating all its entries, whatever their number.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dualcache.core.entry import UNKNOWN_TAG_ID, Tag
+from dualcache.core.ops import NewTag, ProlongTag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from dualcache.core.ops import Seen
+    from dualcache.core.policy import Policy
+    from dualcache.engine.env import Env
+
+DAY_MS: Final = 86_400_000
+
+TagIds = "Mapping[str, bytes | None]"
+
+
+def new_tags(names: Iterable[str], life_ms: int | None, env: Env) -> tuple[NewTag, ...]:
+    """Draw an id for each tag, to be used if it does not exist; anew for each send."""
+    return tuple(NewTag(name, env.draw_token(), life_ms) for name in names)
+
+
+def tag_life_ms(entry_ms: int | None) -> int | None:
+    """Return how long a tag lives: at least a day and twice its entry's lifetime."""
+    return None if entry_ms is None else max(DAY_MS, 2 * entry_ms)
+
+
+def entry_life_ms(policy: Policy) -> int | None:
+    """Return the longest time an entry may stay in the backend, as far as known before the load."""
+    return None if policy.ttl_ms is None else policy.ttl_ms + policy.stale_if_error_ms
+
+
+def are_alive(tags: Sequence[Tag], ids: Mapping[str, bytes | None]) -> bool:
+    """Tell whether each of an entry's tags exists with the id it was stored with."""
+    return all(tag.id != UNKNOWN_TAG_ID and ids.get(tag.name) == tag.id for tag in tags)
+
+
+def entry_tags(names: Iterable[str], ids: Mapping[str, bytes | None]) -> tuple[Tag, ...]:
+    """Pair an entry's tags with the ids seen before its load.
+
+    A tag whose id was not seen gets the id 0: the entry is not served, but the next load knows its
+    tags before it begins.
+    """
+    return tuple(Tag(name, ids.get(name) or UNKNOWN_TAG_ID) for name in dict.fromkeys(names))
+
+
+def prolonged(
+    names: Sequence[str], seen: Seen, life_ms: int | None, entry_ms: int | None
+) -> tuple[ProlongTag, ...]:
+    """Return what keeps tags alive that would die before their entry.
+
+    Only where little is left: each change of a lifetime is pushed to everybody who read the tag.
+    """
+    return tuple(
+        ProlongTag(name, life_ms)
+        for name, left_ms in zip(names, seen.tag_left_ms, strict=False)
+        if left_ms >= 0 and (entry_ms is None or left_ms < entry_ms + DAY_MS // 24)
+    )
