@@ -191,3 +191,33 @@ def _retried() -> tuple[type[RedisError], ...]:
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
     return (RedisTimeoutError,)
+
+
+def target_of_client(client: Any, options: dict[str, Any]) -> Target:
+    """Return where a user's own client is connected; connections of ours go there too."""
+    from dualcache.drivers.urls import Target
+
+    given = client.connection_pool.connection_kwargs
+    is_unix = given.get("path") is not None
+    is_tls = "ssl" in getattr(client.connection_pool.connection_class, "__name__", "").lower()
+    names = ("db", "username", "password", "client_name")
+    known = {name: given[name] for name in names if given.get(name) is not None}
+    if is_tls:
+        known |= {name: value for name, value in given.items() if name in _TLS_NAMES and value}
+    place = (
+        {"path": given["path"]}
+        if is_unix
+        else {"host": given.get("host", "localhost"), "port": int(given.get("port", 6379))}
+    )
+    scheme = "unix" if is_unix else "rediss" if is_tls else "redis"
+    return Target(kind="redis", scheme=scheme, is_tls=is_tls, **{**place, **known, **options})
+
+
+_TLS_NAMES = (
+    "ssl_ca_certs",
+    "ssl_ca_path",
+    "ssl_ca_data",
+    "ssl_certfile",
+    "ssl_keyfile",
+    "ssl_check_hostname",
+)

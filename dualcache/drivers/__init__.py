@@ -1,0 +1,1 @@
+"""Perform ops: memory, sync and async. Decides nothing."""

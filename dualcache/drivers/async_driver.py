@@ -1,0 +1,149 @@
+"""The asyncio driver: runs flows in the calling task, over one connection shared by the whole loop.
+
+It performs what it is told and decides nothing. The threaded twin is `sync_driver.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from dualcache.core.ops import (
+    AwaitChange,
+    AwaitFlight,
+    CloseFlights,
+    Join,
+    Land,
+    Load,
+    Loaded,
+    Raised,
+)
+from dualcache.drivers.flights import led
+from dualcache.drivers.pauses import poll_pause
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from dualcache.core.flight import Landing
+    from dualcache.core.ops import Flow, Op
+    from dualcache.drivers.flights import FlightTable
+
+CLEAN_UP_SECONDS: Final = 0.25
+
+
+class AsyncDriver:
+    """Runs flows: local ops here, backend ops by `perform`, or `perform_now` where none waits."""
+
+    def __init__(
+        self,
+        perform: Callable[[Op[Any]], Awaitable[Any]] | None,
+        flights: FlightTable,
+        perform_now: Callable[[Op[Any]], Any] | None = None,
+    ) -> None:
+        self._perform = perform or no_backend
+        self._perform_now = perform_now
+        self._flights = flights
+        self._at_once: dict[type[Op[Any]], Callable[[Any], Any]] = {
+            Join: self._join,
+            Land: flights.land,
+            CloseFlights: flights.close,
+        }
+        self._waiting: dict[type[Op[Any]], Callable[[Any], Awaitable[Any]]] = {
+            Load: self._load,
+            AwaitFlight: self._await_flight,
+            AwaitChange: self._await_change,
+        }
+
+    async def run(self, flow: Flow[Any]) -> Any:
+        """Run a flow to its end; whatever is raised meanwhile is thrown into it."""
+        try:
+            op = next(flow)
+            while True:
+                try:
+                    reply = await self._do(op)
+                except Exception as error:  # noqa: BLE001  the flow decides what it means
+                    op = flow.throw(error)
+                except BaseException as error:  # noqa: BLE001  as above: clean up, then raise
+                    return await self._clean_up(flow, error)
+                else:
+                    op = flow.send(reply)
+        except StopIteration as end:
+            return end.value
+
+    async def _do(self, op: Op[Any]) -> Any:
+        kind = type(op)
+        waiting = self._waiting.get(kind)
+        if waiting is not None:
+            return await waiting(op)
+        at_once = self._at_once.get(kind, self._perform_now)
+        if at_once is not None:
+            return at_once(op)
+        return await self._perform(op)
+
+    async def _clean_up(self, flow: Flow[Any], error: BaseException) -> Any:
+        """Let a flow that was cancelled give back what it holds: shielded, and not for long."""
+        with anyio.CancelScope(shield=True) as scope:
+            scope.deadline = anyio.current_time() + CLEAN_UP_SECONDS
+            op = flow.throw(error)
+            while True:
+                try:
+                    reply = await self._do(op)
+                except BaseException as failure:  # noqa: BLE001  the flow ends by raising
+                    op = flow.throw(failure)
+                else:
+                    op = flow.send(reply)
+
+    async def _load(self, op: Load) -> Loaded | Raised:
+        began = monotonic()
+        token = led.set((*led.get(), *op.flights)) if op.flights else None
+        try:
+            value = await op.function(*op.args)
+        except Exception as error:  # noqa: BLE001  the user's own: it goes to the caller as it is
+            return Raised(error, (monotonic() - began) * 1000)
+        finally:
+            if token is not None:
+                led.reset(token)
+        return Loaded(value, (monotonic() - began) * 1000)
+
+    def _join(self, op: Join) -> Any:
+        return self._flights.join(op, is_blocking=False)
+
+    async def _await_flight(self, op: AwaitFlight) -> Landing | None:
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        timer = loop.call_later(op.wait_ms / 1000, wake, woken)
+        try:
+            if (
+                self._flights.when_landed(op.flight, lambda: wake_from_anywhere(loop, woken))
+                is None
+            ):
+                await woken
+        finally:
+            timer.cancel()
+            self._flights.stop_waiting(op.flight)
+        return op.flight.landing
+
+    async def _await_change(self, op: AwaitChange) -> None:
+        await asyncio.sleep(poll_pause(op.wait_ms))
+
+
+async def no_backend(op: Op[Any]) -> Any:
+    """Stand in where all backend ops are performed at once."""
+    raise NotImplementedError(type(op).__name__)
+
+
+def wake(woken: asyncio.Future[None]) -> None:
+    """Wake whoever awaits this future, if nobody has."""
+    if not woken.done():
+        woken.set_result(None)
+
+
+def wake_from_anywhere(loop: asyncio.AbstractEventLoop, woken: asyncio.Future[None]) -> None:
+    """Wake a task of any loop from any thread; a loop that is closed has nobody to wake."""
+    try:
+        loop.call_soon_threadsafe(wake, woken)
+    except RuntimeError:
+        return

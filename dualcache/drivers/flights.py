@@ -1,0 +1,118 @@
+"""The table of running flights: one per cache, for the threads and tasks of every loop.
+
+The rules are in `engine/flights.py` and come in as a function; here are the lock and the waking.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from threading import Lock, get_ident
+from typing import TYPE_CHECKING, Any
+
+from dualcache.core.flight import Flight
+from dualcache.core.ops import JoinReply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dualcache.core.flight import Landing
+    from dualcache.core.ops import CloseFlights, Join, Land
+
+    MayFollow = Callable[[Join, Flight | None, "tuple[Flight, ...]", int, bool], bool | JoinReply]
+
+led: ContextVar[tuple[Flight, ...]] = ContextVar("dualcache_led", default=())
+"""The flights that this context leads: whoever waits for one of them would wait for ever."""
+
+
+class FlightTable:
+    """Which key is being loaded, and who follows.
+
+    No lock is held while user code runs or anybody waits.
+    """
+
+    def __init__(self, may_follow: MayFollow) -> None:
+        self._may_follow = may_follow
+        self._flights: dict[str, Flight] = {}
+        self._by_tag: dict[str, set[Flight]] = {}
+        self._lock = Lock()
+
+    def renew(self) -> None:
+        """Begin anew in a forked child, where no leader of the parent runs."""
+        self._lock = Lock()
+        self._flights = {}
+        self._by_tag = {}
+
+    def join(self, ask: Join, *, is_blocking: bool) -> Flight | JoinReply:
+        """Follow the flight of a key or lead a new one, as the rules say."""
+        leads, thread = led.get(), get_ident()
+        with self._lock:
+            flight = self._flights.get(ask.key)
+            verdict = self._may_follow(ask, flight, leads, thread, is_blocking)
+            if isinstance(verdict, JoinReply):
+                return verdict
+            if verdict and flight is not None:
+                for each in leads:
+                    each.awaited.append(flight)
+                return flight
+            if flight is not None:
+                self._forget(flight)
+            made = Flight(ask.key, ask, thread, ask.tags)
+            self._flights[ask.key] = made
+            for tag in ask.tags:
+                self._by_tag.setdefault(tag, set()).add(made)
+            return made
+
+    def stop_waiting(self, flight: Flight) -> None:
+        """Note that this context waits for `flight` no more."""
+        leads = led.get()
+        if leads:
+            with self._lock:
+                for each in leads:
+                    if flight in each.awaited:
+                        each.awaited.remove(flight)
+
+    def when_landed(self, flight: Flight, wake: Callable[[], None]) -> Landing | None:
+        """Have `wake` called once at the landing, unless that has been: then return it."""
+        with self._lock:
+            if flight.landing is None:
+                flight.landed.append(wake)
+            return flight.landing
+
+    def land(self, op: Land) -> None:
+        """End a flight and wake its followers."""
+        flight = op.flight
+        with self._lock:
+            self._forget(flight)
+            flight.landing = op.landing
+            waking, flight.landed = flight.landed, []
+        for wake in waking:
+            wake()
+
+    def close(self, op: CloseFlights) -> None:
+        """Let no newcomer join the flights of these keys, or of variants of them."""
+        with self._lock:
+            for flight in list(self._closing(op)):
+                self._forget(flight)
+
+    def _closing(self, op: CloseFlights) -> Iterator[Flight]:
+        if op.names is None:
+            yield from self._flights.values()
+            return
+        for name in op.names:
+            flight = self._flights.get(name)
+            if flight is not None:
+                yield flight
+            yield from self._by_tag.get(name, ())
+
+    def _forget(self, flight: Flight) -> None:
+        flight.is_open = False
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        for tag in flight.tags:
+            tagged: set[Any] = self._by_tag.get(tag, set())
+            tagged.discard(flight)
+            if not tagged:
+                self._by_tag.pop(tag, None)
+
+    def __len__(self) -> int:
+        return len(self._flights)

@@ -1,0 +1,67 @@
+"""The null store: every read is a miss, every write succeeds and stores nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.core.ops import (
+    Batch,
+    Claim,
+    Commit,
+    CommitReply,
+    Delete,
+    Distrust,
+    Look,
+    LookAndLease,
+    MakeTags,
+    Ping,
+    ProlongTag,
+    ReadTags,
+    Scan,
+    ScanPage,
+    Seen,
+    TryLease,
+    Unlink,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.core.ops import Op
+
+
+class NullStore:
+    """Performs backend ops for `null://`."""
+
+    def perform(self, op: Op[Any]) -> Any:
+        """Return what a server would reply on which nothing is ever stored."""
+        return PERFORMERS[type(op)](op)
+
+    def renew(self) -> None:
+        """Go on in a forked child."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def ids(op: LookAndLease | Claim | MakeTags) -> tuple[bytes, ...]:
+    """Reply the drawn ids, as if each tag had just been made."""
+    return tuple(tag.id for tag in op.tags)
+
+
+PERFORMERS: Final[dict[type[Op[Any]], Callable[[Any], Any]]] = {
+    Look: lambda op: Seen(None, (None,) * len(op.tags)),
+    LookAndLease: lambda op: Seen(op.filling, ids(op)),
+    Claim: lambda op: Seen(op.filling, ids(op)),
+    ReadTags: lambda op: (None,) * len(op.tags),
+    MakeTags: ids,
+    ProlongTag: lambda _: None,
+    TryLease: lambda _: True,
+    Commit: lambda _: CommitReply.STORED,
+    Delete: lambda _: 0,
+    Unlink: lambda _: 0,
+    Scan: lambda _: ScanPage(0, ()),
+    Ping: lambda _: None,
+    Distrust: lambda _: None,
+    Batch: lambda op: tuple(PERFORMERS[type(each)](each) for each in op.ops),
+}

@@ -1,0 +1,353 @@
+"""The wire: an op becomes commands, replies become the op's reply. Pure; here alone Redis is spelled.
+
+Error replies come in as `BackendRefused` values, since only some of them fail an op.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from dualcache.core.entry import HEADER_BYTES
+from dualcache.core.ops import (
+    WRONG_TYPE,
+    Batch,
+    Claim,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Delete,
+    Look,
+    LookAndLease,
+    MakeTags,
+    Ping,
+    ProlongTag,
+    ReadTags,
+    Scan,
+    ScanPage,
+    Seen,
+    TryLease,
+    Unlink,
+)
+from dualcache.drivers.scripts import COMMIT_SHA
+from dualcache.errors import BackendRefused, BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualcache.core.ops import NewTag, Op
+
+Part = bytes | str | int
+Command = tuple[Part, ...]
+
+WRITE_REFUSALS: Final = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS"})
+
+
+class ScriptMissing(Exception):
+    """The server does not have the script: send the op again with its source."""
+
+
+class Spelling(NamedTuple):
+    """How one kind of op is written and its replies are read."""
+
+    commands: Callable[[Any], Sequence[Command]]
+    reply: Callable[[Any, Sequence[Any]], Any]
+
+
+def encode(op: Op[Any]) -> tuple[bytes, int]:
+    """Return what to send for an op, and how many replies will come."""
+    if type(op) is Look and not op.tags and not op.with_ttl:
+        name = op.key.encode()
+        return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(name), name), 1
+    commands = SPELLINGS[type(op)].commands(op)
+    return b"".join([pack(command) for command in commands]), len(commands)
+
+
+def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
+    """Return the op's reply; raise `BackendError` where a reply is one, or makes no sense."""
+    return SPELLINGS[type(op)].reply(op, replies)
+
+
+def pack(command: Command) -> bytes:
+    """Write one command in RESP, the protocol of Redis (redis.io/docs/reference/protocol-spec)."""
+    parts = [b"*%d\r\n" % len(command)]
+    for part in command:
+        data = part if type(part) is bytes else str(part).encode()
+        parts += (b"$%d\r\n" % len(data), data, b"\r\n")
+    return b"".join(parts)
+
+
+# Reads
+
+
+def look_commands(op: Look) -> Sequence[Command]:
+    read: Command = ("MGET", op.key, *op.tags) if op.tags else ("GET", op.key)
+    return (read, ("PTTL", op.key)) if op.with_ttl else (read,)
+
+
+def look_reply(op: Look, replies: Sequence[Any]) -> Seen:
+    left_ms = None
+    if op.with_ttl:
+        left = number(replies[1])
+        left_ms = left if left >= 0 else None
+    if not op.tags:
+        return Seen(content(replies[0]), (), left_ms)
+    found = strings(replies[0], 1 + len(op.tags))
+    return Seen(found[0], found[1:], left_ms)
+
+
+def read_tags_commands(op: ReadTags) -> Sequence[Command]:
+    return (("MGET", *op.tags),)
+
+
+def read_tags_reply(op: ReadTags, replies: Sequence[Any]) -> tuple[bytes | None, ...]:
+    return strings(replies[0], len(op.tags))
+
+
+def scan_commands(op: Scan) -> Sequence[Command]:
+    return (("SCAN", op.cursor, "MATCH", op.pattern, "COUNT", op.count, "TYPE", "string"),)
+
+
+def scan_reply(_: Scan, replies: Sequence[Any]) -> ScanPage:
+    page = checked(replies[0])
+    if not isinstance(page, list) or len(page) != 2:
+        raise nonsense()
+    return ScanPage(int(page[0]), tuple(page[1]))
+
+
+# Leases and tags
+
+
+def lease_commands(op: LookAndLease) -> Sequence[Command]:
+    lease: Command = ("SET", op.key, op.filling, "NX", "PX", op.lease_ms)
+    return (lease, ("GET", op.key), *new_tag_commands(op.tags))
+
+
+def lease_reply(op: LookAndLease, replies: Sequence[Any]) -> Seen:
+    refusal = refused_write(replies[0])
+    ids, left_ms = new_tag_replies(op.tags, replies[2:])
+    return Seen(content(replies[1]), ids, None, left_ms, refusal)
+
+
+def claim_commands(op: Claim) -> Sequence[Command]:
+    claim: Command = ("SET", op.key, op.filling, "PX", op.lease_ms)
+    return (claim, *new_tag_commands(op.tags))
+
+
+def claim_reply(op: Claim, replies: Sequence[Any]) -> Seen:
+    refusal = refused_write(replies[0])
+    ids, left_ms = new_tag_replies(op.tags, replies[1:])
+    return Seen(None if refusal else op.filling, ids, None, left_ms, refusal)
+
+
+def make_tags_commands(op: MakeTags) -> Sequence[Command]:
+    return new_tag_commands(op.tags)
+
+
+def make_tags_reply(op: MakeTags, replies: Sequence[Any]) -> tuple[bytes | None, ...]:
+    return new_tag_replies(op.tags, replies)[0]
+
+
+def new_tag_commands(tags: Sequence[NewTag]) -> tuple[Command, ...]:
+    commands: list[Command] = []
+    for tag in tags:
+        life: Command = () if tag.life_ms is None else ("PX", tag.life_ms)
+        make: Command = ("SET", tag.key, tag.id, "NX", *life)
+        commands += (make, ("GET", tag.key), ("PTTL", tag.key))
+    return tuple(commands)
+
+
+def new_tag_replies(
+    tags: Sequence[NewTag], replies: Sequence[Any]
+) -> tuple[tuple[bytes | None, ...], tuple[int, ...]]:
+    starts = range(0, 3 * len(tags), 3)
+    for start in starts:
+        refused_write(replies[start])
+    ids = tuple(content(replies[start + 1]) for start in starts)
+    return ids, tuple(number(replies[start + 2]) for start in starts)
+
+
+def prolong_commands(op: ProlongTag) -> Sequence[Command]:
+    if op.life_ms is None:
+        return (("PERSIST", op.key),)
+    return (("PEXPIRE", op.key, op.life_ms),)
+
+
+def try_lease_commands(op: TryLease) -> Sequence[Command]:
+    return (("SET", op.key, op.token, "NX", "PX", op.lease_ms),)
+
+
+def try_lease_reply(_: TryLease, replies: Sequence[Any]) -> bool:
+    return checked(replies[0]) is not None
+
+
+# Writes
+
+
+def commit_commands(op: Commit) -> Sequence[Command]:
+    if op.way is CommitWay.IFEQ:
+        life: Command = () if op.ttl_ms is None else ("PX", op.ttl_ms)
+        return (("SET", op.key, op.blob, "IFEQ", op.expected, *life),)
+    return (("EVALSHA", COMMIT_SHA, 1, op.key, *commit_arguments(op)),)
+
+
+def commit_arguments(op: Commit) -> Command:
+    return (op.expected[:HEADER_BYTES], op.blob, op.ttl_ms or 0)
+
+
+def commit_reply(op: Commit, replies: Sequence[Any]) -> CommitReply:
+    reply = replies[0]
+    if isinstance(reply, BackendRefused):
+        if reply.prefix == "NOSCRIPT":
+            raise ScriptMissing
+        if reply.prefix == "WRONGTYPE":
+            return CommitReply.REFUSED
+        if reply.prefix == "ERR" or (reply.prefix == "NOPERM" and op.way is CommitWay.SCRIPT):
+            return CommitReply.UNSUPPORTED
+        raise reply
+    return CommitReply.STORED if reply in {1, b"OK"} else CommitReply.REFUSED
+
+
+def without_scripts(replies: Sequence[Any]) -> list[Any]:
+    """Take a script that cannot even be loaded as a way that the server does not have."""
+    return [unsupported(each) if is_missing_script(each) else each for each in replies]
+
+
+def is_missing_script(reply: Any) -> bool:
+    return isinstance(reply, BackendRefused) and reply.prefix == "NOSCRIPT"
+
+
+def unsupported(reply: BackendRefused) -> BackendRefused:
+    reply.prefix = "ERR"
+    return reply
+
+
+def script_load(source: bytes) -> bytes:
+    """Return the command that gives the server a script; it answers with the script's SHA-1."""
+    return pack(("SCRIPT", "LOAD", source))
+
+
+def watch_commands(op: Commit) -> tuple[bytes, int]:
+    """Return the first half of a commit by WATCH: what the key holds, watched from now on."""
+    read: Command = ("GETRANGE", op.key, 0, HEADER_BYTES - 1)
+    return pack(("WATCH", op.key)) + pack(read), 2
+
+
+def is_expected(op: Commit, replies: Sequence[Any]) -> bool:
+    """Tell whether the watched key holds what the load started from."""
+    checked(replies[0])
+    return bool(checked(replies[1]) == op.expected[:HEADER_BYTES])
+
+
+def exec_commands(op: Commit) -> tuple[bytes, int]:
+    """Return the second half: the set, carried out only if the watched key did not change."""
+    life: Command = () if op.ttl_ms is None else ("PX", op.ttl_ms)
+    put: Command = ("SET", op.key, op.blob, *life)
+    return pack(("MULTI",)) + pack(put) + pack(("EXEC",)), 3
+
+
+def exec_reply(replies: Sequence[Any]) -> CommitReply:
+    return CommitReply.REFUSED if checked(replies[2]) is None else CommitReply.STORED
+
+
+UNWATCH: Final = pack(("UNWATCH",)), 1
+
+
+def delete_commands(op: Delete) -> Sequence[Command]:
+    return (("DEL", *op.keys),)
+
+
+def unlink_commands(op: Unlink) -> Sequence[Command]:
+    return (("UNLINK", *op.keys),)
+
+
+def ping_commands(_: Ping) -> Sequence[Command]:
+    return (("PING",),)
+
+
+def number_reply(_: Op[Any], replies: Sequence[Any]) -> int:
+    return number(replies[0])
+
+
+def no_reply(_: Op[Any], replies: Sequence[Any]) -> None:
+    checked(replies[0])
+
+
+def batch_commands(op: Batch) -> Sequence[Command]:
+    return [command for each in op.ops for command in SPELLINGS[type(each)].commands(each)]
+
+
+def batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
+    found = []
+    start = 0
+    for each in op.ops:
+        spelling = SPELLINGS[type(each)]
+        end = start + len(spelling.commands(each))
+        found.append(spelling.reply(each, replies[start:end]))
+        start = end
+    return tuple(found)
+
+
+# What a reply may be
+
+
+def checked(reply: Any) -> Any:
+    """Return the reply, unless it is an error."""
+    if isinstance(reply, BackendRefused):
+        raise reply
+    return reply
+
+
+def content(reply: Any) -> bytes | None:
+    """Return a string or nil; a key of another type reads as `WRONG_TYPE`."""
+    if reply is None or type(reply) is bytes:
+        return reply
+    if isinstance(reply, BackendRefused) and reply.prefix == "WRONGTYPE":
+        return WRONG_TYPE
+    checked(reply)
+    raise nonsense()
+
+
+def strings(reply: Any, length: int) -> tuple[bytes | None, ...]:
+    """Return the strings and nils of an array reply of this length."""
+    found = checked(reply)
+    if not isinstance(found, list) or len(found) != length:
+        raise nonsense()
+    return tuple(content(each) for each in found)
+
+
+def number(reply: Any) -> int:
+    """Return an integer reply."""
+    found = checked(reply)
+    if type(found) is not int:
+        raise nonsense()
+    return found
+
+
+def refused_write(reply: Any) -> str:
+    """Return the first word by which a write was turned down, or nothing; raise other errors."""
+    if isinstance(reply, BackendRefused) and reply.prefix in WRITE_REFUSALS:
+        return reply.prefix
+    checked(reply)
+    return ""
+
+
+def nonsense() -> BackendUnavailable:
+    """Return the error for a reply that cannot be ours; its connection is to be dropped."""
+    return BackendUnavailable("the server's answer belongs to another command", code="DC204")
+
+
+SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
+    Look: Spelling(look_commands, look_reply),
+    LookAndLease: Spelling(lease_commands, lease_reply),
+    Claim: Spelling(claim_commands, claim_reply),
+    ReadTags: Spelling(read_tags_commands, read_tags_reply),
+    MakeTags: Spelling(make_tags_commands, make_tags_reply),
+    ProlongTag: Spelling(prolong_commands, number_reply),
+    TryLease: Spelling(try_lease_commands, try_lease_reply),
+    Commit: Spelling(commit_commands, commit_reply),
+    Delete: Spelling(delete_commands, number_reply),
+    Unlink: Spelling(unlink_commands, number_reply),
+    Scan: Spelling(scan_commands, scan_reply),
+    Ping: Spelling(ping_commands, no_reply),
+    Batch: Spelling(batch_commands, batch_reply),
+}
