@@ -17,7 +17,16 @@ FILES: Final = sorted(PACKAGE.rglob("*.py"))
 ROOT: Final = "<root>"
 FOUNDATION: Final = {"errors", "typing"}
 INNER: Final = {"core", "engine", "codecs", "tiers", "drivers", "calls"}
-FACADES: Final = {"backend", "requests", "cache", "async_cache"}
+FACADES: Final = {
+    "async_cache",
+    "backend",
+    "cache",
+    "clients",
+    "configuring",
+    "decorators",
+    "observing",
+    "requests",
+}
 """The modules that connect the parts; only they see all floors."""
 OUTER: Final = {"testing", "integrations", "cli", "dashboard"}
 
@@ -26,10 +35,7 @@ ALLOWED: Final = {
     "typing": {"errors"},
     "core": FOUNDATION,
     **{part: FOUNDATION | {"core"} for part in INNER - {"core"}},
-    "backend": FOUNDATION | INNER,
-    "requests": FOUNDATION | INNER | {"backend"},
-    "cache": FOUNDATION | INNER | FACADES,
-    "async_cache": FOUNDATION | INNER | FACADES,
+    **{part: FOUNDATION | INNER | FACADES for part in FACADES},
     ROOT: FOUNDATION | INNER | FACADES,
     **{part: {ROOT} for part in OUTER},
 }

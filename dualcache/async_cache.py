@@ -1,0 +1,176 @@
+"""`AsyncCache`: the async face of a `Cache`, under `cache.aio`; the same methods as coroutines."""
+
+from __future__ import annotations
+
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from dualcache.core.entry import MISSING
+from dualcache.decorators import value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from typing import Self
+
+    import redis.asyncio as redis_asyncio
+    from typing_extensions import TypeVar
+
+    from dualcache.backend import Backend
+    from dualcache.cache import Cache
+    from dualcache.core.entry import Entry
+    from dualcache.core.events import Invalidated
+    from dualcache.observing import Stats
+
+    R = TypeVar("R")
+
+
+class AsyncCache:
+    """The methods of `Cache` as coroutines; namespace, policy and flights are shared with it."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._requests = cache.requests
+
+    def __repr__(self) -> str:
+        return f"{self._cache!r}.aio"
+
+    @property
+    def _backend(self) -> Backend:
+        return self._cache.backend
+
+    async def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
+        """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
+        value = await self._run(self._requests.get(key, type, self._backend))
+        return default if value is MISSING else value
+
+    async def get_many(
+        self,
+        keys: Iterable[str],
+        *,
+        type: Any = MISSING,  # noqa: A002
+    ) -> dict[str, Any]:
+        """Return what is stored of these keys, in one trip; what is missing is left out."""
+        return await self._run(self._requests.get_many(keys, type, self._backend))  # type: ignore[no-any-return]
+
+    async def contains(self, key: str) -> bool:
+        """Tell whether a fresh value is stored."""
+        entry = await self.peek(key)
+        return entry is not None and not entry.stale
+
+    async def ttl(self, key: str) -> float | None:
+        """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
+        entry = await self.peek(key)
+        return None if entry is None else entry.ttl
+
+    async def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
+        """Tell what is stored, with age, ttl, tier and tags; has no side effect."""
+        return await self._run(self._requests.peek(key, type, self._backend))  # type: ignore[no-any-return]
+
+    async def get_or_load(
+        self,
+        key: str,
+        loader: Callable[[], Awaitable[R] | R],
+        *,
+        ttl: Any = MISSING,
+        tags: Iterable[str] = (),
+        type: Any = MISSING,  # noqa: A002
+        **options: Any,
+    ) -> R:
+        """Return the stored value, or what `loader()` gives: one load for all callers at once."""
+        made = self._requests.options("get_or_load()", ttl, options)
+        flow = self._requests.get_or_load(
+            key, awaited(loader), made, tags, type, self._backend, usage_of=loader
+        )
+        value: R = value_of(await self._run(flow))
+        return value
+
+    async def get_or_load_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Awaitable[Mapping[str, R]] | Mapping[str, R]],
+        *,
+        ttl: Any = MISSING,
+        tags: Sequence[str] = (),
+        type: Any = MISSING,  # noqa: A002
+        **options: Any,
+    ) -> dict[str, R]:
+        """Return the values of all keys; `loader` gets those that this caller must load.
+
+        It returns a mapping; keys that it leaves out are left out of the result.
+        """
+        load = awaited(loader)
+
+        def one_of(name: str) -> Callable[[], Any]:
+            async def load_one() -> Any:
+                return (await load([name])).get(name, MISSING)
+
+            return load_one
+
+        made = self._requests.options("get_or_load_many()", ttl, options)
+        flow = self._requests.get_or_load_many(
+            keys, load, one_of, made, tags, type, self._backend, usage_of=loader
+        )
+        return await self._run(flow)  # type: ignore[no-any-return]
+
+    async def set(
+        self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()
+    ) -> bool:
+        """Store a value, revoking every load of this key that is under way; see `Cache.set`."""
+        made = self._requests.options("set()", ttl, {"jitter": 0})
+        return await self._run(self._requests.set(key, value, made, tags, self._backend))  # type: ignore[no-any-return]
+
+    async def set_many(
+        self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Sequence[str] = ()
+    ) -> None:
+        """Store several values, each as `set` does."""
+        made = self._requests.options("set_many()", ttl, {"jitter": 0})
+        await self._run(self._requests.set_many(values, made, tags, self._backend))
+
+    async def invalidate(
+        self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
+    ) -> Invalidated:
+        """Delete keys, all entries with these tags, and all keys that match the patterns."""
+        return await self._run(self._requests.invalidate(keys, tags, patterns, self._backend))  # type: ignore[no-any-return]
+
+    async def clear(self, *, everything: bool = False) -> Invalidated:
+        """Delete the whole namespace; without a namespace only with `everything=True`."""
+        return await self._run(self._requests.clear(self._backend, everything=everything))  # type: ignore[no-any-return]
+
+    async def ping(self) -> bool:
+        """Tell whether the backend answers."""
+        return await self._run(self._requests.ping(self._backend))  # type: ignore[no-any-return]
+
+    async def stats(self) -> Stats:
+        """Return the counters of this cache in this process."""
+        return self._cache.stats()
+
+    @property
+    def client(self) -> redis_asyncio.Redis:
+        """The raw redis-py client of the running loop; `MissingClientError` without a server."""
+        return self._cache.clients.asynchronous()
+
+    async def aclose(self) -> None:
+        """Close the connections of this loop and of the sync face; the next call opens them again."""
+        await self._cache.clients.aclose()
+        await self._backend.aclose()
+
+    close = aclose
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _run(self, flow: Any) -> Any:
+        return await self._backend.arun(flow)
+
+
+def awaited(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """Return a function whose result is awaited where it can be."""
+
+    async def load(*args: Any) -> Any:
+        result = function(*args)
+        return await result if isawaitable(result) else result
+
+    return load

@@ -1,0 +1,148 @@
+"""One backend of a cache, ready to run flows in both colours: store, drivers, flights, surroundings.
+
+It connects the parts; what they decide and do is theirs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.codecs.envelope import open_envelope, seal, seal_filling
+from dualcache.core.entry import TOKEN_BYTES
+from dualcache.core.ops import CommitWay
+from dualcache.drivers.flights import FlightTable
+from dualcache.drivers.memory import MemoryStore
+from dualcache.drivers.null import NullStore
+from dualcache.engine.env import Env
+from dualcache.engine.flights import may_follow
+from dualcache.engine.recovery import Health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.core.events import Event
+    from dualcache.core.ops import Flow
+    from dualcache.drivers.async_driver import AsyncDriver
+    from dualcache.drivers.channel import Channels
+    from dualcache.drivers.sync_driver import SyncBackend, SyncDriver
+    from dualcache.drivers.urls import Target
+    from dualcache.typing import Clock
+
+MEMORY_WAYS: Final = (CommitWay.IFEQ,)
+
+
+class Backend:
+    """Runs flows against one target; connects on first use, in each colour on its own."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        prefix: str,
+        emit: Callable[[Event], None],
+        clock: Clock | None = None,
+        is_strict: bool = False,
+    ) -> None:
+        self.target = target
+        self.flights = FlightTable(may_follow)
+        is_redis = target.kind == "redis"
+        self.env = Env(
+            now_ms=wall_clock(clock),
+            elapsed_ms=steady_clock(clock),
+            draw_token=new_token,
+            draw=random.random,
+            tick=itertools.count().__next__,
+            emit=emit,
+            health=Health(),
+            seal=seal,
+            seal_filling=seal_filling,
+            open_envelope=open_envelope,
+            prefix=prefix,
+            tier="redis" if is_redis else "memory",
+            is_strict=is_strict,
+        )
+        self._store = None if is_redis else self._local_store()
+        self._sync: SyncDriver | None = None
+        self._async: AsyncDriver | None = None
+        self._connections: SyncBackend | None = None
+        self._channels: Channels | None = None
+
+    def run(self, flow: Flow[Any]) -> Any:
+        """Run a flow in this thread."""
+        driver = self._sync or self._make_sync()
+        return driver.run(flow)
+
+    async def arun(self, flow: Flow[Any]) -> Any:
+        """Run a flow in this task."""
+        driver = self._async or self._make_async()
+        return await driver.run(flow)
+
+    def renew(self) -> None:
+        """Begin anew in a forked child: no connection, flight or lock of the parent is used."""
+        self.flights.renew()
+        for part in (self._store, self._connections, self._channels):
+            if part is not None:
+                part.renew()
+
+    def close(self) -> None:
+        """Close the connections of the sync colour, and forget what memory holds."""
+        for part in (self._store, self._connections):
+            if part is not None:
+                part.close()
+
+    async def aclose(self) -> None:
+        """Close the running loop's connection too."""
+        if self._channels is not None:
+            await self._channels.aclose()
+        self.close()
+
+    def _local_store(self) -> MemoryStore | NullStore:
+        self.env.ways = MEMORY_WAYS
+        target = self.target
+        if target.kind == "null":
+            return NullStore()
+        return MemoryStore(self.env.elapsed_ms, target.max_entries, target.max_bytes)
+
+    def _make_sync(self) -> SyncDriver:
+        from dualcache.drivers.sync_driver import SyncBackend, SyncDriver
+
+        if self._store is not None:
+            perform = self._store.perform
+        else:
+            self._connections = self._connections or SyncBackend(self.target)
+            perform = self._connections.perform
+        self._sync = SyncDriver(perform, self.flights)
+        return self._sync
+
+    def _make_async(self) -> AsyncDriver:
+        from dualcache.drivers.async_driver import AsyncDriver
+
+        if self._store is not None:
+            self._async = AsyncDriver(None, self.flights, self._store.perform)
+        else:
+            from dualcache.drivers.channel import Channels
+
+            self._channels = self._channels or Channels(self.target)
+            self._async = AsyncDriver(self._channels.perform, self.flights)
+        return self._async
+
+
+def new_token() -> bytes:
+    """Draw a token or tag id that was never used."""
+    return os.urandom(TOKEN_BYTES)
+
+
+def wall_clock(clock: Clock | None) -> Callable[[], int]:
+    """Return the clock that entries are stamped with, in ms."""
+    seconds = clock or time.time
+    return lambda: int(seconds() * 1000)
+
+
+def steady_clock(clock: Clock | None) -> Callable[[], int]:
+    """Return a clock that never goes back, in ms."""
+    seconds = clock or time.monotonic
+    return lambda: int(seconds() * 1000)

@@ -1,0 +1,335 @@
+"""`Cache`: the sync face, the decorators, and the parts connected.
+
+Methods only hand over: what is decided is in `engine/`, what is performed in `drivers/`.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, overload
+from weakref import WeakSet
+
+from dualcache.async_cache import AsyncCache
+from dualcache.backend import Backend
+from dualcache.clients import Clients
+from dualcache.configuring import configure
+from dualcache.core.entry import MISSING
+from dualcache.core.scope import switched_off
+from dualcache.core.templates import parse_template, render
+from dualcache.decorators import Cached, Invalidating, value_of
+from dualcache.drivers.urls import parse_url
+from dualcache.observing import Observers, stats_of
+from dualcache.requests import Requests
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncIterator,
+        Callable,
+        Coroutine,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
+    from typing import Self
+
+    import redis
+    from typing_extensions import ParamSpec, TypeVar
+
+    from dualcache.core.entry import Entry
+    from dualcache.core.events import Invalidated
+    from dualcache.core.settings import Settings
+    from dualcache.observing import Stats
+    from dualcache.typing import (
+        CachedCoroutine,
+        CachedFunction,
+        Clock,
+        Codec,
+        Decorator,
+        Duration,
+        Observer,
+    )
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+
+class Cache:
+    """One cache for `def` and `async def`: this is its sync face, `aio` the other.
+
+    `url` says where it lives (`redis://`, `rediss://`, `unix://`, `valkey://`, `valkeys://`,
+    `memory://`, `null://`); without one, `DUALCACHE_URL` or `REDIS_CACHE_*`, else memory. Keys are
+    `namespace:key`. `ttl` is the default lifetime in seconds (or `"5m"`, or a `timedelta`; `None`:
+    for ever). `codec` and `secret` say how values are stored, unless a function says otherwise.
+    `settings` stands for the environment. `clock` is for tests. Further options are those of the
+    URL (`max_connections`, `socket_timeout`, …), and `jitter`, `stale_if_error`, `strict`, `client`.
+
+    Nothing is connected before the first call. Raises `UsageError` for what cannot be right.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str = "",
+        ttl: Duration | Any | None = MISSING,
+        codec: str | Codec | None = None,
+        secret: str | bytes | Sequence[str | bytes] | None = None,
+        settings: Settings | Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+        **policy: Any,
+    ) -> None:
+        made = configure(url, namespace=namespace, ttl=ttl, settings=settings, options=policy)
+        self._observers = Observers()
+        self._clock = clock
+        self._is_strict = made.is_strict
+        self._functions: list[Cached] = []
+        self.requests = Requests(made.prefix, made.defaults, codec, secret)
+        self.backend = self._backend_for(made.target)
+        self.clients = Clients(made.target, made.client, made.async_client)
+        self.aio = AsyncCache(self)
+        if not made.is_enabled:
+            self.backend = self._backend_for(parse_url("null://"))
+        CACHES.add(self)
+
+    def __repr__(self) -> str:
+        namespace = self.requests.prefix.removesuffix(":")
+        return f"Cache({self.backend.target.safe_url!r}, namespace={namespace!r})"
+
+    # Decorators
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> CachedCoroutine[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
+    @overload
+    def __call__(self, **options: Any) -> Decorator: ...
+
+    def __call__(self, function: Any = None, /, **options: Any) -> Any:
+        """Decorate a function: bare, or with the options of the documentation's reference."""
+        if function is None:
+            return lambda decorated: self._decorated(decorated, options)
+        return self._decorated(function, options)
+
+    def invalidates(
+        self, *keys: str, tags: Sequence[str] = (), patterns: Sequence[str] = ()
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorate a function whose success invalidates these templates of its arguments.
+
+        A function that raises invalidates nothing. Its result is returned untouched.
+        """
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            made = Invalidating(self, function, keys, tags, patterns)
+            decorated: Callable[P, R] = made.decorated()
+            return decorated
+
+        return decorate
+
+    # Names
+
+    def key(self, template: str, /, **values: object) -> str:
+        """Build the name of a key or a tag from a template, escaped as the decorators do it."""
+        return render(parse_template(template, owner="key()"), values)
+
+    # Reading
+
+    def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
+        """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
+        value = self._run(self.requests.get(key, type, self.backend))
+        return default if value is MISSING else value
+
+    def get_many(self, keys: Iterable[str], *, type: Any = MISSING) -> dict[str, Any]:  # noqa: A002
+        """Return what is stored of these keys, in one trip; what is missing is left out."""
+        return self._run(self.requests.get_many(keys, type, self.backend))  # type: ignore[no-any-return]
+
+    def contains(self, key: str) -> bool:
+        """Tell whether a fresh value is stored."""
+        entry = self.peek(key)
+        return entry is not None and not entry.stale
+
+    def ttl(self, key: str) -> float | None:
+        """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
+        entry = self.peek(key)
+        return None if entry is None else entry.ttl
+
+    def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
+        """Tell what is stored, with age, ttl, tier and tags; has no side effect."""
+        return self._run(self.requests.peek(key, type, self.backend))  # type: ignore[no-any-return]
+
+    # Loading
+
+    def get_or_load(
+        self,
+        key: str,
+        loader: Callable[[], R],
+        *,
+        ttl: Any = MISSING,
+        tags: Iterable[str] = (),
+        type: Any = MISSING,  # noqa: A002
+        **options: Any,
+    ) -> R:
+        """Return the stored value, or what `loader()` returns: one load for all callers at once."""
+        made = self.requests.options("get_or_load()", ttl, options)
+        flow = self.requests.get_or_load(key, loader, made, tags, type, self.backend)
+        value: R = value_of(self._run(flow))
+        return value
+
+    def get_or_load_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Mapping[str, R]],
+        *,
+        ttl: Any = MISSING,
+        tags: Sequence[str] = (),
+        type: Any = MISSING,  # noqa: A002
+        **options: Any,
+    ) -> dict[str, R]:
+        """Return the values of all keys; `loader` gets those that this caller must load.
+
+        It returns a mapping; keys that it leaves out are left out of the result.
+        """
+
+        def one_of(name: str) -> Callable[[], Any]:
+            return lambda: loader([name]).get(name, MISSING)
+
+        made = self.requests.options("get_or_load_many()", ttl, options)
+        flow = self.requests.get_or_load_many(keys, loader, one_of, made, tags, type, self.backend)
+        return self._run(flow)  # type: ignore[no-any-return]
+
+    # Writing
+
+    def set(self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()) -> bool:
+        """Store a value, revoking every load of this key that is under way.
+
+        Returns whether it is there now; where the backend fails, what was there before is not
+        served any more. Raises `UnencodableValue`, leaving what is stored as it is.
+        """
+        made = self.requests.options("set()", ttl, {"jitter": 0})
+        return self._run(self.requests.set(key, value, made, tags, self.backend))  # type: ignore[no-any-return]
+
+    def set_many(
+        self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Sequence[str] = ()
+    ) -> None:
+        """Store several values, each as `set` does."""
+        made = self.requests.options("set_many()", ttl, {"jitter": 0})
+        self._run(self.requests.set_many(values, made, tags, self.backend))
+
+    def invalidate(
+        self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
+    ) -> Invalidated:
+        """Delete keys, all entries with these tags, and all keys that match the patterns.
+
+        After it returns with nothing pending, no load that began before it can be stored or
+        served. `pending` counts what could not be delivered: it is replayed before this process
+        next reads the backend.
+        """
+        return self._run(self.requests.invalidate(keys, tags, patterns, self.backend))  # type: ignore[no-any-return]
+
+    def clear(self, *, everything: bool = False) -> Invalidated:
+        """Delete the whole namespace; without a namespace only with `everything=True`."""
+        return self._run(self.requests.clear(self.backend, everything=everything))  # type: ignore[no-any-return]
+
+    # Around it
+
+    def ping(self) -> bool:
+        """Tell whether the backend answers."""
+        return self._run(self.requests.ping(self.backend))  # type: ignore[no-any-return]
+
+    def stats(self) -> Stats:
+        """Return the counters of this cache in this process."""
+        usages = {"direct": [self.requests.usage, *self.requests.usages()]}
+        for cached in self._functions:
+            usages.setdefault(cached.binding.label, []).append(cached.binding.policy.usage)
+        where = self.backend.target.safe_url
+        return stats_of(self.backend.env, where, usages, self._observers.failures)
+
+    def on_event(self, observer: Observer) -> Observer:
+        """Have `observer` called with each event; what it raises is counted and ignored."""
+        self._observers.add(observer)
+        self.backend.env.hits_are_heard = True
+        return observer
+
+    @property
+    def client(self) -> redis.Redis:
+        """The raw redis-py client; raises `MissingClientError` on `memory://` and `null://`."""
+        return self.clients.sync()
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """Read and store nothing inside, in this task or thread; invalidations still run."""
+        token = switched_off.set(switched_off.get() | {id(self)})
+        try:
+            yield
+        finally:
+            switched_off.reset(token)
+
+    @contextmanager
+    def override(self, url: str) -> Iterator[Self]:
+        """Live elsewhere inside, in all threads: for tests. What is stored there is closed after."""
+        backend, clients = self.backend, self.clients
+        target = parse_url(url)
+        self.backend, self.clients = self._backend_for(target), Clients(target)
+        try:
+            yield self
+        finally:
+            inner, self.backend, self.clients = self.backend, backend, clients
+            inner.close()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Open and close with an ASGI application: `FastAPI(lifespan=cache.lifespan)`."""
+        del app
+        async with self.aio:
+            yield
+
+    def close(self) -> None:
+        """Close the connections of the sync face; the next call opens them again."""
+        self.clients.close()
+        self.backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def register(self, cached: Cached) -> None:
+        """Let a decorated function be counted in `stats()`."""
+        self._functions.append(cached)
+
+    def _decorated(self, function: Any, options: dict[str, Any]) -> Any:
+        if isinstance(function, staticmethod):
+            return staticmethod(self._decorated(function.__func__, options))
+        return Cached(self, function, options).decorated()
+
+    def _backend_for(self, target: Any) -> Backend:
+        made = Backend(
+            target,
+            prefix=self.requests.prefix,
+            emit=self._observers.emit,
+            clock=self._clock,
+            is_strict=self._is_strict,
+        )
+        made.env.hits_are_heard = self._observers.hear_hits
+        return made
+
+    def _run(self, flow: Any) -> Any:
+        return self.backend.run(flow)
+
+
+CACHES: WeakSet[Cache] = WeakSet()
+
+
+def renew_all() -> None:
+    """Begin anew in a forked child, without the parent's connections, flights and locks."""
+    for cache in list(CACHES):
+        cache.backend.renew()
+        cache.clients.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=renew_all)

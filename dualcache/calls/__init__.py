@@ -1,0 +1,1 @@
+"""From a Python function and its call to keys and a compiled wrapper."""

@@ -1,0 +1,113 @@
+"""One decorated function and everything that is known of it: how a call becomes a `Call`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dualcache.calls.naming import make_key, make_names
+from dualcache.calls.wrapper import compile_loader
+from dualcache.core.policy import Call, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualcache.calls.signature import CallSignature
+
+
+class Naming(NamedTuple):
+    """The options of a decorator that say how its keys and tags are made."""
+
+    key: str | None = None
+    tags: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    vary: Callable[..., Any] | None = None
+    version: object = None
+    typed_key: bool = False
+    name: str | None = None
+
+
+class Binding:
+    """A decorated function: its names, its policy, and what runs it.
+
+    `policy` is made at the first call, when annotations can be resolved.
+    """
+
+    __slots__ = (
+        "_policy",
+        "_tags_of",
+        "call",
+        "clears",
+        "key_of",
+        "label",
+        "loader",
+        "make_policy",
+        "prefix",
+    )
+
+    def __init__(
+        self,
+        call: CallSignature,
+        naming: Naming,
+        make_policy: Callable[[Binding], Policy],
+        *,
+        prefix: str,
+        is_shared: bool,
+    ) -> None:
+        self.call = call
+        self.prefix = prefix
+        maker = make_key(
+            call,
+            prefix=prefix,
+            key=naming.key,
+            ignore=naming.ignore,
+            vary=naming.vary,
+            version=naming.version,
+            typed_key=naming.typed_key,
+            name=naming.name,
+            is_shared=is_shared,
+        )
+        self.label = maker.label
+        self.key_of = maker.of
+        self.loader = compile_loader(call)
+        self.make_policy = make_policy
+        self._policy: Policy | None = None
+        tags = tuple(naming.tags)
+        self._tags_of = make_names(call, tags, what="tag") if tags else None
+        self.clears = clearing_pattern(naming, maker.label)
+
+    @property
+    def policy(self) -> Policy:
+        """How the values of this function are stored and served."""
+        if self._policy is None:
+            self._policy = self.make_policy(self)
+        return self._policy
+
+    def call_of(self, values: tuple[Any, ...]) -> Call:
+        """Return the call for values in signature order."""
+        policy = self._policy or self.policy
+        tags_of = self._tags_of
+        if tags_of is None:
+            return Call(self.key_of(*values), policy, (), self.loader, values)
+        tags = full_tags(self.prefix, tags_of(*values))
+        return Call(self.key_of(*values), policy, tags, self.loader, values)
+
+
+def full_tags(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the keys under which tags live."""
+    return tuple([f"{prefix}~t:{name}" for name in names])
+
+
+def clearing_pattern(naming: Naming, label: str) -> str:
+    """Return the pattern of all keys of one function, possibly of more: clearing only costs misses."""
+    if naming.key is None:
+        return f"{label}*"
+    from dualcache.core.templates import parse_template
+
+    parts = parse_template(naming.key, what="key template", owner=label).parts
+    pattern = "".join(escaped_glob(part) if isinstance(part, str) else "*" for part in parts)
+    return pattern if naming.version is None and naming.vary is None else f"{pattern}:*"
+
+
+def escaped_glob(text: str) -> str:
+    """Return literal text as a pattern that matches just itself."""
+    return "".join(f"\\{each}" if each in "*?[]^-\\" else each for each in text)

@@ -1,0 +1,110 @@
+"""What a `Cache` is told, checked and completed from the environment: no I/O but reading that."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from dualcache.core.durations import to_ms
+from dualcache.core.entry import MISSING
+from dualcache.core.options import nearest, to_bool, to_namespace
+from dualcache.core.policy import Options
+from dualcache.core.settings import Settings, read_environment
+from dualcache.drivers.url_options import CHECKS
+from dualcache.drivers.urls import Target, parse_url
+from dualcache.errors import UsageError
+from dualcache.observing import log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_TTL: Final = 3600
+DEFAULT_JITTER: Final = 0.05
+POLICY_OPTIONS: Final = ("jitter", "stale_if_error", "strict", "client", "async_client")
+
+
+class Configuration(NamedTuple):
+    """Everything that a cache is made of."""
+
+    target: Target
+    prefix: str
+    defaults: Options
+    is_enabled: bool
+    is_strict: bool
+    client: Any
+    async_client: Any
+
+
+def configure(
+    url: str | None,
+    *,
+    namespace: str,
+    ttl: Any,
+    settings: Settings | Mapping[str, str] | None,
+    options: dict[str, Any],
+) -> Configuration:
+    """Check the arguments of `Cache`, and take from the environment where they are silent."""
+    known = settings if isinstance(settings, Settings) else read_environment(settings or os.environ)
+    for warning in known.warnings:
+        log("WARNING", "%s", warning)
+    split = split_options(options)
+    client, async_client = split.policy.get("client"), split.policy.get("async_client")
+    target = target_of(url, known, split, client or async_client)
+    name = to_namespace(namespace or known.namespace)
+    ttl = (DEFAULT_TTL if known.ttl is None else known.ttl) if ttl is MISSING else ttl
+    if not callable(ttl):
+        to_ms(ttl, option="ttl", owner="Cache()", allow_none=True)
+    return Configuration(
+        target,
+        f"{name}:" if name else "",
+        Options(
+            ttl,
+            split.policy.get("jitter", DEFAULT_JITTER),
+            split.policy.get("stale_if_error", 0),
+        ),
+        known.enabled,
+        to_bool(split.policy.get("strict", False), "strict", owner="Cache()"),
+        client,
+        async_client,
+    )
+
+
+class Split(NamedTuple):
+    """Options of the connection apart from those of the policy."""
+
+    connection: dict[str, Any]
+    policy: dict[str, Any]
+
+
+def split_options(options: dict[str, Any]) -> Split:
+    """Tell connection options from policy options; refuse what is neither."""
+    for name in options:
+        if name not in CHECKS and name not in POLICY_OPTIONS:
+            likely = nearest(name, (*CHECKS, *POLICY_OPTIONS))
+            raise UsageError(
+                f"Cache() has no option {name}",
+                code="DC151",
+                help=f"did you mean {likely}?" if likely else "see the reference of Cache",
+            )
+    connection = {name: value for name, value in options.items() if name in CHECKS}
+    return Split(connection, {k: v for k, v in options.items() if k not in connection})
+
+
+def target_of(url: str | None, known: Settings, split: Split, client: Any) -> Target:
+    """Return where the cache lives: a client's server, the URL, the environment's, or memory."""
+    if client is not None:
+        from dualcache.drivers.connections import check_client, target_of_client
+
+        for colour, name in (("sync", "client"), ("async", "async_client")):
+            if split.policy.get(name) is not None:
+                check_client(split.policy[name], colour)
+        return target_of_client(client, split.connection)
+    if url is None:
+        url = known.url
+    if url is None:
+        log("INFO", "no URL is configured: the cache lives in the memory of this process")
+        url = "memory://"
+    target = parse_url(url, **split.connection)
+    for warning in target.warnings:
+        log("WARNING", "%s", warning)
+    return target

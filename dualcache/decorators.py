@@ -1,0 +1,345 @@
+"""The decorators: options checked, names compiled, handles attached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from dualcache.calls.binding import Binding, Naming
+from dualcache.calls.methods import CachedMethod
+from dualcache.calls.naming import make_names
+from dualcache.calls.signature import ABSENT, CallSignature
+from dualcache.calls.wrapper import compile_loader, compile_wrapper
+from dualcache.core.entry import MISSING
+from dualcache.core.keys import user_tag
+from dualcache.core.options import refuse_unknown
+from dualcache.core.policy import Call, Options, Policy, make_policy
+from dualcache.core.scope import switched_off
+from dualcache.engine import load, read, write
+from dualcache.engine.invalidation import invalidate
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from dualcache.cache import Cache
+    from dualcache.core.entry import Entry
+    from dualcache.core.events import Invalidated
+    from dualcache.core.flight import Outcome
+    from dualcache.core.ops import Flow
+
+NAMING: Final = ("key", "tags", "ignore", "vary", "version", "typed_key", "name")
+POLICY: Final = ("ttl", "expiration", "jitter", "stale_if_error", "condition", "codec", "check")
+
+
+class CacheInfo(NamedTuple):
+    """What `functools.lru_cache` tells, of one function in this process."""
+
+    hits: int
+    misses: int
+    maxsize: int | None
+    currsize: int
+
+
+class Cached:
+    """One decorated function of one cache: runs its calls, and is behind its handles."""
+
+    def __init__(self, cache: Cache, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        self.cache = cache
+        self.options = options
+        self.call = CallSignature.of(function)
+        known = (*NAMING, *POLICY)
+        refuse_unknown(options, known, what="option", owner=self.call.name)
+        policy_options = options_of(options, self.call.name)
+        make_policy(  # checked now, so that what is wrong is told at decoration
+            "",
+            cache.requests.recipe(),
+            policy_options,
+            cache.requests.defaults,
+            owner=self.call.name,
+        )
+        naming = {name: options[name] for name in NAMING if name in options}
+        tags = naming.get("tags", ())
+        self.tags_of = tags if callable(tags) else None
+        if self.tags_of is not None:
+            naming["tags"] = ()
+        self.policy_options = policy_options
+        self.binding = Binding(
+            self.call,
+            Naming(**naming),
+            self.make_policy,
+            prefix=cache.requests.prefix,
+            is_shared=cache.backend.target.kind == "redis",
+        )
+        cache.register(self)
+
+    def make_policy(self, binding: Binding) -> Policy:
+        """Make the policy when annotations can be resolved: at the first call."""
+        annotation = self.call.return_annotation()
+        requests = self.cache.requests
+        recipe = requests.recipe(
+            MISSING if annotation is ABSENT else annotation,
+            self.options.get("codec"),
+            check=self.options.get("check", True),
+        )
+        return make_policy(
+            binding.label,
+            recipe,
+            self.policy_options,
+            requests.defaults,
+            owner=self.call.name,
+            tags_of=None if self.tags_of is None else self.tags_of_result,
+        )
+
+    def tags_of_result(self, result: Any, *values: Any) -> tuple[str, ...]:
+        """Return the full tags that the user's callable gives."""
+        assert self.tags_of is not None
+        names = self.tags_of(result, *values)
+        return tuple(f"{self.binding.prefix}~t:{user_tag(name)}" for name in names)
+
+    def decorated(self) -> Any:
+        """Return what stands in the place of the function."""
+        perform = self.perform_async if self.call.is_coroutine else self.perform
+        wrapper: Any = compile_wrapper(self.call, perform)
+        handles = AsyncHandles(self) if self.call.is_coroutine else Handles(self)
+        for name in HANDLES:
+            setattr(wrapper, name, getattr(handles, name))
+        return CachedMethod(wrapper) if self.call.is_in_class else wrapper
+
+    def perform(self, values: tuple[Any, ...]) -> Any:
+        """Serve one call in this thread."""
+        cache = self.cache
+        if id(cache) in switched_off.get():
+            return self.binding.loader(*values)
+        backend = cache.backend
+        return value_of(backend.run(load.get_or_load(self.binding.call_of(values), backend.env)))
+
+    async def perform_async(self, values: tuple[Any, ...]) -> Any:
+        """Serve one call in this task."""
+        cache = self.cache
+        if id(cache) in switched_off.get():
+            return await self.binding.loader(*values)
+        backend = cache.backend
+        flow = load.get_or_load(self.binding.call_of(values), backend.env)
+        return value_of(await backend.arun(flow))
+
+    def call_of(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Call:
+        """Return the call for arguments as they are written."""
+        return self.binding.call_of(self.call.bind(args, kwargs))
+
+    def key_for(self, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+        """Return the key, without the namespace."""
+        return self.binding.key_of(*self.call.bind(args, kwargs))[len(self.binding.prefix) :]
+
+    def invalidating(self, call: Call) -> Flow[Invalidated]:
+        return invalidate((call.key,), (), (), self.cache.backend.env, self.binding.label)
+
+    def refreshing(self, call: Call) -> Flow[Outcome]:
+        return load.refresh(call, self.cache.backend.env)
+
+    def peeking(self, call: Call) -> Flow[Entry | None]:
+        return read.peek(call, self.cache.backend.env)
+
+    def storing(self, call: Call, value: Any) -> Flow[bool]:
+        return write.set_value(call, value, self.cache.backend.env)
+
+    def clear(self) -> Invalidated:
+        """Forget every result of this function, and its counters."""
+        backend = self.cache.backend
+        done: Invalidated = backend.run(
+            invalidate((), (), (self.binding.clears,), backend.env, self.binding.label)
+        )
+        self.binding.policy.usage.reset()
+        return done
+
+    def info(self) -> CacheInfo:
+        usage = self.binding.policy.usage
+        return CacheInfo(usage.hits, usage.misses, None, 0)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the options as they hold: `maxsize` and `typed` as `lru_cache` names them."""
+        policy = self.binding.policy
+        return {
+            "maxsize": None,
+            "typed": True,
+            "key": self.binding.label,
+            "ttl": None if policy.ttl_ms is None else policy.ttl_ms / 1000,
+            **{name: value for name, value in self.options.items() if name != "key"},
+        }
+
+
+HANDLES: Final = (
+    "invalidate",
+    "refresh",
+    "peek",
+    "store",
+    "key_for",
+    "cache_info",
+    "cache_clear",
+    "cache_parameters",
+)
+
+
+class SharedHandles:
+    """The handles that are the same in both colours."""
+
+    def __init__(self, cached: Cached) -> None:
+        self.cached = cached
+
+    def key_for(self, *args: Any, **kwargs: Any) -> str:
+        """Return the key of a call, without the namespace; nothing is performed."""
+        return self.cached.key_for(args, kwargs)
+
+    def cache_info(self) -> CacheInfo:
+        """Return hits and misses of this function in this process."""
+        return self.cached.info()
+
+    def cache_parameters(self) -> dict[str, Any]:
+        """Return the options of this function."""
+        return self.cached.parameters()
+
+
+class Handles(SharedHandles):
+    """The handles of a sync function."""
+
+    def invalidate(self, *args: Any, **kwargs: Any) -> Invalidated:
+        """Delete what is stored for this call."""
+        call = self.cached.call_of(args, kwargs)
+        return self.cached.cache.backend.run(self.cached.invalidating(call))  # type: ignore[no-any-return]
+
+    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function now and store its result; return it."""
+        call = self.cached.call_of(args, kwargs)
+        return value_of(self.cached.cache.backend.run(self.cached.refreshing(call)))
+
+    def peek(self, *args: Any, **kwargs: Any) -> Entry | None:
+        """Tell what is stored for this call; changes nothing."""
+        call = self.cached.call_of(args, kwargs)
+        return self.cached.cache.backend.run(self.cached.peeking(call))  # type: ignore[no-any-return]
+
+    def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
+        """Store `value` as the result of this call; return whether it is there."""
+        call = self.cached.call_of(args, kwargs)
+        return self.cached.cache.backend.run(self.cached.storing(call, value))  # type: ignore[no-any-return]
+
+    def cache_clear(self) -> Invalidated:
+        """Forget every result of this function, in all processes."""
+        return self.cached.clear()
+
+
+class AsyncHandles(SharedHandles):
+    """The handles of a coroutine function."""
+
+    async def invalidate(self, *args: Any, **kwargs: Any) -> Invalidated:
+        """Delete what is stored for this call."""
+        call = self.cached.call_of(args, kwargs)
+        return await self.cached.cache.backend.arun(self.cached.invalidating(call))  # type: ignore[no-any-return]
+
+    async def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function now and store its result; return it."""
+        call = self.cached.call_of(args, kwargs)
+        return value_of(await self.cached.cache.backend.arun(self.cached.refreshing(call)))
+
+    async def peek(self, *args: Any, **kwargs: Any) -> Entry | None:
+        """Tell what is stored for this call; changes nothing."""
+        call = self.cached.call_of(args, kwargs)
+        return await self.cached.cache.backend.arun(self.cached.peeking(call))  # type: ignore[no-any-return]
+
+    async def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
+        """Store `value` as the result of this call; return whether it is there."""
+        call = self.cached.call_of(args, kwargs)
+        return await self.cached.cache.backend.arun(self.cached.storing(call, value))  # type: ignore[no-any-return]
+
+    def cache_clear(self) -> Awaitable[Invalidated]:
+        """Forget every result of this function, in all processes.
+
+        Done when this returns, as with `functools.lru_cache`; the result may be awaited too.
+        """
+        return Done(self.cached.clear())
+
+
+class Done:
+    """A result that may also be awaited."""
+
+    def __init__(self, result: Invalidated) -> None:
+        self.result = result
+
+    def __await__(self) -> Any:
+        return self.result
+        yield
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.result, name)
+
+
+class Invalidating:
+    """A function whose success invalidates names made from its arguments."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        function: Callable[..., Any],
+        keys: Sequence[str],
+        tags: Sequence[str],
+        patterns: Sequence[str],
+    ) -> None:
+        self.cache = cache
+        self.call = CallSignature.of(function)
+        self.loader = compile_loader(self.call)
+        self.keys_of = make_names(self.call, keys, what="key")
+        self.tags_of = make_names(self.call, tags, what="tag")
+        self.patterns_of = make_names(self.call, patterns, what="pattern")
+
+    def decorated(self) -> Any:
+        """Return what stands in the place of the function."""
+        perform = self.perform_async if self.call.is_coroutine else self.perform
+        return compile_wrapper(self.call, perform)
+
+    def flow(self, values: tuple[Any, ...]) -> Flow[Invalidated]:
+        """Return the invalidation for values as they are before the function runs."""
+        return self.cache.requests.invalidate(
+            self.keys_of(*values),
+            self.tags_of(*values),
+            self.patterns_of(*values),
+            self.cache.backend,
+            self.call.name,
+        )
+
+    def perform(self, values: tuple[Any, ...]) -> Any:
+        """Run the function in this thread; invalidate if it succeeds."""
+        flow = self.flow(values)
+        result = self.loader(*values)
+        self.cache.backend.run(flow)
+        return result
+
+    async def perform_async(self, values: tuple[Any, ...]) -> Any:
+        """Run the function in this task; invalidate if it succeeds."""
+        flow = self.flow(values)
+        result = await self.loader(*values)
+        await self.cache.backend.arun(flow)
+        return result
+
+
+def options_of(options: dict[str, Any], owner: str) -> Options:
+    """Return the options of the policy; `expiration` is another spelling of `ttl`."""
+    if "ttl" in options and "expiration" in options:
+        raise UsageError(
+            f"{owner} has both ttl and expiration",
+            code="DC159",
+            help="they are two spellings of one option: write one",
+        )
+    return Options(
+        options.get("ttl", options.get("expiration", MISSING)),
+        options.get("jitter", MISSING),
+        options.get("stale_if_error", MISSING),
+        options.get("condition"),
+    )
+
+
+def value_of(outcome: Outcome) -> Any:
+    """Return the value of an outcome, or raise the user's own exception."""
+    if outcome.error is None:
+        return outcome.value
+    try:
+        raise outcome.error
+    finally:
+        del outcome

@@ -1,0 +1,213 @@
+"""From the arguments of a direct call to the flow that answers it; both faces run the same.
+
+Names are checked and completed here, units converted, recipes chosen. Nothing is performed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from cachetools import LRUCache
+
+from dualcache.calls.binding import full_tags
+from dualcache.codecs.recipe import make_recipe
+from dualcache.core.entry import MISSING
+from dualcache.core.globs import matches_everything
+from dualcache.core.keys import user_key, user_pattern, user_tag
+from dualcache.core.options import refuse_unknown, to_bool
+from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
+from dualcache.engine import batch, invalidation, load, read, write
+from dualcache.engine.recovery import sign_of_life
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from dualcache.backend import Backend
+    from dualcache.core.entry import Entry, Recipe
+    from dualcache.core.events import Invalidated
+    from dualcache.core.flight import Outcome
+    from dualcache.core.ops import Flow
+
+DIRECT: Final = "direct"
+"""The label of direct calls, in events and statistics."""
+CALL_OPTIONS: Final = ("jitter", "stale_if_error", "condition")
+MOST_KNOWN: Final = 1_024
+"""How many annotations and loaders are remembered."""
+
+
+class Requests:
+    """Makes the flows of one cache's methods; `backend` is the one that will run them."""
+
+    def __init__(self, prefix: str, defaults: Options, codec: Any, secret: Any) -> None:
+        self.prefix = prefix
+        self.defaults = defaults
+        self.usage = Usage()
+        self._codec = codec
+        self._secret = secret
+        self._recipes: LRUCache[Any, Recipe] = LRUCache(MOST_KNOWN)
+        self._usages: LRUCache[str, Usage] = LRUCache(MOST_KNOWN)
+
+    def recipe(self, annotation: Any = MISSING, codec: Any = None, *, check: bool = True) -> Recipe:
+        """Return how values of a type are stored."""
+        chosen = self._codec if codec is None else codec
+        return make_recipe(annotation, codec=chosen, secret=self._secret, check=check)
+
+    def options(self, what: str, ttl: Any, options: dict[str, Any]) -> Options:
+        """Return the options of a direct call; refuse what is none."""
+        refuse_unknown(options, CALL_OPTIONS, what="option", owner=what)
+        return Options(ttl, **options)
+
+    def usages(self) -> list[Usage]:
+        """Return the counters of all loaders of direct calls that are remembered."""
+        return list(self._usages.values())
+
+    def policy(self, options: Options, annotation: Any, what: str, usage: Usage) -> Policy:
+        """Return the policy of a direct call."""
+        return make_policy(
+            DIRECT, self._known_recipe(annotation), options, self.defaults, owner=what, usage=usage
+        )
+
+    def call(self, key: str, policy: Policy, tags: Iterable[str] = ()) -> Call:
+        """Return the call of a direct use of a key."""
+        names = [user_tag(tag) for tag in tags]
+        return Call(self.prefix + user_key(key), policy, full_tags(self.prefix, names))
+
+    def get(self, key: str, annotation: Any, backend: Backend) -> Flow[Any]:
+        """Read one key; the flow returns MISSING for a miss."""
+        return read.get(self._reading(key, annotation), backend.env)
+
+    def get_many(
+        self, keys: Iterable[str], annotation: Any, backend: Backend
+    ) -> Flow[dict[str, Any]]:
+        """Read several keys; the flow returns those that were found."""
+        wanted = list(dict.fromkeys(keys))
+        calls = [self._reading(key, annotation) for key in wanted]
+        return found_of(wanted, read.get_many(calls, backend.env))
+
+    def set(
+        self, key: str, value: Any, options: Options, tags: Iterable[str], backend: Backend
+    ) -> Flow[bool]:
+        """Store one value."""
+        policy = self.policy(options, MISSING, "set()", self.usage)
+        return write.set_value(self.call(key, policy, tags), value, backend.env)
+
+    def set_many(
+        self, values: Mapping[str, Any], options: Options, tags: Sequence[str], backend: Backend
+    ) -> Flow[None]:
+        """Store several values."""
+        policy = self.policy(options, MISSING, "set_many()", self.usage)
+        calls = [self.call(key, policy, tags) for key in values]
+        return batch.set_many(calls, list(values.values()), backend.env)
+
+    def get_or_load(
+        self,
+        key: str,
+        loader: Callable[[], Any],
+        options: Options,
+        tags: Iterable[str],
+        annotation: Any,
+        backend: Backend,
+        usage_of: object = None,
+    ) -> Flow[Outcome]:
+        """Serve one key, or load it."""
+        usage = self._usage_of(usage_of or loader)
+        policy = self.policy(options, annotation, "get_or_load()", usage)
+        call = self.call(key, policy, tags)._replace(function=loader)
+        return load.get_or_load(call, backend.env)
+
+    def get_or_load_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Any],
+        one_of: Callable[[str], Callable[[], Any]],
+        options: Options,
+        tags: Sequence[str],
+        annotation: Any,
+        backend: Backend,
+        usage_of: object = None,
+    ) -> Flow[dict[str, Any]]:
+        """Serve several keys; `loader` gets the list of those that this caller must load."""
+        usage = self._usage_of(usage_of or loader)
+        policy = self.policy(options, annotation, "get_or_load_many()", usage)
+        calls = {key: self.call(key, policy, tags) for key in dict.fromkeys(keys)}
+        return batch.get_or_load_many(calls, loader, one_of, backend.env)
+
+    def invalidate(
+        self,
+        keys: Iterable[str],
+        tags: Iterable[str],
+        patterns: Iterable[str],
+        backend: Backend,
+        label: str = "",
+    ) -> Flow[Invalidated]:
+        """Delete keys, tags and patterns as the user names them."""
+        names = [self.prefix + user_key(key) for key in listed(keys, "keys")]
+        tag_keys = full_tags(self.prefix, [user_tag(tag) for tag in listed(tags, "tags")])
+        globs = [self._pattern(pattern) for pattern in listed(patterns, "patterns")]
+        return invalidation.invalidate(names, tag_keys, globs, backend.env, label)
+
+    def clear(self, backend: Backend, *, everything: bool) -> Flow[Invalidated]:
+        """Delete the whole namespace, or the whole database where `everything` says so."""
+        if not self.prefix and not to_bool(everything, "everything", owner="clear()"):
+            raise self._too_much("clear()", "clear(everything=True)")
+        return invalidation.clear(backend.env)
+
+    def peek(self, key: str, annotation: Any, backend: Backend) -> Flow[Entry | None]:
+        """Tell what is stored under a key."""
+        return read.peek(self._reading(key, annotation), backend.env)
+
+    def ping(self, backend: Backend) -> Flow[bool]:
+        """Ask the backend for a sign of life."""
+        return sign_of_life(backend.env)
+
+    def _reading(self, key: str, annotation: Any) -> Call:
+        recipe = self._known_recipe(annotation)
+        return self.call(key, Policy(DIRECT, recipe, ttl_ms=None, usage=self.usage))
+
+    def _known_recipe(self, annotation: Any) -> Recipe:
+        try:
+            known = self._recipes.get(annotation)
+        except TypeError:  # an annotation that cannot be hashed
+            return self.recipe(annotation)
+        if known is None:
+            known = self._recipes[annotation] = self.recipe(annotation)
+        return known
+
+    def _usage_of(self, loader: object) -> Usage:
+        name = f"{getattr(loader, '__module__', '')}.{getattr(loader, '__qualname__', '')}"
+        usage = self._usages.get(name)
+        if usage is None:
+            usage = self._usages[name] = Usage()
+        return usage
+
+    def _pattern(self, pattern: str) -> str:
+        checked = user_pattern(pattern)
+        if not self.prefix and matches_everything(checked):
+            raise self._too_much("a pattern that matches everything", "clear(everything=True)")
+        return checked
+
+    def _too_much(self, what: str, instead: str) -> UsageError:
+        return UsageError(
+            f"{what} would delete every key of this database: the namespace is empty",
+            code="DC156",
+            help=f"give the Cache a namespace, or write {instead}",
+        )
+
+
+def listed(names: Iterable[str], what: str) -> list[str]:
+    """Return names as a list; a lone text in the place of several is refused."""
+    if isinstance(names, str | bytes):
+        raise UsageError(
+            f"{what} is a text, not several",
+            code="DC157",
+            help=f'write {what}=["…"]',
+        )
+    return list(names)
+
+
+def found_of(keys: Sequence[str], flow: Flow[list[Any]]) -> Flow[dict[str, Any]]:
+    """Return what was found by its key."""
+    values = yield from flow
+    pairs = zip(keys, values, strict=True)
+    return {key: value for key, value in pairs if value is not MISSING}
