@@ -160,7 +160,7 @@ def _refuse_uncacheable(function: object) -> None:
     if isinstance(function, classmethod) or not callable(function):
         raise UsageError(
             f"a {type(function).__name__} cannot be cached",
-            code="DC151",
+            code="DC116",
             help="write @classmethod or @property above the cache's decorator, not beneath it",
         )
     is_async = inspect.isasyncgenfunction(function)
@@ -168,7 +168,7 @@ def _refuse_uncacheable(function: object) -> None:
         raise UsageError(
             f"{_qualname(function)}() is {'an async generator' if is_async else 'a generator'}"
             " function, which cannot be cached",
-            code="DC150",
+            code="DC115",
             details=[("at", f"{function.__module__}.{_qualname(function)}")],
             help="return a list: the items of a generator are gone once they were read",
         )

@@ -96,20 +96,20 @@ def check_client(client: object, colour: Colour) -> None:
     if found is None:
         raise UsageError(
             f"the client is of type {type(client).__name__}, not {wanted}",
-            code="DC171",
+            code="DC176",
             help=f"give a {wanted}, or a URL",
         )
     if found != colour:
         raise UsageError(
             f"the client is {found}, where a client for {colour} calls is needed",
-            code="DC171",
+            code="DC176",
             help=f"give a {wanted}, or a URL, which serves both",
         )
     encoder: Encoder = cast("redis.Redis", client).get_encoder()
     if encoder.decode_responses:
         raise UsageError(
             "the client decodes its replies, so stored bytes would be lost",
-            code="DC170",
+            code="DC177",
             help="make it without decode_responses=True, or give a URL",
         )
 

@@ -116,14 +116,14 @@ def test_generators_and_what_is_no_function_are_refused() -> None:
     ):
         with pytest.raises(UsageError, match=told) as caught:
             CallSignature.of(function)
-        assert caught.value.code == "DC150"
+        assert caught.value.code == "DC115"
         assert "return a list" in caught.value.help
     plain: Any = get_user
     others: list[Any] = [classmethod(plain), property(plain), 5]
     for other in others:
         with pytest.raises(UsageError) as caught:
             CallSignature.of(other)
-        assert caught.value.code == "DC151"
+        assert caught.value.code == "DC116"
 
 
 def test_one_annotation_that_cannot_be_resolved_does_not_lose_the_others() -> None:

@@ -238,7 +238,7 @@ def test_a_client_of_the_other_colour_is_refused_with_the_mend(colour: Any) -> N
     other: Any = redis.asyncio.Redis() if colour == "sync" else redis.Redis()
     with pytest.raises(UsageError) as caught:
         check_client(other, colour)
-    assert caught.value.code == "DC171"
+    assert caught.value.code == "DC176"
     assert ("redis.Redis" if colour == "sync" else "redis.asyncio.Redis") in caught.value.help
 
 
@@ -247,7 +247,7 @@ def test_a_client_that_decodes_is_refused_with_the_mend(colour: Any) -> None:
     make: Any = redis.Redis if colour == "sync" else redis.asyncio.Redis
     with pytest.raises(UsageError) as caught:
         check_client(make(decode_responses=True), colour)
-    assert caught.value.code == "DC170"
+    assert caught.value.code == "DC177"
     assert "decode_responses" in caught.value.help
 
 
