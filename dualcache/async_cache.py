@@ -150,7 +150,7 @@ class AsyncCache:
         return self._cache.clients.asynchronous()
 
     async def aclose(self) -> None:
-        """Close the connections of this loop and of the sync face; the next call opens them again."""
+        """Close the connections of this loop and of the sync face; the next call opens them."""
         await self._cache.clients.aclose()
         await self._backend.aclose()
 

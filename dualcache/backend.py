@@ -1,4 +1,4 @@
-"""One backend of a cache, ready to run flows in both colours: store, drivers, flights, surroundings.
+"""One backend of a cache, ready to run flows in both colours: store, drivers, flights, clocks.
 
 It connects the parts; what they decide and do is theirs.
 """

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         Mapping,
         Sequence,
     )
-    from typing import Self
+    from typing import Self, Unpack
 
     import redis
     from typing_extensions import ParamSpec, TypeVar
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         Clock,
         Codec,
         Decorator,
+        DecoratorOptions,
         Duration,
         Observer,
     )
@@ -63,7 +64,7 @@ class Cache:
     `namespace:key`. `ttl` is the default lifetime in seconds (or `"5m"`, or a `timedelta`; `None`:
     for ever). `codec` and `secret` say how values are stored, unless a function says otherwise.
     `settings` stands for the environment. `clock` is for tests. Further options are those of the
-    URL (`max_connections`, `socket_timeout`, …), and `jitter`, `stale_if_error`, `strict`, `client`.
+    URL (`max_connections`, `socket_timeout`, …), `jitter`, `stale_if_error`, `strict`, `client`.
 
     Nothing is connected before the first call. Raises `UsageError` for what cannot be right.
     """
@@ -100,13 +101,13 @@ class Cache:
     # Decorators
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # a coroutine function is a function too
         self, function: Callable[P, Coroutine[Any, Any, R]], /
     ) -> CachedCoroutine[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
     @overload
-    def __call__(self, **options: Any) -> Decorator: ...
+    def __call__(self, /, **options: Unpack[DecoratorOptions]) -> Decorator: ...
 
     def __call__(self, function: Any = None, /, **options: Any) -> Any:
         """Decorate a function: bare, or with the options of the documentation's reference."""
@@ -269,7 +270,7 @@ class Cache:
 
     @contextmanager
     def override(self, url: str) -> Iterator[Self]:
-        """Live elsewhere inside, in all threads: for tests. What is stored there is closed after."""
+        """Live elsewhere inside, in all threads: for tests. What is there is closed afterwards."""
         backend, clients = self.backend, self.clients
         target = parse_url(url)
         self.backend, self.clients = self._backend_for(target), Clients(target)

@@ -24,7 +24,9 @@ class Clients:
         self._own = own
         self._own_async = own_async
         self._made: redis.Redis | None = None
-        self._by_loop: WeakKeyDictionary[AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._by_loop: WeakKeyDictionary[AbstractEventLoop, redis_asyncio.Redis] = (
+            WeakKeyDictionary()
+        )
         self._of_parents: list[object] = []
 
     def sync(self) -> redis.Redis:
@@ -51,7 +53,7 @@ class Clients:
             from dualcache.drivers.connections import make_async_client
 
             client = self._by_loop[loop] = make_async_client(self._target)
-        return client  # type: ignore[no-any-return]
+        return client
 
     def renew(self) -> None:
         """Begin anew in a forked child; the parent's clients are kept aside."""

@@ -95,9 +95,10 @@ def target_of(url: str | None, known: Settings, split: Split, client: Any) -> Ta
     if client is not None:
         from dualcache.drivers.connections import check_client, target_of_client
 
-        for colour, name in (("sync", "client"), ("async", "async_client")):
-            if split.policy.get(name) is not None:
-                check_client(split.policy[name], colour)
+        if split.policy.get("client") is not None:
+            check_client(split.policy["client"], "sync")
+        if split.policy.get("async_client") is not None:
+            check_client(split.policy["async_client"], "async")
         return target_of_client(client, split.connection)
     if url is None:
         url = known.url

@@ -19,7 +19,7 @@ from dualcache.engine.invalidation import invalidate
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from dualcache.cache import Cache
     from dualcache.core.entry import Entry
@@ -263,9 +263,9 @@ class Done:
     def __init__(self, result: Invalidated) -> None:
         self.result = result
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[None, None, Invalidated]:
+        yield from ()
         return self.result
-        yield
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.result, name)

@@ -160,7 +160,7 @@ class CodecError(DualCacheError):
 
 
 class DecodeError(CodecError):
-    """Stored bytes are not a value of ours; a read takes it as a miss. `reason` is a short label."""
+    """Stored bytes are not a value of ours: a miss for a read. `reason` is a short label."""
 
     __module__ = "dualcache"
 

@@ -9,12 +9,13 @@ from typing import (
     ParamSpec,
     Protocol,
     TypeAlias,
+    TypedDict,
     TypeVar,
     overload,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from datetime import timedelta
 
     from dualcache.core.entry import Entry
@@ -26,6 +27,7 @@ __all__ = [
     "Clock",
     "Codec",
     "Decorator",
+    "DecoratorOptions",
     "Duration",
     "Observer",
 ]
@@ -43,8 +45,8 @@ Duration: TypeAlias = "float | str | timedelta"
 class Codec(Protocol):
     """Turns values into bytes and back; give an instance as `codec=`.
 
-    `decode(encode(value))` must give an equal value of the same type, in every process. `decode` may
-    raise anything for bytes it did not make: the read is a miss.
+    `decode(encode(value))` must give an equal value of the same type, in every process. `decode`
+    may raise anything for bytes it did not make: the read is a miss.
     """
 
     def encode(self, value: Any, /) -> bytes: ...
@@ -114,11 +116,35 @@ class CachedCoroutine(Protocol[P, R_co]):
     def cache_parameters(self) -> dict[str, Any]: ...
 
 
+class DecoratorOptions(TypedDict, total=False):
+    """The options of `cache(...)`; what each means is in the reference."""
+
+    ttl: Any
+    expiration: Any
+    key: str
+    tags: Any
+    jitter: float
+    stale_if_error: Any
+    condition: Callable[..., object]
+    ignore: Sequence[str]
+    vary: Callable[..., Any]
+    version: object
+    typed_key: bool
+    name: str
+    codec: Any
+    check: bool
+    key_prefix: str
+    resource_id_name: str | tuple[str, ...] | None
+    resource_id_type: type | tuple[type, ...]
+    to_invalidate_extra: dict[str, str] | None
+    pattern_to_invalidate_extra: list[str] | None
+
+
 class Decorator(Protocol):
     """What `cache(...)` returns: keeps parameters, result and colour of what it decorates."""
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # a coroutine function is a function too
         self, function: Callable[P, Coroutine[Any, Any, R]], /
     ) -> CachedCoroutine[P, R]: ...
     @overload

@@ -98,7 +98,7 @@ def full_tags(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def clearing_pattern(naming: Naming, label: str) -> str:
-    """Return the pattern of all keys of one function, possibly of more: clearing only costs misses."""
+    """Return the pattern of all keys of one function; one of more keys only costs misses."""
     if naming.key is None:
         return f"{label}*"
     from dualcache.core.templates import parse_template

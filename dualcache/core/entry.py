@@ -51,7 +51,7 @@ class Packed(NamedTuple):
 
 
 class Tag(NamedTuple):
-    """A tag by its internal name (`t:users`, `b:post_cache:1`) and the id it had before the load."""
+    """A tag by the key under which it lives, and the id it had before the load."""
 
     name: str
     id: bytes
@@ -60,8 +60,8 @@ class Tag(NamedTuple):
 class Stored(NamedTuple):
     """One stored key, parsed: the header's fields, the tags, the payload.
 
-    `header` is what a compare-and-set expects to find. `fresh_ms` is `None` where the entry is fresh
-    as long as it exists. `version` is the token for FILLING.
+    `header` is what a compare-and-set expects to find. `fresh_ms` is `None` where the entry is
+    fresh as long as it exists. `version` is the token for FILLING.
     """
 
     kind: Kind
@@ -80,8 +80,8 @@ class Stored(NamedTuple):
 class Entry:
     """What `peek` tells about one key; looking changes nothing.
 
-    `age` and `ttl` are seconds; `ttl` is `None` for an entry that never expires. `tier` is where the
-    entry was found, `stale` whether its time of freshness is over.
+    `age` and `ttl` are seconds; `ttl` is `None` for an entry that never expires. `tier` is where
+    the entry was found, `stale` whether its time of freshness is over.
     """
 
     value: Any

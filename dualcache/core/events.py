@@ -10,7 +10,7 @@ Tier: TypeAlias = Literal["front", "redis", "memory"]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Root of all events; `template` is the key template or the function's name, `""` where none."""
+    """Root of all events; `template` is the key template or the function's name, or empty."""
 
     template: str = ""
 
@@ -63,7 +63,7 @@ class WaitExpired(Event):
 
 @dataclass(frozen=True, slots=True)
 class Unusable(Event):
-    """What Redis held under a key was no value of ours (or another reply came); `reason` says why."""
+    """What the backend held under a key was no value of ours; `reason` says why."""
 
     reason: str = ""
 
@@ -108,7 +108,10 @@ class PendingOverflowed(Event):
 
 @dataclass(frozen=True, slots=True)
 class BackendDown(Event):
-    """The breaker opened: the backend is not asked for `retry_ms`. `is_configuration` needs a person."""
+    """The breaker opened: the backend is not asked for `retry_ms`.
+
+    `is_configuration`: it will not mend itself, a person is needed.
+    """
 
     reason: str = ""
     retry_ms: int = 0

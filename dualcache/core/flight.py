@@ -38,8 +38,8 @@ ABANDONED = Landing(None)
 class Flight:
     """The load of `key`, led by one caller.
 
-    `load_tick` says when the load began, `basis` what the key held then: a caller who finds the same
-    there knows that nothing was invalidated since. `thread` is the leader's, `awaited` are the
+    `load_tick` says when the load began, `basis` what the key held then: a caller who finds the
+    same there knows that nothing was invalidated since. `thread` is the leader's, `awaited` are the
     flights that the leader's context waits for. `landed` are called once, after the landing.
     """
 

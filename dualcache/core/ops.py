@@ -28,7 +28,7 @@ Flow: TypeAlias = "Generator[Op[Any], Any, T]"
 
 
 def do(op: Op[T]) -> Flow[T]:
-    """Yield one op; `reply = yield from do(op)` lets type checkers see the reply."""
+    """Yield one op and return its reply, so that type checkers see of what type it is."""
     reply: T = yield op
     return reply
 
@@ -43,8 +43,8 @@ class Seen(NamedTuple):
     """What one read found: the key's bytes, and each tag's id in the order asked.
 
     `left_ms` is the key's time to live where it was asked for; `None`: not asked, or for ever.
-    `tag_left_ms` likewise for tags that were to be made; -1: for ever. `refusal` is the first word of
-    the error by which a server turned the write of this op down while it answered the read.
+    `tag_left_ms` likewise for tags that were to be made; -1: for ever. `refusal` is the first
+    word of the error by which a server turned the write of this op down while it answered the read.
     """
 
     raw: bytes | None

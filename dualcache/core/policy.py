@@ -1,4 +1,4 @@
-"""What one function, or one direct call, asks of the cache: times in milliseconds, checked before."""
+"""What one function, or one direct call, asks of the cache: checked, with times in ms."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Usage:
 class Policy:
     """How the values of one function are stored and served.
 
-    `ttl_ms=None` stores for ever, 0 does not store. The callables take the result and then the call's
-    arguments. `label` is the key template or the function's name, for events.
+    `ttl_ms=None` stores for ever, 0 does not store. The callables take the result and then the
+    call's arguments. `label` is the key template or the function's name, for events.
     """
 
     label: str
@@ -76,13 +76,17 @@ class Policy:
     usage: Usage = field(default_factory=Usage)
 
 
+def no_loader() -> None:
+    """Stand for the loader of a call that never loads."""
+
+
 class Call(NamedTuple):
-    """One call of one function: its key and tags in full, what loads it, and with which arguments."""
+    """One call of one function: its key and tags in full, its arguments and what loads it."""
 
     key: str
     policy: Policy
     tags: tuple[str, ...] = ()
-    function: Callable[..., Any] | None = None
+    function: Callable[..., Any] = no_loader
     args: tuple[Any, ...] = ()
 
 

@@ -103,7 +103,7 @@ class Channel:
         try:
             async with asyncio.timeout(self._target.socket_connect_timeout):
                 await connection.connect()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  also when it is cancelled
             await connection.disconnect(nowait=True)
             raise classify(error) from None
         return Link(connection, self._target.socket_timeout, self._loop)

@@ -204,7 +204,7 @@ def target_of_client(client: Any, options: dict[str, Any]) -> Target:
     known = {name: given[name] for name in names if given.get(name) is not None}
     if is_tls:
         known |= {name: value for name, value in given.items() if name in _TLS_NAMES and value}
-    place = (
+    place: dict[str, Any] = (
         {"path": given["path"]}
         if is_unix
         else {"host": given.get("host", "localhost"), "port": int(given.get("port", 6379))}

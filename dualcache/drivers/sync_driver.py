@@ -5,6 +5,7 @@ It performs what it is told and decides nothing. The asyncio twin is `async_driv
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Condition, Event
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -59,13 +60,13 @@ class SyncDriver:
 
     def run(self, flow: Flow[Any]) -> Any:
         """Run a flow to its end; whatever is raised meanwhile is thrown into it."""
-        local = self._local
-        perform = self._perform
+        perform_local = self._local.get
         try:
             op = next(flow)
             while True:
                 try:
-                    reply = local.get(type(op), perform)(op)
+                    perform: Callable[[Any], Any] = perform_local(type(op), self._perform)
+                    reply = perform(op)
                 except BaseException as error:  # noqa: BLE001  the flow cleans up and raises it again
                     op = flow.throw(error)
                 else:
@@ -130,7 +131,7 @@ class SyncBackend:
         except BackendRefused:
             self._give(connection)
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  the connection may be dirty
             drop(connection)
             self._give(None)
             raise self._blamed(error, was_connected=was_connected) from None
@@ -208,7 +209,7 @@ def read(connection: AbstractConnection) -> Any:
     """Read one reply; an error that the server sent is a value."""
     try:
         return connection.read_response(disable_decoding=True)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  redis-py raises more than its own errors
         made = classify(error)
         if isinstance(made, BackendRefused) and connection.is_connected:
             return made
@@ -227,7 +228,5 @@ def drop(connection: AbstractConnection | None) -> None:
     """Close a connection, whatever state it is in."""
     if connection is None:
         return
-    try:
+    with suppress(Exception):  # nothing is asked of it any more
         connection.disconnect()
-    except Exception:  # noqa: BLE001, S110  nothing is asked of it any more
-        pass

@@ -1,4 +1,4 @@
-"""The wire: an op becomes commands, replies become the op's reply. Pure; here alone Redis is spelled.
+"""The wire: an op becomes commands, replies become the op's reply. Here alone Redis is spelled.
 
 Error replies come in as `BackendRefused` values, since only some of them fail an op.
 """

@@ -1,1 +1,1 @@
-"""Decisions: flows, state machines and plain functions. No I/O, clock, randomness or environment."""
+"""Decisions: flows, state machines, plain functions. No I/O, clock, randomness, environment."""

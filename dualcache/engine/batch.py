@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.core.entry import HEADER_BYTES, MISSING
 from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
-from dualcache.core.ops import Batch, Join, Land, Load, LookAndLease, Raised
+from dualcache.core.ops import Batch, Join, Land, Load, LookAndLease, Raised, do
 from dualcache.engine.commit import lease_ms, new_filling
 from dualcache.engine.freshness import Sight, State
 from dualcache.engine.load import Start, get_or_load, give_up, store
 from dualcache.engine.read import count_hit, count_miss, examine, look_many
-from dualcache.engine.recovery import ask_once
+from dualcache.engine.recovery import ask_once, twice
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
 from dualcache.engine.write import set_value
-from dualcache.errors import BackendError, BackendUnavailable, UsageError
+from dualcache.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Lead(NamedTuple):
-    """A key that this caller loads: its flight, and what the commit will compare with."""
+    """A key that this caller loads: its flight, and where it starts from (`None`: not stored)."""
 
     name: str
     call: Call
     flight: Flight
-    start: Start
+    start: Start | None
 
 
 def set_many(calls: Sequence[Call], values: Sequence[Any], env: Env) -> Flow[None]:
@@ -54,20 +54,23 @@ def get_or_load_many(
     """
     began = env.tick()
     names = list(calls)
+    sights: list[Sight | None]
+    is_down = False
     try:
-        sights = yield from look_many([calls[name] for name in names], env)
+        sights = list((yield from look_many([calls[name] for name in names], env)))
     except BackendError:
-        sights = []
+        sights = [None] * len(names)
+        is_down = True
     found: dict[str, Any] = {}
     missing: dict[str, Sight | None] = {}
-    for name, sight in zip(names, sights or [None] * len(names), strict=True):
+    for name, sight in zip(names, sights, strict=True):
         if sight is not None and sight.state is State.FRESH:
             count_hit(calls[name], env)
             found[name] = sight.value
         else:
             missing[name] = sight
     flights = yield from join_all(calls, missing, began, env)
-    leads = yield from lease_all(calls, flights, env, is_down=not sights)
+    leads = yield from lease_all(calls, flights, env, is_down=is_down)
     loaded = yield from load_all(leads, loader, env)
     found.update(loaded)
     for name in missing:
@@ -87,7 +90,7 @@ def join_all(
         call = calls[name]
         count_miss(call, sight.state.value if sight else "backend_down", env)
         ask = Join(call.key, began, sight.basis if sight else None, has_looked=True, tags=call.tags)
-        flight = yield ask
+        flight = yield from do(ask)
         if isinstance(flight, Flight) and flight.leader is ask:
             led[name] = flight
     return led
@@ -97,52 +100,49 @@ def lease_all(
     calls: Mapping[str, Call], flights: Mapping[str, Flight], env: Env, *, is_down: bool
 ) -> Flow[list[Lead]]:
     """Lease all led keys in one trip; give up the flights of those that another process holds."""
+    wanted = [calls[name] for name in flights]
+    starts: list[Start | None] = [None] * len(wanted)
+    is_leased = False
     try:
-        starts = yield from take_leases([calls[name] for name in flights], env, is_down=is_down)
+        if wanted and not is_down:
+            starts = yield from twice(lambda: send_leases(wanted, env))
+            is_leased = True
+    except BackendError:
+        is_leased = False
     except BaseException:
         for flight in flights.values():
             yield Land(flight, ABANDONED)
         raise
     leads = []
     for (name, flight), start in zip(flights.items(), starts, strict=True):
-        if start is None:
+        if is_leased and start is None:
             yield Land(flight, ABANDONED)
         else:
             leads.append(Lead(name, calls[name], flight, start))
     return leads
 
 
-def take_leases(calls: Sequence[Call], env: Env, *, is_down: bool) -> Flow[list[Start | None]]:
-    """Return where each load starts from: a lease, nothing (the backend fails), or not at all."""
-    nowhere: list[Start | None] = [Start(None, None)] * len(calls)
-    if is_down or not calls:
-        return nowhere
-    for is_last in (False, True):
-        fillings = [new_filling(call, env) for call in calls]
-        ops = tuple(
-            LookAndLease(
-                call.key,
-                filling,
-                lease_ms(call.policy.usage),
-                new_tags(call.tags, tag_life_ms(entry_life_ms(call.policy)), env),
-            )
-            for call, filling in zip(calls, fillings, strict=True)
+def send_leases(calls: Sequence[Call], env: Env) -> Flow[list[Start | None]]:
+    """Send new markers once; return where each load starts from, `None` where it may not."""
+    fillings = [new_filling(call, env) for call in calls]
+    ops = tuple(
+        LookAndLease(
+            call.key,
+            filling,
+            lease_ms(call.policy.usage),
+            new_tags(call.tags, tag_life_ms(entry_life_ms(call.policy)), env),
         )
-        tick = env.tick()
-        try:
-            replies = yield from ask_once(Batch(ops), env)
-        except BackendUnavailable as error:
-            if is_last or not error.was_connected:
-                return nowhere
-        except BackendError:
-            return nowhere
-        else:
-            break
+        for call, filling in zip(calls, fillings, strict=True)
+    )
+    tick = env.tick()
+    replies = yield from ask_once(Batch(ops), env)
     starts: list[Start | None] = []
     for call, filling, seen in zip(calls, fillings, replies, strict=True):
-        is_ours = seen.raw == filling
-        sight = (yield from examine(call, seen, tick, env)) if is_ours else None
-        starts.append(Start(sight, filling) if is_ours else None)
+        if seen.raw == filling:
+            sight = yield from examine(call, seen, tick, env)
+            starts.append(Start(sight, filling))
+        else:
+            starts.append(None)
     return starts
 
 
@@ -152,47 +152,62 @@ def load_all(leads: Sequence[Lead], loader: Callable[..., Any], env: Env) -> Flo
         return {}
     tick = env.tick()
     for lead in leads:
-        sight, expected = lead.start
-        if sight is not None and expected is not None:
+        if lead.start is not None:
+            sight, expected = lead.start
             lead.flight.basis = (expected[:HEADER_BYTES], tuple(sight.ids.items()))
         lead.flight.load_tick = tick
-    landings: dict[Flight, Landing] = {lead.flight: ABANDONED for lead in leads}
+    landings = dict.fromkeys((lead.flight for lead in leads), ABANDONED)
     try:
-        result = yield Load(
-            loader, ([lead.name for lead in leads],), tuple(lead.flight for lead in leads)
-        )
-        if isinstance(result, Raised):
-            landings = {lead.flight: Landing(Outcome(None, result.error, tick)) for lead in leads}
-            raise result.error
-        values = mapping_of(result.value)
-        for lead in leads:
-            if lead.name in values:
-                one = result._replace(value=values[lead.name])
-                outcome = yield from store_one(lead, one, tick, env)
-                landings[lead.flight] = Landing(outcome)
+        values = yield from load_and_store(leads, loader, landings, tick, env)
     except BaseException:
-        for lead in leads:
-            yield from give_back(lead, env)
-            yield Land(lead.flight, landings[lead.flight])
+        yield from end_all(leads, landings, (), env)
         raise
+    yield from end_all(leads, landings, values, env)
+    return {lead.name: values[lead.name] for lead in leads if lead.name in values}
+
+
+def load_and_store(
+    leads: Sequence[Lead],
+    loader: Callable[..., Any],
+    landings: dict[Flight, Landing],
+    tick: int,
+    env: Env,
+) -> Flow[Mapping[str, Any]]:
+    """Load all and store each; note in `landings` how each flight is to end."""
+    flights = tuple(lead.flight for lead in leads)
+    result = yield from do(Load(loader, ([lead.name for lead in leads],), flights))
+    if isinstance(result, Raised):
+        landings.update(dict.fromkeys(flights, Landing(Outcome(None, result.error, tick))))
+        raise result.error
+    values = mapping_of(result.value)
     for lead in leads:
-        if lead.name not in values:
+        if lead.name in values:
+            one = result._replace(value=values[lead.name])
+            outcome = yield from store_one(lead, one, tick, env)
+            landings[lead.flight] = Landing(outcome)
+    return values
+
+
+def end_all(
+    leads: Sequence[Lead], landings: Mapping[Flight, Landing], stored: Container[str], env: Env
+) -> Flow[None]:
+    """Give back the leases of keys that were not stored, and land all flights."""
+    for lead in leads:
+        if lead.name not in stored:
             yield from give_back(lead, env)
         yield Land(lead.flight, landings[lead.flight])
-    return {lead.name: values[lead.name] for lead in leads if lead.name in values}
 
 
 def store_one(lead: Lead, result: Any, tick: int, env: Env) -> Flow[Outcome]:
     """Commit one loaded value, where a lease was got for it."""
-    sight = lead.start.sight
-    if sight is None:
+    if lead.start is None:
         return Outcome(result.value, None, tick)
-    return (yield from store(lead.call, lead.start, result, sight.ids, tick, env))
+    return (yield from store(lead.call, lead.start, result, lead.start.sight.ids, tick, env))
 
 
 def give_back(lead: Lead, env: Env) -> Flow[None]:
     """Give a lease back, where one was got."""
-    if lead.start.expected is not None:
+    if lead.start is not None:
         yield from give_up(lead.call, lead.start, env)
 
 

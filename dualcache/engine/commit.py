@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from dualcache.core.events import NotStored
 from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LookAndLease
 from dualcache.engine.freshness import lifetime_ms
-from dualcache.engine.recovery import ask, ask_once
+from dualcache.engine.recovery import ask, ask_once, twice
 from dualcache.engine.tags import entry_life_ms, entry_tags, new_tags, prolonged, tag_life_ms
-from dualcache.errors import BackendError, BackendUnavailable
+from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,24 +68,28 @@ def take_lease(
     """Send a marker, again with a fresh token if a worn connection was cut: no token goes twice."""
     life_ms = tag_life_ms(entry_life_ms(call.policy))
     names = call.tags if names is None else names
-    for is_last in (False, True):
-        filling = new_filling(call, env)
-        tick = env.tick()
-        op: Op[Seen] = kind(
-            call.key, filling, lease_ms(call.policy.usage), new_tags(names, life_ms, env)
-        )
-        try:
-            seen = yield from ask_once(op, env)
-        except BackendUnavailable as error:
-            if is_last or not error.was_connected:
-                raise
-        else:
-            break
-    if not seen.refusal:
+    leased = yield from twice(lambda: send_lease(kind, call, names, life_ms, env))
+    if not leased.seen.refusal:
         env.health.are_stores_stopped = False
-    doomed = prolonged(names, seen, life_ms, entry_life_ms(call.policy))
+    doomed = prolonged(names, leased.seen, life_ms, entry_life_ms(call.policy))
     if doomed:
         yield from ask(Batch(doomed), env)
+    return leased
+
+
+def send_lease(
+    kind: type[LookAndLease | Claim],
+    call: Call,
+    names: Sequence[str],
+    life_ms: int | None,
+    env: Env,
+) -> Flow[Leased]:
+    """Send a new marker and new tag ids once."""
+    filling = new_filling(call, env)
+    tick = env.tick()
+    tags = new_tags(names, life_ms, env)
+    op: Op[Seen] = kind(call.key, filling, lease_ms(call.policy.usage), tags)
+    seen = yield from ask_once(op, env)
     return Leased(filling, tick, seen)
 
 

@@ -35,6 +35,7 @@ from dualcache.core.ops import (
     MakeTags,
     Raised,
     TryLease,
+    do,
 )
 from dualcache.engine.commit import (
     Leased,
@@ -64,29 +65,19 @@ if TYPE_CHECKING:
 
 
 class Start(NamedTuple):
-    """What a load starts from: what was seen, and the bytes that its commit expects to find.
+    """What a load starts from: what was seen, and the bytes that its commit expects to find."""
 
-    Without `expected` there is nothing to commit over: `sight` is then fresh, stale, or `None`.
-    """
-
-    sight: Sight | None
-    expected: bytes | None
+    sight: Sight
+    expected: bytes
 
     @property
     def is_over_entry(self) -> bool:
         """Whether a usable entry is there, to be replaced by the load."""
-        return (
-            self.sight is not None
-            and self.expected is self.sight.raw
-            and self.sight.state
-            in {
-                State.FRESH,
-                State.STALE,
-            }
-        )
+        return self.sight.state in {State.FRESH, State.STALE}
 
 
-NOWHERE: Final = Start(None, None)
+NOTHING: Final = Sight(State.ABSENT, -1)
+"""Seen by a caller who may not store: what it loads is for itself."""
 LIKELY_HITS: Final = 0.5
 """Share of recent hits from which a read is tried before a lease."""
 MOST_ROUNDS: Final = 8
@@ -118,7 +109,7 @@ def refresh(call: Call, env: Env) -> Flow[Outcome]:
     """
     try:
         sight = yield from look(call, env)
-        if sight.state in {State.FRESH, State.STALE}:
+        if sight.state in {State.FRESH, State.STALE} and sight.raw is not None:
             start = Start(sight, sight.raw)
         else:
             leased = yield from take_lease(Claim, call, env)
@@ -146,7 +137,7 @@ def share(
             and (call.policy.ttl_ms == 0 or not env.health.breaker.is_closed),
             tags=call.tags,
         )
-        flight = yield ask_join
+        flight = yield from do(ask_join)
         if flight is JoinReply.MUST_LOOK:
             try:
                 sight = yield from look(call, env)
@@ -168,7 +159,7 @@ def share(
 
 def follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome | None]:
     """Wait for another caller's load; `None` where its result is not for this caller."""
-    landing = yield AwaitFlight(flight, wait_bound_ms(call.policy.usage))
+    landing = yield from do(AwaitFlight(flight, wait_bound_ms(call.policy.usage)))
     if landing is None:
         env.emit(WaitExpired(call.policy.label))
         return (yield from load_unstored(call, None, env))
@@ -224,46 +215,48 @@ def fly(call: Call, flight: Flight, env: Env, *, is_stored: bool) -> Flow[Outcom
 def lead(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
     """Acquire the right to store and load, or find that another process has loaded meanwhile."""
     start = yield from acquire(call, env)
-    if start.sight is not None and start.sight.state is State.FRESH:
-        return served(call, start.sight, env)
-    if start.expected is None:
-        return (yield from load_unstored(call, flight, env, start.sight))
-    return (yield from load_stored(call, start, flight, env))
+    if isinstance(start, Start):
+        return (yield from load_stored(call, start, flight, env))
+    if start.state is State.FRESH:
+        return served(call, start, env)
+    return (yield from load_unstored(call, flight, env, start))
 
 
-def acquire(call: Call, env: Env) -> Flow[Start]:
-    """Get the lease of a key, waiting for whoever holds it; never fail for the backend."""
+def acquire(call: Call, env: Env) -> Flow[Start | Sight]:
+    """Get the lease of a key, waiting for whoever holds it; never fail for the backend.
+
+    Returns where the load starts from. A sight instead is fresh, or says that the caller may not
+    store; it is then stale if something is there that may be served where the load fails.
+    """
     began_ms = env.elapsed_ms()
-    stale = None
+    stale = NOTHING
     try:
         for _ in range(MOST_ROUNDS):
             leased = yield from take_lease(LookAndLease, call, env)
             sight = yield from examine(call, leased.seen, leased.tick, env)
             start = yield from claimed(call, leased, sight, env)
-            if start is not None:
-                return start
-            if sight.state in {State.FILLING, State.STALE}:
+            if start is None and sight.state in {State.FILLING, State.STALE}:
                 stale = sight if sight.state is State.STALE else stale
                 start = yield from await_other(call, sight, began_ms, env)
-                if start is not None:
-                    return start
+            if start is not None:
+                return start
     except BackendError:
-        pass
-    return Start(stale, None)
+        return stale
+    return stale
 
 
-def claimed(call: Call, leased: Leased, sight: Sight, env: Env) -> Flow[Start | None]:
+def claimed(call: Call, leased: Leased, sight: Sight, env: Env) -> Flow[Start | Sight | None]:
     """Return where the load of a key starts from; `None` where it is another's, or has changed."""
     if sight.raw == leased.filling:
         return Start(sight, leased.filling)
     if sight.state is State.FRESH:
-        return Start(sight, None)
+        return sight
     if sight.state is State.TOMBSTONE or (sight.state is State.ABSENT and leased.seen.refusal):
-        return NOWHERE
+        return NOTHING
     if sight.state is State.UNUSABLE:
         return (yield from reclaim(call, sight, env))
-    if sight.state is State.STALE and (yield from take_refresh(call, env)):
-        return Start(sight, sight.raw)
+    if sight.state is State.STALE:
+        return (yield from take_refresh(call, sight, env))
     return None
 
 
@@ -278,7 +271,7 @@ def reclaim(call: Call, sight: Sight, env: Env) -> Flow[Start | None]:
     return Start(sight, filling) if reply is CommitReply.STORED else None
 
 
-def await_other(call: Call, sight: Sight, began_ms: int, env: Env) -> Flow[Start | None]:
+def await_other(call: Call, sight: Sight, began_ms: int, env: Env) -> Flow[Start | Sight | None]:
     """Wait for another process's load; `None` where the key has changed and is to be leased anew.
 
     When the bound is over this caller loads itself, without storing.
@@ -290,13 +283,14 @@ def await_other(call: Call, sight: Sight, began_ms: int, env: Env) -> Flow[Start
         yield AwaitChange(call.key, left_ms)
         sight = yield from look(call, env)
         if sight.state is State.FRESH:
-            return Start(sight, None)
+            return sight
         if sight.raw != raw:
             return None
-        if sight.state is State.STALE and (yield from take_refresh(call, env)):
-            return Start(sight, sight.raw)
+        start = (yield from take_refresh(call, sight, env)) if sight.state is State.STALE else None
+        if start is not None:
+            return start
     env.emit(WaitExpired(call.policy.label))
-    return Start(sight if sight.state is State.STALE else None, None)
+    return sight if sight.state is State.STALE else NOTHING
 
 
 def refresh_key(call: Call, env: Env) -> str:
@@ -304,23 +298,23 @@ def refresh_key(call: Call, env: Env) -> str:
     return f"{env.prefix}~r:{call.key.removeprefix(env.prefix)}"
 
 
-def take_refresh(call: Call, env: Env) -> Flow[bool]:
+def take_refresh(call: Call, sight: Sight, env: Env) -> Flow[Start | None]:
     """Try to become the one who loads a stale entry anew."""
     lease = TryLease(refresh_key(call, env), env.draw_token(), lease_ms(call.policy.usage))
-    return (yield from ask_once(lease, env))
+    is_ours = yield from ask_once(lease, env)
+    return Start(sight, sight.raw) if is_ours and sight.raw is not None else None
 
 
 def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Flow[Outcome]:
     """Load, and commit over what the key held when the load began."""
-    sight, expected = start.sight, start.expected
-    assert sight is not None and expected is not None  # noqa: PT018  both by `acquire`
+    sight, expected = start
     ids = yield from ids_before_load(call, sight, env)
     tick = env.tick()
     if flight is not None:
         flight.basis = (bytes(expected[:HEADER_BYTES]), tuple(sight.ids.items()))
         flight.load_tick = tick
     try:
-        result = yield Load(call.function, call.args, (flight,) if flight else ())
+        result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
         if isinstance(result, Raised):
             yield from give_up(call, start, env)
             return failed(call, result, tick, sight, env)
@@ -400,13 +394,13 @@ def store(
 
 
 def load_unstored(
-    call: Call, flight: Flight | None, env: Env, stale: Sight | None = None
+    call: Call, flight: Flight | None, env: Env, stale: Sight = NOTHING
 ) -> Flow[Outcome]:
     """Load without storing; a stale entry is served where that fails."""
     tick = env.tick()
     if flight is not None:
         flight.load_tick = tick
-    result = yield Load(call.function, call.args, (flight,) if flight else ())
+    result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
     if isinstance(result, Raised):
         return failed(call, result, tick, stale, env)
     call.policy.usage.count_load(result.load_ms)
@@ -414,10 +408,10 @@ def load_unstored(
     return Outcome(result.value, None, tick)
 
 
-def failed(call: Call, result: Raised, tick: int, sight: Sight | None, env: Env) -> Outcome:
+def failed(call: Call, result: Raised, tick: int, sight: Sight, env: Env) -> Outcome:
     """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4)."""
     env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
-    if sight is None or sight.state is not State.STALE or sight.stored is None:
+    if sight.state is not State.STALE or sight.stored is None:
         return Outcome(None, result.error, tick)
     call.policy.usage.stale_hits += 1
     env.emit(StaleHit(call.policy.label, env.tier))

@@ -56,7 +56,7 @@ def found(call: Call, sight: Sight, env: Env) -> object:
 
 
 def peek(call: Call, env: Env) -> Flow[Entry | None]:
-    """Tell what is stored, fresh or stale, without a side effect; `None` where nothing usable is."""
+    """Tell what is stored, fresh or stale, without a side effect; `None`: nothing usable."""
     tick = env.tick()
     try:
         seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)

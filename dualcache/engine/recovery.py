@@ -22,6 +22,8 @@ from dualcache.engine.breaker import Breaker
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dualcache.core.ops import Flow, Op
     from dualcache.engine.env import Env
 
@@ -90,8 +92,18 @@ def ask_once(op: Op[T], env: Env) -> Flow[T]:
     return (yield from watched(op, env))
 
 
+def twice(attempt: Callable[[], Flow[T]]) -> Flow[T]:
+    """Run a flow, and a new one if a connection that had worked was cut: a fresh one may do."""
+    try:
+        return (yield from attempt())
+    except BackendUnavailable as error:
+        if not error.was_connected:
+            raise
+    return (yield from attempt())
+
+
 def insist(op: Op[T], env: Env) -> Flow[T]:
-    """Perform an op, once more if a connection that had worked was cut: a fresh one may do."""
+    """Perform an op that may be repeated, once more if its connection was cut."""
     try:
         return (yield from watched(op, env))
     except BackendUnavailable as error:

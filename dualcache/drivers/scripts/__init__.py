@@ -11,4 +11,4 @@ def commit_source() -> bytes:
     """Read the source of the commit script."""
     from importlib.resources import files
 
-    return files(__package__).joinpath("commit.lua").read_bytes()
+    return files(__name__).joinpath("commit.lua").read_bytes()
