@@ -38,6 +38,7 @@ ALLOWED: Final = {
     **{part: FOUNDATION | INNER | FACADES for part in FACADES},
     ROOT: FOUNDATION | INNER | FACADES,
     **{part: {ROOT} for part in OUTER},
+    "__main__": {"cli"},
 }
 """For each part the other parts it may import; its own modules it may import always."""
 

@@ -61,7 +61,8 @@ def shown(cache: Cache) -> int:
         cache.clear()
     wrong = sum(not row.is_right for row in rows)
     print(f"\n{len(rows) - wrong} of {len(rows)} as promised", end="; ")
-    print("the cache counted {0.hits} hits and {0.loads} loads".format(cache.stats()))
+    counted = cache.stats()
+    print(f"{counted.hits} hits, {counted.loads} loads, {counted.coalesced} callers shared one")
     print(next_step(cache.stats().backend))
     return 1 if wrong else 0
 
