@@ -2,82 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 Tier: TypeAlias = Literal["front", "redis", "memory"]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """Root of all events; `template` is the key template or the function's name, or empty."""
 
     template: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit(Event):
+class Hit(Event, frozen=True):
     """A fresh value was served from `tier`."""
 
     tier: Tier = "redis"
 
 
-@dataclass(frozen=True, slots=True)
-class StaleHit(Event):
+class StaleHit(Event, frozen=True):
     """A stale value was served: its load failed, or is under way elsewhere."""
 
     tier: Tier = "redis"
 
 
-@dataclass(frozen=True, slots=True)
-class Miss(Event):
+class Miss(Event, frozen=True):
     """Nothing usable was stored; `reason` says what was found instead."""
 
     reason: str = "absent"
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded(Event):
+class Loaded(Event, frozen=True):
     """The user's function ran for `load_ms`; `outcome` says what became of its result."""
 
     load_ms: float = 0.0
     outcome: Literal["stored", "refused", "not_stored", "unencodable", "backend_down"] = "stored"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadFailed(Event):
+class LoadFailed(Event, frozen=True):
     """The user's function raised; `error` is the name of the exception's type."""
 
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Coalesced(Event):
+class Coalesced(Event, frozen=True):
     """A caller got the result of a load that another caller of this process led."""
 
 
-@dataclass(frozen=True, slots=True)
-class WaitExpired(Event):
+class WaitExpired(Event, frozen=True):
     """A caller waited its full bound for another's load, and then loaded without storing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable(Event):
+class Unusable(Event, frozen=True):
     """What the backend held under a key was no value of ours; `reason` says why."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NotStored(Event):
+class NotStored(Event, frozen=True):
     """A value was returned but not stored; `help` is the line to write to mend it."""
 
     reason: str = ""
     help: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Invalidated(Event):
+class Invalidated(Event, frozen=True):
     """The result of an invalidation, and its event.
 
     `keys`, `tags` and `patterns` count what was asked for, `removed` what the backend had of it.
@@ -92,22 +82,19 @@ class Invalidated(Event):
     pending: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed(Event):
+class Replayed(Event, frozen=True):
     """Deletions kept during an outage were delivered."""
 
     delivered: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PendingOverflowed(Event):
+class PendingOverflowed(Event, frozen=True):
     """More deletions were kept than the queue holds; reads stay off until a `clear()` arrives."""
 
     dropped: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class BackendDown(Event):
+class BackendDown(Event, frozen=True):
     """The breaker opened: the backend is not asked for `retry_ms`.
 
     `is_configuration`: it will not mend itself, a person is needed.
@@ -118,20 +105,17 @@ class BackendDown(Event):
     is_configuration: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BackendUp(Event):
+class BackendUp(Event, frozen=True):
     """The backend answers again."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoresStopped(Event):
+class StoresStopped(Event, frozen=True):
     """The backend takes no writes (`OOM`, `READONLY`); reads and deletions go on."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ObserverFailed(Event):
+class ObserverFailed(Event, frozen=True):
     """An observer raised; counted, and told to the other observers."""
 
     error: str = ""

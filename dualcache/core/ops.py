@@ -6,9 +6,10 @@ dispatched by their exact type. A failure is an exception raised at the yield.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Op(Generic[T]):
+class Op(Struct, Generic[T]):
     """One thing to do, whose reply is a `T`."""
-
-    __slots__ = ()
 
 
 Flow: TypeAlias = "Generator[Op[Any], Any, T]"
@@ -65,7 +64,6 @@ class NewTag(NamedTuple):
     life_ms: int | None
 
 
-@dataclass(slots=True)
 class Look(Op[Seen]):
     """Read the key and its tags."""
 
@@ -74,7 +72,6 @@ class Look(Op[Seen]):
     with_ttl: bool = False
 
 
-@dataclass(slots=True)
 class LookAndLease(Op[Seen]):
     """Put the `filling` marker where the key is absent, then read the key; make or read its tags.
 
@@ -87,7 +84,6 @@ class LookAndLease(Op[Seen]):
     tags: tuple[NewTag, ...] = ()
 
 
-@dataclass(slots=True)
 class Claim(Op[Seen]):
     """Put the `filling` marker whatever the key holds, so that every load under way is revoked."""
 
@@ -97,21 +93,18 @@ class Claim(Op[Seen]):
     tags: tuple[NewTag, ...] = ()
 
 
-@dataclass(slots=True)
 class ReadTags(Op["tuple[bytes | None, ...]"]):
     """Read the ids of tags."""
 
     tags: tuple[str, ...]
 
 
-@dataclass(slots=True)
 class MakeTags(Op["tuple[bytes | None, ...]"]):
     """Read the ids of tags, making the absent ones."""
 
     tags: tuple[NewTag, ...]
 
 
-@dataclass(slots=True)
 class ProlongTag(Op[None]):
     """Let a tag live for `life_ms` from now; `None`: for ever."""
 
@@ -119,7 +112,6 @@ class ProlongTag(Op[None]):
     life_ms: int | None
 
 
-@dataclass(slots=True)
 class TryLease(Op[bool]):
     """Take an efficiency lease: True where nobody holds it."""
 
@@ -144,7 +136,6 @@ class CommitWay(Enum):
     WATCH = "watch"
 
 
-@dataclass(slots=True)
 class Commit(Op[CommitReply]):
     """Put `blob` where the key still holds `expected`; `ttl_ms=None` stores for ever.
 
@@ -158,14 +149,12 @@ class Commit(Op[CommitReply]):
     way: CommitWay
 
 
-@dataclass(slots=True)
 class Delete(Op[int]):
     """Delete keys and tags; replies how many were there."""
 
     keys: tuple[str, ...]
 
 
-@dataclass(slots=True)
 class Unlink(Op[int]):
     """Delete scanned keys without blocking the server; replies how many were there."""
 
@@ -177,7 +166,6 @@ class ScanPage(NamedTuple):
     keys: tuple[bytes, ...]
 
 
-@dataclass(slots=True)
 class Scan(Op[ScanPage]):
     """Read one page of the key space: the string keys that match; cursor 0 begins and ends it."""
 
@@ -186,17 +174,14 @@ class Scan(Op[ScanPage]):
     count: int
 
 
-@dataclass(slots=True)
 class Ping(Op[None]):
     """Ask for a sign of life."""
 
 
-@dataclass(slots=True)
 class Distrust(Op[None]):
     """Drop the connections in use: what one of them replied cannot have been meant for the key."""
 
 
-@dataclass(slots=True)
 class Batch(Op["tuple[Any, ...]"]):
     """Perform several backend ops in one trip; a failure of one fails the batch."""
 
@@ -220,7 +205,6 @@ class Raised(NamedTuple):
     load_ms: float
 
 
-@dataclass(slots=True)
 class Load(Op["Loaded | Raised"]):
     """Run the user's function. Cancellation and interrupts are raised at the yield instead.
 
@@ -232,7 +216,6 @@ class Load(Op["Loaded | Raised"]):
     flights: tuple[Flight, ...] = ()
 
 
-@dataclass(slots=True)
 class AwaitChange(Op[None]):
     """Wait until the key may have changed, for at most `wait_ms`."""
 
@@ -249,7 +232,6 @@ class JoinReply(Enum):
     """A load is under way that may be too old for this caller: read the key first."""
 
 
-@dataclass(slots=True)
 class Join(Op["Flight | JoinReply"]):
     """Follow the flight of `key` if its load is young enough for this caller, else lead a new one.
 
@@ -264,7 +246,6 @@ class Join(Op["Flight | JoinReply"]):
     tags: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
 class AwaitFlight(Op["Landing | None"]):
     """Wait for a flight to land, for at most `wait_ms`; `None` when that is over."""
 
@@ -272,7 +253,6 @@ class AwaitFlight(Op["Landing | None"]):
     wait_ms: float
 
 
-@dataclass(slots=True)
 class Land(Op[None]):
     """End a flight: nobody joins it any more, its followers wake."""
 
@@ -280,7 +260,6 @@ class Land(Op[None]):
     landing: Landing
 
 
-@dataclass(slots=True)
 class CloseFlights(Op[None]):
     """Let no newcomer join the flights of these keys, or with these tags (`None`: any flight)."""
 
