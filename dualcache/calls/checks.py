@@ -31,6 +31,7 @@ __all__ = [
     "own_name",
     "settled_now",
     "template_check",
+    "unkeyable_hint",
 ]
 
 
@@ -141,7 +142,7 @@ def default_check(signature: CallSignature, ignore: Collection[str]) -> Check:
         for name, hint in signature.hints().items():
             is_receiver = signature.first_is_receiver and name == signature.parameters[0]
             if name not in ignore and not is_receiver and is_keyable_annotation(hint) is False:
-                raise _unkeyable_hint(
+                raise unkeyable_hint(
                     signature, name, hint, f'leave it out with ignore=("{name}",), or write key="…"'
                 )
 
@@ -155,7 +156,7 @@ def template_check(signature: CallSignature, template: Template, *, stores: bool
             hint = hints.get(field.name)
             if field.is_plain and field.name in hints and is_keyable_annotation(hint) is False:
                 help_line = f"read what tells its values apart, like {{{field.name}.id}}"
-                raise _unkeyable_hint(signature, field.name, hint, help_line)
+                raise unkeyable_hint(signature, field.name, hint, help_line)
         if not stores:
             return
         waiting: frozenset[str] = frozenset() if is_last else signature.unresolved()
@@ -170,7 +171,7 @@ def template_check(signature: CallSignature, template: Template, *, stores: bool
     return check
 
 
-def _unkeyable_hint(
+def unkeyable_hint(
     signature: CallSignature, name: str, hint: Any, help_line: str
 ) -> UnkeyableArgument:
     shown = f"{hint.__module__}.{hint.__qualname__}" if type(hint) is type else str(hint)

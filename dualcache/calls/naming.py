@@ -29,7 +29,15 @@ if TYPE_CHECKING:
 
     from dualcache.calls.signature import CallSignature
 
-__all__ = ["KeyMaker", "make_key", "make_names"]
+__all__ = [
+    "KeyMaker",
+    "extra_parts",
+    "fault_of",
+    "make_key",
+    "make_names",
+    "template_parts",
+    "value_at",
+]
 
 
 class KeyMaker(NamedTuple):
@@ -65,9 +73,9 @@ def make_key(
     else:
         template = checked_template(signature, key, "key")
         label = key
-        parts = _template_parts(signature, template, typed=typed_key)
+        parts = template_parts(signature, template, typed=typed_key)
         check = template_check(signature, template, stores=True)
-    parts += _extra_parts(signature, vary, version)
+    parts += extra_parts(signature, vary, version)
     plan = Plan(tuple(parts), "key", signature.name, prefix)
     make = compile_names(
         [plan],
@@ -96,7 +104,7 @@ def make_names(
             one(is_last=is_last)
 
     return compile_names(
-        [Plan(tuple(_template_parts(signature, each)), what, signature.name) for each in parsed],
+        [Plan(tuple(template_parts(signature, each)), what, signature.name) for each in parsed],
         count=len(signature.parameters),
         where=f"{what}s of {signature.module}.{signature.qualname}",
         settle=settled_now(signature, check),
@@ -113,11 +121,11 @@ def _default_parts(
         is_receiver = at == 0 and signature.first_is_receiver
         help_line = f'leave it out with ignore=("{name}",), or write key="…"'
         write = receiver_form(signature) if is_receiver else canonical
-        parts += [":", Value(f"p{at}", _item(at), write, _fault(signature, name, help_line))]
+        parts += [":", Value(f"p{at}", value_at(at), write, fault_of(signature, name, help_line))]
     return parts
 
 
-def _template_parts(
+def template_parts(
     signature: CallSignature, template: Template, *, typed: bool = False
 ) -> list[str | Value]:
     parts: list[str | Value] = []
@@ -130,9 +138,9 @@ def _template_parts(
         parts.append(
             Value(
                 f"p{at}",
-                _item(at),
+                value_at(at),
                 _field_writer(template, part, typed=typed),
-                _fault(signature, part.name, help_line),
+                fault_of(signature, part.name, help_line),
                 part,
                 likely_str=part.is_plain and not typed and signature.hints().get(part.name) is str,
             )
@@ -140,7 +148,7 @@ def _template_parts(
     return parts
 
 
-def _extra_parts(
+def extra_parts(
     signature: CallSignature, vary: Callable[..., Any] | None, version: object
 ) -> list[str | Value]:
     """Write what `vary` and `version` add: a value can hold no `:`, so they cannot be forged."""
@@ -152,7 +160,7 @@ def _extra_parts(
             args, kwargs = signature.call_form(values)
             return how(*args, **kwargs)
 
-        fault = _fault(signature, "", "return text, a number, or a tuple of these from vary")
+        fault = fault_of(signature, "", "return text, a number, or a tuple of these from vary")
         parts += [":vary=", Value(_vary_call(signature), read, canonical, fault)]
     if version is not None:
         parts.append(f":version={canonical(version)}")
@@ -169,7 +177,7 @@ def _vary_call(signature: CallSignature) -> str:
     return f"_vary({', '.join(arguments)})"
 
 
-def _item(at: int) -> Callable[[tuple[Any, ...]], Any]:
+def value_at(at: int) -> Callable[[tuple[Any, ...]], Any]:
     def read(values: tuple[Any, ...]) -> Any:
         return values[at]
 
@@ -186,7 +194,7 @@ def _field_writer(template: Template, field: Field, *, typed: bool) -> Callable[
     return write
 
 
-def _fault(
+def fault_of(
     signature: CallSignature, name: str, help_line: str
 ) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
     what = (
