@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field, to_builtins
 
 from dualcache.core.events import (
     BackendDown,
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 LOGGER: Final = "dualcache"
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateStats:
+class TemplateStats(Struct, frozen=True):
     """Counters of one function, or of the direct calls; times in ms."""
 
     hits: int
@@ -38,8 +38,7 @@ class TemplateStats:
     load_ms: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(Struct, frozen=True):
     """What one cache did so far in this process.
 
     `pending` are deletions that could not be delivered yet. `templates` has the counters of each
@@ -60,7 +59,8 @@ class Stats:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the same as plain dictionaries, for JSON."""
-        return asdict(self)
+        plain: dict[str, Any] = to_builtins(self)
+        return plain
 
 
 class Observers:

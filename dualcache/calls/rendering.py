@@ -7,8 +7,9 @@ fails in it is done again by `_slowly`, which tells in the error which argument 
 from __future__ import annotations
 
 import linecache
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 from dualcache.core.globs import has_wildcard
 from dualcache.core.keys import SURELY_SHORT, fit
@@ -24,8 +25,7 @@ __all__ = ["Kind", "Plan", "Value", "compile_names"]
 Kind: TypeAlias = Literal["key", "tag", "pattern"]
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A value inside a name: where it comes from and how it is written."""
 
     source: str
@@ -39,8 +39,7 @@ class Value:
     """Whether an alphanumeric `str` stands for itself, and is worth a check."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """How one name is written; `prefix` stands before it and does not count for its length."""
 
     parts: tuple[str | Value, ...]

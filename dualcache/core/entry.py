@@ -5,9 +5,10 @@ The bytes themselves are spelled and read in `codecs/envelope.py`; nothing here 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,8 +77,7 @@ class Stored(NamedTuple):
     header: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What `peek` tells about one key; looking changes nothing.
 
     `age` and `ttl` are seconds; `ttl` is `None` for an entry that never expires. `tier` is where

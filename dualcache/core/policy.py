@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec import Struct, field
 
 from dualcache.core.durations import to_ms
 from dualcache.core.entry import MISSING
@@ -57,8 +58,7 @@ class Usage:
         self.load_ms = load_ms if known is None else known + (load_ms - known) / 4
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """How the values of one function are stored and served.
 
     `ttl_ms=None` stores for ever, 0 does not store. The callables take the result and then the

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from dualcache.core.durations import to_ms
 from dualcache.core.options import nearest, to_bool, to_int, to_namespace
@@ -32,11 +33,10 @@ _NO_FRONT = frozenset({"off", "no", "false", "none"})
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What a `Cache` takes where its own arguments are silent."""
 
-    url: str | None = field(default=None, repr=False)
+    url: str | None = None
     """`None`: no server is configured."""
     namespace: str = ""
     ttl: float | None = None
@@ -45,6 +45,13 @@ class Settings:
     """Entries of the front tier; `None`: one tier."""
     enabled: bool = True
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # Without the URL: it may hold a password.
+        return (
+            f"Settings(namespace={self.namespace!r}, ttl={self.ttl!r}, front={self.front!r}, "
+            f"enabled={self.enabled!r}, warnings={self.warnings!r})"
+        )
 
 
 def read_environment(environ: Mapping[str, str]) -> Settings:

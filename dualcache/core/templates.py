@@ -7,9 +7,10 @@ The syntax is that of `str.format` with names alone: `{param}`, `{req.user.id}`,
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
 
 from dualcache.core.canonical import text
 from dualcache.core.escaping import escape, escape_literal, escape_part
@@ -33,8 +34,7 @@ Step: TypeAlias = "tuple[bool, str | int]"
 """One step into a value: whether it is an attribute (else an item), and its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One placeholder; `start` and `end` tell where it stands in the template."""
 
     name: str
@@ -50,8 +50,7 @@ class Field:
         return not (self.path or self.as_str or self.spec)
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """A parsed template: `parts` alternate as they stand; literals are escaped already."""
 
     text: str

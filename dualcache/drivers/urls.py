@@ -6,8 +6,9 @@ message here quotes what stands before the host, or the value of an option that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
 
 from dualcache.core.options import nearest, refuse_unknown, to_int
 from dualcache.drivers.url_options import CHECKS, OWNER, TLS_SCHEMES, checked_text, options_of
@@ -26,8 +27,7 @@ _DEFAULT_PORT = 6379
 _LONGEST_SCHEME = 30
 
 
-@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True):
     """Where a cache lives. Its repr shows neither user name nor password."""
 
     kind: str

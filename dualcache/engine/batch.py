@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import replace
 
 from dualcache.core.entry import HEADER_BYTES, MISSING
 from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome

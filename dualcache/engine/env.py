@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from dualcache.core.ops import CommitWay
 
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
         def __call__(self, key: str, *, token: bytes, created_ms: int, load_ms: int) -> bytes: ...
 
 
-@dataclass(slots=True)
-class Env:
+class Env(Struct):
     """One cache's surroundings, shared by all its flows.
 
     `now_ms` is the wall clock that entries are stamped with, `elapsed_ms` one that never goes back;
@@ -55,7 +55,5 @@ class Env:
     tier: Tier = "redis"
     is_strict: bool = False
     hits_are_heard: bool = False
-    ways: tuple[CommitWay, ...] = field(
-        default=(CommitWay.IFEQ, CommitWay.SCRIPT, CommitWay.WATCH),
-    )
+    ways: tuple[CommitWay, ...] = (CommitWay.IFEQ, CommitWay.SCRIPT, CommitWay.WATCH)
     """How to compare-and-set, best first; what the server turned down is left out."""
