@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from dualcache.core.events import NotStored
 from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LookAndLease
 from dualcache.engine.freshness import lifetime_ms
-from dualcache.engine.recovery import ask, ask_once, twice
+from dualcache.engine.recovery import ask, ask_once, note_refusal, twice
 from dualcache.engine.tags import entry_life_ms, entry_tags, new_tags, prolonged, tag_life_ms
 from dualcache.errors import BackendError
 
@@ -69,7 +69,9 @@ def take_lease(
     life_ms = tag_life_ms(entry_life_ms(call.policy))
     names = call.tags if names is None else names
     leased = yield from twice(lambda: send_lease(kind, call, names, life_ms, env))
-    if not leased.seen.refusal:
+    if leased.seen.refusal:
+        note_refusal(leased.seen.refusal, env)
+    else:
         env.health.are_stores_stopped = False
     doomed = prolonged(names, leased.seen, life_ms, entry_life_ms(call.policy))
     if doomed:

@@ -131,17 +131,18 @@ def restore(env: Env, *, is_clear: bool = False) -> Flow[None]:
     `is_clear`: the whole namespace is about to be deleted, so an overflow does not matter.
     """
     health = env.health
-    if not health.breaker.may_try(env.elapsed_ms()):
-        raise BackendUnavailable(
-            "the backend is not asked: its circuit breaker is open",
-            code="DC205",
-            help="it is tried again within seconds; stats() tells why it opened",
-        )
+    # Asked first: a caller who may not read must not use up the one attempt after a pause.
     if health.has_overflowed and not is_clear:
         raise BackendUnavailable(
             "the backend is not read: more invalidations were kept than the queue holds",
             code="DC206",
             help="call clear() once the backend is back; it deletes what those would have deleted",
+        )
+    if not health.breaker.may_try(env.elapsed_ms()):
+        raise BackendUnavailable(
+            "the backend is not asked: its circuit breaker is open",
+            code="DC205",
+            help="it is tried again within seconds; stats() tells why it opened",
         )
     yield from replay(env)
 
