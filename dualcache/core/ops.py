@@ -44,6 +44,8 @@ class Seen(NamedTuple):
     `left_ms` is the key's time to live where it was asked for; `None`: not asked, or for ever.
     `tag_left_ms` likewise for tags that were to be made; -1: for ever. `refusal` is the first
     word of the error by which a server turned the write of this op down while it answered the read.
+    `stream` is the epoch of pushes for which the server tracks this read; `None`: pushes do not
+    depend on the connection.
     """
 
     raw: bytes | None
@@ -51,6 +53,7 @@ class Seen(NamedTuple):
     left_ms: int | None = None
     tag_left_ms: tuple[int, ...] = ()
     refusal: str = ""
+    stream: int | None = None
 
 
 class NewTag(NamedTuple):
@@ -217,10 +220,18 @@ class Load(Op["Loaded | Raised"]):
 
 
 class AwaitChange(Op[None]):
-    """Wait until the key may have changed, for at most `wait_ms`."""
+    """Wait until the key may have changed since `mark` was taken, for at most `wait_ms`.
+
+    Without a mark nobody tells: the wait is then a short pause.
+    """
 
     key: str
     wait_ms: float
+    mark: int | None = None
+
+
+class Fence(Op[None]):
+    """Wait until every push of a write that is acknowledged by now has been fed."""
 
 
 class JoinReply(Enum):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dualcache.core.entry import Recipe
+    from dualcache.core.front import FrontPort
 
 UNMEASURED_LOAD_MS: Final = 1_000.0
 """What a load is taken to last before one was seen."""
@@ -74,6 +75,8 @@ class Policy(Struct, frozen=True):
     stale_if_error_ms: int = 0
     jitter: float = 0.0
     usage: Usage = field(default_factory=Usage)
+    front: FrontPort | None = None
+    """Where this function's values are kept in process; `None`: nowhere."""
 
 
 def no_loader() -> None:

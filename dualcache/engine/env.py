@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from dualcache.core.front import NO_FRONT
 from dualcache.core.ops import CommitWay
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.entry import Packed, Stored, Tag
     from dualcache.core.events import Event, Tier
+    from dualcache.core.front import FrontTiers
     from dualcache.engine.recovery import Health
 
     class Seal(Protocol):
@@ -51,6 +53,7 @@ class Env(Struct):
     seal: Seal
     seal_filling: SealFilling
     open_envelope: Callable[[str, bytes], Stored]
+    front: FrontTiers = NO_FRONT
     prefix: str = ""
     tier: Tier = "redis"
     is_strict: bool = False

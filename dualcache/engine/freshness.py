@@ -54,6 +54,14 @@ def is_fresh(stored: Stored, now_ms: int) -> bool:
     return stored.fresh_ms is None or now_ms - stored.created_ms < stored.fresh_ms
 
 
+def keepable_ms(stored: Stored, left_ms: int | None, now_ms: int) -> int | None:
+    """Return how long a copy of an entry may be kept: while it is there, and fresh."""
+    if stored.fresh_ms is None:
+        return left_ms
+    fresh_ms = max(0, stored.fresh_ms - max(0, now_ms - stored.created_ms))
+    return fresh_ms if left_ms is None else min(fresh_ms, left_ms)
+
+
 def lifetime_ms(
     ttl_ms: int | None, stale_ms: int, jitter: float, draw: float
 ) -> tuple[int | None, int | None]:

@@ -45,6 +45,17 @@ def clear(env: Env) -> Flow[Invalidated]:
     return done
 
 
+def forget(owed: Owed, env: Env) -> None:
+    """Drop from the front tier what is being deleted.
+
+    Before the trip, so that it is not served meanwhile; after it, so that nothing read meanwhile is
+    kept. What a pattern matches is dropped page by page; where that failed, everything is.
+    """
+    env.front.drop(owed.keys)
+    if owed.patterns and not env.health.is_clear:
+        env.front.drop_all()
+
+
 def base_tag(key: str, env: Env) -> str:
     """Return the implicit tag that all variants of a key carry."""
     return f"{env.prefix}~b:{key.removeprefix(env.prefix)}"
@@ -62,6 +73,7 @@ def delete(
     health = env.health
     removed = pending = 0
     failure: BackendError | None = None
+    forget(owed, env)
     try:
         if not health.is_clear:
             yield from restore(env, is_clear=is_clear)
@@ -72,8 +84,10 @@ def delete(
         pending = asked.keys + asked.tags + asked.patterns
     except BaseException:
         health.owe(owed, env)
+        forget(owed, env)
         yield CloseFlights(closing)
         raise
+    forget(owed, env)
     yield CloseFlights(closing)
     done = Invalidated(asked.template, asked.keys, asked.tags, asked.patterns, removed, pending)
     env.emit(done)

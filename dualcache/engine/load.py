@@ -9,7 +9,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dualcache.core.entry import HEADER_BYTES, Kind, Packed, Stored
+from dualcache.core.entry import HEADER_BYTES, MISSING, Kind, Packed, Stored
 from dualcache.core.events import (
     Coalesced,
     LoadFailed,
@@ -50,7 +50,7 @@ from dualcache.engine.commit import (
 )
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import Sight, State
-from dualcache.engine.read import count_miss, examine, ids_of, look, served
+from dualcache.engine.read import count_miss, examine, find_in_front, ids_of, look, served
 from dualcache.engine.recovery import ask, ask_once
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
 from dualcache.errors import BackendError, DecodeError, UnencodableValue
@@ -88,6 +88,9 @@ def get_or_load(call: Call, env: Env) -> Flow[Outcome]:
     """Serve a fresh value, or load one: once for all callers of all processes."""
     began = env.tick()
     policy = call.policy
+    kept = find_in_front(call, env)
+    if kept is not MISSING:
+        return Outcome(kept, None, began)
     sight = None
     if policy.ttl_ms == 0 and policy.ttl_of is None:
         return (yield from share(call, began, None, env, is_stored=False))
@@ -232,12 +235,13 @@ def acquire(call: Call, env: Env) -> Flow[Start | Sight]:
     stale = NOTHING
     try:
         for _ in range(MOST_ROUNDS):
+            mark = env.front.mark(call.key)
             leased = yield from take_lease(LookAndLease, call, env)
             sight = yield from examine(call, leased.seen, leased.tick, env)
             start = yield from claimed(call, leased, sight, env)
             if start is None and sight.state in {State.FILLING, State.STALE}:
                 stale = sight if sight.state is State.STALE else stale
-                start = yield from await_other(call, sight, began_ms, env)
+                start = yield from await_other(call, sight, began_ms, mark, env)
             if start is not None:
                 return start
     except BackendError:
@@ -271,7 +275,9 @@ def reclaim(call: Call, sight: Sight, env: Env) -> Flow[Start | None]:
     return Start(sight, filling) if reply is CommitReply.STORED else None
 
 
-def await_other(call: Call, sight: Sight, began_ms: int, env: Env) -> Flow[Start | Sight | None]:
+def await_other(
+    call: Call, sight: Sight, began_ms: int, mark: int | None, env: Env
+) -> Flow[Start | Sight | None]:
     """Wait for another process's load; `None` where the key has changed and is to be leased anew.
 
     When the bound is over this caller loads itself, without storing.
@@ -280,7 +286,8 @@ def await_other(call: Call, sight: Sight, began_ms: int, env: Env) -> Flow[Start
     announced_ms = sight.stored.load_ms if sight.stored else 0
     ends_ms = began_ms + wait_bound_ms(call.policy.usage, announced_ms)
     while (left_ms := ends_ms - env.elapsed_ms()) > 0:
-        yield AwaitChange(call.key, left_ms)
+        yield AwaitChange(call.key, left_ms, mark)
+        mark = env.front.mark(call.key)
         sight = yield from look(call, env)
         if sight.state is State.FRESH:
             return sight
@@ -383,6 +390,7 @@ def store(
         return Outcome(result.value, None, tick)
     try:
         reply = yield from commit(call.key, start.expected, blob, what.ttl_ms, env)
+        env.front.drop((call.key,))
         if start.is_over_entry:
             yield from give_up(call, start, env)
     except BackendError:

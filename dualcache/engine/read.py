@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from dualcache.core.entry import MISSING, Entry, Kind
 from dualcache.core.events import Hit, Miss, Unusable
 from dualcache.core.flight import Outcome
+from dualcache.core.front import Read
 from dualcache.core.ops import Batch, Look, ReadTags
-from dualcache.engine.freshness import Sight, State, is_fresh
+from dualcache.engine.freshness import Sight, State, is_fresh, keepable_ms
 from dualcache.engine.recovery import ask
 from dualcache.engine.tags import are_alive
 from dualcache.errors import BackendError, DecodeError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from dualcache.core.events import Tier
+    from dualcache.core.front import FrontPort
     from dualcache.core.ops import Flow, Seen
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
@@ -28,12 +31,24 @@ HIT_WEIGHT: Final = 1 / 16
 
 def get(call: Call, env: Env) -> Flow[object]:
     """Return the fresh value, or MISSING; a backend that fails is a miss."""
+    kept = find_in_front(call, env)
+    if kept is not MISSING:
+        return kept
     try:
         sight = yield from look(call, env)
     except BackendError:
         env.emit(Miss(call.policy.label, "backend_down"))
         return MISSING
     return found(call, sight, env)
+
+
+def find_in_front(call: Call, env: Env) -> object:
+    """Return the value that the front tier keeps, or MISSING; count a hit."""
+    front = call.policy.front
+    value = MISSING if front is None else front.find(call)
+    if value is not MISSING:
+        count_hit(call, env, "front")
+    return value
 
 
 def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
@@ -70,10 +85,16 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
         value=sight.value,
         age=max(0, env.now_ms() - stored.created_ms) / 1000,
         ttl=None if seen.left_ms is None else seen.left_ms / 1000,
-        tier=env.tier,
+        tier="front" if is_kept(call) else env.tier,
         stale=sight.state is State.STALE,
         tags=tuple(shown_tags(tag.name for tag in stored.tags)),
     )
+
+
+def is_kept(call: Call) -> bool:
+    """Tell whether the front tier would answer this call."""
+    front = call.policy.front
+    return front is not None and front.find(call) is not MISSING
 
 
 def shown_tags(names: Any) -> Any:
@@ -83,11 +104,29 @@ def shown_tags(names: Any) -> Any:
 
 def look(call: Call, env: Env) -> Flow[Sight]:
     """Read a key and its tags; raise `BackendError` where the backend fails."""
+    if call.policy.front is not None:
+        return (yield from look_to_keep(call, call.policy.front, env))
     tick = env.tick()
     seen = yield from ask(Look(call.key, call.tags), env)
+    return (yield from examine(call, seen, tick, env))
+
+
+def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
+    """Read a key and its tags, and keep what is fresh in the front tier.
+
+    A ticket for each name is taken before that name is read.
+    """
+    tick = env.tick()
+    tickets = [front.begin_read((call.key, *call.tags))]
+    seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
     sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
-    if sight.state is State.UNUSABLE and sight.stored is not None:
-        return (yield from examine(call, seen, tick, env))
+    others = unread_tags(sight)
+    if others:
+        tickets.append(front.begin_read(others))
+        sight = yield from judged_again(call, sight, others, env)
+    if sight.state is State.FRESH and sight.stored is not None:
+        life_ms = keepable_ms(sight.stored, seen.left_ms, env.now_ms())
+        front.install(call, sight.value, Read(tickets, sight.stored, life_ms, seen.stream))
     return sight
 
 
@@ -104,15 +143,23 @@ def look_many(calls: Sequence[Call], env: Env) -> Flow[list[Sight]]:
 
 def examine(call: Call, seen: Seen, tick: int, env: Env) -> Flow[Sight]:
     """Judge what a read found; read the tags first that only the entry itself names."""
-    ids = ids_of(call, seen)
-    sight = judge(call, seen.raw, ids, tick, env)
+    sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
+    others = unread_tags(sight)
+    return (yield from judged_again(call, sight, others, env)) if others else sight
+
+
+def unread_tags(sight: Sight) -> tuple[str, ...]:
+    """Return the tags of an entry whose ids were not read with it."""
     if sight.state is not State.UNUSABLE or sight.stored is None:
-        return sight
-    others = tuple(tag.name for tag in sight.stored.tags if tag.name not in ids)
-    if not others:
-        return sight
+        return ()
+    return tuple(tag.name for tag in sight.stored.tags if tag.name not in sight.ids)
+
+
+def judged_again(call: Call, sight: Sight, others: tuple[str, ...], env: Env) -> Flow[Sight]:
+    """Read these tags too, and judge the entry by all its tags."""
     more = yield from ask(ReadTags(others), env)
-    return judge(call, seen.raw, {**ids, **dict(zip(others, more, strict=True))}, tick, env)
+    ids = {**sight.ids, **dict(zip(others, more, strict=True))}
+    return judge(call, sight.raw, ids, sight.tick, env)
 
 
 def ids_of(call: Call, seen: Seen) -> Mapping[str, bytes | None]:
@@ -143,13 +190,13 @@ def judge(
     return Sight(state, tick, raw, stored, value, ids)
 
 
-def count_hit(call: Call, env: Env) -> None:
+def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:
     """Count a hit; it is an event only where somebody listens."""
     usage = call.policy.usage
     usage.hits += 1
     usage.recent_hits += (1 - usage.recent_hits) * HIT_WEIGHT
     if env.hits_are_heard:
-        env.emit(Hit(call.policy.label, env.tier))
+        env.emit(Hit(call.policy.label, tier or env.tier))
 
 
 def count_miss(call: Call, reason: str, env: Env) -> None:

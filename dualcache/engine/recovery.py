@@ -186,6 +186,7 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
         doomed = tuple(key for key in page.keys if is_key(key) or is_base(key))
         if doomed:
             removed += yield from insist(Unlink(doomed), env)
+            env.front.drop(key.decode(errors="replace") for key in doomed)
         cursor = page.cursor
         if not cursor:
             return removed

@@ -48,6 +48,7 @@ def set_value(call: Call, value: Any, env: Env) -> Flow[bool]:
     except BaseException:
         env.health.owe(Owed((call.key,)), env)
         raise
+    env.front.drop((call.key,))
     yield CloseFlights((call.key,))
     return reply is CommitReply.STORED
 

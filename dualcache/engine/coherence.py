@@ -1,0 +1,91 @@
+"""When the front tier may keep what was read, and when it may serve it: a push state machine.
+
+Names that changed come in as pushes; reads ask for a ticket before they are sent. Nothing is kept
+that may have changed since, nothing is served beyond the bound on staleness.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BUCKETS: Final = 4_096
+"""Counters are shared by names of equal hash: a collision only costs one installation."""
+CLOSED: Final = float("-inf")
+
+
+class Ticket(NamedTuple):
+    """What was known of some names before they were read."""
+
+    epoch: int
+    marks: tuple[tuple[str, int], ...]
+
+
+class Coherence:
+    """The state of one stream of pushes.
+
+    `epoch` rises at each loss: whatever was read before is not kept. `open_until` is the moment (of
+    the steady clock, in seconds) until which kept entries may be served: the last proof that the
+    stream is complete was asked for at most `max_staleness` before it. `CLOSED`: nothing is served.
+    The caller holds one lock around every method that changes something.
+    """
+
+    __slots__ = ("_counters", "epoch", "is_up", "max_staleness", "open_until")
+
+    def __init__(self, max_staleness: float) -> None:
+        self.max_staleness = max_staleness
+        self.epoch = 0
+        self.is_up = False
+        self.open_until = CLOSED
+        self._counters = [0] * BUCKETS
+
+    def connected(self, asked_at: float) -> int:
+        """Open: pushes arrive since before `asked_at`. Return the epoch; keep nothing of before."""
+        self.epoch += 1
+        self.is_up = True
+        self.open_until = asked_at + self.max_staleness
+        return self.epoch
+
+    def lost(self) -> None:
+        """Close: pushes may be missing, so all that is kept must go."""
+        self.epoch += 1
+        self.is_up = False
+        self.open_until = CLOSED
+
+    def proved(self, asked_at: float) -> None:
+        """Note that all pushes of writes acknowledged before `asked_at` have been fed."""
+        if self.is_up:
+            self.open_until = max(self.open_until, asked_at + self.max_staleness)
+
+    def feed(self, names: Iterable[str]) -> None:
+        """Note that these names may have changed."""
+        counters = self._counters
+        for name in names:
+            counters[hash(name) % BUCKETS] += 1
+
+    def feed_all(self) -> None:
+        """Note that any name may have changed, though the stream is complete (a flush)."""
+        self.epoch += 1
+
+    def mark(self, name: str) -> int:
+        """Return the counter of a name: it rises whenever the name may have changed."""
+        return self._counters[hash(name) % BUCKETS]
+
+    def begin_read(self, names: Iterable[str]) -> Ticket:
+        """Return a ticket for names that are about to be read."""
+        return Ticket(self.epoch, tuple([(name, self.mark(name)) for name in names]))
+
+    def may_install(self, ticket: Ticket, stream: int | None) -> bool:
+        """Decide whether what was read under a ticket may be kept.
+
+        `stream` is the epoch for which the server tracks the reads of the connection that was used;
+        `None` where that does not depend on the connection.
+        """
+        return (
+            self.is_up
+            and ticket.epoch == self.epoch
+            and (stream is None or stream == self.epoch)
+            and all(self.mark(name) == mark for name, mark in ticket.marks)
+        )

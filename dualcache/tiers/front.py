@@ -1,0 +1,202 @@
+"""The front tier's store: a bounded dictionary of entries, and the indexes that point to them.
+
+Limits hold exactly. A hit takes no lock: it reads an index and one entry. Whether an entry may be
+installed or served is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
+
+from cachetools import Cache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+DEAD: Final = 0.0
+ENTRY_BYTES: Final = 180
+"""What one entry costs beside its key and content, measured on CPython 3.11."""
+SAFE_TYPES: Final = frozenset({int, str, bytes, bool, type(None)})
+"""Types whose values are equal only if their keys are: only such arguments are indexed."""
+
+
+class TagCell:
+    """Whether a tag still has the id that entries were read with; shared by all of them."""
+
+    __slots__ = ("__weakref__", "is_alive")
+
+    def __init__(self) -> None:
+        self.is_alive = True
+
+
+class Owner:
+    """What entries of one function have in common: the index of its calls, its counters."""
+
+    __slots__ = ("hits", "index")
+
+    def __init__(self) -> None:
+        self.index: dict[Any, FrontEntry] = {}
+        self.hits = 0
+
+
+class FrontEntry:
+    """One kept value. It is served while `fresh_until` lies ahead and all its tags are alive.
+
+    `thaw` makes the caller's own copy of `value`; `None` where it may be shared. `hits` counts since
+    the last look of the eviction.
+    """
+
+    __slots__ = ("cells", "fresh_until", "hits", "key", "linked", "owner", "thaw", "value")
+
+    def __init__(  # noqa: PLR0913  one argument for each slot
+        self,
+        key: str,
+        value: Any,
+        thaw: Callable[[Any], Any] | None,
+        fresh_until: float,
+        owner: Owner,
+        cells: tuple[TagCell, ...],
+    ) -> None:
+        self.key = key
+        self.value = value
+        self.thaw = thaw
+        self.fresh_until = fresh_until
+        self.owner = owner
+        self.cells = cells
+        self.hits = 0
+        self.linked: Any = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether all tags are alive."""
+        return all(cell.is_alive for cell in self.cells)
+
+
+class FrontStore(Cache[str, FrontEntry]):
+    """Entries by key, at most `max_entries` and `max_bytes` of them.
+
+    Evicts by second chance: the oldest entry goes unless it was hit since it was last looked at
+    (F. Corbató, "A Paging Experiment with the Multics System", 1968). The caller holds a lock.
+    """
+
+    def __init__(self, max_entries: int, max_bytes: int | None = None) -> None:
+        super().__init__(max_entries)
+        self.max_bytes = max_bytes
+        self.used_bytes = 0
+        self._line: deque[FrontEntry] = deque()
+
+    def put(self, entry: FrontEntry, size_bytes: int, linked: Any) -> None:
+        """Keep an entry, in the place of an older one of this key; evict what is too much."""
+        if self.max_bytes is not None and size_bytes + ENTRY_BYTES > self.max_bytes:
+            self.drop(entry.key)
+            return
+        self.drop(entry.key)
+        self[entry.key] = entry
+        self._line.append(entry)
+        self._count(entry, size_bytes)
+        if linked is not None:
+            entry.linked = linked
+            entry.owner.index[linked] = entry
+        while self.max_bytes is not None and self.used_bytes > self.max_bytes:
+            self.popitem()
+
+    def drop(self, key: str) -> bool:
+        """Kill the entry of a key; return whether there was one."""
+        entry = self.pop(key, None)
+        if entry is None:
+            return False
+        self._kill(entry)
+        if len(self._line) > 2 * len(self) + 16:
+            self._line = deque(each for each in self._line if each.fresh_until)
+        return True
+
+    def drop_all(self) -> int:
+        """Kill every entry; return how many there were."""
+        entries = list(self.values())
+        for entry in entries:
+            self._kill(entry)
+        self.clear()
+        self._line.clear()
+        return len(entries)
+
+    def popitem(self) -> tuple[str, FrontEntry]:
+        """Evict the oldest entry that was not hit since it was last looked at."""
+        while True:
+            entry = self._line.popleft()
+            if not entry.fresh_until:
+                continue
+            if entry.hits:
+                entry.owner.hits += entry.hits
+                entry.hits = 0
+                self._line.append(entry)
+                continue
+            del self[entry.key]
+            self._kill(entry)
+            return entry.key, entry
+
+    def _kill(self, entry: FrontEntry) -> None:
+        entry.fresh_until = DEAD
+        owner = entry.owner
+        owner.hits += entry.hits
+        entry.hits = 0
+        if entry.linked is not None:
+            owner.index.pop(entry.linked, None)
+        self._uncount(entry)
+
+    def _count(self, entry: FrontEntry, size_bytes: int) -> None:
+        """Overridden where bytes are counted."""
+
+    def _uncount(self, entry: FrontEntry) -> None:
+        """Overridden where bytes are counted."""
+
+
+class WeighedStore(FrontStore):
+    """A store that counts bytes too; that costs one more number for each entry."""
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        super().__init__(max_entries, max_bytes)
+        self._sizes: dict[str, int] = {}
+
+    def _count(self, entry: FrontEntry, size_bytes: int) -> None:
+        self._sizes[entry.key] = size_bytes + ENTRY_BYTES
+        self.used_bytes += size_bytes + ENTRY_BYTES
+
+    def _uncount(self, entry: FrontEntry) -> None:
+        self.used_bytes -= self._sizes.pop(entry.key, 0)
+
+
+def make_store(max_entries: int, max_bytes: int | None) -> FrontStore:
+    """Return a store with these limits."""
+    return FrontStore(max_entries) if max_bytes is None else WeighedStore(max_entries, max_bytes)
+
+
+class Tags:
+    """The cells of all tags that kept entries carry; a cell goes with the last of them."""
+
+    def __init__(self) -> None:
+        self._cells: WeakValueDictionary[str, TagCell] = WeakValueDictionary()
+
+    def cells(self, names: Iterable[str]) -> tuple[TagCell, ...]:
+        """Return the cell of each tag."""
+        found = []
+        for name in names:
+            cell = self._cells.get(name)
+            if cell is None:
+                cell = self._cells[name] = TagCell()
+            found.append(cell)
+        return tuple(found)
+
+    def kill(self, names: Iterable[str]) -> None:
+        """Let every entry with one of these tags die, in one step for each tag."""
+        for name in names:
+            cell = self._cells.pop(name, None)
+            if cell is not None:
+                cell.is_alive = False
+
+
+def index_key(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Return under what a call is indexed, or `None` where equal arguments may have other keys."""
+    kinds = tuple([type(value) for value in values])
+    return (*values, *kinds) if SAFE_TYPES.issuperset(kinds) else None
