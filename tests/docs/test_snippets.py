@@ -1,0 +1,128 @@
+"""Every Python block of the documentation runs, from top to bottom of its page.
+
+`value  # -> repr` is compared, so is what `print(…)  # -> text` prints; `statement  # raises Name`
+must raise. Blocks may await at their top level. A comment `<!-- not run: reason -->` exempts one.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import io
+import os
+import re
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from dualcache import Cache
+from dualcache.cli.main import parser
+from tests.docs.pages import ROOT, Block, blocks_of, name_of, pages
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers import Server
+
+SERVER: Final = re.compile(r"redis://localhost(:6379)?(/0)?(?![\w:/])")
+REMARK: Final = re.compile(r"  # (->|raises) (.+)$")
+COMMANDS: Final = (
+    "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/python -m dualcache demo",
+    "python3 -m venv .venv && .venv/bin/pip install -q tox && .venv/bin/tox",
+)
+PAGES: Final = [page for page in pages() if any(b.language == "python" for b in blocks_of(page))]
+
+
+@pytest.fixture(autouse=True)
+def _without_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("DUALCACHE_", "REDIS_CACHE_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_snippet_of_a_page_runs_and_shows_what_it_says(
+    page: Path, request: pytest.FixtureRequest
+) -> None:
+    blocks = [block for block in blocks_of(page) if block.language == "python" and block.is_run]
+    url = ""
+    if any(SERVER.search(block.text) for block in blocks):
+        server: Server = request.getfixturevalue("redis_server")
+        url = server.url
+    names: dict[str, Any] = {"__name__": "shop"}
+    with asyncio.Runner() as runner:
+        try:
+            for block in blocks:
+                run_block(page, block, url, names, runner)
+        finally:
+            for cache in [value for value in names.values() if isinstance(value, Cache)]:
+                runner.run(cache.aio.aclose())
+
+
+def run_block(
+    page: Path, block: Block, url: str, names: dict[str, Any], runner: asyncio.Runner
+) -> None:
+    """Run a block statement by statement, and check the remarks beside them."""
+    text = SERVER.sub(url, block.text) if url else block.text
+    lines = text.splitlines()
+    for statement in ast.parse(text).body:
+        remark = REMARK.search(lines[(statement.end_lineno or 1) - 1])
+        place = f"{name_of(page)}:{block.line + statement.lineno - 1}"
+        kind, wanted = remark.groups() if remark else ("", "")
+        if kind == "raises":
+            with pytest.raises(Exception) as caught:  # noqa: B017  its name is compared
+                run_statement(statement, place, names, runner)
+            assert type(caught.value).__name__ == wanted, place
+            continue
+        shown = run_statement(statement, place, names, runner)
+        if kind:
+            assert shown == wanted, f"{place} shows {shown}"
+
+
+def run_statement(
+    statement: ast.stmt, place: str, names: dict[str, Any], runner: asyncio.Runner
+) -> str:
+    """Run one statement; return what it prints, else the repr of its value."""
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    node: ast.Module | ast.Expression = ast.Module([statement], [])
+    mode = "exec"
+    if isinstance(statement, ast.Expr):
+        node, mode = ast.Expression(statement.value), "eval"
+    code = compile(node, place, mode, flags=flags, dont_inherit=True)
+    with redirect_stdout(io.StringIO()) as printed:
+        value = runner.run(awaited(code, names))
+    return printed.getvalue().strip() or repr(value)
+
+
+async def awaited(code: Any, names: dict[str, Any]) -> Any:
+    """Evaluate a code object within the loop; what awaits at its top level is awaited."""
+    value = eval(code, names)
+    return await value if code.co_flags & inspect.CO_COROUTINE else value
+
+
+def test_the_readme_has_the_two_commands_word_for_word() -> None:
+    shell = [block.text for block in blocks_of(ROOT / "README.md") if block.language == "sh"]
+    assert [command for command in COMMANDS if command in shell] == list(COMMANDS)
+
+
+def test_the_continuous_integration_runs_the_readmes_test_command() -> None:
+    run = (ROOT / ".ci" / "run").read_text("utf-8")
+    make_place, *steps = COMMANDS[1].split(" && ")
+    assert make_place in run
+    assert " && ".join(steps) in run
+    assert COMMANDS[1] in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+def test_the_readmes_demo_command_is_one_that_the_command_line_knows() -> None:
+    arguments = COMMANDS[0].rpartition(" -m dualcache ")[2].split()
+    assert parser().parse_args(arguments).url == "memory://"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    broken: list[str] = []
+    for page in pages():
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8")):
+            if not (page.parent / target).exists():
+                broken.append(f"{name_of(page)} -> {target}")
+    assert not broken
