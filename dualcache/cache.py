@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from dualcache.async_cache import AsyncCache
 from dualcache.backend import Backend
+from dualcache.calls.endpoint import is_endpoint
 from dualcache.clients import Clients
 from dualcache.configuring import configure
 from dualcache.core.entry import MISSING
@@ -19,16 +20,17 @@ from dualcache.core.scope import switched_off
 from dualcache.core.templates import parse_template, render
 from dualcache.decorators import Cached, Invalidating, value_of
 from dualcache.drivers.urls import parse_url
+from dualcache.endpoints import CachedEndpoint, refuse_unsafe_reads
 from dualcache.observing import Observers, stats_of
 from dualcache.requests import Requests
 
 if TYPE_CHECKING:
     from collections.abc import (
-        AsyncIterator,
+        AsyncGenerator,
         Callable,
         Coroutine,
+        Generator,
         Iterable,
-        Iterator,
         Mapping,
         Sequence,
     )
@@ -260,7 +262,7 @@ class Cache:
         return self.clients.sync()
 
     @contextmanager
-    def disabled(self) -> Iterator[None]:
+    def disabled(self) -> Generator[None]:
         """Read and store nothing inside, in this task or thread; invalidations still run."""
         token = switched_off.set(switched_off.get() | {id(self)})
         try:
@@ -269,7 +271,7 @@ class Cache:
             switched_off.reset(token)
 
     @contextmanager
-    def override(self, url: str) -> Iterator[Self]:
+    def override(self, url: str) -> Generator[Self]:
         """Live elsewhere inside, in all threads: for tests. What is there is closed afterwards."""
         backend, clients = self.backend, self.clients
         target = parse_url(url)
@@ -281,9 +283,12 @@ class Cache:
             inner.close()
 
     @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """Open and close with an ASGI application: `FastAPI(lifespan=cache.lifespan)`."""
-        del app
+    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
+        """Open and close with an ASGI application: `FastAPI(lifespan=cache.lifespan)`.
+
+        Raises `UsageError` where a route that writes has an endpoint that cannot but read.
+        """
+        refuse_unsafe_reads(app, self._functions)
         async with self.aio:
             yield
 
@@ -305,7 +310,8 @@ class Cache:
     def _decorated(self, function: Any, options: dict[str, Any]) -> Any:
         if isinstance(function, staticmethod):
             return staticmethod(self._decorated(function.__func__, options))
-        return Cached(self, function, options).decorated()
+        kind = CachedEndpoint if is_endpoint(options) else Cached
+        return kind(self, function, options).decorated()
 
     def _backend_for(self, target: Any) -> Backend:
         made = Backend(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from dualcache.cache import Cache
-    from dualcache.core.entry import Entry
+    from dualcache.core.entry import Entry, Recipe
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
@@ -43,12 +43,14 @@ class CacheInfo(NamedTuple):
 class Cached:
     """One decorated function of one cache: runs its calls, and is behind its handles."""
 
+    known: tuple[str, ...] = (*NAMING, *POLICY)
+    """The options that this spelling has."""
+
     def __init__(self, cache: Cache, function: Callable[..., Any], options: dict[str, Any]) -> None:
         self.cache = cache
         self.options = options
         self.call = CallSignature.of(function)
-        known = (*NAMING, *POLICY)
-        refuse_unknown(options, known, what="option", owner=self.call.name)
+        refuse_unknown(options, self.known, what="option", owner=self.call.name)
         policy_options = options_of(options, self.call.name)
         make_policy(  # checked now, so that what is wrong is told at decoration
             "",
@@ -63,29 +65,33 @@ class Cached:
         if self.tags_of is not None:
             naming["tags"] = ()
         self.policy_options = policy_options
-        self.binding = Binding(
-            self.call,
-            Naming(**naming),
-            self.make_policy,
-            prefix=cache.requests.prefix,
-            is_shared=cache.backend.target.kind == "redis",
-        )
+        self.binding = self.bound(Naming(**naming))
         cache.register(self)
+
+    def bound(self, naming: Naming) -> Binding:
+        """Return how calls of the function become keys."""
+        return Binding(
+            self.call,
+            naming,
+            self.make_policy,
+            prefix=self.cache.requests.prefix,
+            is_shared=self.cache.backend.target.kind == "redis",
+        )
+
+    def recipe(self, annotation: Any) -> Recipe:
+        """Return how results are stored; `annotation` is what the function returns."""
+        return self.cache.requests.recipe(
+            annotation, self.options.get("codec"), check=self.options.get("check", True)
+        )
 
     def make_policy(self, binding: Binding) -> Policy:
         """Make the policy when annotations can be resolved: at the first call."""
         annotation = self.call.return_annotation()
-        requests = self.cache.requests
-        recipe = requests.recipe(
-            MISSING if annotation is ABSENT else annotation,
-            self.options.get("codec"),
-            check=self.options.get("check", True),
-        )
         return make_policy(
             binding.label,
-            recipe,
+            self.recipe(MISSING if annotation is ABSENT else annotation),
             self.policy_options,
-            requests.defaults,
+            self.cache.requests.defaults,
             owner=self.call.name,
             tags_of=None if self.tags_of is None else self.tags_of_result,
         )

@@ -24,6 +24,7 @@ FACADES: Final = {
     "clients",
     "configuring",
     "decorators",
+    "endpoints",
     "observing",
     "requests",
 }

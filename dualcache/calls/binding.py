@@ -11,6 +11,7 @@ from dualcache.core.policy import Call, Policy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dualcache.calls.naming import KeyMaker
     from dualcache.calls.signature import CallSignature
 
 
@@ -55,17 +56,7 @@ class Binding:
     ) -> None:
         self.call = call
         self.prefix = prefix
-        maker = make_key(
-            call,
-            prefix=prefix,
-            key=naming.key,
-            ignore=naming.ignore,
-            vary=naming.vary,
-            version=naming.version,
-            typed_key=naming.typed_key,
-            name=naming.name,
-            is_shared=is_shared,
-        )
+        maker = self.named(naming, is_shared=is_shared)
         self.label = maker.label
         self.key_of = maker.of
         self.loader = compile_loader(call)
@@ -74,6 +65,20 @@ class Binding:
         tags = tuple(naming.tags)
         self._tags_of = make_names(call, tags, what="tag") if tags else None
         self.clears = clearing_pattern(naming, maker.label)
+
+    def named(self, naming: Naming, *, is_shared: bool) -> KeyMaker:
+        """Return how the key of a call is made."""
+        return make_key(
+            self.call,
+            prefix=self.prefix,
+            key=naming.key,
+            ignore=naming.ignore,
+            vary=naming.vary,
+            version=naming.version,
+            typed_key=naming.typed_key,
+            name=naming.name,
+            is_shared=is_shared,
+        )
 
     @property
     def policy(self) -> Policy:
