@@ -51,10 +51,13 @@ class Channel:
             link = await self._connected()
         try:
             return await self._converse(link, op)
-        except BackendUnavailable as error:
-            error.was_connected = was_connected
-            link.fail(error)
+        except BackendRefused:
             raise
+        except Exception as error:
+            made = classify(error)
+            made.was_connected = was_connected and isinstance(made, BackendUnavailable)
+            link.fail(made)
+            raise made from None
 
     def drop(self) -> None:
         """Close the connection; what is in flight fails."""

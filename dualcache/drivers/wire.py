@@ -204,7 +204,11 @@ def commit_reply(op: Commit, replies: Sequence[Any]) -> CommitReply:
         if reply.prefix == "ERR" or (reply.prefix == "NOPERM" and op.way is CommitWay.SCRIPT):
             return CommitReply.UNSUPPORTED
         raise reply
-    return CommitReply.STORED if reply in {1, b"OK"} else CommitReply.REFUSED
+    if reply in (1, b"OK"):  # noqa: PLR6201  a reply that is not ours may not be hashable
+        return CommitReply.STORED
+    if reply in (0, None):  # noqa: PLR6201  as above
+        return CommitReply.REFUSED
+    raise nonsense()
 
 
 def without_scripts(replies: Sequence[Any]) -> list[Any]:
