@@ -6,8 +6,7 @@ import ast
 import pickle
 import re
 from collections import defaultdict
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
@@ -15,8 +14,13 @@ import dualcache
 from dualcache import DualCacheError
 from tests.docs.pages import ROOT
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PACKAGE: Final = ROOT / "dualcache"
 CODE: Final = re.compile(r"DC\d{3}")
+TOLD: Final = re.compile(r"\[(DC\d{3})\] ")
+"""How a warning begins."""
 SHARED: Final = {
     "DC106": "a name is empty: as it is given, and as its template makes it",
     "DC110": "an argument has no canonical form: found by the form, named by the function",
@@ -30,7 +34,16 @@ SHARED: Final = {
 }
 """Codes that several modules raise, and the one meaning that they have there."""
 SECRETS: Final = re.compile(r"password|passwd|secret|user_info|credential|payload|raw\b|^value$")
-HARMLESS: Final = {"type", "len", "_name", "_a", "__name__", "__qualname__", "__module__", "subject"}
+HARMLESS: Final = {
+    "type",
+    "len",
+    "_name",
+    "_a",
+    "__name__",
+    "__qualname__",
+    "__module__",
+    "subject",
+}
 ERRORS: Final = [
     kind
     for name in dualcache.__all__
@@ -45,7 +58,7 @@ class Raised(NamedTuple):
 
 
 def codes_in(path: Path) -> list[Raised]:
-    """Find the codes that a module gives to errors; a code it merely compares with is none."""
+    """Find the codes that a module gives to errors and warnings; one it compares with is none."""
     name = str(path.relative_to(PACKAGE))
     found: list[Raised] = []
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -54,10 +67,14 @@ def codes_in(path: Path) -> list[Raised]:
             given = [node.value]
         elif isinstance(node, ast.FunctionDef):
             given = [default for default in node.args.kw_defaults if default is not None]
+        if isinstance(node, ast.Constant) and (told := TOLD.match(str(node.value))):
+            found.append(Raised(told[1], name, node.lineno))
         for place in given:
-            for leaf in ast.walk(place):
-                if isinstance(leaf, ast.Constant) and CODE.fullmatch(str(leaf.value)):
-                    found.append(Raised(str(leaf.value), name, leaf.lineno))
+            found += [
+                Raised(str(leaf.value), name, leaf.lineno)
+                for leaf in ast.walk(place)
+                if isinstance(leaf, ast.Constant) and CODE.fullmatch(str(leaf.value))
+            ]
     return found
 
 
@@ -74,14 +91,16 @@ def test_a_code_has_one_meaning_wherever_it_is_raised() -> None:
 
 
 def test_every_code_is_explained_and_every_explained_code_is_raised() -> None:
-    explained = re.findall(r"^### (\S+)$", (ROOT / "docs/errors.md").read_text("utf-8"), re.M)
+    explained = re.findall(
+        r"^### (\S+)$", (ROOT / "docs/errors.md").read_text("utf-8"), re.MULTILINE
+    )
     assert explained == sorted(set(explained))
     assert {one.code for one in RAISED} == set(explained)
 
 
 def test_an_explanation_says_what_and_how_to_mend_it() -> None:
     text = (ROOT / "docs/errors.md").read_text("utf-8")
-    for code, body in re.findall(r"^### (DC\d+)\n(.*?)(?=^##|\Z)", text, re.M | re.S):
+    for code, body in re.findall(r"^### (DC\d+)\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL):
         assert "**What:**" in body, code
         assert re.search(r"\*\*[Mm]end:\*\*", body), code
 
@@ -92,9 +111,11 @@ def test_no_message_is_made_of_a_value_or_a_secret(path: Path) -> None:
     for call in ast.walk(ast.parse(path.read_text("utf-8"))):
         if not isinstance(call, ast.Call) or not any(word.arg == "code" for word in call.keywords):
             continue
-        for shown in ast.walk(call):
-            if isinstance(shown, ast.FormattedValue) and is_telling(shown.value):
-                suspicious.append(f"{path.name}:{shown.lineno}: {ast.unparse(shown.value)}")
+        suspicious += [
+            f"{path.name}:{shown.lineno}: {ast.unparse(shown.value)}"
+            for shown in ast.walk(call)
+            if isinstance(shown, ast.FormattedValue) and is_telling(shown.value)
+        ]
     assert suspicious == []
 
 

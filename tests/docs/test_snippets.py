@@ -71,7 +71,7 @@ def run_block(
         place = f"{name_of(page)}:{block.line + statement.lineno - 1}"
         kind, wanted = remark.groups() if remark else ("", "")
         if kind == "raises":
-            with pytest.raises(Exception) as caught:  # noqa: B017  its name is compared
+            with pytest.raises(Exception) as caught:
                 run_statement(statement, place, names, runner)
             assert type(caught.value).__name__ == wanted, place
             continue
@@ -120,9 +120,19 @@ def test_the_readmes_demo_command_is_one_that_the_command_line_knows() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    broken: list[str] = []
-    for page in pages():
-        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8")):
-            if not (page.parent / target).exists():
-                broken.append(f"{name_of(page)} -> {target}")
+    broken = [
+        f"{name_of(page)} -> {target}"
+        for page in pages()
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8"))
+        if not (page.parent / target).exists()
+    ]
     assert not broken
+
+
+def test_every_test_that_a_page_names_as_proof_is_there() -> None:
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    present = set(re.findall(r"def (test_\w+)", sources))
+    named = {
+        name for page in pages() for name in re.findall(r"`(test_\w+)`", page.read_text("utf-8"))
+    }
+    assert sorted(named - present) == []

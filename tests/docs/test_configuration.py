@@ -1,0 +1,132 @@
+"""What the page on configuration lists is what there is, and what a server needs to allow."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from dualcache import BackendDown, Cache, Event, Hit, Loaded
+from dualcache.core.settings import KNOWN_VARIABLES
+from dualcache.drivers.url_options import CHECKS
+from tests.docs.pages import ROOT
+
+if TYPE_CHECKING:
+    from tests.colours import Colour
+    from tests.servers import Server
+
+PAGE: Final = (ROOT / "docs/configuration.md").read_text("utf-8")
+RIGHTS: Final = re.findall(r" \+(\S+)", PAGE.partition("ACL SETUSER")[2].partition("\n")[0])
+ONLY_FOR_SCRIPTS: Final = {"evalsha", "script|load"}
+ONLY_FOR_WATCHES: Final = {"watch", "unwatch", "multi", "exec"}
+HANDSHAKE: Final = {"select"}
+UNLISTED: Final = {"DUALCACHE_FRONT", "DUALCACHE_TEST_SERVERS"}
+
+
+def commands_of_the_wire() -> set[str]:
+    """Find every command that the wire spells: the tuples that begin with a word in capitals."""
+    tree = ast.parse((ROOT / "dualcache/drivers/wire.py").read_text("utf-8"))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple):
+            words = [word.value for word in node.elts if isinstance(word, ast.Constant)]
+            if words and isinstance(words[0], str) and words[0].isupper():
+                is_container = words[0] in {"SCRIPT", "CLIENT"}
+                found.add("|".join(map(str, words[: 1 + is_container])).lower())
+    return found - {"px"}
+
+
+def test_the_rights_are_those_of_all_commands_that_are_sent() -> None:
+    assert set(RIGHTS) == commands_of_the_wire() | HANDSHAKE
+
+
+@pytest.mark.parametrize("left_out", [set(), ONLY_FOR_SCRIPTS, ONLY_FOR_WATCHES], ids=str)
+def test_a_user_with_these_rights_can_do_everything(
+    left_out: set[str], colour: Colour, any_own_server: Server
+) -> None:
+    rights = [f"+{right}" for right in RIGHTS if right not in left_out]
+    rules = ["on", ">hush", "~shop:*", "resetchannels", "-@all", *rights]
+    any_own_server.cli("ACL", "SETUSER", "shop-cache", *rules)
+    any_own_server.cli("ACL", "LOG", "RESET")
+    url = any_own_server.url.replace("//", "//shop-cache:hush@")
+    cache = colour.cache(url, namespace="shop", socket_timeout=5)
+    events: list[Event] = []
+    cache.on_event(events.append)
+    use_everything(cache, colour)
+    assert [event for event in events if isinstance(event, BackendDown)] == []
+    outcomes = {event.outcome for event in events if isinstance(event, Loaded)}
+    assert outcomes == {"stored"}
+    assert any(isinstance(event, Hit) for event in events)
+    refused = {entry[b"object"] for entry in map(as_dict, any_own_server.cli("ACL", "LOG"))}
+    assert refused <= {right.partition("|")[0].encode() for right in left_out}
+
+
+def use_everything(cache: Cache, colour: Colour) -> None:
+    """Send every kind of command that the cache has."""
+
+    def body(item: int) -> str:
+        return str(item) * size
+
+    size = 1
+    hour = cache(key="hour:{item}", tags=["items"], ttl="1h")(colour.function(body))
+    forever = cache(key="ever:{item}", tags=["items"], ttl=None)(colour.function(body))
+    lasting = cache(key="long:{item}", tags=["items"], ttl="30d", stale_if_error="1d")(
+        colour.function(body)
+    )
+    for function in (hour, lasting, forever, hour, lasting, forever):
+        colour.run(function, 1)
+    size = 10_000
+    for function in (hour, lasting, forever):
+        colour.run(function.refresh, 1)
+        size = 20_000
+        colour.run(function.refresh, 1)
+        colour.run(function.peek, 1)
+    colour.call(cache, "set", "a", 1, tags=["items"])
+    colour.call(cache, "set_many", {"b": 2, "c": 3})
+    colour.call(cache, "get_many", ["a", "b"])
+    done = colour.call(cache, "invalidate", "a", tags=["items"], patterns=["b*"])
+    assert (done.removed, done.pending) == (3, 0)
+    assert colour.call(cache, "clear").pending == 0
+    assert colour.call(cache, "ping")
+
+
+def as_dict(reply: Any) -> dict[bytes, Any]:
+    """Return an entry of ACL LOG, which comes as a mapping or as a flat list."""
+    if isinstance(reply, dict):
+        return {as_bytes(name): as_bytes(value) for name, value in reply.items()}
+    return dict(zip(map(as_bytes, reply[::2]), map(as_bytes, reply[1::2]), strict=True))
+
+
+def as_bytes(text: Any) -> Any:
+    return text.encode() if isinstance(text, str) else text
+
+
+def test_every_option_of_the_connection_is_listed() -> None:
+    table = PAGE.partition("## Options of the connection")[2].partition("##")[0]
+    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)))
+    assert sorted(listed) == sorted(CHECKS)
+
+
+def test_every_variable_is_listed() -> None:
+    table = PAGE.partition("## The environment")[2].partition("##")[0]
+    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)))
+    assert sorted(listed) == sorted(set(KNOWN_VARIABLES) - UNLISTED)
+
+
+def test_the_defaults_in_the_table_are_those_of_the_code() -> None:
+    from dualcache.drivers.urls import Target
+
+    target = Target(kind="redis", scheme="redis")
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", PAGE, re.MULTILINE)
+    assert len(rows) > 8
+    for name, shown in rows:
+        value = getattr(target, name)
+        assert shown == (
+            str(value).lower()
+            if isinstance(value, bool)
+            else f"{value:g}"
+            if isinstance(value, float)
+            else str(value)
+        ), name
