@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from dualcache.codecs.envelope import open_envelope, seal, seal_filling
 from dualcache.core.entry import TOKEN_BYTES
 from dualcache.core.ops import CommitWay
+from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.memory import MemoryStore
 from dualcache.drivers.null import NullStore
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow
 from dualcache.engine.recovery import Health
+from dualcache.streaming import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.drivers.async_driver import AsyncDriver
     from dualcache.drivers.channel import Channels
-    from dualcache.drivers.sync_driver import SyncBackend, SyncDriver
+    from dualcache.drivers.sync_backend import SyncBackend
+    from dualcache.drivers.sync_driver import SyncDriver
+    from dualcache.drivers.tracking import Tracking
     from dualcache.drivers.urls import Target
+    from dualcache.fronting import FrontTier
     from dualcache.typing import Clock
 
 MEMORY_WAYS: Final = (CommitWay.IFEQ,)
@@ -46,9 +51,12 @@ class Backend:
         emit: Callable[[Event], None],
         clock: Clock | None = None,
         is_strict: bool = False,
+        front: FrontTier | None = None,
+        max_staleness: float = 5.0,
     ) -> None:
         self.target = target
         self.flights = FlightTable(may_follow)
+        self.changes = Changes()
         is_redis = target.kind == "redis"
         self.env = Env(
             now_ms=wall_clock(clock),
@@ -68,6 +76,10 @@ class Backend:
         self._store = None if is_redis else self._local_store()
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
+        self.stream: Stream | None = None
+        if front is not None and target.kind != "null":
+            self.stream = Stream(front, target, self.env, self.changes, max_staleness)
+            self.env.front = self.stream.front
         self._connections: SyncBackend | None = None
         self._channels: Channels | None = None
 
@@ -84,13 +96,14 @@ class Backend:
     def renew(self) -> None:
         """Begin anew in a forked child: no connection, flight or lock of the parent is used."""
         self.flights.renew()
-        for part in (self._store, self._connections, self._channels):
+        self.changes.renew()
+        for part in (self._store, self._connections, self._channels, self.stream):
             if part is not None:
                 part.renew()
 
     def close(self) -> None:
         """Close the connections of the sync colour, and forget what memory holds."""
-        for part in (self._store, self._connections):
+        for part in (self.stream, self._store, self._connections):
             if part is not None:
                 part.close()
 
@@ -108,27 +121,34 @@ class Backend:
         return MemoryStore(self.env.elapsed_ms, target.max_entries, target.max_bytes)
 
     def _make_sync(self) -> SyncDriver:
-        from dualcache.drivers.sync_driver import SyncBackend, SyncDriver
+        from dualcache.drivers.sync_driver import SyncDriver
 
         if self._store is not None:
             perform = self._store.perform
         else:
-            self._connections = self._connections or SyncBackend(self.target)
+            from dualcache.drivers.sync_backend import SyncBackend
+
+            self._connections = self._connections or SyncBackend(self.target, self._tracking)
             perform = self._connections.perform
-        self._sync = SyncDriver(perform, self.flights)
+        self._sync = SyncDriver(perform, self.flights, self.changes)
         return self._sync
 
     def _make_async(self) -> AsyncDriver:
         from dualcache.drivers.async_driver import AsyncDriver
 
         if self._store is not None:
-            self._async = AsyncDriver(None, self.flights, self._store.perform)
+            self._async = AsyncDriver(None, self.flights, self.changes, self._store.perform)
         else:
             from dualcache.drivers.channel import Channels
 
-            self._channels = self._channels or Channels(self.target)
-            self._async = AsyncDriver(self._channels.perform, self.flights)
+            self._channels = self._channels or Channels(self.target, self._tracking)
+            self._async = AsyncDriver(self._channels.perform, self.flights, self.changes)
         return self._async
+
+    @property
+    def _tracking(self) -> Tracking | None:
+        """What tells which connections are tracked, where that matters."""
+        return None if self.stream is None else self.stream.tracking
 
 
 def new_token() -> bytes:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Read(NamedTuple):
     """What was read, and under which tickets; `life_ms=None` may be kept for ever.
 
-    `stream` is the epoch for which the server tracks the connection that read it.
+    `stream` is the one for which the server tracks the connection that read it.
     """
 
     tickets: Sequence[Any]

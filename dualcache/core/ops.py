@@ -44,7 +44,7 @@ class Seen(NamedTuple):
     `left_ms` is the key's time to live where it was asked for; `None`: not asked, or for ever.
     `tag_left_ms` likewise for tags that were to be made; -1: for ever. `refusal` is the first
     word of the error by which a server turned the write of this op down while it answered the read.
-    `stream` is the epoch of pushes for which the server tracks this read; `None`: pushes do not
+    `stream` is the stream of pushes for which the server tracks this read; `None`: pushes do not
     depend on the connection.
     """
 
@@ -230,8 +230,8 @@ class AwaitChange(Op[None]):
     mark: int | None = None
 
 
-class Fence(Op[None]):
-    """Wait until every push of a write that is acknowledged by now has been fed."""
+class Fence(Op[bool]):
+    """Wait until every push of a write that is acknowledged by now has been fed; False: unproved."""
 
 
 class JoinReply(Enum):

@@ -6,6 +6,7 @@ It performs what it is told and decides nothing. The threaded twin is `sync_driv
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from dualcache.core.ops import (
     AwaitChange,
     AwaitFlight,
     CloseFlights,
+    Fence,
     Join,
     Land,
     Load,
@@ -22,13 +24,15 @@ from dualcache.core.ops import (
     Raised,
 )
 from dualcache.drivers.flights import led
-from dualcache.drivers.pauses import poll_pause
+from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from typing import Self
 
     from dualcache.core.flight import Landing
     from dualcache.core.ops import Flow, Op
+    from dualcache.drivers.changes import Changes
     from dualcache.drivers.flights import FlightTable
 
 CLEAN_UP_SECONDS: Final = 0.25
@@ -41,11 +45,13 @@ class AsyncDriver:
         self,
         perform: Callable[[Op[Any]], Awaitable[Any]] | None,
         flights: FlightTable,
+        changes: Changes,
         perform_now: Callable[[Op[Any]], Any] | None = None,
     ) -> None:
         self._perform = perform or no_backend
         self._perform_now = perform_now
         self._flights = flights
+        self._changes = changes
         self._at_once: dict[type[Op[Any]], Callable[[Any], Any]] = {
             Join: self._join,
             Land: flights.land,
@@ -55,6 +61,7 @@ class AsyncDriver:
             Load: self._load,
             AwaitFlight: self._await_flight,
             AwaitChange: self._await_change,
+            Fence: self._fence,
         }
 
     async def run(self, flow: Flow[Any]) -> Any:
@@ -112,22 +119,30 @@ class AsyncDriver:
         return self._flights.join(op, is_blocking=False)
 
     async def _await_flight(self, op: AwaitFlight) -> Landing | None:
-        loop = asyncio.get_running_loop()
-        woken = loop.create_future()
-        timer = loop.call_later(op.wait_ms / 1000, wake, woken)
         try:
-            if (
-                self._flights.when_landed(op.flight, lambda: wake_from_anywhere(loop, woken))
-                is None
-            ):
-                await woken
+            with Waking(op.wait_ms / 1000) as waking:
+                if self._flights.when_landed(op.flight, waking.wake) is None:
+                    await waking.woken
         finally:
-            timer.cancel()
             self._flights.stop_waiting(op.flight)
         return op.flight.landing
 
     async def _await_change(self, op: AwaitChange) -> None:
-        await asyncio.sleep(poll_pause(op.wait_ms))
+        if op.mark is None:
+            await asyncio.sleep(poll_pause(op.wait_ms))
+            return
+        changes = self._changes
+        with Waking(push_pause(op.wait_ms)) as waking:
+            changes.wait(op.key, waking.wake)
+            try:
+                if changes.mark(op.key) == op.mark:
+                    await waking.woken
+            finally:
+                changes.forget(op.key, waking.wake)
+
+    async def _fence(self, _: Fence) -> bool:
+        with Waking(FENCE_SECONDS) as waking:
+            return self._changes.ask_proof(waking.wake) and await waking.woken
 
 
 async def no_backend(op: Op[Any]) -> Any:
@@ -135,15 +150,28 @@ async def no_backend(op: Op[Any]) -> Any:
     raise NotImplementedError(type(op).__name__)
 
 
-def wake(woken: asyncio.Future[None]) -> None:
-    """Wake whoever awaits this future, if nobody has."""
-    if not woken.done():
-        woken.set_result(None)
+class Waking:
+    """A wait of one task for at most so many seconds; any thread may end it by `wake`.
 
+    `woken` gives True when woken, False when the time is over.
+    """
 
-def wake_from_anywhere(loop: asyncio.AbstractEventLoop, woken: asyncio.Future[None]) -> None:
-    """Wake a task of any loop from any thread; a loop that is closed has nobody to wake."""
-    try:
-        loop.call_soon_threadsafe(wake, woken)
-    except RuntimeError:
-        return
+    def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.woken: asyncio.Future[bool] = self._loop.create_future()
+        self._timer = self._loop.call_later(seconds, self._end, False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def wake(self) -> None:
+        """End the wait; a loop that is closed has nobody to wake."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end, True)
+
+    def _end(self, is_woken: bool) -> None:
+        if not self.woken.done():
+            self.woken.set_result(is_woken)

@@ -204,9 +204,9 @@ def commit_reply(op: Commit, replies: Sequence[Any]) -> CommitReply:
         if reply.prefix == "ERR" or (reply.prefix == "NOPERM" and op.way is CommitWay.SCRIPT):
             return CommitReply.UNSUPPORTED
         raise reply
-    if reply in (1, b"OK"):  # noqa: PLR6201  a reply that is not ours may not be hashable
+    if reply in (1, b"OK"):
         return CommitReply.STORED
-    if reply in (0, None):  # noqa: PLR6201  as above
+    if reply in (0, None):
         return CommitReply.REFUSED
     raise nonsense()
 

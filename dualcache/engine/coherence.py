@@ -26,27 +26,33 @@ class Ticket(NamedTuple):
 class Coherence:
     """The state of one stream of pushes.
 
-    `epoch` rises at each loss: whatever was read before is not kept. `open_until` is the moment (of
+    `epoch` rises at each loss: whatever was read before is not kept. `stream` counts the streams, so
+    that a connection can tell for which its reads are tracked. `open_until` is the moment (of
     the steady clock, in seconds) until which kept entries may be served: the last proof that the
     stream is complete was asked for at most `max_staleness` before it. `CLOSED`: nothing is served.
     The caller holds one lock around every method that changes something.
     """
 
-    __slots__ = ("_counters", "epoch", "is_up", "max_staleness", "open_until")
+    __slots__ = ("_counters", "epoch", "is_up", "max_staleness", "open_until", "stream")
 
     def __init__(self, max_staleness: float) -> None:
         self.max_staleness = max_staleness
         self.epoch = 0
+        self.stream = 0
         self.is_up = False
         self.open_until = CLOSED
         self._counters = [0] * BUCKETS
 
     def connected(self, asked_at: float) -> int:
-        """Open: pushes arrive since before `asked_at`. Return the epoch; keep nothing of before."""
+        """Open: pushes arrive since before `asked_at`; nothing of before is kept.
+
+        Return the number of the stream.
+        """
         self.epoch += 1
+        self.stream += 1
         self.is_up = True
         self.open_until = asked_at + self.max_staleness
-        return self.epoch
+        return self.stream
 
     def lost(self) -> None:
         """Close: pushes may be missing, so all that is kept must go."""
@@ -80,12 +86,12 @@ class Coherence:
     def may_install(self, ticket: Ticket, stream: int | None) -> bool:
         """Decide whether what was read under a ticket may be kept.
 
-        `stream` is the epoch for which the server tracks the reads of the connection that was used;
+        `stream` is the one for which the server tracks the reads of the connection that was used;
         `None` where that does not depend on the connection.
         """
         return (
             self.is_up
             and ticket.epoch == self.epoch
-            and (stream is None or stream == self.epoch)
+            and (stream is None or stream == self.stream)
             and all(self.mark(name) == mark for name, mark in ticket.marks)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from dualcache.core.events import NotStored
 from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LookAndLease
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call, Policy, Usage
     from dualcache.engine.env import Env
     from dualcache.errors import UnencodableValue
+
+T = TypeVar("T")
 
 FIRST_LEASE_MS: Final = 10_000
 LEAST_LEASE_MS: Final = 2_000
@@ -75,7 +77,7 @@ def take_lease(
         env.health.are_stores_stopped = False
     doomed = prolonged(names, leased.seen, life_ms, entry_life_ms(call.policy))
     if doomed:
-        yield from ask(Batch(doomed), env)
+        yield from or_release(ask(Batch(doomed), env), call, leased.filling, env)
     return leased
 
 
@@ -91,8 +93,22 @@ def send_lease(
     tick = env.tick()
     tags = new_tags(names, life_ms, env)
     op: Op[Seen] = kind(call.key, filling, lease_ms(call.policy.usage), tags)
-    seen = yield from ask_once(op, env)
+    seen = yield from or_release(ask_once(op, env), call, filling, env)
     return Leased(filling, tick, seen)
+
+
+def or_release(flow: Flow[T], call: Call, filling: bytes, env: Env) -> Flow[T]:
+    """Run a flow; give the marker back if the caller is cancelled or interrupted meanwhile.
+
+    The marker may have arrived though its reply was never seen: others would wait for nobody.
+    """
+    try:
+        return (yield from flow)
+    except BackendError:
+        raise
+    except BaseException:
+        yield from release(call, filling, env)
+        raise
 
 
 def commit(

@@ -308,19 +308,25 @@ def refresh_key(call: Call, env: Env) -> str:
 def take_refresh(call: Call, sight: Sight, env: Env) -> Flow[Start | None]:
     """Try to become the one who loads a stale entry anew."""
     lease = TryLease(refresh_key(call, env), env.draw_token(), lease_ms(call.policy.usage))
-    is_ours = yield from ask_once(lease, env)
+    try:
+        is_ours = yield from ask_once(lease, env)
+    except BackendError:
+        raise
+    except BaseException:  # it may be ours though the reply was never seen
+        yield from give_up(call, Start(sight, sight.raw or b""), env)
+        raise
     return Start(sight, sight.raw) if is_ours and sight.raw is not None else None
 
 
 def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Flow[Outcome]:
     """Load, and commit over what the key held when the load began."""
     sight, expected = start
-    ids = yield from ids_before_load(call, sight, env)
-    tick = env.tick()
-    if flight is not None:
-        flight.basis = (bytes(expected[:HEADER_BYTES]), tuple(sight.ids.items()))
-        flight.load_tick = tick
     try:
+        ids = yield from ids_before_load(call, sight, env)
+        tick = env.tick()
+        if flight is not None:
+            flight.basis = (bytes(expected[:HEADER_BYTES]), tuple(sight.ids.items()))
+            flight.load_tick = tick
         result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
         if isinstance(result, Raised):
             yield from give_up(call, start, env)

@@ -1,0 +1,181 @@
+"""The sync colour's connections: a LIFO of redis-py connections, one op at a time on each.
+
+They are used through their public methods; what is raised on one drops it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from threading import Condition
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust, Look
+from dualcache.drivers import wire
+from dualcache.drivers.backend_errors import classify
+from dualcache.drivers.connections import make_connection
+from dualcache.drivers.scripts import commit_source
+from dualcache.drivers.tracking import UNTRACKED, Lane, tracking_commands
+from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
+
+if TYPE_CHECKING:
+    from redis.connection import AbstractConnection
+
+    from dualcache.core.ops import Op
+    from dualcache.drivers.tracking import Tracking
+    from dualcache.drivers.urls import Target
+
+
+class SyncBackend:
+    """Performs backend ops over at most `max_connections` connections, the last used one first."""
+
+    def __init__(self, target: Target, tracking: Tracking | None = None) -> None:
+        self._target = target
+        self._tracking = tracking
+        self._slots: list[Lane | None] = [None] * target.max_connections
+        self._freed = Condition()
+        self._waiting = 0
+
+    def renew(self) -> None:
+        """Begin anew in a forked child; the parent's sockets are left alone."""
+        self._slots = [None] * self._target.max_connections
+        self._freed = Condition()
+        self._waiting = 0
+
+    def perform(self, op: Op[Any]) -> Any:
+        """Perform one backend op; raise `BackendError`, having dropped its connection."""
+        if type(op) is Distrust:
+            return self.close()
+        lane = self._take()
+        was_connected = lane is not None
+        try:
+            if lane is None:
+                lane = Lane(make_connection(self._target))
+            if self._tracking is None:
+                reply = self._converse(lane.connection, op)
+            else:
+                reply = self._converse_tracked(lane, op, self._tracking)
+        except BackendRefused:
+            self._give(lane)
+            raise
+        except BaseException as error:  # noqa: BLE001  the connection may be dirty
+            self._drop(lane)
+            self._give(None)
+            raise self._blamed(error, was_connected=was_connected) from None
+        self._give(lane)
+        return reply
+
+    def close(self) -> None:
+        """Close every idle connection; those in use are closed when they come back."""
+        slots = self._slots
+        for _ in range(len(slots)):
+            try:
+                lane = slots.pop()
+            except IndexError:
+                return
+            self._drop(lane)
+            slots.insert(0, None)
+
+    def _converse_tracked(self, lane: Lane, op: Op[Any], tracking: Tracking) -> Any:
+        """Perform an op; tell of a read for which stream of pushes it is tracked."""
+        redirect = tracking.redirect
+        if redirect is not None and redirect.stream != lane.stream:
+            self._track(lane, tracking)
+        reply = self._converse(lane.connection, op)
+        return reply._replace(stream=lane.stream) if type(op) is Look else reply
+
+    def _track(self, lane: Lane, tracking: Tracking) -> None:
+        """Have the server push what this connection reads from now on."""
+        redirect = tracking.redirect
+        if redirect is None:
+            return
+        data = b"".join(map(wire.pack, tracking_commands(redirect)))
+        client_id, switched = exchange(lane.connection, data, 2)
+        if isinstance(client_id, int) and not isinstance(switched, BackendRefused):
+            lane.client_id, lane.stream = client_id, redirect.stream
+            tracking.add(client_id)
+        else:
+            lane.stream = UNTRACKED
+
+    def _drop(self, lane: Lane | None) -> None:
+        """Close a connection, whatever state it is in."""
+        if lane is None:
+            return
+        with suppress(Exception):  # nothing is asked of it any more
+            lane.connection.disconnect()
+        if self._tracking is not None:
+            self._tracking.gone(lane.client_id)
+
+    def _converse(self, connection: AbstractConnection, op: Op[Any]) -> Any:
+        if type(op) is Commit and op.way is CommitWay.WATCH:
+            return commit_watched(connection, op)
+        data, count = wire.encode(op)
+        try:
+            return wire.decode(op, exchange(connection, data, count))
+        except wire.ScriptMissing:
+            exchange(connection, wire.script_load(commit_source()), 1)
+            return wire.decode(op, wire.without_scripts(exchange(connection, data, count)))
+
+    def _blamed(self, error: BaseException, *, was_connected: bool) -> BaseException:
+        if not isinstance(error, Exception):
+            return error
+        made = classify(error)
+        if was_connected and isinstance(made, BackendUnavailable):
+            made.was_connected = True
+            self.close()
+        return made
+
+    def _take(self) -> Lane | None:
+        try:
+            return self._slots.pop()
+        except IndexError:
+            return self._take_freed()
+
+    def _take_freed(self) -> Lane | None:
+        ends = monotonic() + self._target.socket_timeout
+        with self._freed:
+            self._waiting += 1
+            try:
+                while True:
+                    try:
+                        return self._slots.pop()
+                    except IndexError:
+                        if not self._freed.wait(ends - monotonic()):
+                            raise BackendTimeout(
+                                "no connection came free in time",
+                                code="DC208",
+                                help="raise max_connections in the URL or the options",
+                            ) from None
+            finally:
+                self._waiting -= 1
+
+    def _give(self, lane: Lane | None) -> None:
+        self._slots.append(lane)
+        if self._waiting:
+            with self._freed:
+                self._freed.notify()
+
+
+def exchange(connection: AbstractConnection, data: bytes, count: int) -> list[Any]:
+    """Send packed commands and read their replies; an error reply is a value among them."""
+    connection.send_packed_command([data], check_health=False)
+    return [read(connection) for _ in range(count)]
+
+
+def read(connection: AbstractConnection) -> Any:
+    """Read one reply; an error that the server sent is a value."""
+    try:
+        return connection.read_response(disable_decoding=True)
+    except Exception as error:  # noqa: BLE001  redis-py raises more than its own errors
+        made = classify(error)
+        if isinstance(made, BackendRefused) and connection.is_connected:
+            return made
+        raise made from None
+
+
+def commit_watched(connection: AbstractConnection, op: Commit) -> CommitReply:
+    """Compare and set by WATCH, MULTI and EXEC, on a connection of its own."""
+    if not wire.is_expected(op, exchange(connection, *wire.watch_commands(op))):
+        exchange(connection, *wire.UNWATCH)
+        return CommitReply.REFUSED
+    return wire.exec_reply(exchange(connection, *wire.exec_commands(op)))

@@ -1,0 +1,88 @@
+"""Which connections the server tracks for the listener, and for which stream.
+
+The server forgets what a connection read when that connection goes, and tells nobody. So the end
+of a tracked connection is a loss.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+UNTRACKED = 0
+
+
+class Redirect(NamedTuple):
+    """The stream that is open, and the client id of its listener."""
+
+    stream: int
+    client_id: int
+
+
+class Tracking:
+    """Shared by the listener and the drivers; `redirect` is `None` where reads are not tracked."""
+
+    def __init__(self, on_gone: Callable[[], None]) -> None:
+        self._on_gone = on_gone
+        self._lock = Lock()
+        self._ids: set[int] = set()
+        self.redirect: Redirect | None = None
+
+    def open(self, stream: int, client_id: int) -> None:
+        """From now on reads are tracked for this stream."""
+        self.redirect = Redirect(stream, client_id)
+
+    def close(self) -> None:
+        """There is no stream; connections are tracked anew for the next one."""
+        self.redirect = None
+        with self._lock:
+            self._ids.clear()
+
+    def renew(self) -> None:
+        """Begin anew in a forked child."""
+        self._lock = Lock()
+        self._ids = set()
+        self.redirect = None
+
+    def ids(self) -> tuple[int, ...]:
+        """Return the ids of all tracked connections."""
+        with self._lock:
+            return tuple(self._ids)
+
+    def add(self, client_id: int) -> None:
+        """Note that a connection is tracked."""
+        with self._lock:
+            self._ids.add(client_id)
+
+    def gone(self, client_id: int) -> None:
+        """Note that a tracked connection has ended: what it read may change unheard."""
+        with self._lock:
+            was_tracked = client_id in self._ids
+            self._ids.discard(client_id)
+        if was_tracked:
+            self._on_gone()
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """Forget connections that the server no longer has."""
+        with self._lock:
+            self._ids.difference_update(ids)
+
+
+class Lane:
+    """A connection and what the server tracks for it."""
+
+    __slots__ = ("client_id", "connection", "stream")
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.client_id = 0
+        self.stream = UNTRACKED
+
+
+def tracking_commands(redirect: Redirect) -> list[tuple[Any, ...]]:
+    """Return what switches tracking on for a connection; the first reply is its id."""
+    on = ("CLIENT", "TRACKING", "ON", "REDIRECT", redirect.client_id)
+    return [("CLIENT", "ID"), on]

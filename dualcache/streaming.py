@@ -1,0 +1,125 @@
+"""A cache's front tier and the stream of pushes that keeps it coherent, put together."""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from dualcache.fronting import Front
+from dualcache.observing import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.drivers.changes import Changes
+    from dualcache.drivers.listener import Listener
+    from dualcache.drivers.tracking import Tracking
+    from dualcache.drivers.urls import Target
+    from dualcache.engine.env import Env
+    from dualcache.fronting import FrontTier
+
+AUTOMATIC: Final = ("tracking", "broadcast", "ttl")
+"""The transports in the order in which `"auto"` tries them."""
+
+
+class Stream:
+    """The front tier, its listener where there is a server, and which connections are tracked.
+
+    On `memory://` nobody else writes: the tier is coherent by the drops of this process alone.
+    """
+
+    def __init__(
+        self,
+        options: FrontTier,
+        target: Target,
+        env: Env,
+        changes: Changes,
+        max_staleness: float,
+    ) -> None:
+        self.front = Front(
+            options, max_staleness=max_staleness, now=monotonic, draw=env.draw, changes=changes
+        )
+        self.tracking: Tracking | None = None
+        self._listener: Listener | None = None
+        self._is_started = False
+        changes.mark = self.front.mark
+        if target.kind != "redis":
+            self.front.open_alone()
+            return
+        self._make_listener(options, target, env, changes, max_staleness)
+        self.front.start = self.start
+
+    def start(self) -> None:
+        """Let the listener run from the first use on."""
+        if not self._is_started and self._listener is not None:
+            self._is_started = True
+            self._listener.start()
+
+    def close(self) -> None:
+        """End the listener; the tier is emptied."""
+        self._is_started = False
+        if self._listener is not None:
+            self._listener.close()
+            self.front.lost()
+        else:
+            self.front.drop_all()
+
+    def renew(self) -> None:
+        """Begin anew in a forked child."""
+        self._is_started = False
+        if self._listener is None or self.tracking is None:
+            self.front.drop_all()
+            return
+        self._listener.renew()
+        self.tracking.renew()
+        self.front.renew()
+
+    def _make_listener(
+        self,
+        options: FrontTier,
+        target: Target,
+        env: Env,
+        changes: Changes,
+        max_staleness: float,
+    ) -> None:
+        from dualcache.drivers.listener import Listener
+        from dualcache.drivers.tracking import Tracking
+
+        front = self.front
+        self.tracking = Tracking(front.broken)
+        transports = AUTOMATIC if options.transport == "auto" else (options.transport,)
+        listener = Listener(
+            target,
+            front,
+            self.tracking,
+            prefix=env.prefix,
+            transports=transports,
+            max_staleness=max_staleness,
+            now=front.now,
+        )
+        self._listener = listener
+        changes.ask_proof = listener.ask_proof
+        front.on_choice = chosen_line(target.safe_url)
+        weakref.finalize(self, listener.close).atexit = False
+        atexit.register(close_at_exit, weakref.ref(listener))
+
+
+def close_at_exit(listener: weakref.ref[Listener]) -> None:
+    """End the thread of a listener that is still there when the interpreter ends."""
+    found = listener()
+    if found is not None:
+        found.close()
+
+
+def chosen_line(where: str) -> Callable[[str, str], None]:
+    """Return what logs the choice of a transport, once per change."""
+
+    def log_choice(transport: str, reason: str) -> None:
+        if transport == "none":
+            log("WARNING", "front tier of %s is closed: %s", where, reason)
+        else:
+            log("INFO", "front tier of %s hears changes by %s (%s)", where, transport, reason)
+
+    return log_choice
