@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parent.parent.parent
 E = TypeVar("E")
 
+# In development mode asyncio tells of every step over 0.1 s, such as an import on a busy machine.
+QUIET: Final = """
+import logging
+logging.getLogger("asyncio").addFilter(lambda record: "Executing" not in record.msg)
+"""
+
 
 class Seen:
     """The events of one cache, in order."""
@@ -56,7 +62,7 @@ def run_script(source: str, *arguments: object, stdin: str | None = None) -> str
     It must end by itself, with nothing on its standard error.
     """
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", source, *map(str, arguments)],
+        [sys.executable, "-X", "dev", "-W", "error", "-c", QUIET + source, *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         input=stdin,
@@ -64,5 +70,5 @@ def run_script(source: str, *arguments: object, stdin: str | None = None) -> str
         text=True,
         timeout=60,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), f"{done.returncode}: {done.stderr[-3000:]}"
     return done.stdout

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import asyncio
+from types import coroutine
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis import connection as redis_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator, Iterator
+
+    from tests.bodies import Gate
+    from tests.colours import AsyncColour, SyncColour
+    from tests.proxy import Proxy
+    from tests.servers import Server
+
+MOST_STEPS = 40
+
+
+@coroutine
+def cancelled_at(step: int, inner: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Await `inner`; cancel the task that does so at its `step`-th suspension."""
+    task = asyncio.current_task()
+    assert task is not None
+    try:
+        awaited = inner.send(None)
+        while True:
+            step -= 1
+            if step == 0:
+                task.cancel()
+            try:
+                reply = yield awaited
+            except BaseException as error:  # noqa: BLE001  handed on to the inner one
+                awaited = inner.throw(error)
+            else:
+                awaited = inner.send(reply)
+    except StopIteration as end:
+        return end.value
+
+
+async def attempt(call: Callable[..., Any], step: int, *args: Any) -> bool:
+    """Make a call in a task of its own, cancelled at that step; return whether it was."""
+
+    async def cancelled() -> bool:
+        try:
+            await cancelled_at(step, call(*args))
+        except asyncio.CancelledError:
+            return True
+        return False
+
+    return await asyncio.create_task(cancelled())
+
+
+def each_step(tasks: AsyncColour, call: Callable[[], Any]) -> Iterator[int]:
+    """Cancel a call at its first suspension, the next at its second, until one ends by itself."""
+    for step in range(1, MOST_STEPS):
+        was_cancelled = tasks.run(attempt, call, step)
+        yield step
+        if not was_cancelled:
+            return
+    raise AssertionError(f"the call still suspends after {MOST_STEPS} steps")
+
+
+def test_a_load_cancelled_at_any_step_leaves_nothing_behind(
+    tasks: AsyncColour, redis_server: Server, proxy: Proxy
+) -> None:
+    cache = tasks.cache(proxy.url, socket_timeout=5)
+    values: dict[str, int] = {}
+
+    @cache(key="k", tags=["t"])
+    async def load() -> dict[str, int]:
+        await asyncio.sleep(0)
+        return dict(values)
+
+    tasks.call(cache, "set", "other", "its own value")
+    steps = 0
+    for step in each_step(tasks, load):
+        steps = step
+        assert tasks.call(cache, "get", "other") == "its own value"
+        assert len(cache.backend.flights) == 0
+        assert tasks.run(load) == values
+        assert tasks.call(cache, "get", "k") == values
+        values = {"step": step}
+        assert tasks.call(cache, "invalidate", "k").pending == 0
+    assert steps >= 4
+    assert proxy.accepted == 1
+
+
+@pytest.mark.parametrize("names", [{"keys": ["k"]}, {"tags": ["t"]}, {"patterns": ["k*"]}])
+def test_an_invalidation_cancelled_at_any_step_holds_nevertheless(
+    tasks: AsyncColour, redis_server: Server, proxy: Proxy, names: dict[str, list[str]]
+) -> None:
+    cache = tasks.cache(proxy.url, socket_timeout=5)
+    keys = names.get("keys", [])
+    others = {name: value for name, value in names.items() if name != "keys"}
+    tasks.call(cache, "ping")
+    for _ in each_step(tasks, lambda: cache.aio.invalidate(*keys, **others)):
+        # Whether it was delivered, or owed and replayed: no read may see what it deleted.
+        assert tasks.call(cache, "get", "k", "none") == "none"
+        assert tasks.call(cache, "set", "k", 1, tags=["t"]) is True
+        assert tasks.call(cache, "get", "k") == 1
+    assert proxy.accepted == 1
+
+
+def test_a_set_cancelled_at_any_step_is_there_or_nothing_is(
+    tasks: AsyncColour, redis_server: Server, proxy: Proxy
+) -> None:
+    cache = tasks.cache(proxy.url, socket_timeout=5)
+    tasks.call(cache, "set", "k", "old")
+    for _ in each_step(tasks, lambda: cache.aio.set("k", "new")):
+        assert tasks.call(cache, "get", "k", "none") in {"none", "new"}
+        assert tasks.call(cache, "set", "k", "old") is True
+        assert tasks.call(cache, "get", "k") == "old"
+    assert proxy.accepted == 1
+
+
+def test_a_first_call_cancelled_while_it_connects_leaves_a_whole_connection(
+    tasks: AsyncColour, redis_server: Server
+) -> None:
+    redis_server.cli("SET", "k", "of db 0")
+    url = f"redis://127.0.0.1:{redis_server.port}/3"
+    for step in range(1, 4):
+        cache = tasks.cache(url, namespace=f"n{step}")
+        tasks.run(attempt, cache.aio.get, step, "k")
+        assert tasks.call(cache, "get", "k", "none") == "none"
+        assert tasks.call(cache, "set", "k", step) is True
+        assert tasks.call(cache, "get", "k") == step
+    assert redis_server.cli("KEYS", "*") == [b"k"]
+
+
+def test_followers_cancelled_at_any_step_leave_the_flight_whole(
+    tasks: AsyncColour, backend_url: str
+) -> None:
+    cache = tasks.cache(backend_url)
+    gates: list[Gate] = []
+
+    @cache(key="k:{step}")
+    async def load(step: int) -> int:
+        await gates[-1].passed()
+        return 3
+
+    for step in range(1, 6):
+        gates.append(tasks.gate())
+        leader = tasks.start(lambda step=step: load(step))
+        gates[-1].wait_until_entered()
+        follower = tasks.start(lambda step=step: attempt(load, step, step))
+        gates[-1].open()
+        assert leader.result() == 3
+        assert follower.result() in {True, False}
+        assert len(cache.backend.flights) == 0
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_at_any_read_or_write_leaves_no_dirty_connection(
+    threads: SyncColour,
+    redis_server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[BaseException],
+) -> None:
+    cache = threads.cache(redis_server.url)
+    countdown = [0]
+
+    def interrupting(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            countdown[0] -= 1
+            if countdown[0] == 0 and method.__name__ == "read_response":
+                raise kind
+            result = method(*args, **kwargs)
+            if countdown[0] == 0:
+                raise kind
+            return result
+
+        return call
+
+    for name in ("read_response", "send_packed_command"):
+        real = getattr(redis_connection.Connection, name)
+        monkeypatch.setattr(redis_connection.Connection, name, interrupting(real))
+
+    @cache(key="k", tags=["t"])
+    def load() -> str:
+        return "value"
+
+    cache.set("other", "its own value")
+    interrupted = 0
+    for step in range(1, MOST_STEPS):
+        countdown[0] = step
+        try:
+            load()
+        except kind:
+            interrupted += 1
+        else:
+            break
+        finally:
+            countdown[0] = 0
+        assert cache.get("other") == "its own value"
+        assert len(cache.backend.flights) == 0
+        assert load() == "value"
+        assert cache.get("k") == "value"
+        cache.invalidate("k")
+    assert interrupted >= 8
