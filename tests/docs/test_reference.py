@@ -1,0 +1,112 @@
+"""The reference is complete: every public name, option, method, handle, event and field."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Final
+
+import pytest
+
+import dualcache
+from dualcache import Cache, DualCacheError, Entry, Event, Settings
+from dualcache.async_cache import AsyncCache
+from dualcache.calls.endpoint import ENDPOINT
+from dualcache.codecs.forms import _NAMES as CODECS
+from dualcache.configuring import POLICY_OPTIONS
+from dualcache.decorators import HANDLES, NAMING, POLICY
+from dualcache.observing import Stats, TemplateStats
+from dualcache.requests import CALL_OPTIONS
+from tests.docs.pages import ROOT
+
+PAGE: Final = (ROOT / "docs/reference.md").read_text("utf-8")
+ERRORS: Final = (ROOT / "docs/errors.md").read_text("utf-8")
+FRONT: Final = {"FrontTier", "front", "fence", "max_staleness"}
+"""What the page will say together with the front tier."""
+INNER: Final = {"backend", "clients", "requests", "register"}
+"""Attributes of `Cache` that its other modules use."""
+EVENTS: Final = [
+    kind
+    for name in dualcache.__all__
+    if isinstance(kind := getattr(dualcache, name), type) and issubclass(kind, Event)
+]
+
+
+def section(heading: str) -> str:
+    """Return what stands below a heading, down to the next one of its level or above."""
+    level = heading.partition(" ")[0]
+    _, found, rest = f"\n{PAGE}".partition(f"\n{heading}\n")
+    assert found, f"no section {heading!r}"
+    return re.split(rf"^#{{2,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def first_column(text: str) -> set[str]:
+    """Return the names that the rows of its tables are about."""
+    cells = re.findall(r"^\|([^|]*)\|", text, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`\.?(\w+)[`(]", cell)}
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"`\.?(\w+)[`(]", text))
+
+
+def public(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+def test_every_public_name_is_explained() -> None:
+    explained = words(PAGE) | words(ERRORS)
+    assert sorted(set(dualcache.__all__) - explained - FRONT) == []
+
+
+def test_every_error_is_in_the_tree_of_the_errors_page() -> None:
+    listed = set(re.findall(r"^\| `(\w+)` \|", ERRORS, re.MULTILINE))
+    kinds = {getattr(dualcache, name) for name in dualcache.__all__}
+    errors = {k.__name__ for k in kinds if isinstance(k, type) and issubclass(k, DualCacheError)}
+    assert listed == errors
+
+
+def test_every_argument_of_cache_is_listed() -> None:
+    arguments = set(inspect.signature(Cache).parameters) - {"policy"}
+    listed = first_column(section("## `Cache`").partition("### Methods")[0])
+    assert sorted((arguments | set(POLICY_OPTIONS)) - FRONT - listed) == []
+    assert sorted(listed - arguments - set(POLICY_OPTIONS)) == []
+
+
+def test_every_method_of_both_faces_is_listed() -> None:
+    listed = first_column(section("### Methods"))
+    methods = public(Cache) | public(AsyncCache) | {"aio"}
+    assert sorted(methods - INNER - FRONT - listed) == []
+    assert sorted(listed - methods) == []
+
+
+def test_every_option_of_the_decorator_is_listed() -> None:
+    options = section("## Decorating a function").partition("### Handles")[0]
+    assert first_column(options) == {*NAMING, *POLICY, *ENDPOINT} - FRONT
+    assert first_column(section("### Endpoints")) == set(ENDPOINT)
+
+
+def test_every_option_of_a_direct_load_is_named() -> None:
+    line = next(line for line in PAGE.splitlines() if line.startswith("`options` of `get_or_load`"))
+    assert set(CALL_OPTIONS) <= words(line)
+
+
+def test_every_handle_is_listed() -> None:
+    assert first_column(section("### Handles")) == {*HANDLES, "__wrapped__"}
+
+
+def test_every_codec_is_listed() -> None:
+    assert set(re.findall(r'`"(\w+)"`', section("## Codecs"))) == set(CODECS)
+
+
+def test_every_event_is_listed_with_its_fields() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", section("## Events"), re.MULTILINE)
+    listed = {name: re.findall(r"`(\w+)`", fields) for name, fields in rows}
+    fields = {kind.__name__: [*kind.__struct_fields__[1:]] for kind in EVENTS if kind is not Event}
+    assert listed == fields
+
+
+@pytest.mark.parametrize("kind", [Entry, Stats, TemplateStats, Settings])
+def test_every_field_of_a_value_is_named(kind: type[Entry | Stats | Settings]) -> None:
+    named = words(section("## Values")) | set(re.findall(r"\w+", PAGE.partition("`Settings(")[2]))
+    assert sorted(set(kind.__struct_fields__) - named - FRONT) == []
