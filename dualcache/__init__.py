@@ -42,6 +42,7 @@ from dualcache.errors import (
     UnkeyableArgument,
     UsageError,
 )
+from dualcache.fronting import FrontTier
 
 __version__ = "0.1.0"
 
@@ -61,6 +62,7 @@ __all__ = [
     "DualCacheError",
     "Entry",
     "Event",
+    "FrontTier",
     "Hit",
     "InvalidRequestError",
     "Invalidated",

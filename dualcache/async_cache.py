@@ -40,7 +40,7 @@ class AsyncCache:
 
     async def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
         """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
-        value = await self._run(self._requests.get(key, type, self._backend))
+        value = await self._run(self._requests.get(key, type, self._cache.acting))
         return default if value is MISSING else value
 
     async def get_many(
@@ -50,7 +50,7 @@ class AsyncCache:
         type: Any = MISSING,  # noqa: A002
     ) -> dict[str, Any]:
         """Return what is stored of these keys, in one trip; what is missing is left out."""
-        return await self._run(self._requests.get_many(keys, type, self._backend))  # type: ignore[no-any-return]
+        return await self._run(self._requests.get_many(keys, type, self._cache.acting))  # type: ignore[no-any-return]
 
     async def contains(self, key: str) -> bool:
         """Tell whether a fresh value is stored."""
@@ -64,7 +64,7 @@ class AsyncCache:
 
     async def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
         """Tell what is stored, with age, ttl, tier and tags; has no side effect."""
-        return await self._run(self._requests.peek(key, type, self._backend))  # type: ignore[no-any-return]
+        return await self._run(self._requests.peek(key, type, self._cache.acting))  # type: ignore[no-any-return]
 
     async def get_or_load(
         self,
@@ -79,7 +79,7 @@ class AsyncCache:
         """Return the stored value, or what `loader()` gives: one load for all callers at once."""
         made = self._requests.options("get_or_load()", ttl, options)
         flow = self._requests.get_or_load(
-            key, awaited(loader), made, tags, type, self._backend, usage_of=loader
+            key, awaited(loader), made, tags, type, self._cache.acting, usage_of=loader
         )
         value: R = value_of(await self._run(flow))
         return value
@@ -108,7 +108,7 @@ class AsyncCache:
 
         made = self._requests.options("get_or_load_many()", ttl, options)
         flow = self._requests.get_or_load_many(
-            keys, load, one_of, made, tags, type, self._backend, usage_of=loader
+            keys, load, one_of, made, tags, type, self._cache.acting, usage_of=loader
         )
         return await self._run(flow)  # type: ignore[no-any-return]
 
@@ -117,28 +117,37 @@ class AsyncCache:
     ) -> bool:
         """Store a value, revoking every load of this key that is under way; see `Cache.set`."""
         made = self._requests.options("set()", ttl, {"jitter": 0})
-        return await self._run(self._requests.set(key, value, made, tags, self._backend))  # type: ignore[no-any-return]
+        return await self._run(self._requests.set(key, value, made, tags, self._cache.acting))  # type: ignore[no-any-return]
 
     async def set_many(
         self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Sequence[str] = ()
     ) -> None:
         """Store several values, each as `set` does."""
         made = self._requests.options("set_many()", ttl, {"jitter": 0})
-        await self._run(self._requests.set_many(values, made, tags, self._backend))
+        await self._run(self._requests.set_many(values, made, tags, self._cache.acting))
 
     async def invalidate(
         self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
     ) -> Invalidated:
         """Delete keys, all entries with these tags, and all keys that match the patterns."""
-        return await self._run(self._requests.invalidate(keys, tags, patterns, self._backend))  # type: ignore[no-any-return]
+        return await self._backend.arun(
+            self._requests.invalidate(keys, tags, patterns, self._backend)
+        )  # type: ignore[no-any-return]
 
     async def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""
-        return await self._run(self._requests.clear(self._backend, everything=everything))  # type: ignore[no-any-return]
+        return await self._backend.arun(self._requests.clear(self._backend, everything=everything))  # type: ignore[no-any-return]
+
+    async def fence(self) -> None:
+        """Wait until this process reads every invalidation acknowledged before, by whomever.
+
+        Without a front tier every read does so anyway.
+        """
+        await self._backend.arun(self._requests.fence(self._backend))
 
     async def ping(self) -> bool:
         """Tell whether the backend answers."""
-        return await self._run(self._requests.ping(self._backend))  # type: ignore[no-any-return]
+        return await self._backend.arun(self._requests.ping(self._backend))  # type: ignore[no-any-return]
 
     async def stats(self) -> Stats:
         """Return the counters of this cache in this process."""
@@ -163,7 +172,7 @@ class AsyncCache:
         await self.aclose()
 
     async def _run(self, flow: Any) -> Any:
-        return await self._backend.arun(flow)
+        return await self._cache.acting.arun(flow)
 
 
 def awaited(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

@@ -11,6 +11,8 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from cachetools import LRUCache
+
 from dualcache.codecs.envelope import open_envelope, seal, seal_filling
 from dualcache.core.entry import TOKEN_BYTES
 from dualcache.core.ops import CommitWay
@@ -21,11 +23,14 @@ from dualcache.drivers.null import NullStore
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow
 from dualcache.engine.recovery import Health
+from dualcache.fronting import FunctionFront
+from dualcache.observing import FrontStats
 from dualcache.streaming import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dualcache.core.entry import Recipe
     from dualcache.core.events import Event
     from dualcache.core.ops import Flow
     from dualcache.drivers.async_driver import AsyncDriver
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
     from dualcache.fronting import FrontTier
     from dualcache.typing import Clock
 
+MOST_RECIPES: Final = 256
+"""For how many recipes direct calls have a part of the front tier."""
 MEMORY_WAYS: Final = (CommitWay.IFEQ,)
 
 
@@ -77,6 +84,7 @@ class Backend:
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
         self.stream: Stream | None = None
+        self._direct_fronts: LRUCache[Recipe, FunctionFront] = LRUCache(MOST_RECIPES)
         if front is not None and target.kind != "null":
             self.stream = Stream(front, target, self.env, self.changes, max_staleness)
             self.env.front = self.stream.front
@@ -92,6 +100,42 @@ class Backend:
         """Run a flow in this task."""
         driver = self._async or self._make_async()
         return await driver.run(flow)
+
+    def hear_hits(self) -> None:
+        """Let each hit be an event; hits then no longer end in the compiled wrappers."""
+        self.env.hits_are_heard = True
+        self.bypass_front(on=True)
+
+    def bypass_front(self, *, on: bool) -> None:
+        """Let no hit be served by compiled wrappers on their own."""
+        if self.stream is not None:
+            self.stream.front.bypass(on=on)
+
+    def front_for(self, recipe: Recipe) -> FunctionFront | None:
+        """Return the part of the front tier for direct calls with this recipe."""
+        if self.stream is None:
+            return None
+        known = self._direct_fronts.get(recipe)
+        if known is None:
+            known = self._direct_fronts[recipe] = FunctionFront(self.stream.front)
+        return known
+
+    def front_stats(self, hits: int) -> FrontStats | None:
+        """Return what the front tier keeps, and how it hears changes."""
+        if self.stream is None:
+            return None
+        front = self.stream.front
+        entries, used_bytes = front.sizes()
+        hits += sum(each.hits for each in list(self._direct_fronts.values()))
+        return FrontStats(
+            front.transport,
+            front.reason,
+            front.coherence.is_up,
+            entries,
+            used_bytes,
+            hits,
+            front.losses,
+        )
 
     def renew(self) -> None:
         """Begin anew in a forked child: no connection, flight or lock of the parent is used."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.core.settings import Settings
+    from dualcache.fronting import FrontTier
     from dualcache.observing import Stats
     from dualcache.typing import (
         CachedCoroutine,
@@ -79,21 +80,33 @@ class Cache:
         ttl: Duration | Any | None = MISSING,
         codec: str | Codec | None = None,
         secret: str | bytes | Sequence[str | bytes] | None = None,
+        front: FrontTier | int | None = None,
+        max_staleness: Duration = 5,
         settings: Settings | Mapping[str, str] | None = None,
         clock: Clock | None = None,
         **policy: Any,
     ) -> None:
-        made = configure(url, namespace=namespace, ttl=ttl, settings=settings, options=policy)
+        made = configure(
+            url,
+            namespace=namespace,
+            ttl=ttl,
+            front=front,
+            max_staleness=max_staleness,
+            settings=settings,
+            options=policy,
+        )
         self._observers = Observers()
         self._clock = clock
+        self._max_staleness = made.max_staleness
         self._is_strict = made.is_strict
         self._functions: list[Cached] = []
         self.requests = Requests(made.prefix, made.defaults, codec, secret)
-        self.backend = self._backend_for(made.target)
+        self.backend = self._home = self._backend_for(made.target, made.front)
+        self._nowhere = self._backend_for(parse_url("null://"))
         self.clients = Clients(made.target, made.client, made.async_client)
         self.aio = AsyncCache(self)
         if not made.is_enabled:
-            self.backend = self._backend_for(parse_url("null://"))
+            self.backend = self._nowhere
         CACHES.add(self)
 
     def __repr__(self) -> str:
@@ -142,12 +155,12 @@ class Cache:
 
     def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
         """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
-        value = self._run(self.requests.get(key, type, self.backend))
+        value = self._run(self.requests.get(key, type, self.acting))
         return default if value is MISSING else value
 
     def get_many(self, keys: Iterable[str], *, type: Any = MISSING) -> dict[str, Any]:  # noqa: A002
         """Return what is stored of these keys, in one trip; what is missing is left out."""
-        return self._run(self.requests.get_many(keys, type, self.backend))  # type: ignore[no-any-return]
+        return self._run(self.requests.get_many(keys, type, self.acting))  # type: ignore[no-any-return]
 
     def contains(self, key: str) -> bool:
         """Tell whether a fresh value is stored."""
@@ -161,7 +174,7 @@ class Cache:
 
     def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
         """Tell what is stored, with age, ttl, tier and tags; has no side effect."""
-        return self._run(self.requests.peek(key, type, self.backend))  # type: ignore[no-any-return]
+        return self._run(self.requests.peek(key, type, self.acting))  # type: ignore[no-any-return]
 
     # Loading
 
@@ -177,7 +190,7 @@ class Cache:
     ) -> R:
         """Return the stored value, or what `loader()` returns: one load for all callers at once."""
         made = self.requests.options("get_or_load()", ttl, options)
-        flow = self.requests.get_or_load(key, loader, made, tags, type, self.backend)
+        flow = self.requests.get_or_load(key, loader, made, tags, type, self.acting)
         value: R = value_of(self._run(flow))
         return value
 
@@ -200,7 +213,7 @@ class Cache:
             return lambda: loader([name]).get(name, MISSING)
 
         made = self.requests.options("get_or_load_many()", ttl, options)
-        flow = self.requests.get_or_load_many(keys, loader, one_of, made, tags, type, self.backend)
+        flow = self.requests.get_or_load_many(keys, loader, one_of, made, tags, type, self.acting)
         return self._run(flow)  # type: ignore[no-any-return]
 
     # Writing
@@ -212,14 +225,14 @@ class Cache:
         served any more. Raises `UnencodableValue`, leaving what is stored as it is.
         """
         made = self.requests.options("set()", ttl, {"jitter": 0})
-        return self._run(self.requests.set(key, value, made, tags, self.backend))  # type: ignore[no-any-return]
+        return self._run(self.requests.set(key, value, made, tags, self.acting))  # type: ignore[no-any-return]
 
     def set_many(
         self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Sequence[str] = ()
     ) -> None:
         """Store several values, each as `set` does."""
         made = self.requests.options("set_many()", ttl, {"jitter": 0})
-        self._run(self.requests.set_many(values, made, tags, self.backend))
+        self._run(self.requests.set_many(values, made, tags, self.acting))
 
     def invalidate(
         self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
@@ -230,30 +243,39 @@ class Cache:
         served. `pending` counts what could not be delivered: it is replayed before this process
         next reads the backend.
         """
-        return self._run(self.requests.invalidate(keys, tags, patterns, self.backend))  # type: ignore[no-any-return]
+        return self.backend.run(self.requests.invalidate(keys, tags, patterns, self.backend))  # type: ignore[no-any-return]
 
     def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""
-        return self._run(self.requests.clear(self.backend, everything=everything))  # type: ignore[no-any-return]
+        return self.backend.run(self.requests.clear(self.backend, everything=everything))  # type: ignore[no-any-return]
 
     # Around it
 
+    def fence(self) -> None:
+        """Wait until this process reads every invalidation acknowledged before, by whomever.
+
+        Without a front tier every read does so anyway.
+        """
+        self.backend.run(self.requests.fence(self.backend))
+
     def ping(self) -> bool:
         """Tell whether the backend answers."""
-        return self._run(self.requests.ping(self.backend))  # type: ignore[no-any-return]
+        return self.backend.run(self.requests.ping(self.backend))  # type: ignore[no-any-return]
 
     def stats(self) -> Stats:
         """Return the counters of this cache in this process."""
         usages = {"direct": [self.requests.usage, *self.requests.usages()]}
         for cached in self._functions:
-            usages.setdefault(cached.binding.label, []).append(cached.binding.policy.usage)
+            usages.setdefault(cached.binding.label, []).append(cached.usage)
+        kept = sum(cached.front.hits for cached in self._functions if cached.front is not None)
+        front = self.backend.front_stats(kept)
         where = self.backend.target.safe_url
-        return stats_of(self.backend.env, where, usages, self._observers.failures)
+        return stats_of(self.backend.env, where, usages, self._observers.failures, front)
 
     def on_event(self, observer: Observer) -> Observer:
         """Have `observer` called with each event; what it raises is counted and ignored."""
         self._observers.add(observer)
-        self.backend.env.hits_are_heard = True
+        self.backend.hear_hits()
         return observer
 
     @property
@@ -265,9 +287,11 @@ class Cache:
     def disabled(self) -> Generator[None]:
         """Read and store nothing inside, in this task or thread; invalidations still run."""
         token = switched_off.set(switched_off.get() | {id(self)})
+        self._home.bypass_front(on=True)
         try:
             yield
         finally:
+            self._home.bypass_front(on=False)
             switched_off.reset(token)
 
     @contextmanager
@@ -275,11 +299,14 @@ class Cache:
         """Live elsewhere inside, in all threads: for tests. What is there is closed afterwards."""
         backend, clients = self.backend, self.clients
         target = parse_url(url)
-        self.backend, self.clients = self._backend_for(target), Clients(target)
+        self._home.bypass_front(on=True)
+        self._move(self._backend_for(target), Clients(target))
         try:
             yield self
         finally:
-            inner, self.backend, self.clients = self.backend, backend, clients
+            inner = self.backend
+            self._move(backend, clients)
+            self._home.bypass_front(on=False)
             inner.close()
 
     @asynccontextmanager
@@ -313,19 +340,37 @@ class Cache:
         kind = CachedEndpoint if is_endpoint(options) else Cached
         return kind(self, function, options).decorated()
 
-    def _backend_for(self, target: Any) -> Backend:
+    @property
+    def is_at_home(self) -> bool:
+        """Whether the cache lives where it was made to live."""
+        return self.backend is self._home
+
+    @property
+    def acting(self) -> Backend:
+        """The backend of this task or thread: nowhere inside of `disabled()`."""
+        return self._nowhere if id(self) in switched_off.get() else self.backend
+
+    def _move(self, backend: Backend, clients: Clients) -> None:
+        self.backend, self.clients = backend, clients
+        for cached in self._functions:
+            cached.binding.forget_policy()
+
+    def _backend_for(self, target: Any, front: FrontTier | None = None) -> Backend:
         made = Backend(
             target,
             prefix=self.requests.prefix,
             emit=self._observers.emit,
             clock=self._clock,
             is_strict=self._is_strict,
+            front=front,
+            max_staleness=self._max_staleness,
         )
-        made.env.hits_are_heard = self._observers.hear_hits
+        if self._observers.hear_hits:
+            made.hear_hits()
         return made
 
     def _run(self, flow: Any) -> Any:
-        return self.backend.run(flow)
+        return self.acting.run(flow)
 
 
 CACHES: WeakSet[Cache] = WeakSet()

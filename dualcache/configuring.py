@@ -13,12 +13,14 @@ from dualcache.core.settings import Settings, read_environment
 from dualcache.drivers.url_options import CHECKS
 from dualcache.drivers.urls import Target, parse_url
 from dualcache.errors import UsageError
+from dualcache.fronting import FrontTier, to_front
 from dualcache.observing import log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_TTL: Final = 3600
+LEAST_STALENESS_MS: Final = 50
 DEFAULT_JITTER: Final = 0.05
 POLICY_OPTIONS: Final = ("jitter", "stale_if_error", "strict", "client", "async_client")
 
@@ -33,6 +35,8 @@ class Configuration(NamedTuple):
     is_strict: bool
     client: Any
     async_client: Any
+    front: FrontTier | None
+    max_staleness: float
 
 
 def configure(
@@ -40,6 +44,8 @@ def configure(
     *,
     namespace: str,
     ttl: Any,
+    front: FrontTier | int | None,
+    max_staleness: Any,
     settings: Settings | Mapping[str, str] | None,
     options: dict[str, Any],
 ) -> Configuration:
@@ -66,7 +72,21 @@ def configure(
         to_bool(split.policy.get("strict", False), "strict", owner="Cache()"),
         client,
         async_client,
+        to_front(known.front if front is None else front),
+        to_staleness(max_staleness),
     )
+
+
+def to_staleness(value: Any) -> float:
+    """Return the bound on staleness in seconds."""
+    bound_ms = to_ms(value, option="max_staleness", owner="Cache()")
+    if bound_ms < LEAST_STALENESS_MS:
+        raise UsageError(
+            "max_staleness of Cache() is too short to be proved",
+            code="DC165",
+            help=f"give at least {LEAST_STALENESS_MS} ms, or do without a front tier",
+        )
+    return bound_ms / 1000
 
 
 class Split(NamedTuple):

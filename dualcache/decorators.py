@@ -8,15 +8,16 @@ from dualcache.calls.binding import Binding, Naming
 from dualcache.calls.methods import CachedMethod
 from dualcache.calls.naming import make_names
 from dualcache.calls.signature import ABSENT, CallSignature
-from dualcache.calls.wrapper import compile_loader, compile_wrapper
+from dualcache.calls.wrapper import Kept, compile_loader, compile_wrapper
 from dualcache.core.entry import MISSING
 from dualcache.core.keys import user_tag
 from dualcache.core.options import refuse_unknown
-from dualcache.core.policy import Call, Options, Policy, make_policy
+from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
 from dualcache.core.scope import switched_off
 from dualcache.engine import load, read, write
 from dualcache.engine.invalidation import invalidate
 from dualcache.errors import UsageError
+from dualcache.fronting import FunctionFront, to_front
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -28,7 +29,16 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
 
 NAMING: Final = ("key", "tags", "ignore", "vary", "version", "typed_key", "name")
-POLICY: Final = ("ttl", "expiration", "jitter", "stale_if_error", "condition", "codec", "check")
+POLICY: Final = (
+    "ttl",
+    "expiration",
+    "jitter",
+    "stale_if_error",
+    "condition",
+    "codec",
+    "check",
+    "front",
+)
 
 
 class CacheInfo(NamedTuple):
@@ -54,7 +64,7 @@ class Cached:
         policy_options = options_of(options, self.call.name)
         make_policy(  # checked now, so that what is wrong is told at decoration
             "",
-            cache.requests.recipe(),
+            cache.requests.recipe(MISSING, options.get("codec")),
             policy_options,
             cache.requests.defaults,
             owner=self.call.name,
@@ -65,8 +75,18 @@ class Cached:
         if self.tags_of is not None:
             naming["tags"] = ()
         self.policy_options = policy_options
+        self.usage = Usage()
         self.binding = self.bound(Naming(**naming))
+        self.front = self.function_front()
         cache.register(self)
+
+    def function_front(self) -> FunctionFront | None:
+        """Return this function's part of the front tier, if the cache has one."""
+        stream, wanted = self.cache.backend.stream, self.options.get("front", True)
+        if stream is None or wanted is False:
+            return None
+        own = None if wanted is True else to_front(wanted)
+        return FunctionFront(stream.front, self.binding.indexed, own)
 
     def bound(self, naming: Naming) -> Binding:
         """Return how calls of the function become keys."""
@@ -94,6 +114,8 @@ class Cached:
             self.cache.requests.defaults,
             owner=self.call.name,
             tags_of=None if self.tags_of is None else self.tags_of_result,
+            usage=self.usage,
+            front=self.front if self.cache.is_at_home else None,
         )
 
     def tags_of_result(self, result: Any, *values: Any) -> tuple[str, ...]:
@@ -105,11 +127,20 @@ class Cached:
     def decorated(self) -> Any:
         """Return what stands in the place of the function."""
         perform = self.perform_async if self.call.is_coroutine else self.perform
-        wrapper: Any = compile_wrapper(self.call, perform)
+        wrapper: Any = compile_wrapper(self.call, perform, self.kept())
         handles = AsyncHandles(self) if self.call.is_coroutine else Handles(self)
         for name in HANDLES:
             setattr(wrapper, name, getattr(handles, name))
         return CachedMethod(wrapper) if self.call.is_in_class else wrapper
+
+    def kept(self) -> Kept | None:
+        """Return what the compiled wrapper needs to serve front-tier hits on its own."""
+        front = self.front
+        if front is None or front.positions is None:
+            return None
+        is_tagged = bool(self.options.get("tags"))
+        whole = front.front
+        return Kept(front.owner.index, whole.gate, whole.now, front.positions, is_tagged)
 
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Serve one call in this thread."""
@@ -154,12 +185,17 @@ class Cached:
         done: Invalidated = backend.run(
             invalidate((), (), (self.binding.clears,), backend.env, self.binding.label)
         )
-        self.binding.policy.usage.reset()
+        self.usage.reset()
+        if self.front is not None:
+            self.front.clear_counters()
         return done
 
     def info(self) -> CacheInfo:
-        usage = self.binding.policy.usage
-        return CacheInfo(usage.hits, usage.misses, None, 0)
+        front = self.front
+        if front is None:
+            return CacheInfo(self.usage.hits, self.usage.misses, None, 0)
+        size = front.store.entries.maxsize
+        return CacheInfo(self.usage.hits + front.hits, self.usage.misses, int(size), front.size)
 
     def parameters(self) -> dict[str, Any]:
         """Return the options as they hold: `maxsize` and `typed` as `lru_cache` names them."""

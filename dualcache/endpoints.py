@@ -147,7 +147,7 @@ def refuse_unsafe_reads(app: object, functions: Iterable[Cached]) -> None:
 def routes_of(app: Any, before: str) -> Iterator[tuple[str, Iterable[str], Any]]:
     """Yield path, methods and innermost function of every route, mounted ones included."""
     for route in getattr(app, "routes", None) or ():
-        path = before + str(getattr(route, "path", ""))
+        path = f"{before}{getattr(route, 'path', '')}"
         endpoint = getattr(route, "endpoint", None)
         if isinstance(endpoint, type):
             for method in ("get", "head", "post", "put", "patch", "delete"):
@@ -158,7 +158,14 @@ def routes_of(app: Any, before: str) -> Iterator[tuple[str, Iterable[str], Any]]
             while hasattr(endpoint, "func"):  # a functools.partial
                 endpoint = endpoint.func
             yield path, getattr(route, "methods", None) or (), unwrap(endpoint)
-        # A mount shows the routes of what it mounts; other wrappers hold it as `app`.
-        inner = route if getattr(route, "routes", None) else getattr(route, "app", None)
-        if endpoint is None and inner is not None:
-            yield from routes_of(inner, path)
+        else:
+            prefix = getattr(getattr(route, "include_context", None), "prefix", "")
+            yield from routes_of(inner_of(route), f"{path}{prefix}")
+
+
+def inner_of(route: Any) -> Any:
+    """Return what a mount or an included router holds: something with routes of its own."""
+    if getattr(route, "routes", None):
+        return route
+    held = (value for value in vars(route).values() if getattr(value, "routes", None))
+    return next(held, None)

@@ -39,8 +39,8 @@ COPIED: Final[dict[type, Callable[[Any], Any]]] = {
 class FrontTier(Struct, frozen=True):
     """The in-process tier: how much it keeps, and for how long.
 
-    At most `max_entries`, and `max_bytes` of keys and encoded values where that is given; no copy is
-    older than `max_age` seconds (`None`: as old as its entry in the backend), however long that
+    At most `max_entries`, and `max_bytes` of keys and encoded values where that is given; no copy
+    is older than `max_age` seconds (`None`: as old as its entry in the backend), however long that
     lives. `transport` says how changes made by other processes are heard: `"tracking"`,
     `"broadcast"`, `"ttl"` (not at all: `max_age` is then the bound), `"auto"` tries and chooses.
     """
@@ -247,24 +247,31 @@ class StoreRef:
 class FunctionFront:
     """One function's part of the front tier (core.front.FrontPort)."""
 
-    def __init__(self, front: Front, options: FrontTier | None = None) -> None:
+    def __init__(
+        self,
+        front: Front,
+        positions: tuple[int, ...] | None = None,
+        options: FrontTier | None = None,
+    ) -> None:
         self.front = front
+        self.positions = positions
         self.owner = Owner()
         self.store = front.shared if options is None else front.store_for(options)
 
     def find(self, call: Call) -> Any:
-        """Return the caller's own value, or MISSING."""
-        entry = self.store.entries.get(call.key)
-        if entry is None or entry.owner is not self.owner or not entry.is_alive:
-            return MISSING
-        now = self.front.now()
-        if entry.fresh_until <= now or self.front.coherence.open_until <= now:
+        """Return the caller's own value, or MISSING; count a hit."""
+        entry = self._servable(call)
+        if entry is None:
             return MISSING
         entry.hits += 1
         return entry.value if entry.thaw is None else entry.thaw(entry.value)
 
+    def holds(self, call: Call) -> bool:
+        """Tell whether a call would be answered from here."""
+        return self._servable(call) is not None
+
     def begin_read(self, names: Iterable[str]) -> Ticket:
-        """Return a ticket for names that are about to be read; the first one starts the listener."""
+        """Return a ticket for names that are about to be read; the first starts the listener."""
         self.front.start()
         return self.front.coherence.begin_read(names)
 
@@ -278,7 +285,7 @@ class FunctionFront:
             return
         entry = self._entry(call, value, read)
         size_bytes = len(call.key) + payload_bytes(read)
-        linked = index_key(call.args) if call.args else None
+        linked = self._index_key(call)
         with front.lock:
             coherence = front.coherence
             if all(coherence.may_install(ticket, read.stream) for ticket in read.tickets):
@@ -293,10 +300,29 @@ class FunctionFront:
                 entry.hits = 0
 
     @property
+    def size(self) -> int:
+        """How many entries of this function are indexed."""
+        return len(self.owner.index)
+
+    @property
     def hits(self) -> int:
         """Hits so far, of entries that are gone and of those that are there."""
         with self.front.lock:
             return self.owner.hits + sum(entry.hits for entry in self.owner.index.values())
+
+    def _index_key(self, call: Call) -> Any:
+        if self.positions is None:
+            return None
+        return index_key(tuple([call.args[at] for at in self.positions]))
+
+    def _servable(self, call: Call) -> FrontEntry | None:
+        entry = self.store.entries.get(call.key)
+        if entry is None or entry.owner is not self.owner or not entry.is_alive:
+            return None
+        now = self.front.now()
+        if entry.fresh_until <= now or self.front.coherence.open_until <= now:
+            return None
+        return entry
 
     def _entry(self, call: Call, value: Any, read: Read) -> FrontEntry:
         front = self.front

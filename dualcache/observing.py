@@ -38,11 +38,28 @@ class TemplateStats(Struct, frozen=True):
     load_ms: float | None
 
 
+class FrontStats(Struct, frozen=True):
+    """The in-process tier: what it keeps, and how it hears what others change.
+
+    `transport` is `"tracking"`, `"broadcast"`, `"ttl"`, `"local"` or `"none"`, and `reason` says
+    why. `losses` counts how often it was emptied because pushes may have been missed.
+    """
+
+    transport: str
+    reason: str
+    is_open: bool
+    entries: int
+    used_bytes: int
+    hits: int
+    losses: int
+
+
 class Stats(Struct, frozen=True):
     """What one cache did so far in this process.
 
-    `pending` are deletions that could not be delivered yet. `templates` has the counters of each
-    function by its key template or name.
+    `hits` are those of both tiers. `pending` are deletions that could not be delivered yet.
+    `templates` has the counters of each function by its key template or name, without hits of the
+    front tier; `front` is `None` where there is none.
     """
 
     backend: str
@@ -56,6 +73,7 @@ class Stats(Struct, frozen=True):
     loads: int
     observer_failures: int
     templates: Mapping[str, TemplateStats] = field(default_factory=dict)
+    front: FrontStats | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the same as plain dictionaries, for JSON."""
@@ -124,7 +142,13 @@ LINES: Final[Mapping[type[Event], Callable[[Any], tuple[Any, ...]]]] = {
 }
 
 
-def stats_of(env: Env, where: str, usages: Mapping[str, list[Usage]], failures: int) -> Stats:
+def stats_of(
+    env: Env,
+    where: str,
+    usages: Mapping[str, list[Usage]],
+    failures: int,
+    front: FrontStats | None = None,
+) -> Stats:
     """Add up the counters of all functions."""
     templates = {label: summed(each) for label, each in usages.items()}
     total = summed([usage for each in usages.values() for usage in each])
@@ -134,13 +158,14 @@ def stats_of(env: Env, where: str, usages: Mapping[str, list[Usage]], failures: 
         tier=env.tier,
         is_available=health.breaker.is_closed and not health.has_overflowed,
         pending=len(health.owed),
-        hits=total.hits,
+        hits=total.hits + (front.hits if front else 0),
         misses=total.misses,
         stale_hits=total.stale_hits,
         coalesced=total.coalesced,
         loads=total.loads,
         observer_failures=failures,
         templates=templates,
+        front=front,
     )
 
 
@@ -157,4 +182,4 @@ def summed(usages: list[Usage]) -> TemplateStats:
     )
 
 
-__all__ = ["Observers", "Stats", "TemplateStats", "log", "stats_of"]
+__all__ = ["FrontStats", "Observers", "Stats", "TemplateStats", "log", "stats_of"]

@@ -17,7 +17,7 @@ from dualcache.core.keys import user_key, user_pattern, user_tag
 from dualcache.core.options import refuse_unknown, to_bool
 from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
 from dualcache.engine import batch, invalidation, load, read, write
-from dualcache.engine.recovery import sign_of_life
+from dualcache.engine.recovery import fence, sign_of_life
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,10 +62,19 @@ class Requests:
         """Return the counters of all loaders of direct calls that are remembered."""
         return list(self._usages.values())
 
-    def policy(self, options: Options, annotation: Any, what: str, usage: Usage) -> Policy:
+    def policy(
+        self, options: Options, annotation: Any, what: str, usage: Usage, backend: Backend
+    ) -> Policy:
         """Return the policy of a direct call."""
+        recipe = self._known_recipe(annotation)
         return make_policy(
-            DIRECT, self._known_recipe(annotation), options, self.defaults, owner=what, usage=usage
+            DIRECT,
+            recipe,
+            options,
+            self.defaults,
+            owner=what,
+            usage=usage,
+            front=backend.front_for(recipe),
         )
 
     def call(self, key: str, policy: Policy, tags: Iterable[str] = ()) -> Call:
@@ -75,28 +84,28 @@ class Requests:
 
     def get(self, key: str, annotation: Any, backend: Backend) -> Flow[Any]:
         """Read one key; the flow returns MISSING for a miss."""
-        return read.get(self._reading(key, annotation), backend.env)
+        return read.get(self._reading(key, annotation, backend), backend.env)
 
     def get_many(
         self, keys: Iterable[str], annotation: Any, backend: Backend
     ) -> Flow[dict[str, Any]]:
         """Read several keys; the flow returns those that were found."""
         wanted = list(dict.fromkeys(keys))
-        calls = [self._reading(key, annotation) for key in wanted]
+        calls = [self._reading(key, annotation, backend) for key in wanted]
         return found_of(wanted, read.get_many(calls, backend.env))
 
     def set(
         self, key: str, value: Any, options: Options, tags: Iterable[str], backend: Backend
     ) -> Flow[bool]:
         """Store one value."""
-        policy = self.policy(options, MISSING, "set()", self.usage)
+        policy = self.policy(options, MISSING, "set()", self.usage, backend)
         return write.set_value(self.call(key, policy, tags), value, backend.env)
 
     def set_many(
         self, values: Mapping[str, Any], options: Options, tags: Sequence[str], backend: Backend
     ) -> Flow[None]:
         """Store several values."""
-        policy = self.policy(options, MISSING, "set_many()", self.usage)
+        policy = self.policy(options, MISSING, "set_many()", self.usage, backend)
         calls = [self.call(key, policy, tags) for key in values]
         return batch.set_many(calls, list(values.values()), backend.env)
 
@@ -112,7 +121,7 @@ class Requests:
     ) -> Flow[Outcome]:
         """Serve one key, or load it."""
         usage = self._usage_of(usage_of or loader)
-        policy = self.policy(options, annotation, "get_or_load()", usage)
+        policy = self.policy(options, annotation, "get_or_load()", usage, backend)
         call = self.call(key, policy, tags)._replace(function=loader)
         return load.get_or_load(call, backend.env)
 
@@ -129,7 +138,7 @@ class Requests:
     ) -> Flow[dict[str, Any]]:
         """Serve several keys; `loader` gets the list of those that this caller must load."""
         usage = self._usage_of(usage_of or loader)
-        policy = self.policy(options, annotation, "get_or_load_many()", usage)
+        policy = self.policy(options, annotation, "get_or_load_many()", usage, backend)
         calls = {key: self.call(key, policy, tags) for key in dict.fromkeys(keys)}
         return batch.get_or_load_many(calls, loader, one_of, backend.env)
 
@@ -155,15 +164,20 @@ class Requests:
 
     def peek(self, key: str, annotation: Any, backend: Backend) -> Flow[Entry | None]:
         """Tell what is stored under a key."""
-        return read.peek(self._reading(key, annotation), backend.env)
+        return read.peek(self._reading(key, annotation, backend), backend.env)
+
+    def fence(self, backend: Backend) -> Flow[None]:
+        """Wait until every invalidation acknowledged by now has been heard."""
+        return fence(backend.env)
 
     def ping(self, backend: Backend) -> Flow[bool]:
         """Ask the backend for a sign of life."""
         return sign_of_life(backend.env)
 
-    def _reading(self, key: str, annotation: Any) -> Call:
+    def _reading(self, key: str, annotation: Any, backend: Backend) -> Call:
         recipe = self._known_recipe(annotation)
-        return self.call(key, Policy(DIRECT, recipe, ttl_ms=None, usage=self.usage))
+        front = backend.front_for(recipe)
+        return self.call(key, Policy(DIRECT, recipe, ttl_ms=None, usage=self.usage, front=front))
 
     def _known_recipe(self, annotation: Any) -> Recipe:
         try:

@@ -43,32 +43,23 @@ class Stream:
         )
         self.tracking: Tracking | None = None
         self._listener: Listener | None = None
-        self._is_started = False
         changes.mark = self.front.mark
         if target.kind != "redis":
             self.front.open_alone()
             return
         self._make_listener(options, target, env, changes, max_staleness)
-        self.front.start = self.start
-
-    def start(self) -> None:
-        """Let the listener run from the first use on."""
-        if not self._is_started and self._listener is not None:
-            self._is_started = True
-            self._listener.start()
 
     def close(self) -> None:
-        """End the listener; the tier is emptied."""
-        self._is_started = False
+        """End the listener; the tier is emptied. The next use begins again."""
         if self._listener is not None:
             self._listener.close()
             self.front.lost()
+            self.front.transport, self.front.reason = "none", "closed"
         else:
             self.front.drop_all()
 
     def renew(self) -> None:
         """Begin anew in a forked child."""
-        self._is_started = False
         if self._listener is None or self.tracking is None:
             self.front.drop_all()
             return
@@ -101,8 +92,10 @@ class Stream:
         )
         self._listener = listener
         changes.ask_proof = listener.ask_proof
+        # The thread keeps the listener and the tier alive, so neither may know this object.
+        front.start = listener.start
         front.on_choice = chosen_line(target.safe_url)
-        weakref.finalize(self, listener.close).atexit = False
+        weakref.finalize(self, listener.stop).atexit = False
         atexit.register(close_at_exit, weakref.ref(listener))
 
 

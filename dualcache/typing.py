@@ -133,6 +133,7 @@ class DecoratorOptions(TypedDict, total=False):
     name: str
     codec: Any
     check: bool
+    front: Any
     key_prefix: str
     resource_id_name: str | tuple[str, ...] | None
     resource_id_type: type | tuple[type, ...]

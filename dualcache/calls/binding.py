@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from inspect import Parameter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.calls.naming import make_key, make_names
 from dualcache.calls.wrapper import compile_loader
 from dualcache.core.policy import Call, Policy
+from dualcache.core.templates import parse_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from dualcache.calls.naming import KeyMaker
     from dualcache.calls.signature import CallSignature
@@ -38,6 +40,7 @@ class Binding:
         "_tags_of",
         "call",
         "clears",
+        "indexed",
         "key_of",
         "label",
         "loader",
@@ -62,9 +65,9 @@ class Binding:
         self.loader = compile_loader(call)
         self.make_policy = make_policy
         self._policy: Policy | None = None
-        tags = tuple(naming.tags)
-        self._tags_of = make_names(call, tags, what="tag") if tags else None
+        self._tags_of = make_names(call, naming.tags, what="tag") if naming.tags else None
         self.clears = clearing_pattern(naming, maker.label)
+        self.indexed = indexed_positions(call, naming)
 
     def named(self, naming: Naming, *, is_shared: bool) -> KeyMaker:
         """Return how the key of a call is made."""
@@ -87,6 +90,10 @@ class Binding:
             self._policy = self.make_policy(self)
         return self._policy
 
+    def forget_policy(self) -> None:
+        """Make the policy anew at the next call: the cache lives elsewhere now."""
+        self._policy = None
+
     def call_of(self, values: tuple[Any, ...]) -> Call:
         """Return the call for values in signature order."""
         policy = self._policy or self.policy
@@ -102,12 +109,22 @@ def full_tags(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
     return tuple([f"{prefix}~t:{name}" for name in names])
 
 
+def indexed_positions(call: CallSignature, naming: Naming) -> tuple[int, ...] | None:
+    """Return which values make the key; `None` where more than the values does."""
+    kinds = {parameter.kind for parameter in call.signature.parameters.values()}
+    if naming.vary is not None or kinds & {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
+        return None
+    if naming.key is None:
+        names: Collection[str] = set(call.parameters) - set(naming.ignore)
+    else:
+        names = parse_template(naming.key, owner=call.name).names
+    return tuple(at for at, name in enumerate(call.parameters) if name in names)
+
+
 def clearing_pattern(naming: Naming, label: str) -> str:
     """Return the pattern of all keys of one function; one of more keys only costs misses."""
     if naming.key is None:
         return f"{label}*"
-    from dualcache.core.templates import parse_template
-
     parts = parse_template(naming.key, what="key template", owner=label).parts
     pattern = "".join(escaped_glob(part) if isinstance(part, str) else "*" for part in parts)
     return pattern if naming.version is None and naming.vary is None else f"{pattern}:*"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import linecache
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,19 +16,61 @@ if TYPE_CHECKING:
     from dualcache.calls.signature import CallSignature
 
 
-def compile_wrapper(call: CallSignature, perform: Callable[..., Any]) -> Callable[..., Any]:
+class Kept(NamedTuple):
+    """What a wrapper needs to serve front-tier hits on its own.
+
+    `index` maps the values at `positions` and their types to entries; `gate.open_until` and `now`
+    are of one clock. `is_tagged`: entries may have tags, whose cells are to be looked at.
+    """
+
+    index: dict[Any, Any]
+    gate: Any
+    now: Callable[[], float]
+    positions: tuple[int, ...]
+    is_tagged: bool
+
+
+def compile_wrapper(
+    call: CallSignature, perform: Callable[..., Any], kept: Kept | None = None
+) -> Callable[..., Any]:
     """Return a function like the decorated one that hands its values, in order, to `perform`.
 
-    `perform` takes one tuple; for a coroutine function it is one itself.
+    `perform` takes one tuple; for a coroutine function it is one itself. Where values are `kept` in
+    process, a hit ends in the function itself: no lock, no flow, no text of a key.
     """
     known: dict[str, Any] = {"_perform": perform}
     heading = written_signature(call, known)
     values = "".join(f"{name}, " for name in call.parameters)
     keyword, wait = ("async def", "await ") if call.is_coroutine else ("def", "")
-    source = f"{keyword} wrapper{heading}:\n    return {wait}_perform(({values}))\n"
-    made = executed(source, call, known)
+    lines = [] if kept is None else hit_lines(call, kept, known)
+    body = "\n    ".join([*lines, f"return {wait}_perform(({values}))"])
+    made = executed(f"{keyword} wrapper{heading}:\n    {body}\n", call, known)
     functools.update_wrapper(made, call.function)
     return made
+
+
+def hit_lines(call: CallSignature, kept: Kept, known: dict[str, Any]) -> list[str]:
+    """Write the lines that serve a hit.
+
+    The exception of a lookup ends before the function runs, so that it never shows in its
+    tracebacks; a `TypeError` says that a value cannot be hashed.
+    """
+    known.update(_index=kept.index, _gate=kept.gate, _now=kept.now)
+    names = [call.parameters[at] for at in kept.positions]
+    key = ", ".join([*names, *(f"type({name})" for name in names)])
+    alive = " and all([_cell.is_alive for _cell in _entry.cells])" if kept.is_tagged else ""
+    return [
+        "try:",
+        f"    _entry = _index[({key},)]" if names else "    _entry = _index[()]",
+        "except (KeyError, TypeError):",
+        "    _entry = None",
+        "if _entry is not None:",
+        "    _time = _now()",
+        f"    if _entry.fresh_until > _time and _gate.open_until > _time{alive}:",
+        "        _entry.hits += 1",
+        "        _thaw = _entry.thaw",
+        "        return _entry.value if _thaw is None else _thaw(_entry.value)",
+    ]
 
 
 def compile_loader(call: CallSignature) -> Callable[..., Any]:

@@ -32,6 +32,9 @@ class FrontPort(Protocol):
     def find(self, call: Call) -> Any:
         """Return the caller's own value, or MISSING."""
 
+    def holds(self, call: Call) -> bool:
+        """Tell whether a call would be answered from here."""
+
     def begin_read(self, names: Iterable[str]) -> Any:
         """Return a ticket for names that are about to be read."""
 

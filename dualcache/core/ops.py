@@ -231,7 +231,7 @@ class AwaitChange(Op[None]):
 
 
 class Fence(Op[bool]):
-    """Wait until every push of a write that is acknowledged by now has been fed; False: unproved."""
+    """Wait until every push of a write acknowledged by now has been fed; False: unproved."""
 
 
 class JoinReply(Enum):

@@ -111,6 +111,7 @@ def make_policy(
     owner: str,
     tags_of: Callable[..., tuple[str, ...]] | None = None,
     usage: Usage | None = None,
+    front: FrontPort | None = None,
 ) -> Policy:
     """Check options, convert their units, and fill in the cache's defaults.
 
@@ -138,6 +139,7 @@ def make_policy(
         stale_if_error_ms=to_ms(stale, option="stale_if_error", owner=owner),
         jitter=to_share(jitter, "jitter", owner=owner),
         usage=usage or Usage(),
+        front=front,
     )
 
 

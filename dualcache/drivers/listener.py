@@ -73,21 +73,28 @@ class Listener:
 
     def start(self) -> None:
         """Let the thread run, if it does not yet."""
+        if self._thread is not None:
+            return
         with self._lock:
             if self._thread is None and not self._stopping.is_set():
                 self._thread = Thread(target=self._run, name="dualcache-listener", daemon=True)
                 self._thread.start()
 
     def close(self) -> None:
-        """End the thread; the tier is closed. The next `start` begins again."""
+        """End the thread and wait for it. The next `start` begins again."""
+        thread = self.stop()
+        if thread is not None and thread is not current_thread():
+            thread.join(2)
+
+    def stop(self) -> Thread | None:
+        """Let the thread end by itself."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._stopping.set()
+            self._stopping = Event()
             if self._link is not None:
                 self._link.close()
-        if thread is not None and thread is not current_thread():
-            thread.join(2)
-        self._stopping = Event()
+        return thread
 
     def renew(self) -> None:
         """Begin anew in a forked child; the parent's thread and socket are left alone."""
@@ -123,7 +130,8 @@ class Listener:
                     self._link = link
                 self._listen(link, stopping)
             except BackendError as error:
-                self._sink.chose("none", error.code)
+                if not stopping.is_set():
+                    self._sink.chose("none", error.code)
             self._end()
             stopping.wait(pause)
             pause = min(LONGEST_PAUSE, 2 * pause)

@@ -26,8 +26,8 @@ class Ticket(NamedTuple):
 class Coherence:
     """The state of one stream of pushes.
 
-    `epoch` rises at each loss: whatever was read before is not kept. `stream` counts the streams, so
-    that a connection can tell for which its reads are tracked. `open_until` is the moment (of
+    `epoch` rises at each loss: whatever was read before is not kept. `stream` counts the streams,
+    so that a connection can tell for which its reads are tracked. `open_until` is the moment (of
     the steady clock, in seconds) until which kept entries may be served: the last proof that the
     stream is complete was asked for at most `max_staleness` before it. `CLOSED`: nothing is served.
     The caller holds one lock around every method that changes something.

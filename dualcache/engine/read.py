@@ -94,7 +94,7 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
 def is_kept(call: Call) -> bool:
     """Tell whether the front tier would answer this call."""
     front = call.policy.front
-    return front is not None and front.find(call) is not MISSING
+    return front is not None and front.holds(call)
 
 
 def shown_tags(names: Any) -> Any:
@@ -191,10 +191,11 @@ def judge(
 
 
 def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:
-    """Count a hit; it is an event only where somebody listens."""
-    usage = call.policy.usage
-    usage.hits += 1
-    usage.recent_hits += (1 - usage.recent_hits) * HIT_WEIGHT
+    """Count a hit; it is an event only where somebody listens. The front tier counts its own."""
+    if tier != "front":
+        usage = call.policy.usage
+        usage.hits += 1
+        usage.recent_hits += (1 - usage.recent_hits) * HIT_WEIGHT
     if env.hits_are_heard:
         env.emit(Hit(call.policy.label, tier or env.tier))
 

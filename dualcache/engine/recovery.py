@@ -17,7 +17,7 @@ from dualcache.core.events import (
     StoresStopped,
 )
 from dualcache.core.globs import compile_glob
-from dualcache.core.ops import Delete, Ping, Scan, Unlink
+from dualcache.core.ops import Delete, Fence, Ping, Scan, Unlink, do
 from dualcache.engine.breaker import Breaker
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
@@ -225,6 +225,13 @@ def note_refusal(prefix: str, env: Env) -> None:
     if not env.health.are_stores_stopped:
         env.health.are_stores_stopped = True
         env.emit(StoresStopped(reason=prefix))
+
+
+def fence(env: Env) -> Flow[None]:
+    """Wait until this process has heard every invalidation acknowledged by now; else forget all."""
+    is_proved = yield from do(Fence())
+    if not is_proved:
+        env.front.drop_all()
 
 
 def sign_of_life(env: Env) -> Flow[bool]:

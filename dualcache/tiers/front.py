@@ -44,13 +44,13 @@ class Owner:
 class FrontEntry:
     """One kept value. It is served while `fresh_until` lies ahead and all its tags are alive.
 
-    `thaw` makes the caller's own copy of `value`; `None` where it may be shared. `hits` counts since
-    the last look of the eviction.
+    `thaw` makes the caller's own copy of `value`; `None` where it may be shared. `hits` counts
+    since the last look of the eviction.
     """
 
     __slots__ = ("cells", "fresh_until", "hits", "key", "linked", "owner", "thaw", "value")
 
-    def __init__(  # noqa: PLR0913  one argument for each slot
+    def __init__(
         self,
         key: str,
         value: Any,
