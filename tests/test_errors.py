@@ -25,6 +25,8 @@ SHARED: Final = {
     "DC106": "a name is empty: as it is given, and as its template makes it",
     "DC110": "an argument has no canonical form: found by the form, named by the function",
     "DC151": "an option is not known: of a decorator or URL, and of Cache",
+    "DC154": "an option is not callable: of the policy, and of the names",
+    "DC157": "a lone text in the place of several names: in a call, and at decoration",
     "DC161": "a URL cannot be read: as a whole, and one option's text",
     "DC200": "the server cannot be reached: by a new connection, and by one in use",
     "DC201": "no answer in time: from redis-py, and from the watchdog",

@@ -42,6 +42,7 @@ class BoundMethod:
     def __init__(self, function: Callable[..., Any], owner: object) -> None:
         self.__self__ = owner
         self.__func__ = function
+        self.__doc__ = function.__doc__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.__func__(self.__self__, *args, **kwargs)

@@ -22,7 +22,7 @@ from dualcache.calls.rendering import Kind, Plan, Value, compile_names
 from dualcache.calls.signature import MARKS
 from dualcache.core.keys import canonical, text
 from dualcache.core.templates import Field, Template, field_text
-from dualcache.errors import UnkeyableArgument
+from dualcache.errors import UnkeyableArgument, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -96,6 +96,12 @@ def make_names(
     The function takes the values in signature order; names come without the prefix. In patterns
     the wildcards of the template count, those of a value do not.
     """
+    if isinstance(templates, str):
+        raise UsageError(
+            f"{what}s of {signature.name} is a text, not several",
+            code="DC157",
+            help=f'write {what}s=["…"]',
+        )
     parsed = [checked_template(signature, template, what) for template in templates]
     checks = [template_check(signature, template, stores=False) for template in parsed]
 
@@ -154,6 +160,12 @@ def extra_parts(
     """Write what `vary` and `version` add: a value can hold no `:`, so they cannot be forged."""
     parts: list[str | Value] = []
     if vary is not None:
+        if not callable(vary):
+            raise UsageError(
+                f"vary of {signature.name} is not callable",
+                code="DC154",
+                help="give a function of the call's arguments",
+            )
         how = vary
 
         def read(values: tuple[Any, ...]) -> Any:
