@@ -223,7 +223,7 @@ def _names(value: object, owner: str) -> tuple[str, ...]:
 
 
 def _types(value: object, owner: str) -> tuple[type, ...]:
-    types = value if isinstance(value, tuple | list) else (value,)
+    types: Any = value if isinstance(value, tuple | list) else (value,)
     if not types or not all(isinstance(kind, type) for kind in types):
         raise _not("resource_id_type", owner, "a type, or a tuple of types")
     return tuple(types)

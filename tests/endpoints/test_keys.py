@@ -1,0 +1,457 @@
+"""Which parameter is the id, what becomes part of the key, and what is refused at decoration."""
+
+from __future__ import annotations
+
+import uuid
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pytest
+import redis  # noqa: TC002  an annotation that is resolved
+from fastapi import BackgroundTasks, Depends, Query, Request, Response, WebSocket
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession  # noqa: TC002  an annotation that is resolved
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from dualcache import (
+    Cache,
+    CacheIdentificationInferenceError,
+    KeyTemplateError,
+    UnkeyableArgument,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Colour(Enum):
+    RED = "red"
+    NONE = "None"
+
+
+class Filters(BaseModel):
+    tags: list[str] = []
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class User(Base):
+    __tablename__ = "users"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Account:
+    def __init__(self, number: int) -> None:
+        self.id = number
+
+
+def post(request: Request, post_id: int) -> None: ...
+def paginated(request: Request, username: str, page: int = 1, items_per_page: int = 10) -> None: ...
+def employees(request: Request, org_id: int, dept_id: int) -> None: ...
+def countries(request: Request) -> None: ...
+def search(request: Request, term: int | str) -> None: ...
+def by_uuid(request: Request, item_id: uuid.UUID) -> None: ...
+def plain_id(request: Request, id: int) -> None: ...  # noqa: A002
+def optional_id(request: Request, post_id: int | None = None) -> None: ...
+def annotated_id(request: Request, post_id: Annotated[int, Query()]) -> None: ...
+def unannotated(request, post_id): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def no_parameters() -> None: ...
+
+
+PAGES = "{username}_posts:page_{page}:items_per_page_{items_per_page}"
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "args", "key"),
+    [
+        (post, {"key_prefix": "post_cache"}, (123,), "post_cache:123"),
+        (
+            paginated,
+            {"key_prefix": PAGES, "resource_id_name": "username"},
+            ("johndoe",),
+            "johndoe_posts:page_1:items_per_page_10:johndoe",
+        ),
+        (
+            employees,
+            {
+                "key_prefix": "org_{org_id}_dept_{dept_id}_employees",
+                "resource_id_name": "dept_id",
+            },
+            (1, 2),
+            "org_1_dept_2_employees:2",
+        ),
+        (
+            employees,
+            {"key_prefix": "employees", "resource_id_name": ("org_id", "dept_id")},
+            (1, 2),
+            "employees:1:2",
+        ),
+        (countries, {"key_prefix": "countries"}, (), "countries:global"),
+        (
+            search,
+            {"key_prefix": "search", "resource_id_type": (int, str)},
+            ("a b",),
+            "search:a%20b",
+        ),
+        (search, {"key_prefix": "search", "resource_id_type": (int, str)}, (7,), "search:7"),
+        (
+            by_uuid,
+            {"key_prefix": "item", "resource_id_type": uuid.UUID},
+            (uuid.UUID(int=1),),
+            "item:00000000-0000-0000-0000-000000000001",
+        ),
+        (plain_id, {"key_prefix": "post"}, (5,), "post:5"),
+        (optional_id, {"key_prefix": "post"}, (5,), "post:5"),
+        (annotated_id, {"key_prefix": "post"}, (5,), "post:5"),
+        (unannotated, {"key_prefix": "post"}, (5,), "post:5"),
+    ],
+)
+def test_a_key_is_the_prefix_and_the_id(
+    cache: Cache, function: Callable[..., Any], options: dict[str, Any], args: Any, key: str
+) -> None:
+    decorated = cache(**options)(function)
+    assert decorated.key_for(None, *args) == key
+
+
+def test_a_key_without_any_parameter_ends_in_global(cache: Cache) -> None:
+    assert cache(key_prefix="settings")(no_parameters).key_for() == "settings:global"
+
+
+def test_braces_of_the_prefix_itself_are_doubled(cache: Cache) -> None:
+    nothing: Any = None
+    assert cache(key_prefix="a{{b}}")(post).key_for(nothing, 1) == "a{b}:1"
+
+
+def test_width_paid_and_valid_are_no_ids(cache: Cache) -> None:
+    @cache(key_prefix="image")
+    def image(
+        request: Request, width: int, paid: int, image_id: int, valid: bool = True
+    ) -> None: ...
+
+    assert image.key_for(None, 3, 4, 5) == "image:5:width=3:paid=4:valid=True"  # type: ignore[arg-type]
+
+
+def test_a_bool_is_no_int(cache: Cache) -> None:
+    @cache(key_prefix="post")
+    def read(request: Request, draft_id: bool, post_id: int) -> None: ...
+
+    assert read.key_for(None, True, 5) == "post:5:draft_id=True"  # type: ignore[arg-type]
+
+
+def test_two_ids_are_refused_at_decoration_by_name(cache: Cache) -> None:
+    with pytest.raises(CacheIdentificationInferenceError) as told:
+        cache(key_prefix="employees")(employees)
+    assert told.value.code == "DC401"
+    assert "org_id and dept_id" in str(told.value)
+    assert 'resource_id_name=("org_id", "dept_id")' in str(told.value)
+
+
+def test_two_ids_without_annotations_are_told_apart_by_value(cache: Cache) -> None:
+    @cache(key_prefix="x")
+    def read(request, left_id, right_id): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+
+    assert read.key_for(None, "a", 2) == "x:2:left_id=a"
+    assert read.key_for(None, 2, "a") == "x:2:right_id=a"
+    with pytest.raises(CacheIdentificationInferenceError):
+        read.key_for(None, 1, 2)
+
+
+def test_a_written_type_chooses_the_first_parameter_that_the_prefix_does_not_use(
+    cache: Cache,
+) -> None:
+    @cache(key_prefix="search_{language}", resource_id_type=str)
+    def find(request: Request, language: str, page: int, term: str) -> None: ...
+
+    assert find.key_for(None, "en", 2, "x") == "search_en:x:page=2"  # type: ignore[arg-type]
+
+
+def test_without_an_id_the_error_comes_on_a_read(cache: Cache) -> None:
+    @cache(key_prefix="feed")
+    def feed(request: Request, page: int = 1) -> None: ...
+
+    with pytest.raises(CacheIdentificationInferenceError) as told:
+        feed.key_for(None)  # type: ignore[arg-type]
+    assert told.value.code == "DC402"
+
+
+def test_without_an_id_and_a_request_the_error_comes_at_decoration(cache: Cache) -> None:
+    def feed(page: int = 1) -> None: ...
+
+    with pytest.raises(CacheIdentificationInferenceError):
+        cache(key_prefix="feed")(feed)
+
+
+def test_an_id_that_is_no_parameter_is_refused_with_the_nearest_one(cache: Cache) -> None:
+    with pytest.raises(KeyTemplateError, match=r"did you mean \{post_id\}"):
+        cache(key_prefix="post", resource_id_name="post_idd")(post)
+
+
+def test_every_other_parameter_is_part_of_the_key_in_signature_order(cache: Cache) -> None:
+    @cache(key_prefix="post")
+    def read(
+        request: Request,
+        post_id: int,
+        page: int = 1,
+        language: str | None = None,
+        colour: Colour = Colour.RED,
+        tags: list[str] | None = None,
+    ) -> None: ...
+
+    assert read.key_for(None, 1, tags=["a"], page=2).startswith(  # type: ignore[arg-type]
+        "post:1:page=2:language=None:colour=red:tags=~"
+    )
+
+
+def test_none_and_text_that_says_none_do_not_meet(cache: Cache) -> None:
+    @cache(key_prefix="post")
+    def read(
+        request: Request, post_id: int, q: str | None = None, c: Colour | None = None
+    ) -> None: ...
+
+    keys = {
+        read.key_for(None, 1, q, colour)  # type: ignore[arg-type]
+        for q in (None, "None", "'None'", "%27None%27", "", "~")
+        for colour in (None, Colour.NONE, Colour.RED)
+    }
+    assert len(keys) == 18
+
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=5),
+    st.uuids(), st.decimals(allow_nan=False), st.dates(), st.sampled_from(Colour),
+    st.binary(max_size=3), st.lists(st.integers(), max_size=2), st.tuples(st.text(max_size=2)),
+)  # fmt: skip
+
+
+def mixed(request: Request, post_id: int, first: Any = None, second: Any = None) -> None: ...
+
+
+def texts(request: Request, post_id: int, a: str | None, b: str | None) -> None: ...
+
+
+def told_apart(value: Any) -> Any:
+    parts = (
+        [told_apart(item) for item in value] if isinstance(value, (list, tuple)) else repr(value)
+    )
+    return type(value).__name__, parts
+
+
+MIXED = Cache("memory://")(key_prefix="p")(mixed)
+TEXTS = Cache("memory://")(key_prefix="p")(texts)
+
+
+@given(scalars, scalars, scalars, scalars)
+def test_two_calls_have_one_key_only_where_their_values_are_the_same(
+    a: Any, b: Any, c: Any, d: Any
+) -> None:
+    is_same = told_apart((a, b)) == told_apart((c, d))
+    assert (MIXED.key_for(None, 1, a, b) == MIXED.key_for(None, 1, c, d)) is is_same  # type: ignore[arg-type]
+
+
+maybe_text = st.one_of(st.none(), st.text("N'one%27:=~b*", max_size=6))
+
+
+@given(maybe_text, maybe_text, maybe_text, maybe_text)
+def test_two_texts_have_one_key_only_where_they_are_the_same(
+    a: Any, b: Any, c: Any, d: Any
+) -> None:
+    one, other = TEXTS.key_for(None, 1, a, b), TEXTS.key_for(None, 1, c, d)  # type: ignore[arg-type]
+    assert (one == other) is ((a, b) == (c, d))
+
+
+def test_framework_objects_are_left_out(cache: Cache) -> None:
+    @cache(key_prefix="post")
+    def read(
+        request: Request,
+        tasks: BackgroundTasks,
+        socket: WebSocket,
+        session: Session,
+        async_session: Annotated[AsyncSession, Depends()],
+        post_id: int,
+        client: Annotated[redis.Redis | None, Depends()] = None,
+    ) -> None: ...
+
+    arguments: list[Any] = [None, None, None, None, None, 1]
+    assert read.key_for(*arguments) == "post:1"
+
+
+def test_framework_objects_without_annotation_are_told_by_value(cache: Cache) -> None:
+    @cache(key_prefix="post")
+    def read(request, post_id, db=None): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+
+    request = Request({"type": "http", "method": "GET", "path": "/", "headers": []})
+    with Session() as session:
+        assert read.key_for(request, 1, session) == "post:1"
+
+
+def test_keyable_dependencies_count(cache: Cache) -> None:
+    @cache(key_prefix="post")
+    def read(
+        request: Request,
+        post_id: int,
+        filters: Annotated[Filters, Depends()],
+        user: int = Depends(),
+    ) -> None: ...
+
+    nothing: Any = None
+    one = read.key_for(nothing, 1, Filters(tags=["a"]), 5)
+    other = read.key_for(nothing, 1, Filters(tags=["b"]), 5)
+    assert one != other
+    assert one.endswith(":user=5")
+
+
+@pytest.mark.parametrize("kind", [User, Account])
+def test_what_is_not_keyable_is_refused_at_decoration_with_the_line_to_write(
+    cache: Cache, kind: type
+) -> None:
+    def read(request: Request, post_id: int, user: Any) -> None: ...
+
+    read.__annotations__["user"] = kind
+    with pytest.raises(UnkeyableArgument) as told:
+        cache(key_prefix="post")(read)
+    assert 'ignore=("user",)' in str(told.value)
+    assert "{user.id}" in str(told.value)
+    assert "vary=" in str(told.value)
+
+
+def test_what_is_not_keyable_is_fine_where_it_is_used_ignored_or_only_written(cache: Cache) -> None:
+    def read(request: Request, post_id: int, user: User) -> None: ...
+
+    nothing: Any = None
+    used = cache(key_prefix="u_{user.id}_post")(read)
+    assert used.key_for(nothing, 1, User(id=7)) == "u_7_post:1"
+    varied = cache(key_prefix="post", ignore=("user",), vary=lambda *args: args[2].id)(read)
+    assert varied.key_for(nothing, 1, User(id=7)) == "post:1:vary=7"
+    cache(key_prefix="post", to_invalidate_extra={"latest": "global"})(read)
+
+
+def test_what_turns_out_not_keyable_is_refused_at_the_call(cache: Cache) -> None:
+    @cache(key_prefix="post")
+    def read(request: Request, post_id: int, user: Any) -> None: ...
+
+    nothing: Any = None
+    with pytest.raises(UnkeyableArgument) as told:
+        read.key_for(nothing, 1, Account(1))
+    assert 'ignore=("user",)' in str(told.value)
+
+
+def test_a_read_that_takes_a_response_is_warned_about(cache: Cache) -> None:
+    def read(request: Request, response: Response, post_id: int) -> None: ...
+
+    with pytest.warns(UserWarning, match="DC407") as told:
+        cache(key_prefix="post")(read)
+    assert told[0].filename == __file__
+
+
+def test_a_write_that_takes_a_response_is_not_warned_about(cache: Cache) -> None:
+    def write(request: Request, response: Response, post_id: int) -> None: ...
+
+    cache(key_prefix="post", to_invalidate_extra={"latest": "global"})(write)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{"to_invalidate_extra": {"latest": "global"}}, {"pattern_to_invalidate_extra": ["a_*"]}],
+)
+def test_invalidating_without_a_request_is_refused_at_decoration(
+    cache: Cache, extra: dict[str, Any]
+) -> None:
+    def write(user_id: int) -> None: ...
+
+    with pytest.raises(UsageError) as told:
+        cache(key_prefix="user", **extra)(write)
+    assert told.value.code == "DC404"
+    assert "request" in str(told.value)
+    assert "@cache.invalidates" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ({"key": "a:{post_id}", "key_prefix": "a"}, "DC400", "key_prefix="),
+        ({"key": "a:{post_id}", "to_invalidate_extra": {"a": "b"}}, "DC400", "@cache.invalidates"),
+        ({"resource_id_name": "post_id"}, "DC400", "key_prefix"),
+        ({"name": "a", "key_prefix": "a"}, "DC400", "key_prefix="),
+        ({"key_prefix": ""}, "DC408", "key_prefix"),
+        ({"key_prefix": 5}, "DC408", "key_prefix"),
+        ({"key_prefix": "a", "resource_id_name": 5}, "DC408", "resource_id_name"),
+        ({"key_prefix": "a", "resource_id_name": "no name"}, "DC408", "resource_id_name"),
+        ({"key_prefix": "a", "resource_id_type": "int"}, "DC408", "resource_id_type"),
+        ({"key_prefix": "a", "resource_id_type": ()}, "DC408", "resource_id_type"),
+        ({"key_prefix": "a", "to_invalidate_extra": ["a"]}, "DC408", "to_invalidate_extra"),
+        ({"key_prefix": "a", "to_invalidate_extra": {"a": 5}}, "DC408", "to_invalidate_extra"),
+        ({"key_prefix": "a", "pattern_to_invalidate_extra": "a*"}, "DC408", "pattern_to"),
+        ({"key_prefix": "a", "pattern_to_invalidate_extra": [5]}, "DC408", "pattern_to"),
+        ({"key_prefix": "a", "expiration": 1, "ttl": 1}, "DC159", "expiration"),
+        ({"key_prefix": "a", "resource_idname": "a"}, "DC151", "resource_id_name"),
+    ],
+)
+def test_options_that_cannot_be_right_are_refused_at_decoration(
+    cache: Cache, options: dict[str, Any], code: str, words: str
+) -> None:
+    with pytest.raises(UsageError) as told:
+        cache(**options)(post)
+    assert told.value.code == code
+    assert words in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"key_prefix": "a_{nobody}"},
+        {"key_prefix": "a", "to_invalidate_extra": {"b_{nobody}": "global"}},
+        {"key_prefix": "a", "to_invalidate_extra": {"b": "{nobody}"}},
+        {"key_prefix": "a", "pattern_to_invalidate_extra": ["b_{nobody}_*"]},
+    ],
+)
+def test_templates_that_name_no_parameter_are_refused_at_decoration(
+    cache: Cache, options: dict[str, Any]
+) -> None:
+    with pytest.raises(KeyTemplateError, match="nobody"):
+        cache(**options)(post)
+
+
+def test_a_prefix_that_cannot_tell_two_calls_apart_is_refused(cache: Cache) -> None:
+    def read(request: Request, first: str, second: str, post_id: int) -> None: ...
+
+    with pytest.raises(KeyTemplateError, match="DC103"):
+        cache(key_prefix="{first}_{second}")(read)
+
+
+def test_an_endpoint_is_a_cached_function_like_any_other(cache: Cache) -> None:
+    @cache(key_prefix="post", expiration=60)
+    def read(request: Request, post_id: int) -> int:
+        return post_id
+
+    nothing: Any = None
+    assert read(nothing, 5) == 5
+    entry = read.peek(nothing, 5)
+    assert entry is not None
+    assert entry.value == 5
+    assert entry.tags == ()
+    assert read.cache_parameters()["ttl"] == 60
+    assert read.invalidate(nothing, 5).removed
+    assert read(nothing, 5) == 5
+    assert read.cache_info().misses == 2
+    read.cache_clear()
+    assert read.peek(nothing, 5) is None
+
+
+def test_classes_that_annotations_name_later_are_looked_at_again(cache: Cache) -> None:
+    @cache(key_prefix="item")
+    def read(request: Request, item_id: Later, page: int = 1) -> None: ...
+
+    globals()["Later"] = int
+    try:
+        assert read.key_for(None, 5) == "item:5:page=1"  # type: ignore[arg-type]
+    finally:
+        del globals()["Later"]
+
+
+if TYPE_CHECKING:
+    Later = int
