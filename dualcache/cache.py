@@ -100,7 +100,8 @@ class Cache:
         self._max_staleness = made.max_staleness
         self._is_strict = made.is_strict
         self._functions: list[Cached] = []
-        self.requests = Requests(made.prefix, made.defaults, codec, secret)
+        is_shared = made.target.kind == "redis"
+        self.requests = Requests(made.prefix, made.defaults, codec, secret, is_shared=is_shared)
         self.backend = self._home = self._backend_for(made.target, made.front)
         self._nowhere = self._backend_for(parse_url("null://"))
         self.clients = Clients(made.target, made.client, made.async_client)

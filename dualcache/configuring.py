@@ -50,7 +50,11 @@ def configure(
     options: dict[str, Any],
 ) -> Configuration:
     """Check the arguments of `Cache`, and take from the environment where they are silent."""
-    known = settings if isinstance(settings, Settings) else read_environment(settings or os.environ)
+    known = (
+        settings
+        if isinstance(settings, Settings)
+        else read_environment(os.environ if settings is None else settings)
+    )
     for warning in known.warnings:
         log("WARNING", "%s", warning)
     split = split_options(options)

@@ -39,18 +39,29 @@ MOST_KNOWN: Final = 1_024
 class Requests:
     """Makes the flows of one cache's methods; `backend` is the one that will run them."""
 
-    def __init__(self, prefix: str, defaults: Options, codec: Any, secret: Any) -> None:
+    def __init__(
+        self, prefix: str, defaults: Options, codec: Any, secret: Any, *, is_shared: bool = False
+    ) -> None:
         self.prefix = prefix
         self.defaults = defaults
         self.usage = Usage()
         self._codec = codec
         self._secret = secret
+        self._is_shared = is_shared
+        if codec == "reference":
+            self.recipe()
         self._recipes: LRUCache[Any, Recipe] = LRUCache(MOST_KNOWN)
         self._usages: LRUCache[str, Usage] = LRUCache(MOST_KNOWN)
 
     def recipe(self, annotation: Any = MISSING, codec: Any = None, *, check: bool = True) -> Recipe:
         """Return how values of a type are stored."""
         chosen = self._codec if codec is None else codec
+        if self._is_shared and chosen == "reference":
+            raise UsageError(
+                'codec="reference" keeps objects of this process, and the cache is on a server',
+                code="DC178",
+                help="use it with memory://, or leave codec= out",
+            )
         return make_recipe(annotation, codec=chosen, secret=self._secret, check=check)
 
     def options(self, what: str, ttl: Any, options: dict[str, Any]) -> Options:

@@ -23,7 +23,7 @@ PAGE: Final = (ROOT / "docs/reference.md").read_text("utf-8")
 ERRORS: Final = (ROOT / "docs/errors.md").read_text("utf-8")
 FRONT: Final = {"FrontTier", "front", "fence", "max_staleness"}
 """What the page will say together with the front tier."""
-INNER: Final = {"backend", "clients", "requests", "register"}
+INNER: Final = {"acting", "backend", "clients", "is_at_home", "register", "requests"}
 """Attributes of `Cache` that its other modules use."""
 EVENTS: Final = [
     kind
