@@ -1,0 +1,87 @@
+"""Results as text: for the terminal, and as Markdown for the documentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.results import ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmarks.results import Reached, Row, Topic
+
+US: Final = "dualcache"
+MARKS: Final = {True: "met", False: "MISSED", None: "not measured"}
+
+
+def printed(name: str, topic: Topic) -> str:
+    """Return a topic for the terminal."""
+    parts = [f"\n== {name}"]
+    for case, rows in by_case(topic.rows):
+        parts += ["", case, aligned(lines_of(rows))]
+    if topic.targets:
+        parts += ["", aligned(target_lines(topic.targets))]
+    parts += [f"note: {note}" for note in topic.notes]
+    return "\n".join(parts)
+
+
+def markdown(name: str, topic: Topic) -> str:
+    """Return the rows of a topic for the documentation."""
+    parts = [f"### {name}", f"![{name}](performance/{name}.svg)"] if topic.rows else [f"### {name}"]
+    for case, rows in by_case(topic.rows):
+        parts += [f"**{case}**", piped(lines_of(rows))]
+    parts += [f"Left out: {note}" for note in topic.notes]
+    return "\n\n".join(parts)
+
+
+def markdown_targets(topics: Iterable[Topic]) -> str:
+    """Return what was promised and what was reached, for the documentation."""
+    found = [target for topic in topics for target in topic.targets]
+    return piped(target_lines(found))
+
+
+def by_case(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.case, []).append(row)
+    return list(found.items())
+
+
+def lines_of(rows: Sequence[Row]) -> list[list[str]]:
+    lines = [["", "median", "processor", "to dualcache"]]
+    for row in rows:
+        ours = next((each for each in rows if each.subject == US and each.x == row.x), None)
+        times = "" if ours is None or not ours.value else f"{ratio(row, ours):.2f}"
+        cpu = "" if row.cpu_value is None else f"{number(row.cpu_value)} {row.unit}"
+        where = "" if row.x is None else f" at {row.x:g}"
+        lines.append([row.subject + where, f"{number(row.value)} {row.unit}", cpu, times])
+    return lines
+
+
+def target_lines(targets: Iterable[Reached]) -> list[list[str]]:
+    lines = [["target", "of", "limit", "reached", ""]]
+    for each in targets:
+        value = "" if each.reached is None else number(each.reached)
+        lines.append([each.promise, each.compared, each.limit, value, MARKS[each.is_met]])
+    return lines
+
+
+def number(value: float) -> str:
+    """Write three digits, without powers of ten."""
+    if value >= 100:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.3g}"
+
+
+def aligned(lines: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    spread = [
+        [cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines
+    ]
+    return "\n".join(f"  {'  '.join(cells)}".rstrip() for cells in spread)
+
+
+def piped(lines: list[list[str]]) -> str:
+    head, *rest = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([head, "|---" * len(lines[0]) + "|", *rest])

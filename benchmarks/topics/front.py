@@ -1,0 +1,110 @@
+"""A hit in the front tier: second calls of a function whose value is already in this process."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.functions import (
+    async_dict_function,
+    async_text_function,
+    dict_function,
+    one_parameter_function,
+    text_function,
+)
+from benchmarks.measure import async_burst, compare, compile_burst, threaded_burst
+from benchmarks.subjects import in_process
+from benchmarks.subjects.ours import DUALCACHE, fronted, open_fronted
+from benchmarks.subjects.redis_sync import redis_client_side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.bench import Bench, Function
+    from benchmarks.measure import Burst
+    from benchmarks.results import Row
+
+SETTLE_SECONDS: Final = 5.0
+PROBES: Final = 200
+
+
+def run(bench: Bench) -> list[Row]:
+    open_fronted(bench)  # skips the topic where there is no front tier
+    return [
+        *two_parameters(bench),
+        *one_parameter(bench),
+        *coroutines(bench),
+        *four_threads(bench),
+        *mutable(bench),
+    ]
+
+
+def two_parameters(bench: Bench) -> list[Row]:
+    makers = {DUALCACHE: fronted, **in_process.SYNC, "redis-py client-side": redis_client_side}
+    ready = bench.ready(makers, text_function)
+    settle(ready[DUALCACHE], bench)
+    bursts = {name: compile_burst(function, "f(7, 2)") for name, function in ready.items()}
+    return compare("sync, two parameters", bursts, bench.plan, unit="ns")
+
+
+def one_parameter(bench: Bench) -> list[Row]:
+    def ours(function: Function, bench: Bench) -> Function:
+        return open_fronted(bench, namespace="one")(key="user:{user_id}", ttl=600)(function)
+
+    makers = {DUALCACHE: ours, "functools.lru_cache": in_process.lru_cache}
+    ready = bench.ready(makers, one_parameter_function)
+    settle(ready[DUALCACHE], bench, (7,))
+    bursts = {name: compile_burst(function, "f(7)") for name, function in ready.items()}
+    return compare("sync, one parameter", bursts, bench.plan, unit="ns")
+
+
+def coroutines(bench: Bench) -> list[Row]:
+    ready = bench.ready({DUALCACHE: fronted, **in_process.ASYNC}, async_text_function)
+    settle(lambda *args: bench.run(ready[DUALCACHE](*args)), bench, (0, 2))
+    bursts = {name: async_burst(f, 1, bench.runner, page=2) for name, f in ready.items()}
+    return compare("async, two parameters", bursts, bench.plan, unit="ns")
+
+
+def four_threads(bench: Bench) -> list[Row]:
+    function = bench.ready({DUALCACHE: fronted}, text_function)[DUALCACHE]
+    for number in range(4):
+        settle(function, bench, (number, 2))
+    bursts: dict[str, Burst] = {
+        "one thread": threaded_burst(function, 1),
+        "four threads": threaded_burst(function, 4),
+    }
+    return compare("threads at once", bursts, bench.plan, unit="ns")
+
+
+def mutable(bench: Bench) -> list[Row]:
+    ready = bench.ready(
+        {DUALCACHE: fronted, "functools.lru_cache": in_process.lru_cache}, dict_function
+    )
+    settle(ready[DUALCACHE], bench)
+    bursts = {name: compile_burst(function, "f(7, 2)") for name, function in ready.items()}
+    bursts |= cashews_burst(bench)
+    return compare("mutable value of 200 bytes", bursts, bench.plan, unit="ns")
+
+
+def cashews_burst(bench: Bench) -> dict[str, Burst]:
+    """cashews has no sync face: its async one is the nearest."""
+    ready = bench.ready({"cashews": in_process.cashews_memory}, async_dict_function)
+    return {name: async_burst(f, 1, bench.runner, page=2) for name, f in ready.items()}
+
+
+def settle(function: Callable[..., Any], bench: Bench, args: tuple[int, ...] = (7, 2)) -> None:
+    """Call until the front tier serves: until calls reach the server no more."""
+    ends = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < ends:
+        for _ in range(3):
+            function(*args)
+        before = commands(bench)
+        for _ in range(PROBES):
+            function(*args)
+        if commands(bench) - before < PROBES / 2:  # heartbeats and this very question count too
+            return
+    raise RuntimeError("the front tier does not serve a value that was read again and again")
+
+
+def commands(bench: Bench) -> int:
+    return int(bench.server.cli("INFO", "stats")["total_commands_processed"])

@@ -1,0 +1,91 @@
+"""The benchmarks work: all topics run, what they write can be drawn. Nothing is held to a time."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from benchmarks.page import BEGIN, END
+from benchmarks.results import Reached, Row, read_results
+from benchmarks.targets import TARGETS, Target, reached
+from benchmarks.topics import MODULES
+
+if TYPE_CHECKING:
+    from tests.servers import Binary
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "performance.md"
+
+
+def benchmarks(*arguments: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def row(case: str, subject: str, *rounds: float) -> Row:
+    return Row(case, subject, "µs", rounds)
+
+
+def test_every_topic_runs_and_its_results_become_plots_and_a_page(
+    server_binary: Binary, tmp_path: Path
+) -> None:
+    found = tmp_path / "found.json"
+    run = benchmarks("--quick", "--server", server_binary.path, "--json", found)
+    assert run.returncode == 0, run.stdout + run.stderr
+    topics = read_results(found).topics
+    assert list(topics) == list(MODULES)
+    for name, topic in topics.items():
+        assert any(row.subject == "dualcache" for row in topic.rows) or topic.notes, name
+
+    page = tmp_path / "performance.md"
+    shutil.copy(PAGE, page)
+    drawn = benchmarks("plot", found, "--page", page)
+    assert drawn.returncode == 0, drawn.stderr
+    assert "CPython" in page.read_text(encoding="utf-8")
+    plots = {plot.stem: plot for plot in tmp_path.glob("performance/*.svg")}
+    assert set(plots) == {name for name, topic in topics.items() if topic.rows}
+    for plot in plots.values():
+        assert ET.parse(plot).getroot().tag.endswith("svg")
+
+
+def test_an_unknown_topic_is_refused_with_those_there_are() -> None:
+    run = benchmarks("speed")
+    assert run.returncode == 2
+    assert "no topic speed" in run.stderr
+    assert "hit_ratio" in run.stderr
+
+
+def test_the_page_has_a_place_for_the_results() -> None:
+    written = PAGE.read_text(encoding="utf-8")
+    assert written.index(BEGIN) < written.index(END)
+
+
+def test_a_ratio_is_taken_round_by_round() -> None:
+    rows = [row("one caller", "dualcache", 1, 10, 3), row("one caller", "dogpile redis", 3, 30, 9)]
+    told = {each.compared: each for each in reached("l2_sync", rows)}
+    assert told["dogpile redis / dualcache"].reached == 3
+    assert told["dogpile redis / dualcache"].is_met
+
+
+def test_a_target_without_its_rows_is_not_measured() -> None:
+    assert {each.is_met for each in reached("l2_sync", [])} == {None}
+
+
+@pytest.mark.parametrize(("value", "is_met"), [(0.5, True), (1, True), (1.01, False)])
+def test_a_bound_itself_still_meets_the_target(value: float, is_met: bool) -> None:
+    rows = [Row("tag, 1000 keys", "dualcache", "ms", (value,))]
+    first: Reached = reached("invalidate", rows)[0]
+    assert first.is_met is is_met
+
+
+def test_every_target_belongs_to_a_topic_and_bounds_something() -> None:
+    for target in TARGETS:
+        assert isinstance(target, Target)
+        assert target.topic in MODULES
+        assert (target.at_most is None) != (target.at_least is None)
