@@ -87,9 +87,11 @@ class Channel:
             return wire.decode(op, wire.without_scripts(await link.exchange(data, count)))
 
     async def _read_tracked(self, link: Link, op: Look, tracking: Tracking) -> Any:
-        """Read; tell for which stream of pushes the server tracks that."""
+        """Read; tell for which stream of pushes the server tracks that, where it matters."""
         redirect = tracking.redirect
-        if redirect is not None and redirect.stream != link.stream:
+        if redirect is None:
+            return await self._converse(link, op)
+        if redirect.stream != link.stream:
             data = b"".join(map(wire.pack, tracking_commands(redirect)))
             client_id, switched = await link.exchange(data, 2)
             if isinstance(client_id, int) and not isinstance(switched, BackendRefused):

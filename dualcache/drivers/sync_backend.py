@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from redis.connection import AbstractConnection
 
     from dualcache.core.ops import Op
-    from dualcache.drivers.tracking import Tracking
+    from dualcache.drivers.tracking import Redirect, Tracking
     from dualcache.drivers.urls import Target
 
 
@@ -51,10 +51,10 @@ class SyncBackend:
         try:
             if lane is None:
                 lane = Lane(make_connection(self._target))
-            if self._tracking is None:
+            if type(op) is not Look or self._tracking is None:
                 reply = self._converse(lane.connection, op)
             else:
-                reply = self._converse_tracked(lane, op, self._tracking)
+                reply = self._read_tracked(lane, op, self._tracking)
         except BackendRefused:
             self._give(lane)
             raise
@@ -76,19 +76,17 @@ class SyncBackend:
             self._drop(lane)
             slots.insert(0, None)
 
-    def _converse_tracked(self, lane: Lane, op: Op[Any], tracking: Tracking) -> Any:
-        """Perform an op; tell of a read for which stream of pushes it is tracked."""
-        redirect = tracking.redirect
-        if redirect is not None and redirect.stream != lane.stream:
-            self._track(lane, tracking)
-        reply = self._converse(lane.connection, op)
-        return reply._replace(stream=lane.stream) if type(op) is Look else reply
-
-    def _track(self, lane: Lane, tracking: Tracking) -> None:
-        """Have the server push what this connection reads from now on."""
+    def _read_tracked(self, lane: Lane, op: Look, tracking: Tracking) -> Any:
+        """Read; tell for which stream of pushes the server tracks that, where it matters."""
         redirect = tracking.redirect
         if redirect is None:
-            return
+            return self._converse(lane.connection, op)
+        if redirect.stream != lane.stream:
+            self._track(lane, redirect, tracking)
+        return self._converse(lane.connection, op)._replace(stream=lane.stream)
+
+    def _track(self, lane: Lane, redirect: Redirect, tracking: Tracking) -> None:
+        """Have the server push what this connection reads from now on."""
         data = b"".join(map(wire.pack, tracking_commands(redirect)))
         client_id, switched = exchange(lane.connection, data, 2)
         if isinstance(client_id, int) and not isinstance(switched, BackendRefused):
