@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualcache.core.entry import MISSING
 from dualcache.decorators import value_of
+from dualcache.engine.batch import mapping_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -102,7 +103,7 @@ class AsyncCache:
 
         def one_of(name: str) -> Callable[[], Any]:
             async def load_one() -> Any:
-                return (await load([name])).get(name, MISSING)
+                return mapping_of(await load([name])).get(name, MISSING)
 
             return load_one
 

@@ -21,6 +21,7 @@ from dualcache.core.templates import parse_template, render
 from dualcache.decorators import Cached, Invalidating, value_of
 from dualcache.drivers.urls import parse_url
 from dualcache.endpoints import CachedEndpoint, refuse_unsafe_reads
+from dualcache.engine.batch import mapping_of
 from dualcache.observing import Observers, stats_of
 from dualcache.requests import Requests
 
@@ -211,7 +212,7 @@ class Cache:
         """
 
         def one_of(name: str) -> Callable[[], Any]:
-            return lambda: loader([name]).get(name, MISSING)
+            return lambda: mapping_of(loader([name])).get(name, MISSING)
 
         made = self.requests.options("get_or_load_many()", ttl, options)
         flow = self.requests.get_or_load_many(keys, loader, one_of, made, tags, type, self.acting)
