@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from redis.exceptions import ResponseError
 
 from dualcache import BackendDown, Cache, Event, Hit, Loaded
 from dualcache.core.settings import KNOWN_VARIABLES
@@ -14,6 +15,8 @@ from dualcache.drivers.url_options import CHECKS
 from tests.docs.pages import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.colours import Colour
     from tests.servers import Server
 
@@ -42,25 +45,51 @@ def test_the_rights_are_those_of_all_commands_that_are_sent() -> None:
     assert set(RIGHTS) == commands_of_the_wire() | HANDSHAKE
 
 
+def used_with(rights: set[str], colour: Colour, server: Server) -> tuple[list[Event], set[bytes]]:
+    """Do everything as a user with these rights; return the events, and what was refused."""
+    rules = ["on", ">hush", "~shop:*", "resetchannels", "-@all", *(f"+{one}" for one in rights)]
+    server.cli("ACL", "SETUSER", "shop-cache", *rules)
+    server.cli("ACL", "LOG", "RESET")
+    url = server.url.replace("//", "//shop-cache:hush@")
+    cache = colour.cache(url, namespace="shop", socket_timeout=5)
+    events: list[Event] = []
+    cache.on_event(events.append)
+    (use or use_everything)(cache, colour)
+    return events, {entry[b"object"] for entry in map(as_dict, server.cli("ACL", "LOG"))}
+
+
+def outcomes_of(events: list[Event]) -> set[str]:
+    return {event.outcome for event in events if isinstance(event, Loaded)}
+
+
 @pytest.mark.parametrize("left_out", [set(), ONLY_FOR_SCRIPTS, ONLY_FOR_WATCHES], ids=str)
 def test_a_user_with_these_rights_can_do_everything(
     left_out: set[str], colour: Colour, any_own_server: Server
 ) -> None:
-    rights = [f"+{right}" for right in RIGHTS if right not in left_out]
-    rules = ["on", ">hush", "~shop:*", "resetchannels", "-@all", *rights]
-    any_own_server.cli("ACL", "SETUSER", "shop-cache", *rules)
-    any_own_server.cli("ACL", "LOG", "RESET")
-    url = any_own_server.url.replace("//", "//shop-cache:hush@")
-    cache = colour.cache(url, namespace="shop", socket_timeout=5)
-    events: list[Event] = []
-    cache.on_event(events.append)
-    use_everything(cache, colour)
+    events, refused = used_with(set(RIGHTS) - left_out, colour, any_own_server)
     assert [event for event in events if isinstance(event, BackendDown)] == []
-    outcomes = {event.outcome for event in events if isinstance(event, Loaded)}
-    assert outcomes == {"stored"}
+    assert outcomes_of(events) == {"stored"}
     assert any(isinstance(event, Hit) for event in events)
-    refused = {entry[b"object"] for entry in map(as_dict, any_own_server.cli("ACL", "LOG"))}
     assert refused <= {right.partition("|")[0].encode() for right in left_out}
+
+
+def test_a_server_that_compares_in_set_needs_neither_scripts_nor_transactions(
+    colour: Colour, any_own_server: Server
+) -> None:
+    rights = set(RIGHTS) - ONLY_FOR_SCRIPTS - ONLY_FOR_WATCHES - {"getrange"}
+    try:
+        any_own_server.cli("SET", "probe", "1", "IFEQ", "0")
+    except ResponseError:
+        events, _ = used_with(rights, colour, any_own_server, load_once)
+        down = [event for event in events if isinstance(event, BackendDown)]
+        assert [event.is_configuration for event in down] == [True]
+    else:
+        events, _ = used_with(rights, colour, any_own_server)
+        assert outcomes_of(events) == {"stored"}
+
+
+def load_once(cache: Cache, colour: Colour) -> None:
+    colour.call(cache, "get_or_load", "a", lambda: 1)
 
 
 def use_everything(cache: Cache, colour: Colour) -> None:
