@@ -45,7 +45,12 @@ def test_the_rights_are_those_of_all_commands_that_are_sent() -> None:
     assert set(RIGHTS) == commands_of_the_wire() | HANDSHAKE
 
 
-def used_with(rights: set[str], colour: Colour, server: Server) -> tuple[list[Event], set[bytes]]:
+def used_with(
+    rights: set[str],
+    colour: Colour,
+    server: Server,
+    use: Callable[[Cache, Colour], None] | None = None,
+) -> tuple[list[Event], set[bytes]]:
     """Do everything as a user with these rights; return the events, and what was refused."""
     rules = ["on", ">hush", "~shop:*", "resetchannels", "-@all", *(f"+{one}" for one in rights)]
     server.cli("ACL", "SETUSER", "shop-cache", *rules)
