@@ -14,6 +14,7 @@ from tests.bodies import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from dualcache import Cache, Event
+    from tests.servers import Server
 
 ROOT: Final = Path(__file__).parent.parent.parent
 E = TypeVar("E")
@@ -54,6 +55,11 @@ class Seen:
 async def settled(result: Any) -> Any:
     """Return a result, awaited where it can be: for bodies that call decorated functions."""
     return await result if inspect.isawaitable(result) else result
+
+
+def has_only_us(server: Server) -> bool:
+    """Tell whether the test's own connection is the only one, once the server has seen the ends."""
+    return any(len(server.cli("CLIENT", "LIST").splitlines()) == 1 for _ in range(1000))
 
 
 def run_script(source: str, *arguments: object, stdin: str | None = None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache import Cache
-from tests.behaviour.seen import ROOT, run_script
+from tests.behaviour.seen import ROOT, has_only_us, run_script
 from tests.behaviour.test_invalidation import WAYS
 
 if TYPE_CHECKING:
@@ -345,14 +345,9 @@ def test_the_interpreter_ends_without_a_message(backend_url: str, how: str) -> N
 
 
 def test_a_process_leaves_no_connection_open_after_close(redis_server: Server) -> None:
-    def connected() -> int:
-        return len(redis_server.cli("CLIENT", "LIST").splitlines())
-
-    redis_server.cli("PING")
-    before = connected()
+    assert has_only_us(redis_server)
     with Cache(redis_server.url) as cache:
         cache.set("k", 1)
         cache.client.ping()
-        assert connected() > before
-    redis_server.cli("PING")
-    assert connected() == before
+        assert len(redis_server.cli("CLIENT", "LIST").splitlines()) == 3
+    assert has_only_us(redis_server)
