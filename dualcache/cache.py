@@ -12,7 +12,6 @@ from weakref import WeakSet
 
 from dualcache.async_cache import AsyncCache
 from dualcache.backend import Backend
-from dualcache.calls.endpoint import is_endpoint
 from dualcache.clients import Clients
 from dualcache.configuring import configure
 from dualcache.core.entry import MISSING
@@ -20,7 +19,6 @@ from dualcache.core.scope import switched_off
 from dualcache.core.templates import parse_template, render
 from dualcache.decorators import Cached, Invalidating, value_of
 from dualcache.drivers.urls import parse_url
-from dualcache.endpoints import CachedEndpoint, refuse_unsafe_reads
 from dualcache.engine.batch import mapping_of
 from dualcache.observing import Observers, stats_of
 from dualcache.requests import Requests
@@ -103,6 +101,7 @@ class Cache:
         self._functions: list[Cached] = []
         is_shared = made.target.kind == "redis"
         self.requests = Requests(made.prefix, made.defaults, codec, secret, is_shared=is_shared)
+        self.requests.recipe()  # so that a codec that cannot be right is told now
         self.backend = self._home = self._backend_for(made.target, made.front)
         self._nowhere = self._backend_for(parse_url("null://"))
         self.clients = Clients(made.target, made.client, made.async_client)
@@ -317,6 +316,8 @@ class Cache:
 
         Raises `UsageError` where a route that writes has an endpoint that cannot but read.
         """
+        from dualcache.endpoints import refuse_unsafe_reads
+
         refuse_unsafe_reads(app, self._functions)
         async with self.aio:
             yield
@@ -339,6 +340,11 @@ class Cache:
     def _decorated(self, function: Any, options: dict[str, Any]) -> Any:
         if isinstance(function, staticmethod):
             return staticmethod(self._decorated(function.__func__, options))
+        if options.keys() <= {*Cached.known}:
+            return Cached(self, function, options).decorated()
+        from dualcache.calls.endpoint import is_endpoint  # most programs have no endpoint
+        from dualcache.endpoints import CachedEndpoint
+
         kind = CachedEndpoint if is_endpoint(options) else Cached
         return kind(self, function, options).decorated()
 

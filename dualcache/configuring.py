@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.core.durations import to_ms
 from dualcache.core.entry import MISSING
-from dualcache.core.options import nearest, to_bool, to_namespace
+from dualcache.core.options import nearest, to_bool, to_namespace, to_share
 from dualcache.core.policy import Options
 from dualcache.core.settings import Settings, read_environment
 from dualcache.drivers.url_options import CHECKS
@@ -23,6 +23,9 @@ DEFAULT_TTL: Final = 3600
 LEAST_STALENESS_MS: Final = 50
 DEFAULT_JITTER: Final = 0.05
 POLICY_OPTIONS: Final = ("jitter", "stale_if_error", "strict", "client", "async_client")
+NAMED_OPTIONS: Final = (
+    *("namespace", "front", "ttl", "codec", "secret", "max_staleness", "settings", "clock"),
+)
 
 
 class Configuration(NamedTuple):
@@ -64,14 +67,14 @@ def configure(
     ttl = (DEFAULT_TTL if known.ttl is None else known.ttl) if ttl is MISSING else ttl
     if not callable(ttl):
         to_ms(ttl, option="ttl", owner="Cache()", allow_none=True)
+    jitter = split.policy.get("jitter", DEFAULT_JITTER)
+    to_share(jitter, "jitter", owner="Cache()")
+    stale_if_error = split.policy.get("stale_if_error", 0)
+    to_ms(stale_if_error, option="stale_if_error", owner="Cache()")
     return Configuration(
         target,
         f"{name}:" if name else "",
-        Options(
-            ttl,
-            split.policy.get("jitter", DEFAULT_JITTER),
-            split.policy.get("stale_if_error", 0),
-        ),
+        Options(ttl, jitter, stale_if_error),
         known.enabled,
         to_bool(split.policy.get("strict", False), "strict", owner="Cache()"),
         client,
@@ -104,7 +107,7 @@ def split_options(options: dict[str, Any]) -> Split:
     """Tell connection options from policy options; refuse what is neither."""
     for name in options:
         if name not in CHECKS and name not in POLICY_OPTIONS:
-            likely = nearest(name, (*CHECKS, *POLICY_OPTIONS))
+            likely = nearest(name, (*CHECKS, *POLICY_OPTIONS, *NAMED_OPTIONS))
             raise UsageError(
                 f"Cache() has no option {name}",
                 code="DC151",

@@ -57,7 +57,7 @@ PERFORMERS: Final[dict[type[Op[Any]], Callable[[Any], Any]]] = {
     MakeTags: ids,
     ProlongTag: lambda _: None,
     TryLease: lambda _: True,
-    Commit: lambda _: CommitReply.STORED,
+    Commit: lambda _: CommitReply.REFUSED,
     Delete: lambda _: 0,
     Unlink: lambda _: 0,
     Scan: lambda _: ScanPage(0, ()),
