@@ -131,9 +131,8 @@ class AsyncCache:
         self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
     ) -> Invalidated:
         """Delete keys, all entries with these tags, and all keys that match the patterns."""
-        return await self._backend.arun(
-            self._requests.invalidate(keys, tags, patterns, self._backend)
-        )  # type: ignore[no-any-return]
+        flow = self._requests.invalidate(keys, tags, patterns, self._backend)
+        return await self._backend.arun(flow)  # type: ignore[no-any-return]
 
     async def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""

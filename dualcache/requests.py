@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from cachetools import LRUCache
+from msgspec.structs import replace
 
 from dualcache.calls.binding import full_tags
 from dualcache.codecs.recipe import make_recipe
@@ -133,7 +134,7 @@ class Requests:
         """Serve one key, or load it."""
         usage = self._usage_of(usage_of or loader)
         policy = self.policy(options, annotation, "get_or_load()", usage, backend)
-        call = self.call(key, policy, tags)._replace(function=loader)
+        call = replace(self.call(key, policy, tags), function=loader)
         return load.get_or_load(call, backend.env)
 
     def get_or_load_many(

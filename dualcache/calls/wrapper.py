@@ -8,7 +8,9 @@ from __future__ import annotations
 import functools
 import linecache
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from dualcache.calls.signature import CallSignature
 
 
-class Kept(NamedTuple):
+class Kept(Struct, frozen=True):
     """What a wrapper needs to serve front-tier hits on its own.
 
     `index` maps the values at `positions` and their types to entries; `gate.open_until` and `now`

@@ -120,7 +120,7 @@ def open_envelope(key: str, raw: bytes) -> Stored:
     if kind is None or magic != MAGIC or flags & ~KNOWN_FLAGS:
         raise _misfit(raw)
     rest = raw[8:] if len(raw) < _COPIED_BELOW else memoryview(raw)[8:]
-    if crc32(rest, crc32(key.encode("utf-8", "surrogatepass") + raw[:4])) != check:
+    if crc32(rest, crc32(raw[:4], crc32(key.encode()))) != check:
         raise _refused("checksum", "the checksum does not fit the key and the content")
     if form != _VALUE_BYTE and len(raw) != HEADER_BYTES:
         raise _refused("length", "there is content after a header that has none")
@@ -149,7 +149,7 @@ def _bare(key: str, kind: Kind, token: bytes, created_ms: int, load_ms: int) -> 
 
 
 def _checked(key: str, head: bytes, content: bytes) -> bytes:
-    check = crc32(content, crc32(key.encode("utf-8", "surrogatepass") + head))
+    check = crc32(content, crc32(head, crc32(key.encode())))
     return b"".join((head, _CHECK.pack(check), content))
 
 

@@ -58,7 +58,7 @@ class Tag(NamedTuple):
     id: bytes
 
 
-class Stored(NamedTuple):
+class Stored(Struct, frozen=True):
     """One stored key, parsed: the header's fields, the tags, the payload.
 
     `header` is what a compare-and-set expects to find. `fresh_ms` is `None` where the entry is

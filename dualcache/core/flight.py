@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dualcache.core.entry import Packed
 
 
-class Outcome(NamedTuple):
+class Outcome(Struct, frozen=True):
     """How a read ended: with a value, or with the exception that the user's function raised.
 
     `tick` is when the value was known to be current: nobody who began later may take it unseen.

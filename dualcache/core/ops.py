@@ -38,7 +38,7 @@ WRONG_TYPE = b""
 """What a read replies for a key that holds no string: as unusable as an empty one."""
 
 
-class Seen(NamedTuple):
+class Seen(Struct, frozen=True):
     """What one read found: the key's bytes, and each tag's id in the order asked.
 
     `left_ms` is the key's time to live where it was asked for; `None`: not asked, or for ever.

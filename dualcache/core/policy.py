@@ -83,7 +83,7 @@ def no_loader() -> None:
     """Stand for the loader of a call that never loads."""
 
 
-class Call(NamedTuple):
+class Call(Struct, frozen=True):
     """One call of one function: its key and tags in full, its arguments and what loads it."""
 
     key: str

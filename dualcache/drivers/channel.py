@@ -10,6 +10,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from msgspec.structs import replace
+
 from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust, Look
 from dualcache.drivers import wire
 from dualcache.drivers.backend_errors import classify
@@ -98,7 +100,7 @@ class Channel:
                 link.client_id, link.stream = client_id, redirect.stream
                 tracking.add(client_id)
         stream = link.stream
-        return (await self._converse(link, op))._replace(stream=stream)
+        return replace(await self._converse(link, op), stream=stream)
 
     def _ended(self, link: Link) -> None:
         """Note that what a link read may change unheard from now on."""

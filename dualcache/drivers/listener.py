@@ -76,9 +76,10 @@ class Listener:
         if self._thread is not None:
             return
         with self._lock:
-            if self._thread is None and not self._stopping.is_set():
-                self._thread = Thread(target=self._run, name="dualcache-listener", daemon=True)
-                self._thread.start()
+            thread = Thread(target=self._run, name="dualcache-listener", daemon=True)
+            if self._thread is None:
+                self._thread = thread
+                thread.start()
 
     def close(self) -> None:
         """End the thread and wait for it. The next `start` begins again."""
@@ -176,6 +177,7 @@ class Listener:
         )
 
     def _listen(self, link: PushLink, stopping: Event) -> None:
+        link.ask_proof(None)  # the first heartbeat already wants the answer to one before it
         next_proof = self._now() + self._interval
         while not stopping.is_set():
             left = next_proof - self._now()

@@ -10,6 +10,8 @@ from threading import Condition
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust, Look
 from dualcache.drivers import wire
 from dualcache.drivers.backend_errors import classify
@@ -83,7 +85,7 @@ class SyncBackend:
             return self._converse(lane.connection, op)
         if redirect.stream != lane.stream:
             self._track(lane, redirect, tracking)
-        return self._converse(lane.connection, op)._replace(stream=lane.stream)
+        return replace(self._converse(lane.connection, op), stream=lane.stream)
 
     def _track(self, lane: Lane, redirect: Redirect, tracking: Tracking) -> None:
         """Have the server push what this connection reads from now on."""

@@ -226,7 +226,7 @@ def mapping_of(value: Any) -> Mapping[str, Any]:
 def load_one(call: Call, function: Callable[[], Any], env: Env) -> Flow[Any]:
     """Serve or load one key that another caller was loading; MISSING where there is none."""
     policy = replace(call.policy, condition=is_there)
-    outcome = yield from get_or_load(call._replace(function=function, policy=policy), env)
+    outcome = yield from get_or_load(replace(call, function=function, policy=policy), env)
     if outcome.error is not None:
         raise outcome.error
     return outcome.value

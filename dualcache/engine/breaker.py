@@ -21,18 +21,13 @@ class Breaker:
     lets one more caller try, no more.
     """
 
-    __slots__ = ("_failures", "_pause_ms", "_retry_at_ms", "is_closed")
+    __slots__ = ("_pause_ms", "_retry_at_ms", "failures", "is_closed")
 
     def __init__(self) -> None:
         self.is_closed = True
-        self._failures = 0
+        self.failures = 0
         self._pause_ms = 0
         self._retry_at_ms = 0
-
-    @property
-    def has_failures(self) -> bool:
-        """Whether the last ops failed, even if too few to open."""
-        return self._failures > 0
 
     def may_try(self, now_ms: int) -> bool:
         """Let everybody pass while closed; after each pause, one caller.
@@ -49,7 +44,7 @@ class Breaker:
     def succeeded(self) -> bool:
         """Note an answer; return whether the breaker was open until now."""
         was_open = not self.is_closed
-        self._failures = 0
+        self.failures = 0
         self._pause_ms = 0
         self.is_closed = True
         return was_open
@@ -61,8 +56,8 @@ class Breaker:
         happen twice in a row. A wrong password is not tried again at full pace (accounts lock).
         """
         was_closed = self.is_closed
-        self._failures += 1
-        if was_closed and not is_certain and self._failures < TIMEOUTS_TO_OPEN:
+        self.failures += 1
+        if was_closed and not is_certain and self.failures < TIMEOUTS_TO_OPEN:
             return 0
         self._pause_ms = (
             CONFIGURATION_PAUSE_MS

@@ -9,6 +9,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from dualcache.core.entry import HEADER_BYTES, MISSING, Kind, Packed, Stored
 from dualcache.core.events import (
     Coalesced,
@@ -49,7 +51,7 @@ from dualcache.engine.commit import (
     worth,
 )
 from dualcache.engine.flights import wait_bound_ms
-from dualcache.engine.freshness import Sight, State
+from dualcache.engine.freshness import FRESH, Sight, State
 from dualcache.engine.read import count_miss, examine, find_in_front, ids_of, look, served
 from dualcache.engine.recovery import ask, ask_once
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
@@ -88,10 +90,11 @@ def get_or_load(call: Call, env: Env) -> Flow[Outcome]:
     """Serve a fresh value, or load one: once for all callers of all processes."""
     began = env.tick()
     policy = call.policy
-    kept = find_in_front(call, env)
-    if kept is not MISSING:
-        return Outcome(kept, None, began)
     sight = None
+    if policy.front is not None:
+        kept = find_in_front(call, env)
+        if kept is not MISSING:
+            return Outcome(kept, None, began)
     if policy.ttl_ms == 0 and policy.ttl_of is None:
         return (yield from share(call, began, None, env, is_stored=False))
     if policy.usage.recent_hits >= LIKELY_HITS:
@@ -99,7 +102,7 @@ def get_or_load(call: Call, env: Env) -> Flow[Outcome]:
             sight = yield from look(call, env)
         except BackendError:
             return (yield from share(call, began, None, env, is_stored=False))
-        if sight.state is State.FRESH:
+        if sight.state is FRESH:
             return served(call, sight, env)
     return (yield from share(call, began, sight, env, is_stored=True))
 
@@ -177,7 +180,7 @@ def follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome
     if outcome.error is not None:
         return outcome
     try:
-        return outcome._replace(value=own_copy(call, outcome))
+        return replace(outcome, value=own_copy(call, outcome))
     except Exception:  # noqa: BLE001  whatever the user's type does when it is copied
         return (yield from load_unstored(call, None, env))
 

@@ -9,7 +9,17 @@ from dualcache.core.events import Hit, Miss, Unusable
 from dualcache.core.flight import Outcome
 from dualcache.core.front import Read
 from dualcache.core.ops import Batch, Look, ReadTags
-from dualcache.engine.freshness import Sight, State, is_fresh, keepable_ms
+from dualcache.engine.freshness import (
+    ABSENT,
+    FILLING,
+    FRESH,
+    STALE,
+    TOMBSTONE,
+    UNUSABLE,
+    Sight,
+    is_fresh,
+    keepable_ms,
+)
 from dualcache.engine.recovery import ask
 from dualcache.engine.tags import are_alive
 from dualcache.errors import BackendError, DecodeError
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
 
 NO_IDS: Final[Mapping[str, bytes | None]] = {}
+VALUE: Final = Kind.VALUE
 HIT_WEIGHT: Final = 1 / 16
 """How much one read moves the running share of hits."""
 
@@ -63,7 +74,7 @@ def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
 
 def found(call: Call, sight: Sight, env: Env) -> object:
     """Return the value of a sight that may be served, or MISSING; count it."""
-    if sight.state is State.FRESH:
+    if sight.state is FRESH:
         count_hit(call, env)
         return sight.value
     count_miss(call, sight.state.value, env)
@@ -79,14 +90,14 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
     except BackendError:
         return None
     stored = sight.stored
-    if stored is None or sight.state not in {State.FRESH, State.STALE}:
+    if stored is None or sight.state not in {FRESH, STALE}:
         return None
     return Entry(
         value=sight.value,
         age=max(0, env.now_ms() - stored.created_ms) / 1000,
         ttl=None if seen.left_ms is None else seen.left_ms / 1000,
         tier="front" if is_kept(call) else env.tier,
-        stale=sight.state is State.STALE,
+        stale=sight.state is STALE,
         tags=tuple(shown_tags(tag.name for tag in stored.tags)),
     )
 
@@ -108,7 +119,9 @@ def look(call: Call, env: Env) -> Flow[Sight]:
         return (yield from look_to_keep(call, call.policy.front, env))
     tick = env.tick()
     seen = yield from ask(Look(call.key, call.tags), env)
-    return (yield from examine(call, seen, tick, env))
+    sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
+    others = unread_tags(sight) if sight.state is UNUSABLE else ()
+    return (yield from judged_again(call, sight, others, env)) if others else sight
 
 
 def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
@@ -124,7 +137,7 @@ def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
     if others:
         tickets.append(front.begin_read(others))
         sight = yield from judged_again(call, sight, others, env)
-    if sight.state is State.FRESH and sight.stored is not None:
+    if sight.state is FRESH and sight.stored is not None:
         life_ms = keepable_ms(sight.stored, seen.left_ms, env.now_ms())
         front.install(call, sight.value, Read(tickets, sight.stored, life_ms, seen.stream))
     return sight
@@ -150,7 +163,7 @@ def examine(call: Call, seen: Seen, tick: int, env: Env) -> Flow[Sight]:
 
 def unread_tags(sight: Sight) -> tuple[str, ...]:
     """Return the tags of an entry whose ids were not read with it."""
-    if sight.state is not State.UNUSABLE or sight.stored is None:
+    if sight.state is not UNUSABLE or sight.stored is None:
         return ()
     return tuple(tag.name for tag in sight.stored.tags if tag.name not in sight.ids)
 
@@ -172,22 +185,20 @@ def judge(
 ) -> Sight:
     """Decide what a key holds; nothing that is read is trusted, and nothing is raised."""
     if raw is None:
-        return Sight(State.ABSENT, tick, None, None, None, ids)
+        return Sight(ABSENT, tick, None, None, None, ids)
     try:
         stored = env.open_envelope(call.key, raw)
-        if stored.kind is not Kind.VALUE:
-            state = State.FILLING if stored.kind is Kind.FILLING else State.TOMBSTONE
+        if stored.kind is not VALUE:
+            state = FILLING if stored.kind is Kind.FILLING else TOMBSTONE
             return Sight(state, tick, raw, stored, None, ids)
         if stored.tags and not are_alive(stored.tags, ids):
-            return Sight(State.UNUSABLE, tick, raw, stored, None, ids)
+            return Sight(UNUSABLE, tick, raw, stored, None, ids)
         value = call.policy.recipe.unpack(call.key, stored)
     except DecodeError as error:
         env.emit(Unusable(call.policy.label, error.code))
-        return Sight(State.UNUSABLE, tick, raw, None, None, ids)
-    state = (
-        State.FRESH if stored.fresh_ms is None or is_fresh(stored, env.now_ms()) else State.STALE
-    )
-    return Sight(state, tick, raw, stored, value, ids)
+        return Sight(UNUSABLE, tick, raw, None, None, ids)
+    is_stale = stored.fresh_ms is not None and not is_fresh(stored, env.now_ms())
+    return Sight(STALE if is_stale else FRESH, tick, raw, stored, value, ids)
 
 
 def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:

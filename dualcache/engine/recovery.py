@@ -79,10 +79,23 @@ class Health:
 
 
 def ask(op: Op[T], env: Env) -> Flow[T]:
-    """Perform an op that may be repeated, after what is owed; raise `BackendError` if it fails."""
-    if not env.health.is_clear:
+    """Perform an op that may be repeated, after what is owed; raise `BackendError` if it fails.
+
+    Every hit goes through here, so the good case is one generator and three tests.
+    """
+    health = env.health
+    if not health.is_clear:
         yield from restore(env)
-    return (yield from insist(op, env))
+    try:
+        reply: T = yield op
+    except BackendError as error:
+        note_failure(error, env)
+        if not isinstance(error, BackendUnavailable) or not error.was_connected:
+            raise
+        return (yield from watched(op, env))
+    if health.breaker.failures:
+        note_answer(env)
+    return reply
 
 
 def ask_once(op: Op[T], env: Env) -> Flow[T]:
@@ -120,7 +133,7 @@ def watched(op: Op[T], env: Env) -> Flow[T]:
         note_failure(error, env)
         raise
     health = env.health
-    if not health.breaker.is_closed or health.breaker.has_failures:
+    if not health.breaker.is_closed or health.breaker.failures:
         note_answer(env)
     return reply
 
