@@ -123,10 +123,19 @@ class Cache:
     @overload
     def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
     @overload
-    def __call__(self, /, **options: Unpack[DecoratorOptions]) -> Decorator: ...
+    def __call__(
+        self, key_prefix: str | None = None, /, **options: Unpack[DecoratorOptions]
+    ) -> Decorator: ...
 
     def __call__(self, function: Any = None, /, **options: Any) -> Any:
-        """Decorate a function: bare, or with the options of the documentation's reference."""
+        """Decorate a function: bare, or with the options of the documentation's reference.
+
+        A text in the place of the function is the `key_prefix` of an endpoint.
+        """
+        if isinstance(function, str):
+            from dualcache.calls.endpoint import prefixed
+
+            return self(**prefixed(function, options))
         if function is None:
             return lambda decorated: self._decorated(decorated, options)
         return self._decorated(function, options)

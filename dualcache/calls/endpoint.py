@@ -25,6 +25,9 @@ __all__ = [
     "choose",
     "endpoint_options",
     "is_endpoint",
+    "no_id",
+    "no_request",
+    "prefixed",
     "way_of",
 ]
 
@@ -81,6 +84,17 @@ class EndpointOptions(NamedTuple):
 def is_endpoint(options: Collection[str]) -> bool:
     """Tell whether options of `cache(...)` are written in the endpoint's spelling."""
     return any(name in options for name in ENDPOINT)
+
+
+def prefixed(prefix: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with a prefix that was written first and without its name."""
+    if "key_prefix" in options:
+        raise UsageError(
+            "cache() has two prefixes",
+            code="DC400",
+            help="write key_prefix= once, as the first argument or by its name",
+        )
+    return {"key_prefix": prefix, **options}
 
 
 def endpoint_options(options: Mapping[str, Any], owner: str) -> EndpointOptions:

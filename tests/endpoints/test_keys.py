@@ -122,6 +122,17 @@ def test_a_key_without_any_parameter_ends_in_global(cache: Cache) -> None:
     assert cache(key_prefix="settings")(no_parameters).key_for() == "settings:global"
 
 
+def test_the_prefix_may_be_written_first_without_its_name(cache: Cache) -> None:
+    @cache("{username}_post_cache", resource_id_name="id")
+    def read(request: Request | None, username: str, id: int) -> None: ...  # noqa: A002
+
+    assert read.key_for(None, "ann", 3) == "ann_post_cache:3"
+    with pytest.raises(UsageError, match="DC400"):
+        cache("a", key_prefix="b")
+    with pytest.raises(UsageError, match="DC400"):
+        cache("a", key="b")(post)
+
+
 def test_braces_of_the_prefix_itself_are_doubled(cache: Cache) -> None:
     nothing: Any = None
     assert cache(key_prefix="a{{b}}")(post).key_for(nothing, 1) == "a{b}:1"
