@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +19,7 @@ from benchmarks.topics import MODULES, topic
 from tests.servers import HOW_TO_GET_ONE, Binary, Server, found_binaries
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
 FAILED: Final = "failed"
 
@@ -71,7 +73,7 @@ def chosen_binary(wanted: str | None) -> Binary:
 def measured(name: str, binary: Binary, *, is_quick: bool) -> Topic:
     """Run one topic; one that cannot be measured here says why, one that fails spoils no other."""
     began = time.monotonic()
-    with Bench(binary, is_quick=is_quick) as bench:
+    with Bench(binary, is_quick=is_quick) as bench, warnings_noted(bench):
         try:
             rows = topic(name)(bench)
         except Skip as reason:
@@ -83,6 +85,19 @@ def measured(name: str, binary: Binary, *, is_quick: bool) -> Topic:
             bench.note(f"{FAILED}: {traceback.format_exception_only(error)[-1].splitlines()[-1]}")
     print(f"{name}: {time.monotonic() - began:.1f} s", file=sys.stderr)
     return Topic(rows, targets.reached(name, rows), bench.notes)
+
+
+@contextmanager
+def warnings_noted(bench: Bench) -> Generator[None]:
+    """Note what dualcache warns of: a hit while the backend is down is none."""
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: bench.note(f"dualcache said: {record.getMessage()}")  # type: ignore[method-assign]  # one line
+    logger = logging.getLogger("dualcache")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def draw(arguments: Sequence[str]) -> int:

@@ -14,8 +14,8 @@ from benchmarks.results import Row
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    Burst = Callable[[int], object]
-    """Performs so many calls."""
+    Burst = Callable[[int], int]
+    """Performs at least so many calls; returns how many."""
 
 PER_SECOND: Final = {"ns": 1e9, "µs": 1e6, "ms": 1e3, "s": 1.0}
 WARM_UPS: Final = 5
@@ -29,10 +29,11 @@ class Plan(NamedTuple):
 
 
 class Lap(NamedTuple):
-    """Seconds per call of one burst."""
+    """Seconds per call of one burst, and how many calls it was."""
 
     wall: float
     cpu: float
+    done: int
 
 
 def compare(
@@ -51,7 +52,7 @@ def compare(
 
 def row_of(case: str, name: str, laps: Iterable[Lap], unit: str, x: float | None) -> Row:
     per_second = PER_SECOND[unit]
-    walls, cpus = zip(*laps, strict=True)
+    walls, cpus, _ = zip(*laps, strict=True)
     return Row(
         case,
         name,
@@ -68,11 +69,11 @@ def timed(burst: Burst, count: int) -> Lap:
     gc.disable()
     try:
         cpu, wall = time.process_time(), time.perf_counter()
-        burst(count)
+        done = burst(count)
         ended, cpu_ended = time.perf_counter(), time.process_time()
     finally:
         gc.enable()
-    return Lap((ended - wall) / count, (cpu_ended - cpu) / count)
+    return Lap((ended - wall) / done, (cpu_ended - cpu) / done, done)
 
 
 def calibrated(burst: Burst, seconds: float) -> int:
@@ -81,7 +82,8 @@ def calibrated(burst: Burst, seconds: float) -> int:
         burst(1)
     count = 1
     while True:
-        taken = timed(burst, count).wall * count
+        lap = timed(burst, count)
+        taken = lap.wall * lap.done
         if taken > seconds / 4:
             return max(1, round(count * seconds / taken))
         count *= 4
@@ -89,7 +91,9 @@ def calibrated(burst: Burst, seconds: float) -> int:
 
 def compile_burst(function: Callable[..., Any], call: str, **names: Any) -> Burst:
     """Return a loop around one call as it is written: `compile_burst(f, "f(7, 2)")`."""
-    source = f"def burst(count):\n    for _ in repeat(None, count):\n        {call}\n"
+    source = (
+        f"def burst(count):\n    for _ in repeat(None, count):\n        {call}\n    return count\n"
+    )
     known: dict[str, Any] = {"f": function, "repeat": repeat, **names}
     exec(source, known)
     burst: Burst = known["burst"]
@@ -105,12 +109,13 @@ def async_burst(
         for _ in repeat(None, count):
             await function(number, **options)
 
-    async def all_callers(count: int) -> None:
-        if callers == 1:
-            return await caller(0, count)
+    async def all_callers(count: int) -> int:
         each = -(-count // callers)
-        await asyncio.gather(*[caller(number, each) for number in range(callers)])
-        return None
+        if callers == 1:
+            await caller(0, count)
+        else:
+            await asyncio.gather(*[caller(number, each) for number in range(callers)])
+        return each * callers
 
     return lambda count: runner.run(all_callers(count))
 
@@ -119,10 +124,10 @@ def threaded_burst(function: Callable[..., Any], threads: int) -> Burst:
     """Return calls by several threads at once, each with a key of its own."""
     bursts = [compile_burst(function, f"f({number}, 2)") for number in range(threads)]
 
-    def burst(count: int) -> None:
+    def burst(count: int) -> int:
         each = -(-count // threads)
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda one: one(each), bursts))  # raises what a thread raised
+            return sum(pool.map(lambda one: one(each), bursts))  # raises what a thread raised
 
     return burst
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.functions import async_dict_function, dict_function
 from benchmarks.measure import compare, compile_burst
@@ -35,8 +35,9 @@ def missing(function: Function) -> Burst:
 def missing_async(function: Function, bench: Bench) -> Burst:
     numbers = itertools.count()
 
-    async def calls(count: int) -> Any:
+    async def calls(count: int) -> int:
         for _ in itertools.repeat(None, count):
             await function(next(numbers), 2)
+        return count
 
     return lambda count: bench.runner.run(calls(count))
