@@ -28,7 +28,7 @@ from dualcache.observing import FrontStats
 from dualcache.streaming import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from dualcache.core.entry import Recipe
     from dualcache.core.events import Event
@@ -96,10 +96,10 @@ class Backend:
         driver = self._sync or self._make_sync()
         return driver.run(flow)
 
-    async def arun(self, flow: Flow[Any]) -> Any:
+    def arun(self, flow: Flow[Any]) -> Coroutine[Any, Any, Any]:
         """Run a flow in this task."""
         driver = self._async or self._make_async()
-        return await driver.run(flow)
+        return driver.run(flow)
 
     def hear_hits(self) -> None:
         """Let each hit be an event; hits then no longer end in the compiled wrappers."""
@@ -178,10 +178,11 @@ class Backend:
         return self._sync
 
     def _make_async(self) -> AsyncDriver:
-        from dualcache.drivers.async_driver import AsyncDriver
+        from dualcache.drivers.async_driver import AsyncDriver, without_waiting
 
         if self._store is not None:
-            self._async = AsyncDriver(None, self.flights, self.changes, self._store.perform)
+            perform = without_waiting(self._store.perform)
+            self._async = AsyncDriver(perform, self.flights, self.changes)
         else:
             from dualcache.drivers.channel import Channels
 

@@ -35,21 +35,21 @@ if TYPE_CHECKING:
     from dualcache.drivers.changes import Changes
     from dualcache.drivers.flights import FlightTable
 
+    Perform = Callable[[Op[Any]], Awaitable[Any]]
+
 CLEAN_UP_SECONDS: Final = 0.25
 
 
 class AsyncDriver:
-    """Runs flows: local ops here, backend ops by `perform`, or `perform_now` where none waits."""
+    """Runs flows: local ops here, backend ops by `perform`."""
 
     def __init__(
         self,
-        perform: Callable[[Op[Any]], Awaitable[Any]] | None,
+        perform: Callable[[Op[Any]], Awaitable[Any]],
         flights: FlightTable,
         changes: Changes,
-        perform_now: Callable[[Op[Any]], Any] | None = None,
     ) -> None:
-        self._perform = perform or no_backend
-        self._perform_now = perform_now
+        self._perform = perform
         self._flights = flights
         self._changes = changes
         self._at_once: dict[type[Op[Any]], Callable[[Any], Any]] = {
@@ -66,11 +66,17 @@ class AsyncDriver:
 
     async def run(self, flow: Flow[Any]) -> Any:
         """Run a flow to its end; whatever is raised meanwhile is thrown into it."""
+        waiting, at_once = self._waiting, self._at_once
         try:
             op = next(flow)
             while True:
+                kind = type(op)
                 try:
-                    reply = await self._do(op)
+                    if kind in at_once:
+                        reply = at_once[kind](op)
+                    else:
+                        perform: Perform = waiting.get(kind, self._perform)
+                        reply = await perform(op)
                 except Exception as error:  # noqa: BLE001  the flow decides what it means
                     op = flow.throw(error)
                 except BaseException as error:  # noqa: BLE001  as above: clean up, then raise
@@ -82,13 +88,10 @@ class AsyncDriver:
 
     async def _do(self, op: Op[Any]) -> Any:
         kind = type(op)
-        waiting = self._waiting.get(kind)
-        if waiting is not None:
-            return await waiting(op)
-        at_once = self._at_once.get(kind, self._perform_now)
-        if at_once is not None:
-            return at_once(op)
-        return await self._perform(op)
+        if kind in self._at_once:
+            return self._at_once[kind](op)
+        perform: Perform = self._waiting.get(kind, self._perform)
+        return await perform(op)
 
     async def _clean_up(self, flow: Flow[Any], error: BaseException) -> Any:
         """Let a flow that was cancelled give back what it holds: shielded, and not for long."""
@@ -145,9 +148,13 @@ class AsyncDriver:
             return self._changes.ask_proof(waking.wake) and await waking.woken
 
 
-async def no_backend(op: Op[Any]) -> Any:
-    """Stand in where all backend ops are performed at once."""
-    raise NotImplementedError(type(op).__name__)
+def without_waiting(perform: Callable[[Op[Any]], Any]) -> Callable[[Op[Any]], Awaitable[Any]]:
+    """Return what performs ops of a store in this process, where nothing is waited for."""
+
+    async def performed(op: Op[Any]) -> Any:
+        return perform(op)
+
+    return performed
 
 
 class Waking:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from msgspec.structs import replace
 
@@ -22,6 +22,8 @@ from dualcache.drivers.tracking import tracking_commands
 from dualcache.errors import BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from dualcache.core.ops import Op
     from dualcache.drivers.tracking import Tracking
     from dualcache.drivers.urls import Target
@@ -43,16 +45,16 @@ class Channel:
 
     async def perform(self, op: Op[Any]) -> Any:
         """Perform one backend op; raise `BackendError`, having dropped the connection."""
-        if type(op) is Distrust:
-            return self.drop()
         link = self._link
         was_connected = link is not None and link.is_up
-        if link is None or not link.is_up:
-            link = await self._connected()
+        if link is None or not link.is_up or link.is_full:
+            link = await self._ready()
         try:
-            if self._tracking is None or type(op) is not Look:
+            if type(op) is not Look:
                 return await self._converse(link, op)
-            return await self._read_tracked(link, op, self._tracking)
+            if self._tracking is not None:
+                return await self._read_tracked(link, op, self._tracking)
+            return wire.decode(op, await link.exchange(*wire.encode(op)))
         except BackendRefused:
             raise
         except Exception as error:  # noqa: BLE001  a reply of any shape ends the connection
@@ -77,6 +79,8 @@ class Channel:
             await link.ended()
 
     async def _converse(self, link: Link, op: Op[Any]) -> Any:
+        if type(op) is Distrust:
+            return self.drop()
         if type(op) is Commit and op.way is CommitWay.WATCH:
             # A watch belongs to the whole connection, so one commit of this kind at a time.
             async with self._watched:
@@ -106,6 +110,14 @@ class Channel:
         """Note that what a link read may change unheard from now on."""
         if self._tracking is not None:
             self._tracking.gone(link.client_id)
+
+    async def _ready(self) -> Link:
+        """Return a link that is up and takes more."""
+        link = self._link
+        if link is None or not link.is_up:
+            link = await self._connected()
+        await link.room()
+        return link
 
     async def _connected(self) -> Link:
         """Return a link that is up; all who need one wait for the same attempt.
@@ -141,6 +153,7 @@ class Channels:
         self._tracking = tracking
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Channel] = WeakKeyDictionary()
         self._of_parents: list[object] = []
+        self._last: tuple[ref[asyncio.AbstractEventLoop], Channel] | None = None
 
     def renew(self) -> None:
         """Begin anew in a forked child.
@@ -149,17 +162,25 @@ class Channels:
         """
         self._of_parents.append(dict(self._by_loop))
         self._by_loop = WeakKeyDictionary()
+        self._last = None
 
-    async def perform(self, op: Op[Any]) -> Any:
+    def perform(self, op: Op[Any]) -> Coroutine[Any, Any, Any]:
         """Perform one backend op on the running loop's channel."""
         loop = asyncio.get_running_loop()
+        known = self._last
+        if known is None or known[0]() is not loop:
+            known = self._last = (ref(loop), self._channel_of(loop))
+        return known[1].perform(op)
+
+    def _channel_of(self, loop: asyncio.AbstractEventLoop) -> Channel:
         channel = self._by_loop.get(loop)
         if channel is None:
             channel = self._by_loop[loop] = Channel(self._target, self._tracking)
-        return await channel.perform(op)
+        return channel
 
     async def aclose(self) -> None:
         """Close the running loop's channel."""
+        self._last = None
         channel = self._by_loop.pop(asyncio.get_running_loop(), None)
         if channel is not None:
             await channel.aclose()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from types import coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.tracking import UNTRACKED
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from redis.asyncio.connection import AbstractConnection
+
+
+GRACE_SECONDS: Final = 0.02
+"""How long after its deadline a command that is late may still be answered."""
 
 
 class Link:
@@ -38,26 +42,37 @@ class Link:
         self._connection = connection
         self._timeout = timeout
         self._loop = loop
+        self._deadline = 0.0
+        self._answered = 0
+        self._late_at: int | None = None
         self._unsent: list[bytes] = []
         self._expected: deque[Expected] = deque()
         self._draining: asyncio.Task[None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._reader = loop.create_task(self._read())
 
-    async def exchange(self, data: bytes, count: int) -> list[Any]:
-        """Send packed commands with others of this turn; return the replies, errors as values."""
+    def exchange(self, data: bytes, count: int) -> asyncio.Future[list[Any]]:
+        """Send packed commands with others of this turn; give the replies, errors as values."""
         if not self.is_up:
             raise BackendUnavailable("the connection was closed", code="DC200")
         if not self._unsent:
-            self._loop.call_soon(self._flush)
+            self._begin_turn()
         self._unsent.append(data)
-        expected = Expected(self._loop.create_future(), count, self._loop.time() + self._timeout)
-        self._expected.append(expected)
-        if self._watchdog is None:
-            self._watchdog = self._loop.call_at(expected.deadline, self._watch)
-        if self._draining is not None:
+        replied: asyncio.Future[list[Any]] = self._loop.create_future()
+        self._expected.append(Expected(replied, count, self._deadline, []))
+        return replied
+
+    async def room(self) -> None:
+        """Wait while the socket takes no more: back-pressure for new callers."""
+        while self._draining is not None:
             await asyncio.shield(self._draining)
-        return await expected.replied
+
+    def _begin_turn(self) -> None:
+        """Have all that is sent in this turn of the loop written at its end, under one deadline."""
+        self._loop.call_soon(self._flush)
+        self._deadline = self._loop.time() + self._timeout
+        if self._watchdog is None:
+            self._watchdog = self._loop.call_at(self._deadline, self._watch)
 
     def fail(self, error: BackendError) -> None:
         """End this link: everybody who waits for a reply gets `error`."""
@@ -75,6 +90,11 @@ class Link:
                 replied.set_exception(again(error))
         close_now(self._connection)
         self._on_end(self)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the socket takes no more for now."""
+        return self._draining is not None
 
     async def ended(self) -> None:
         """Wait until the reader task is gone."""
@@ -95,6 +115,8 @@ class Link:
             return
         # The socket is full: new callers wait until this write is through.
         self._draining = self._loop.create_task(self._drain(writing, held_up))
+        # A task that is cancelled before it began would leave the write to the garbage collector.
+        self._draining.add_done_callback(lambda _: writing.close())
 
     async def _drain(self, writing: Coroutine[Any, Any, None], held_up: object) -> None:
         try:
@@ -109,9 +131,10 @@ class Link:
 
     async def _read(self) -> None:
         expected = self._expected
+        read_response = self._connection.read_response
         while True:
             try:
-                reply = await self._connection.read_response(disable_decoding=True)
+                reply = await read_response(disable_decoding=True)
             except asyncio.CancelledError:
                 self.fail(BackendUnavailable("the event loop ends", code="DC200"))
                 raise
@@ -123,44 +146,53 @@ class Link:
             if not expected:
                 self.fail(BackendUnavailable("a reply came that nobody waits for", code="DC204"))
                 return
-            first = expected[0]
-            first.replies.append(reply)
-            if len(first.replies) == first.count:
+            replied, count, _, replies = expected[0]
+            replies.append(reply)
+            if len(replies) == count:
+                self._answered += 1
                 expected.popleft()
-                if not first.replied.done():
-                    first.replied.set_result(first.replies)
+                if not replied.done():
+                    replied.set_result(replies)
 
     def _watch(self) -> None:
-        """See whether the oldest command has waited too long; one timer serves them all."""
+        """See whether the oldest command has waited too long; one timer serves them all.
+
+        A loop that was busy sees the deadline before the replies that lie in its socket. So a link
+        fails only if nothing at all has come for a while after the deadline.
+        """
         self._watchdog = None
         if not self._expected:
             return
         deadline = self._expected[0].deadline
-        if deadline <= self._loop.time():
+        is_late = deadline <= self._loop.time()
+        if is_late and self._late_at == self._answered:
             self.fail(BackendTimeout("the server gave no answer in time", code="DC201"))
-        else:
-            self._watchdog = self._loop.call_at(deadline, self._watch)
+            return
+        self._late_at = self._answered if is_late else None
+        next_look = self._loop.time() + GRACE_SECONDS if is_late else deadline
+        self._watchdog = self._loop.call_at(next_look, self._watch)
 
 
-class Expected:
+class Expected(NamedTuple):
     """The replies that one caller waits for."""
 
-    __slots__ = ("count", "deadline", "replied", "replies")
-
-    def __init__(self, replied: asyncio.Future[list[Any]], count: int, deadline: float) -> None:
-        self.replied = replied
-        self.count = count
-        self.deadline = deadline
-        self.replies: list[Any] = []
+    replied: asyncio.Future[list[Any]]
+    awaits: int
+    deadline: float
+    replies: list[Any]
 
 
 @coroutine
 def rest_of(writing: Coroutine[Any, Any, None], held_up: object) -> Generator[Any, Any, None]:
     """Go on, inside a task, with a coroutine that was begun outside of one."""
     while True:
-        yield held_up
         try:
-            held_up = writing.send(None)
+            try:
+                yield held_up
+            except BaseException as error:  # noqa: BLE001  it is the write that has to know
+                held_up = writing.throw(error)
+            else:
+                held_up = writing.send(None)
         except StopIteration:
             return
 
