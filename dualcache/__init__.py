@@ -1,48 +1,54 @@
-"""One cache for `def` and `async def`: Redis or Valkey behind it, no stale value in it."""
+"""One cache for `def` and `async def`: Redis or Valkey behind it, no stale value in it.
+
+Public names, and nothing else; each is imported when it is first asked for.
+"""
 
 from __future__ import annotations
 
-from dualcache.cache import Cache
-from dualcache.core.entry import MISSING, Entry
-from dualcache.core.events import (
-    BackendDown,
-    BackendUp,
-    Coalesced,
-    Event,
-    Hit,
-    Invalidated,
-    Loaded,
-    LoadFailed,
-    Miss,
-    NotStored,
-    ObserverFailed,
-    PendingOverflowed,
-    Replayed,
-    StaleHit,
-    StoresStopped,
-    Unusable,
-    WaitExpired,
-)
-from dualcache.core.settings import Settings
-from dualcache.errors import (
-    BackendError,
-    BackendRefused,
-    BackendTimeout,
-    BackendUnavailable,
-    CacheIdentificationInferenceError,
-    CodecError,
-    DecodeError,
-    DualCacheError,
-    InvalidRequestError,
-    KeyTemplateError,
-    LoaderTimeout,
-    MissingClientError,
-    SignatureError,
-    UnencodableValue,
-    UnkeyableArgument,
-    UsageError,
-)
-from dualcache.fronting import FrontTier
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from dualcache.cache import Cache
+    from dualcache.core.entry import MISSING, Entry
+    from dualcache.core.events import (
+        BackendDown,
+        BackendUp,
+        Coalesced,
+        Event,
+        Hit,
+        Invalidated,
+        Loaded,
+        LoadFailed,
+        Miss,
+        NotStored,
+        ObserverFailed,
+        PendingOverflowed,
+        Replayed,
+        StaleHit,
+        StoresStopped,
+        Unusable,
+        WaitExpired,
+    )
+    from dualcache.core.settings import Settings
+    from dualcache.errors import (
+        BackendError,
+        BackendRefused,
+        BackendTimeout,
+        BackendUnavailable,
+        CacheIdentificationInferenceError,
+        CodecError,
+        DecodeError,
+        DualCacheError,
+        InvalidRequestError,
+        KeyTemplateError,
+        LoaderTimeout,
+        MissingClientError,
+        SignatureError,
+        UnencodableValue,
+        UnkeyableArgument,
+        UsageError,
+    )
+    from dualcache.fronting import FrontTier
 
 __version__ = "0.1.0"
 
@@ -86,3 +92,64 @@ __all__ = [
     "UsageError",
     "WaitExpired",
 ]
+
+HOMES: Final = {
+    "dualcache.cache": ("Cache",),
+    "dualcache.core.entry": ("MISSING", "Entry"),
+    "dualcache.core.events": (
+        "BackendDown",
+        "BackendUp",
+        "Coalesced",
+        "Event",
+        "Hit",
+        "Invalidated",
+        "Loaded",
+        "LoadFailed",
+        "Miss",
+        "NotStored",
+        "ObserverFailed",
+        "PendingOverflowed",
+        "Replayed",
+        "StaleHit",
+        "StoresStopped",
+        "Unusable",
+        "WaitExpired",
+    ),
+    "dualcache.core.settings": ("Settings",),
+    "dualcache.errors": (
+        "BackendError",
+        "BackendRefused",
+        "BackendTimeout",
+        "BackendUnavailable",
+        "CacheIdentificationInferenceError",
+        "CodecError",
+        "DecodeError",
+        "DualCacheError",
+        "InvalidRequestError",
+        "KeyTemplateError",
+        "LoaderTimeout",
+        "MissingClientError",
+        "SignatureError",
+        "UnencodableValue",
+        "UnkeyableArgument",
+        "UsageError",
+    ),
+    "dualcache.fronting": ("FrontTier",),
+}
+"""Where each public name lives."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    for home, names in HOMES.items():
+        if name in names:
+            from importlib import import_module
+
+            value = getattr(import_module(home), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
