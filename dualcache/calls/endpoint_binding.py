@@ -82,6 +82,8 @@ class EndpointBinding(Binding):
         self._reads: dict[tuple[str, ...], Callable[..., tuple[str, str]]] = {}
         self._own: dict[tuple[str, ...], Callable[..., tuple[str, ...]]] = {}
         super().__init__(call, naming, make_policy, prefix=prefix, is_shared=is_shared)
+        # The method of the request is looked at before anything is served.
+        self.indexed = None
         extras = [f"{before}:{id_template}" for before, id_template in options.extra]
         self._extras_of = make_names(call, extras, what="key")
         self._patterns_of = make_names(call, options.patterns, what="pattern")
