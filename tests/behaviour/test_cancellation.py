@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -199,3 +200,18 @@ def test_an_interrupt_at_any_read_or_write_leaves_no_dirty_connection(
         assert cache.get("k") == "value"
         cache.invalidate("k")
     assert interrupted >= 8
+
+
+def test_a_connection_that_ends_while_a_large_write_is_held_up_says_nothing(
+    tasks: AsyncColour, redis_server: Server, proxy: Proxy
+) -> None:
+    for _ in range(5):
+        cache = tasks.cache(proxy.url, socket_timeout=0.1)
+        tasks.call(cache, "ping")
+        proxy.black_hole()
+        large = "x" * 20_000_000
+        calls = [tasks.start(lambda n=n: cache.aio.set(f"k:{n}", large)) for n in range(3)]
+        assert [call.result() for call in calls] == [False] * 3
+        proxy.reset()
+        proxy.heal()
+    gc.collect()

@@ -1,0 +1,152 @@
+"""One process of a storm: `python -m tests.storms.worker CACHE_URL SOURCE_URL SEED SECONDS COLOUR`.
+
+It reads through the cache, raises versions in the source and invalidates, and at the end prints
+what it did, one JSON list a line: kind, key, start, end, version, and whether it was acknowledged
+(a write) or its process could see the backend throughout (a read).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import redis
+
+from dualcache import BackendDown, Cache
+from tests.behaviour.seen import settled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache import Event
+
+KEYS: Final = 6
+CALLERS: Final = 3
+WRITES: Final = 0.15
+
+
+class Actor:
+    """What each caller of this process does, in either colour."""
+
+    def __init__(self, cache_url: str, source_url: str, *, is_async: bool) -> None:
+        self.cache = Cache(cache_url, namespace="storm", socket_timeout=0.1)
+        self.source = redis.Redis.from_url(source_url)
+        self.face: Any = self.cache.aio if is_async else self.cache
+        self.history: list[tuple[str, int, float, float, int, bool]] = []
+        self.outages = 0
+        self.cache.on_event(self.observe)
+        wait: Callable[[float], Any] = asyncio.sleep if is_async else time.sleep
+
+        async def body(n: int) -> int:
+            version: Any = self.source.get(f"version:{n}")
+            await settled(wait(random.random() * 0.003))
+            return int(version or 0)
+
+        async def later(n: int) -> int:
+            return await body(n)
+
+        def now(n: int) -> int:
+            return driven(body(n))
+
+        tags = ["all", "item:{n}"]
+        self.load = self.cache(key="item:{n}", tags=tags)(later if is_async else now)
+        self.plain = self.cache(key="plain:{n}")(later if is_async else now)
+
+        @self.cache.invalidates("plain:{n}", tags=["item:{n}"])
+        def saved(n: int) -> None: ...
+
+        async def saved_later(n: int) -> None: ...
+
+        self.saved = (
+            self.cache.invalidates("plain:{n}", tags=["item:{n}"])(saved_later)
+            if is_async
+            else saved
+        )
+
+    def observe(self, event: Event) -> None:
+        self.outages += isinstance(event, BackendDown)
+
+    async def act(self, draw: random.Random, ends: float) -> None:
+        while time.monotonic() < ends:
+            n = draw.randrange(KEYS)
+            await (self.write(draw, n) if draw.random() < WRITES else self.read(draw, n))
+
+    async def read(self, draw: random.Random, n: int) -> None:
+        function = draw.choice([self.load, self.plain])
+        outages, start = self.outages, time.monotonic()
+        is_seeing = self.cache.stats().is_available
+        version = await settled(function(n))
+        is_seeing = is_seeing and self.outages == outages
+        self.history.append(("read", n, start, time.monotonic(), version, is_seeing))
+
+    async def write(self, draw: random.Random, n: int) -> None:
+        version: Any = self.source.incr(f"version:{n}")
+        face, start = self.face, time.monotonic()
+        way = draw.randrange(6)
+        if way == 0:
+            done = await settled(face.invalidate(f"item:{n}", f"plain:{n}"))
+        elif way == 1:
+            done = await settled(face.invalidate(f"plain:{n}", tags=[f"item:{n}"]))
+        elif way == 2:
+            done = await settled(face.invalidate(patterns=[f"*:{n}"]))
+        elif way == 3:
+            done = await settled(face.clear())
+        elif way == 4:
+            one = await settled(self.load.invalidate(n))
+            other = await settled(self.plain.invalidate(n))
+            done = max(one, other, key=lambda each: each.pending)
+        else:
+            await settled(self.saved(n))
+            done = None
+        is_acknowledged = done is not None and done.pending == 0
+        self.history.append(("write", n, start, time.monotonic(), version, is_acknowledged))
+
+
+def driven(coroutine: Any) -> Any:
+    """Run a coroutine that never suspends."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it suspends")
+
+
+def main(cache_url: str, source_url: str, seed: int, seconds: float, colour: str) -> None:
+    actor = Actor(cache_url, source_url, is_async=colour == "async")
+    draws = [random.Random(f"{seed}-{number}") for number in range(CALLERS)]
+    ends = time.monotonic() + seconds
+    if colour == "async":
+
+        async def together() -> None:
+            async with actor.cache.aio:
+                await asyncio.gather(*[actor.act(draw, ends) for draw in draws])
+
+        asyncio.run(together())
+    else:
+        errors: list[BaseException] = []
+
+        def caller(draw: random.Random) -> None:
+            try:
+                driven(actor.act(draw, ends))
+            except BaseException as error:  # noqa: BLE001  raised again in the main thread
+                errors.append(error)
+
+        threads = [threading.Thread(target=caller, args=[draw]) for draw in draws]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+    actor.cache.close()
+    for each in actor.history:
+        print(json.dumps(each))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5])
