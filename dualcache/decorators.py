@@ -41,6 +41,10 @@ POLICY: Final = (
 )
 
 
+INDEXED_TYPES: Final = (int, str, bytes, bool)
+"""Annotations that are types whose equal values have equal keys."""
+
+
 class CacheInfo(NamedTuple):
     """What `functools.lru_cache` tells, of one function in this process."""
 
@@ -86,7 +90,14 @@ class Cached:
         if stream is None or wanted is False:
             return None
         own = None if wanted is True else to_front(wanted)
-        return FunctionFront(stream.front, self.binding.indexed, own)
+        positions = self.binding.indexed
+        return FunctionFront(stream.front, positions, self.indexed_types(positions or ()), own)
+
+    def indexed_types(self, positions: Sequence[int]) -> tuple[type | None, ...]:
+        """Return the annotated type of each value, where its own type need not be looked at."""
+        hints = self.call.hints()
+        annotated = [hints.get(self.call.parameters[at]) for at in positions]
+        return tuple([each if each in INDEXED_TYPES else None for each in annotated])
 
     def bound(self, naming: Naming) -> Binding:
         """Return how calls of the function become keys."""
@@ -140,7 +151,8 @@ class Cached:
             return None
         is_tagged = bool(self.options.get("tags"))
         whole = front.front
-        return Kept(front.owner.index, whole.gate, whole.now, front.positions, is_tagged)
+        index, positions, types = front.owner.index, front.positions, front.types
+        return Kept(index, whole.gate, whole.now, positions, types, is_tagged)
 
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Serve one call in this thread."""

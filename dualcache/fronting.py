@@ -251,10 +251,12 @@ class FunctionFront:
         self,
         front: Front,
         positions: tuple[int, ...] | None = None,
+        types: tuple[type | None, ...] = (),
         options: FrontTier | None = None,
     ) -> None:
         self.front = front
         self.positions = positions
+        self.types = types
         self.owner = Owner()
         self.store = front.shared if options is None else front.store_for(options)
 
@@ -313,7 +315,7 @@ class FunctionFront:
     def _index_key(self, call: Call) -> Any:
         if self.positions is None:
             return None
-        return index_key(tuple([call.args[at] for at in self.positions]))
+        return index_key([call.args[at] for at in self.positions], self.types)
 
     def _servable(self, call: Call) -> FrontEntry | None:
         entry = self.store.entries.get(call.key)

@@ -16,11 +16,22 @@ from dualcache.core.canonical import field_names
 from dualcache.core.keys import is_keyable_annotation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from dualcache.calls.signature import CallSignature
 
-__all__ = ["Role", "fits", "is_left_out", "is_request", "is_response", "members", "role_of"]
+__all__ = [
+    "Role",
+    "fits",
+    "has_type",
+    "is_left_out",
+    "is_request",
+    "is_response",
+    "members",
+    "method_of",
+    "role_of",
+    "speaks_flask",
+]
 
 
 class Role(Enum):
@@ -159,8 +170,12 @@ def method_of(values: Sequence[Any], places: Sequence[int]) -> str | None:
     """Return the method of the request among these values, or of Flask's current request."""
     for at in places:
         value = values[at]
-        if value is not None and is_request(value):
-            return str(value.method).upper()
+        method = getattr(value, "method", None)
+        # Django's request has no url: its class tells what it is.
+        if isinstance(method, str) and (
+            is_request(value) or _role_of_class(type(value)) is Role.REQUEST
+        ):
+            return method.upper()
     flask = sys.modules.get("flask")
     if flask is not None and flask.has_request_context():
         return str(flask.request.method).upper()
@@ -172,7 +187,7 @@ def _role_of_class(kind: Any) -> Role | None:
         return None
     if _is_named(kind, RESPONSES):
         return Role.RESPONSE
-    if _is_named(kind, REQUESTS) or _has_all(kind, REQUEST_PARTS):
+    if _is_named(kind, REQUESTS) or _has_all(kind, REQUEST_PARTS, _set_by_init(kind)):
         return Role.REQUEST
     if any(each.__name__ in SERVICES.get(_package(each), ()) for each in kind.__mro__):
         return Role.LEFT_OUT
@@ -190,11 +205,21 @@ def _package(kind: type) -> str:
     return kind.__module__.partition(".")[0]
 
 
-def _has_all(kind: type, parts: Sequence[str]) -> bool:
+def _has_all(kind: type, parts: Sequence[str], others: Collection[str] = ()) -> bool:
     if any(parent.__module__ == "builtins" and parent is not object for parent in kind.__mro__):
         return False
-    declared = field_names(kind) or ()
+    declared = (*others, *(field_names(kind) or ()))
     return all(part in declared or hasattr(kind, part) for part in parts)
+
+
+def _set_by_init(kind: type) -> set[str]:
+    """Name the attributes that a class sets in its `__init__`."""
+    code = getattr(getattr(kind, "__init__", None), "__code__", None)
+    if code is None:
+        return set()
+    from dis import get_instructions
+
+    return {each.argval for each in get_instructions(code) if each.opname == "STORE_ATTR"}
 
 
 def _is_of(kind: type, types: tuple[type, ...]) -> bool:

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 class Kept(Struct, frozen=True):
     """What a wrapper needs to serve front-tier hits on its own.
 
-    `index` maps the values at `positions` and their types to entries; `gate.open_until` and `now`
-    are of one clock. `is_tagged`: entries may have tags, whose cells are to be looked at.
+    `index` maps the values at `positions` to entries. Where `types` names one, only values of just
+    that type are looked up; of other values the type is part of the index, since `1`, `True` and
+    `1.0` are equal. `gate.open_until` and `now` are of one clock. `is_tagged`: entries may have
+    tags.
     """
 
     index: dict[Any, Any]
     gate: Any
     now: Callable[[], float]
     positions: tuple[int, ...]
+    types: tuple[type | None, ...]
     is_tagged: bool
 
 
@@ -59,19 +62,35 @@ def hit_lines(call: CallSignature, kept: Kept, known: dict[str, Any]) -> list[st
     """
     known.update(_index=kept.index, _gate=kept.gate, _now=kept.now)
     names = [call.parameters[at] for at in kept.positions]
-    key = ", ".join([*names, *(f"type({name})" for name in names)])
-    alive = " and all([_cell.is_alive for _cell in _entry.cells])" if kept.is_tagged else ""
+    key, checks = list(names), ["_entry is not None"]
+    for number, (name, kind) in enumerate(zip(names, kept.types, strict=True)):
+        if kind is None:
+            key.append(f"type({name})")
+        else:
+            known[f"_type{number}"] = kind
+            checks.append(f"type({name}) is _type{number}")
+    serving = [
+        "_entry.hits += 1",
+        "_thaw = _entry.thaw",
+        "return _entry.value if _thaw is None else _thaw(_entry.value)",
+    ]
+    if kept.is_tagged:
+        serving = [
+            "for _cell in _entry.cells:",
+            "    if not _cell.is_alive:",
+            "        break",
+            "else:",
+            *(f"    {line}" for line in serving),
+        ]
     return [
         "try:",
-        f"    _entry = _index[({key},)]" if names else "    _entry = _index[()]",
+        f"    _entry = _index[{', '.join(key) or '()'}]",
         "except (KeyError, TypeError):",
         "    _entry = None",
-        "if _entry is not None:",
+        f"if {' and '.join(checks)}:",
         "    _time = _now()",
-        f"    if _entry.fresh_until > _time and _gate.open_until > _time{alive}:",
-        "        _entry.hits += 1",
-        "        _thaw = _entry.thaw",
-        "        return _entry.value if _thaw is None else _thaw(_entry.value)",
+        "    if _entry.fresh_until > _time and _gate.open_until > _time:",
+        *(f"        {line}" for line in serving),
     ]
 
 

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from cachetools import Cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 DEAD: Final = 0.0
 ENTRY_BYTES: Final = 180
@@ -196,7 +196,17 @@ class Tags:
                 cell.is_alive = False
 
 
-def index_key(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Return under what a call is indexed, or `None` where equal arguments may have other keys."""
-    kinds = tuple([type(value) for value in values])
-    return (*values, *kinds) if SAFE_TYPES.issuperset(kinds) else None
+def index_key(values: Sequence[Any], types: Sequence[type | None]) -> Any:
+    """Return under what a call is indexed, or `None` where equal arguments may have other keys.
+
+    Where `types` names one, a value must be of just that type; else its type is part of the index.
+    One part stands for itself, several are a tuple.
+    """
+    parts = list(values)
+    for value, wanted in zip(values, types, strict=True):
+        kind = type(value)
+        if kind not in SAFE_TYPES or (wanted is not None and kind is not wanted):
+            return None
+        if wanted is None:
+            parts.append(kind)
+    return parts[0] if len(parts) == 1 else tuple(parts)
