@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.core.entry import MISSING
 from dualcache.decorators import value_of
@@ -67,34 +67,52 @@ class AsyncCache:
         """Tell what is stored, with age, ttl, tier and tags; has no side effect."""
         return await self._run(self._requests.peek(key, type, self._cache.acting))  # type: ignore[no-any-return]
 
+    @overload
+    async def get_or_load(
+        self, key: str, loader: Callable[[], Awaitable[R]], **options: Any
+    ) -> R: ...
+    @overload
+    async def get_or_load(self, key: str, loader: Callable[[], R], **options: Any) -> R: ...
+
     async def get_or_load(
         self,
         key: str,
-        loader: Callable[[], Awaitable[R] | R],
+        loader: Callable[[], Any],
         *,
         ttl: Any = MISSING,
         tags: Iterable[str] = (),
         type: Any = MISSING,  # noqa: A002
         **options: Any,
-    ) -> R:
+    ) -> Any:
         """Return the stored value, or what `loader()` gives: one load for all callers at once."""
         made = self._requests.options("get_or_load()", ttl, options)
         flow = self._requests.get_or_load(
             key, awaited(loader), made, tags, type, self._cache.acting, usage_of=loader
         )
-        value: R = value_of(await self._run(flow))
-        return value
+        return value_of(await self._run(flow))
+
+    @overload
+    async def get_or_load_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Awaitable[Mapping[str, R]]],
+        **options: Any,
+    ) -> dict[str, R]: ...
+    @overload
+    async def get_or_load_many(
+        self, keys: Iterable[str], loader: Callable[[list[str]], Mapping[str, R]], **options: Any
+    ) -> dict[str, R]: ...
 
     async def get_or_load_many(
         self,
         keys: Iterable[str],
-        loader: Callable[[list[str]], Awaitable[Mapping[str, R]] | Mapping[str, R]],
+        loader: Callable[[list[str]], Any],
         *,
         ttl: Any = MISSING,
         tags: Sequence[str] = (),
         type: Any = MISSING,  # noqa: A002
         **options: Any,
-    ) -> dict[str, R]:
+    ) -> dict[str, Any]:
         """Return the values of all keys; `loader` gets those that this caller must load.
 
         It returns a mapping; keys that it leaves out are left out of the result.

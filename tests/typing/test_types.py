@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.behaviour.seen import ROOT
+
+RIGHT: Final = Path(__file__).with_name("seen_types.py")
+WRONG: Final = """from __future__ import annotations
+
+from dualcache import Cache
+
+cache = Cache("memory://")
+
+
+@cache(ttl="5m")
+def load(n: int, *, deep: bool = False) -> str:
+    return str(n)
+
+
+@cache
+async def later(n: int) -> str:
+    return str(n)
+
+
+class Repository:
+    @cache(key="repository:{n}")
+    def load(self, n: int) -> str:
+        return str(n)
+
+
+async def wrong(repository: Repository) -> None:
+    load("1")  # wrong
+    load()  # wrong
+    load(1, depp=True)  # wrong
+    load.invalidate("1")  # wrong
+    load.key_for()  # wrong
+    _a: int = load(1)  # wrong
+    _b: str = later(1)  # wrong
+    await load(1)  # wrong
+    repository.load("1")  # wrong
+    repository.load(repository, 1)  # wrong
+    repository.load.invalidate("1")  # wrong
+    Cache(5)  # wrong
+"""
+"""Each marked line has to be an error; a file of its own would be one of the project's."""
+CHECKERS: Final = {
+    "mypy": ["mypy", "--strict", "--no-error-summary", "--hide-error-context"],
+    "pyright": ["pyright"],
+}
+
+
+def complaints(checker: str, file: Path) -> set[int]:
+    """Return the numbers of the lines that a type checker complains about."""
+    done = subprocess.run(
+        [sys.executable, "-m", *CHECKERS[checker], str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    found = re.findall(rf"{file.name}:(\d+):.*error", done.stdout)
+    assert bool(found) == (done.returncode == 1), done.stdout
+    return {int(line) for line in found}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_parameters_and_results_are_seen_through_every_decorator(checker: str) -> None:
+    assert complaints(checker, RIGHT) == set()
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_wrong_calls_are_refused(checker: str, tmp_path: Path) -> None:
+    file = tmp_path / "wrong_types.py"
+    file.write_text(WRONG)
+    marked = {
+        number for number, line in enumerate(WRONG.splitlines(), 1) if line.endswith("# wrong")
+    }
+    assert complaints(checker, file) == marked
