@@ -141,7 +141,8 @@ def fits(hint: Any, types: tuple[type, ...]) -> bool | None:
     if hint is ABSENT:
         return None
     kinds = [kind for kind in members(hint) if kind is not NoneType]
-    if not kinds or not all(isinstance(kind, type) and kind is not object for kind in kinds):
+    # Any is a class, too, since Python 3.11.
+    if not kinds or not all(isinstance(kind, type) and kind not in (object, Any) for kind in kinds):
         return None if kinds else False
     verdicts = {_is_of(kind, types) for kind in kinds}
     return verdicts.pop() if len(verdicts) == 1 else None

@@ -466,3 +466,66 @@ def test_classes_that_annotations_name_later_are_looked_at_again(cache: Cache) -
 
 if TYPE_CHECKING:
     Later = int
+
+
+def test_tags_and_variants_go_together(cache: Cache) -> None:
+    runs: list[int] = []
+
+    @cache(key_prefix="post", tags=["posts", "page:{page}"], version=2)
+    def read(request: Request | None, post_id: int, page: int = 1) -> int:
+        runs.append(page)
+        return len(runs)
+
+    assert read.key_for(None, 1) == "post:1:page=1:version=2"
+    assert [read(None, 1), read(None, 1, 2), read(None, 1), read(None, 1, 2)] == [1, 2, 1, 2]
+    entry = read.peek(None, 1)
+    assert entry is not None
+    assert entry.tags == ("posts", "page:1")
+    cache.invalidate(tags=["page:2"])
+    assert [read(None, 1), read(None, 1, 2)] == [1, 3]
+    cache.invalidate("post:1")
+    assert [read(None, 1), read(None, 1, 2)] == [4, 5]
+
+
+def test_a_lifetime_and_a_condition_may_look_at_the_arguments(cache: Cache) -> None:
+    runs: list[int] = []
+
+    @cache(
+        key_prefix="post",
+        expiration=lambda *args: 60 if args[2] == 1 else 0,
+        condition=lambda *args: args[2] != 3,
+    )
+    def read(request: Request | None, post_id: int) -> int:
+        runs.append(post_id)
+        return post_id
+
+    for post_id in (1, 1, 2, 2, 3, 3):
+        read(None, post_id)
+    assert runs == [1, 2, 2, 3, 3]
+
+
+def test_very_long_ids_are_digested_and_their_variants_still_die(cache: Cache) -> None:
+    runs: list[int] = []
+
+    @cache(key_prefix="post", resource_id_type=str)
+    def read(request: Request | None, slug: str, page: int = 1) -> int:
+        runs.append(page)
+        return len(runs)
+
+    slug = "x" * 2_000
+    assert len(read.key_for(None, slug)) <= 512
+    assert [read(None, slug), read(None, slug, 2), read(None, slug)] == [1, 2, 1]
+    cache.invalidate(cache.key("post:{slug}", slug=slug))
+    assert [read(None, slug), read(None, slug, 2)] == [3, 4]
+
+
+def test_errors_of_an_endpoint_can_be_pickled_and_show_no_value(cache: Cache) -> None:
+    import pickle
+
+    @cache(key_prefix="feed")
+    def feed(request: Request | None, page: str = "1") -> None: ...
+
+    with pytest.raises(CacheIdentificationInferenceError) as told:
+        feed(None, "secret")
+    assert str(pickle.loads(pickle.dumps(told.value))) == str(told.value)
+    assert "secret" not in str(told.value)
