@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from functools import partial
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -143,9 +144,9 @@ def test_followers_cancelled_at_any_step_leave_the_flight_whole(
 
     for step in range(1, 6):
         gates.append(tasks.gate())
-        leader = tasks.start(lambda step=step: load(step))
+        leader = tasks.start(partial(load, step))
         gates[-1].wait_until_entered()
-        follower = tasks.start(lambda step=step: attempt(load, step, step))
+        follower = tasks.start(partial(attempt, load, step, step))
         gates[-1].open()
         assert leader.result() == 3
         assert follower.result() in {True, False}
@@ -188,10 +189,9 @@ def test_an_interrupt_at_any_read_or_write_leaves_no_dirty_connection(
         countdown[0] = step
         try:
             load()
+            break
         except kind:
             interrupted += 1
-        else:
-            break
         finally:
             countdown[0] = 0
         assert cache.get("other") == "its own value"
@@ -210,7 +210,7 @@ def test_a_connection_that_ends_while_a_large_write_is_held_up_says_nothing(
         tasks.call(cache, "ping")
         proxy.black_hole()
         large = "x" * 20_000_000
-        calls = [tasks.start(lambda n=n: cache.aio.set(f"k:{n}", large)) for n in range(3)]
+        calls = [tasks.start(partial(cache.aio.set, f"k:{n}", large)) for n in range(3)]
         assert [call.result() for call in calls] == [False] * 3
         proxy.reset()
         proxy.heal()

@@ -14,6 +14,7 @@ import dualcache
 from dualcache import (
     Cache,
     DualCacheError,
+    Event,
     Hit,
     Invalidated,
     Loaded,
@@ -55,7 +56,10 @@ def test_a_bare_cache_lives_in_memory_and_says_so_once(
         ({"REDIS_CACHE_URL": "redis://two:2"}, "two:2"),
         ({"REDIS_CACHE_HOST": "three"}, "three:6379/0"),
         ({"REDIS_CACHE_PORT": "7"}, "localhost:7/0"),
-        ({"REDIS_CACHE_HOST": "h", "REDIS_CACHE_PASSWORD": SECRET, "REDIS_CACHE_DB": "3"}, "h:6379"),
+        (
+            {"REDIS_CACHE_HOST": "h", "REDIS_CACHE_PASSWORD": SECRET},
+            "h:6379",
+        ),
     ],
 )
 def test_the_environment_says_where(environment: dict[str, str], shown: str) -> None:
@@ -348,9 +352,7 @@ def test_lifespan_opens_and_closes(redis_server: Server) -> None:
 # Seeing it work
 
 
-def test_events_carry_templates_and_never_keys_or_values(
-    colour: Colour, backend_url: str
-) -> None:
+def test_events_carry_templates_and_never_keys_or_values(colour: Colour, backend_url: str) -> None:
     cache = colour.cache(backend_url)
     seen = Seen(cache)
 
@@ -370,7 +372,8 @@ def test_events_carry_templates_and_never_keys_or_values(
 def test_an_observer_that_raises_is_counted_and_harms_nobody(
     colour: Colour, backend_url: str
 ) -> None:
-    cache, told = colour.cache(backend_url), []
+    cache = colour.cache(backend_url)
+    told: list[Event] = []
 
     @cache.on_event
     def raising(event: object) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dualcache import Cache
-    from tests.colours import Colour
+    from tests.colours import AsyncColour, Colour
     from tests.servers import Server
 
 Revoke = "Callable[[Colour, Cache, Any], Any]"
@@ -184,7 +184,9 @@ def test_a_refresh_that_is_overtaken_is_not_stored(colour: Colour, backend_url: 
     assert colour.run(source.load, 1) == "new"
 
 
-def test_an_invalidation_of_one_colour_holds_in_the_other(backend_url: str, tasks: Any) -> None:
+def test_an_invalidation_of_one_colour_holds_in_the_other(
+    backend_url: str, tasks: AsyncColour
+) -> None:
     cache = tasks.cache(backend_url)
 
     @cache(key="k")
@@ -331,7 +333,7 @@ def test_a_tag_whose_result_overtakes_its_invalidation_is_not_served(
         await gate.passed()
         return value
 
-    load = cache(key="post", tags=lambda result: ["author"])(colour.function(body))
+    load = cache(key="post", tags=lambda _: ["author"])(colour.function(body))
     overtaken = colour.start(load)
     gate.wait_until_entered()
     state["value"] = "new"

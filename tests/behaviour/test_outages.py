@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import dualcache.engine.recovery as recovery
 from dualcache import (
     BackendDown,
     BackendUnavailable,
@@ -19,6 +18,7 @@ from dualcache import (
     Replayed,
     StoresStopped,
 )
+from dualcache.engine import recovery
 from tests.behaviour.seen import Seen
 from tests.proxy import Faults
 from tests.servers import HOST, Server, free_port
@@ -126,7 +126,8 @@ def test_three_hundred_calls_under_a_hang_cost_a_few_budgets(
     colour: Colour, listening: Callable[..., Listener]
 ) -> None:
     server = listening()
-    cache = colour.cache(server.url, clock=Clock(), socket_timeout=0.05, socket_connect_timeout=0.05)
+    limits = {"socket_timeout": 0.05, "socket_connect_timeout": 0.05}
+    cache = colour.cache(server.url, clock=Clock(), **limits)
     seen = Seen(cache)
     load, loads = counted(colour, cache)
     assert [colour.run(load, n) for n in range(CALLS)] == [{"n": n} for n in range(CALLS)]
@@ -532,7 +533,7 @@ def test_a_server_that_forbids_our_commands_is_told_as_configuration(
 ) -> None:
     cache = colour.cache(acl_url(own_server, "+@all", "-get", "-mget"), clock=Clock())
     seen = Seen(cache)
-    load, loads = counted(colour, cache)
+    load, _ = counted(colour, cache)
     for n in range(20):
         assert colour.run(load, n) == {"n": n}
     (down,) = seen.of(BackendDown)

@@ -18,6 +18,8 @@ from tests.behaviour.seen import Seen
 from tests.behaviour.test_outages import Clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.colours import Colour
     from tests.proxy import Proxy
     from tests.servers import Server
@@ -35,11 +37,14 @@ class Source:
         self.is_down = False
         self.loads = 0
 
-    def read(self) -> Any:
-        self.loads += 1
-        if self.is_down:
-            raise SourceDown
-        return self.value
+    def reader(self) -> Callable[[], Any]:
+        def read() -> Any:
+            self.loads += 1
+            if self.is_down:
+                raise SourceDown
+            return self.value
+
+        return read
 
 
 # Time to live
@@ -54,8 +59,8 @@ class Source:
         ("5m", 300),
         ("1h30m", 5400),
         (timedelta(minutes=2), 120),
-        (lambda result: 60, 60),
-        (lambda result: "2m", 120),
+        (lambda _: 60, 60),
+        (lambda _: "2m", 120),
     ],
     ids=str,
 )
@@ -64,8 +69,7 @@ def test_a_ttl_in_any_form_ends_the_entry(
     colour: Colour, backend_url: str, ttl: Any, seconds: float, option: str
 ) -> None:
     cache, source = colour.cache(backend_url), Source()
-    load = cache(key="k", jitter=0, **{option: ttl})(colour.function(source.read.__func__))
-    load = cache(key="k", jitter=0, **{option: ttl})(colour.function(lambda: source.read()))
+    load = cache(key="k", jitter=0, **{option: ttl})(colour.function(source.reader()))
     colour.run(load)
     left = colour.run(load.peek).ttl
     assert seconds - 1 < left <= seconds
@@ -103,7 +107,8 @@ def test_an_error_of_a_callable_option_is_the_users_and_nothing_is_stored(
         raise SourceDown
 
     for option in ("ttl", "tags", "condition"):
-        load = cache(key="k", **{option: raising})(colour.function(lambda: 1))
+        options: dict[str, Any] = {option: raising}
+        load = cache(key="k", **options)(colour.function(lambda: 1))
         with pytest.raises(SourceDown):
             colour.run(load)
         assert colour.call(cache, "peek", "k") is None
@@ -111,7 +116,7 @@ def test_an_error_of_a_callable_option_is_the_users_and_nothing_is_stored(
 
 def test_a_callable_ttl_that_cannot_be_right_is_told(colour: Colour, backend_url: str) -> None:
     cache = colour.cache(backend_url)
-    load = cache(key="k", ttl=lambda result: -1)(colour.function(lambda: 1))
+    load = cache(key="k", ttl=lambda _: -1)(colour.function(lambda: 1))
     with pytest.raises(UsageError, match="ttl"):
         colour.run(load)
 
@@ -134,7 +139,7 @@ def test_jitter_takes_away_at_most_its_share(colour: Colour, backend_url: str) -
 def test_expiry_ends_an_entry(colour: Colour) -> None:
     clock, source = Clock(), Source()
     cache = colour.cache("memory://", clock=clock)
-    load = cache(key="k", ttl=10, jitter=0)(colour.function(lambda: source.read()))
+    load = cache(key="k", ttl=10, jitter=0)(colour.function(source.reader()))
     colour.run(load)
     clock.advance(9.9)
     colour.run(load)
@@ -150,7 +155,7 @@ def test_a_clock_that_jumps_makes_no_entry_immortal(
 ) -> None:
     clock, source = Clock(), Source()
     cache = colour.cache(redis_server.url, clock=clock)
-    load = cache(key="k", ttl=10, stale_if_error=10)(colour.function(lambda: source.read()))
+    load = cache(key="k", ttl=10, stale_if_error=10)(colour.function(source.reader()))
     colour.run(load)
     clock.advance(jump)
     assert colour.run(load) == 1
@@ -167,9 +172,7 @@ def aging(colour: Colour, backend_url: str) -> tuple[Any, Source, Clock, Seen]:
     clock, source = Clock(), Source()
     cache = colour.cache(backend_url, clock=clock)
     seen = Seen(cache)
-    load = cache(key="k", ttl=10, stale_if_error=50, jitter=0)(
-        colour.function(lambda: source.read())
-    )
+    load = cache(key="k", ttl=10, stale_if_error=50, jitter=0)(colour.function(source.reader()))
     return load, source, clock, seen
 
 
@@ -270,7 +273,7 @@ def test_source_and_backend_down_together_raise_the_sources_error(
 ) -> None:
     clock, source = Clock(), Source()
     cache = colour.cache(proxy.url, clock=clock)
-    load = cache(key="k", ttl=10, stale_if_error=50)(colour.function(lambda: source.read()))
+    load = cache(key="k", ttl=10, stale_if_error=50)(colour.function(source.reader()))
     colour.run(load)
     source.is_down = True
     proxy.refuse()
@@ -285,7 +288,7 @@ def test_source_and_backend_down_together_raise_the_sources_error(
 def test_condition_decides_what_is_stored(colour: Colour, backend_url: str) -> None:
     cache, source = colour.cache(backend_url), Source()
     load = cache(key="k", condition=lambda result: result is not None)(
-        colour.function(lambda: source.read())
+        colour.function(source.reader())
     )
     source.value = None
     assert [colour.run(load), colour.run(load)] == [None, None]
@@ -301,7 +304,7 @@ def test_none_and_falsy_values_are_results_like_any_other(
 ) -> None:
     cache, source = colour.cache(backend_url), Source()
     source.value = value
-    load = cache(key="k")(colour.function(lambda: source.read()))
+    load = cache(key="k")(colour.function(source.reader()))
     for _ in range(3):
         result = colour.run(load)
         assert (result, type(result)) == (value, type(value))
@@ -344,7 +347,10 @@ VALUES: list[tuple[Any, Any]] = [
     (Any, {(1, 2): "tuple key", 1: "int key", "1": "text key"}),
     (Any, datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN, fold=1)),
     (Any, datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=45)))),
-    (Any, [datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC), date.max, time(1), timedelta(1)]),
+    (
+        Any,
+        [datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC), date.max, time(1), timedelta(1)],
+    ),
     (Any, [Decimal("1.10"), UUID(int=5), range(3), bytearray(b"x")]),
     (Any, [math.inf, -math.inf, -0.0]),
     (Any, ["\ud800", "\0", "é", "日本"]),
@@ -375,9 +381,7 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("annotation", "value"), VALUES, ids=lambda each: repr(each)[:40])
-def test_a_hit_equals_a_miss(
-    colour: Colour, backend_url: str, annotation: Any, value: Any
-) -> None:
+def test_a_hit_equals_a_miss(colour: Colour, backend_url: str, annotation: Any, value: Any) -> None:
     cache, loads = colour.cache(backend_url), []
     seen = Seen(cache)
 
@@ -396,7 +400,7 @@ def test_a_hit_equals_a_miss(
 def test_not_a_number_survives(colour: Colour, backend_url: str) -> None:
     cache, source = colour.cache(backend_url), Source()
     source.value = [math.nan]
-    load = cache(key="k")(colour.function(lambda: source.read()))
+    load = cache(key="k")(colour.function(source.reader()))
     colour.run(load)
     assert math.isnan(colour.run(load)[0])
     assert source.loads == 1
@@ -413,7 +417,7 @@ UNSTORABLE: dict[str, Any] = {
     "a lock": lambda: __import__("threading").Lock(),
     "an object": object,
     "a recursive list": endless,
-    "a function": lambda: (lambda: 1),
+    "a function": lambda: lambda: 1,
     "a subclass of int": lambda: type("Sub", (int,), {})(1),
 }
 
@@ -424,7 +428,7 @@ def test_what_cannot_be_stored_is_returned_and_told_once(
 ) -> None:
     cache, source = colour.cache(backend_url), Source()
     seen = Seen(cache)
-    load = cache(key="k")(colour.function(lambda: source.read()))
+    load = cache(key="k")(colour.function(source.reader()))
     for _ in range(3):
         source.value = UNSTORABLE[what]()
         assert colour.run(load) is source.value
@@ -435,20 +439,17 @@ def test_what_cannot_be_stored_is_returned_and_told_once(
     assert len([r for r in caplog.records if r.levelname == "WARNING"]) == 1
 
 
-def test_a_coroutine_from_a_def_is_returned_and_not_stored(
-    threads: Any, backend_url: str
-) -> None:
+def test_a_coroutine_from_a_def_is_returned_and_not_stored(threads: Any, backend_url: str) -> None:
     cache = threads.cache(backend_url)
     seen = Seen(cache)
 
     async def inner() -> int:
         return 1
 
-    @cache(key="k")
-    def load() -> Any:
+    def body() -> Any:
         return inner()
 
-    coroutine = load()
+    coroutine = cache(key="k")(body)()
     coroutine.close()
     assert seen.count(NotStored) == 1
 
@@ -458,7 +459,7 @@ def test_an_open_file_is_returned_and_not_stored(
 ) -> None:
     cache, source = colour.cache(backend_url), Source()
     seen = Seen(cache)
-    load = cache(key="k")(colour.function(lambda: source.read()))
+    load = cache(key="k")(colour.function(source.reader()))
     with (tmp_path / "file").open("w") as source.value:
         assert colour.run(load) is source.value
     assert seen.count(NotStored) == 1
@@ -469,14 +470,19 @@ def test_an_open_file_is_returned_and_not_stored(
 
 @pytest.mark.parametrize(
     ("codec", "value"),
-    [("json", {"a": [1, "x", None]}), ("raw", b"bytes"), ("raw", "text"), ("msgpack", [1, {"a": 2.5}])],
+    [
+        ("json", {"a": [1, "x", None]}),
+        ("raw", b"bytes"),
+        ("raw", "text"),
+        ("msgpack", [1, {"a": 2.5}]),
+    ],
 )
 def test_a_codec_may_be_chosen_for_a_function(
     colour: Colour, backend_url: str, codec: str, value: Any
 ) -> None:
     cache, source = colour.cache(backend_url), Source()
     source.value = value
-    load = cache(key="k", codec=codec)(colour.function(lambda: source.read()))
+    load = cache(key="k", codec=codec)(colour.function(source.reader()))
     for _ in range(2):
         assert colour.run(load) == value
     assert source.loads == 1
@@ -493,7 +499,7 @@ class Reversing:
 def test_a_codec_of_the_users_own(colour: Colour, redis_server: Server) -> None:
     cache, source = colour.cache(redis_server.url), Source()
     source.value = "abc"
-    load = cache(key="k", codec=Reversing())(colour.function(lambda: source.read()))
+    load = cache(key="k", codec=Reversing())(colour.function(source.reader()))
     for _ in range(2):
         assert colour.run(load) == "abc"
     assert source.loads == 1
@@ -541,7 +547,7 @@ def test_signed_pickles_are_read_under_every_secret_of_the_ring(
 def test_reference_keeps_the_objects_themselves_in_memory(colour: Colour) -> None:
     cache, source = colour.cache("memory://", codec="reference"), Source()
     source.value = object()
-    load = cache(key="k")(colour.function(lambda: source.read()))
+    load = cache(key="k")(colour.function(source.reader()))
     assert colour.run(load) is colour.run(load) is source.value
     assert source.loads == 1
 
@@ -556,7 +562,7 @@ def test_reference_is_refused_on_a_server() -> None:
 def test_a_large_value_is_stored(colour: Colour, backend_url: str) -> None:
     cache, source = colour.cache(backend_url), Source()
     source.value = "x" * 3_000_000
-    load = cache(key="k")(colour.function(lambda: source.read()))
+    load = cache(key="k")(colour.function(source.reader()))
     assert colour.run(load) == colour.run(load)
     assert source.loads == 1
 
@@ -610,13 +616,11 @@ def test_what_a_loader_of_many_raises_is_the_users(colour: Colour, backend_url: 
         colour.call(cache, "get_or_load_many", ["a", "b"], colour.function(body))
     assert colour.call(cache, "get_many", ["a", "b"]) == {}
     with pytest.raises(UsageError, match="mapping"):
-        colour.call(cache, "get_or_load_many", ["a"], colour.function(lambda keys: [1]))
+        colour.call(cache, "get_or_load_many", ["a"], colour.function(lambda _: [1]))
 
 
 @pytest.mark.parametrize("key", ["", "~t:x", "~", 5, None, b"bytes"], ids=repr)
-def test_a_key_that_cannot_be_right_is_refused(
-    colour: Colour, backend_url: str, key: Any
-) -> None:
+def test_a_key_that_cannot_be_right_is_refused(colour: Colour, backend_url: str, key: Any) -> None:
     cache = colour.cache(backend_url)
     for method in ("get", "peek", "contains", "ttl", "invalidate"):
         with pytest.raises(UsageError):

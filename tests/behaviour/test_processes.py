@@ -25,8 +25,10 @@ class Worker:
 
     def __init__(self, url: str, colour: str, callers: int) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.behaviour.worker"]
-            + [url, colour, str(callers)],
+            [
+                *(sys.executable, "-W", "error", "-m", "tests.behaviour.worker"),
+                *(url, colour, str(callers)),
+            ],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -113,9 +115,10 @@ def test_an_invalidation_here_revokes_a_load_in_another_process(
 def test_a_value_stored_by_one_process_is_a_hit_in_another(
     redis_server: Server, other: str
 ) -> None:
-    with workers(redis_server.url, [other], 2) as (worker,), Cache(
-        redis_server.url, namespace="shop"
-    ) as cache:
+    with (
+        workers(redis_server.url, [other], 2) as (worker,),
+        Cache(redis_server.url, namespace="shop") as cache,
+    ):
         cache.set("user:5", "stored", tags=["users", "user:5"])
         worker.ask(5)
         assert worker.answer() == ["stored"] * 2
@@ -130,13 +133,13 @@ def test_a_holder_that_is_killed_delays_others_and_no_more(
     dying = Worker(redis_server.url, "sync", 1)
     dying.wait_until_ready()
     cache = colour.cache(redis_server.url, namespace="shop")
-    load = cache(key="user:{n}")(colour.function(lambda n: "own"))
-    assert colour.run(load, 0) == "own"  # a load is measured now: waiters wait one second
+    load = cache(key="user:{n}")(colour.function(lambda n: f"own {n}"))
+    assert colour.run(load, 0) == "own 0"  # a load is measured now: waiters wait one second
     dying.ask(1)
     redis_server.cli("BLPOP", "started:1", 20)
     os.kill(dying.process.pid, signal.SIGKILL)
     dying.process.communicate()
-    assert colour.run(load, 1) == "own"
+    assert colour.run(load, 1) == "own 1"
 
 
 # Loops, forks and the end of the interpreter

@@ -111,9 +111,7 @@ def test_tasks_wait_for_a_thread_that_leads(tasks: AsyncColour, backend_url: str
     assert loads == ["thread"]
 
 
-def test_two_caches_on_one_server_load_once_together(
-    tasks: AsyncColour, redis_server: Any
-) -> None:
+def test_two_caches_on_one_server_load_once_together(tasks: AsyncColour, redis_server: Any) -> None:
     caches = [tasks.cache(redis_server.url) for _ in range(2)]
     gate, loads = tasks.gate(), []
 
@@ -329,14 +327,14 @@ def test_two_functions_that_call_each_other_end(colour: Colour, backend_url: str
         if runs.count("left") > 1:
             return "left again"
         await gate.passed()
-        return "left of " + await settled(right())
+        return f"left of {await settled(right())}"
 
     async def right_body() -> str:
         runs.append("right")
         if runs.count("right") > 1:
             return "right again"
         await gate.passed()
-        return "right of " + await settled(left())
+        return f"right of {await settled(left())}"
 
     left = cache(key="left")(colour.function(left_body))
     right = cache(key="right")(colour.function(right_body))

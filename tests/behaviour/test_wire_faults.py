@@ -122,7 +122,7 @@ def test_the_reply_of_another_command_is_a_miss(
     colour: Colour, redis_server: Server, proxy: Proxy
 ) -> None:
     cache = colour.cache(proxy.url, ttl=None)
-    load, loads = counted(colour, cache)
+    load, _ = counted(colour, cache)
     colour.run(load, 1)
     colour.run(load, 2)
     one, two = redis_server.cli("GET", "k:1"), redis_server.cli("GET", "k:2")
@@ -138,10 +138,10 @@ def test_the_reply_of_another_command_is_a_miss(
 
 
 PLANTED: dict[str, Callable[[bytes], bytes]] = {
-    "nothing": lambda blob: b"",
-    "text": lambda blob: b"written by somebody else",
-    "json": lambda blob: b'{"n": 2}',
-    "a pickle": lambda blob: b"\x80\x04cos\nsystem\n(S'touch /tmp/dualcache-was-here'\ntR.",
+    "nothing": lambda _: b"",
+    "text": lambda _: b"written by somebody else",
+    "json": lambda _: b'{"n": 2}',
+    "a pickle": lambda _: b"\x80\x04cos\nsystem\n(S'touch /tmp/dualcache-was-here'\ntR.",
     "the first half": lambda blob: blob[: len(blob) // 2],
     "the header alone": lambda blob: blob[:32],
     "one byte less": lambda blob: blob[:-1],
@@ -253,7 +253,7 @@ def sent(server: Server, call: Callable[[], Any]) -> list[str]:
     with server.client().monitor() as monitor:
         call()
         server.cli("ECHO", "end of what was sent")
-        names = []
+        names: list[str] = []
         while True:
             command = monitor.next_command()["command"]
             if "end of what was sent" in command:
@@ -320,7 +320,12 @@ def test_hits_at_once_in_one_task_turn_go_out_in_one_write(
     for n in range(20):
         tasks.run(load, n)
     pieces: list[bytes] = []
-    proxy.fault(requests=Faults(garble=lambda data: (pieces.append(data), data)[1]))
+
+    def noted(data: bytes) -> bytes:
+        pieces.append(data)
+        return data
+
+    proxy.fault(requests=Faults(garble=noted))
     seen = Seen(cache)
     tasks.gather(*[lambda n=n: load(n) for n in range(20)])
     assert seen.count(Hit) == 20

@@ -29,7 +29,10 @@ def test_the_checker_finds_a_stale_read() -> None:
     cut_off = stale._replace(is_certain=False)
     own = Step(0, "read", 1, 3.5, 4.0, 5, is_certain=True)
     assert stale_reads([write, pending, early, fresh]) == []
-    assert stale_reads([write, pending, early, stale, fresh, cut_off, own]) == [(stale, 5), (own, 6)]
+    assert stale_reads([write, pending, early, stale, fresh, cut_off, own]) == [
+        (stale, 5),
+        (own, 6),
+    ]
 
 
 def storm(server: Server, source: Server, seed: int, seconds: float) -> list[Step]:

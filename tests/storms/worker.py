@@ -51,7 +51,8 @@ class Actor:
             return await body(n)
 
         def now(n: int) -> int:
-            return driven(body(n))
+            version: int = driven(body(n))
+            return version
 
         tags = ["all", "item:{n}"]
         self.load = self.cache(key="item:{n}", tags=tags)(later if is_async else now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing_extensions import assert_type
+from typing import assert_type
 
 from dualcache import Cache, Entry, Invalidated
 
@@ -43,18 +43,21 @@ async def saved_later(n: int) -> User:
 
 
 class Repository:
+    def made(self, n: int) -> User:
+        return bare(n)
+
     @cache(key="repository:{n}")
     def load(self, n: int) -> User:
-        return User()
+        return self.made(n)
 
     @cache(key="later:{n}")
     async def later(self, n: int) -> User:
-        return User()
+        return self.made(n)
 
     @staticmethod
     @cache(key="static:{n}")
     def static(n: int) -> User:
-        return User()
+        return bare(n)
 
 
 def functions() -> None:
