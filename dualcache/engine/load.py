@@ -383,19 +383,21 @@ def store(
     usage = call.policy.usage
     usage.count_load(result.load_ms)
     label = call.policy.label
-    what, blob = None, b""
+    what, blob, is_encodable = None, b"", True
     try:
         what = worth(call, result.value, env)
         if what is not None:
             blob = sealed(call, result.value, what, ids, result.load_ms, env)
     except UnencodableValue as error:
+        what, is_encodable = None, False
         report_unstored(call, error, env)
     except Exception as error:  # noqa: BLE001  raised by the policy's callables: the user's own
         yield from give_up(call, start, env)
         return Outcome(None, error, tick)
     if what is None:
         yield from give_up(call, start, env)
-        env.emit(LoadedEvent(label, result.load_ms, "not_stored"))
+        outcome = "not_stored" if is_encodable else "unencodable"
+        env.emit(LoadedEvent(label, result.load_ms, outcome))
         return Outcome(result.value, None, tick)
     try:
         reply = yield from commit(call.key, start.expected, blob, what.ttl_ms, env)

@@ -195,7 +195,7 @@ def judge(
             return Sight(UNUSABLE, tick, raw, stored, None, ids)
         value = call.policy.recipe.unpack(call.key, stored)
     except DecodeError as error:
-        env.emit(Unusable(call.policy.label, error.code))
+        env.emit(Unusable(call.policy.label, error.reason))
         return Sight(UNUSABLE, tick, raw, None, None, ids)
     is_stale = stored.fresh_ms is not None and not is_fresh(stored, env.now_ms())
     return Sight(STALE if is_stale else FRESH, tick, raw, stored, value, ids)
