@@ -86,7 +86,8 @@ class Backend:
         self.stream: Stream | None = None
         self._direct_fronts: LRUCache[Recipe, FunctionFront] = LRUCache(MOST_RECIPES)
         if front is not None and target.kind != "null":
-            self.stream = Stream(front, target, self.env, self.changes, max_staleness)
+            now = clock or time.monotonic
+            self.stream = Stream(front, target, self.env, self.changes, max_staleness, now)
             self.env.front = self.stream.front
         self._connections: SyncBackend | None = None
         self._channels: Channels | None = None

@@ -91,7 +91,9 @@ class Cached:
             return None
         own = None if wanted is True else to_front(wanted)
         positions = self.binding.indexed
-        return FunctionFront(stream.front, positions, self.indexed_types(positions or ()), own)
+        types = self.indexed_types(positions or ())
+        is_tagged = bool(self.options.get("tags"))
+        return FunctionFront(stream.front, positions, types, own, is_tagged=is_tagged)
 
     def indexed_types(self, positions: Sequence[int]) -> tuple[type | None, ...]:
         """Return the annotated type of each value, where its own type need not be looked at."""
@@ -149,10 +151,9 @@ class Cached:
         front = self.front
         if front is None or front.positions is None:
             return None
-        is_tagged = bool(self.options.get("tags"))
         whole = front.front
         index, positions, types = front.owner.index, front.positions, front.types
-        return Kept(index, whole.gate, whole.now, positions, types, is_tagged)
+        return Kept(index, whole.gate, whole.now, positions, types, front.is_tagged)
 
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Serve one call in this thread."""

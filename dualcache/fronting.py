@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from weakref import WeakSet
 
 from msgspec import Struct
@@ -93,6 +93,7 @@ class Front:
         self.lock = RLock()
         self.coherence = Coherence(max_staleness)
         self.tags = Tags()
+        self.is_bounded = False
         self.transport: str = "none"
         self.reason = ""
         self.losses = 0
@@ -112,22 +113,23 @@ class Front:
 
     # What the stream of pushes tells
 
-    def connected(self, asked_at: float) -> int:
-        """Open the tier: the stream is complete since `asked_at`. Return its epoch."""
+    def connected(self, asked_at: float, *, is_tracked: bool) -> int:
+        """Open the tier: the stream is complete since `asked_at`. Return its number."""
         with self.lock:
             self._empty()
-            epoch = self.coherence.connected(asked_at)
+            self.is_bounded = False
+            stream = self.coherence.connected(asked_at, is_tracked=is_tracked)
             self._set_gate()
         self._changes.notify_all()
-        return epoch
+        return stream
 
     def lost(self) -> None:
-        """Empty and close the tier: the stream may be incomplete."""
+        """Close and empty the tier: the stream may be incomplete."""
         with self.lock:
             was_up = self.coherence.is_up
             self.coherence.lost()
-            self._empty()
             self._set_gate()
+            self._empty()
             self.losses += was_up
         self._changes.notify_all()
 
@@ -146,16 +148,19 @@ class Front:
         self._set_gate()
 
     def open_for_ttl(self, reason: str) -> None:
-        """Open the tier without pushes: each copy lives as long as it may be stale."""
+        """Open the tier without pushes: each copy lives no longer than it may be stale."""
         with self.lock:
+            self._empty()
+            self.is_bounded = True
             self.coherence.connected(float("inf"))
             self._set_gate()
         self.chose("ttl", reason)
 
     def chose(self, transport: str, reason: str) -> None:
-        """Note by which transport changes are heard, and why; tell when that changes."""
-        if (transport, reason) != (self.transport, self.reason):
-            self.transport, self.reason = transport, reason
+        """Note by which transport changes are heard, and why; tell when the first changes."""
+        is_change = transport != self.transport or not self.reason
+        self.transport, self.reason = transport, reason
+        if is_change:
             self.on_choice(transport, reason)
 
     def proved(self, asked_at: float) -> None:
@@ -185,6 +190,13 @@ class Front:
             for store in self._stores:
                 for name in changed:
                     store.entries.drop(name)
+
+    def drop_matching(self, matches: Callable[[str], bool]) -> None:
+        """Forget the keys and tags of such names; keep nothing that was read before."""
+        with self.lock:
+            self.coherence.feed_all()
+            names = [*self.tags.names(), *(key for each in self._stores for key in each.entries)]
+        self.drop([name for name in names if matches(name)])
 
     def drop_all(self) -> None:
         """Forget everything; keep nothing that was read before."""
@@ -245,7 +257,11 @@ class StoreRef:
 
 
 class FunctionFront:
-    """One function's part of the front tier (core.front.FrontPort)."""
+    """One function's part of the front tier (core.front.FrontPort).
+
+    `positions` are those of the arguments that make the key, where they alone do; calls are then
+    indexed by them, for a compiled wrapper to find. It looks at tags only where `is_tagged`.
+    """
 
     def __init__(
         self,
@@ -253,10 +269,13 @@ class FunctionFront:
         positions: tuple[int, ...] | None = None,
         types: tuple[type | None, ...] = (),
         options: FrontTier | None = None,
+        *,
+        is_tagged: bool = False,
     ) -> None:
         self.front = front
         self.positions = positions
         self.types = types
+        self.is_tagged = is_tagged
         self.owner = Owner()
         self.store = front.shared if options is None else front.store_for(options)
 
@@ -272,10 +291,11 @@ class FunctionFront:
         """Tell whether a call would be answered from here."""
         return self._servable(call) is not None
 
-    def begin_read(self, names: Iterable[str]) -> Ticket:
+    def begin_read(self, names: Iterable[str]) -> Begun:
         """Return a ticket for names that are about to be read; the first starts the listener."""
-        self.front.start()
-        return self.front.coherence.begin_read(names)
+        front = self.front
+        front.start()
+        return Begun(front.now(), front.coherence.begin_read(names))
 
     def install(self, call: Call, value: Any, read: Read) -> None:
         """Keep what was read, if nothing of it can have changed since its tickets.
@@ -287,12 +307,12 @@ class FunctionFront:
             return
         entry = self._entry(call, value, read)
         size_bytes = len(call.key) + payload_bytes(read)
-        linked = self._index_key(call)
+        linked = self._index_key(call, read)
         with front.lock:
             coherence = front.coherence
-            if all(coherence.may_install(ticket, read.stream) for ticket in read.tickets):
+            if all(coherence.may_install(begun.ticket, read.stream) for begun in read.tickets):
                 entry.cells = front.tags.cells(tag.name for tag in read.stored.tags)
-                self.store.entries.put(entry, size_bytes, linked)
+                self.store.entries.put(entry, size_bytes, entry if linked is None else linked)
 
     def clear_counters(self) -> None:
         """Begin counting anew."""
@@ -303,7 +323,7 @@ class FunctionFront:
 
     @property
     def size(self) -> int:
-        """How many entries of this function are indexed."""
+        """How many entries of this function are kept."""
         return len(self.owner.index)
 
     @property
@@ -312,13 +332,13 @@ class FunctionFront:
         with self.front.lock:
             return self.owner.hits + sum(entry.hits for entry in self.owner.index.values())
 
-    def _index_key(self, call: Call) -> Any:
-        if self.positions is None:
+    def _index_key(self, call: Call, read: Read) -> Any:
+        if self.positions is None or (read.stored.tags and not self.is_tagged):
             return None
         return index_key([call.args[at] for at in self.positions], self.types)
 
     def _servable(self, call: Call) -> FrontEntry | None:
-        entry = self.store.entries.get(call.key)
+        entry = self.store.entries.find(call.key)
         if entry is None or entry.owner is not self.owner or not entry.is_alive:
             return None
         now = self.front.now()
@@ -328,12 +348,19 @@ class FunctionFront:
 
     def _entry(self, call: Call, value: Any, read: Read) -> FrontEntry:
         front = self.front
-        bound_ms = front.coherence.max_staleness * 1000 if front.transport == "ttl" else None
+        bound_ms = front.coherence.max_staleness * 1000 if front.is_bounded else None
         limits = (read.life_ms, self.store.max_age_ms, bound_ms)
         lives_ms = [each for each in limits if each is not None]
-        life = min(lives_ms) / 1000 * (1 - JITTER * self.front.draw()) if lives_ms else float("inf")
+        life = min(lives_ms) / 1000 * (1 - JITTER * front.draw()) if lives_ms else float("inf")
         kept, thaw = frozen_form(call, value, read)
-        return FrontEntry(call.key, kept, thaw, self.front.now() + life, self.owner, ())
+        return FrontEntry(call.key, kept, thaw, read.tickets[0].at + life, self.owner, ())
+
+
+class Begun(NamedTuple):
+    """A ticket and the moment at which it was taken: what is read later lives from here."""
+
+    at: float
+    ticket: Ticket
 
 
 def frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any], Any] | None]:

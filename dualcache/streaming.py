@@ -37,15 +37,17 @@ class Stream:
         env: Env,
         changes: Changes,
         max_staleness: float,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self.front = Front(
-            options, max_staleness=max_staleness, now=monotonic, draw=env.draw, changes=changes
+            options, max_staleness=max_staleness, now=now, draw=env.draw, changes=changes
         )
         self.tracking: Tracking | None = None
         self._listener: Listener | None = None
         changes.mark = self.front.mark
         if target.kind != "redis":
             self.front.open_alone()
+            changes.ask_proof = proved_at_once
             return
         self._make_listener(options, target, env, changes, max_staleness)
 
@@ -96,14 +98,23 @@ class Stream:
         front.start = listener.start
         front.on_choice = chosen_line(target.safe_url)
         weakref.finalize(self, listener.stop).atexit = False
-        atexit.register(close_at_exit, weakref.ref(listener))
+        LISTENERS.add(listener)
 
 
-def close_at_exit(listener: weakref.ref[Listener]) -> None:
-    """End the thread of a listener that is still there when the interpreter ends."""
-    found = listener()
-    if found is not None:
-        found.close()
+LISTENERS: Final[weakref.WeakSet[Listener]] = weakref.WeakSet()
+
+
+@atexit.register
+def close_all() -> None:
+    """End the threads of listeners that are still there when the interpreter ends."""
+    for listener in list(LISTENERS):
+        listener.close()
+
+
+def proved_at_once(wake: Callable[[], None]) -> bool:
+    """Answer a fence where nobody else writes: there is nothing to hear."""
+    wake()
+    return True
 
 
 def chosen_line(where: str) -> Callable[[str, str], None]:

@@ -5,19 +5,24 @@ The machine that decides is in `engine/coherence.py`, the store in `tiers/front.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from dualcache.core.entry import Stored
     from dualcache.core.policy import Call
 
 
+UNTRACKED: Final = 0
+"""No stream: the server does not track the connection that read."""
+
+
 class Read(NamedTuple):
     """What was read, and under which tickets; `life_ms=None` may be kept for ever.
 
-    `stream` is the one for which the server tracks the connection that read it.
+    `stream` is the one for which the server tracks the connections that read it; `None` where it
+    tracks none.
     """
 
     tickets: Sequence[Any]
@@ -48,6 +53,9 @@ class FrontTiers(Protocol):
     def drop(self, names: Iterable[str]) -> None:
         """Forget these keys, and whatever has these tags; nothing read before is kept."""
 
+    def drop_matching(self, matches: Callable[[str], bool]) -> None:
+        """Forget the keys and tags of such names; nothing read before is kept."""
+
     def drop_all(self) -> None:
         """Forget everything; nothing read before is kept."""
 
@@ -59,6 +67,9 @@ class NoFront:
     """The front tier of a cache that has none."""
 
     def drop(self, names: Iterable[str]) -> None:
+        """Nothing is kept."""
+
+    def drop_matching(self, matches: Callable[[str], bool]) -> None:
         """Nothing is kept."""
 
     def drop_all(self) -> None:

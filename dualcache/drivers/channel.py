@@ -18,7 +18,7 @@ from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connections import make_async_connection
 from dualcache.drivers.link import Link
 from dualcache.drivers.scripts import commit_source
-from dualcache.drivers.tracking import tracking_commands
+from dualcache.drivers.tracking import TRACKED, tracking_commands
 from dualcache.errors import BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class Channel:
         if link is None or not link.is_up or link.is_full:
             link = await self._ready()
         try:
+            if self._tracking is not None and type(op) in TRACKED:
+                return await self._read_tracked(link, op, self._tracking)
             if type(op) is not Look:
                 return await self._converse(link, op)
-            if self._tracking is not None:
-                return await self._read_tracked(link, op, self._tracking)
             return wire.decode(op, await link.exchange(*wire.encode(op)))
         except BackendRefused:
             raise
@@ -92,7 +92,7 @@ class Channel:
             await link.exchange(wire.script_load(commit_source()), 1)
             return wire.decode(op, wire.without_scripts(await link.exchange(data, count)))
 
-    async def _read_tracked(self, link: Link, op: Look, tracking: Tracking) -> Any:
+    async def _read_tracked(self, link: Link, op: Op[Any], tracking: Tracking) -> Any:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""
         redirect = tracking.redirect
         if redirect is None:

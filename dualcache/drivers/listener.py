@@ -5,47 +5,41 @@ It serves both colours and every loop. It never waits for a lock that user code 
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import suppress
-from secrets import token_hex
 from threading import Event, Lock, Thread, current_thread
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
-from dualcache.drivers.backend_errors import classify
-from dualcache.drivers.connections import make_connection
-from dualcache.errors import BackendError, BackendTimeout, BackendUnavailable
+from dualcache.drivers.push_link import PushLink
+from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from redis.connection import AbstractConnection
-
+    from dualcache.drivers.push_link import Sink
     from dualcache.drivers.tracking import Tracking
     from dualcache.drivers.urls import Target
 
-PROBE_SECONDS: Final = 0.5
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
+TTL_PAUSE: Final = 30.0
+"""How long the tier does without pushes before they are tried again."""
 HEARTBEATS: Final = 3
 """Proofs asked for within the bound on staleness."""
-
-
-class Sink(Protocol):
-    """Who is told what the listener hears."""
-
-    def connected(self, asked_at: float) -> int: ...
-    def lost(self) -> None: ...
-    def broken(self) -> None: ...
-    def proved(self, asked_at: float) -> None: ...
-    def feed(self, names: Iterable[str] | None) -> None: ...
-    def chose(self, transport: str, reason: str) -> None: ...
-    def open_for_ttl(self, reason: str) -> None: ...
+PASSING: Final = frozenset(
+    (
+        *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "TRYAGAIN"),
+        *("MISCONF", "NOREPLICAS", "OOM", "READONLY"),
+    )
+)
+"""Refusals that say nothing about the transport: the same one is tried again."""
 
 
 class Listener:
     """Connects, chooses a transport, hears pushes, asks for proofs, and begins again after a loss.
 
-    `transports` are tried in this order; one counts only if a real push was seen on it.
+    `transports` are tried in this order; one counts only if a real push was seen on it. `now` is
+    the sink's clock; what is waited for here follows the machine's own.
     """
 
     def __init__(
@@ -68,6 +62,7 @@ class Listener:
         self._now = now
         self._lock = Lock()
         self._thread: Thread | None = None
+        self._ending: Thread | None = None
         self._stopping = Event()
         self._link: PushLink | None = None
 
@@ -76,10 +71,13 @@ class Listener:
         if self._thread is not None:
             return
         with self._lock:
-            thread = Thread(target=self._run, name="dualcache-listener", daemon=True)
-            if self._thread is None:
-                self._thread = thread
-                thread.start()
+            parts = (self._stopping, self._ending)
+            thread = Thread(target=self._run, args=parts, name="dualcache-listener", daemon=True)
+            # The interpreter may be ending, or have too many threads: the tier then stays closed.
+            with suppress(RuntimeError):
+                if self._thread is None:
+                    thread.start()
+                    self._thread = thread
 
     def close(self) -> None:
         """End the thread and wait for it. The next `start` begins again."""
@@ -91,6 +89,7 @@ class Listener:
         """Let the thread end by itself."""
         with self._lock:
             thread, self._thread = self._thread, None
+            self._ending = thread or self._ending
             self._stopping.set()
             self._stopping = Event()
             if self._link is not None:
@@ -100,14 +99,14 @@ class Listener:
     def renew(self) -> None:
         """Begin anew in a forked child; the parent's thread and socket are left alone."""
         self._lock = Lock()
-        self._thread = None
+        self._thread = self._ending = None
         self._stopping = Event()
         self._link = None
 
     def ask_proof(self, wake: Callable[[], None]) -> bool:
         """Have `wake` called when all pushes of by now are fed, or the stream is lost.
 
-        False: there is no stream to ask, and nothing is kept.
+        False: there is no stream to ask.
         """
         link = self._link
         if link is None:
@@ -116,33 +115,40 @@ class Listener:
             link.ask_proof(wake)
         except BackendError:
             link.close()
+            return False
+        except BaseException:  # half of the question may have been sent
+            link.close()
+            raise
         return True
 
-    def _run(self) -> None:
-        stopping = self._stopping
+    def _run(self, stopping: Event, before: Thread | None) -> None:
+        if before is not None:
+            before.join()  # it still tells the sink of its end
         pause = FIRST_PAUSE
+        is_without = False
         while not stopping.is_set():
             try:
                 link = self._opened()
-                if link is None:
-                    return
-                pause = FIRST_PAUSE
-                with self._lock:
-                    self._link = link
-                self._listen(link, stopping)
+                is_without = link is None
+                if link is not None:
+                    pause = FIRST_PAUSE
+                    self._listen(link, stopping)
             except BackendError as error:
-                if not stopping.is_set():
+                if not stopping.is_set() and not is_without:
                     self._sink.chose("none", error.code)
-            self._end()
-            stopping.wait(pause)
+            finally:
+                self._end()
+            if is_without and self._transports == ("ttl",):
+                return
+            stopping.wait(TTL_PAUSE if is_without else pause)
             pause = min(LONGEST_PAUSE, 2 * pause)
 
     def _end(self) -> None:
         with self._lock:
             link, self._link = self._link, None
-        self._tracking.close()
-        self._sink.lost()
         if link is not None:
+            self._tracking.close()
+            self._sink.lost()
             link.end()
 
     def _opened(self) -> PushLink | None:
@@ -160,13 +166,11 @@ class Listener:
                 asked_at = link.open(transport, self._prefix)
             except BackendError as error:
                 link.end()
-                refusals.append(f"{transport}: {error.code}")
-                if isinstance(error, BackendUnavailable | BackendTimeout) and not link.is_open:
+                if is_passing(error, link):
                     raise
+                refusals.append(f"{transport}: {error.code}")
                 continue
-            stream = self._sink.connected(asked_at)
-            if transport == "tracking":
-                self._tracking.open(stream, link.client_id)
+            self._use(link, transport, asked_at)
             self._sink.chose(transport, "; ".join(refusals) or "a push was seen")
             return link
         raise BackendUnavailable(
@@ -176,180 +180,30 @@ class Listener:
             help="allow CLIENT TRACKING, or choose FrontTier(transport='ttl')",
         )
 
+    def _use(self, link: PushLink, transport: str, asked_at: float) -> None:
+        """Open the tier: proofs can be asked for first, and reads are tracked last."""
+        with self._lock:
+            self._link = link
+        is_tracked = transport == "tracking"
+        stream = self._sink.connected(asked_at, is_tracked=is_tracked)
+        if is_tracked:
+            self._tracking.open(stream, link.client_id)
+
     def _listen(self, link: PushLink, stopping: Event) -> None:
-        link.ask_proof(None)  # the first heartbeat already wants the answer to one before it
-        next_proof = self._now() + self._interval
+        asked = monotonic()
+        link.ask_proof(None)
         while not stopping.is_set():
-            left = next_proof - self._now()
-            if left <= 0:
-                link.require_proof(since=next_proof - self._interval)
+            left = asked + self._interval - monotonic()
+            if left > 0:
+                link.hear(left)
+            elif not link.hear(0) or left < -self._interval:
+                link.require_life(asked)
+                asked = monotonic()
                 link.ask_proof(None)
-                next_proof = self._now() + self._interval
-                continue
-            link.hear(left)
 
 
-class PushLink:
-    """One life of the listener's connection."""
-
-    def __init__(
-        self, target: Target, sink: Sink, tracking: Tracking, now: Callable[[], float]
-    ) -> None:
-        self._target = target
-        self._sink = sink
-        self._tracking = tracking
-        self._now = now
-        self._connection: AbstractConnection = make_connection(target)
-        self._expected: deque[Callable[[Any], None]] = deque()
-        self._wakes: deque[Callable[[], None]] = deque()
-        self._sending = Lock()
-        self._is_push = False
-        self._proved_at = now()
-        self._seen: set[str] = set()
-        self.is_open = False
-        self.client_id = 0
-
-    def open(self, transport: str, prefix: str) -> float:
-        """Connect and switch pushes on; return when the stream was known to be complete."""
-        connection = self._connection
-        try:
-            connection.connect()
-        except Exception as error:  # noqa: BLE001  whatever redis-py raises
-            raise classify(error) from None
-        self.is_open = True
-        set_push_handler(connection, self._pushed)
-        self.client_id = self._reply("CLIENT", "ID")
-        if transport == "broadcast":
-            scope = ("PREFIX", prefix) if prefix else ()
-            self._reply("CLIENT", "TRACKING", "ON", "BCAST", *scope)
-        asked_at = self._now()
-        self._probe(transport, prefix)
-        return asked_at
-
-    def hear(self, seconds: float) -> None:
-        """Take what comes within so many seconds: one push or one reply."""
-        connection = self._connection
-        try:
-            if not connection.can_read(timeout=seconds):
-                return
-            self._is_push = False
-            reply = connection.read_response(disable_decoding=True, push_request=True)
-        except Exception as error:  # noqa: BLE001  whatever redis-py raises
-            raise classify(error) from None
-        if not self._is_push and self._expected:
-            self._expected.popleft()(reply)
-
-    def ask_proof(self, wake: Callable[[], None] | None) -> None:
-        """Ask whether every tracked connection lives, and for a sign of life behind all pushes."""
-        with self._sending:
-            asked_at = self._now()
-            ids = self._tracking.ids()
-            commands: list[tuple[Any, ...]] = [("PING",)]
-            if ids:
-                commands.insert(0, ("CLIENT", "LIST", "ID", *ids))
-                self._expected.append(lambda reply: self._listed(ids, reply))
-            if wake is not None:
-                self._wakes.append(wake)
-            self._expected.append(lambda _: self._proved(asked_at, wake))
-            self._send(commands)
-
-    def require_proof(self, since: float) -> None:
-        """Raise where the proof asked for at the last heartbeat has not come: a half-open link."""
-        if self._proved_at < since:
-            raise BackendTimeout("the listener's connection is silent", code="DC201")
-
-    def close(self) -> None:
-        """Cut the connection from another thread, so that the listener's read ends."""
-        with suppress(Exception):
-            self._connection._sock.shutdown(2)  # type: ignore[attr-defined]  # noqa: SLF001  no public way to wake a reader
-
-    def end(self) -> None:
-        """Close the connection; wake who waits for a proof."""
-        with suppress(Exception):
-            self._connection.disconnect()
-        while self._wakes:
-            self._wakes.popleft()()
-
-    def _listed(self, ids: Sequence[int], reply: Any) -> None:
-        alive = {int(word[3:]) for word in reply.split() if word.startswith(b"id=")}
-        if not alive.issuperset(ids):
-            self._tracking.forget(set(ids) - alive)
-            self._sink.broken()
-
-    def _proved(self, asked_at: float, wake: Callable[[], None] | None) -> None:
-        self._proved_at = self._now()
-        self._sink.proved(asked_at)
-        if wake is not None:
-            with suppress(ValueError):
-                self._wakes.remove(wake)
-            wake()
-
-    def _pushed(self, message: Sequence[Any]) -> None:
-        """Take an `invalidate` push; a null says that anything may have changed."""
-        self._is_push = True
-        names = message[1]
-        if names is None:
-            self._sink.feed(None)
-            return
-        decoded = [decoded_name(name) for name in names]
-        self._seen.update(name for name in decoded if "~p:" in name)
-        self._sink.feed(decoded)
-
-    def _probe(self, transport: str, prefix: str) -> None:
-        """See a real push, or raise: a proxy may accept the command and never push."""
-        name = f"{prefix}~p:{token_hex(8)}"
-        reader = None
-        try:
-            if transport == "tracking":
-                reader = make_connection(self._target)
-                ask(reader, "CLIENT", "TRACKING", "ON", "REDIRECT", self.client_id)
-                ask(reader, "GET", name)
-            self._reply("SET", name, "1", "PX", 1000)
-            ends = self._now() + PROBE_SECONDS
-            while name not in self._seen:
-                if self._now() >= ends:
-                    raise BackendTimeout("no push came", code="DC210")
-                self.hear(ends - self._now())
-            self._seen.clear()
-        finally:
-            if reader is not None:
-                with suppress(Exception):
-                    reader.disconnect()
-
-    def _reply(self, *command: Any) -> Any:
-        """Send one command and return its reply, taking pushes that come before it."""
-        found: list[Any] = []
-        self._expected.append(found.append)
-        self._send([command])
-        ends = self._now() + self._target.socket_timeout
-        while not found:
-            if self._now() >= ends:
-                raise BackendTimeout("the server gave no answer in time", code="DC201")
-            self.hear(ends - self._now())
-        return found[0]
-
-    def _send(self, commands: Sequence[Sequence[Any]]) -> None:
-        try:
-            packed = self._connection.pack_commands(commands)
-            self._connection.send_packed_command(packed, check_health=False)
-        except Exception as error:  # noqa: BLE001  whatever redis-py raises
-            raise classify(error) from None
-
-
-def ask(connection: AbstractConnection, *command: Any) -> Any:
-    """Send one command on a connection of one's own and return its reply."""
-    try:
-        connection.send_command(*command)
-        return connection.read_response(disable_decoding=True)
-    except Exception as error:  # noqa: BLE001  whatever redis-py raises
-        raise classify(error) from None
-
-
-def set_push_handler(connection: AbstractConnection, handler: Callable[[Any], None]) -> None:
-    """Have `invalidate` pushes handed over; redis-py has no other hook for them."""
-    connection._parser.set_invalidation_push_handler(handler)  # noqa: SLF001
-
-
-def decoded_name(name: Any) -> str:
-    """Return a key's name; a foreign one may be no text."""
-    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+def is_passing(error: BackendError, link: PushLink) -> bool:
+    """Tell whether the server is away or busy, rather than one that does not push."""
+    if isinstance(error, BackendRefused):
+        return error.prefix in PASSING
+    return isinstance(error, BackendUnavailable | BackendTimeout) and not link.is_open

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust, Look
+from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust
 from dualcache.drivers import wire
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connections import make_connection
 from dualcache.drivers.scripts import commit_source
-from dualcache.drivers.tracking import UNTRACKED, Lane, tracking_commands
+from dualcache.drivers.tracking import TRACKED, UNTRACKED, Lane, tracking_commands
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class SyncBackend:
         try:
             if lane is None:
                 lane = Lane(make_connection(self._target))
-            if type(op) is not Look or self._tracking is None:
+            if self._tracking is None or type(op) not in TRACKED:
                 reply = self._converse(lane.connection, op)
             else:
                 reply = self._read_tracked(lane, op, self._tracking)
@@ -78,7 +78,7 @@ class SyncBackend:
             self._drop(lane)
             slots.insert(0, None)
 
-    def _read_tracked(self, lane: Lane, op: Look, tracking: Tracking) -> Any:
+    def _read_tracked(self, lane: Lane, op: Op[Any], tracking: Tracking) -> Any:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""
         redirect = tracking.redirect
         if redirect is None:

@@ -7,12 +7,18 @@ of a tracked connection is a loss.
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from dualcache.core.front import UNTRACKED
+from dualcache.core.ops import Look, LookAndLease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-UNTRACKED = 0
+__all__ = ["TRACKED", "UNTRACKED", "Lane", "Redirect", "Tracking", "tracking_commands"]
+
+TRACKED: Final = frozenset({Look, LookAndLease})
+"""The ops whose reads are to be pushed: to keep what was read, and to wake who waits."""
 
 
 class Redirect(NamedTuple):

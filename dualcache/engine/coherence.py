@@ -30,20 +30,30 @@ class Coherence:
     so that a connection can tell for which its reads are tracked. `open_until` is the moment (of
     the steady clock, in seconds) until which kept entries may be served: the last proof that the
     stream is complete was asked for at most `max_staleness` before it. `CLOSED`: nothing is served.
+    `is_tracked`: only what connections read that the server tracks for this stream is pushed.
     The caller holds one lock around every method that changes something.
     """
 
-    __slots__ = ("_counters", "epoch", "is_up", "max_staleness", "open_until", "stream")
+    __slots__ = (
+        "_counters",
+        "epoch",
+        "is_tracked",
+        "is_up",
+        "max_staleness",
+        "open_until",
+        "stream",
+    )
 
     def __init__(self, max_staleness: float) -> None:
         self.max_staleness = max_staleness
         self.epoch = 0
         self.stream = 0
         self.is_up = False
+        self.is_tracked = False
         self.open_until = CLOSED
         self._counters = [0] * BUCKETS
 
-    def connected(self, asked_at: float) -> int:
+    def connected(self, asked_at: float, *, is_tracked: bool = False) -> int:
         """Open: pushes arrive since before `asked_at`; nothing of before is kept.
 
         Return the number of the stream.
@@ -51,6 +61,7 @@ class Coherence:
         self.epoch += 1
         self.stream += 1
         self.is_up = True
+        self.is_tracked = is_tracked
         self.open_until = asked_at + self.max_staleness
         return self.stream
 
@@ -87,11 +98,11 @@ class Coherence:
         """Decide whether what was read under a ticket may be kept.
 
         `stream` is the one for which the server tracks the reads of the connection that was used;
-        `None` where that does not depend on the connection.
+        `None` where it tracks none, which is enough only where pushes do not depend on that.
         """
         return (
             self.is_up
             and ticket.epoch == self.epoch
-            and (stream is None or stream == self.stream)
+            and (stream == self.stream or (stream is None and not self.is_tracked))
             and all(self.mark(name) == mark for name, mark in ticket.marks)
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.events import Invalidated
 from dualcache.core.ops import CloseFlights
-from dualcache.engine.recovery import Owed, deliver, restore
+from dualcache.engine.recovery import Owed, deliver, doomed_by, restore
 from dualcache.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ def clear(env: Env) -> Flow[Invalidated]:
 
 
 def forget(owed: Owed, env: Env) -> None:
-    """Drop from the front tier what is being deleted.
+    """Drop from the front tier what was deleted, so that nothing read meanwhile is kept.
 
-    Before the trip, so that it is not served meanwhile; after it, so that nothing read meanwhile is
-    kept. What a pattern matches is dropped page by page; where that failed, everything is.
+    What a pattern matches is dropped here too: a copy may be left of a key that has gone from the
+    backend before the scan, and whose push is still to come.
     """
     env.front.drop(owed.keys)
-    if owed.patterns and not env.health.is_clear:
-        env.front.drop_all()
+    for pattern in owed.patterns:
+        env.front.drop_matching(doomed_by(pattern, env))
 
 
 def base_tag(key: str, env: Env) -> str:
@@ -73,7 +73,7 @@ def delete(
     health = env.health
     removed = pending = 0
     failure: BackendError | None = None
-    forget(owed, env)
+    env.front.drop(owed.keys)  # before the trip too: not served meanwhile
     try:
         if not health.is_clear:
             yield from restore(env, is_clear=is_clear)

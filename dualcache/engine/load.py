@@ -22,6 +22,7 @@ from dualcache.core.events import (
     Loaded as LoadedEvent,
 )
 from dualcache.core.flight import ABANDONED, Landing, Outcome
+from dualcache.core.front import UNTRACKED
 from dualcache.core.ops import (
     WRONG_TYPE,
     AwaitChange,
@@ -240,6 +241,8 @@ def acquire(call: Call, env: Env) -> Flow[Start | Sight]:
         for _ in range(MOST_ROUNDS):
             mark = env.front.mark(call.key)
             leased = yield from take_lease(LookAndLease, call, env)
+            if leased.seen.stream == UNTRACKED:
+                mark = None
             sight = yield from examine(call, leased.seen, leased.tick, env)
             start = yield from claimed(call, leased, sight, env)
             if start is None and sight.state in {State.FILLING, State.STALE}:

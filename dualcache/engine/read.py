@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dualcache.core.entry import MISSING, Entry, Kind
 from dualcache.core.events import Hit, Miss, Unusable
 from dualcache.core.flight import Outcome
-from dualcache.core.front import Read
+from dualcache.core.front import UNTRACKED, Read
 from dualcache.core.ops import Batch, Look, ReadTags
 from dualcache.engine.freshness import (
     ABSENT,
@@ -133,13 +133,17 @@ def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
     tickets = [front.begin_read((call.key, *call.tags))]
     seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
     sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
+    stream = seen.stream
     others = unread_tags(sight)
     if others:
         tickets.append(front.begin_read(others))
-        sight = yield from judged_again(call, sight, others, env)
+        more = yield from ask(Look(others[0], others[1:]), env)  # a look is tracked as the first
+        ids = dict(zip(others, (more.raw, *more.tag_ids), strict=True))
+        sight = judge(call, sight.raw, {**sight.ids, **ids}, tick, env)
+        stream = stream if more.stream == stream else UNTRACKED
     if sight.state is FRESH and sight.stored is not None:
         life_ms = keepable_ms(sight.stored, seen.left_ms, env.now_ms())
-        front.install(call, sight.value, Read(tickets, sight.stored, life_ms, seen.stream))
+        front.install(call, sight.value, Read(tickets, sight.stored, life_ms, stream))
     return sight
 
 

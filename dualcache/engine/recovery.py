@@ -189,20 +189,31 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
     A key's variants die with it, so its base tag `~b:key` goes too. One pass over the key space
     finds both; what the wider pattern finds beside them is left alone.
     """
-    is_key = compile_glob(env.prefix + pattern)
-    is_base = compile_glob(f"{env.prefix}~b:{pattern}")
+    is_doomed = doomed_by(pattern, env)
     wider = f"{env.prefix}*{pattern.lstrip('*')}"
     removed = 0
     cursor = 0
     while True:
         page = yield from insist(Scan(cursor, wider, SCAN_COUNT), env)
-        doomed = tuple(key for key in page.keys if is_key(key) or is_base(key))
+        doomed = tuple(key for key in page.keys if is_doomed(key))
         if doomed:
             removed += yield from insist(Unlink(doomed), env)
             env.front.drop(key.decode(errors="replace") for key in doomed)
         cursor = page.cursor
         if not cursor:
             return removed
+
+
+def doomed_by(pattern: str, env: Env) -> Callable[[str | bytes], bool]:
+    """Return what tells whether a full name, of a key or of a base tag, dies by a pattern."""
+    is_key = compile_glob(env.prefix + pattern)
+    is_base = compile_glob(f"{env.prefix}~b:{pattern}")
+
+    def is_doomed(name: str | bytes) -> bool:
+        raw = name.encode() if isinstance(name, str) else name
+        return bool(is_key(raw) or is_base(raw))
+
+    return is_doomed
 
 
 def note_answer(env: Env) -> None:

@@ -87,8 +87,18 @@ class FrontStore(Cache[str, FrontEntry]):
         self.used_bytes = 0
         self._line: deque[FrontEntry] = deque()
 
+    def find(self, key: str) -> FrontEntry | None:
+        """Return the entry of a key. Needs no lock, unlike `get`, which looks twice."""
+        try:
+            return self[key]
+        except KeyError:
+            return None
+
     def put(self, entry: FrontEntry, size_bytes: int, linked: Any) -> None:
-        """Keep an entry, in the place of an older one of this key; evict what is too much."""
+        """Keep an entry, in the place of an older one of this key; evict what is too much.
+
+        `linked` is under what its owner's index has it; the entry itself where no call finds it.
+        """
         if self.max_bytes is not None and size_bytes + ENTRY_BYTES > self.max_bytes:
             self.drop(entry.key)
             return
@@ -96,19 +106,19 @@ class FrontStore(Cache[str, FrontEntry]):
         self[entry.key] = entry
         self._line.append(entry)
         self._count(entry, size_bytes)
-        if linked is not None:
-            entry.linked = linked
-            entry.owner.index[linked] = entry
+        entry.linked = linked
+        entry.owner.index[linked] = entry
         while self.max_bytes is not None and self.used_bytes > self.max_bytes:
             self.popitem()
 
     def drop(self, key: str) -> bool:
         """Kill the entry of a key; return whether there was one."""
-        entry = self.pop(key, None)
+        entry = self.find(key)
         if entry is None:
             return False
         self._kill(entry)
-        if len(self._line) > 2 * len(self) + 16:
+        del self[key]
+        if self._is_worn():
             self._line = deque(each for each in self._line if each.fresh_until)
         return True
 
@@ -119,6 +129,7 @@ class FrontStore(Cache[str, FrontEntry]):
             self._kill(entry)
         self.clear()
         self._line.clear()
+        self.used_bytes = 0
         return len(entries)
 
     def popitem(self) -> tuple[str, FrontEntry]:
@@ -132,8 +143,8 @@ class FrontStore(Cache[str, FrontEntry]):
                 entry.hits = 0
                 self._line.append(entry)
                 continue
-            del self[entry.key]
             self._kill(entry)
+            del self[entry.key]
             return entry.key, entry
 
     def _kill(self, entry: FrontEntry) -> None:
@@ -141,9 +152,14 @@ class FrontStore(Cache[str, FrontEntry]):
         owner = entry.owner
         owner.hits += entry.hits
         entry.hits = 0
-        if entry.linked is not None:
-            owner.index.pop(entry.linked, None)
+        if owner.index.get(entry.linked) is entry:
+            del owner.index[entry.linked]
+        entry.linked = None  # it may be the entry itself
         self._uncount(entry)
+
+    def _is_worn(self) -> bool:
+        """Whether the line holds so many dead entries that it is to be made anew."""
+        return 4 * (len(self._line) - 16) > 5 * len(self)
 
     def _count(self, entry: FrontEntry, size_bytes: int) -> None:
         """Overridden where bytes are counted."""
@@ -158,13 +174,23 @@ class WeighedStore(FrontStore):
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         super().__init__(max_entries, max_bytes)
         self._sizes: dict[str, int] = {}
+        self._limit = max_bytes
+        self._dead_bytes = 0
 
     def _count(self, entry: FrontEntry, size_bytes: int) -> None:
         self._sizes[entry.key] = size_bytes + ENTRY_BYTES
         self.used_bytes += size_bytes + ENTRY_BYTES
 
     def _uncount(self, entry: FrontEntry) -> None:
-        self.used_bytes -= self._sizes.pop(entry.key, 0)
+        size_bytes = self._sizes.pop(entry.key, 0)
+        self.used_bytes -= size_bytes
+        self._dead_bytes += size_bytes
+
+    def _is_worn(self) -> bool:
+        if super()._is_worn() or 8 * self._dead_bytes > self._limit:
+            self._dead_bytes = 0
+            return True
+        return False
 
 
 def make_store(max_entries: int, max_bytes: int | None) -> FrontStore:
@@ -187,6 +213,10 @@ class Tags:
                 cell = self._cells[name] = TagCell()
             found.append(cell)
         return tuple(found)
+
+    def names(self) -> list[str]:
+        """Return the tags that have a cell."""
+        return list(self._cells)
 
     def kill(self, names: Iterable[str]) -> None:
         """Let every entry with one of these tags die, in one step for each tag."""

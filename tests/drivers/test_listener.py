@@ -23,8 +23,8 @@ class Heard:
         self.told: list[str] = []
         self.enough = Event()
 
-    def connected(self, asked_at: float) -> int:
-        del asked_at
+    def connected(self, asked_at: float, *, is_tracked: bool) -> int:
+        del asked_at, is_tracked
         self.told.append("connected")
         return 1
 
