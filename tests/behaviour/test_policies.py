@@ -349,7 +349,13 @@ VALUES: list[tuple[Any, Any]] = [
     (Any, datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=45)))),
     (
         Any,
-        [datetime.max, datetime(2024, 1, 1, tzinfo=UTC), date.max, time(1), timedelta(1)],
+        [
+            datetime.fromisoformat("2024-01-01"),
+            datetime(2024, 1, 1, tzinfo=UTC),
+            date.max,
+            time(1),
+            timedelta(1),
+        ],
     ),
     (Any, [Decimal("1.10"), UUID(int=5), range(3), bytearray(b"x")]),
     (Any, [math.inf, -math.inf, -0.0]),
