@@ -60,6 +60,7 @@ class EndpointBinding(Binding):
         "_naming",
         "_own",
         "_patterns_of",
+        "_prefix_names",
         "_reads",
         "candidates",
         "options",
@@ -78,6 +79,7 @@ class EndpointBinding(Binding):
         is_shared: bool,
     ) -> None:
         self.options = options
+        self._prefix_names = parse_template(options.prefix, owner=call.name).names
         self._naming = naming
         self._reads: dict[tuple[str, ...], Callable[..., tuple[str, str]]] = {}
         self._own: dict[tuple[str, ...], Callable[..., tuple[str, ...]]] = {}
@@ -171,7 +173,7 @@ class EndpointBinding(Binding):
             self._fits,
             lambda name: _is_keyable(self.roles[name]),
             options,
-            parse_template(options.prefix, owner=call.name).names,
+            self._prefix_names,
             call,
         )
         self._is_settled = is_last or not call.unresolved()
@@ -195,14 +197,12 @@ class EndpointBinding(Binding):
         return roles
 
     def _refuse_unkeyable(self) -> None:
-        used = self._used(self._choice) if isinstance(self._choice, tuple) else ()
-        used = (*used, *parse_template(self.options.prefix, owner=self.call.name).names)
+        used = self._prefix_names
+        if isinstance(self._choice, tuple):
+            used = parse_template(self.template_of(self._choice), owner=self.call.name).names
         for name, role in self.roles.items():
             if role is Role.REFUSED and name not in used:
                 raise unkeyable_hint(self.call, name, self._hints[name], mend_of(name))
-
-    def _used(self, chosen: tuple[str, ...]) -> tuple[str, ...]:
-        return parse_template(self.template_of(chosen), owner=self.call.name).names
 
     def _fits(self, name: str) -> bool | None:
         if self.call.signature.parameters[name].kind in BUNDLES:
@@ -225,7 +225,7 @@ class EndpointBinding(Binding):
             fits_value,
             lambda _: True,
             self.options,
-            parse_template(self.options.prefix, owner=self.call.name).names,
+            self._prefix_names,
             self.call,
         )
 

@@ -529,3 +529,50 @@ def test_errors_of_an_endpoint_can_be_pickled_and_show_no_value(cache: Cache) ->
         feed(None, "secret")
     assert str(pickle.loads(pickle.dumps(told.value))) == str(told.value)
     assert "secret" not in str(told.value)
+
+
+def test_bundles_of_arguments_count_but_are_no_ids(cache: Cache) -> None:
+    @cache(key_prefix="post")
+    def read(request: Request | None, post_id: int, *all_id: int, **more: int) -> None: ...
+
+    one, other = read.key_for(None, 1, 2, a=1), read.key_for(None, 1, 2, a=2)
+    assert one.startswith("post:1:all_id=~")
+    assert one != other
+
+
+def test_the_object_of_a_method_is_left_out(cache: Cache) -> None:
+    class Service:
+        @cache(key_prefix="post")
+        def read(self, request: Request | None, post_id: int, page: int = 1) -> int:  # noqa: ARG002
+            return post_id + page
+
+    service = Service()
+    assert service.read(None, 5) == 6
+    assert service.read.key_for(None, 5) == "post:5:page=1"
+
+
+def test_a_default_of_another_kind_than_the_annotation_does_not_meet_it(cache: Cache) -> None:
+    def read(request: Request | None, post_id: int, tags: str = ("a",)) -> None: ...  # type: ignore[assignment]
+
+    decorated = cache(key_prefix="post")(read)
+    assert decorated.key_for(None, 1) != decorated.key_for(None, 1, "('a')")
+
+
+def test_a_function_that_can_only_be_told_by_value_is_written_by_value(cache: Cache) -> None:
+    @cache(key_prefix="post", to_invalidate_extra={"latest": "global"})
+    def write(request, post_id): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+
+    cache.set("post:5", 1)
+    write(Request({"type": "http", "method": "PUT", "path": "/", "headers": []}), 5)
+    assert cache.get("post:5") is None
+
+
+def test_an_annotation_may_be_an_alias(cache: Cache) -> None:
+    from typing_extensions import TypeAliasType
+
+    number = TypeAliasType("number", int)
+
+    def read(request: Request | None, post_id: Any, page: Any = 1) -> None: ...
+
+    read.__annotations__ |= {"post_id": number, "page": number}
+    assert cache(key_prefix="post")(read).key_for(None, 5) == "post:5:page=1"
