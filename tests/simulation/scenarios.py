@@ -1,0 +1,67 @@
+"""Who does what in the simulation: small casts of readers and writers over two processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dualcache.core.policy import Call
+from dualcache.engine.invalidation import clear, invalidate
+from dualcache.engine.load import get_or_load
+from dualcache.engine.write import set_value
+from tests.simulation.world import Actor, Role, Scenario, Value, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.core.ops import Flow
+
+KEY = "k"
+TAG = "~t:t"
+NAMES = (KEY, "~b:k", "~r:k", TAG)
+
+FlowOf = "Callable[[World, Actor], Flow[Any]]"
+
+
+def loads(tags: tuple[str, ...] = (), *, is_cold: bool = False, **options: Any) -> FlowOf:
+    """Read through the cache; `is_cold`: hits are rare, so the lease is asked for at once."""
+
+    def flow(_: World, actor: Actor) -> Flow[Any]:
+        if is_cold:
+            actor.usage.recent_hits = 0.0
+        call = Call(KEY, actor.policy(**options), tags)
+        return get_or_load(call, actor.process.env)
+
+    return flow
+
+
+def deletes_key(_: World, actor: Actor) -> Flow[Any]:
+    return invalidate((KEY,), (), (), actor.process.env)
+
+
+def deletes_tag(_: World, actor: Actor) -> Flow[Any]:
+    return invalidate((), (TAG,), (), actor.process.env)
+
+
+def deletes_pattern(_: World, actor: Actor) -> Flow[Any]:
+    return invalidate((), (), ("k*",), actor.process.env)
+
+
+def clears(_: World, actor: Actor) -> Flow[Any]:
+    return clear(actor.process.env)
+
+
+def sets(tags: tuple[str, ...] = ()) -> FlowOf:
+    def flow(world: World, actor: Actor) -> Flow[Any]:
+        call = Call(KEY, actor.policy(), tags)
+        return set_value(call, Value(world.version, actor.role.name), actor.process.env)
+
+    return flow
+
+
+def cast(readers: dict[str, Any], writers: dict[str, Any], **options: Any) -> Scenario:
+    """Make a scenario of callers named `process.name`."""
+    roles = [Role(name, name[0], flow) for name, flow in readers.items()]
+    for name, flow in writers.items():
+        is_set = flow.__qualname__.startswith("sets")
+        roles.append(Role(name, name[0], flow, is_writer=True, is_set=is_set))
+    return Scenario(tuple(roles), NAMES, **options)

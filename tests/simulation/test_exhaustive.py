@@ -1,0 +1,121 @@
+"""Every schedule of small casts: what each bound is, its test says."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.explorer import explore
+from tests.simulation.scenarios import (
+    TAG,
+    clears,
+    deletes_key,
+    deletes_pattern,
+    deletes_tag,
+    loads,
+    cast,
+    sets,
+)
+from tests.simulation.world import TROUBLES, Scenario
+
+WRITERS = {
+    "key": deletes_key,
+    "tag": deletes_tag,
+    "pattern": deletes_pattern,
+    "clear": clears,
+    "set": sets(),
+}
+KINDS = pytest.mark.parametrize("kind", list(WRITERS))
+
+
+def tags_of(kind: str) -> tuple[str, ...]:
+    return (TAG,) if kind == "tag" else ()
+
+
+def holds_everywhere(scenario: Scenario) -> None:
+    found = explore(scenario)
+    assert not found.violation, f"{found.violation}\n{found.story}"
+    assert found.is_complete
+
+
+def test_two_processes_two_readers_and_two_writers_of_a_key_without_trouble() -> None:
+    holds_everywhere(
+        cast({"A.r1": loads(), "B.r2": loads()}, {"A.w1": deletes_key, "B.w2": deletes_key})
+    )
+
+
+def test_a_set_beside_an_invalidation_and_a_reader() -> None:
+    holds_everywhere(cast({"A.r1": loads()}, {"A.w1": sets(), "B.w2": deletes_key}))
+
+
+@KINDS
+def test_two_readers_of_one_process_share_a_flight_beside_a_writer_elsewhere(kind: str) -> None:
+    reader = loads(tags_of(kind))
+    holds_everywhere(cast({"A.r1": reader, "A.r2": reader}, {"B.w1": WRITERS[kind]}))
+
+
+@KINDS
+def test_two_readers_that_lease_at_once_share_a_flight_beside_a_writer_of_theirs(kind: str) -> None:
+    reader = loads(tags_of(kind), is_cold=True)
+    holds_everywhere(cast({"A.r1": reader, "A.r2": reader}, {"A.w1": WRITERS[kind]}))
+
+
+@KINDS
+def test_one_reader_and_one_writer_with_any_one_trouble(kind: str) -> None:
+    reader = loads(tags_of(kind))
+    holds_everywhere(
+        cast({"A.r1": reader}, {"B.w1": WRITERS[kind]}, troubles=TROUBLES, faults=1)
+    )
+
+
+@KINDS
+def test_a_reader_and_a_writer_of_one_process_with_any_one_trouble(kind: str) -> None:
+    reader = loads(tags_of(kind))
+    holds_everywhere(
+        cast({"A.r1": reader}, {"A.w1": WRITERS[kind]}, troubles=TROUBLES, faults=1)
+    )
+
+
+@KINDS
+def test_keys_and_tags_on_different_nodes(kind: str) -> None:
+    reader = loads(tags_of(kind))
+    holds_everywhere(
+        cast({"A.r1": reader, "B.r2": reader}, {"A.w1": WRITERS[kind]}, is_sharded=True)
+    )
+
+
+def test_stale_entries_are_loaded_anew_beside_a_writer_with_any_one_trouble() -> None:
+    reader = loads(stale_if_error_ms=60_000)
+    holds_everywhere(
+        cast({"A.r1": reader}, {"B.w1": deletes_key}, troubles=TROUBLES, faults=1)
+    )
+
+
+@pytest.mark.storm
+@KINDS
+def test_two_processes_two_readers_two_writers_and_no_trouble(kind: str) -> None:
+    reader, writer = loads(tags_of(kind)), WRITERS[kind]
+    holds_everywhere(
+        cast({"A.r1": reader, "B.r2": reader}, {"A.w1": writer, "B.w2": writer})
+    )
+
+
+@pytest.mark.storm
+@KINDS
+def test_two_readers_and_a_writer_with_any_one_trouble(kind: str) -> None:
+    reader = loads(tags_of(kind), stale_if_error_ms=60_000)
+    holds_everywhere(
+        cast(
+            {"A.r1": reader, "B.r2": reader},
+            {"B.w1": WRITERS[kind]},
+            troubles=TROUBLES,
+            faults=1,
+        )
+    )
+
+
+@pytest.mark.storm
+@KINDS
+def test_one_reader_and_one_writer_with_any_two_troubles(kind: str) -> None:
+    holds_everywhere(
+        cast({"A.r1": loads(tags_of(kind))}, {"B.w1": WRITERS[kind]}, troubles=TROUBLES, faults=2)
+    )
