@@ -32,12 +32,12 @@ def main(arguments: Sequence[str]) -> int:
     with Server(binary) as server:
         described = machine.describe(server)
     print("\n".join(f"{name:>18}  {value}" for name, value in described.items()))
-    topics = {}
+    topics: dict[str, Topic] = {}
     for name in options.topics or MODULES:
         topics[name] = measured(name, binary, is_quick=options.quick)
         print(table.printed(name, topics[name]), flush=True)
-    if options.json:
-        write_results(Results(described, options.quick, topics), options.json)
+        if options.json:  # after each topic: a run that is broken off keeps what it has
+            write_results(Results(described, options.quick, topics), options.json)
     notes = [note for found in topics.values() for note in found.notes]
     return 1 if any(note.startswith(FAILED) for note in notes) else 0
 

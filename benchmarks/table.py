@@ -49,13 +49,20 @@ def by_case(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def lines_of(rows: Sequence[Row]) -> list[list[str]]:
-    lines = [["", "median", "processor", "to dualcache"]]
+    """Return a line for each row; `to dualcache` by the wall's clock, then by the processor's."""
+    lines = [["", "median", "to dualcache", "processor", "to dualcache"]]
     for row in rows:
         ours = next((each for each in rows if each.subject == US and each.x == row.x), None)
-        times = "" if ours is None or not ours.value else f"{ratio(row, ours):.2f}"
-        cpu = "" if row.cpu_value is None else f"{number(row.cpu_value)} {row.unit}"
-        where = "" if row.x is None else f" at {row.x:g}"
-        lines.append([row.subject + where, f"{number(row.value)} {row.unit}", cpu, times])
+        cpu, our_cpu = row.cpu_value, ours and ours.cpu_value
+        lines.append(
+            [
+                row.subject if row.x is None else f"{row.subject} at {row.x:g}",
+                f"{number(row.value)} {row.unit}",
+                f"{ratio(row, ours):.2f}" if ours and ours.value else "",
+                "" if cpu is None else f"{number(cpu)} {row.unit}",
+                f"{cpu / our_cpu:.2f}" if cpu and our_cpu else "",
+            ]
+        )
     return lines
 
 
