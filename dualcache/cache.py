@@ -66,7 +66,8 @@ class Cache:
     `namespace:key`. `ttl` is the default lifetime in seconds (or `"5m"`, or a `timedelta`; `None`:
     for ever). `codec` and `secret` say how values are stored, unless a function says otherwise.
     `settings` stands for the environment. `clock` is for tests. Further options are those of the
-    URL (`max_connections`, `socket_timeout`, …), `jitter`, `stale_if_error`, `strict`, `client`.
+    URL (`max_connections`, `socket_timeout`, …), `jitter`, `stale_if_error`, `strict`, `client`,
+    `async_client`, `compress_above` and `max_value_bytes`.
 
     Nothing is connected before the first call. Raises `UsageError` for what cannot be right.
     """
@@ -100,8 +101,10 @@ class Cache:
         self._is_strict = made.is_strict
         self._functions: list[Cached] = []
         is_shared = made.target.kind == "redis"
-        self.requests = Requests(made.prefix, made.defaults, codec, secret, is_shared=is_shared)
-        self.requests.recipe()  # so that a codec that cannot be right is told now
+        self.requests = Requests(
+            made.prefix, made.defaults, codec, secret, is_shared=is_shared, limits=made.limits
+        )
+        self.requests.recipe()  # so that what cannot be right is told now
         self.backend = self._home = self._backend_for(made.target, made.front)
         self._nowhere = self._backend_for(parse_url("null://"))
         self.clients = Clients(made.target, made.client, made.async_client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from dualcache.codecs.recipe import LIMITS
 from dualcache.core.durations import to_ms
 from dualcache.core.entry import MISSING
 from dualcache.core.options import nearest, to_bool, to_namespace, to_share
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 DEFAULT_TTL: Final = 3600
 LEAST_STALENESS_MS: Final = 50
 DEFAULT_JITTER: Final = 0.05
-POLICY_OPTIONS: Final = ("jitter", "stale_if_error", "strict", "client", "async_client")
+POLICY_OPTIONS: Final = (
+    *("jitter", "stale_if_error", "strict", "client", "async_client"),
+    *LIMITS,
+)
 NAMED_OPTIONS: Final = (
     *("namespace", "front", "ttl", "codec", "secret", "max_staleness", "settings", "clock"),
 )
@@ -34,6 +38,7 @@ class Configuration(NamedTuple):
     target: Target
     prefix: str
     defaults: Options
+    limits: dict[str, Any]
     is_enabled: bool
     is_strict: bool
     client: Any
@@ -75,6 +80,7 @@ def configure(
         target,
         f"{name}:" if name else "",
         Options(ttl, jitter, stale_if_error),
+        {name: split.policy[name] for name in LIMITS if name in split.policy},
         known.enabled,
         to_bool(split.policy.get("strict", False), "strict", owner="Cache()"),
         client,

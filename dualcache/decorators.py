@@ -9,6 +9,7 @@ from dualcache.calls.methods import CachedMethod
 from dualcache.calls.naming import make_names
 from dualcache.calls.signature import ABSENT, CallSignature
 from dualcache.calls.wrapper import Kept, compile_loader, compile_wrapper
+from dualcache.codecs.recipe import LIMITS
 from dualcache.core.entry import MISSING
 from dualcache.core.keys import user_tag
 from dualcache.core.options import refuse_unknown
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
 
 NAMING: Final = ("key", "tags", "ignore", "vary", "version", "typed_key", "name")
+RECIPE: Final = ("check", *LIMITS)
 POLICY: Final = (
     "ttl",
     "expiration",
@@ -36,8 +38,8 @@ POLICY: Final = (
     "stale_if_error",
     "condition",
     "codec",
-    "check",
     "front",
+    *RECIPE,
 )
 
 
@@ -68,7 +70,7 @@ class Cached:
         policy_options = options_of(options, self.call.name)
         make_policy(  # checked now, so that what is wrong is told at decoration
             "",
-            cache.requests.recipe(MISSING, options.get("codec")),
+            self.recipe(MISSING),
             policy_options,
             cache.requests.defaults,
             owner=self.call.name,
@@ -113,9 +115,8 @@ class Cached:
 
     def recipe(self, annotation: Any) -> Recipe:
         """Return how results are stored; `annotation` is what the function returns."""
-        return self.cache.requests.recipe(
-            annotation, self.options.get("codec"), check=self.options.get("check", True)
-        )
+        own = {name: self.options[name] for name in RECIPE if name in self.options}
+        return self.cache.requests.recipe(annotation, self.options.get("codec"), **own)
 
     def make_policy(self, binding: Binding) -> Policy:
         """Make the policy when annotations can be resolved: at the first call."""

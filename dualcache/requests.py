@@ -41,7 +41,14 @@ class Requests:
     """Makes the flows of one cache's methods; `backend` is the one that will run them."""
 
     def __init__(
-        self, prefix: str, defaults: Options, codec: Any, secret: Any, *, is_shared: bool = False
+        self,
+        prefix: str,
+        defaults: Options,
+        codec: Any,
+        secret: Any,
+        *,
+        is_shared: bool,
+        limits: Mapping[str, Any],
     ) -> None:
         self.prefix = prefix
         self.defaults = defaults
@@ -49,13 +56,14 @@ class Requests:
         self._codec = codec
         self._secret = secret
         self._is_shared = is_shared
+        self._limits = limits
         if codec == "reference":
             self.recipe()
         self._recipes: LRUCache[Any, Recipe] = LRUCache(MOST_KNOWN)
         self._usages: LRUCache[str, Usage] = LRUCache(MOST_KNOWN)
 
-    def recipe(self, annotation: Any = MISSING, codec: Any = None, *, check: bool = True) -> Recipe:
-        """Return how values of a type are stored."""
+    def recipe(self, annotation: Any = MISSING, codec: Any = None, **own: Any) -> Recipe:
+        """Return how values of a type are stored; `own` goes before what holds for the cache."""
         chosen = self._codec if codec is None else codec
         if self._is_shared and chosen == "reference":
             raise UsageError(
@@ -63,7 +71,8 @@ class Requests:
                 code="DC178",
                 help="use it with memory://, or leave codec= out",
             )
-        return make_recipe(annotation, codec=chosen, secret=self._secret, check=check)
+        options = {**self._limits, **own}
+        return make_recipe(annotation, codec=chosen, secret=self._secret, **options)
 
     def options(self, what: str, ttl: Any, options: dict[str, Any]) -> Options:
         """Return the options of a direct call; refuse what is none."""

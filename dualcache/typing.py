@@ -137,6 +137,8 @@ class DecoratorOptions(TypedDict, total=False):
     name: str
     codec: Any
     check: bool
+    compress_above: int | None
+    max_value_bytes: int
     front: Any
     key_prefix: str
     resource_id_name: str | tuple[str, ...] | None

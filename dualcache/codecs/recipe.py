@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Stored
     from dualcache.typing import Codec
 
-__all__ = ["is_immutable", "make_recipe"]
+__all__ = ["LIMITS", "is_immutable", "make_recipe"]
+
+LIMITS: Final = ("compress_above", "max_value_bytes")
+"""The options of a recipe that a whole cache or one function may set, in bytes."""
 
 _REFERENCE: Final = int(CodecId.REFERENCE)
 
@@ -39,7 +42,7 @@ def make_recipe(
     secret: str | bytes | Sequence[str | bytes] | None = None,
     check: bool = True,
     compress_above: int | None = None,
-    max_bytes: int = DEFAULT_MAX_BYTES,
+    max_value_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Recipe:
     """Build the recipe of one function.
 
@@ -47,7 +50,7 @@ def make_recipe(
     `None` for the default forms, one of `json`, `msgpack`, `pickle`, `raw`, `reference`, `tagged`,
     or the user's own. With a `secret` everything is signed, and nothing else is read. `check=False`
     leaves out the comparison of what was packed. A payload over `compress_above` bytes is
-    compressed; one over `max_bytes` is neither stored nor read, nor expanded beyond that.
+    compressed; one over `max_value_bytes` is neither stored nor read, nor expanded beyond that.
     Raises `UsageError` for options that cannot be.
 
     `pack` raises `UnencodableValue` and leaves the value as it was; `unpack` raises `DecodeError`.
@@ -59,9 +62,9 @@ def make_recipe(
     if compress_above is not None:
         _require_size("compress_above", compress_above, least=0)
         require_zstd()
-    _require_size("max_bytes", max_bytes, least=1)
-    packer = _Packer(annotation, steps, signer, compress_above, max_bytes)
-    unpacker = _Unpacker(readers_for(annotation, steps), signer, max_bytes)
+    _require_size("max_value_bytes", max_value_bytes, least=1)
+    packer = _Packer(annotation, steps, signer, compress_above, max_value_bytes)
+    unpacker = _Unpacker(readers_for(annotation, steps), signer, max_value_bytes)
     return Recipe(_refer if codec == "reference" else packer.pack, unpacker.unpack)
 
 
@@ -135,7 +138,7 @@ class _Unpacker:
         if stored.flags or self._signer is not None:
             payload = self._opened(key, stored)
         if len(payload) > self._max_bytes:
-            raise undecodable("oversized", "the payload is larger than max_bytes", code="DC311")
+            raise undecodable("oversized", "the payload is over max_value_bytes", code="DC311")
         try:
             return read(payload)
         except DecodeError:
@@ -162,9 +165,9 @@ class _TooLarge(Exception):
     def __init__(self, size: int, most: int) -> None:
         super().__init__()
         self.told = UnencodableValue(
-            f"a value takes {size} bytes, more than max_bytes={most}",
+            f"a value takes {size} bytes, more than max_value_bytes={most}",
             code="DC301",
-            help="return less, or raise max_bytes",
+            help="return less, or raise max_value_bytes",
         )
 
 

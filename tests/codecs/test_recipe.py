@@ -418,7 +418,7 @@ def test_a_codec_of_ones_own() -> None:
         ({"codec": "zzzzzz"}, "DC171", "there are json, msgpack"),
         ({"codec": Reversing}, "DC172", "instance"),
         ({"codec": 5}, "DC172", "instance"),
-        ({"max_bytes": 0}, "DC175", "max_bytes="),
+        ({"max_value_bytes": 0}, "DC175", "max_value_bytes="),
         ({"compress_above": True}, "DC175", "compress_above="),
     ],
 )
@@ -433,10 +433,10 @@ def test_options_that_cannot_be_are_refused(
 
 def test_a_value_over_the_limit_is_neither_stored_nor_read() -> None:
     with pytest.raises(UnencodableValue) as caught:
-        make_recipe(max_bytes=100).pack(KEY, "x" * 100)
+        make_recipe(max_value_bytes=100).pack(KEY, "x" * 100)
     assert caught.value.code == "DC301"
     packed = make_recipe().pack(KEY, "x" * 100)
-    assert reason_of(make_recipe(max_bytes=100), packed) == "oversized"
+    assert reason_of(make_recipe(max_value_bytes=100), packed) == "oversized"
 
 
 @given(
