@@ -399,8 +399,9 @@ def store(
         return Outcome(None, error, tick)
     if what is None:
         yield from give_up(call, start, env)
-        outcome = "not_stored" if is_encodable else "unencodable"
-        env.emit(LoadedEvent(label, result.load_ms, outcome))
+        env.emit(
+            LoadedEvent(label, result.load_ms, "not_stored" if is_encodable else "unencodable")
+        )
         return Outcome(result.value, None, tick)
     try:
         reply = yield from commit(call.key, start.expected, blob, what.ttl_ms, env)
