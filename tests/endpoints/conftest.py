@@ -69,7 +69,7 @@ def is_async(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def stage(backend_url: str, is_async: bool) -> Iterator[Stage]:
     """Both colours on memory and on a server."""
-    made = Stage(Cache(backend_url), is_async=is_async)
+    made = Stage(Cache(patient(backend_url)), is_async=is_async)
     yield made
     made.close()
 
@@ -77,7 +77,7 @@ def stage(backend_url: str, is_async: bool) -> Iterator[Stage]:
 @pytest.fixture
 def redis_stage(redis_server: Server, is_async: bool) -> Iterator[Stage]:
     """Both colours on a server, whose keys can be looked at."""
-    made = Stage(Cache(redis_server.url), is_async=is_async)
+    made = Stage(Cache(patient(redis_server.url)), is_async=is_async)
     yield made
     made.close()
 
@@ -87,6 +87,11 @@ def cache() -> Iterator[Cache]:
     made = Cache("memory://")
     yield made
     made.close()
+
+
+def patient(url: str) -> str:
+    """Return a URL that waits long: the machine may be busy, and a time-out would be a miss."""
+    return url if url == "memory://" else f"{url}?socket_timeout=10&socket_connect_timeout=10"
 
 
 def keys_of(server: Server) -> set[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.endpoints.conftest import keys_of
+from tests.endpoints.conftest import keys_of, patient
 from tests.endpoints.web import Site
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def blog(backend_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     from examples.blog import app as example
 
     app = example.create_app(str(tmp_path / "blog.sqlite3"))
-    with example.cache.override(backend_url):
+    with example.cache.override(patient(backend_url)):
         made = Blog(app, example.cache)
         yield made
         made.site.close()

@@ -8,7 +8,7 @@ import flask
 import pytest
 
 from dualcache import Cache, Event, InvalidRequestError, NotStored
-from tests.endpoints.conftest import keys_of
+from tests.endpoints.conftest import keys_of, patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop(backend_url: str) -> Iterator[Cache]:
-    made = Cache(backend_url)
+    made = Cache(patient(backend_url))
     yield made
     made.close()
 
@@ -120,7 +120,7 @@ def test_a_response_is_not_stored(shop: Cache) -> None:
 
 
 def test_the_keys_are_those_of_any_other_framework(redis_server: Server) -> None:
-    with Cache(redis_server.url) as shop:
+    with Cache(patient(redis_server.url)) as shop:
         client, _ = blog(shop)
         client.get("/both/a%20b")
         assert keys_of(redis_server) == {"both:a%20b"}

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 from dualcache import Cache
-from tests.endpoints.conftest import Stage
+from tests.endpoints.conftest import Stage, patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def kept(backend_url: str, is_async: bool) -> Iterator[Stage]:
-    made = Stage(Cache(backend_url, front=100), is_async=is_async)
+    made = Stage(Cache(patient(backend_url), front=100), is_async=is_async)
     yield made
     made.close()
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 
 from dualcache import Cache
-from tests.endpoints.conftest import Stage, keys_of
+from tests.endpoints.conftest import Stage, keys_of, patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +127,7 @@ def test_variants_are_stored_under_their_base_and_the_difference(
 
 
 def test_a_namespace_stands_before_keys_and_base_tags(redis_server: Server, is_async: bool) -> None:
-    stage = Stage(Cache(redis_server.url, namespace="shop"), is_async=is_async)
+    stage = Stage(Cache(patient(redis_server.url), namespace="shop"), is_async=is_async)
     site = posts(stage)
     site.get("/posts/1?page=2")
     assert set(redis_server.cli("KEYS", "*")) == {b"shop:post:1:page=2", b"shop:~b:post:1"}
