@@ -27,7 +27,7 @@ class Found(NamedTuple):
     story: str = ""
 
 
-def explore(scenario: Scenario, most_states: int = 1_000_000) -> Found:
+def explore(scenario: Scenario, most_states: int = 1_000_000) -> Found:  # noqa: PLR0915
     """Visit every state that can be reached, depth first, until a rule is broken."""
     seen: set[int] = set()
     steps = 0

@@ -11,8 +11,6 @@ from dualcache.engine.write import set_value
 from tests.simulation.world import Actor, Role, Scenario, Value, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dualcache.core.ops import Flow
 
 KEY = "k"

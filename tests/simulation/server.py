@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Command = Op[Any]
 FOR_EVER: Final = -1
+FOR_AGES_MS: Final = 10**12
 
 
 def commands_of(op: Op[Any], *, is_sharded: bool = False) -> tuple[Command, ...]:
@@ -61,7 +62,7 @@ def making(tags: Sequence[NewTag]) -> tuple[Command, ...]:
     return tuple(
         command
         for tag in tags
-        for command in (TryLease(tag.key, tag.id, tag.life_ms or 0), ReadTags((tag.key,)))
+        for command in (TryLease(tag.key, tag.id, tag.life_ms or FOR_AGES_MS), ReadTags((tag.key,)))
     )
 
 
@@ -159,4 +160,3 @@ def fingerprint(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return tuple(map(fingerprint, value))
     return value
-

@@ -11,7 +11,7 @@ from dualcache.core.ops import Batch, Op, Seen
 from dualcache.errors import DecodeError
 
 
-def told(value: Any) -> str:
+def told(value: Any) -> str:  # noqa: C901  one case per type
     """Write a value as a person would want to read it."""
     match value:
         case None | bool() | int() | str():

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from dualcache.core.ops import (
     Claim,
-    CloseFlights,
     Commit,
     CommitReply,
     Join,
@@ -16,6 +13,7 @@ from dualcache.core.ops import (
     NewTag,
 )
 from dualcache.drivers import memory
+from dualcache.drivers.flights import FlightTable
 from dualcache.engine import commit, invalidation, load, recovery
 from dualcache.engine.recovery import ask
 from tests.simulation.explorer import explore
@@ -31,6 +29,8 @@ from tests.simulation.world import Value, World, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
     from dualcache.core.ops import Flow
     from tests.simulation.world import Actor, Scenario
@@ -70,12 +70,8 @@ def test_a_token_that_is_sent_again_comes_back_after_the_invalidation(
 
 
 def test_a_tag_id_that_is_sent_again_revives_its_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: dict[Any, bytes] = {}
-
-    def same_ids(names: Any, life_ms: Any, env: Any) -> tuple[NewTag, ...]:
-        actor = env.draw_token.__closure__[0].cell_contents.current
-        token = drawn.setdefault(id(actor), env.draw_token())
-        return tuple(NewTag(name, token, life_ms) for name in names)
+    def same_ids(names: Any, life_ms: Any, _: Any) -> tuple[NewTag, ...]:
+        return tuple(NewTag(name, b"the same", life_ms) for name in names)
 
     monkeypatch.setattr(commit, "new_tags", same_ids)
     breaks(
@@ -93,7 +89,7 @@ def test_tag_ids_that_count_from_one_after_an_eviction_revive_entries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def first_ids(names: Any, life_ms: Any, _: Any) -> tuple[NewTag, ...]:
-        return tuple(NewTag(name, b"00000001", life_ms) for name in names)
+        return tuple(NewTag(name, b"number 1", life_ms) for name in names)
 
     monkeypatch.setattr(commit, "new_tags", first_ids)
     monkeypatch.setattr(World, "_watch", lambda *_: None)
@@ -118,19 +114,7 @@ def test_a_tag_of_the_result_must_not_be_read_after_the_load(
 def test_without_the_closing_of_flights_a_shared_load_is_joined_too_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    delete = invalidation.delete
-
-    def open_ended(*arguments: Any, **options: Any) -> Flow[Any]:
-        flow = delete(*arguments, **options)
-        reply = None
-        while True:
-            try:
-                op = flow.send(reply)
-            except StopIteration as end:
-                return end.value
-            reply = None if type(op) is CloseFlights else (yield op)
-
-    monkeypatch.setattr(invalidation, "delete", open_ended)
+    monkeypatch.setattr(FlightTable, "close", lambda *_: None)
     reader = loads(ttl_ms=0)
     scenario = cast(
         {"A.r1": reader, "A.r2": reader},

@@ -7,12 +7,12 @@ import pytest
 from tests.simulation.explorer import explore
 from tests.simulation.scenarios import (
     TAG,
+    cast,
     clears,
     deletes_key,
     deletes_pattern,
     deletes_tag,
     loads,
-    cast,
     sets,
 )
 from tests.simulation.world import TROUBLES, Scenario
@@ -62,17 +62,13 @@ def test_two_readers_that_lease_at_once_share_a_flight_beside_a_writer_of_theirs
 @KINDS
 def test_one_reader_and_one_writer_with_any_one_trouble(kind: str) -> None:
     reader = loads(tags_of(kind))
-    holds_everywhere(
-        cast({"A.r1": reader}, {"B.w1": WRITERS[kind]}, troubles=TROUBLES, faults=1)
-    )
+    holds_everywhere(cast({"A.r1": reader}, {"B.w1": WRITERS[kind]}, troubles=TROUBLES, faults=1))
 
 
 @KINDS
 def test_a_reader_and_a_writer_of_one_process_with_any_one_trouble(kind: str) -> None:
     reader = loads(tags_of(kind))
-    holds_everywhere(
-        cast({"A.r1": reader}, {"A.w1": WRITERS[kind]}, troubles=TROUBLES, faults=1)
-    )
+    holds_everywhere(cast({"A.r1": reader}, {"A.w1": WRITERS[kind]}, troubles=TROUBLES, faults=1))
 
 
 @KINDS
@@ -85,18 +81,14 @@ def test_keys_and_tags_on_different_nodes(kind: str) -> None:
 
 def test_stale_entries_are_loaded_anew_beside_a_writer_with_any_one_trouble() -> None:
     reader = loads(stale_if_error_ms=60_000)
-    holds_everywhere(
-        cast({"A.r1": reader}, {"B.w1": deletes_key}, troubles=TROUBLES, faults=1)
-    )
+    holds_everywhere(cast({"A.r1": reader}, {"B.w1": deletes_key}, troubles=TROUBLES, faults=1))
 
 
 @pytest.mark.storm
 @KINDS
 def test_two_processes_two_readers_two_writers_and_no_trouble(kind: str) -> None:
     reader, writer = loads(tags_of(kind)), WRITERS[kind]
-    holds_everywhere(
-        cast({"A.r1": reader, "B.r2": reader}, {"A.w1": writer, "B.w2": writer})
-    )
+    holds_everywhere(cast({"A.r1": reader, "B.r2": reader}, {"A.w1": writer, "B.w2": writer}))
 
 
 @pytest.mark.storm

@@ -1,4 +1,4 @@
-"""Longer schedules of larger casts, drawn by chance; a failure is shrunk to its shortest schedule."""
+"""Longer schedules of larger casts, drawn by chance; a failure is shrunk as far as it goes."""
 
 from __future__ import annotations
 

@@ -50,6 +50,14 @@ Choice = tuple[str, str]
 PAUSE_MS: Final = 100_000
 
 
+STEPS: Final = {"asked": "serve", "answered": "deliver", "loading": "loaded"}
+COMES_WHEN: Final = {
+    "asked": ("lost request", "cut", "timeout", "cancel"),
+    "answered": ("lost reply", "timeout", "cancel"),
+    "loading": ("raised", "cancel"),
+    "following": ("bound", "cancel"),
+    "waiting": ("bound", "cancel"),
+}
 TROUBLES: Final = frozenset(
     {
         "lost request",
@@ -145,7 +153,7 @@ class Process:
         self.env = Env(
             now_ms=lambda: world.wall_ms,
             elapsed_ms=lambda: self.clock_ms,
-            draw_token=lambda: world.current.draw(),
+            draw_token=lambda: world.current.draw(),  # noqa: PLW0108  whoever is current then
             draw=lambda: 0.0,
             tick=tick,
             emit=lambda _: None,
@@ -196,7 +204,8 @@ class Actor:
         return self.mark + next(self._draws).to_bytes(7)
 
     def policy(self, **options: Any) -> Policy:
-        return Policy("k", RECIPE, 60_000, usage=self.usage, **options)
+        options.setdefault("ttl_ms", 60_000)
+        return Policy("k", RECIPE, usage=self.usage, **options)
 
 
 class World:
@@ -235,27 +244,7 @@ class World:
     # What may happen next
 
     def choices(self) -> list[Choice]:
-        found: list[Choice] = []
-        started_twins = set()
-        for actor in self.actors.values():
-            name = actor.role.name
-            if actor.state == "new":
-                # Callers that are alike begin in one order only.
-                twin = (actor.role.flow, actor.role.process)
-                if twin not in started_twins:
-                    found.append(("start", name))
-                    started_twins.add(twin)
-            elif actor.state == "asked":
-                found.append(("serve", name))
-            elif actor.state == "answered":
-                found.append(("deliver", name))
-            elif actor.state == "loading":
-                found.append(("loaded", name))
-            elif actor.state == "following" and actor.op.flight.landing is not None:
-                found.append(("wake", name))
-            elif actor.state == "waiting":
-                if self.server.content(actor.op.key) != actor.seen:
-                    found.append(("wake", name))
+        found = list(self._steps())
         found += [("late", str(at)) for at in range(len(self.orphans))]
         if not found:
             # Nobody else can do anything: a wait is over. Before that, it is a trouble.
@@ -264,33 +253,37 @@ class World:
             found += self._troubles()
         return found
 
+    def _steps(self) -> Iterator[Choice]:
+        begun = set()
+        for name, actor in self.actors.items():
+            state = actor.state
+            if state == "new":
+                # Callers that are alike begin in one order only.
+                twin = (actor.role.flow, actor.role.process)
+                if twin not in begun:
+                    begun.add(twin)
+                    yield ("start", name)
+            elif state in STEPS:
+                yield (STEPS[state], name)
+            elif self._may_wake(actor):
+                yield ("wake", name)
+
+    def _may_wake(self, actor: Actor) -> bool:
+        if actor.state == "following":
+            return actor.op.flight.landing is not None
+        return actor.state == "waiting" and self.server.content(actor.op.key) != actor.seen
+
     def _troubles(self) -> Iterator[Choice]:
         kinds = self.scenario.troubles
-        for actor in self.actors.values():
-            name, state = actor.role.name, actor.state
-            if state == "asked" and actor.trip is not None:
-                if "lost request" in kinds and actor.trip.is_untouched:
-                    yield ("lost request", name)
-                if "timeout" in kinds:
-                    yield ("timeout", name)
-                if "cut" in kinds:
-                    yield ("cut", name)
-            if state == "answered":
-                if "lost reply" in kinds:
-                    yield ("lost reply", name)
-                if "timeout" in kinds:
-                    yield ("timeout", name)
-            if state == "loading" and "raised" in kinds:
-                yield ("raised", name)
-            if state in {"following", "waiting"} and "bound" in kinds:
-                yield ("bound", name)
-            if state in {"asked", "answered", "loading", "following", "waiting"} and (
-                "cancel" in kinds
-            ):
-                yield ("cancel", name)
+        for name, actor in self.actors.items():
+            for kind in COMES_WHEN.get(actor.state, ()):
+                is_too_late = kind == "lost request" and not (
+                    actor.trip is not None and actor.trip.is_untouched
+                )
+                if kind in kinds and not is_too_late:
+                    yield (kind, name)
         if "evict" in kinds:
-            for key in sorted(self.server.store._cells):
-                yield ("evict", key)
+            yield from (("evict", key) for key in sorted(self.server.store._cells))
         if "pause over" in kinds:
             for process in self.processes.values():
                 if not process.env.health.breaker.is_closed:
@@ -446,10 +439,8 @@ class World:
         assert flow is not None
         try:
             while True:
-                if isinstance(reply, BaseException):
-                    op = flow.throw(reply)
-                else:
-                    op = flow.send(reply)
+                is_error = isinstance(reply, BaseException)
+                op = flow.throw(reply) if is_error else flow.send(reply)
                 waits, reply = self._local(actor, op)
                 if waits:
                     return
@@ -554,9 +545,12 @@ class World:
                 self._note_death(key if isinstance(key, str) else key.decode())
         elif type(command) is Claim:
             self._note_death(command.key)
-        elif type(command) is TryLease and command.token in self.dead_ids:
-            if self.server.content(command.key) is None:
-                raise Violation(f"{command.key} came back with an id that was dead")
+        elif (
+            type(command) is TryLease
+            and command.token in self.dead_ids
+            and self.server.content(command.key) is None
+        ):
+            raise Violation(f"{command.key} came back with an id that was dead")
 
     def _note_death(self, name: str) -> None:
         content = self.server.content(name)
@@ -652,7 +646,7 @@ class World:
         )
 
     def _newest(self, writers: frozenset[str]) -> Any:
-        """Tell acknowledged writes apart as far as that matters: without sets, the newest counts."""
+        """Tell acknowledged writes apart as far as it matters: without sets, the newest counts."""
         if self.has_sets:
             return writers
         return max((self.versions[name] for name in writers), default=0)
