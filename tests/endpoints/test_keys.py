@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession  # noqa: TC002  an annotation that is resolved
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from typing_extensions import TypeAliasType
 
 from dualcache import (
     Cache,
@@ -25,6 +26,9 @@ from dualcache import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+Alias = TypeAliasType("Alias", int)
 
 
 class Colour(Enum):
@@ -568,11 +572,7 @@ def test_a_function_that_can_only_be_told_by_value_is_written_by_value(cache: Ca
 
 
 def test_an_annotation_may_be_an_alias(cache: Cache) -> None:
-    from typing_extensions import TypeAliasType
-
-    number = TypeAliasType("number", int)
-
     def read(request: Request | None, post_id: Any, page: Any = 1) -> None: ...
 
-    read.__annotations__ |= {"post_id": number, "page": number}
+    read.__annotations__ |= {"post_id": Alias, "page": Alias}
     assert cache(key_prefix="post")(read).key_for(None, 5) == "post:5:page=1"
