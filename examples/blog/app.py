@@ -19,7 +19,7 @@ from examples.blog.models import NewPost, Post, Profile, ProfileUpdate, Statisti
 from examples.blog.publisher import Publisher
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 # Where it lives: DUALCACHE_URL or REDIS_CACHE_HOST, else the memory of this process.
 cache = Cache()
@@ -188,7 +188,7 @@ def post_of(row: tuple[int, str, str, str]) -> Post:
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Open the cache, check the routes, and let the publisher run beside the requests."""
     publisher = Publisher(app.state.database, cache)
     async with cache.lifespan(app):
