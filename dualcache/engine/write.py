@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from dualcache.core.events import Invalidated
 from dualcache.core.ops import Claim, CloseFlights, CommitReply
-from dualcache.engine.commit import commit, sealed, take_lease, worth
+from dualcache.engine.commit import commit, sealed, tag_names, take_lease, worth
 from dualcache.engine.invalidation import delete
 from dualcache.engine.read import ids_of
 from dualcache.engine.recovery import Owed
@@ -28,19 +30,22 @@ if TYPE_CHECKING:
 def set_value(call: Call, value: Any, env: Env) -> Flow[bool]:
     """Store a value; return whether it is there (False: not worth storing, or overtaken).
 
-    Raises `UnencodableValue` before anything is changed. Where the backend fails, the deletion of
-    what was there before is owed, so that it is never served again.
+    Raises `UnencodableValue`, or what the policy's callables raise, before anything is changed.
+    Where the backend fails, the deletion of what was there before is owed, so that it is never
+    served again.
     """
     what = worth(call, value, env)
     if what is None:
         yield from drop(call, env)
         return False
+    # The value is known, so all its tags are read or made before anything is stored.
+    whole = replace(call, tags=tuple(dict.fromkeys(tag_names(call.policy, call, value))))
     try:
-        leased = yield from take_lease(Claim, call, env)
+        leased = yield from take_lease(Claim, whole, env)
         if leased.seen.refusal:
             yield from drop(call, env)
             return False
-        blob = sealed(call, value, what, ids_of(call, leased.seen), 0, env)
+        blob = sealed(call, value, what, ids_of(whole, leased.seen), 0, env)
         reply = yield from commit(call.key, leased.filling, blob, what.ttl_ms, env)
     except BackendError:
         yield from drop(call, env)

@@ -1,0 +1,162 @@
+"""A flow as a conversation: the ops it asks for, and the replies it is sent."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from dualcache.codecs.envelope import open_envelope, seal, seal_filling
+from dualcache.core.entry import Packed, Recipe, Tag
+from dualcache.core.flight import Flight
+from dualcache.core.ops import CommitWay
+from dualcache.core.policy import Call, Policy
+from dualcache.engine.env import Env
+from dualcache.engine.recovery import Health
+from dualcache.errors import BackendTimeout, BackendUnavailable, DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dualcache.core.events import Event
+    from dualcache.core.ops import Flow, Join
+
+KEY = "k"
+NOW_MS = 1_000_000
+LEASE_MS = 10_000
+DAY_MS = 86_400_000
+
+
+class Talk:
+    """What a flow was asked for and told, and how it ended."""
+
+    def __init__(self, flow: Flow[Any], exchanges: Sequence[tuple[Any, Any]]) -> None:
+        self._flow = flow
+        self._exchanges = exchanges
+
+    def returns(self, expected: Any) -> None:
+        assert self._end() == expected
+
+    def raises(self, expected: type[BaseException]) -> None:
+        try:
+            result = self._end()
+        except expected:
+            return
+        raise AssertionError(f"{expected.__name__} was not raised; {result!r} was returned")
+
+    def ends(self) -> Any:
+        """Return what the flow returns, for tests that look at more of it."""
+        return self._end()
+
+    def _end(self) -> Any:
+        flow, reply = self._flow, None
+        for expected, answer in (*self._exchanges, (None, None)):
+            try:
+                op = flow.throw(reply) if isinstance(reply, BaseException) else flow.send(reply)
+            except StopIteration as end:
+                assert expected is None, f"it ended before it asked for {expected!r}"
+                return end.value
+            is_asked = type(op) is expected if isinstance(expected, type) else op == expected
+            assert is_asked, f"it asked for {op!r}, not for {expected!r}"
+            reply = answer(op) if callable(answer) else answer
+        raise AssertionError("unreachable")
+
+
+def script(flow: Flow[Any], *exchanges: tuple[Any, Any]) -> Talk:
+    """Hold a conversation: each exchange is an op, or only its type, and the reply to it.
+
+    A reply that is an exception is raised in the flow; a function is called with the op.
+    """
+    return Talk(flow, exchanges)
+
+
+def lead(op: Join) -> Flight:
+    """Reply to a caller that it leads."""
+    return Flight(op.key, op, 0, op.tags)
+
+
+def token(number: int) -> bytes:
+    """Return the token that is drawn as the `number`-th."""
+    return b"token-%02d" % number
+
+
+def surroundings(**changes: Any) -> tuple[Env, list[Event]]:
+    """Return an env that draws token 1, 2, 3 …, whose clocks stand, and the list of its events."""
+    events: list[Event] = []
+    drawn = count(1)
+    options: dict[str, Any] = {
+        "now_ms": lambda: NOW_MS,
+        "elapsed_ms": lambda: 0,
+        "draw_token": lambda: token(next(drawn)),
+        "draw": lambda: 0.0,
+        "tick": count(1).__next__,
+        "emit": events.append,
+        "health": Health(),
+        "seal": seal,
+        "seal_filling": seal_filling,
+        "open_envelope": open_envelope,
+        "ways": (CommitWay.IFEQ,),
+    }
+    return Env(**{**options, **changes}), events
+
+
+def pack(_: str, value: Any) -> Packed:
+    return Packed(6, 0, str(value).encode())
+
+
+def unpack(_: str, stored: Any) -> Any:
+    text = bytes(stored.payload).decode()
+    if text == "broken":
+        raise DecodeError("broken", code="DC300")
+    return text
+
+
+RECIPE = Recipe(pack, unpack)
+
+
+def policy(**options: Any) -> Policy:
+    return Policy(**{"label": "k", "recipe": RECIPE, "ttl_ms": 60_000, **options})
+
+
+def call(*tags: str, **options: Any) -> Call:
+    return Call(KEY, policy(**options), tags)
+
+
+def filling(number: int, key: str = KEY) -> bytes:
+    return seal_filling(key, token=token(number), created_ms=NOW_MS, load_ms=0)
+
+
+def stored(
+    value: str,
+    number: int = 99,
+    *,
+    tags: Sequence[Tag] = (),
+    fresh_ms: int | None = None,
+    created_ms: int = NOW_MS,
+    load_ms: int = 0,
+    key: str = KEY,
+) -> bytes:
+    return seal(
+        key,
+        pack(key, value),
+        version=token(number),
+        created_ms=created_ms,
+        fresh_ms=fresh_ms,
+        load_ms=load_ms,
+        tags=tags,
+    )
+
+
+def refused() -> BackendUnavailable:
+    """Nothing listens there."""
+    return BackendUnavailable("refused", code="DC201")
+
+
+def cut() -> BackendUnavailable:
+    """A connection that had worked broke."""
+    error = BackendUnavailable("cut", code="DC202")
+    error.was_connected = True
+    return error
+
+
+def slow() -> BackendTimeout:
+    return BackendTimeout("no reply in time", code="DC203")
