@@ -65,17 +65,24 @@ class Health:
 
     def owe(self, owed: Owed, env: Env) -> None:
         """Keep a deletion for the replay. Beyond the bound all are dropped and reads stay off."""
-        self.is_clear = False
         self.owed[next(self._numbers)] = owed
-        if len(self.owed) > MOST_PENDING:
-            dropped = len(self.owed)
+        dropped = len(self.owed)
+        if dropped > MOST_PENDING:
             self.has_overflowed = True
             self.owed.clear()
+        self.is_clear = False
+        if dropped > MOST_PENDING:
             env.emit(PendingOverflowed(dropped=dropped))
 
     def settle(self) -> None:
-        """See whether all is well again."""
-        self.is_clear = self.breaker.is_closed and not self.owed and not self.has_overflowed
+        """See whether all is well again.
+
+        Another thread may owe a deletion meanwhile. It keeps it first and then says that all is not
+        clear; here it is the other way round, so that one of the two sees the other.
+        """
+        self.is_clear = True
+        if self.owed or self.has_overflowed or not self.breaker.is_closed:
+            self.is_clear = False
 
 
 def ask(op: Op[T], env: Env) -> Flow[T]:
