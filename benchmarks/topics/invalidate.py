@@ -62,7 +62,7 @@ def by_pattern(bench: Bench, size: int) -> list[Row]:
     rounds: dict[str, list[float]] = {}
     waited: dict[str, list[float]] = {}
     ways = pattern_ways(bench)
-    for _ in range(bench.some(1, 5)):
+    for _ in range(bench.some(1, 3)):
         for name, (prefix, delete) in ways.items():
             fill(bench, "seed", prefix, 0, MATCHING)
             taken, longest = beside_a_reader(bench, delete)
