@@ -31,6 +31,7 @@ SHARED: Final = {
     "DC200": "the server cannot be reached: by a new connection, and by one in use",
     "DC201": "no answer in time: from redis-py, and from the watchdog",
     "DC204": "an answer that makes no sense: in its bytes, its order or its type",
+    "DC210": "no push came: by one transport, and by all that were tried",
     "DC300": "a value that no form keeps: what the whole is told, and what the part is",
     "DC311": "a payload that is no value: whichever form reads it",
 }

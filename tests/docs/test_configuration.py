@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -12,6 +13,7 @@ from redis.exceptions import ResponseError
 from dualcache import BackendDown, Cache, Event, Hit, Loaded
 from dualcache.core.settings import KNOWN_VARIABLES
 from dualcache.drivers.url_options import CHECKS
+from tests.bodies import WAIT_SECONDS
 from tests.docs.pages import ROOT
 
 if TYPE_CHECKING:
@@ -21,28 +23,45 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 PAGE: Final = (ROOT / "docs/configuration.md").read_text("utf-8")
-RIGHTS: Final = re.findall(r" \+(\S+)", PAGE.partition("ACL SETUSER")[2].partition("\n")[0])
+RIGHTS, FRONT_RIGHTS = (
+    re.findall(r" \+(\S+)", line) for line in re.findall("^ACL SETUSER.*", PAGE, re.MULTILINE)
+)
 ONLY_FOR_SCRIPTS: Final = {"evalsha", "script|load"}
 ONLY_FOR_WATCHES: Final = {"watch", "unwatch", "multi", "exec"}
 HANDSHAKE: Final = {"select"}
-UNLISTED: Final = {"DUALCACHE_FRONT", "DUALCACHE_TEST_SERVERS"}
 
 
-def commands_of_the_wire() -> set[str]:
-    """Find every command that the wire spells: the tuples that begin with a word in capitals."""
-    tree = ast.parse((ROOT / "dualcache/drivers/wire.py").read_text("utf-8"))
+def commands_of(server: Server, *modules: str) -> set[str]:
+    """Find every command that modules spell: words in capitals that the server knows."""
     found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Tuple):
-            words = [word.value for word in node.elts if isinstance(word, ast.Constant)]
+    for module in modules:
+        for node in ast.walk(ast.parse((ROOT / "dualcache/drivers" / module).read_text("utf-8"))):
+            parts = node.args if isinstance(node, ast.Call) else getattr(node, "elts", ())
+            words = [word.value for word in parts if isinstance(word, ast.Constant)]
             if words and isinstance(words[0], str) and words[0].isupper():
                 is_container = words[0] in {"SCRIPT", "CLIENT"}
                 found.add("|".join(map(str, words[: 1 + is_container])).lower())
-    return found - {"px"}
+    return {word for word in found if is_command(server, word)}
 
 
-def test_the_rights_are_those_of_all_commands_that_are_sent() -> None:
-    assert set(RIGHTS) == commands_of_the_wire() | HANDSHAKE
+def is_command(server: Server, word: str) -> bool:
+    try:
+        server.cli("ACL", "SETUSER", "nobody", f"+{word}")
+    except ResponseError:
+        return False
+    server.cli("ACL", "DELUSER", "nobody")
+    return True
+
+
+def test_the_rights_are_those_of_all_commands_that_are_sent(redis_server: Server) -> None:
+    assert set(RIGHTS) == commands_of(redis_server, "wire.py") | HANDSHAKE
+
+
+def test_the_rights_for_a_front_tier_are_those_of_all_that_it_sends_besides(
+    redis_server: Server,
+) -> None:
+    sent = commands_of(redis_server, "listener.py", "push_link.py", "tracking.py")
+    assert set(FRONT_RIGHTS) == sent - set(RIGHTS)
 
 
 def used_with(
@@ -50,17 +69,19 @@ def used_with(
     colour: Colour,
     server: Server,
     use: Callable[[Cache, Colour], None] | None = None,
+    front: int | None = None,
 ) -> tuple[list[Event], set[bytes]]:
     """Do everything as a user with these rights; return the events, and what was refused."""
     rules = ["on", ">hush", "~shop:*", "resetchannels", "-@all", *(f"+{one}" for one in rights)]
     server.cli("ACL", "SETUSER", "shop-cache", *rules)
     server.cli("ACL", "LOG", "RESET")
     url = server.url.replace("//", "//shop-cache:hush@")
-    cache = colour.cache(url, namespace="shop", socket_timeout=5)
+    cache = colour.cache(url, namespace="shop", socket_timeout=5, front=front)
     events: list[Event] = []
     cache.on_event(events.append)
     (use or use_everything)(cache, colour)
-    return events, {entry[b"object"] for entry in map(as_dict, server.cli("ACL", "LOG"))}
+    refused = [entry[b"object"] for entry in map(as_dict, server.cli("ACL", "LOG"))]
+    return events, {command.partition(b"|")[0] for command in refused}
 
 
 def outcomes_of(events: list[Event]) -> set[str]:
@@ -91,6 +112,44 @@ def test_a_server_that_compares_in_set_needs_neither_scripts_nor_transactions(
     else:
         events, _ = used_with(rights, colour, any_own_server)
         assert outcomes_of(events) == {"stored"}
+
+
+@pytest.mark.parametrize(
+    ("left_out", "transport", "reason"),
+    [
+        (set(), "tracking", "a push was seen"),
+        ({"client|list"}, "broadcast", "tracking: DC203"),
+        ({"client|tracking"}, "ttl", "tracking: DC203; broadcast: DC203"),
+        (set(FRONT_RIGHTS), "ttl", "tracking: DC203; broadcast: DC203"),
+    ],
+    ids=str,
+)
+def test_a_front_tier_hears_changes_as_the_rights_allow(
+    left_out: set[str], transport: str, reason: str, colour: Colour, any_own_server: Server
+) -> None:
+    with_front: list[Cache] = []
+
+    def use(cache: Cache, colour: Colour) -> None:
+        with_front.append(cache)
+        load = cache(key="kept:{item}")(colour.function(lambda item: item))
+        until(lambda: colour.run(load, 1) and colour.run(load.peek, 1).tier == "front")
+        colour.call(cache, "fence")
+        use_everything(cache, colour)
+
+    rights = {*RIGHTS, *FRONT_RIGHTS} - left_out
+    events, refused = used_with(rights, colour, any_own_server, use, front=100)
+    assert [event for event in events if isinstance(event, BackendDown)] == []
+    told = with_front[0].stats().front
+    assert told is not None
+    assert (told.transport, told.reason, told.is_open) == (transport, reason, True)
+    assert refused <= {right.partition("|")[0].encode() for right in left_out}
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Go on until something holds."""
+    ends = monotonic() + WAIT_SECONDS
+    while not holds():
+        assert monotonic() < ends
 
 
 def load_once(cache: Cache, colour: Colour) -> None:
@@ -146,7 +205,7 @@ def test_every_option_of_the_connection_is_listed() -> None:
 def test_every_variable_is_listed() -> None:
     table = PAGE.partition("## The environment")[2].partition("##")[0]
     listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)))
-    assert sorted(listed) == sorted(set(KNOWN_VARIABLES) - UNLISTED)
+    assert sorted(listed) == sorted(KNOWN_VARIABLES)
 
 
 def test_the_defaults_in_the_table_are_those_of_the_code() -> None:

@@ -9,20 +9,19 @@ from typing import Final
 import pytest
 
 import dualcache
-from dualcache import Cache, DualCacheError, Entry, Event, Settings
+from dualcache import Cache, DualCacheError, Entry, Event, FrontTier, Settings
 from dualcache.async_cache import AsyncCache
 from dualcache.calls.endpoint import ENDPOINT
 from dualcache.codecs.forms import _NAMES as CODECS
 from dualcache.configuring import POLICY_OPTIONS
 from dualcache.decorators import HANDLES, NAMING, POLICY
-from dualcache.observing import Stats, TemplateStats
+from dualcache.fronting import TRANSPORTS
+from dualcache.observing import FrontStats, Stats, TemplateStats
 from dualcache.requests import CALL_OPTIONS
 from tests.docs.pages import ROOT
 
 PAGE: Final = (ROOT / "docs/reference.md").read_text("utf-8")
 ERRORS: Final = (ROOT / "docs/errors.md").read_text("utf-8")
-FRONT: Final = {"FrontTier", "front", "fence", "max_staleness"}
-"""What the page will say together with the front tier."""
 INNER: Final = {"acting", "backend", "clients", "is_at_home", "register", "requests"}
 """Attributes of `Cache` that its other modules use."""
 EVENTS: Final = [
@@ -56,7 +55,7 @@ def public(kind: type) -> set[str]:
 
 def test_every_public_name_is_explained() -> None:
     explained = words(PAGE) | words(ERRORS)
-    assert sorted(set(dualcache.__all__) - explained - FRONT) == []
+    assert sorted(set(dualcache.__all__) - explained) == []
 
 
 def test_every_error_is_in_the_tree_of_the_errors_page() -> None:
@@ -69,20 +68,20 @@ def test_every_error_is_in_the_tree_of_the_errors_page() -> None:
 def test_every_argument_of_cache_is_listed() -> None:
     arguments = set(inspect.signature(Cache).parameters) - {"policy"}
     listed = first_column(section("## `Cache`").partition("### Methods")[0])
-    assert sorted((arguments | set(POLICY_OPTIONS)) - FRONT - listed) == []
+    assert sorted((arguments | set(POLICY_OPTIONS)) - listed) == []
     assert sorted(listed - arguments - set(POLICY_OPTIONS)) == []
 
 
 def test_every_method_of_both_faces_is_listed() -> None:
     listed = first_column(section("### Methods"))
     methods = public(Cache) | public(AsyncCache) | {"aio"}
-    assert sorted(methods - INNER - FRONT - listed) == []
+    assert sorted(methods - INNER - listed) == []
     assert sorted(listed - methods) == []
 
 
 def test_every_option_of_the_decorator_is_listed() -> None:
     options = section("## Decorating a function").partition("### Handles")[0]
-    assert first_column(options) == {*NAMING, *POLICY, *ENDPOINT} - FRONT
+    assert first_column(options) == {*NAMING, *POLICY, *ENDPOINT}
     assert first_column(section("### Endpoints")) == set(ENDPOINT)
 
 
@@ -93,6 +92,21 @@ def test_every_option_of_a_direct_load_is_named() -> None:
 
 def test_every_handle_is_listed() -> None:
     assert first_column(section("### Handles")) == {*HANDLES, "__wrapped__"}
+
+
+def test_every_field_of_a_front_tier_is_listed_with_every_transport() -> None:
+    text = section("## The front tier")
+    assert first_column(text) == set(FrontTier.__struct_fields__)
+    assert set(re.findall(r'`"(\w+)"`', text.partition("| `transport` |")[2])) >= set(TRANSPORTS)
+
+
+def test_every_reason_why_stored_bytes_are_unusable_is_listed() -> None:
+    found: set[str] = set()
+    for path in (ROOT / "dualcache/codecs").glob("*.py"):
+        text = path.read_text("utf-8")
+        found |= set(re.findall(r'(?:undecodable|_refused)\(\s*"(\w+)"', text))
+        found |= set(re.findall(r'\["reason"\] = "(\w+)"', text))
+    assert first_column(section("## Why stored bytes are unusable")) == found
 
 
 def test_every_codec_is_listed() -> None:
@@ -106,7 +120,7 @@ def test_every_event_is_listed_with_its_fields() -> None:
     assert listed == fields
 
 
-@pytest.mark.parametrize("kind", [Entry, Stats, TemplateStats, Settings])
+@pytest.mark.parametrize("kind", [Entry, Stats, TemplateStats, FrontStats, Settings])
 def test_every_field_of_a_value_is_named(kind: type[Entry | Stats | Settings]) -> None:
     named = words(section("## Values")) | set(re.findall(r"\w+", PAGE.partition("`Settings(")[2]))
-    assert sorted(set(kind.__struct_fields__) - named - FRONT) == []
+    assert sorted(set(kind.__struct_fields__) - named) == []
