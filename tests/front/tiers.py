@@ -1,0 +1,77 @@
+"""What the tests of the front tier share: caches that are open, copies that are kept."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache import FrontTier
+from tests.bodies import WAIT_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache import Cache
+    from tests.colours import Colour
+
+STALENESS: Final = 0.6
+PAUSE: Final = threading.Event()
+
+
+def eventually(holds: Callable[[], object], what: str = "it") -> None:
+    """Look again and again until it holds."""
+    ends = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        assert time.monotonic() < ends, f"{what} does not come to hold"
+        PAUSE.wait(0.002)
+
+
+def tiered(colour: Colour, url: str, transport: Any = "auto", **options: Any) -> Cache:
+    """Return a cache with a front tier, closed when the test ends."""
+    options.setdefault("max_staleness", STALENESS)
+    front = options.pop("front", None) or FrontTier(transport=transport)
+    return colour.cache(url, front=front, **options)
+
+
+def is_open(cache: Cache) -> bool:
+    front = cache.stats().front
+    return front is not None and front.is_open
+
+
+def opened(colour: Colour, cache: Cache) -> Cache:
+    """Let the listener begin, and wait until the tier is open."""
+    colour.call(cache, "get", "no such key")
+    eventually(lambda: is_open(cache), "an open tier")
+    return cache
+
+
+def front_hits(cache: Cache) -> int:
+    front = cache.stats().front
+    assert front is not None
+    return front.hits
+
+
+def losses(cache: Cache) -> int:
+    front = cache.stats().front
+    assert front is not None
+    return front.losses
+
+
+def kept(colour: Colour, cache: Cache, function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function until it is answered in process; return what it said."""
+    opened(colour, cache)
+
+    def is_hit() -> bool:
+        before = front_hits(cache)
+        found.append(colour.run(function, *args))
+        return front_hits(cache) > before
+
+    found: list[Any] = []
+    eventually(is_hit, "a hit in process")
+    return found[-1]
+
+
+def kept_key(colour: Colour, cache: Cache, key: str) -> Any:
+    """Get a key until it is answered in process; return what it said."""
+    return kept(colour, cache, getattr(colour.face(cache), "get"), key)  # noqa: B009

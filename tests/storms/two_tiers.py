@@ -1,0 +1,249 @@
+"""A storm over two tiers: what processes with a front tier may read, and what they did read.
+
+Run as `python -m tests.storms.two_tiers CACHE_PORT LISTENER_PORT SOURCE_URL SEED SECONDS COLOUR
+TRANSPORT` it is one process of the storm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import redis
+from msgspec.structs import replace
+
+from dualcache import Cache, FrontTier
+from tests.behaviour.seen import settled
+from tests.storms.history import Step, Writes
+from tests.storms.worker import driven
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+KEYS: Final = 6
+CALLERS: Final = 3
+WRITES: Final = 0.02
+FENCES: Final = 0.01
+STALENESS: Final = 1.0
+LATE: Final = 0.1
+"""What the machine may add to the bound: a share of it."""
+
+
+class Report(NamedTuple):
+    """What a checked history comes to; ages are in seconds."""
+
+    reads: int
+    front_hits: int
+    writes: int
+    losses: int
+    stale_within_bound: int
+    worst_age: float
+    violations: list[tuple[Step, int, str]]
+
+    def __str__(self) -> str:
+        permanent = [each for each in self.violations if each[2] == "permanent"]
+        return (
+            f"{self.reads} reads, {self.front_hits} front hits, {self.writes} writes, "
+            f"{self.losses} losses, {self.stale_within_bound} stale reads within the bound, "
+            f"worst age {self.worst_age * 1000:.1f} ms, {len(self.violations)} violations, "
+            f"permanent: {len(permanent) or 'none'}"
+        )
+
+
+def checked(steps: Iterable[Step], bound: float) -> Report:
+    """Check the history of processes with a front tier.
+
+    A read has to see every version whose invalidation was acknowledged to its own process before
+    it began; every one acknowledged to anybody `bound` before it began; and every one acknowledged
+    to anybody before a fence that its process ended before the read began. Processes that are cut
+    off share loads among themselves and hear nobody: of those reads only the first is asked.
+    """
+    listed = list(steps)
+    own: dict[Any, list[Step]] = {}
+    of_all: dict[int, list[Step]] = {}
+    fences: dict[int, list[Step]] = {}
+    for step in listed:
+        if step.kind == "write":
+            own.setdefault((step.process, step.key), []).append(step)
+            if step.is_certain:
+                of_all.setdefault(step.key, []).append(step)
+        elif step.kind == "fence":
+            fences.setdefault(step.process, []).append(step)
+    own_writes = {name: Writes(each) for name, each in own.items()}
+    writes = {name: sorted(each, key=lambda step: step.end) for name, each in of_all.items()}
+    index = {name: Writes(each) for name, each in of_all.items()}
+    none = Writes([])
+    reads = [step for step in listed if step.kind == "read"]
+    last = max((step.end for step in listed), default=0.0)
+    stale, worst, violations = 0, 0.0, []
+    for read in reads:
+        due = own_writes.get((read.process, read.key), none).newest_before(read.start)
+        if read.version < due:
+            violations.append((read, due, "own write"))
+        if not read.is_certain:
+            continue
+        all_writes = index.get(read.key, none)
+        if read.version >= all_writes.newest_before(read.start):
+            continue
+        missed = next(each for each in writes[read.key] if each.version > read.version)
+        age = read.start - missed.end
+        stale, worst = stale + 1, max(worst, age)
+        fenced = max((f.start for f in fences.get(read.process, []) if f.end <= read.start), default=0)
+        if read.version < all_writes.newest_before(fenced):
+            violations.append((read, all_writes.newest_before(fenced), "after a fence"))
+        elif age > bound:
+            violations.append((read, missed.version, "permanent" if read.end > last - 1 else "late"))
+    return Report(len(reads), 0, sum(map(len, own.values())), 0, stale, worst, violations)
+
+
+class Outages(logging.Handler):
+    """Counts how often the backend was given up; an observer would see each hit, and slow it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += record.msg.startswith("backend")
+
+
+class Actor:
+    """What each caller of this process does, in either colour."""
+
+    def __init__(
+        self, port: int, listener_port: int, source_url: str, transport: Any, *, is_async: bool
+    ) -> None:
+        front = FrontTier(max_entries=100, transport=transport)
+        url = f"redis://127.0.0.1:{port}"
+        self.cache = Cache(
+            url, namespace="storm", socket_timeout=0.1, front=front, max_staleness=STALENESS
+        )
+        stream = self.cache.backend.stream
+        assert stream is not None
+        assert stream._listener is not None
+        stream._listener._target = replace(self.cache.backend.target, port=listener_port)
+        self.source = redis.Redis.from_url(source_url)
+        self.face: Any = self.cache.aio if is_async else self.cache
+        self.is_async = is_async
+        self.history: list[tuple[str, int, float, float, int, bool]] = []
+        self.outages = Outages()
+        logger = logging.getLogger("dualcache")
+        logger.setLevel("INFO")
+        logger.addHandler(self.outages)
+        logger.propagate = False
+        wait: Callable[[float], Any] = asyncio.sleep if is_async else time.sleep
+        self.wait = wait
+
+        async def body(n: int) -> int:
+            version: Any = self.source.get(f"version:{n}")
+            await settled(wait(random.random() * 0.003))
+            return int(version or 0)
+
+        async def later(n: int) -> int:
+            return await body(n)
+
+        def now(n: int) -> int:
+            version: int = driven(body(n))
+            return version
+
+        async def later_boxed(n: int) -> list[int]:
+            return [await body(n)]
+
+        def now_boxed(n: int) -> list[int]:
+            return [driven(body(n))]
+
+        tags = ["all", "item:{n}"]
+        self.load = self.cache(key="item:{n}", tags=tags)(later if is_async else now)
+        self.plain = self.cache(key="plain:{n}")(later_boxed if is_async else now_boxed)
+
+    async def act(self, draw: random.Random, ends: float) -> None:
+        while time.monotonic() < ends:
+            n = draw.randrange(KEYS)
+            what = draw.random()
+            if what < WRITES:
+                await self.write(draw, n)
+            elif what < WRITES + FENCES:
+                start = time.monotonic()
+                await settled(self.face.fence())
+                self.history.append(("fence", 0, start, time.monotonic(), 0, True))
+            else:
+                await self.read(draw, n)
+            await settled(self.wait(draw.random() * 0.002))
+
+    async def read(self, draw: random.Random, n: int) -> None:
+        function: Any = self.load if draw.random() < 0.5 else self.plain
+        outages, start = self.outages.count, time.monotonic()
+        is_seeing = self.cache.stats().is_available
+        start = time.monotonic()
+        found = await settled(function(n))
+        ended = time.monotonic()
+        is_seeing = is_seeing and self.outages.count == outages
+        version = found if isinstance(found, int) else found[0]
+        self.history.append(("read", n, start, ended, version, is_seeing))
+
+    async def write(self, draw: random.Random, n: int) -> None:
+        version: Any = self.source.incr(f"version:{n}")
+        face, start = self.face, time.monotonic()
+        way = draw.randrange(4)
+        if way == 0:
+            done = await settled(face.invalidate(f"item:{n}", f"plain:{n}"))
+        elif way == 1:
+            done = await settled(face.invalidate(f"plain:{n}", tags=[f"item:{n}"]))
+        elif way == 2:
+            done = await settled(face.invalidate(patterns=[f"*:{n}"]))
+        else:
+            done = await settled(face.invalidate(f"plain:{n}", tags=["all"]))
+        self.history.append(("write", n, start, time.monotonic(), version, done.pending == 0))
+
+
+def main(arguments: list[str]) -> None:
+    port, listener_port, source_url, seed, seconds, colour, transport = arguments
+    is_async = colour == "async"
+    actor = Actor(int(port), int(listener_port), source_url, transport, is_async=is_async)
+    draws = [random.Random(f"{seed}-{number}") for number in range(CALLERS)]
+    ends = time.monotonic() + float(seconds)
+    if is_async:
+
+        async def together() -> None:
+            await asyncio.gather(*[actor.act(draw, ends) for draw in draws])
+            tell(actor)
+            await actor.cache.aio.aclose()
+
+        asyncio.run(together())
+    else:
+        errors: list[BaseException] = []
+
+        def caller(draw: random.Random) -> None:
+            try:
+                driven(actor.act(draw, ends))
+            except BaseException as error:  # noqa: BLE001  raised again in the main thread
+                errors.append(error)
+
+        threads = [threading.Thread(target=caller, args=[draw]) for draw in draws]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+        tell(actor)
+        actor.cache.close()
+    for each in actor.history:
+        print(json.dumps(each))
+
+
+def tell(actor: Actor) -> None:
+    """Write what the tier says of itself as the first line."""
+    front = actor.cache.stats().front
+    assert front is not None
+    actor.history.insert(0, ("front", front.hits, 0.0, 0.0, front.losses, True))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
