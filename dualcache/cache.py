@@ -127,7 +127,7 @@ class Cache:
     def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
     @overload
     def __call__(
-        self, key_prefix: str | None = None, /, **options: Unpack[DecoratorOptions]
+        self, prefix: str | None = None, /, **options: Unpack[DecoratorOptions]
     ) -> Decorator: ...
 
     def __call__(self, function: Any = None, /, **options: Any) -> Any:

@@ -77,7 +77,7 @@ class Cached:
         )
         naming = {name: options[name] for name in NAMING if name in options}
         tags = naming.get("tags", ())
-        self.tags_of = tags if callable(tags) else None
+        self.tags_of: Callable[..., Any] | None = tags if callable(tags) else None
         if self.tags_of is not None:
             naming["tags"] = ()
         self.policy_options = policy_options
