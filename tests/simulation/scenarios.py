@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable  # noqa: TC003  the alias below is one at runtime, too
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dualcache.core.policy import Call
 from dualcache.engine.invalidation import clear, invalidate
-from dualcache.engine.load import get_or_load
+from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.write import set_value
 from tests.simulation.world import Actor, Role, Scenario, Value, World
 
@@ -17,7 +18,7 @@ KEY = "k"
 TAG = "~t:t"
 NAMES = (KEY, "~b:k", "~r:k", TAG)
 
-FlowOf = "Callable[[World, Actor], Flow[Any]]"
+FlowOf: TypeAlias = "Callable[[World, Actor], Flow[Any]]"
 
 
 def loads(tags: tuple[str, ...] = (), *, is_cold: bool = False, **options: Any) -> FlowOf:
@@ -28,6 +29,15 @@ def loads(tags: tuple[str, ...] = (), *, is_cold: bool = False, **options: Any) 
             actor.usage.recent_hits = 0.0
         call = Call(KEY, actor.policy(**options), tags)
         return get_or_load(call, actor.process.env)
+
+    return flow
+
+
+def refreshes(tags: tuple[str, ...] = (), **options: Any) -> FlowOf:
+    """Load whatever is stored, and read what was loaded."""
+
+    def flow(_: World, actor: Actor) -> Flow[Any]:
+        return refresh(Call(KEY, actor.policy(**options), tags), actor.process.env)
 
     return flow
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dualcache.codecs.envelope import seal_filling
 from dualcache.core.ops import (
     Claim,
     Commit,
@@ -14,7 +15,7 @@ from dualcache.core.ops import (
 )
 from dualcache.drivers import memory
 from dualcache.drivers.flights import FlightTable
-from dualcache.engine import commit, invalidation, load, recovery
+from dualcache.engine import commit, invalidation, lead, recovery
 from dualcache.engine.recovery import ask
 from tests.simulation.explorer import explore
 from tests.simulation.scenarios import (
@@ -52,15 +53,16 @@ def test_without_the_compare_a_load_overwrites_an_invalidation(
         store._put(op.key, op.blob, op.ttl_ms)
         return CommitReply.STORED
 
-    monkeypatch.setitem(memory.PERFORMERS, Commit, unfenced)
+    performers: dict[Any, Any] = {**memory.PERFORMERS, Commit: unfenced}
+    monkeypatch.setattr(memory, "PERFORMERS", performers)
     breaks(cast({"A.r1": loads()}, {"B.w1": deletes_key}), "had been revoked")
 
 
 def test_a_token_that_is_sent_again_comes_back_after_the_invalidation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def same_filling(call: Any, env: Any) -> bytes:
-        return env.seal_filling(call.key, token=b"the same", created_ms=0, load_ms=0)
+    def same_filling(call: Any, _: Any) -> bytes:
+        return seal_filling(call.key, token=b"the same", created_ms=0, load_ms=0)
 
     monkeypatch.setattr(commit, "new_filling", same_filling)
     breaks(
@@ -100,13 +102,13 @@ def test_tag_ids_that_count_from_one_after_an_eviction_revive_entries(
 def test_a_tag_of_the_result_must_not_be_read_after_the_load(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store = load.store
+    store = lead.store
 
     def late(call: Any, start: Any, result: Any, ids: Any, tick: int, env: Any) -> Flow[Any]:
         (found,) = yield from ask(MakeTags((NewTag(TAG, env.draw_token(), None),)), env)
         return (yield from store(call, start, result, {**ids, TAG: found}, tick, env))
 
-    monkeypatch.setattr(load, "store", late)
+    monkeypatch.setattr(lead, "store", late)
     reader = loads(tags_of=lambda *_: (TAG,))
     breaks(cast({"A.r1": reader}, {"B.w1": deletes_tag}), "acknowledged")
 

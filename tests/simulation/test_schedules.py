@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from tests.simulation.scenarios import (
     deletes_pattern,
     deletes_tag,
     loads,
+    refreshes,
     sets,
 )
 from tests.simulation.world import TROUBLES
@@ -36,21 +38,49 @@ SETTERS = cast(
     troubles=TROUBLES,
     faults=6,
 )
+OF_RESULT = loads(tags_of=lambda *_: (TAG,), stale_if_error_ms=60_000)
+RESULTS = cast(
+    {"A.r1": OF_RESULT, "A.r2": OF_RESULT, "B.r3": OF_RESULT, "B.r4": OF_RESULT},
+    {"A.w1": deletes_tag, "B.w2": deletes_tag, "A.w3": deletes_tag},
+    troubles=TROUBLES,
+    faults=4,
+)
+ANEW = refreshes((TAG,), stale_if_error_ms=60_000)
+REFRESHERS = cast(
+    {"A.r1": TAGGED, "A.r2": ANEW, "B.r3": ANEW, "B.r4": COLD, "A.r5": TAGGED},
+    {"A.w1": deletes_tag, "B.w2": deletes_key, "A.w3": sets((TAG,))},
+    troubles=TROUBLES,
+    faults=6,
+)
+OUTAGE = cast(
+    {"A.r1": TAGGED, "A.r2": COLD, "A.r3": TAGGED, "A.r4": COLD, "B.r5": TAGGED},
+    {"A.w1": deletes_tag, "A.w2": deletes_key, "A.w3": sets((TAG,))},
+    troubles=frozenset({"lost request", "timeout", "cut", "pause over", "cancel"}),
+    faults=14,
+)
+CASTS = {
+    "loads and invalidations": FLEET,
+    "loads and sets": SETTERS,
+    "tags of the result": RESULTS,
+    "refreshes": REFRESHERS,
+    "an outage": OUTAGE,
+}
 
 
+@pytest.mark.parametrize("name", list(CASTS))
 @CALM
-@given(SCHEDULES)
-def test_no_schedule_of_loads_and_invalidations_serves_a_stale_value(schedule: list[int]) -> None:
-    run(FLEET, schedule)
+@given(schedule=SCHEDULES, is_sharded=st.booleans())
+def test_no_schedule_serves_a_stale_value(
+    name: str, schedule: list[int], *, is_sharded: bool
+) -> None:
+    run(CASTS[name]._replace(is_sharded=is_sharded), schedule)
 
 
-@CALM
-@given(SCHEDULES)
-def test_no_schedule_of_loads_and_sets_serves_a_stale_value(schedule: list[int]) -> None:
-    run(SETTERS, schedule)
-
-
-@CALM
-@given(SCHEDULES)
-def test_keys_and_tags_on_different_nodes_change_nothing(schedule: list[int]) -> None:
-    run(FLEET._replace(is_sharded=True), schedule)
+@pytest.mark.storm
+@pytest.mark.parametrize("name", list(CASTS))
+@settings(CALM, max_examples=10_000)
+@given(schedule=SCHEDULES, is_sharded=st.booleans())
+def test_no_schedule_among_many_serves_a_stale_value(
+    name: str, schedule: list[int], *, is_sharded: bool
+) -> None:
+    run(CASTS[name]._replace(is_sharded=is_sharded), schedule)

@@ -452,34 +452,39 @@ class World:
             self._end(actor)
 
     def _local(self, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
+        """Do what concerns this process only; tell whether the flow waits, else the reply."""
         flights = actor.process.flights
         actor.op = op
-        kind = type(op)
-        if kind is Join:
+        if isinstance(op, Join):
             return False, self._join(actor, op)
-        if kind is Land:
+        if isinstance(op, Land):
             self._say_of(actor, "lands:", op.landing)
-            return False, flights.land(op)
-        if kind is CloseFlights:
+            flights.land(op)
+            return False, None
+        if isinstance(op, CloseFlights):
             self._say_of(actor, "closes flights")
-            return False, flights.close(op)
-        if kind is AwaitFlight:
+            flights.close(op)
+            return False, None
+        if isinstance(op, AwaitFlight):
             actor.state = "following"
-        elif kind is AwaitChange:
+        elif isinstance(op, AwaitChange):
             actor.state, actor.seen = "waiting", self.server.content(op.key)
-        elif kind is Load:
-            # The source is read at once: the oldest version that this load can have.
-            actor.state, actor.value, actor.is_revoked = "loading", Value(self.version), False
-            actor.history = hash((actor.history, self.version))
-            self._say_of(actor, "loads", actor.value)
-            if not (self.can_fail and self.faults_left):
-                # The end of a load is seen by nobody: its commit is what may come late.
-                actor.state = "loaded"
-                return False, Loaded(actor.value, 0.0)
+        elif isinstance(op, Load):
+            return self._load(actor)
         else:
             actor.state, actor.trip = "asked", self.server.trip(op)
             self._say_of(actor, "asks", op)
         return True, None
+
+    def _load(self, actor: Actor) -> tuple[bool, Any]:
+        # The source is read at once: the oldest version that this load can have.
+        actor.state, actor.value, actor.is_revoked = "loading", Value(self.version), False
+        actor.history = hash((actor.history, self.version))
+        self._say_of(actor, "loads", actor.value)
+        if self.can_fail and self.faults_left:
+            return True, None
+        # The end of a load is seen by nobody: its commit is what may come late.
+        return False, Loaded(actor.value, 0.0)
 
     def _join(self, actor: Actor, op: Join) -> Any:
         flight = actor.process.flights.join(op, is_blocking=False)
