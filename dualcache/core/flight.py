@@ -43,11 +43,13 @@ class Flight:
     `load_tick` says when the load began, `basis` what the key held then: a caller who finds the
     same there knows that nothing was invalidated since. `thread` is the leader's, `awaited` are the
     flights that the leader's context waits for. `landed` are called once, after the landing.
+    `doomed` is a flight of this key whose tags were invalidated while it loads.
     """
 
     __slots__ = (
         "awaited",
         "basis",
+        "doomed",
         "is_open",
         "key",
         "landed",
@@ -65,7 +67,8 @@ class Flight:
         self.thread = thread
         self.is_open = True
         self.load_tick: int | None = None
-        self.basis: object = None
+        self.basis: tuple[bytes, Any] | None = None
+        self.doomed: Flight | None = None
         self.awaited: list[Flight] = []
         self.landing: Landing | None = None
         self.landed: list[Callable[[], None]] = []

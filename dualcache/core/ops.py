@@ -243,6 +243,10 @@ class JoinReply(Enum):
     """A load is under way that may be too old for this caller: read the key first."""
 
 
+ANY_TAG = ""
+"""Stands among the tags of a flight for those that only its result will tell."""
+
+
 class Join(Op["Flight | JoinReply"]):
     """Follow the flight of `key` if its load is young enough for this caller, else lead a new one.
 

@@ -34,6 +34,7 @@ class FlightTable:
         self._may_follow = may_follow
         self._flights: dict[str, Flight] = {}
         self._by_tag: dict[str, set[Flight]] = {}
+        self._doomed: dict[str, Flight] = {}
         self._lock = Lock()
 
     def renew(self) -> None:
@@ -41,6 +42,7 @@ class FlightTable:
         self._lock = Lock()
         self._flights = {}
         self._by_tag = {}
+        self._doomed = {}
 
     def join(self, ask: Join, *, is_blocking: bool) -> Flight | JoinReply:
         """Follow the flight of a key or lead a new one, as the rules say."""
@@ -57,6 +59,7 @@ class FlightTable:
             if flight is not None:
                 self._forget(flight)
             made = Flight(ask.key, ask, thread, ask.tags)
+            made.doomed = self._doomed.get(ask.key)
             self._flights[ask.key] = made
             for tag in ask.tags:
                 self._by_tag.setdefault(tag, set()).add(made)
@@ -83,6 +86,8 @@ class FlightTable:
         flight = op.flight
         with self._lock:
             self._forget(flight)
+            if self._doomed.get(flight.key) is flight:
+                del self._doomed[flight.key]
             flight.landing = op.landing
             waking, flight.landed = flight.landed, []
         for wake in waking:
@@ -102,7 +107,9 @@ class FlightTable:
             flight = self._flights.get(name)
             if flight is not None:
                 yield flight
-            yield from self._by_tag.get(name, ())
+            for tagged in self._by_tag.get(name, ()):
+                self._doomed[tagged.key] = tagged
+                yield tagged
 
     def _forget(self, flight: Flight) -> None:
         flight.is_open = False

@@ -101,10 +101,11 @@ class Link:
         await asyncio.wait([self._reader])
 
     def _flush(self) -> None:
-        unsent, self._unsent = self._unsent, []
-        if not self.is_up or self._draining is not None:
-            self._unsent = unsent
+        """Write what waits to be sent."""
+        unsent = self._unsent
+        if not unsent or not self.is_up or self._draining is not None:
             return
+        self._unsent = []
         writing = self._connection.send_packed_command(unsent, check_health=False)
         try:
             held_up = writing.send(None)

@@ -55,11 +55,27 @@ class Spelling(NamedTuple):
 
 def encode(op: Op[Any]) -> tuple[bytes, int]:
     """Return what to send for an op, and how many replies will come."""
-    if type(op) is Look and not op.tags and not op.with_ttl:
-        name = op.key.encode()
-        return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(name), name), 1
+    if type(op) is Look:
+        return encode_look(op)
     commands = SPELLINGS[type(op)].commands(op)
     return b"".join([pack(command) for command in commands]), len(commands)
+
+
+def encode_look(op: Look) -> tuple[bytes, int]:
+    """Write a read, without the detour that other ops take: every hit is one."""
+    name = op.key.encode()
+    key = b"$%d\r\n%b\r\n" % (len(name), name)
+    if op.tags:
+        tags = b"".join([bulk(tag.encode()) for tag in op.tags])
+        data = b"*%d\r\n$4\r\nMGET\r\n%b%b" % (2 + len(op.tags), key, tags)
+    else:
+        data = b"*2\r\n$3\r\nGET\r\n%b" % key
+    return (b"%b*2\r\n$4\r\nPTTL\r\n%b" % (data, key), 2) if op.with_ttl else (data, 1)
+
+
+def bulk(data: bytes) -> bytes:
+    """Write one bulk string."""
+    return b"$%d\r\n%b\r\n" % (len(data), data)
 
 
 def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
@@ -69,11 +85,8 @@ def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
 
 def pack(command: Command) -> bytes:
     """Write one command in RESP, the protocol of Redis (redis.io/docs/reference/protocol-spec)."""
-    parts = [b"*%d\r\n" % len(command)]
-    for part in command:
-        data = part if type(part) is bytes else str(part).encode()
-        parts += (b"$%d\r\n" % len(data), data, b"\r\n")
-    return b"".join(parts)
+    parts = [bulk(part if type(part) is bytes else str(part).encode()) for part in command]
+    return b"*%d\r\n%b" % (len(parts), b"".join(parts))
 
 
 # Reads
@@ -316,7 +329,7 @@ def strings(reply: Any, length: int) -> tuple[bytes | None, ...]:
     found = checked(reply)
     if not isinstance(found, list) or len(found) != length:
         raise nonsense()
-    return tuple(content(each) for each in found)
+    return tuple([each if type(each) is bytes else content(each) for each in found])
 
 
 def number(reply: Any) -> int:

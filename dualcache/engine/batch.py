@@ -9,9 +9,11 @@ from msgspec.structs import replace
 from dualcache.core.entry import HEADER_BYTES, MISSING
 from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
 from dualcache.core.ops import Batch, Join, Land, Load, LookAndLease, Raised, do
+from dualcache.engine.acquire import Start, give_up
 from dualcache.engine.commit import lease_ms, new_filling
 from dualcache.engine.freshness import Sight, State
-from dualcache.engine.load import Start, get_or_load, give_up, store
+from dualcache.engine.lead import store
+from dualcache.engine.load import get_or_load
 from dualcache.engine.read import count_hit, count_miss, examine, look_many
 from dualcache.engine.recovery import ask_once, twice
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.core.events import Invalidated
-from dualcache.core.ops import CloseFlights
+from dualcache.core.ops import ANY_TAG, CloseFlights
 from dualcache.engine.recovery import Owed, deliver, doomed_by, restore
 from dualcache.errors import BackendError, BackendUnavailable
 
@@ -32,7 +32,14 @@ def invalidate(
     base_tags = tuple(base_tag(key, env) for key in keys)
     owed = Owed((*keys, *base_tags, *tags), tuple(patterns))
     asked = Invalidated(label, keys=len(keys), tags=len(tags), patterns=len(patterns))
-    return (yield from delete(owed, asked, None if tags or patterns else owed.keys, env))
+    return (
+        yield from delete(owed, asked, None if patterns else closing_names(owed.keys, tags), env)
+    )
+
+
+def closing_names(names: tuple[str, ...], tags: Sequence[str]) -> tuple[str, ...]:
+    """Return whose flights are closed: a load whose tags come with its result may have any."""
+    return (*names, ANY_TAG) if tags else names
 
 
 def clear(env: Env) -> Flow[Invalidated]:

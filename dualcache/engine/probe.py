@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.entry import MISSING
 from dualcache.core.flight import Outcome
-from dualcache.engine.load import load_unstored
+from dualcache.engine.lead import load_unstored
 from dualcache.engine.read import get
 
 if TYPE_CHECKING:

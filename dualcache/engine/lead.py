@@ -1,0 +1,149 @@
+"""Leading a load: from the right to store to the commit, with all that can go wrong between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualcache.core.entry import HEADER_BYTES, Packed
+from dualcache.core.events import Loaded as LoadedEvent
+from dualcache.core.events import LoadFailed, StaleHit
+from dualcache.core.flight import Outcome
+from dualcache.core.ops import CommitReply, Load, MakeTags, Raised, do
+from dualcache.engine.acquire import NOTHING, Start, acquire, give_up
+from dualcache.engine.commit import commit, report_unstored, sealed, worth
+from dualcache.engine.freshness import Sight, State
+from dualcache.engine.read import count_miss, served
+from dualcache.engine.recovery import ask_once
+from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
+from dualcache.errors import BackendError, UnencodableValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dualcache.core.flight import Flight
+    from dualcache.core.ops import Flow, Loaded
+    from dualcache.core.policy import Call
+    from dualcache.engine.env import Env
+
+
+def lead(call: Call, flight: Flight, env: Env, *, is_counted: bool) -> Flow[Outcome]:
+    """Acquire the right to store and load, or find that another process has loaded meanwhile.
+
+    `is_counted`: this call was counted as a miss when the key was read.
+    """
+    start = yield from acquire(call, flight, env)
+    if isinstance(start, Sight) and start.state is State.FRESH:
+        return served(call, start, env)
+    if not is_counted:
+        count_miss(call, "absent", env)
+    if isinstance(start, Start):
+        return (yield from load_stored(call, start, flight, env))
+    return (yield from load_unstored(call, flight, env, start))
+
+
+def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Flow[Outcome]:
+    """Load, and commit over what the key held when the load began."""
+    sight, expected = start
+    try:
+        ids = yield from ids_before_load(call, sight, env)
+        tick = env.tick()
+        if flight is not None:
+            flight.basis = (bytes(expected[:HEADER_BYTES]), tuple(sight.ids.items()))
+            flight.load_tick = tick
+        result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
+        if isinstance(result, Raised):
+            yield from give_up(call, start, env)
+            return failed(call, result, tick, sight, env)
+        return (yield from store(call, start, result, ids, tick, env))
+    except BaseException:
+        yield from give_up(call, start, env)
+        raise
+
+
+def ids_before_load(call: Call, sight: Sight, env: Env) -> Flow[Mapping[str, bytes | None]]:
+    """Return the ids of all tags that can be known before the load.
+
+    The tags of the previous entry, even a dead one, are made where they are absent: a result that
+    has them again is then stored with an id from before the load.
+    """
+    if call.policy.tags_of is None or sight.stored is None:
+        return sight.ids
+    ids = sight.ids
+    absent = tuple(tag.name for tag in sight.stored.tags if ids.get(tag.name) is None)
+    if not absent:
+        return ids
+    life_ms = tag_life_ms(entry_life_ms(call.policy))
+    try:
+        made = yield from ask_once(MakeTags(new_tags(absent, life_ms, env)), env)
+    except BackendError:
+        return ids
+    return {**ids, **dict(zip(absent, made, strict=True))}
+
+
+def store(
+    call: Call,
+    start: Start,
+    result: Loaded,
+    ids: Mapping[str, bytes | None],
+    tick: int,
+    env: Env,
+) -> Flow[Outcome]:
+    """Commit what was loaded, if it is to be stored; the caller gets it in any case."""
+    usage = call.policy.usage
+    usage.count_load(result.load_ms)
+    label = call.policy.label
+    what, blob, is_encodable = None, b"", True
+    try:
+        what = worth(call, result.value, env)
+        if what is not None:
+            blob = sealed(call, result.value, what, ids, result.load_ms, env)
+    except UnencodableValue as error:
+        what, is_encodable = None, False
+        report_unstored(call, error, env)
+    except Exception as error:  # noqa: BLE001  raised by the policy's callables: the user's own
+        yield from give_up(call, start, env)
+        return Outcome(None, error, tick)
+    if what is None:
+        yield from give_up(call, start, env)
+        env.emit(
+            LoadedEvent(label, result.load_ms, "not_stored" if is_encodable else "unencodable")
+        )
+        return Outcome(result.value, None, tick)
+    try:
+        reply = yield from commit(call.key, start.expected, blob, what.ttl_ms, env)
+        env.front.drop((call.key,))
+        if start.is_over_entry:
+            yield from give_up(call, start, env)
+    except BackendError:
+        env.emit(LoadedEvent(label, result.load_ms, "backend_down"))
+    else:
+        is_stored = reply is CommitReply.STORED
+        env.emit(LoadedEvent(label, result.load_ms, "stored" if is_stored else "refused"))
+    return Outcome(result.value, None, tick, what.packed)
+
+
+def load_unstored(
+    call: Call, flight: Flight | None, env: Env, stale: Sight = NOTHING
+) -> Flow[Outcome]:
+    """Load without storing; a stale entry is served where that fails."""
+    tick = env.tick()
+    if flight is not None:
+        flight.load_tick = tick
+    result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
+    if isinstance(result, Raised):
+        return failed(call, result, tick, stale, env)
+    call.policy.usage.count_load(result.load_ms)
+    env.emit(LoadedEvent(call.policy.label, result.load_ms, "not_stored"))
+    return Outcome(result.value, None, tick)
+
+
+def failed(call: Call, result: Raised, tick: int, sight: Sight, env: Env) -> Outcome:
+    """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4)."""
+    env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
+    if sight.state is not State.STALE or sight.stored is None:
+        return Outcome(None, result.error, tick)
+    call.policy.usage.stale_hits += 1
+    env.emit(StaleHit(call.policy.label, env.tier))
+    stored = sight.stored
+    packed = Packed(stored.codec, stored.flags, stored.payload)
+    return Outcome(sight.value, None, sight.tick, packed)
