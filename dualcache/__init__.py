@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Unusable,
         WaitExpired,
     )
+    from dualcache.core.front_tier import FrontTier
     from dualcache.core.settings import Settings
     from dualcache.errors import (
         BackendError,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
         UnkeyableArgument,
         UsageError,
     )
-    from dualcache.fronting import FrontTier
 
 __version__ = "0.1.0"
 
@@ -134,7 +134,7 @@ HOMES: Final = {
         "UnkeyableArgument",
         "UsageError",
     ),
-    "dualcache.fronting": ("FrontTier",),
+    "dualcache.core.front_tier": ("FrontTier",),
 }
 """Where each public name lives."""
 

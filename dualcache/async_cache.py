@@ -6,8 +6,8 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.core.entry import MISSING
-from dualcache.decorators import value_of
 from dualcache.engine.batch import mapping_of
+from dualcache.handles import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

@@ -23,7 +23,7 @@ from dualcache.drivers.null import NullStore
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow
 from dualcache.engine.recovery import Health
-from dualcache.fronting import FunctionFront
+from dualcache.function_front import FunctionFront
 from dualcache.observing import FrontStats
 from dualcache.streaming import Stream
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.entry import Recipe
     from dualcache.core.events import Event
+    from dualcache.core.front_tier import FrontTier
     from dualcache.core.ops import Flow
     from dualcache.drivers.async_driver import AsyncDriver
     from dualcache.drivers.channel import Channels
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from dualcache.drivers.sync_driver import SyncDriver
     from dualcache.drivers.tracking import Tracking
     from dualcache.drivers.urls import Target
-    from dualcache.fronting import FrontTier
     from dualcache.typing import Clock
 
 MOST_RECIPES: Final = 256

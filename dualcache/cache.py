@@ -17,11 +17,12 @@ from dualcache.configuring import configure
 from dualcache.core.entry import MISSING
 from dualcache.core.scope import switched_off
 from dualcache.core.templates import parse_template, render
-from dualcache.decorators import Cached, Invalidating, value_of
+from dualcache.decorators import Cached
 from dualcache.drivers.urls import parse_url
-from dualcache.engine.batch import mapping_of
+from dualcache.invalidating import Invalidating
 from dualcache.observing import Observers, stats_of
 from dualcache.requests import Requests
+from dualcache.sync_face import SyncFace
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         Callable,
         Coroutine,
         Generator,
-        Iterable,
         Mapping,
         Sequence,
     )
@@ -38,10 +38,8 @@ if TYPE_CHECKING:
     import redis
     from typing_extensions import ParamSpec, TypeVar
 
-    from dualcache.core.entry import Entry
-    from dualcache.core.events import Invalidated
+    from dualcache.core.front_tier import FrontTier
     from dualcache.core.settings import Settings
-    from dualcache.fronting import FrontTier
     from dualcache.observing import Stats
     from dualcache.typing import (
         CachedCoroutine,
@@ -58,7 +56,7 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 
-class Cache:
+class Cache(SyncFace):
     """One cache for `def` and `async def`: this is its sync face, `aio` the other.
 
     `url` says where it lives (`redis://`, `rediss://`, `unix://`, `valkey://`, `valkeys://`,
@@ -164,116 +162,7 @@ class Cache:
         """Build the name of a key or a tag from a template, escaped as the decorators do it."""
         return render(parse_template(template, owner="key()"), values)
 
-    # Reading
-
-    def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
-        """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
-        value = self._run(self.requests.get(key, type, self.acting))
-        return default if value is MISSING else value
-
-    def get_many(self, keys: Iterable[str], *, type: Any = MISSING) -> dict[str, Any]:  # noqa: A002
-        """Return what is stored of these keys, in one trip; what is missing is left out."""
-        return self._run(self.requests.get_many(keys, type, self.acting))  # type: ignore[no-any-return]
-
-    def contains(self, key: str) -> bool:
-        """Tell whether a fresh value is stored."""
-        entry = self.peek(key)
-        return entry is not None and not entry.stale
-
-    def ttl(self, key: str) -> float | None:
-        """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
-        entry = self.peek(key)
-        return None if entry is None else entry.ttl
-
-    def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
-        """Tell what is stored, with age, ttl, tier and tags; has no side effect."""
-        return self._run(self.requests.peek(key, type, self.acting))  # type: ignore[no-any-return]
-
-    # Loading
-
-    def get_or_load(
-        self,
-        key: str,
-        loader: Callable[[], R],
-        *,
-        ttl: Any = MISSING,
-        tags: Iterable[str] = (),
-        type: Any = MISSING,  # noqa: A002
-        **options: Any,
-    ) -> R:
-        """Return the stored value, or what `loader()` returns: one load for all callers at once."""
-        made = self.requests.options("get_or_load()", ttl, options)
-        flow = self.requests.get_or_load(key, loader, made, tags, type, self.acting)
-        value: R = value_of(self._run(flow))
-        return value
-
-    def get_or_load_many(
-        self,
-        keys: Iterable[str],
-        loader: Callable[[list[str]], Mapping[str, R]],
-        *,
-        ttl: Any = MISSING,
-        tags: Sequence[str] = (),
-        type: Any = MISSING,  # noqa: A002
-        **options: Any,
-    ) -> dict[str, R]:
-        """Return the values of all keys; `loader` gets those that this caller must load.
-
-        It returns a mapping; keys that it leaves out are left out of the result.
-        """
-
-        def one_of(name: str) -> Callable[[], Any]:
-            return lambda: mapping_of(loader([name])).get(name, MISSING)
-
-        made = self.requests.options("get_or_load_many()", ttl, options)
-        flow = self.requests.get_or_load_many(keys, loader, one_of, made, tags, type, self.acting)
-        return self._run(flow)  # type: ignore[no-any-return]
-
-    # Writing
-
-    def set(self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()) -> bool:
-        """Store a value, revoking every load of this key that is under way.
-
-        Returns whether it is there now; where the backend fails, what was there before is not
-        served any more. Raises `UnencodableValue`, leaving what is stored as it is.
-        """
-        made = self.requests.options("set()", ttl, {"jitter": 0})
-        return self._run(self.requests.set(key, value, made, tags, self.acting))  # type: ignore[no-any-return]
-
-    def set_many(
-        self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Sequence[str] = ()
-    ) -> None:
-        """Store several values, each as `set` does."""
-        made = self.requests.options("set_many()", ttl, {"jitter": 0})
-        self._run(self.requests.set_many(values, made, tags, self.acting))
-
-    def invalidate(
-        self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
-    ) -> Invalidated:
-        """Delete keys, all entries with these tags, and all keys that match the patterns.
-
-        After it returns with nothing pending, no load that began before it can be stored or
-        served. `pending` counts what could not be delivered: it is replayed before this process
-        next reads the backend.
-        """
-        return self.backend.run(self.requests.invalidate(keys, tags, patterns, self.backend))  # type: ignore[no-any-return]
-
-    def clear(self, *, everything: bool = False) -> Invalidated:
-        """Delete the whole namespace; without a namespace only with `everything=True`."""
-        return self.backend.run(self.requests.clear(self.backend, everything=everything))  # type: ignore[no-any-return]
-
     # Around it
-
-    def fence(self) -> None:
-        """Wait until this process reads every invalidation acknowledged before, by whomever.
-
-        Without a front tier every read does so anyway.
-        """
-        self.backend.run(self.requests.fence(self.backend))
-
-    def ping(self) -> bool:
-        """Tell whether the backend answers."""
-        return self.backend.run(self.requests.ping(self.backend))  # type: ignore[no-any-return]
 
     def stats(self) -> Stats:
         """Return the counters of this cache in this process."""
@@ -388,9 +277,6 @@ class Cache:
         if self._observers.hear_hits:
             made.hear_hits()
         return made
-
-    def _run(self, flow: Any) -> Any:
-        return self.acting.run(flow)
 
 
 CACHES: WeakSet[Cache] = WeakSet()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dualcache.codecs.recipe import LIMITS
 from dualcache.core.durations import to_ms
 from dualcache.core.entry import MISSING
+from dualcache.core.front_tier import FrontTier, to_front
 from dualcache.core.options import nearest, to_bool, to_namespace, to_share
 from dualcache.core.policy import Options
 from dualcache.core.settings import Settings, read_environment
 from dualcache.drivers.url_options import CHECKS
 from dualcache.drivers.urls import Target, parse_url
 from dualcache.errors import UsageError
-from dualcache.fronting import FrontTier, to_front
 from dualcache.observing import log
 
 if TYPE_CHECKING:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.calls.binding import Binding, Naming
 from dualcache.calls.methods import CachedMethod
-from dualcache.calls.naming import make_names
 from dualcache.calls.signature import ABSENT, CallSignature
-from dualcache.calls.wrapper import Kept, compile_loader, compile_wrapper
+from dualcache.calls.wrapper import Kept, compile_wrapper
 from dualcache.codecs.recipe import LIMITS
 from dualcache.core.entry import MISSING
+from dualcache.core.front_tier import to_front
 from dualcache.core.keys import user_tag
 from dualcache.core.options import refuse_unknown
 from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
@@ -18,10 +18,11 @@ from dualcache.core.scope import switched_off
 from dualcache.engine import load, read, write
 from dualcache.engine.invalidation import invalidate
 from dualcache.errors import UsageError
-from dualcache.fronting import FunctionFront, to_front
+from dualcache.function_front import FunctionFront
+from dualcache.handles import HANDLES, AsyncHandles, CacheInfo, Handles, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
     from dualcache.cache import Cache
     from dualcache.core.entry import Entry, Recipe
@@ -45,15 +46,6 @@ POLICY: Final = (
 
 INDEXED_TYPES: Final = (int, str, bytes, bool)
 """Annotations that are types whose equal values have equal keys."""
-
-
-class CacheInfo(NamedTuple):
-    """What `functools.lru_cache` tells, of one function in this process."""
-
-    hits: int
-    misses: int
-    maxsize: int | None
-    currsize: int
 
 
 class Cached:
@@ -223,158 +215,6 @@ class Cached:
         }
 
 
-HANDLES: Final = (
-    "invalidate",
-    "refresh",
-    "peek",
-    "store",
-    "key_for",
-    "cache_info",
-    "cache_clear",
-    "cache_parameters",
-)
-
-
-class SharedHandles:
-    """The handles that are the same in both colours."""
-
-    def __init__(self, cached: Cached) -> None:
-        self.cached = cached
-
-    def key_for(self, *args: Any, **kwargs: Any) -> str:
-        """Return the key of a call, without the namespace; nothing is performed."""
-        return self.cached.key_for(args, kwargs)
-
-    def cache_info(self) -> CacheInfo:
-        """Return hits and misses of this function in this process."""
-        return self.cached.info()
-
-    def cache_parameters(self) -> dict[str, Any]:
-        """Return the options of this function."""
-        return self.cached.parameters()
-
-
-class Handles(SharedHandles):
-    """The handles of a sync function."""
-
-    def invalidate(self, *args: Any, **kwargs: Any) -> Invalidated:
-        """Delete what is stored for this call."""
-        call = self.cached.call_of(args, kwargs)
-        return self.cached.cache.backend.run(self.cached.invalidating(call))  # type: ignore[no-any-return]
-
-    def refresh(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function now and store its result; return it."""
-        call = self.cached.call_of(args, kwargs)
-        return value_of(self.cached.cache.backend.run(self.cached.refreshing(call)))
-
-    def peek(self, *args: Any, **kwargs: Any) -> Entry | None:
-        """Tell what is stored for this call; changes nothing."""
-        call = self.cached.call_of(args, kwargs)
-        return self.cached.cache.backend.run(self.cached.peeking(call))  # type: ignore[no-any-return]
-
-    def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
-        """Store `value` as the result of this call; return whether it is there."""
-        call = self.cached.call_of(args, kwargs)
-        return self.cached.cache.backend.run(self.cached.storing(call, value))  # type: ignore[no-any-return]
-
-    def cache_clear(self) -> Invalidated:
-        """Forget every result of this function, in all processes."""
-        return self.cached.clear()
-
-
-class AsyncHandles(SharedHandles):
-    """The handles of a coroutine function."""
-
-    async def invalidate(self, *args: Any, **kwargs: Any) -> Invalidated:
-        """Delete what is stored for this call."""
-        call = self.cached.call_of(args, kwargs)
-        return await self.cached.cache.backend.arun(self.cached.invalidating(call))  # type: ignore[no-any-return]
-
-    async def refresh(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function now and store its result; return it."""
-        call = self.cached.call_of(args, kwargs)
-        return value_of(await self.cached.cache.backend.arun(self.cached.refreshing(call)))
-
-    async def peek(self, *args: Any, **kwargs: Any) -> Entry | None:
-        """Tell what is stored for this call; changes nothing."""
-        call = self.cached.call_of(args, kwargs)
-        return await self.cached.cache.backend.arun(self.cached.peeking(call))  # type: ignore[no-any-return]
-
-    async def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
-        """Store `value` as the result of this call; return whether it is there."""
-        call = self.cached.call_of(args, kwargs)
-        return await self.cached.cache.backend.arun(self.cached.storing(call, value))  # type: ignore[no-any-return]
-
-    def cache_clear(self) -> Awaitable[Invalidated]:
-        """Forget every result of this function, in all processes.
-
-        Done when this returns, as with `functools.lru_cache`; the result may be awaited too.
-        """
-        return Done(self.cached.clear())
-
-
-class Done:
-    """A result that may also be awaited."""
-
-    def __init__(self, result: Invalidated) -> None:
-        self.result = result
-
-    def __await__(self) -> Generator[None, None, Invalidated]:
-        yield from ()
-        return self.result
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.result, name)
-
-
-class Invalidating:
-    """A function whose success invalidates names made from its arguments."""
-
-    def __init__(
-        self,
-        cache: Cache,
-        function: Callable[..., Any],
-        keys: Sequence[str],
-        tags: Sequence[str],
-        patterns: Sequence[str],
-    ) -> None:
-        self.cache = cache
-        self.call = CallSignature.of(function)
-        self.loader = compile_loader(self.call)
-        self.keys_of = make_names(self.call, keys, what="key")
-        self.tags_of = make_names(self.call, tags, what="tag")
-        self.patterns_of = make_names(self.call, patterns, what="pattern")
-
-    def decorated(self) -> Any:
-        """Return what stands in the place of the function."""
-        perform = self.perform_async if self.call.is_coroutine else self.perform
-        return compile_wrapper(self.call, perform)
-
-    def flow(self, values: tuple[Any, ...]) -> Flow[Invalidated]:
-        """Return the invalidation for values as they are before the function runs."""
-        return self.cache.requests.invalidate(
-            self.keys_of(*values),
-            self.tags_of(*values),
-            self.patterns_of(*values),
-            self.cache.backend,
-            self.call.name,
-        )
-
-    def perform(self, values: tuple[Any, ...]) -> Any:
-        """Run the function in this thread; invalidate if it succeeds."""
-        flow = self.flow(values)
-        result = self.loader(*values)
-        self.cache.backend.run(flow)
-        return result
-
-    async def perform_async(self, values: tuple[Any, ...]) -> Any:
-        """Run the function in this task; invalidate if it succeeds."""
-        flow = self.flow(values)
-        result = await self.loader(*values)
-        await self.cache.backend.arun(flow)
-        return result
-
-
 def options_of(options: dict[str, Any], owner: str) -> Options:
     """Return the options of the policy; `expiration` is another spelling of `ttl`."""
     if "ttl" in options and "expiration" in options:
@@ -389,13 +229,3 @@ def options_of(options: dict[str, Any], owner: str) -> Options:
         options.get("stale_if_error", MISSING),
         options.get("condition"),
     )
-
-
-def value_of(outcome: Outcome) -> Any:
-    """Return the value of an outcome, or raise the user's own exception."""
-    if outcome.error is None:
-        return outcome.value
-    try:
-        raise outcome.error
-    finally:
-        del outcome

@@ -11,9 +11,10 @@ from dualcache.calls.endpoint_binding import EndpointBinding
 from dualcache.calls.endpoint_roles import Role, is_response
 from dualcache.core.entry import Recipe
 from dualcache.core.scope import switched_off
-from dualcache.decorators import NAMING, POLICY, Cached, value_of
+from dualcache.decorators import NAMING, POLICY, Cached
 from dualcache.engine.probe import get_or_run
 from dualcache.errors import UnencodableValue, UsageError
+from dualcache.handles import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -3,73 +3,18 @@
 from __future__ import annotations
 
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from msgspec import Struct
-
-from dualcache.codecs.recipe import is_immutable
 from dualcache.core.durations import to_ms
-from dualcache.core.entry import MISSING
-from dualcache.core.options import to_int
 from dualcache.engine.coherence import CLOSED, Coherence
-from dualcache.errors import UsageError
-from dualcache.tiers.front import FrontEntry, FrontStore, Owner, Tags, index_key, make_store
+from dualcache.tiers.front import FrontStore, Tags, make_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from dualcache.core.front import Read
-    from dualcache.core.policy import Call
+    from dualcache.core.front_tier import FrontTier
     from dualcache.drivers.changes import Changes
-    from dualcache.engine.coherence import Ticket
-
-Transport = Literal["auto", "tracking", "broadcast", "ttl"]
-TRANSPORTS: Final = ("auto", "tracking", "broadcast", "ttl")
-JITTER: Final = 0.1
-"""Share of a kept copy's life that chance takes away, so that copies do not end together."""
-COPIED: Final[dict[type, Callable[[Any], Any]]] = {
-    dict: dict.copy,
-    list: list.copy,
-    set: set.copy,
-    bytearray: bytearray.copy,
-}
-
-
-class FrontTier(Struct, frozen=True):
-    """The in-process tier: how much it keeps, and for how long.
-
-    At most `max_entries`, and `max_bytes` of keys and encoded values where that is given; no copy
-    is older than `max_age` seconds (`None`: as old as its entry in the backend), however long that
-    lives. `transport` says how changes made by other processes are heard: `"tracking"`,
-    `"broadcast"`, `"ttl"` (not at all: `max_age` is then the bound), `"auto"` tries and chooses.
-    """
-
-    max_entries: int = 10_000
-    max_bytes: int | None = None
-    max_age: Any = 60
-    transport: Transport = "auto"
-
-    def __post_init__(self) -> None:
-        to_int(self.max_entries, "max_entries", owner="FrontTier()", minimum=1)
-        if self.max_bytes is not None:
-            to_int(self.max_bytes, "max_bytes", owner="FrontTier()", minimum=1)
-        to_ms(self.max_age, option="max_age", owner="FrontTier()", allow_none=True)
-        if self.transport not in TRANSPORTS:
-            raise UsageError(
-                f"FrontTier() knows no transport {self.transport}",
-                code="DC164",
-                help=f"one of {', '.join(TRANSPORTS)}",
-            )
-
-
-def to_front(front: FrontTier | int | None) -> FrontTier | None:
-    """Return the tier that `front=` asks for; a number is that of its entries."""
-    if front is None or front is False:
-        return None
-    if isinstance(front, FrontTier):
-        return front
-    return FrontTier(max_entries=to_int(front, "front", owner="Cache()", minimum=1))
 
 
 class Front:
@@ -254,138 +199,3 @@ class StoreRef:
     def __init__(self, entries: FrontStore, options: FrontTier) -> None:
         self.entries = entries
         self.max_age_ms = to_ms(options.max_age, option="max_age", allow_none=True)
-
-
-class FunctionFront:
-    """One function's part of the front tier (core.front.FrontPort).
-
-    `positions` are those of the arguments that make the key, where they alone do; calls are then
-    indexed by them, for a compiled wrapper to find. It looks at tags only where `is_tagged`.
-    """
-
-    def __init__(
-        self,
-        front: Front,
-        positions: tuple[int, ...] | None = None,
-        types: tuple[type | None, ...] = (),
-        options: FrontTier | None = None,
-        *,
-        is_tagged: bool = False,
-    ) -> None:
-        self.front = front
-        self.positions = positions
-        self.types = types
-        self.is_tagged = is_tagged
-        self.owner = Owner()
-        self.store = front.shared if options is None else front.store_for(options)
-
-    def find(self, call: Call) -> Any:
-        """Return the caller's own value, or MISSING; count a hit."""
-        entry = self._servable(call)
-        if entry is None:
-            return MISSING
-        entry.hits += 1
-        return entry.value if entry.thaw is None else entry.thaw(entry.value)
-
-    def holds(self, call: Call) -> bool:
-        """Tell whether a call would be answered from here."""
-        return self._servable(call) is not None
-
-    def begin_read(self, names: Iterable[str]) -> Begun:
-        """Return a ticket for names that are about to be read; the first starts the listener."""
-        front = self.front
-        front.start()
-        return Begun(front.now(), front.coherence.begin_read(names))
-
-    def install(self, call: Call, value: Any, read: Read) -> None:
-        """Keep what was read, if nothing of it can have changed since its tickets.
-
-        The value is the caller's: what is kept is another copy, unless nobody can change it.
-        """
-        front = self.front
-        if not front.coherence.is_up:
-            return
-        entry = self._entry(call, value, read)
-        size_bytes = len(call.key) + payload_bytes(read)
-        linked = self._index_key(call, read)
-        with front.lock:
-            coherence = front.coherence
-            if all(coherence.may_install(begun.ticket, read.stream) for begun in read.tickets):
-                entry.cells = front.tags.cells(tag.name for tag in read.stored.tags)
-                self.store.entries.put(entry, size_bytes, entry if linked is None else linked)
-
-    def clear_counters(self) -> None:
-        """Begin counting anew."""
-        with self.front.lock:
-            self.owner.hits = 0
-            for entry in self.owner.index.values():
-                entry.hits = 0
-
-    @property
-    def size(self) -> int:
-        """How many entries of this function are kept."""
-        return len(self.owner.index)
-
-    @property
-    def hits(self) -> int:
-        """Hits so far, of entries that are gone and of those that are there."""
-        with self.front.lock:
-            return self.owner.hits + sum(entry.hits for entry in self.owner.index.values())
-
-    def _index_key(self, call: Call, read: Read) -> Any:
-        if self.positions is None or (read.stored.tags and not self.is_tagged):
-            return None
-        return index_key([call.args[at] for at in self.positions], self.types)
-
-    def _servable(self, call: Call) -> FrontEntry | None:
-        entry = self.store.entries.find(call.key)
-        if entry is None or entry.owner is not self.owner or not entry.is_alive:
-            return None
-        now = self.front.now()
-        if entry.fresh_until <= now or self.front.coherence.open_until <= now:
-            return None
-        return entry
-
-    def _entry(self, call: Call, value: Any, read: Read) -> FrontEntry:
-        front = self.front
-        bound_ms = front.coherence.max_staleness * 1000 if front.is_bounded else None
-        limits = (read.life_ms, self.store.max_age_ms, bound_ms)
-        lives_ms = [each for each in limits if each is not None]
-        life = min(lives_ms) / 1000 * (1 - JITTER * front.draw()) if lives_ms else float("inf")
-        kept, thaw = frozen_form(call, value, read)
-        return FrontEntry(call.key, kept, thaw, read.tickets[0].at + life, self.owner, ())
-
-
-class Begun(NamedTuple):
-    """A ticket and the moment at which it was taken: what is read later lives from here."""
-
-    at: float
-    ticket: Ticket
-
-
-def frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any], Any] | None]:
-    """Return what is kept of a value, and how each caller gets his own copy of it.
-
-    A value that nobody can change is shared. A flat container is copied; anything else is kept as
-    its bytes and decoded for each caller.
-    """
-    if is_immutable(value):
-        return value, None
-    recipe, key, stored = call.policy.recipe, call.key, read.stored
-    copy = COPIED.get(type(value))
-    if copy is not None and is_flat(value):
-        return copy(value), copy
-    return stored, lambda kept: recipe.unpack(key, kept)
-
-
-def is_flat(value: Any) -> bool:
-    """Tell whether a container holds only what nobody can change."""
-    if type(value) is dict:
-        return all(map(is_immutable, value)) and all(map(is_immutable, value.values()))
-    return type(value) is bytearray or all(map(is_immutable, value))
-
-
-def payload_bytes(read: Read) -> int:
-    """Return the size of what was read; an object that rides along counts as one word."""
-    payload = read.stored.payload
-    return len(payload) if isinstance(payload, bytes | memoryview) else 8

@@ -13,12 +13,12 @@ from dualcache.observing import log
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dualcache.core.front_tier import FrontTier
     from dualcache.drivers.changes import Changes
     from dualcache.drivers.listener import Listener
     from dualcache.drivers.tracking import Tracking
     from dualcache.drivers.urls import Target
     from dualcache.engine.env import Env
-    from dualcache.fronting import FrontTier
 
 AUTOMATIC: Final = ("tracking", "broadcast", "ttl")
 """The transports in the order in which `"auto"` tries them."""

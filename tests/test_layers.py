@@ -25,8 +25,14 @@ FACADES: Final = {
     "configuring",
     "decorators",
     "endpoints",
+    "fronting",
+    "function_front",
+    "handles",
+    "invalidating",
     "observing",
     "requests",
+    "streaming",
+    "sync_face",
 }
 """The modules that connect the parts; only they see all floors."""
 OUTER: Final = {"testing", "integrations", "cli", "dashboard"}

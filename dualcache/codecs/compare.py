@@ -9,6 +9,7 @@ from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
 from math import copysign
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -23,6 +24,7 @@ __all__ = ["TEXT_MODULES", "is_immutable", "is_same", "is_same_zone"]
 _Seen = set[tuple[int, int]]
 
 _PLAIN: Final = frozenset({str, int, bool, bytes, timedelta, date, UUID, type(None)})
+_FLAT: Final = _PLAIN | {float}
 # Paths, IP addresses and URLs: their text is all they are.
 TEXT_MODULES: Final = frozenset({"pathlib", "pathlib._local", "ipaddress", "pydantic.networks"})
 
@@ -90,12 +92,29 @@ def _is_same(one: Any, other: Any, seen: _Seen) -> bool:
     scalar = _SCALARS.get(kind)
     if scalar is not None:
         return scalar(one, other)
+    return _CONTAINERS.get(kind, _is_same_object)(one, other, seen)
+
+
+def _are_same(
+    ones: Sequence[Any], others: Sequence[Any], one: object, other: object, seen: _Seen
+) -> bool:
+    """Compare the parts of `one` and `other`; what is flat in C, as nearly every value is."""
+    if len(ones) != len(others) or not all(map(is_, map(type, ones), map(type, others))):
+        return False
+    if _PLAIN.issuperset(map(type, ones)):
+        return ones == others
+    # An equal float is another one only if it is a zero.
+    if _FLAT.issuperset(map(type, ones)) and ones == others and 0.0 not in ones:
+        return True
     pair = (id(one), id(other))
     if pair in seen:  # a structure that contains itself: this pair is being compared further up
         return True
     seen.add(pair)
     try:
-        return _CONTAINERS.get(kind, _is_same_object)(one, other, seen)
+        for a, b in zip(ones, others, strict=True):
+            if a is not b and not _is_same(a, b, seen):
+                return False
+        return True
     finally:
         seen.discard(pair)
 
@@ -125,33 +144,29 @@ def _is_same_moment(one: Any, other: Any) -> bool:
 
 
 def _is_same_sequence(one: Sequence[Any], other: Sequence[Any], seen: _Seen) -> bool:
-    if len(one) != len(other):
-        return False
-    return all(_is_same(a, b, seen) for a, b in zip(one, other, strict=True))
+    return _are_same(one, other, one, other, seen)
 
 
-def _is_same_dict(one: Mapping[Any, Any], other: Mapping[Any, Any], seen: _Seen) -> bool:
-    if len(one) != len(other):
-        return False
-    pairs = zip(one.items(), other.items(), strict=True)
-    return all(_is_same(a, b, seen) and _is_same(c, d, seen) for (a, c), (b, d) in pairs)
+def _is_same_dict(one: dict[Any, Any], other: dict[Any, Any], seen: _Seen) -> bool:
+    return _are_same(list(one), list(other), one, other, seen) and _are_same(
+        list(one.values()), list(other.values()), one, other, seen
+    )
 
 
 def _is_same_set(one: AbstractSet[Any], other: AbstractSet[Any], seen: _Seen) -> bool:
     if len(one) != len(other):
         return False
     equals = {item: item for item in other}
-    unpaired: list[Any] = []
-    item: Any
-    for item in one:
-        found = equals.pop(item, ABSENT)
-        if found is ABSENT:
-            unpaired.append(item)
-        elif not _is_same(item, found, seen):
-            return False
+    likes = [equals.pop(item, ABSENT) for item in one]
+    if not equals:
+        return _are_same(list(one), likes, one, other, seen)
     # What is not equal to itself (NaN, also inside a tuple) finds its like by comparison alone.
     rest = list(equals.values())
-    for item in unpaired:
+    for item, like in zip(one, likes, strict=True):
+        if like is not ABSENT:
+            if not _is_same(item, like, seen):
+                return False
+            continue
         at = next((i for i, left in enumerate(rest) if _is_same(item, left, seen)), None)
         if at is None:
             return False
@@ -165,7 +180,8 @@ def _is_same_object(one: Any, other: Any, seen: _Seen) -> bool:
         ours, theirs = state_of(one), state_of(other)
         if ours.keys() != theirs.keys():
             return False
-        return all(_is_same(part, theirs[name], seen) for name, part in ours.items())
+        parts = [theirs[name] for name in ours]
+        return _are_same(list(ours.values()), parts, one, other, seen)
     if isinstance(one, tzinfo):
         return is_same_zone(one, other)
     if is_class(kind, "fractions", "Fraction"):

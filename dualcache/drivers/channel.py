@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary, ref
 from msgspec.structs import replace
 
 from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust, Look
-from dualcache.drivers import wire
+from dualcache.drivers import wire, wire_watch
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connections import make_async_connection
 from dualcache.drivers.link import Link
@@ -188,7 +188,7 @@ class Channels:
 
 async def commit_watched(link: Link, op: Commit) -> CommitReply:
     """Compare and set by WATCH, MULTI and EXEC; nobody else may watch on this link meanwhile."""
-    if not wire.is_expected(op, await link.exchange(*wire.watch_commands(op))):
-        await link.exchange(*wire.UNWATCH)
+    if not wire_watch.is_expected(op, await link.exchange(*wire_watch.watch_commands(op))):
+        await link.exchange(*wire_watch.UNWATCH)
         return CommitReply.REFUSED
-    return wire.exec_reply(await link.exchange(*wire.exec_commands(op)))
+    return wire_watch.exec_reply(await link.exchange(*wire_watch.exec_commands(op)))

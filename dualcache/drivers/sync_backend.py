@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust
-from dualcache.drivers import wire
+from dualcache.drivers import wire, wire_watch
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connections import make_connection
 from dualcache.drivers.scripts import commit_source
@@ -175,7 +175,7 @@ def read(connection: AbstractConnection) -> Any:
 
 def commit_watched(connection: AbstractConnection, op: Commit) -> CommitReply:
     """Compare and set by WATCH, MULTI and EXEC, on a connection of its own."""
-    if not wire.is_expected(op, exchange(connection, *wire.watch_commands(op))):
-        exchange(connection, *wire.UNWATCH)
+    if not wire_watch.is_expected(op, exchange(connection, *wire_watch.watch_commands(op))):
+        exchange(connection, *wire_watch.UNWATCH)
         return CommitReply.REFUSED
-    return wire.exec_reply(exchange(connection, *wire.exec_commands(op)))
+    return wire_watch.exec_reply(exchange(connection, *wire_watch.exec_commands(op)))

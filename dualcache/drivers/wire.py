@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.core.entry import HEADER_BYTES
 from dualcache.core.ops import (
-    WRONG_TYPE,
     Batch,
     Claim,
     Commit,
@@ -29,17 +28,23 @@ from dualcache.core.ops import (
     Unlink,
 )
 from dualcache.drivers.scripts import COMMIT_SHA
-from dualcache.errors import BackendRefused, BackendUnavailable
+from dualcache.drivers.wire_resp import (
+    Command,
+    bulk,
+    checked,
+    content,
+    nonsense,
+    number,
+    pack,
+    refused_write,
+    strings,
+)
+from dualcache.errors import BackendRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dualcache.core.ops import NewTag, Op
-
-Part = bytes | str | int
-Command = tuple[Part, ...]
-
-WRITE_REFUSALS: Final = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS"})
 
 
 class ScriptMissing(Exception):
@@ -73,20 +78,9 @@ def encode_look(op: Look) -> tuple[bytes, int]:
     return (b"%b*2\r\n$4\r\nPTTL\r\n%b" % (data, key), 2) if op.with_ttl else (data, 1)
 
 
-def bulk(data: bytes) -> bytes:
-    """Write one bulk string."""
-    return b"$%d\r\n%b\r\n" % (len(data), data)
-
-
 def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
     """Return the op's reply; raise `BackendError` where a reply is one, or makes no sense."""
     return SPELLINGS[type(op)].reply(op, replies)
-
-
-def pack(command: Command) -> bytes:
-    """Write one command in RESP, the protocol of Redis (redis.io/docs/reference/protocol-spec)."""
-    parts = [bulk(part if type(part) is bytes else str(part).encode()) for part in command]
-    return b"*%d\r\n%b" % (len(parts), b"".join(parts))
 
 
 # Reads
@@ -243,32 +237,6 @@ def script_load(source: bytes) -> bytes:
     return pack(("SCRIPT", "LOAD", source))
 
 
-def watch_commands(op: Commit) -> tuple[bytes, int]:
-    """Return the first half of a commit by WATCH: what the key holds, watched from now on."""
-    read: Command = ("GETRANGE", op.key, 0, HEADER_BYTES - 1)
-    return pack(("WATCH", op.key)) + pack(read), 2
-
-
-def is_expected(op: Commit, replies: Sequence[Any]) -> bool:
-    """Tell whether the watched key holds what the load started from."""
-    checked(replies[0])
-    return bool(checked(replies[1]) == op.expected[:HEADER_BYTES])
-
-
-def exec_commands(op: Commit) -> tuple[bytes, int]:
-    """Return the second half: the set, carried out only if the watched key did not change."""
-    life: Command = () if op.ttl_ms is None else ("PX", op.ttl_ms)
-    put: Command = ("SET", op.key, op.blob, *life)
-    return pack(("MULTI",)) + pack(put) + pack(("EXEC",)), 3
-
-
-def exec_reply(replies: Sequence[Any]) -> CommitReply:
-    return CommitReply.REFUSED if checked(replies[2]) is None else CommitReply.STORED
-
-
-UNWATCH: Final = pack(("UNWATCH",)), 1
-
-
 def delete_commands(op: Delete) -> Sequence[Command]:
     return (("DEL", *op.keys),)
 
@@ -302,55 +270,6 @@ def batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
         found.append(spelling.reply(each, replies[start:end]))
         start = end
     return tuple(found)
-
-
-# What a reply may be
-
-
-def checked(reply: Any) -> Any:
-    """Return the reply, unless it is an error."""
-    if isinstance(reply, BackendRefused):
-        raise reply
-    return reply
-
-
-def content(reply: Any) -> bytes | None:
-    """Return a string or nil; a key of another type reads as `WRONG_TYPE`."""
-    if reply is None or type(reply) is bytes:
-        return reply
-    if isinstance(reply, BackendRefused) and reply.prefix == "WRONGTYPE":
-        return WRONG_TYPE
-    checked(reply)
-    raise nonsense()
-
-
-def strings(reply: Any, length: int) -> tuple[bytes | None, ...]:
-    """Return the strings and nils of an array reply of this length."""
-    found = checked(reply)
-    if not isinstance(found, list) or len(found) != length:
-        raise nonsense()
-    return tuple([each if type(each) is bytes else content(each) for each in found])
-
-
-def number(reply: Any) -> int:
-    """Return an integer reply."""
-    found = checked(reply)
-    if type(found) is not int:
-        raise nonsense()
-    return found
-
-
-def refused_write(reply: Any) -> str:
-    """Return the first word by which a write was turned down, or nothing; raise other errors."""
-    if isinstance(reply, BackendRefused) and reply.prefix in WRITE_REFUSALS:
-        return reply.prefix
-    checked(reply)
-    return ""
-
-
-def nonsense() -> BackendUnavailable:
-    """Return the error for a reply that cannot be ours; its connection is to be dropped."""
-    return BackendUnavailable("the server's answer belongs to another command", code="DC204")
 
 
 SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {

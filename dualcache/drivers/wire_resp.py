@@ -1,0 +1,73 @@
+"""RESP, the protocol of Redis: how a command is packed, and what a reply may be. Pure.
+
+Source: redis.io/docs/reference/protocol-spec.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dualcache.core.ops import WRONG_TYPE
+from dualcache.errors import BackendRefused, BackendUnavailable
+
+Part = bytes | str | int
+Command = tuple[Part, ...]
+
+WRITE_REFUSALS: Final = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS"})
+
+
+def pack(command: Command) -> bytes:
+    """Write one command in RESP, the protocol of Redis (redis.io/docs/reference/protocol-spec)."""
+    parts = [bulk(part if type(part) is bytes else str(part).encode()) for part in command]
+    return b"*%d\r\n%b" % (len(parts), b"".join(parts))
+
+
+def bulk(data: bytes) -> bytes:
+    """Write one bulk string."""
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+def checked(reply: Any) -> Any:
+    """Return the reply, unless it is an error."""
+    if isinstance(reply, BackendRefused):
+        raise reply
+    return reply
+
+
+def content(reply: Any) -> bytes | None:
+    """Return a string or nil; a key of another type reads as `WRONG_TYPE`."""
+    if reply is None or type(reply) is bytes:
+        return reply
+    if isinstance(reply, BackendRefused) and reply.prefix == "WRONGTYPE":
+        return WRONG_TYPE
+    checked(reply)
+    raise nonsense()
+
+
+def strings(reply: Any, length: int) -> tuple[bytes | None, ...]:
+    """Return the strings and nils of an array reply of this length."""
+    found = checked(reply)
+    if not isinstance(found, list) or len(found) != length:
+        raise nonsense()
+    return tuple([each if type(each) is bytes else content(each) for each in found])
+
+
+def number(reply: Any) -> int:
+    """Return an integer reply."""
+    found = checked(reply)
+    if type(found) is not int:
+        raise nonsense()
+    return found
+
+
+def refused_write(reply: Any) -> str:
+    """Return the first word by which a write was turned down, or nothing; raise other errors."""
+    if isinstance(reply, BackendRefused) and reply.prefix in WRITE_REFUSALS:
+        return reply.prefix
+    checked(reply)
+    return ""
+
+
+def nonsense() -> BackendUnavailable:
+    """Return the error for a reply that cannot be ours; its connection is to be dropped."""
+    return BackendUnavailable("the server's answer belongs to another command", code="DC204")

@@ -1,0 +1,39 @@
+"""A commit by WATCH, MULTI and EXEC, for servers that neither compare nor run scripts. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.core.entry import HEADER_BYTES
+from dualcache.core.ops import CommitReply
+from dualcache.drivers.wire_resp import Command, checked, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dualcache.core.ops import Commit
+
+UNWATCH: Final = pack(("UNWATCH",)), 1
+
+
+def watch_commands(op: Commit) -> tuple[bytes, int]:
+    """Return the first half of a commit by WATCH: what the key holds, watched from now on."""
+    read: Command = ("GETRANGE", op.key, 0, HEADER_BYTES - 1)
+    return pack(("WATCH", op.key)) + pack(read), 2
+
+
+def is_expected(op: Commit, replies: Sequence[Any]) -> bool:
+    """Tell whether the watched key holds what the load started from."""
+    checked(replies[0])
+    return bool(checked(replies[1]) == op.expected[:HEADER_BYTES])
+
+
+def exec_commands(op: Commit) -> tuple[bytes, int]:
+    """Return the second half: the set, carried out only if the watched key did not change."""
+    life: Command = () if op.ttl_ms is None else ("PX", op.ttl_ms)
+    put: Command = ("SET", op.key, op.blob, *life)
+    return pack(("MULTI",)) + pack(put) + pack(("EXEC",)), 3
+
+
+def exec_reply(replies: Sequence[Any]) -> CommitReply:
+    return CommitReply.REFUSED if checked(replies[2]) is None else CommitReply.STORED
