@@ -98,7 +98,7 @@ class Channel:
         if redirect is None:
             return await self._converse(link, op)
         if redirect.stream != link.stream:
-            data = b"".join(map(wire.pack, tracking_commands(redirect)))
+            data = tracking_commands(redirect)
             client_id, switched = await link.exchange(data, 2)
             if isinstance(client_id, int) and not isinstance(switched, BackendRefused):
                 link.client_id, link.stream = client_id, redirect.stream

@@ -89,7 +89,7 @@ class SyncBackend:
 
     def _track(self, lane: Lane, redirect: Redirect, tracking: Tracking) -> None:
         """Have the server push what this connection reads from now on."""
-        data = b"".join(map(wire.pack, tracking_commands(redirect)))
+        data = tracking_commands(redirect)
         client_id, switched = exchange(lane.connection, data, 2)
         if isinstance(client_id, int) and not isinstance(switched, BackendRefused):
             lane.client_id, lane.stream = client_id, redirect.stream

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.core.front import UNTRACKED
 from dualcache.core.ops import Look, LookAndLease
+from dualcache.drivers.wire_resp import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -88,7 +89,7 @@ class Lane:
         self.stream = UNTRACKED
 
 
-def tracking_commands(redirect: Redirect) -> list[tuple[Any, ...]]:
-    """Return what switches tracking on for a connection; the first reply is its id."""
+def tracking_commands(redirect: Redirect) -> bytes:
+    """Return what switches tracking on for a connection; the first of two replies is its id."""
     on = ("CLIENT", "TRACKING", "ON", "REDIRECT", redirect.client_id)
-    return [("CLIENT", "ID"), on]
+    return pack(("CLIENT", "ID")) + pack(on)
