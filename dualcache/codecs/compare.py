@@ -9,14 +9,13 @@ from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
 from math import copysign
-from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from dualcache.codecs.objects import ABSENT, is_class, is_frozen_class, is_value_class, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 __all__ = ["TEXT_MODULES", "is_immutable", "is_same", "is_same_zone"]
@@ -24,7 +23,6 @@ __all__ = ["TEXT_MODULES", "is_immutable", "is_same", "is_same_zone"]
 _Seen = set[tuple[int, int]]
 
 _PLAIN: Final = frozenset({str, int, bool, bytes, timedelta, date, UUID, type(None)})
-_FLAT: Final = _PLAIN | {float}
 # Paths, IP addresses and URLs: their text is all they are.
 TEXT_MODULES: Final = frozenset({"pathlib", "pathlib._local", "ipaddress", "pydantic.networks"})
 
@@ -82,41 +80,27 @@ def _is_immutable(value: Any) -> bool:
 
 
 def _is_same(one: Any, other: Any, seen: _Seen) -> bool:
-    if one is other:
-        return True
     kind: type[Any] = type(one)
-    if kind is not type(other):
-        return False
-    if kind in _PLAIN:
-        return bool(one == other)
+    if one is other or kind is not type(other):
+        return one is other
     scalar = _SCALARS.get(kind)
     if scalar is not None:
         return scalar(one, other)
     return _CONTAINERS.get(kind, _is_same_object)(one, other, seen)
 
 
-def _are_same(
-    ones: Sequence[Any], others: Sequence[Any], one: object, other: object, seen: _Seen
-) -> bool:
-    """Compare the parts of `one` and `other`; what is flat in C, as nearly every value is."""
-    if len(ones) != len(others) or not all(map(is_, map(type, ones), map(type, others))):
-        return False
-    if _PLAIN.issuperset(map(type, ones)):
-        return ones == others
-    # An equal float is another one only if it is a zero.
-    if _FLAT.issuperset(map(type, ones)) and ones == others and 0.0 not in ones:
-        return True
-    pair = (id(one), id(other))
+def _are_same(rest: Iterable[tuple[Any, Any]], wholes: tuple[object, object], seen: _Seen) -> bool:
+    """Compare the parts of two values that their own loops left: what is no plain leaf."""
+    pair = (id(wholes[0]), id(wholes[1]))
     if pair in seen:  # a structure that contains itself: this pair is being compared further up
         return True
     seen.add(pair)
-    try:
-        for a, b in zip(ones, others, strict=True):
-            if a is not b and not _is_same(a, b, seen):
-                return False
-        return True
-    finally:
-        seen.discard(pair)
+    for one, other in rest:
+        if not _is_same(one, other, seen):
+            seen.discard(pair)
+            return False
+    seen.discard(pair)
+    return True
 
 
 def _is_same_float(one: float, other: float) -> bool:
@@ -144,13 +128,38 @@ def _is_same_moment(one: Any, other: Any) -> bool:
 
 
 def _is_same_sequence(one: Sequence[Any], other: Sequence[Any], seen: _Seen) -> bool:
-    return _are_same(one, other, one, other, seen)
+    if len(one) != len(other):
+        return False
+    rest: list[tuple[Any, Any]] = []
+    for a, b in zip(one, other, strict=True):
+        kind = type(a)
+        if kind is not type(b):
+            return False
+        if kind is str or kind is int:
+            if a != b:
+                return False
+        elif a is not b and (kind is not float or a != b or not a):
+            rest.append((a, b))
+    return not rest or _are_same(rest, (one, other), seen)
 
 
 def _is_same_dict(one: dict[Any, Any], other: dict[Any, Any], seen: _Seen) -> bool:
-    return _are_same(list(one), list(other), one, other, seen) and _are_same(
-        list(one.values()), list(other.values()), one, other, seen
-    )
+    """Compare as for sequences, whose loop is spelled here again: this is the usual value."""
+    if len(one) != len(other):
+        return False
+    rest: list[tuple[Any, Any]] = []
+    for key, twin, a, b in zip(one, other, one.values(), other.values(), strict=True):
+        if type(key) is not str or type(twin) is not str or key != twin:
+            rest.append((key, twin))
+        kind = type(a)
+        if kind is not type(b):
+            return False
+        if kind is str or kind is int:
+            if a != b:
+                return False
+        elif a is not b and (kind is not float or a != b or not a):
+            rest.append((a, b))
+    return not rest or _are_same(rest, (one, other), seen)
 
 
 def _is_same_set(one: AbstractSet[Any], other: AbstractSet[Any], seen: _Seen) -> bool:
@@ -159,7 +168,7 @@ def _is_same_set(one: AbstractSet[Any], other: AbstractSet[Any], seen: _Seen) ->
     equals = {item: item for item in other}
     likes = [equals.pop(item, ABSENT) for item in one]
     if not equals:
-        return _are_same(list(one), likes, one, other, seen)
+        return _is_same_sequence(list(one), likes, seen)
     # What is not equal to itself (NaN, also inside a tuple) finds its like by comparison alone.
     rest = list(equals.values())
     for item, like in zip(one, likes, strict=True):
@@ -180,8 +189,7 @@ def _is_same_object(one: Any, other: Any, seen: _Seen) -> bool:
         ours, theirs = state_of(one), state_of(other)
         if ours.keys() != theirs.keys():
             return False
-        parts = [theirs[name] for name in ours]
-        return _are_same(list(ours.values()), parts, one, other, seen)
+        return _are_same(((part, theirs[name]) for name, part in ours.items()), (one, other), seen)
     if isinstance(one, tzinfo):
         return is_same_zone(one, other)
     if is_class(kind, "fractions", "Fraction"):

@@ -33,9 +33,12 @@ def is_value_class(kind: type) -> bool:
     """Tell whether everything that an object of `kind` holds is in named fields."""
     if issubclass(kind, tuple):
         return _is_named_tuple(kind)
-    if issubclass(kind, Enum) or not any(hasattr(kind, mark) for mark in _MARKS):
+    if issubclass(kind, Enum):
         return False
-    return all(_is_bare(base) for base in kind.__mro__)
+    for mark in _MARKS:
+        if hasattr(kind, mark):
+            return all(map(_is_bare, kind.__mro__))
+    return False
 
 
 def is_frozen_class(kind: type) -> bool:
@@ -56,8 +59,9 @@ def state_of(value: Any) -> dict[str | int, Any]:
     kind: type[Any] = type(value)
     state: dict[str | int, Any] = dict(getattr(value, "__dict__", ()))
     for base in kind.__mro__:
-        for name in _slots_of(base):
-            state[name] = getattr(value, name, ABSENT)
+        if base.__dict__.get("__slots__"):
+            for name in _slots_of(base):
+                state[name] = getattr(value, name, ABSENT)
     if isinstance(value, tuple):
         state.update(enumerate(value))
     return state
@@ -65,12 +69,13 @@ def state_of(value: Any) -> dict[str | int, Any]:
 
 def _is_bare(base: type) -> bool:
     """Tell whether `base` adds nothing but named fields to an object, as `list` would."""
-    is_struct = base.__module__ == "msgspec._core"
-    return base is object or is_struct or bool(base.__flags__ & _HEAP_TYPE)
+    if base is object or base.__flags__ & _HEAP_TYPE:
+        return True
+    return base.__module__ == "msgspec._core"
 
 
 def _slots_of(kind: type) -> list[str]:
-    slots = kind.__dict__.get("__slots__", ())
+    slots = kind.__dict__["__slots__"]
     names = (slots,) if isinstance(slots, str) else slots
     return [_mangled(kind, name) for name in names if name not in _HIDDEN]
 

@@ -89,6 +89,10 @@ class Unknown:
         return 1
 
 
+class Text(str):
+    __slots__ = ()
+
+
 class DictData(dict[str, int]):
     __dataclass_fields__: ClassVar[dict[str, Any]] = {}  # pretends to be a dataclass
 
@@ -137,6 +141,9 @@ def test_a_value_is_the_same_as_itself(value: object) -> None:
         ({1}, {1, 2}),
         ({1}, frozenset({1})),
         ({math.nan}, {1.0}),
+        ({1, float("nan")}, {True, float("nan")}),
+        ({"a": 1}, {Text("a"): 1}),
+        ({"a": 0.0}, {"a": -0.0}),
         ({"a": 1}, OrderedDict(a=1)),
         (Decimal("1.0"), Decimal("1.00")),
         (range(0), range(1, 1)),
