@@ -9,7 +9,7 @@ import pytest
 from tests.behaviour.conftest import tasks, threads
 
 if TYPE_CHECKING:
-    from dualcache.fronting import Transport
+    from dualcache.core.front_tier import Transport
 
 __all__ = ["tasks", "threads"]  # fixtures that live elsewhere
 

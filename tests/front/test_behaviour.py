@@ -245,7 +245,7 @@ def test_tags_that_only_the_entry_names_are_heard_on_whichever_connection(
         key, tag = f"k{round_number}", f"t{round_number}"
         foreign.set(key, "old", tags=[tag])
         # Two connections, of which the idle one that is taken first changes with each call.
-        threads.gather(*[lambda: cache.ping()] * 4)
+        threads.gather(*[cache.ping] * 4)
         kept_key(threads, cache, key)
         foreign.invalidate(tags=[tag])
         cache.fence()
@@ -274,18 +274,14 @@ def test_an_invalidation_by_this_process_is_seen_at_once(
 def test_an_invalidation_by_another_process_is_seen_after_a_fence(
     colour: Colour, any_server: Server, transport: Any, way: str
 ) -> None:
-    cache, other = (
-        tiered(colour, any_server.url, transport, namespace="shop") for _ in range(2)
-    )
+    cache, other = (tiered(colour, any_server.url, transport, namespace="shop") for _ in range(2))
     version = [0]
 
     def load(n: int) -> int:
         return version[0]
 
     body = colour.function(load)
-    ours, theirs = (
-        each(key="n:{n}", tags=["all", "n:{n}"])(body) for each in (cache, other)
-    )
+    ours, theirs = (each(key="n:{n}", tags=["all", "n:{n}"])(body) for each in (cache, other))
     for _ in range(8):
         kept(colour, cache, ours, 1)
         version[0] += 1
@@ -341,8 +337,9 @@ def test_a_push_of_many_names_drops_those_that_are_kept(
         colour.call(cache, "set", name, "old")
         kept_key(colour, cache, name)
     pipeline = redis_server.client().pipeline(transaction=True)
-    for name in ("x", "a", b"\xff\xfe", "y", "c"):
-        pipeline.set(name, "foreign")
+    foreign: tuple[str | bytes, ...] = ("x", "a", b"\xff\xfe", "y", "c")
+    for each in foreign:
+        pipeline.set(each, "foreign")
     pipeline.execute()
     colour.call(cache, "fence")
     found = [colour.call(cache, "get", name) for name in "abc"]

@@ -89,8 +89,11 @@ def storm(server: Server, source: Server, seed: int, seconds: float) -> Report:
 
 
 def harm(server: Server, draw: random.Random, way: Proxy) -> None:
+    """Do one kind of harm, and mend what does not mend itself."""
     fault = draw.choice(FAULTS)
-    if fault == "restart":
+    if fault in {"delay", "black hole", "reset", "cut after"}:
+        harm_link(way, fault, draw)
+    elif fault == "restart":
         server.restart()
     elif fault == "pause":
         server.pause()
@@ -99,26 +102,25 @@ def harm(server: Server, draw: random.Random, way: Proxy) -> None:
     elif fault == "cut all":
         server.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     elif fault == "cut one kind":
-        clients = server.cli("CLIENT", "LIST")
-        doomed = draw.sample(clients, k=min(2, len(clients)))
-        for client in doomed:
-            server.cli("CLIENT", "KILL", "ID", client["id"], "SKIPME", "yes")
+        clients = server.client().client_list()
+        for client in draw.sample(clients, k=min(2, len(clients))):
+            server.client().client_kill_filter(_id=client["id"], skipme=True)
     elif fault == "flush":
         server.cli("FLUSHALL")
+
+
+def harm_link(way: Proxy, fault: str, draw: random.Random) -> None:
+    if fault == "reset":
+        way.reset()
+        return
+    if fault == "black hole":
+        way.black_hole()
     elif fault == "delay":
         way.fault(replies=Faults(latency=draw.uniform(0.001, 0.05)))
-        time.sleep(draw.uniform(0.1, 1.0))
-        way.heal()
-    elif fault == "black hole":
-        way.black_hole()
-        time.sleep(draw.uniform(0.1, 2.5))
-        way.heal()
-    elif fault == "reset":
-        way.reset()
-    elif fault == "cut after":
+    else:
         way.fault(replies=Faults(cut_after=draw.randrange(400)))
-        time.sleep(draw.uniform(0.05, 0.3))
-        way.heal()
+    time.sleep(draw.uniform(0.1, 2.5))
+    way.heal()
 
 
 def judge(report: Report) -> None:
@@ -134,8 +136,6 @@ def test_a_short_storm_over_two_tiers(own_server: Server, redis_server: Server) 
 
 @pytest.mark.storm
 @pytest.mark.parametrize("seed", range(4))
-def test_a_storm_over_two_tiers(
-    any_server_binary: Binary, redis_server: Server, seed: int
-) -> None:
+def test_a_storm_over_two_tiers(any_server_binary: Binary, redis_server: Server, seed: int) -> None:
     with Server(any_server_binary) as server:
         judge(storm(server, redis_server, seed, 180))

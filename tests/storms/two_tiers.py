@@ -13,6 +13,7 @@ import random
 import sys
 import threading
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import redis
@@ -64,42 +65,61 @@ def checked(steps: Iterable[Step], bound: float) -> Report:
     to anybody before a fence that its process ended before the read began. Processes that are cut
     off share loads among themselves and hear nobody: of those reads only the first is asked.
     """
-    listed = list(steps)
-    own: dict[Any, list[Step]] = {}
-    of_all: dict[int, list[Step]] = {}
-    fences: dict[int, list[Step]] = {}
-    for step in listed:
-        if step.kind == "write":
-            own.setdefault((step.process, step.key), []).append(step)
-            if step.is_certain:
-                of_all.setdefault(step.key, []).append(step)
-        elif step.kind == "fence":
-            fences.setdefault(step.process, []).append(step)
-    own_writes = {name: Writes(each) for name, each in own.items()}
-    writes = {name: sorted(each, key=lambda step: step.end) for name, each in of_all.items()}
-    index = {name: Writes(each) for name, each in of_all.items()}
-    none = Writes([])
-    reads = [step for step in listed if step.kind == "read"]
-    last = max((step.end for step in listed), default=0.0)
+    past = Past(steps)
     stale, worst, violations = 0, 0.0, []
-    for read in reads:
-        due = own_writes.get((read.process, read.key), none).newest_before(read.start)
+    for read in past.reads:
+        due = past.own_due(read)
         if read.version < due:
             violations.append((read, due, "own write"))
-        if not read.is_certain:
+        missed = past.missed(read)
+        if missed is None:
             continue
-        all_writes = index.get(read.key, none)
-        if read.version >= all_writes.newest_before(read.start):
-            continue
-        missed = next(each for each in writes[read.key] if each.version > read.version)
         age = read.start - missed.end
         stale, worst = stale + 1, max(worst, age)
-        fenced = max((f.start for f in fences.get(read.process, []) if f.end <= read.start), default=0)
-        if read.version < all_writes.newest_before(fenced):
-            violations.append((read, all_writes.newest_before(fenced), "after a fence"))
+        fenced_due = past.fenced_due(read)
+        if read.version < fenced_due:
+            violations.append((read, fenced_due, "after a fence"))
         elif age > bound:
-            violations.append((read, missed.version, "permanent" if read.end > last - 1 else "late"))
-    return Report(len(reads), 0, sum(map(len, own.values())), 0, stale, worst, violations)
+            is_last = read.end > past.ended - 1
+            violations.append((read, missed.version, "permanent" if is_last else "late"))
+    return Report(len(past.reads), 0, past.write_count, 0, stale, worst, violations)
+
+
+class Past:
+    """All that was done, so that it can be asked what a read had to see."""
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        listed = sorted(steps, key=lambda step: step.end)
+        self.reads = [step for step in listed if step.kind == "read"]
+        self.ended = listed[-1].end
+        writes = [step for step in listed if step.kind == "write"]
+        self.write_count = len(writes)
+        own, of_all, self._fences = (defaultdict[Any, list[Step]](list) for _ in range(3))
+        for write in writes:
+            own[write.process, write.key].append(write)
+            if write.is_certain:
+                of_all[write.key].append(write)
+        for step in listed:
+            if step.kind == "fence":
+                self._fences[step.process].append(step)
+        self._own = defaultdict(lambda: Writes([]), {name: Writes(own[name]) for name in own})
+        self._all = defaultdict(lambda: Writes([]), {name: Writes(of_all[name]) for name in of_all})
+        self._ordered = of_all
+
+    def own_due(self, read: Step) -> int:
+        """Return what the process of a read had invalidated itself before."""
+        return self._own[read.process, read.key].newest_before(read.start)
+
+    def missed(self, read: Step) -> Step | None:
+        """Return the first write, acknowledged to anybody before, that a read did not see."""
+        if not read.is_certain or read.version >= self._all[read.key].newest_before(read.start):
+            return None
+        return next(each for each in self._ordered[read.key] if each.version > read.version)
+
+    def fenced_due(self, read: Step) -> int:
+        """Return what was acknowledged before the last fence of the process of a read."""
+        ended = [fence.start for fence in self._fences[read.process] if fence.end <= read.start]
+        return self._all[read.key].newest_before(max(ended, default=0.0))
 
 
 class Outages(logging.Handler):

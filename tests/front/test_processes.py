@@ -1,0 +1,189 @@
+"""Forks, exits, loops, and what is left of a cache that nobody holds any more."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dualcache import Cache, FrontTier
+from tests.behaviour.seen import run_script
+from tests.front.tiers import eventually, is_open
+
+if TYPE_CHECKING:
+    from tests.colours import Colour
+    from tests.servers import Server
+
+START = """
+import asyncio, gc, os, sys, time, warnings
+from dualcache import Cache, FrontTier
+cache = Cache(sys.argv[1], front=FrontTier(transport=sys.argv[2]))
+def keep(key):
+    ends = time.monotonic() + 10
+    while True:
+        before = cache.stats().front.hits
+        found = cache.get(key)
+        if cache.stats().front.hits > before:
+            return found
+        assert time.monotonic() < ends
+"""
+
+
+def test_a_forked_child_begins_clean_and_leaves_its_parent_alone(
+    redis_server: Server, transport: str
+) -> None:
+    source = (
+        START
+        + """
+warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads, which is the point
+cache.set("k", "old")
+keep("k")
+losses = cache.stats().front.losses
+child = os.fork()
+if child == 0:
+    front = cache.stats().front
+    assert (front.entries, front.is_open) == (0, False), front
+    assert cache.get("k") == "old"
+    keep("k")
+    cache.set("k", "by the child")
+    assert keep("k") == "by the child"
+    cache.close()
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+cache.fence()
+assert cache.get("k") == "by the child"
+assert keep("k") == "by the child"
+assert cache.stats().front.losses == losses
+print("fine")
+"""
+    )
+    assert run_script(source, redis_server.url, transport) == "fine\n"
+
+
+@pytest.mark.parametrize("end", ["", "cache.close()", "del cache; gc.collect()", "sys.exit(0)"])
+def test_an_interpreter_ends_at_once_and_says_nothing(
+    redis_server: Server, transport: str, end: str
+) -> None:
+    source = (
+        START
+        + f"""
+cache.set("k", 1)
+keep("k")
+print("fine", flush=True)
+{end}
+"""
+    )
+    assert run_script(source, redis_server.url, transport) == "fine\n"
+
+
+def test_an_interpreter_ends_while_the_server_is_away(own_server: Server) -> None:
+    source = (
+        START
+        + """
+import logging
+logging.getLogger("dualcache").addHandler(logging.NullHandler())
+assert cache.get("k") is None
+print("fine")
+"""
+    )
+    url = own_server.url
+    own_server.kill()
+    assert run_script(source, url, "auto") == "fine\n"
+
+
+def test_several_loops_one_after_another_share_the_tier(
+    redis_server: Server, transport: str
+) -> None:
+    source = (
+        START
+        + """
+async def use(n):
+    await cache.aio.set("k", n)
+    for _ in range(200):
+        assert await cache.aio.get("k") == n
+    await cache.aio.fence()
+for n in range(5):
+    asyncio.run(use(n))
+    assert cache.get("k") == n
+print("fine")
+"""
+    )
+    assert run_script(source, redis_server.url, transport) == "fine\n"
+
+
+def test_loops_in_threads_share_the_tier(redis_server: Server, transport: Any) -> None:
+    cache = Cache(redis_server.url, front=FrontTier(transport=transport))
+    wrong: list[object] = []
+
+    async def use(n: int) -> None:
+        for version in range(40):
+            await cache.aio.set(f"k{n}", version)
+            found = [await cache.aio.get(f"k{n}") for _ in range(3)]
+            wrong.extend(each for each in found if each != version)
+
+    def serve(n: int) -> None:
+        async def whole() -> None:
+            try:
+                await use(n)
+            finally:
+                await cache.backend._channels.aclose()  # type: ignore[union-attr]
+
+        asyncio.run(whole())
+
+    workers = [threading.Thread(target=serve, args=[n]) for n in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    cache.close()
+    assert wrong == []
+
+
+def listeners() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "dualcache-listener"]
+
+
+def test_a_cache_that_nobody_holds_ends_its_listener(redis_server: Server, transport: Any) -> None:
+    before = len(listeners())
+    cache: Cache | None = Cache(redis_server.url, front=FrontTier(transport=transport))
+    assert cache is not None
+    cache.get("k")
+    eventually(lambda: cache is not None and is_open(cache))
+    assert len(listeners()) == before + 1
+    cache.backend.close()
+    cache.get("k")
+    cache = None
+    gc.collect()
+    eventually(lambda: len(listeners()) == before, "the end of the thread")
+
+
+def test_many_caches_on_one_server_hear_each_other(
+    threads: Colour, redis_server: Server, transport: Any
+) -> None:
+    caches = [
+        threads.cache(redis_server.url, front=FrontTier(transport=transport)) for _ in range(12)
+    ]
+    for each in caches:
+        each.get("k")
+    eventually(lambda: all(map(is_open, caches)))
+    for version in range(5):
+        caches[version].set("k", version)
+        for each in caches:
+            each.fence()
+            assert each.get("k") == version
+            assert each.get("k") == version
+
+
+def test_nothing_is_connected_before_the_first_call(redis_server: Server) -> None:
+    before = len(listeners())
+    cache = Cache(redis_server.url, front=10)
+
+    @cache(key="n:{n}")
+    def load(n: int) -> int:
+        return n
+
+    assert len(listeners()) == before
+    assert load.cache_info() == (0, 0, 10, 0)
