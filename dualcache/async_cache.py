@@ -184,6 +184,7 @@ class AsyncCache:
     close = aclose
 
     async def __aenter__(self) -> Self:
+        self._backend.warm()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -102,6 +102,13 @@ class Backend:
         driver = self._async or self._make_async()
         return driver.run(flow)
 
+    def warm(self) -> None:
+        """Import what the async colour needs, so that the first call need not wait for it."""
+        if self._async is None:
+            self._make_async()
+        if self._store is None:
+            import redis.asyncio  # noqa: F401
+
     def hear_hits(self) -> None:
         """Let each hit be an event; hits then no longer end in the compiled wrappers."""
         self.env.hits_are_heard = True
