@@ -122,9 +122,8 @@ def write(port: int, seconds: float, number: int, told: Connection) -> None:
 
 
 def cost_to_writers(server: Server, seconds: float) -> None:
-    print(
-        f"\nSETs in a second, {KEYS} keys, beside so many listening processes (ratio to none, before and after)"
-    )
+    print(f"\nSETs in a second, {KEYS} keys, beside so many listening processes")
+    print("(in brackets the ratio to none, measured before and after)")
     context = multiprocessing.get_context("spawn")
     kinds = [("tracking", False), ("tracking", True), ("broadcast", False)]
     for transport, rereads in kinds:

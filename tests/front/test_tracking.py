@@ -37,7 +37,7 @@ def test_connections_of_a_stream_that_ended_are_forgotten_with_it() -> None:
     tracking.gone(7)
     assert told == []
     assert tracking.ids() == ()
-    assert tracking.redirect is None  # type: ignore[unreachable]  # mypy keeps the older type
+    assert tracking.redirect is None
 
 
 def test_a_forked_child_begins_with_nothing() -> None:

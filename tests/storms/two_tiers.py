@@ -102,24 +102,28 @@ class Past:
         for step in listed:
             if step.kind == "fence":
                 self._fences[step.process].append(step)
-        self._own = defaultdict(lambda: Writes([]), {name: Writes(own[name]) for name in own})
-        self._all = defaultdict(lambda: Writes([]), {name: Writes(of_all[name]) for name in of_all})
+        self._own = {name: Writes(own[name]) for name in own}
+        self._all = {name: Writes(of_all[name]) for name in of_all}
+        self._none = Writes([])
         self._ordered = of_all
 
     def own_due(self, read: Step) -> int:
         """Return what the process of a read had invalidated itself before."""
-        return self._own[read.process, read.key].newest_before(read.start)
+        return self._own.get((read.process, read.key), self._none).newest_before(read.start)
 
     def missed(self, read: Step) -> Step | None:
         """Return the first write, acknowledged to anybody before, that a read did not see."""
-        if not read.is_certain or read.version >= self._all[read.key].newest_before(read.start):
+        if not read.is_certain or read.version >= self._all.get(read.key, self._none).newest_before(
+            read.start
+        ):
             return None
         return next(each for each in self._ordered[read.key] if each.version > read.version)
 
     def fenced_due(self, read: Step) -> int:
         """Return what was acknowledged before the last fence of the process of a read."""
         ended = [fence.start for fence in self._fences[read.process] if fence.end <= read.start]
-        return self._all[read.key].newest_before(max(ended, default=0.0))
+        known = self._all.get(read.key, self._none)
+        return known.newest_before(max(ended, default=0.0))
 
 
 class Outages(logging.Handler):

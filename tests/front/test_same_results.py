@@ -1,0 +1,14 @@
+"""Tests of behaviour, unchanged, with a front tier before the cache."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.behaviour.test_decorated_functions import *  # noqa: F403  every test of that file
+from tests.behaviour.test_invalidation import *  # noqa: F403  the same
+from tests.behaviour.test_single_flight import *  # noqa: F403  the same
+
+
+@pytest.fixture(autouse=True)
+def _fronted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUALCACHE_FRONT", "1000")
