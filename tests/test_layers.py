@@ -42,7 +42,7 @@ ALLOWED: Final = {
     "typing": {"errors"},
     "core": FOUNDATION,
     **{part: FOUNDATION | {"core"} for part in INNER - {"core"}},
-    **{part: FOUNDATION | INNER | FACADES for part in FACADES},
+    **dict.fromkeys(FACADES, FOUNDATION | INNER | FACADES),
     ROOT: FOUNDATION | INNER | FACADES,
     **{part: {ROOT} for part in OUTER},
     "__main__": {"cli"},
