@@ -7,10 +7,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec.structs import replace
+
+from dualcache.core.entry import Packed
 from dualcache.core.events import WaitExpired
 from dualcache.core.front import UNTRACKED
-from dualcache.core.ops import WRONG_TYPE, AwaitChange, CommitReply, Delete, LookAndLease, TryLease
-from dualcache.engine.commit import commit, lease_ms, new_filling, release, take_lease
+from dualcache.core.ops import (
+    WRONG_TYPE,
+    AwaitChange,
+    Claim,
+    CommitReply,
+    Delete,
+    Look,
+    LookAndLease,
+    TryLease,
+)
+from dualcache.engine.commit import (
+    RELEASED_MS,
+    commit,
+    lease_ms,
+    new_filling,
+    release,
+    take_lease,
+)
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import Sight, State
 from dualcache.engine.read import examine, ids_of, look
@@ -18,6 +37,7 @@ from dualcache.engine.recovery import ask, ask_once
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
+    from dualcache.core.entry import Stored
     from dualcache.core.flight import Flight
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
@@ -26,10 +46,14 @@ if TYPE_CHECKING:
 
 
 class Start(NamedTuple):
-    """What a load starts from: what was seen, and the bytes that its commit expects to find."""
+    """What a load starts from: what was seen, and the bytes that its commit expects to find.
+
+    `token` is that of the efficiency lease of a stale entry, where one was taken.
+    """
 
     sight: Sight
     expected: bytes
+    token: bytes | None = None
 
     @property
     def is_over_entry(self) -> bool:
@@ -145,15 +169,51 @@ def await_other(
 
 def take_refresh(call: Call, sight: Sight, env: Env) -> Flow[Start | None]:
     """Try to become the one who loads a stale entry anew."""
-    lease = TryLease(refresh_key(call, env), env.draw_token(), lease_ms(call.policy.usage))
+    token = env.draw_token()
+    start = Start(sight, sight.raw or b"", token)
+    lease = TryLease(refresh_key(call, env), token, lease_ms(call.policy.usage))
     try:
         is_ours = yield from ask_once(lease, env)
     except BackendError:
         raise
     except BaseException:  # it may be ours though the reply was never seen
-        yield from give_up(call, Start(sight, sight.raw or b""), env)
+        yield from give_up(call, start, env)
         raise
-    return Start(sight, sight.raw) if is_ours and sight.raw is not None else None
+    return start if is_ours else None
+
+
+def start_refresh(call: Call, env: Env) -> Flow[Start]:
+    """Get the right to replace what a key holds; every load of it begun before loses its own.
+
+    A usable entry stays for the time it has left, sealed anew under a version that no other load
+    started from. Anything else is claimed.
+    """
+    tick = env.tick()
+    began_ms = env.elapsed_ms()
+    seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
+    sight = yield from examine(call, seen, tick, env)
+    if sight.state in {State.FRESH, State.STALE} and sight.stored is not None:
+        passed_ms = env.elapsed_ms() - began_ms
+        left_ms = None if seen.left_ms is None else max(1, seen.left_ms - passed_ms)
+        blob = resealed(call, sight.stored, env)
+        reply = yield from commit(call.key, sight.raw or b"", blob, left_ms, env)
+        if reply is CommitReply.STORED:
+            return Start(replace(sight, raw=blob), blob)
+    leased = yield from take_lease(Claim, call, env)
+    return Start(after_claim(call, leased), leased.filling)
+
+
+def resealed(call: Call, stored: Stored, env: Env) -> bytes:
+    """Spell the same entry under a new version."""
+    return env.seal(
+        call.key,
+        Packed(stored.codec, stored.flags, stored.payload),
+        version=env.draw_token(),
+        created_ms=stored.created_ms,
+        fresh_ms=stored.fresh_ms,
+        load_ms=stored.load_ms,
+        tags=stored.tags,
+    )
 
 
 def refresh_key(call: Call, env: Env) -> str:
@@ -170,7 +230,9 @@ def give_up(call: Call, start: Start, env: Env) -> Flow[None]:
     """Give back what the load had taken: the marker, or the lease of a stale entry."""
     try:
         if start.is_over_entry:
-            yield from ask(Delete((refresh_key(call, env),)), env)
+            if start.token is not None:
+                name = refresh_key(call, env)
+                yield from commit(name, start.token, start.token, RELEASED_MS, env)
         else:
             yield from release(call, start.expected, env)
     except BackendError:

@@ -156,7 +156,7 @@ def load_all(leads: Sequence[Lead], loader: Callable[..., Any], env: Env) -> Flo
     tick = env.tick()
     for lead in leads:
         if lead.start is not None:
-            sight, expected = lead.start
+            sight, expected = lead.start.sight, lead.start.expected
             lead.flight.basis = (expected[:HEADER_BYTES], tuple(sight.ids.items()))
         lead.flight.load_tick = tick
     landings = dict.fromkeys((lead.flight for lead in leads), ABANDONED)

@@ -43,7 +43,7 @@ def lead(call: Call, flight: Flight, env: Env, *, is_counted: bool) -> Flow[Outc
 
 def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Flow[Outcome]:
     """Load, and commit over what the key held when the load began."""
-    sight, expected = start
+    sight, expected = start.sight, start.expected
     try:
         ids = yield from ids_before_load(call, sight, env)
         tick = env.tick()

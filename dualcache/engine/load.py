@@ -14,9 +14,8 @@ from msgspec.structs import replace
 from dualcache.core.entry import MISSING, Kind, Stored
 from dualcache.core.events import Coalesced, WaitExpired
 from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
-from dualcache.core.ops import ANY_TAG, AwaitFlight, Claim, Join, JoinReply, Land, do
-from dualcache.engine.acquire import Start, after_claim
-from dualcache.engine.commit import take_lease
+from dualcache.core.ops import ANY_TAG, AwaitFlight, Join, JoinReply, Land, do
+from dualcache.engine.acquire import start_refresh
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import FRESH, Sight, State
 from dualcache.engine.lead import lead, load_stored, load_unstored
@@ -61,12 +60,7 @@ def refresh(call: Call, env: Env) -> Flow[Outcome]:
     this key loses its right to store.
     """
     try:
-        sight = yield from look(call, env)
-        if sight.state in {State.FRESH, State.STALE} and sight.raw is not None:
-            start = Start(sight, sight.raw)
-        else:
-            leased = yield from take_lease(Claim, call, env)
-            start = Start(after_claim(call, leased), leased.filling)
+        start = yield from start_refresh(call, env)
     except BackendError:
         return (yield from load_unstored(call, None, env))
     return (yield from load_stored(call, start, None, env))

@@ -79,10 +79,10 @@ def token(number: int) -> bytes:
     return b"token-%02d" % number
 
 
-def surroundings(**changes: Any) -> tuple[Env, list[Event]]:
+def surroundings(first_token: int = 1, **changes: Any) -> tuple[Env, list[Event]]:
     """Return an env that draws token 1, 2, 3 …, whose clocks stand, and the list of its events."""
     events: list[Event] = []
-    drawn = count(1)
+    drawn = count(first_token)
     options: dict[str, Any] = {
         "now_ms": lambda: NOW_MS,
         "elapsed_ms": lambda: 0,

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from dualcache.core.entry import Tag
+from dualcache.core.events import Loaded as LoadedEvent
+from dualcache.core.flight import Outcome
+from dualcache.core.ops import (
+    Claim,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Delete,
+    Join,
+    Land,
+    Load,
+    Loaded,
+    Look,
+    LookAndLease,
+    Raised,
+    ReadTags,
+    Seen,
+)
+from dualcache.drivers.memory import MemoryStore
+from dualcache.engine.load import get_or_load, refresh
+from dualcache.engine.read import get
+from tests.engine.conversation import (
+    KEY,
+    LEASE_MS,
+    NOW_MS,
+    call,
+    filling,
+    lead,
+    pack,
+    refused,
+    script,
+    slow,
+    stored,
+    surroundings,
+    token,
+)
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Flow
+
+LOOK = Look(KEY, (), with_ttl=True)
+OLD = stored("old")
+RESEALED = stored("old", 1)
+STORED = CommitReply.STORED
+
+
+def until_load(flow: Flow[Any], store: MemoryStore) -> None:
+    """Perform what a flow asks for on a store, until it asks for its load."""
+    op = next(flow)
+    while type(op) is not Load:
+        op = flow.send(lead(op) if type(op) is Join else store.perform(op))
+
+
+def loaded(flow: Flow[Any], store: MemoryStore, value: str) -> Any:
+    """Let a flow's load return, and perform the rest."""
+    op = flow.send(Loaded(value, 5.0))
+    try:
+        while True:
+            op = flow.send(None if type(op) is Land else store.perform(op))
+    except StopIteration as end:
+        return end.value
+
+
+def test_a_refresh_seals_a_usable_entry_anew_and_commits_over_that() -> None:
+    env, events = surroundings()
+    outcome = script(
+        refresh(call(), env),
+        (LOOK, Seen(OLD, (), 30_000)),
+        (Commit(KEY, OLD, RESEALED, 30_000, CommitWay.IFEQ), STORED),
+        (Load, Loaded("new", 5.0)),
+        (Commit(KEY, RESEALED, stored("new", 2, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
+    ).ends()
+    assert outcome == Outcome("new", None, 2, pack(KEY, "new"))
+    assert events == [LoadedEvent("k", 5.0, "stored")]
+
+
+def test_an_entry_that_is_sealed_anew_keeps_its_tags_its_times_and_its_lifetime() -> None:
+    env, _ = surroundings()
+    tags = [Tag("~t:a", token(50))]
+    before = stored("old", tags=tags, fresh_ms=100, created_ms=NOW_MS - 500, load_ms=7)
+    after = stored("old", 1, tags=tags, fresh_ms=100, created_ms=NOW_MS - 500, load_ms=7)
+    script(
+        refresh(call(), env),
+        (LOOK, Seen(before)),
+        (ReadTags(("~t:a",)), (token(50),)),
+        (Commit(KEY, before, after, None, CommitWay.IFEQ), STORED),
+        (Load, Raised(OSError(), 5.0)),
+    ).ends()
+
+
+def test_the_time_that_the_look_took_is_taken_from_what_the_entry_has_left() -> None:
+    env, _ = surroundings(elapsed_ms=count(0, 40).__next__)
+    script(
+        refresh(call(), env),
+        (LOOK, Seen(OLD, (), 30_000)),
+        (Commit(KEY, OLD, RESEALED, 29_960, CommitWay.IFEQ), slow()),
+        (Load, Loaded("new", 5.0)),
+    ).ends()
+
+
+def test_a_refresh_claims_an_entry_that_changes_under_its_hands() -> None:
+    env, _ = surroundings()
+    script(
+        refresh(call(), env),
+        (LOOK, Seen(OLD, (), 30_000)),
+        (Commit, CommitReply.REFUSED),
+        (Claim(KEY, filling(2), LEASE_MS), Seen(filling(2))),
+        (Load, Loaded("new", 5.0)),
+        (Commit(KEY, filling(2), stored("new", 3, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
+    ).ends()
+
+
+def test_a_refresh_of_an_absent_key_claims_it() -> None:
+    env, _ = surroundings()
+    script(
+        refresh(call(), env),
+        (LOOK, Seen(None)),
+        (Claim(KEY, filling(1), LEASE_MS), Seen(filling(1))),
+        (Load, Loaded("new", 5.0)),
+        (Commit, STORED),
+    ).ends()
+
+
+def test_a_refresh_that_fails_leaves_the_entry_and_the_lease_of_another_alone() -> None:
+    env, _ = surroundings()
+    error = OSError()
+    outcome = script(
+        refresh(call(), env),
+        (LOOK, Seen(OLD, (), 30_000)),
+        (Commit, STORED),
+        (Load, Raised(error, 5.0)),
+    ).ends()
+    assert outcome.error is error
+
+
+def test_a_refresh_whose_backend_fails_loads_without_storing() -> None:
+    env, events = surroundings()
+    outcome = script(
+        refresh(call(), env),
+        (LOOK, refused()),
+        (Load, Loaded("new", 5.0)),
+    ).ends()
+    assert outcome.value == "new"
+    assert events[-1] == LoadedEvent("k", 5.0, "not_stored")
+
+
+def test_a_refresh_revokes_the_older_load_of_a_stale_entry_in_another_process() -> None:
+    store = MemoryStore(lambda: 0.0)
+    here, _ = surroundings()
+    there, _ = surroundings(50)
+    stale = stored("older", fresh_ms=100, created_ms=NOW_MS - 500)
+    store.perform(LookAndLease(KEY, stale, 60_000))
+    usual = call(stale_if_error_ms=60_000)
+    early = get_or_load(usual, there)
+    late = refresh(usual, here)
+    until_load(early, store)
+    until_load(late, store)
+    assert loaded(early, store, "v0").value == "v0"
+    assert loaded(late, store, "v1").value == "v1"
+    assert loaded_value(store) == "v1"
+
+
+def test_a_refresh_leaves_the_refresh_lease_of_another_process_to_it() -> None:
+    store = MemoryStore(lambda: 0.0)
+    here, _ = surroundings()
+    there, _ = surroundings(50)
+    usual = call(stale_if_error_ms=60_000)
+    store.perform(LookAndLease(KEY, stored("old", fresh_ms=100, created_ms=NOW_MS - 500), 60_000))
+    early = get_or_load(usual, there)
+    until_load(early, store)
+    held = store.perform(Look("~r:k"))
+    late = refresh(usual, here)
+    until_load(late, store)
+    loaded(late, store, "v1")
+    assert held.raw is not None
+    assert store.perform(Look("~r:k")) == held
+    loaded(early, store, "v0")
+    assert store.perform(Look("~r:k")).raw is None
+
+
+def loaded_value(store: MemoryStore) -> Any:
+    env, _ = surroundings()
+    return script(get(call(), env), (Look(KEY), store.perform)).ends()
+
+
+def test_a_lease_that_ran_out_and_was_taken_by_another_is_not_given_back() -> None:
+    store = MemoryStore(lambda: 0.0)
+    there, _ = surroundings(50)
+    store.perform(LookAndLease(KEY, stored("old", fresh_ms=100, created_ms=NOW_MS - 500), 60_000))
+    early = get_or_load(call(stale_if_error_ms=60_000), there)
+    until_load(early, store)
+    store.perform(Delete(("~r:k",)))
+    store.perform(LookAndLease("~r:k", token(1), 60_000))
+    loaded(early, store, "v0")
+    assert store.perform(Look("~r:k")).raw == token(1)
