@@ -175,3 +175,11 @@ def test_equal_arguments_of_different_types_have_different_indexes() -> None:
     assert index_key([True], [int]) is None
     assert index_key([1, "a"], [int, str]) == (1, "a")
     assert index_key([], []) == ()
+
+
+def test_one_small_drop_does_not_make_the_line_anew() -> None:
+    store = make_store(10, 100 * ENTRY_BYTES)
+    store.put(entry := made("a"), 0, entry)
+    line = store._line
+    store.drop("a")
+    assert store._line is line
