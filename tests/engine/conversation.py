@@ -6,24 +6,45 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from dualcache.codecs.envelope import open_envelope, seal, seal_filling
-from dualcache.core.entry import Packed, Recipe, Tag
+from dualcache.core.entry import MISSING, Packed, Recipe, Tag
 from dualcache.core.flight import Flight
 from dualcache.core.ops import CommitWay
-from dualcache.core.policy import Call, Policy
+from dualcache.core.policy import Call, Policy, Usage
 from dualcache.engine.env import Env
 from dualcache.engine.recovery import Health
 from dualcache.errors import BackendTimeout, BackendUnavailable, DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dualcache.core.events import Event
+    from dualcache.core.front import Read
     from dualcache.core.ops import Flow, Join
 
 KEY = "k"
 NOW_MS = 1_000_000
 LEASE_MS = 10_000
 DAY_MS = 86_400_000
+
+
+class Shelf:
+    """A front tier that keeps one value, and notes what it is given."""
+
+    def __init__(self, kept: Any = MISSING) -> None:
+        self.kept = kept
+        self.installed: list[tuple[Any, Read]] = []
+
+    def find(self, _: Call) -> Any:
+        return self.kept
+
+    def holds(self, _: Call) -> bool:
+        return self.kept is not MISSING
+
+    def begin_read(self, names: Iterable[str]) -> Any:
+        return tuple(names)
+
+    def install(self, _: Call, value: Any, read: Read) -> None:
+        self.installed.append((value, read))
 
 
 class Talk:
@@ -114,11 +135,19 @@ RECIPE = Recipe(pack, unpack)
 
 
 def policy(**options: Any) -> Policy:
-    return Policy(**{"label": "k", "recipe": RECIPE, "ttl_ms": 60_000, **options})
+    usual: dict[str, Any] = {"label": "k", "recipe": RECIPE, "ttl_ms": 60_000}
+    return Policy(**{**usual, **options})
 
 
 def call(*tags: str, **options: Any) -> Call:
     return Call(KEY, policy(**options), tags)
+
+
+def cold(*tags: str, **options: Any) -> Call:
+    """Return a call of a function that seldom hits: it leases at once."""
+    usage = Usage()
+    usage.recent_hits = 0.0
+    return call(*tags, usage=usage, **options)
 
 
 def filling(number: int, key: str = KEY) -> bytes:

@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+from typing import NoReturn
+
+import pytest
+
+from dualcache.core.events import Coalesced, Hit, LoadFailed, Miss, WaitExpired
+from dualcache.core.events import Loaded as LoadedEvent
+from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
+from dualcache.core.ops import (
+    ANY_TAG,
+    AwaitFlight,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Join,
+    JoinReply,
+    Land,
+    Load,
+    Loaded,
+    Look,
+    LookAndLease,
+    Raised,
+    Seen,
+)
+from dualcache.engine.load import get_or_load
+from tests.engine.conversation import (
+    KEY,
+    LEASE_MS,
+    Shelf,
+    call,
+    cold,
+    filling,
+    lead,
+    pack,
+    refused,
+    script,
+    stored,
+    surroundings,
+)
+
+STORED = CommitReply.STORED
+MINE = Seen(filling(1))
+LATER = 1_000
+"""A tick after any that a conversation draws."""
+
+
+class Lonely:
+    """A value that can neither be stored nor copied."""
+
+    def __deepcopy__(self, _: object) -> NoReturn:
+        raise TypeError
+
+
+def other() -> Flight:
+    """Return a flight that somebody else leads."""
+    return Flight(KEY, object(), 0)
+
+
+def landing(value: object, tick: int = LATER) -> Landing:
+    return Landing(Outcome(value, None, tick))
+
+
+def test_a_fresh_entry_is_served_in_one_trip() -> None:
+    env, events = surroundings(hits_are_heard=True)
+    outcome = script(get_or_load(call(), env), (Look(KEY), Seen(stored("v")))).ends()
+    assert outcome == Outcome("v", None, 2)
+    assert events == [Hit("k", "redis")]
+
+
+def test_an_absent_key_is_leased_loaded_and_committed_over_the_lease() -> None:
+    env, events = surroundings()
+    asked = call()
+    blob = stored("v", 2, load_ms=5)
+    outcome = script(
+        get_or_load(asked, env),
+        (Look(KEY), Seen(None)),
+        (Join, lead),
+        (LookAndLease(KEY, filling(1), LEASE_MS), MINE),
+        (Load, Loaded("v", 5.0)),
+        (Commit(KEY, filling(1), blob, 60_000, CommitWay.IFEQ), STORED),
+        (Land, None),
+    ).ends()
+    assert outcome == Outcome("v", None, 4, pack(KEY, "v"))
+    assert events == [Miss("k", "absent"), LoadedEvent("k", 5.0, "stored")]
+    assert (asked.policy.usage.misses, asked.policy.usage.loads) == (1, 1)
+
+
+def test_a_function_that_seldom_hits_leases_without_looking_first() -> None:
+    env, events = surroundings()
+    script(
+        get_or_load(cold(), env),
+        (Join, lead),
+        (LookAndLease, MINE),
+        (Load, Loaded("v", 5.0)),
+        (Commit, STORED),
+        (Land, None),
+    ).ends()
+    assert events[0] == Miss("k", "absent")
+
+
+def test_a_value_that_appears_before_the_lease_is_served() -> None:
+    env, _ = surroundings()
+    asked = cold()
+    outcome = script(
+        get_or_load(asked, env),
+        (Join, lead),
+        (LookAndLease, Seen(stored("v"))),
+        (Land, None),
+    ).ends()
+    assert outcome.value == "v"
+    assert (asked.policy.usage.hits, asked.policy.usage.misses) == (1, 0)
+
+
+def test_what_the_front_tier_keeps_is_served_without_asking_anybody() -> None:
+    env, events = surroundings(hits_are_heard=True)
+    asked = call(front=Shelf("kept"))
+    script(get_or_load(asked, env)).returns(Outcome("kept", None, 1))
+    assert events == [Hit("k", "front")]
+    assert asked.policy.usage.hits == 0
+
+
+def test_what_the_front_tier_does_not_keep_is_read_and_kept() -> None:
+    env, _ = surroundings()
+    shelf = Shelf()
+    script(
+        get_or_load(call(front=shelf), env),
+        (Look(KEY, (), with_ttl=True), Seen(stored("v"), (), 1_000)),
+    ).ends()
+    assert [(value, read.life_ms) for value, read in shelf.installed] == [("v", 1_000)]
+
+
+def test_a_ttl_of_zero_shares_loads_and_stores_nothing() -> None:
+    env, events = surroundings()
+    script(
+        get_or_load(call(ttl_ms=0), env),
+        (Join, lead),
+        (Load, Loaded("v", 5.0)),
+        (Land, None),
+    ).ends()
+    assert events == [Miss("k", "not_stored"), LoadedEvent("k", 5.0, "not_stored")]
+
+
+def test_a_backend_that_fails_at_the_look_leaves_a_shared_load() -> None:
+    env, _ = surroundings()
+    joins: list[Join] = []
+
+    def note(op: Join) -> Flight:
+        joins.append(op)
+        return lead(op)
+
+    outcome = script(
+        get_or_load(call(), env),
+        (Look, refused()),
+        (Join, note),
+        (Load, Loaded("v", 5.0)),
+        (Land, None),
+    ).ends()
+    assert outcome.value == "v"
+    assert joins[0].is_lenient
+
+
+def test_a_follower_gets_a_copy_of_his_own() -> None:
+    env, events = surroundings()
+    asked = call()
+    shared = ["v"]
+    outcome = script(
+        get_or_load(asked, env),
+        (Look, Seen(None)),
+        (Join, other()),
+        (AwaitFlight, landing(shared)),
+    ).ends()
+    assert outcome.value == shared
+    assert outcome.value is not shared
+    assert events[-1] == Coalesced("k")
+    assert asked.policy.usage.coalesced == 1
+
+
+def test_a_follower_decodes_his_copy_where_the_leader_encoded_it() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold(), env),
+        (Join, other()),
+        (AwaitFlight, Landing(Outcome("v", None, LATER, pack(KEY, "decoded")))),
+    ).returns(Outcome("decoded", None, LATER, pack(KEY, "decoded")))
+
+
+def test_a_follower_copies_what_does_not_come_back_from_its_bytes() -> None:
+    env, _ = surroundings()
+    outcome = script(
+        get_or_load(cold(), env),
+        (Join, other()),
+        (AwaitFlight, Landing(Outcome("v", None, LATER, pack(KEY, "broken")))),
+    ).ends()
+    assert outcome.value == "v"
+
+
+def test_a_follower_loads_for_himself_what_cannot_be_copied() -> None:
+    env, _ = surroundings()
+    outcome = script(
+        get_or_load(cold(), env),
+        (Join, other()),
+        (AwaitFlight, landing(Lonely())),
+        (Load, Loaded("mine", 5.0)),
+    ).ends()
+    assert outcome.value == "mine"
+
+
+def test_a_follower_gets_the_exception_of_the_leader() -> None:
+    env, _ = surroundings()
+    outcome = Outcome(None, OSError(), LATER)
+    script(get_or_load(cold(), env), (Join, other()), (AwaitFlight, Landing(outcome))).returns(
+        outcome
+    )
+
+
+def test_a_follower_whose_wait_is_over_loads_for_himself() -> None:
+    env, events = surroundings()
+    script(
+        get_or_load(cold(), env),
+        (Join, other()),
+        (AwaitFlight, None),
+        (Load, Loaded("mine", 5.0)),
+    ).ends()
+    assert WaitExpired("k") in events
+
+
+@pytest.mark.parametrize("ending", [ABANDONED, landing("too old", 0)])
+def test_a_follower_who_may_not_take_the_result_asks_again(ending: Landing) -> None:
+    env, _ = surroundings()
+    outcome = script(
+        get_or_load(cold(), env),
+        (Join, other()),
+        (AwaitFlight, ending),
+        (Join, lead),
+        (LookAndLease, Seen(stored("v"))),
+        (Land, None),
+    ).ends()
+    assert outcome.value == "v"
+
+
+def test_an_old_result_is_taken_by_a_caller_who_saw_what_its_load_started_from() -> None:
+    env, _ = surroundings()
+    marker = filling(50)
+    flight = other()
+    flight.basis = (marker, ())
+    outcome = script(
+        get_or_load(call(), env),
+        (Look, Seen(marker)),
+        (Join, flight),
+        (AwaitFlight, landing("v", 0)),
+    ).ends()
+    assert outcome.value == "v"
+
+
+def test_a_caller_whose_wait_could_never_end_loads_alone() -> None:
+    env, events = surroundings()
+    script(
+        get_or_load(cold(), env),
+        (Join, JoinReply.ALONE),
+        (Load, Loaded("v", 5.0)),
+    ).ends()
+    assert events[0] == Miss("k", "unread")
+
+
+def test_a_caller_who_must_look_is_served_what_is_fresh() -> None:
+    env, _ = surroundings()
+    outcome = script(
+        get_or_load(cold(), env),
+        (Join, JoinReply.MUST_LOOK),
+        (Look, Seen(stored("v"))),
+    ).ends()
+    assert outcome.value == "v"
+
+
+def test_a_caller_who_looked_and_found_nothing_asks_again_as_one_who_looked() -> None:
+    env, _ = surroundings()
+    looked: list[bool] = []
+
+    def note(op: Join) -> Flight:
+        looked.append(op.has_looked)
+        return other()
+
+    script(
+        get_or_load(cold(), env),
+        (Join, JoinReply.MUST_LOOK),
+        (Look, Seen(None)),
+        (Join, note),
+        (AwaitFlight, landing("v")),
+    ).ends()
+    assert looked == [True]
+
+
+def test_a_caller_who_must_look_and_cannot_shares_a_load_that_is_not_stored() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold(), env),
+        (Join, JoinReply.MUST_LOOK),
+        (Look, refused()),
+        (Join, lead),
+        (Load, Loaded("v", 5.0)),
+        (Land, None),
+    ).ends()
+
+
+def test_a_load_whose_tags_come_with_its_result_may_have_any() -> None:
+    env, _ = surroundings()
+    tags: list[tuple[str, ...]] = []
+
+    def note(op: Join) -> Flight:
+        tags.append(op.tags)
+        return other()
+
+    script(
+        get_or_load(cold("~t:a", tags_of=lambda _: ()), env),
+        (Join, note),
+        (AwaitFlight, landing("v")),
+    ).ends()
+    assert tags == [("~t:a", ANY_TAG)]
+
+
+def test_an_interrupted_leader_gives_the_lease_back_and_hands_over() -> None:
+    env, _ = surroundings()
+    ends: list[Landing] = []
+    script(
+        get_or_load(cold(), env),
+        (Join, lead),
+        (LookAndLease, MINE),
+        (Load, KeyboardInterrupt()),
+        (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED),
+        (Land, lambda op: ends.append(op.landing)),
+    ).raises(KeyboardInterrupt)
+    assert ends == [ABANDONED]
+
+
+def test_the_exception_of_the_users_function_is_returned_and_the_lease_given_back() -> None:
+    env, events = surroundings()
+    error = OSError()
+    outcome = script(
+        get_or_load(cold(), env),
+        (Join, lead),
+        (LookAndLease, MINE),
+        (Load, Raised(error, 5.0)),
+        (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED),
+        (Land, None),
+    ).ends()
+    assert outcome.error is error
+    assert events[-1] == LoadFailed("k", "OSError")
+
+
+def test_a_callable_ttl_of_a_value_decides_how_long_it_is_stored() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold(ttl_ms=60_000, ttl_of=lambda value: len(value) * 1_000), env),
+        (Join, lead),
+        (LookAndLease, MINE),
+        (Load, Loaded("four", 5.0)),
+        (Commit(KEY, filling(1), stored("four", 2, load_ms=5), 4_000, CommitWay.IFEQ), STORED),
+        (Land, None),
+    ).ends()
