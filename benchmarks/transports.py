@@ -85,7 +85,7 @@ def listen(port: int, transport: str, count: int, rereads: bool, ready: Connecti
             while (message := peer.reader.gets()) is not False:
                 if data is not None and isinstance(message, list) and message[0] == b"invalidate":
                     names += message[1] or ()
-            if names and rereads:
+            if names and rereads and data is not None:
                 data.socket.sendall(packed("MGET", *(name.decode() for name in names)))
 
 

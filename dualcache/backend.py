@@ -107,7 +107,9 @@ class Backend:
         if self._async is None:
             self._make_async()
         if self._store is None:
-            import redis.asyncio  # noqa: F401
+            from importlib import import_module
+
+            import_module("redis.asyncio")
 
     def hear_hits(self) -> None:
         """Let each hit be an event; hits then no longer end in the compiled wrappers."""

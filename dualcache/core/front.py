@@ -39,6 +39,7 @@ class FrontPort(Protocol):
 
     def holds(self, call: Call) -> bool:
         """Tell whether a call would be answered from here."""
+        ...
 
     def begin_read(self, names: Iterable[str]) -> Any:
         """Return a ticket for names that are about to be read."""

@@ -14,7 +14,7 @@ from tests.behaviour.seen import ROOT, has_only_us, run_script
 from tests.behaviour.test_invalidation import WAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from tests.colours import Colour
     from tests.servers import Server
@@ -59,7 +59,7 @@ class Worker:
 
 
 @contextlib.contextmanager
-def workers(url: str, colours: list[str], callers: int) -> Iterator[list[Worker]]:
+def workers(url: str, colours: list[str], callers: int) -> Generator[list[Worker]]:
     made = [Worker(url, colour, callers) for colour in colours]
     try:
         for each in made:

@@ -281,7 +281,7 @@ def test_a_full_thread_pool_of_waiters_does_not_stop_its_leader(
             return "value"
 
         load = cache(key="k:{n}")(threads.function(body))
-        load(0)  # a load is measured now, so a waiter waits one second
+        _ = load(0)  # a load is measured now, so a waiter waits one second
         leader = threads.start(load)
         gate.wait_until_entered()
         waiters = [pool.submit(load) for _ in range(4)]

@@ -255,11 +255,12 @@ def sent(server: Server, call: Callable[[], Any]) -> list[str]:
         server.cli("ECHO", "end of what was sent")
         names: list[str] = []
         while True:
-            command = monitor.next_command()["command"]
+            shown: Any = monitor.next_command()
+            command: str = shown["command"]
             if "end of what was sent" in command:
                 return names
             if not command.startswith(("CLIENT", "HELLO")):
-                names.append(command.split()[0])
+                names.append(command.split(maxsplit=1)[0])
 
 
 def test_a_hit_is_one_get(colour: Colour, any_server: Server) -> None:

@@ -61,7 +61,7 @@ class Frozen:
 @attrs.define
 class Attrs:
     x: Any
-    __hidden: int = 0
+    __hidden: int = 0  # pyright: ignore[reportGeneralTypeIssues]  # attrs strips the underscores
 
 
 class Struct(msgspec.Struct):

@@ -177,7 +177,7 @@ def test_a_reference_carries_the_object_itself() -> None:
     value = object()
     raw = seal(
         KEY,
-        Packed(CodecId.REFERENCE, 0, value),  # type: ignore[arg-type]  # the object rides along
+        Packed(CodecId.REFERENCE, 0, value),  # the object rides along
         version=VERSION,
         created_ms=5,
         fresh_ms=None,

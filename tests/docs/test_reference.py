@@ -15,7 +15,8 @@ from dualcache.calls.endpoint import ENDPOINT
 from dualcache.codecs.forms import _NAMES as CODECS
 from dualcache.configuring import POLICY_OPTIONS
 from dualcache.core.front_tier import TRANSPORTS
-from dualcache.decorators import HANDLES, NAMING, POLICY
+from dualcache.decorators import NAMING, POLICY
+from dualcache.handles import HANDLES
 from dualcache.observing import FrontStats, Stats, TemplateStats
 from dualcache.requests import CALL_OPTIONS
 from tests.docs.pages import ROOT
