@@ -150,8 +150,8 @@ def cold(*tags: str, **options: Any) -> Call:
     return call(*tags, usage=usage, **options)
 
 
-def filling(number: int, key: str = KEY) -> bytes:
-    return seal_filling(key, token=token(number), created_ms=NOW_MS, load_ms=0)
+def filling(number: int, key: str = KEY, load_ms: int = 0) -> bytes:
+    return seal_filling(key, token=token(number), created_ms=NOW_MS, load_ms=load_ms)
 
 
 def stored(

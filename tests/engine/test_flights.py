@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+
+from dualcache.core.flight import Flight
+from dualcache.core.ops import Join, JoinReply
+from dualcache.core.policy import Usage
+from dualcache.engine.flights import may_follow, wait_bound_ms
+
+BASIS = (b"header", ())
+
+
+def flight(load_tick: int | None = None, thread: int = 1) -> Flight:
+    each = Flight("k", object(), thread)
+    each.load_tick = load_tick
+    each.basis = BASIS
+    return each
+
+
+def ask(began: int = 10, *, has_looked: bool = False, basis: object = None) -> Join:
+    return Join("k", began, basis, has_looked)
+
+
+def decide(
+    asked: Join, other: Flight | None, leads: tuple[Flight, ...] = (), *, is_blocking: bool = False
+) -> bool | JoinReply:
+    return may_follow(asked, other, leads, 1, is_blocking)
+
+
+def test_a_caller_leads_where_there_is_no_open_flight() -> None:
+    closed = flight()
+    closed.is_open = False
+    assert decide(ask(), None) is False
+    assert decide(ask(), closed) is False
+
+
+@pytest.mark.parametrize("load_tick", [None, 11])
+def test_a_load_that_begins_after_the_caller_is_followed(load_tick: int | None) -> None:
+    assert decide(ask(10), flight(load_tick)) is True
+
+
+def test_an_older_load_is_followed_only_by_a_caller_who_found_what_it_started_from() -> None:
+    assert decide(ask(10), flight(9)) is JoinReply.MUST_LOOK
+    assert decide(ask(10, has_looked=True), flight(9)) is False
+    assert decide(ask(10, has_looked=True, basis=(b"other", ())), flight(9)) is False
+    assert decide(ask(10, has_looked=True, basis=BASIS), flight(9)) is True
+
+
+def test_a_lenient_caller_follows_any_open_flight() -> None:
+    assert decide(Join("k", 10, is_lenient=True), flight(9)) is True
+
+
+def test_nobody_waits_for_a_leader_whom_the_wait_itself_would_stop() -> None:
+    assert decide(ask(), flight(), is_blocking=True) is JoinReply.ALONE
+    assert decide(ask(), flight(thread=2), is_blocking=True) is True
+
+
+def test_nobody_waits_for_himself_at_any_distance() -> None:
+    mine, between, other = flight(), flight(), flight()
+    other.awaited = [between, between]
+    between.awaited = [other, mine]
+    assert decide(ask(), mine, (mine,)) is JoinReply.ALONE
+    assert decide(ask(), other, (mine,)) is JoinReply.ALONE
+
+
+def test_a_circle_of_waits_of_others_is_walked_once() -> None:
+    one, other = flight(), flight()
+    one.awaited, other.awaited = [other], [one, one]
+    assert decide(ask(), one, (flight(),)) is True
+
+
+@pytest.mark.parametrize(
+    ("load_ms", "announced_ms", "bound_ms"),
+    [(None, 0, 3_000), (1, 0, 1_000), (1, 2_000, 6_000), (60_000, 0, 30_000)],
+)
+def test_a_wait_lasts_three_measured_loads_within_bounds(
+    load_ms: float | None, announced_ms: float, bound_ms: float
+) -> None:
+    usage = Usage()
+    usage.load_ms = load_ms
+    assert wait_bound_ms(usage, announced_ms) == bound_ms

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dualcache.core.entry import Kind, Stored
+from dualcache.engine.freshness import is_fresh, keepable_ms, lifetime_ms
+
+
+def entry(fresh_ms: int | None, created_ms: int = 1_000) -> Stored:
+    return Stored(Kind.VALUE, 0, 0, b"", created_ms, fresh_ms, 0, (), b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("fresh_ms", "now_ms", "expected"),
+    [(None, 10**12, True), (100, 1_099, True), (100, 1_100, False), (100, 0, True)],
+)
+def test_an_entry_is_fresh_until_its_time_of_freshness_is_over(
+    fresh_ms: int | None, now_ms: int, expected: bool
+) -> None:
+    assert is_fresh(entry(fresh_ms), now_ms) is expected
+
+
+@pytest.mark.parametrize(
+    ("fresh_ms", "left_ms", "keepable"),
+    [
+        (None, None, None),
+        (None, 50, 50),
+        (100, None, 60),
+        (100, 50, 50),
+        (100, 70, 60),
+        (10, None, 0),
+    ],
+)
+def test_a_copy_is_kept_while_its_entry_is_there_and_fresh(
+    fresh_ms: int | None, left_ms: int | None, keepable: int | None
+) -> None:
+    assert keepable_ms(entry(fresh_ms), left_ms, 1_040) == keepable
+
+
+def test_a_clock_that_went_back_keeps_no_copy_beyond_its_time_of_freshness() -> None:
+    assert keepable_ms(entry(100), None, 0) == 100
+
+
+def test_an_entry_that_is_stored_for_ever_has_no_lifetime() -> None:
+    assert lifetime_ms(None, 1_000, 0.5, 0.5) == (None, None)
+
+
+@given(
+    ttl_ms=st.integers(1, 10**9),
+    stale_ms=st.integers(0, 10**9),
+    jitter=st.floats(0, 1),
+    draw=st.floats(0, 1, exclude_max=True),
+)
+def test_chance_only_shortens_a_lifetime_and_never_to_nothing(
+    ttl_ms: int, stale_ms: int, jitter: float, draw: float
+) -> None:
+    fresh_ms, whole_ms = lifetime_ms(ttl_ms, stale_ms, jitter, draw)
+    assert whole_ms is not None
+    assert 1 <= whole_ms - stale_ms <= ttl_ms
+    assert fresh_ms == (whole_ms - stale_ms if stale_ms else None)

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import pytest
+
+from dualcache.core.entry import UNKNOWN_TAG_ID, Recipe, Tag
+from dualcache.core.events import Loaded as LoadedEvent
+from dualcache.core.events import NotStored
+from dualcache.core.ops import (
+    Batch,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Join,
+    Land,
+    Load,
+    Loaded,
+    LookAndLease,
+    MakeTags,
+    NewTag,
+    ProlongTag,
+    ReadTags,
+    Seen,
+)
+from dualcache.engine.load import get_or_load
+from dualcache.errors import UnencodableValue
+from tests.engine.conversation import (
+    DAY_MS,
+    KEY,
+    cold,
+    filling,
+    lead,
+    refused,
+    script,
+    slow,
+    stored,
+    surroundings,
+    token,
+    unpack,
+)
+
+STORED = CommitReply.STORED
+MINE = Seen(filling(1))
+LED = (Join, lead)
+LANDED = (Land, None)
+NEW = (Load, Loaded("new", 5.0))
+GIVEN_BACK = (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED)
+
+
+def unencodable(_: str, value: Any) -> NoReturn:
+    raise UnencodableValue("a lock", code="DC300", help="cache something else")
+
+
+def test_a_load_that_was_revoked_meanwhile_is_returned_all_the_same() -> None:
+    env, events = surroundings()
+    outcome = script(
+        get_or_load(cold(), env),
+        LED,
+        (LookAndLease, MINE),
+        NEW,
+        (Commit, CommitReply.REFUSED),
+        LANDED,
+    ).ends()
+    assert outcome.value == "new"
+    assert events[-1] == LoadedEvent("k", 5.0, "refused")
+
+
+def test_a_commit_that_does_not_arrive_costs_nothing_but_the_storing() -> None:
+    env, events = surroundings()
+    outcome = script(
+        get_or_load(cold(), env), LED, (LookAndLease, MINE), NEW, (Commit, slow()), LANDED
+    ).ends()
+    assert outcome.value == "new"
+    assert events[-1] == LoadedEvent("k", 5.0, "backend_down")
+
+
+def test_a_commit_is_sent_again_where_its_connection_was_cut() -> None:
+    env, _ = surroundings()
+    error = refused()
+    error.was_connected = True
+    script(
+        get_or_load(cold(), env),
+        LED,
+        (LookAndLease, MINE),
+        NEW,
+        (Commit, error),
+        (Commit, STORED),
+        LANDED,
+    ).ends()
+
+
+def test_a_value_that_the_condition_turns_down_is_returned_and_not_stored() -> None:
+    env, events = surroundings()
+    outcome = script(
+        get_or_load(cold(condition=lambda value: value != "new"), env),
+        LED,
+        (LookAndLease, MINE),
+        NEW,
+        GIVEN_BACK,
+        LANDED,
+    ).ends()
+    assert outcome.value == "new"
+    assert events[-1] == LoadedEvent("k", 5.0, "not_stored")
+
+
+def test_an_exception_of_the_condition_is_the_users() -> None:
+    env, _ = surroundings()
+    outcome = script(
+        get_or_load(cold(condition=lambda _: 1 // 0), env),
+        LED,
+        (LookAndLease, MINE),
+        NEW,
+        GIVEN_BACK,
+        LANDED,
+    ).ends()
+    assert type(outcome.error) is ZeroDivisionError
+
+
+def test_a_value_that_no_codec_keeps_is_returned_and_told_of_once() -> None:
+    env, events = surroundings()
+    asked = cold(recipe=Recipe(unencodable, unpack))
+    for number in (1, 2):
+        marker = filling(number, load_ms=5 if number > 1 else 0)
+        outcome = script(
+            get_or_load(asked, env),
+            LED,
+            (LookAndLease, Seen(marker)),
+            NEW,
+            (Commit(KEY, marker, marker, 1, CommitWay.IFEQ), STORED),
+            LANDED,
+        ).ends()
+        assert outcome.value == "new"
+    assert [type(event) for event in events].count(NotStored) == 1
+    assert events[-1] == LoadedEvent("k", 5.0, "unencodable")
+    assert asked.policy.usage.unstored == 2
+
+
+def test_a_tag_of_the_call_is_made_with_the_lease_and_stored_as_it_was_then() -> None:
+    env, _ = surroundings()
+    blob = stored("new", 3, tags=[Tag("~t:a", token(2))], load_ms=5)
+    script(
+        get_or_load(cold("~t:a"), env),
+        LED,
+        (
+            LookAndLease(KEY, filling(1), 10_000, (NewTag("~t:a", token(2), DAY_MS),)),
+            Seen(filling(1), (token(2),), None, (DAY_MS,)),
+        ),
+        NEW,
+        (Commit(KEY, filling(1), blob, 60_000, CommitWay.IFEQ), STORED),
+        LANDED,
+    ).ends()
+
+
+def test_a_tag_that_would_die_before_its_entry_is_prolonged() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold("~t:a"), env),
+        LED,
+        (LookAndLease, Seen(filling(1), (b"its life",), None, (1_000,))),
+        (Batch((ProlongTag("~t:a", DAY_MS),)), (None,)),
+        NEW,
+        (Commit, STORED),
+        LANDED,
+    ).ends()
+
+
+def test_a_caller_who_is_interrupted_while_tags_are_prolonged_gives_the_lease_back() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold("~t:a"), env),
+        LED,
+        (LookAndLease, Seen(filling(1), (b"its life",), None, (1_000,))),
+        (Batch, KeyboardInterrupt()),
+        GIVEN_BACK,
+        LANDED,
+    ).raises(KeyboardInterrupt)
+
+
+def test_an_interrupted_caller_gives_back_a_lease_that_may_have_arrived() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold(), env), LED, (LookAndLease, KeyboardInterrupt()), GIVEN_BACK, LANDED
+    ).raises(KeyboardInterrupt)
+
+
+def test_a_lease_that_cannot_be_given_back_is_left_to_expire() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold(), env),
+        LED,
+        (LookAndLease, MINE),
+        (Load, KeyboardInterrupt()),
+        (Commit, slow()),
+        LANDED,
+    ).raises(KeyboardInterrupt)
+
+
+def test_a_lease_whose_connection_was_cut_is_asked_for_again_with_another_token() -> None:
+    env, _ = surroundings()
+    error = refused()
+    error.was_connected = True
+    script(
+        get_or_load(cold(), env),
+        LED,
+        (LookAndLease(KEY, filling(1), 10_000), error),
+        (LookAndLease(KEY, filling(2), 10_000), Seen(filling(2))),
+        NEW,
+        (Commit, STORED),
+        LANDED,
+    ).ends()
+
+
+def test_a_tag_known_only_from_the_result_makes_an_entry_that_the_next_load_mends() -> None:
+    env, _ = surroundings()
+    asked = cold(tags_of=lambda _: ("~t:late",))
+    first = stored("new", 2, tags=[Tag("~t:late", UNKNOWN_TAG_ID)], load_ms=5)
+    script(
+        get_or_load(asked, env),
+        LED,
+        (LookAndLease, MINE),
+        NEW,
+        (Commit(KEY, filling(1), first, 60_000, CommitWay.IFEQ), STORED),
+        LANDED,
+    ).ends()
+    second = stored("new", 6, tags=[Tag("~t:late", token(5))], load_ms=5)
+    script(
+        get_or_load(asked, env),
+        LED,
+        (LookAndLease, Seen(first)),
+        (ReadTags(("~t:late",)), (None,)),
+        (Commit(KEY, first, filling(4, load_ms=5), 2_000, CommitWay.IFEQ), STORED),
+        (MakeTags((NewTag("~t:late", token(5), DAY_MS),)), (token(5),)),
+        NEW,
+        (Commit(KEY, filling(4, load_ms=5), second, 60_000, CommitWay.IFEQ), STORED),
+        LANDED,
+    ).ends()
+
+
+@pytest.mark.parametrize(("tag_id", "made"), [(b"its life", False), (None, True)])
+def test_tags_of_the_previous_entry_are_made_only_where_they_are_absent(
+    tag_id: bytes | None, made: bool
+) -> None:
+    env, _ = surroundings()
+    dead = stored("old", tags=[Tag("~t:a", token(60))])
+    made_tag = [(MakeTags, slow())] if made else []
+    script(
+        get_or_load(cold(tags_of=lambda _: ()), env),
+        LED,
+        (LookAndLease, Seen(dead)),
+        (ReadTags(("~t:a",)), (tag_id,)),
+        (Commit, STORED),
+        *made_tag,
+        NEW,
+        (Commit, STORED),
+        LANDED,
+    ).ends()

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import pytest
+
+from dualcache.codecs.envelope import seal_tombstone
+from dualcache.core.entry import MISSING, Entry, Tag
+from dualcache.core.events import Hit, Miss, Unusable
+from dualcache.core.flight import Outcome
+from dualcache.core.front import UNTRACKED
+from dualcache.core.ops import Batch, Load, Loaded, Look, ReadTags, Seen
+from dualcache.engine.probe import get_or_run
+from dualcache.engine.read import get, get_many, peek
+from tests.engine.conversation import (
+    KEY,
+    NOW_MS,
+    Shelf,
+    call,
+    filling,
+    refused,
+    script,
+    stored,
+    surroundings,
+    token,
+)
+
+STALE = stored("old", fresh_ms=100, created_ms=NOW_MS - 500)
+TAGGED = stored("v", tags=[Tag("~t:a", token(50)), Tag("~t:b", token(51))])
+
+
+def test_a_fresh_entry_is_a_hit() -> None:
+    env, _ = surroundings()
+    asked = call()
+    script(get(asked, env), (Look(KEY), Seen(stored("v")))).returns("v")
+    assert asked.policy.usage.hits == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (None, "absent"),
+        (STALE, "stale"),
+        (filling(50), "filling"),
+        (seal_tombstone(KEY, token=token(50), created_ms=NOW_MS), "tombstone"),
+    ],
+)
+def test_whatever_is_not_fresh_is_a_miss_that_tells_why(raw: bytes | None, reason: str) -> None:
+    env, events = surroundings()
+    asked = call()
+    script(get(asked, env), (Look, Seen(raw))).returns(MISSING)
+    assert events == [Miss("k", reason)]
+    assert asked.policy.usage.misses == 1
+
+
+@pytest.mark.parametrize("raw", [b"foreign", stored("broken"), stored("v", key="another")])
+def test_an_entry_that_nobody_can_read_is_a_miss_and_told_of(raw: bytes) -> None:
+    env, events = surroundings()
+    script(get(call(), env), (Look, Seen(raw))).returns(MISSING)
+    assert [type(event) for event in events] == [Unusable, Miss]
+
+
+def test_a_backend_that_fails_is_a_miss() -> None:
+    env, events = surroundings()
+    script(get(call(), env), (Look, refused())).returns(MISSING)
+    assert events[-1] == Miss("k", "backend_down")
+
+
+def test_what_the_front_tier_keeps_is_a_hit_without_a_trip() -> None:
+    env, events = surroundings(hits_are_heard=True)
+    script(get(call(front=Shelf("kept")), env)).returns("kept")
+    assert events == [Hit("k", "front")]
+
+
+def test_an_entry_is_served_only_while_each_of_its_tags_has_the_id_it_was_stored_with() -> None:
+    env, _ = surroundings()
+    asked = call("~t:a", "~t:b")
+    ids = (token(50), token(51))
+    script(get(asked, env), (Look(KEY, ("~t:a", "~t:b")), Seen(TAGGED, ids))).returns("v")
+    script(get(asked, env), (Look, Seen(TAGGED, (token(50), None)))).returns(MISSING)
+    script(get(asked, env), (Look, Seen(TAGGED, (token(51), token(51))))).returns(MISSING)
+
+
+def test_tags_that_only_the_entry_names_are_read_in_a_second_trip() -> None:
+    env, _ = surroundings()
+    script(
+        get(call("~t:a"), env),
+        (Look(KEY, ("~t:a",)), Seen(TAGGED, (token(50),))),
+        (ReadTags(("~t:b",)), (token(51),)),
+    ).returns("v")
+
+
+def test_what_is_read_is_kept_under_a_ticket_for_each_name_taken_before_it_was_read() -> None:
+    env, _ = surroundings()
+    shelf = Shelf()
+    script(
+        get(call("~t:a", front=shelf), env),
+        (Look(KEY, ("~t:a",), with_ttl=True), Seen(TAGGED, (token(50),), 1_000, stream=3)),
+        (Look("~t:b"), Seen(token(51), stream=3)),
+    ).returns("v")
+    [(value, read)] = shelf.installed
+    assert (value, read.tickets, read.life_ms, read.stream) == (
+        "v",
+        [(KEY, "~t:a"), ("~t:b",)],
+        1_000,
+        3,
+    )
+
+
+def test_what_was_read_on_two_streams_is_as_good_as_untracked() -> None:
+    env, _ = surroundings()
+    shelf = Shelf()
+    script(
+        get(call("~t:a", front=shelf), env),
+        (Look, Seen(TAGGED, (token(50),), 1_000, stream=3)),
+        (Look("~t:b"), Seen(token(51), stream=4)),
+    ).returns("v")
+    assert shelf.installed[0][1].stream == UNTRACKED
+
+
+def test_what_is_not_fresh_is_not_kept() -> None:
+    env, _ = surroundings()
+    shelf = Shelf()
+    script(get(call(front=shelf), env), (Look, Seen(STALE, (), 1_000))).returns(MISSING)
+    assert shelf.installed == []
+
+
+def test_several_keys_are_read_in_one_trip() -> None:
+    env, _ = surroundings()
+    script(
+        get_many([call(), call("~t:a")], env),
+        (
+            Batch((Look(KEY), Look(KEY, ("~t:a",)))),
+            (Seen(stored("v")), Seen(TAGGED, (token(50),))),
+        ),
+        (ReadTags(("~t:b",)), (None,)),
+    ).returns(["v", MISSING])
+
+
+def test_no_keys_are_read_without_a_trip() -> None:
+    env, _ = surroundings()
+    script(get_many([], env)).returns([])
+
+
+def test_several_keys_are_all_missing_where_the_backend_fails() -> None:
+    env, events = surroundings()
+    script(get_many([call(), call()], env), (Batch, refused())).returns([MISSING, MISSING])
+    assert events[-1] == Miss("", "backend_down")
+
+
+def test_a_peek_tells_what_is_stored_and_counts_nothing() -> None:
+    env, events = surroundings()
+    asked = call("~t:a", "~t:b")
+    script(
+        peek(asked, env),
+        (
+            Look(KEY, ("~t:a", "~t:b"), with_ttl=True),
+            Seen(TAGGED, (token(50), token(51)), 1_500),
+        ),
+    ).returns(Entry("v", 0.0, 1.5, "redis", False, ("a", "b")))
+    assert (asked.policy.usage.hits, events) == (0, [])
+
+
+def test_a_peek_shows_a_stale_entry_as_such() -> None:
+    env, _ = surroundings()
+    script(peek(call(), env), (Look, Seen(STALE))).returns(
+        Entry("old", 0.5, None, "redis", True, ())
+    )
+
+
+def test_a_peek_tells_that_the_front_tier_would_answer() -> None:
+    env, _ = surroundings()
+    entry = script(peek(call(front=Shelf("v")), env), (Look, Seen(stored("v")))).ends()
+    assert entry.tier == "front"
+
+
+def test_a_peek_finds_nothing_where_nothing_is_usable() -> None:
+    env, _ = surroundings()
+    script(peek(call(), env), (Look, Seen(None))).returns(None)
+    script(peek(call(), env), (Look, Seen(filling(50)))).returns(None)
+    script(peek(call(), env), (Look, refused())).returns(None)
+
+
+def test_what_is_only_probed_is_served_where_it_is_fresh() -> None:
+    env, _ = surroundings()
+    script(get_or_run(call(), env), (Look, Seen(stored("v")))).returns(Outcome("v", None, 1))
+
+
+def test_what_is_only_probed_is_loaded_without_storing_where_it_is_not() -> None:
+    env, _ = surroundings()
+    outcome = script(get_or_run(call(), env), (Look, Seen(None)), (Load, Loaded("v", 5.0))).ends()
+    assert outcome.value == "v"
