@@ -146,6 +146,9 @@ def frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any]
     copy = COPIED.get(type(value))
     if copy is not None and is_flat(value):
         return copy(value), copy
+    read_payload = recipe.reader_of(stored)
+    if read_payload is not None:
+        return bytes(stored.payload), read_payload
     return stored, lambda kept: recipe.unpack(key, kept)
 
 

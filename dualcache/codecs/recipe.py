@@ -21,7 +21,7 @@ from dualcache.core.entry import MISSING, Packed, Recipe
 from dualcache.errors import DecodeError, UnencodableValue, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dualcache.codecs.forms import Form, Step
     from dualcache.core.entry import Stored
@@ -65,7 +65,8 @@ def make_recipe(
     _require_size("max_value_bytes", max_value_bytes, least=1)
     packer = _Packer(annotation, steps, signer, compress_above, max_value_bytes)
     unpacker = _Unpacker(readers_for(annotation, steps), signer, max_value_bytes)
-    return Recipe(_refer if codec == "reference" else packer.pack, unpacker.unpack)
+    pack = _refer if codec == "reference" else packer.pack
+    return Recipe(pack, unpacker.unpack, unpacker.reader_of)
 
 
 class _Packer:
@@ -147,6 +148,13 @@ class _Unpacker:
             raise undecodable(
                 "payload", "the payload is no value", code="DC311", cause=error
             ) from None
+
+    def reader_of(self, stored: Stored) -> Callable[[Any], Any] | None:
+        """Return what decodes the payload of an entry, if it is neither signed nor compressed."""
+        if stored.flags or self._signer is not None:
+            return None
+        reader: Callable[[Any], Any] | None = self._readers.get(stored.codec)
+        return reader
 
     def _opened(self, key: str, stored: Stored) -> bytes | memoryview:
         payload = memoryview(stored.payload)

@@ -92,8 +92,17 @@ class Entry(Struct, frozen=True):
     tags: tuple[str, ...]
 
 
+def no_reader(_: Stored) -> None:
+    """Stand for a recipe whose entries are unpacked whole each time."""
+
+
 class Recipe(NamedTuple):
-    """How the values of one function become bytes and come back; built once per function."""
+    """How the values of one function become bytes and come back; built once per function.
+
+    `reader_of` gives what decodes the bare payload of an entry that was unpacked once, `None` where
+    more than that is to be done.
+    """
 
     pack: Callable[[str, Any], Packed]
     unpack: Callable[[str, Stored], Any]
+    reader_of: Callable[[Stored], Callable[[Any], Any] | None] = no_reader
