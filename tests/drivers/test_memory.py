@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import pytest
+
+from dualcache.core.ops import (
+    Batch,
+    Claim,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Delete,
+    Distrust,
+    Look,
+    LookAndLease,
+    MakeTags,
+    NewTag,
+    Ping,
+    ProlongTag,
+    ReadTags,
+    Scan,
+    Seen,
+    TryLease,
+    Unlink,
+)
+from dualcache.drivers.memory import MemoryStore
+
+TAG = NewTag("t", b"id", 500)
+ETERNAL_TAG = NewTag("e", b"id", None)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_ms = 0.0
+
+    def __call__(self) -> float:
+        return self.now_ms
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> MemoryStore:
+    return MemoryStore(clock)
+
+
+def commit(expected: bytes, blob: bytes, ttl_ms: int | None = None, key: str = "k") -> Commit:
+    return Commit(key, expected, blob, ttl_ms, CommitWay.IFEQ)
+
+
+def put(store: MemoryStore, key: str, content: bytes, life_ms: int = 1_000) -> None:
+    store.perform(Claim(key, content, life_ms))
+
+
+def test_a_lease_is_taken_where_the_key_is_absent_and_only_there(store: MemoryStore) -> None:
+    assert store.perform(LookAndLease("k", b"mine", 9)) == Seen(b"mine")
+    assert store.perform(LookAndLease("k", b"other", 9)) == Seen(b"mine")
+
+
+def test_a_claim_takes_whatever_the_key_holds(store: MemoryStore) -> None:
+    put(store, "k", b"old")
+    assert store.perform(Claim("k", b"mine", 9)) == Seen(b"mine")
+    assert store.perform(Look("k")) == Seen(b"mine")
+
+
+def test_a_commit_is_stored_over_what_it_expects_and_over_nothing_else(store: MemoryStore) -> None:
+    assert store.perform(commit(b"old", b"new")) is CommitReply.REFUSED
+    put(store, "k", b"old")
+    assert store.perform(commit(b"another", b"new")) is CommitReply.REFUSED
+    assert store.perform(commit(b"old", b"new")) is CommitReply.STORED
+    assert store.perform(Look("k", (), with_ttl=True)) == Seen(b"new", (), None)
+
+
+def test_a_marker_that_is_given_back_is_gone_at_once(store: MemoryStore) -> None:
+    put(store, "k", b"mine")
+    assert store.perform(commit(b"mine", b"mine", 1)) is CommitReply.STORED
+    assert store.perform(Look("k")) == Seen(None)
+
+
+def test_what_is_stored_lives_as_long_as_it_was_stored_for(
+    store: MemoryStore, clock: Clock
+) -> None:
+    put(store, "k", b"v", 100)
+    clock.now_ms = 99.0
+    assert store.perform(Look("k", (), with_ttl=True)) == Seen(b"v", (), 1)
+    clock.now_ms = 100.0
+    assert store.perform(Look("k", (), with_ttl=True)) == Seen(None)
+    assert store.perform(LookAndLease("k", b"next", 9)) == Seen(b"next")
+
+
+def test_tags_are_made_where_they_are_absent_and_read_where_they_are_not(
+    store: MemoryStore,
+) -> None:
+    lease = LookAndLease("k", b"f", 9, (TAG, ETERNAL_TAG))
+    assert store.perform(lease) == Seen(b"f", (b"id", b"id"), None, (500, -1))
+    again = MakeTags((NewTag("t", b"other", 500), NewTag("u", b"new", 500)))
+    assert store.perform(again) == (b"id", b"new")
+    assert store.perform(ReadTags(("t", "absent"))) == (b"id", None)
+    assert store.perform(Look("k", ("t", "absent"))) == Seen(b"f", (b"id", None))
+
+
+@pytest.mark.parametrize(("life_ms", "left_ms"), [(700, 700), (None, None)])
+def test_a_tag_is_prolonged(store: MemoryStore, life_ms: int | None, left_ms: int | None) -> None:
+    store.perform(MakeTags((TAG,)))
+    store.perform(ProlongTag("t", life_ms))
+    assert store.perform(Look("t", (), with_ttl=True)) == Seen(b"id", (), left_ms)
+
+
+def test_a_tag_that_is_gone_is_not_brought_back(store: MemoryStore) -> None:
+    store.perform(ProlongTag("t", 700))
+    assert store.perform(ReadTags(("t",))) == (None,)
+
+
+def test_an_efficiency_lease_is_held_by_one(store: MemoryStore, clock: Clock) -> None:
+    assert store.perform(TryLease("r", b"one", 100)) is True
+    assert store.perform(TryLease("r", b"two", 100)) is False
+    clock.now_ms = 100.0
+    assert store.perform(TryLease("r", b"two", 100)) is True
+
+
+def test_a_deletion_counts_what_was_there(store: MemoryStore, clock: Clock) -> None:
+    put(store, "a", b"v")
+    put(store, "b", b"v")
+    put(store, "gone", b"v", 1)
+    clock.now_ms = 5.0
+    assert store.perform(Delete(("a", "absent", "gone"))) == 1
+    assert store.perform(Unlink((b"b", b"absent"))) == 1
+
+
+def test_a_scan_finds_the_keys_that_match_and_are_alive(store: MemoryStore, clock: Clock) -> None:
+    put(store, "user:1", b"v")
+    put(store, "user:2", b"v", 1)
+    put(store, "item:1", b"v")
+    clock.now_ms = 5.0
+    page = store.perform(Scan(0, "user:*", 10))
+    assert (page.cursor, page.keys) == (0, (b"user:1",))
+
+
+def test_a_batch_replies_in_order(store: MemoryStore) -> None:
+    batch = Batch((LookAndLease("k", b"f", 9), Look("k"), Ping(), Distrust()))
+    assert store.perform(batch) == (Seen(b"f"), Seen(b"f"), None, None)
+
+
+def test_the_entry_that_was_not_used_for_longest_goes_first(clock: Clock) -> None:
+    store = MemoryStore(clock, max_entries=2)
+    put(store, "a", b"v")
+    put(store, "b", b"v")
+    store.perform(Look("a"))
+    put(store, "c", b"v")
+    assert [store.perform(Look(key)).raw for key in "abc"] == [b"v", None, b"v"]
+
+
+def test_a_bound_on_bytes_counts_keys_and_contents(clock: Clock) -> None:
+    store = MemoryStore(clock, max_bytes=22)
+    put(store, "a", b"x" * 10)
+    put(store, "b", b"x" * 10)
+    assert store.perform(Look("a")).raw is not None
+    put(store, "a", b"x" * 11)
+    assert [store.perform(Look(key)).raw for key in "ab"] == [b"x" * 11, None]
+    store.perform(Delete(("a",)))
+    put(store, "c", b"x" * 21)
+    assert store.perform(Look("c")).raw == b"x" * 21
+
+
+def test_an_entry_larger_than_the_bound_is_not_kept(clock: Clock) -> None:
+    store = MemoryStore(clock, max_bytes=10)
+    put(store, "a", b"x" * 10)
+    assert store.perform(Look("a")) == Seen(None)
+
+
+def test_a_store_that_is_closed_has_forgotten_everything(store: MemoryStore) -> None:
+    put(store, "a", b"v")
+    store.renew()
+    assert store.perform(Look("a")) == Seen(b"v")
+    store.close()
+    assert store.perform(Look("a")) == Seen(None)

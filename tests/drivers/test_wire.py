@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dualcache.core.ops import (
+    WRONG_TYPE,
+    Batch,
+    Claim,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Delete,
+    Look,
+    LookAndLease,
+    MakeTags,
+    NewTag,
+    Ping,
+    ProlongTag,
+    ReadTags,
+    Scan,
+    ScanPage,
+    Seen,
+    TryLease,
+    Unlink,
+)
+from dualcache.drivers import wire, wire_watch
+from dualcache.drivers.scripts import COMMIT_SHA
+from dualcache.errors import BackendRefused, BackendUnavailable
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Op
+
+TAG = NewTag("t", b"id", 500)
+ETERNAL_TAG = NewTag("t", b"id", None)
+EXPECTED = b"h" * 32 + b"the rest"
+IFEQ = Commit("k", EXPECTED, b"new", 100, CommitWay.IFEQ)
+SCRIPT = Commit("k", EXPECTED, b"new", 100, CommitWay.SCRIPT)
+WATCH = Commit("k", EXPECTED, b"new", 100, CommitWay.WATCH)
+
+
+def error(prefix: str) -> BackendRefused:
+    """Return the error reply that begins with a word."""
+    refused = BackendRefused(f"the server answered {prefix}", code="DC208")
+    refused.prefix = prefix
+    return refused
+
+
+def spelled(*commands: str) -> bytes:
+    """Spell commands, each given as its words, in RESP."""
+    parts = []
+    for command in commands:
+        words = [word.encode() for word in command.split()]
+        parts += [b"*%d\r\n" % len(words), *(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)]
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("op", "commands"),
+    [
+        (Look("k"), ["GET k"]),
+        (Look("k", ("t", "u")), ["MGET k t u"]),
+        (Look("k", (), with_ttl=True), ["GET k", "PTTL k"]),
+        (Look("k", ("t",), with_ttl=True), ["MGET k t", "PTTL k"]),
+        (Look("é"), ["GET é"]),
+        (ReadTags(("t", "u")), ["MGET t u"]),
+        (Scan(7, "a*", 10), ["SCAN 7 MATCH a* COUNT 10 TYPE string"]),
+        (LookAndLease("k", b"f", 9), ["SET k f NX PX 9", "GET k"]),
+        (
+            LookAndLease("k", b"f", 9, (TAG,)),
+            ["SET k f NX PX 9", "GET k", "SET t id NX PX 500", "GET t", "PTTL t"],
+        ),
+        (Claim("k", b"f", 9), ["SET k f PX 9"]),
+        (MakeTags((ETERNAL_TAG,)), ["SET t id NX", "GET t", "PTTL t"]),
+        (ProlongTag("t", 500), ["PEXPIRE t 500"]),
+        (ProlongTag("t", None), ["PERSIST t"]),
+        (TryLease("k", b"f", 9), ["SET k f NX PX 9"]),
+        (Commit("k", b"old", b"new", 9, CommitWay.IFEQ), ["SET k new IFEQ old PX 9"]),
+        (Commit("k", b"old", b"new", None, CommitWay.IFEQ), ["SET k new IFEQ old"]),
+        (SCRIPT, [f"EVALSHA {COMMIT_SHA.decode()} 1 k {'h' * 32} new 100"]),
+        (
+            Commit("k", b"old", b"new", None, CommitWay.SCRIPT),
+            [f"EVALSHA {COMMIT_SHA.decode()} 1 k old new 0"],
+        ),
+        (Delete(("k", "t")), ["DEL k t"]),
+        (Unlink((b"k",)), ["UNLINK k"]),
+        (Ping(), ["PING"]),
+        (Batch((Look("k", ("t",), with_ttl=True), Look("l"))), ["MGET k t", "PTTL k", "GET l"]),
+    ],
+)
+def test_an_op_is_spelled_as_these_commands(op: Op[Any], commands: list[str]) -> None:
+    assert wire.encode(op) == (spelled(*commands), len(commands))
+
+
+@pytest.mark.parametrize(
+    ("op", "replies", "reply"),
+    [
+        (Look("k"), [b"v"], Seen(b"v")),
+        (Look("k"), [None], Seen(None)),
+        (Look("k"), [error("WRONGTYPE")], Seen(WRONG_TYPE)),
+        (Look("k", ("t",)), [[b"v", None]], Seen(b"v", (None,))),
+        (Look("k", ("t",)), [[b"v", error("WRONGTYPE")]], Seen(b"v", (WRONG_TYPE,))),
+        (Look("k", (), with_ttl=True), [b"v", 70], Seen(b"v", (), 70)),
+        (Look("k", (), with_ttl=True), [b"v", -1], Seen(b"v", (), None)),
+        (ReadTags(("t", "u")), [[b"id", None]], (b"id", None)),
+        (Scan(0, "*", 10), [[b"7", [b"a", b"b"]]], ScanPage(7, (b"a", b"b"))),
+        (LookAndLease("k", b"f", 9), [b"OK", b"f"], Seen(b"f")),
+        (LookAndLease("k", b"f", 9), [error("OOM"), None], Seen(None, refusal="OOM")),
+        (
+            LookAndLease("k", b"f", 9, (TAG,)),
+            [None, b"v", error("READONLY"), b"other", 400],
+            Seen(b"v", (b"other",), None, (400,)),
+        ),
+        (
+            Claim("k", b"f", 9, (TAG,)),
+            [b"OK", b"OK", b"id", 500],
+            Seen(b"f", (b"id",), None, (500,)),
+        ),
+        (Claim("k", b"f", 9), [error("MISCONF")], Seen(None, refusal="MISCONF")),
+        (MakeTags((TAG,)), [None, b"other", -1], (b"other",)),
+        (ProlongTag("t", 500), [1], 1),
+        (TryLease("k", b"f", 9), [b"OK"], True),
+        (TryLease("k", b"f", 9), [None], False),
+        (Delete(("k",)), [1], 1),
+        (Unlink((b"k",)), [0], 0),
+        (Ping(), [b"PONG"], None),
+        (
+            Batch((Look("k", (), with_ttl=True), Look("l"))),
+            [b"v", 5, None],
+            (Seen(b"v", (), 5), Seen(None)),
+        ),
+    ],
+)
+def test_replies_are_read_as_the_reply_of_the_op(
+    op: Op[Any], replies: list[Any], reply: Any
+) -> None:
+    assert wire.decode(op, replies) == reply
+
+
+@pytest.mark.parametrize(
+    ("op", "replies"),
+    [
+        (Look("k"), [3]),
+        (Look("k", ("t",)), [b"v"]),
+        (Look("k", ("t",)), [[b"v"]]),
+        (Look("k", (), with_ttl=True), [b"v", b"70"]),
+        (Scan(0, "*", 10), [b"0"]),
+        (Scan(0, "*", 10), [[b"0"]]),
+        (Delete(("k",)), [None]),
+        (IFEQ, [b"QUEUED"]),
+    ],
+)
+def test_a_reply_of_another_command_is_told_from_a_reply(op: Op[Any], replies: list[Any]) -> None:
+    with pytest.raises(BackendUnavailable) as raised:
+        wire.decode(op, replies)
+    assert raised.value.code == "DC204"
+
+
+@pytest.mark.parametrize(
+    ("op", "replies"),
+    [
+        (Look("k"), [error("LOADING")]),
+        (Look("k", ("t",)), [error("LOADING")]),
+        (LookAndLease("k", b"f", 9), [error("NOPERM"), None]),
+        (Claim("k", b"f", 9), [error("NOPERM")]),
+        (MakeTags((TAG,)), [error("NOPERM"), None, -2]),
+        (TryLease("k", b"f", 9), [error("OOM")]),
+        (Delete(("k",)), [error("READONLY")]),
+        (Ping(), [error("NOAUTH")]),
+        (IFEQ, [error("OOM")]),
+        (IFEQ, [error("NOPERM")]),
+    ],
+)
+def test_an_error_that_fails_an_op_is_raised(op: Op[Any], replies: list[Any]) -> None:
+    with pytest.raises(BackendRefused):
+        wire.decode(op, replies)
+
+
+@pytest.mark.parametrize(
+    ("op", "reply", "expected"),
+    [
+        (IFEQ, b"OK", CommitReply.STORED),
+        (SCRIPT, 1, CommitReply.STORED),
+        (IFEQ, None, CommitReply.REFUSED),
+        (SCRIPT, 0, CommitReply.REFUSED),
+        (IFEQ, error("WRONGTYPE"), CommitReply.REFUSED),
+        (IFEQ, error("ERR"), CommitReply.UNSUPPORTED),
+        (SCRIPT, error("NOPERM"), CommitReply.UNSUPPORTED),
+    ],
+)
+def test_the_reply_to_a_commit_tells_whether_it_is_stored(
+    op: Commit, reply: Any, expected: CommitReply
+) -> None:
+    assert wire.decode(op, [reply]) is expected
+
+
+def test_a_script_that_the_server_does_not_have_is_asked_for() -> None:
+    with pytest.raises(wire.ScriptMissing):
+        wire.decode(SCRIPT, [error("NOSCRIPT")])
+    assert wire.script_load(b"source") == spelled("SCRIPT LOAD source")
+
+
+def test_a_script_that_cannot_be_loaded_is_a_way_that_the_server_does_not_have() -> None:
+    replies = wire.without_scripts([error("NOSCRIPT"), b"OK"])
+    assert wire.decode(SCRIPT, replies[:1]) is CommitReply.UNSUPPORTED
+    assert replies[1] == b"OK"
+
+
+def test_a_commit_by_watch_reads_the_header_first() -> None:
+    assert wire_watch.watch_commands(WATCH) == (spelled("WATCH k", "GETRANGE k 0 31"), 2)
+    assert wire_watch.is_expected(WATCH, [b"OK", b"h" * 32])
+    assert not wire_watch.is_expected(WATCH, [b"OK", b"x" * 32])
+
+
+@pytest.mark.parametrize("replies", [[error("ERR"), b""], [b"OK", error("WRONGTYPE")]])
+def test_a_watch_that_fails_is_raised(replies: list[Any]) -> None:
+    with pytest.raises(BackendRefused):
+        wire_watch.is_expected(WATCH, replies)
+
+
+@pytest.mark.parametrize(("ttl_ms", "put"), [(100, "SET k new PX 100"), (None, "SET k new")])
+def test_a_commit_by_watch_is_carried_out_if_nothing_changed(ttl_ms: int | None, put: str) -> None:
+    op = Commit("k", EXPECTED, b"new", ttl_ms, CommitWay.WATCH)
+    assert wire_watch.exec_commands(op) == (spelled("MULTI", put, "EXEC"), 3)
+    assert wire_watch.exec_reply([b"OK", b"QUEUED", [b"OK"]]) is CommitReply.STORED
+    assert wire_watch.exec_reply([b"OK", b"QUEUED", None]) is CommitReply.REFUSED
+    with pytest.raises(BackendRefused):
+        wire_watch.exec_reply([b"OK", b"QUEUED", error("EXECABORT")])
