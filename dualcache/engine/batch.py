@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
@@ -9,13 +10,13 @@ from msgspec.structs import replace
 from dualcache.core.entry import HEADER_BYTES, MISSING
 from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
 from dualcache.core.ops import Batch, Join, Land, Load, LookAndLease, Raised, do
-from dualcache.engine.acquire import Start, give_up
-from dualcache.engine.commit import lease_ms, new_filling
+from dualcache.engine.acquire import NOTHING, Start, claimed, give_up
+from dualcache.engine.commit import Leased, lease_ms, new_filling, release
 from dualcache.engine.freshness import Sight, State
 from dualcache.engine.lead import store
 from dualcache.engine.load import get_or_load
 from dualcache.engine.read import count_hit, count_miss, examine, look_many
-from dualcache.engine.recovery import ask_once, twice
+from dualcache.engine.recovery import ask_once, note_refusal, twice
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
 from dualcache.engine.write import set_value
 from dualcache.errors import BackendError, UsageError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
+
+    Wanted = tuple[Call, Flight]
 
 
 class Lead(NamedTuple):
@@ -103,31 +106,31 @@ def lease_all(
     calls: Mapping[str, Call], flights: Mapping[str, Flight], env: Env, *, is_down: bool
 ) -> Flow[list[Lead]]:
     """Lease all led keys in one trip; give up the flights of those that another process holds."""
-    wanted = [calls[name] for name in flights]
-    starts: list[Start | None] = [None] * len(wanted)
-    is_leased = False
+    wanted = [(calls[name], flight) for name, flight in flights.items()]
+    starts: list[Start | Sight | None] = [NOTHING] * len(wanted)
     try:
         if wanted and not is_down:
-            starts = yield from twice(lambda: send_leases(wanted, env))
-            is_leased = True
+            leased = yield from twice(lambda: send_leases(wanted, env))
+            starts = yield from settle_leases(wanted, leased, env)
     except BackendError:
-        is_leased = False
+        starts = [NOTHING] * len(wanted)
     except BaseException:
         for flight in flights.values():
             yield Land(flight, ABANDONED)
         raise
     leads = []
     for (name, flight), start in zip(flights.items(), starts, strict=True):
-        if is_leased and start is None:
-            yield Land(flight, ABANDONED)
+        if isinstance(start, Start) or start is NOTHING:
+            over = start if isinstance(start, Start) else None
+            leads.append(Lead(name, calls[name], flight, over))
         else:
-            leads.append(Lead(name, calls[name], flight, start))
+            yield Land(flight, ABANDONED)
     return leads
 
 
-def send_leases(calls: Sequence[Call], env: Env) -> Flow[list[Start | None]]:
-    """Send new markers once; return where each load starts from, `None` where it may not."""
-    fillings = [new_filling(call, env) for call in calls]
+def send_leases(wanted: Sequence[Wanted], env: Env) -> Flow[list[Leased]]:
+    """Send new markers once; return what was found behind each."""
+    fillings = [new_filling(call, env) for call, _ in wanted]
     ops = tuple(
         LookAndLease(
             call.key,
@@ -135,18 +138,49 @@ def send_leases(calls: Sequence[Call], env: Env) -> Flow[list[Start | None]]:
             lease_ms(call.policy.usage),
             new_tags(call.tags, tag_life_ms(entry_life_ms(call.policy)), env),
         )
-        for call, filling in zip(calls, fillings, strict=True)
+        for (call, _), filling in zip(wanted, fillings, strict=True)
     )
     tick = env.tick()
-    replies = yield from ask_once(Batch(ops), env)
-    starts: list[Start | None] = []
-    for call, filling, seen in zip(calls, fillings, replies, strict=True):
-        if seen.raw == filling:
-            sight = yield from examine(call, seen, tick, env)
-            starts.append(Start(sight, filling))
-        else:
-            starts.append(None)
+    try:
+        replies = yield from ask_once(Batch(ops), env)
+    except BackendError:
+        raise
+    except BaseException:  # they may be there though the reply was never seen
+        for (call, _), filling in zip(wanted, fillings, strict=True):
+            yield from release(call, filling, env)
+        raise
+    return [Leased(filling, tick, seen) for filling, seen in zip(fillings, replies, strict=True)]
+
+
+def settle_leases(
+    wanted: Sequence[Wanted], leased: Sequence[Leased], env: Env
+) -> Flow[list[Start | Sight | None]]:
+    """Return where each load starts from, as `claimed` does; an interrupted caller gives all up."""
+    starts: list[Start | Sight | None] = []
+    try:
+        for (call, flight), each in zip(wanted, leased, strict=True):
+            starts.append((yield from settle_lease(call, flight, each, env)))
+    except BaseException:
+        for (call, _), each, start in zip_longest(wanted, leased, starts):
+            taken = start.expected if isinstance(start, Start) else each.filling
+            yield from release(call, taken, env)
+        raise
     return starts
+
+
+def settle_lease(
+    call: Call, flight: Flight, leased: Leased, env: Env
+) -> Flow[Start | Sight | None]:
+    """Return where the load of one key starts from; `NOTHING` where it may not be stored."""
+    if leased.seen.refusal:
+        note_refusal(leased.seen.refusal, env)
+    try:
+        sight = yield from examine(call, leased.seen, leased.tick, env)
+        if sight.state is State.STALE:  # loaded by itself: it stands in for a load that fails
+            return None
+        return (yield from claimed(call, flight, leased, sight, env))
+    except BackendError:
+        return NOTHING
 
 
 def load_all(leads: Sequence[Lead], loader: Callable[..., Any], env: Env) -> Flow[dict[str, Any]]:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.entry import MISSING
-from dualcache.core.events import Miss
+from dualcache.core.entry import MISSING, Tag
+from dualcache.core.events import Miss, StoresStopped
 from dualcache.core.flight import ABANDONED, Flight, Landing
 from dualcache.core.ops import (
     Batch,
@@ -19,21 +19,26 @@ from dualcache.core.ops import (
     Look,
     LookAndLease,
     Raised,
+    ReadTags,
     Seen,
+    TryLease,
 )
 from dualcache.core.policy import Call
 from dualcache.engine.batch import get_or_load_many, set_many
 from dualcache.errors import UsageError
 from tests.engine.conversation import (
     LEASE_MS,
+    NOW_MS,
     cut,
     filling,
     lead,
     policy,
     refused,
     script,
+    slow,
     stored,
     surroundings,
+    token,
 )
 
 if TYPE_CHECKING:
@@ -227,6 +232,8 @@ def test_a_caller_who_is_interrupted_while_leasing_hands_all_flights_over() -> N
         LED,
         LED,
         (Batch, KeyboardInterrupt()),
+        (Commit("a", filling(1, "a"), filling(1, "a"), 1, WAY), STORED),
+        (Commit("b", filling(2, "b"), filling(2, "b"), 1, WAY), STORED),
         (Land, noted(landings)),
         (Land, noted(landings)),
     ).raises(KeyboardInterrupt)
@@ -283,3 +290,98 @@ def test_the_exception_of_a_single_load_is_raised() -> None:
         (Commit, STORED),
         LANDED,
     ).raises(OSError)
+
+
+def test_entries_whose_tags_are_dead_are_replaced_and_loaded_in_one_call() -> None:
+    env, _ = surroundings()
+    dead_a, dead_b = (stored("old", key=key, tags=[Tag("t", token(60))]) for key in "ab")
+    script(
+        many(env),
+        LOOKED,
+        LED,
+        LED,
+        (Batch, (Seen(dead_a), Seen(dead_b))),
+        (ReadTags(("t",)), (None,)),
+        (Commit("a", dead_a, filling(3, "a"), LEASE_MS, WAY), STORED),
+        (ReadTags(("t",)), (None,)),
+        (Commit("b", dead_b, filling(4, "b"), LEASE_MS, WAY), STORED),
+        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
+        (Commit("a", filling(3, "a"), stored("va", 5, key="a", load_ms=5), 60_000, WAY), STORED),
+        (Commit("b", filling(4, "b"), stored("vb", 6, key="b", load_ms=5), 60_000, WAY), STORED),
+        LANDED,
+        LANDED,
+    ).returns({"a": "va", "b": "vb"})
+
+
+def test_a_caller_who_is_interrupted_while_replacing_gives_back_what_he_had_taken() -> None:
+    env, _ = surroundings()
+    dead = stored("old", key="a", tags=[Tag("t", token(60))])
+    script(
+        many(env, "abc"),
+        (Batch, (Seen(None),) * 3),
+        LED,
+        LED,
+        LED,
+        (Batch, (Seen(dead), Seen(b"foreign"), Seen(filling(3, "c")))),
+        (ReadTags, (None,)),
+        (Commit("a", dead, filling(4, "a"), LEASE_MS, WAY), STORED),
+        (Commit("b", b"foreign", filling(5, "b"), LEASE_MS, WAY), KeyboardInterrupt()),
+        (Commit("b", filling(5, "b"), filling(5, "b"), 1, WAY), STORED),
+        (Commit("a", filling(4, "a"), filling(4, "a"), 1, WAY), STORED),
+        (Commit("b", filling(2, "b"), filling(2, "b"), 1, WAY), CommitReply.REFUSED),
+        (Commit("c", filling(3, "c"), filling(3, "c"), 1, WAY), STORED),
+        LANDED,
+        LANDED,
+        LANDED,
+    ).raises(KeyboardInterrupt)
+
+
+def test_a_server_that_takes_no_writes_leaves_one_call_of_the_loader() -> None:
+    env, events = surroundings()
+    script(
+        many(env),
+        LOOKED,
+        LED,
+        LED,
+        (Batch, (Seen(None, refusal="OOM"), Seen(None, refusal="OOM"))),
+        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
+        LANDED,
+        LANDED,
+    ).returns({"a": "va", "b": "vb"})
+    assert events.count(StoresStopped(reason="OOM")) == 1
+
+
+def test_a_key_whose_tags_cannot_be_read_is_loaded_with_the_others_and_not_stored() -> None:
+    env, _ = surroundings()
+    tagged = stored("old", key="a", tags=[Tag("t", token(60))])
+    script(
+        many(env),
+        LOOKED,
+        LED,
+        LED,
+        (Batch, (Seen(tagged), Seen(filling(2, "b")))),
+        (ReadTags, slow()),
+        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
+        (Commit("b", filling(2, "b"), stored("vb", 3, key="b", load_ms=5), 60_000, WAY), STORED),
+        LANDED,
+        LANDED,
+    ).returns({"a": "va", "b": "vb"})
+
+
+def test_a_stale_entry_is_loaded_by_itself_so_that_it_can_stand_in() -> None:
+    env, _ = surroundings()
+    stale = stored("old", key="a", fresh_ms=100, created_ms=NOW_MS - 500)
+    script(
+        many(env, "a"),
+        (Batch, (Seen(stale),)),
+        LED,
+        (Batch, (Seen(stale),)),
+        LANDED,
+        (Look("a"), Seen(stale)),
+        LED,
+        (LookAndLease, Seen(stale)),
+        (TryLease, True),
+        (Load, Raised(OSError(), 5.0)),
+        (Commit, STORED),
+        LANDED,
+    ).returns({"a": "old"})
