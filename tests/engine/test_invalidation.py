@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+
+from dualcache.core.events import Invalidated
+from dualcache.core.front import NoFront
+from dualcache.core.ops import ANY_TAG, CloseFlights, Delete, Fence, Scan, ScanPage, Unlink
+from dualcache.engine.invalidation import clear, invalidate
+from dualcache.engine.recovery import MOST_PENDING, Owed, fence
+from dualcache.errors import BackendUnavailable
+from tests.engine.conversation import cut, refused, script, slow, surroundings
+
+
+class Dropped(NoFront):
+    """A front tier that notes whether it was told to forget all."""
+
+    has_forgotten = False
+
+    def drop_all(self) -> None:
+        self.has_forgotten = True
+
+
+def test_a_key_dies_with_its_variants_and_its_flights_are_closed_after_the_trip() -> None:
+    env, events = surroundings(prefix="shop:")
+    names = ("shop:k", "shop:~b:k")
+    done = Invalidated("label", keys=1, removed=1)
+    script(
+        invalidate(["shop:k"], [], [], env, "label"),
+        (Delete(names), 1),
+        (CloseFlights(names), None),
+    ).returns(done)
+    assert events == [done]
+
+
+def test_with_a_tag_the_flights_are_closed_whose_tags_are_still_to_come() -> None:
+    env, _ = surroundings()
+    script(
+        invalidate([], ["~t:a"], [], env),
+        (Delete(("~t:a",)), 1),
+        (CloseFlights(("~t:a", ANY_TAG)), None),
+    ).returns(Invalidated(tags=1, removed=1))
+
+
+def test_what_matches_a_pattern_is_found_page_by_page_with_its_base_tags() -> None:
+    env, _ = surroundings(prefix="shop:")
+    script(
+        invalidate([], [], ["user:*"], env),
+        (Scan, ScanPage(7, (b"shop:user:1", b"shop:~b:user:1", b"shop:~t:user:1"))),
+        (Unlink((b"shop:user:1", b"shop:~b:user:1")), 2),
+        (Scan, ScanPage(0, ())),
+        (CloseFlights(None), None),
+    ).returns(Invalidated(patterns=1, removed=2))
+
+
+def test_a_deletion_is_sent_once_more_where_its_connection_was_cut() -> None:
+    env, _ = surroundings()
+    script(
+        invalidate([], ["~t:a"], [], env),
+        (Delete, cut()),
+        (Delete, 1),
+        (CloseFlights, None),
+    ).returns(Invalidated(tags=1, removed=1))
+
+
+def test_a_deletion_that_does_not_arrive_is_owed_and_said_to_be_pending() -> None:
+    env, _ = surroundings()
+    script(
+        invalidate(["k"], [], [], env),
+        (Delete, slow()),
+        (CloseFlights, None),
+    ).returns(Invalidated(keys=1, pending=1))
+    assert list(env.health.owed.values()) == [Owed(("k", "~b:k"))]
+
+
+def test_a_strict_cache_raises_for_a_deletion_that_does_not_arrive_and_owes_it() -> None:
+    env, _ = surroundings(is_strict=True)
+    script(invalidate(["k"], [], [], env), (Delete, refused()), (CloseFlights, None)).raises(
+        BackendUnavailable
+    )
+    assert len(env.health.owed) == 1
+
+
+def test_an_interrupted_deletion_is_owed_and_closes_its_flights() -> None:
+    env, _ = surroundings()
+    script(
+        invalidate(["k"], [], [], env),
+        (Delete, KeyboardInterrupt()),
+        (CloseFlights(("k", "~b:k")), None),
+    ).raises(KeyboardInterrupt)
+    assert len(env.health.owed) == 1
+
+
+def test_a_clear_ends_the_state_in_which_too_many_deletions_were_owed() -> None:
+    env, _ = surroundings()
+    for number in range(MOST_PENDING + 1):
+        env.health.owe(Owed((f"k{number}",)), env)
+    script(invalidate(["k"], [], [], env), (CloseFlights, None)).returns(
+        Invalidated(keys=1, pending=1)
+    )
+    script(
+        clear(env),
+        (Delete, 0),
+        (Scan, ScanPage(0, (b"k",))),
+        (Unlink((b"k",)), 1),
+        (CloseFlights(None), None),
+    ).returns(Invalidated(patterns=1, removed=1))
+    assert env.health.is_clear
+
+
+def test_a_clear_that_does_not_arrive_ends_nothing() -> None:
+    env, _ = surroundings()
+    script(clear(env), (Scan, slow()), (CloseFlights, None)).returns(
+        Invalidated(patterns=1, pending=1)
+    )
+    assert not env.health.is_clear
+
+
+@pytest.mark.parametrize("is_proved", [True, False])
+def test_whatever_is_kept_is_forgotten_where_a_fence_is_not_proved(is_proved: bool) -> None:
+    front = Dropped()
+    env, _ = surroundings(front=front)
+    script(fence(env), (Fence(), is_proved)).returns(None)
+    assert front.has_forgotten is not is_proved
