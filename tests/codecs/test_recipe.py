@@ -331,6 +331,16 @@ def test_with_a_secret_everything_is_signed_for_its_key_and_nothing_else_is_read
     assert reason_of(make_recipe(), packed) == "signature"
 
 
+def test_only_a_bare_payload_has_a_reader_of_its_own() -> None:
+    plain, signed, packing = make_recipe(), make_recipe(secret="s"), make_recipe(compress_above=10)
+    entry = stored(plain.pack(KEY, [1]))
+    read = plain.reader_of(entry)
+    assert read is not None
+    assert read(entry.payload) == [1]
+    assert signed.reader_of(stored(signed.pack(KEY, [1]))) is None
+    assert packing.reader_of(stored(packing.pack(KEY, "long " * 1_000))) is None
+
+
 def test_secrets_rotate() -> None:
     old, new = make_recipe(secret="old"), make_recipe(secret=[b"new", "old", "x" * 100])
     assert new.unpack(KEY, stored(old.pack(KEY, 1))) == 1
