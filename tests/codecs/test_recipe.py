@@ -474,17 +474,3 @@ def test_a_message_holds_no_value() -> None:
 
 def test_what_callers_may_share_is_told_here_too() -> None:
     assert is_immutable((1, "a"))
-
-
-def test_the_bare_reader_decodes_what_was_verified_before() -> None:
-    recipe = make_recipe(dict[str, int])
-    entry = stored(recipe.pack(KEY, {"a": 1}))
-    read = recipe.reader_of(entry)
-    assert read is not None
-    assert read(entry.payload) == {"a": 1}
-
-
-def test_what_is_signed_or_compressed_has_no_bare_reader() -> None:
-    signing = make_recipe(secret="a secret of many letters")
-    assert signing.reader_of(stored(signing.pack(KEY, [1]))) is None
-    assert make_recipe().reader_of(stored(Packed(CodecId.MSGPACK, COMPRESSED, b"\x01"))) is None

@@ -42,3 +42,8 @@ def test_nothing_is_no_tier(nothing: Any) -> None:
 def test_a_tier_with_a_bound_on_bytes_is_taken_as_it_is() -> None:
     tier = FrontTier(max_bytes=1 << 20, max_age=None)
     assert to_front(tier) is tier
+
+
+def test_a_tier_of_no_entries_is_refused() -> None:
+    with pytest.raises(UsageError, match="front"):
+        to_front(0)
