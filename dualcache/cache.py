@@ -5,10 +5,8 @@ Methods only hand over: what is decided is in `engine/`, what is performed in `d
 
 from __future__ import annotations
 
-import os
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, overload
-from weakref import WeakSet
 
 from dualcache.async_cache import AsyncCache
 from dualcache.backend import Backend
@@ -16,9 +14,10 @@ from dualcache.clients import Clients
 from dualcache.configuring import configure
 from dualcache.core.entry import MISSING
 from dualcache.core.scope import switched_off
-from dualcache.core.templates import parse_template, render
+from dualcache.core.templates import built_name
 from dualcache.decorators import Cached
 from dualcache.drivers.urls import parse_url
+from dualcache.forking import renew_in_children
 from dualcache.invalidating import Invalidating
 from dualcache.observing import Observers, stats_of
 from dualcache.requests import Requests
@@ -109,7 +108,7 @@ class Cache(SyncFace):
         self.aio = AsyncCache(self)
         if not made.is_enabled:
             self.backend = self._nowhere
-        CACHES.add(self)
+        renew_in_children(self)
 
     def __repr__(self) -> str:
         namespace = self.requests.prefix.removesuffix(":")
@@ -160,7 +159,7 @@ class Cache(SyncFace):
 
     def key(self, template: str, /, **values: object) -> str:
         """Build the name of a key or a tag from a template, escaped as the decorators do it."""
-        return render(parse_template(template, owner="key()"), values)
+        return built_name(template, values)
 
     # Around it
 
@@ -234,6 +233,22 @@ class Cache(SyncFace):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    async def aclose(self) -> None:
+        """Close the connections of this loop and of the sync face."""
+        await self.aio.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.aio.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def renew(self) -> None:
+        """Begin anew in a forked child, without the parent's connections, flights and locks."""
+        self.backend.renew()
+        self.clients.renew()
+
     def register(self, cached: Cached) -> None:
         """Let a decorated function be counted in `stats()`."""
         self._functions.append(cached)
@@ -277,17 +292,3 @@ class Cache(SyncFace):
         if self._observers.hear_hits:
             made.hear_hits()
         return made
-
-
-CACHES: WeakSet[Cache] = WeakSet()
-
-
-def renew_all() -> None:
-    """Begin anew in a forked child, without the parent's connections, flights and locks."""
-    for cache in list(CACHES):
-        cache.backend.renew()
-        cache.clients.renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=renew_all)

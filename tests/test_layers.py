@@ -25,6 +25,7 @@ FACADES: Final = {
     "configuring",
     "decorators",
     "endpoints",
+    "forking",
     "fronting",
     "function_front",
     "handles",

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from dualcache.core.canonical import text
 from dualcache.core.escaping import escape, escape_literal, escape_part
+from dualcache.core.keys import user_key
 from dualcache.errors import KeyTemplateError
 
 if TYPE_CHECKING:
@@ -181,6 +182,14 @@ def field_text(template: Template, field: Field, value: object, typed: bool = Fa
         return text(value, typed)
     written = _formatted(template, field, value)
     return f"{kind.__name__}'{escape_part(written)}'" if typed else escape(written)
+
+
+def built_name(text: str, values: Mapping[str, object]) -> str:
+    """Build a name from a template and values by name, as a direct call does."""
+    template = parse_template(text, owner="key()")
+    names = ", ".join(values)
+    check_names(template, tuple(values), signature_text=f"key(…, {names})", owner="key()")
+    return user_key(render(template, values))
 
 
 def literal_prefix(template: Template) -> str:

@@ -459,3 +459,12 @@ def test_settings_may_be_given_whole() -> None:
         cache.set("k", 1)
         assert 4 < (cache.ttl("k") or 0) <= 5
         assert "namespace='n'" in repr(cache)
+
+
+async def open_and_close(url: str) -> bool:
+    async with Cache(url, namespace="shop") as cache:
+        return await cache.aio.set("greeting", "hello")
+
+
+def test_a_cache_is_an_async_context_manager_of_its_own(backend_url: str) -> None:
+    assert asyncio.run(open_and_close(backend_url)) is True

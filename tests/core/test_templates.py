@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from dualcache.core.templates import (
     Template,
+    built_name,
     check_names,
     check_unambiguous,
     literal_prefix,
     parse_template,
     render,
 )
-from dualcache.errors import KeyTemplateError, UnkeyableArgument
+from dualcache.errors import KeyTemplateError, UnkeyableArgument, UsageError
 
 
 def rendered(template: str, typed: bool = False, **values: object) -> str:
@@ -185,3 +186,19 @@ def test_a_template_that_holds_control_characters_keeps_its_carets_in_line() -> 
     with pytest.raises(KeyTemplateError) as caught:
         parse_template("a\n\0{")
     assert caught.value.details[0][1] == '"a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}{"'
+
+
+def test_a_name_of_a_direct_call_is_escaped_fitted_and_told_apart() -> None:
+    assert built_name("user:{id}", {"id": "a b:c"}) == "user:a%20b%3Ac"
+    assert len(built_name("{text}", {"text": "x" * 10_000}).encode()) <= 512
+
+
+def test_a_name_of_a_direct_call_needs_each_of_its_values() -> None:
+    with pytest.raises(KeyTemplateError, match=r"did you mean \{user_id\}") as caught:
+        built_name("user:{user_di}", {"user_id": 1})
+    assert caught.value.code == "DC102"
+
+
+def test_a_name_of_a_direct_call_is_never_empty() -> None:
+    with pytest.raises(UsageError, match="empty"):
+        built_name("{name}", {"name": ""})
