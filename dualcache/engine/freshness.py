@@ -41,6 +41,7 @@ class Sight(Struct, frozen=True):
     """One look at one key: its state, its bytes, and the tags' ids as they were then.
 
     `value` is set where the state is FRESH or STALE. `tick` was drawn before the look.
+    `is_doubtful`: a value of ours, but not of this key: it may be the reply to another command.
     """
 
     state: State
@@ -49,6 +50,7 @@ class Sight(Struct, frozen=True):
     stored: Stored | None = None
     value: Any = None
     ids: Mapping[str, bytes | None] = {}
+    is_doubtful: bool = False
 
     @property
     def basis(self) -> object:

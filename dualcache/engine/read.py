@@ -8,7 +8,7 @@ from dualcache.core.entry import MISSING, Entry, Kind
 from dualcache.core.events import Hit, Miss, Unusable
 from dualcache.core.flight import Outcome
 from dualcache.core.front import UNTRACKED, Read
-from dualcache.core.ops import Batch, Look, ReadTags
+from dualcache.core.ops import Batch, Distrust, Look, ReadTags
 from dualcache.engine.freshness import (
     ABSENT,
     FILLING,
@@ -120,7 +120,11 @@ def look(call: Call, env: Env) -> Flow[Sight]:
     tick = env.tick()
     seen = yield from ask(Look(call.key, call.tags), env)
     sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
-    others = unread_tags(sight) if sight.state is UNUSABLE else ()
+    if sight.state is not UNUSABLE:
+        return sight
+    if sight.is_doubtful:
+        yield Distrust()
+    others = unread_tags(sight)
     return (yield from judged_again(call, sight, others, env)) if others else sight
 
 
@@ -134,6 +138,8 @@ def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
     seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
     sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
     stream = seen.stream
+    if sight.is_doubtful:
+        yield Distrust()
     others = unread_tags(sight)
     if others:
         tickets.append(front.begin_read(others))
@@ -200,7 +206,7 @@ def judge(
         value = call.policy.recipe.unpack(call.key, stored)
     except DecodeError as error:
         env.emit(Unusable(call.policy.label, error.reason))
-        return Sight(UNUSABLE, tick, raw, None, None, ids)
+        return Sight(UNUSABLE, tick, raw, None, None, ids, error.reason == "checksum")
     is_stale = stored.fresh_ms is not None and not is_fresh(stored, env.now_ms())
     return Sight(STALE if is_stale else FRESH, tick, raw, stored, value, ids)
 

@@ -7,7 +7,7 @@ from dualcache.core.entry import MISSING, Entry, Tag
 from dualcache.core.events import Hit, Miss, Unusable
 from dualcache.core.flight import Outcome
 from dualcache.core.front import UNTRACKED
-from dualcache.core.ops import Batch, Load, Loaded, Look, ReadTags, Seen
+from dualcache.core.ops import Batch, Distrust, Load, Loaded, Look, ReadTags, Seen
 from dualcache.engine.probe import get_or_run
 from dualcache.engine.read import get, get_many, peek
 from tests.engine.conversation import (
@@ -51,7 +51,15 @@ def test_whatever_is_not_fresh_is_a_miss_that_tells_why(raw: bytes | None, reaso
     assert asked.policy.usage.misses == 1
 
 
-@pytest.mark.parametrize("raw", [b"foreign", stored("broken"), stored("v", key="another")])
+@pytest.mark.parametrize("shelf", [None, Shelf(MISSING)])
+def test_a_value_of_another_key_may_be_the_reply_to_another_command(shelf: Shelf | None) -> None:
+    env, events = surroundings()
+    moved = stored("v", key="another")
+    script(get(call(front=shelf), env), (Look, Seen(moved)), (Distrust, None)).returns(MISSING)
+    assert [type(event) for event in events] == [Unusable, Miss]
+
+
+@pytest.mark.parametrize("raw", [b"foreign", stored("broken")])
 def test_an_entry_that_nobody_can_read_is_a_miss_and_told_of(raw: bytes) -> None:
     env, events = surroundings()
     script(get(call(), env), (Look, Seen(raw))).returns(MISSING)

@@ -243,6 +243,7 @@ def test_a_way_that_swallows_pushes_is_not_trusted(
         front = cache.stats().front
         assert front is not None
         assert (front.transport, front.reason) == ("ttl", "tracking: DC210; broadcast: DC210")
+        cache.close()  # the thread that writes the line has ended now
         assert len([line for line in caplog.messages if "front tier" in line]) == 1
 
 
