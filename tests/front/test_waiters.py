@@ -48,7 +48,7 @@ def test_a_waiter_looks_a_few_times_however_long_the_load(
     gate.open()
     opened_at = time.monotonic()
     assert (first.result(), second.result()) == (1, 1)
-    assert time.monotonic() - opened_at < 0.15
+    assert time.monotonic() - opened_at < 0.24  # without a push it would be 0.25 or more
     assert waited <= 4
     assert looks(redis_server) - before <= 10
 
@@ -79,7 +79,7 @@ def test_on_a_fresh_connection_the_lease_is_heard_too(
         ended = time.monotonic()
         second.result()
         taken.append(time.monotonic() - ended)
-    assert sorted(taken)[len(taken) // 2] < 0.05
+    assert sorted(taken)[len(taken) // 2] < 0.2
 
 
 def _distrust() -> Any:
