@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 HANDLES: Final = ("invalidate", "refresh", "peek", "key_for")
 """Handles that take the call's arguments, the object among them."""
-SHARED: Final = ("cache_info", "cache_clear", "cache_parameters")
 
 
 class CachedMethod:

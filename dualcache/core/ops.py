@@ -7,7 +7,7 @@ dispatched by their exact type. A failure is an exception raised at the yield.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -34,6 +34,8 @@ def do(op: Op[T]) -> Flow[T]:
 
 # Backend ops: what they ask of Redis, Valkey or the memory store, in one trip each.
 
+WRITE_REFUSALS: Final = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS"})
+"""First words of errors by which a server that reads well turns writes down."""
 WRONG_TYPE = b""
 """What a read replies for a key that holds no string: as unusable as an empty one."""
 

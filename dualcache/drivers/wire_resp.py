@@ -5,15 +5,13 @@ Source: redis.io/docs/reference/protocol-spec.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from dualcache.core.ops import WRONG_TYPE
+from dualcache.core.ops import WRITE_REFUSALS, WRONG_TYPE
 from dualcache.errors import BackendRefused, BackendUnavailable
 
 Part = bytes | str | int
 Command = tuple[Part, ...]
-
-WRITE_REFUSALS: Final = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS"})
 
 
 def pack(command: Command) -> bytes:

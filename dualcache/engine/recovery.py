@@ -17,7 +17,7 @@ from dualcache.core.events import (
     StoresStopped,
 )
 from dualcache.core.globs import compile_glob
-from dualcache.core.ops import Delete, Fence, Ping, Scan, Unlink, do
+from dualcache.core.ops import WRITE_REFUSALS, Delete, Fence, Ping, Scan, Unlink, do
 from dualcache.engine.breaker import Breaker
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
@@ -31,8 +31,6 @@ T = TypeVar("T")
 
 MOST_PENDING: Final = 10_000
 SCAN_COUNT: Final = 1_000
-WRITE_REFUSALS: Final = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS"})
-"""First words of errors by which a server that reads well turns writes down."""
 OUTAGE_REFUSALS: Final = frozenset(
     {"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM"}
 )

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 DAY_MS: Final = 86_400_000
 
-TagIds = "Mapping[str, bytes | None]"
-
 
 def new_tags(names: Iterable[str], life_ms: int | None, env: Env) -> tuple[NewTag, ...]:
     """Draw an id for each tag, to be used if it does not exist; anew for each send."""
