@@ -131,6 +131,8 @@ class CommitReply(Enum):
     """The key no longer holds what the load started from."""
     UNSUPPORTED = "unsupported"
     """The server cannot compare in this way, or may not."""
+    NO_SCRIPT = "no_script"
+    """The server does not know the script: give it, and ask again."""
 
 
 class CommitWay(Enum):
@@ -152,6 +154,10 @@ class Commit(Op[CommitReply]):
     blob: bytes
     ttl_ms: int | None
     way: CommitWay
+
+
+class LoadScript(Op[None]):
+    """Give the server the script of commits; one that takes none shows it at the next commit."""
 
 
 class Delete(Op[int]):

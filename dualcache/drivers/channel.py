@@ -17,7 +17,6 @@ from dualcache.drivers import wire, wire_watch
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connections import make_async_connection
 from dualcache.drivers.link import Link
-from dualcache.drivers.scripts import commit_source
 from dualcache.drivers.tracking import TRACKED, tracking_commands
 from dualcache.errors import BackendRefused, BackendUnavailable
 
@@ -85,12 +84,7 @@ class Channel:
             # A watch belongs to the whole connection, so one commit of this kind at a time.
             async with self._watched:
                 return await commit_watched(link, op)
-        data, count = wire.encode(op)
-        try:
-            return wire.decode(op, await link.exchange(data, count))
-        except wire.ScriptMissing:
-            await link.exchange(wire.script_load(commit_source()), 1)
-            return wire.decode(op, wire.without_scripts(await link.exchange(data, count)))
+        return wire.decode(op, await link.exchange(*wire.encode(op)))
 
     async def _read_tracked(self, link: Link, op: Op[Any], tracking: Tracking) -> Any:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""

@@ -16,7 +16,6 @@ from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust
 from dualcache.drivers import wire, wire_watch
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connections import make_connection
-from dualcache.drivers.scripts import commit_source
 from dualcache.drivers.tracking import TRACKED, UNTRACKED, Lane, tracking_commands
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
@@ -109,12 +108,7 @@ class SyncBackend:
     def _converse(self, connection: AbstractConnection, op: Op[Any]) -> Any:
         if type(op) is Commit and op.way is CommitWay.WATCH:
             return commit_watched(connection, op)
-        data, count = wire.encode(op)
-        try:
-            return wire.decode(op, exchange(connection, data, count))
-        except wire.ScriptMissing:
-            exchange(connection, wire.script_load(commit_source()), 1)
-            return wire.decode(op, wire.without_scripts(exchange(connection, data, count)))
+        return wire.decode(op, exchange(connection, *wire.encode(op)))
 
     def _blamed(self, error: BaseException, *, was_connected: bool) -> BaseException:
         if not isinstance(error, Exception):

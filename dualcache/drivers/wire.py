@@ -15,6 +15,7 @@ from dualcache.core.ops import (
     CommitReply,
     CommitWay,
     Delete,
+    LoadScript,
     Look,
     LookAndLease,
     MakeTags,
@@ -27,7 +28,7 @@ from dualcache.core.ops import (
     TryLease,
     Unlink,
 )
-from dualcache.drivers.scripts import COMMIT_SHA
+from dualcache.drivers.scripts import COMMIT_SHA, commit_source
 from dualcache.drivers.wire_resp import (
     Command,
     bulk,
@@ -47,35 +48,20 @@ if TYPE_CHECKING:
     from dualcache.core.ops import NewTag, Op
 
 
-class ScriptMissing(Exception):
-    """The server does not have the script: send the op again with its source."""
-
-
 class Spelling(NamedTuple):
-    """How one kind of op is written and its replies are read."""
+    """How one kind of op is written, how many replies come, and how they are read."""
 
-    commands: Callable[[Any], Sequence[Command]]
+    write: Callable[[Any], bytes]
+    count: Callable[[Any], int]
     reply: Callable[[Any, Sequence[Any]], Any]
 
 
 def encode(op: Op[Any]) -> tuple[bytes, int]:
     """Return what to send for an op, and how many replies will come."""
     if type(op) is Look:
-        return encode_look(op)
-    commands = SPELLINGS[type(op)].commands(op)
-    return b"".join([pack(command) for command in commands]), len(commands)
-
-
-def encode_look(op: Look) -> tuple[bytes, int]:
-    """Write a read, without the detour that other ops take: every hit is one."""
-    name = op.key.encode()
-    key = b"$%d\r\n%b\r\n" % (len(name), name)
-    if op.tags:
-        tags = b"".join([bulk(tag.encode()) for tag in op.tags])
-        data = b"*%d\r\n$4\r\nMGET\r\n%b%b" % (2 + len(op.tags), key, tags)
-    else:
-        data = b"*2\r\n$3\r\nGET\r\n%b" % key
-    return (b"%b*2\r\n$4\r\nPTTL\r\n%b" % (data, key), 2) if op.with_ttl else (data, 1)
+        return write_look(op), 2 if op.with_ttl else 1
+    spelling = SPELLINGS[type(op)]
+    return spelling.write(op), spelling.count(op)
 
 
 def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
@@ -86,9 +72,16 @@ def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
 # Reads
 
 
-def look_commands(op: Look) -> Sequence[Command]:
-    read: Command = ("MGET", op.key, *op.tags) if op.tags else ("GET", op.key)
-    return (read, ("PTTL", op.key)) if op.with_ttl else (read,)
+def write_look(op: Look) -> bytes:
+    """Write a read, without the detour that other ops take: every hit is one."""
+    name = op.key.encode()
+    key = b"$%d\r\n%b\r\n" % (len(name), name)
+    if op.tags:
+        tags = b"".join([bulk(tag.encode()) for tag in op.tags])
+        data = b"*%d\r\n$4\r\nMGET\r\n%b%b" % (2 + len(op.tags), key, tags)
+    else:
+        data = b"*2\r\n$3\r\nGET\r\n%b" % key
+    return b"%b*2\r\n$4\r\nPTTL\r\n%b" % (data, key) if op.with_ttl else data
 
 
 def look_reply(op: Look, replies: Sequence[Any]) -> Seen:
@@ -205,7 +198,7 @@ def commit_reply(op: Commit, replies: Sequence[Any]) -> CommitReply:
     reply = replies[0]
     if isinstance(reply, BackendRefused):
         if reply.prefix == "NOSCRIPT":
-            raise ScriptMissing
+            return CommitReply.NO_SCRIPT
         if reply.prefix == "WRONGTYPE":
             return CommitReply.REFUSED
         if reply.prefix == "ERR" or (reply.prefix == "NOPERM" and op.way is CommitWay.SCRIPT):
@@ -218,23 +211,12 @@ def commit_reply(op: Commit, replies: Sequence[Any]) -> CommitReply:
     raise nonsense()
 
 
-def without_scripts(replies: Sequence[Any]) -> list[Any]:
-    """Take a script that cannot even be loaded as a way that the server does not have."""
-    return [unsupported(each) if is_missing_script(each) else each for each in replies]
+def script_commands(_: LoadScript) -> Sequence[Command]:
+    return (("SCRIPT", "LOAD", commit_source()),)
 
 
-def is_missing_script(reply: Any) -> bool:
-    return isinstance(reply, BackendRefused) and reply.prefix == "NOSCRIPT"
-
-
-def unsupported(reply: BackendRefused) -> BackendRefused:
-    reply.prefix = "ERR"
-    return reply
-
-
-def script_load(source: bytes) -> bytes:
-    """Return the command that gives the server a script; it answers with the script's SHA-1."""
-    return pack(("SCRIPT", "LOAD", source))
+def script_reply(_: LoadScript, __: Sequence[Any]) -> None:
+    """A server that takes no script shows it at the next commit."""
 
 
 def delete_commands(op: Delete) -> Sequence[Command]:
@@ -257,8 +239,12 @@ def no_reply(_: Op[Any], replies: Sequence[Any]) -> None:
     checked(replies[0])
 
 
-def batch_commands(op: Batch) -> Sequence[Command]:
-    return [command for each in op.ops for command in SPELLINGS[type(each)].commands(each)]
+def write_batch(op: Batch) -> bytes:
+    return b"".join([SPELLINGS[type(each)].write(each) for each in op.ops])
+
+
+def batch_count(op: Batch) -> int:
+    return sum([SPELLINGS[type(each)].count(each) for each in op.ops])
 
 
 def batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
@@ -266,24 +252,34 @@ def batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
     start = 0
     for each in op.ops:
         spelling = SPELLINGS[type(each)]
-        end = start + len(spelling.commands(each))
+        end = start + spelling.count(each)
         found.append(spelling.reply(each, replies[start:end]))
         start = end
     return tuple(found)
 
 
+def written(
+    commands: Callable[[Any], Sequence[Command]],
+    reply: Callable[[Any, Sequence[Any]], Any],
+    count: Callable[[Any], int] = lambda _: 1,
+) -> Spelling:
+    """Return the spelling of an op by its commands."""
+    return Spelling(lambda op: b"".join([pack(each) for each in commands(op)]), count, reply)
+
+
 SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
-    Look: Spelling(look_commands, look_reply),
-    LookAndLease: Spelling(lease_commands, lease_reply),
-    Claim: Spelling(claim_commands, claim_reply),
-    ReadTags: Spelling(read_tags_commands, read_tags_reply),
-    MakeTags: Spelling(make_tags_commands, make_tags_reply),
-    ProlongTag: Spelling(prolong_commands, number_reply),
-    TryLease: Spelling(try_lease_commands, try_lease_reply),
-    Commit: Spelling(commit_commands, commit_reply),
-    Delete: Spelling(delete_commands, number_reply),
-    Unlink: Spelling(unlink_commands, number_reply),
-    Scan: Spelling(scan_commands, scan_reply),
-    Ping: Spelling(ping_commands, no_reply),
-    Batch: Spelling(batch_commands, batch_reply),
+    Look: Spelling(write_look, lambda op: 2 if op.with_ttl else 1, look_reply),
+    LookAndLease: written(lease_commands, lease_reply, lambda op: 2 + 3 * len(op.tags)),
+    Claim: written(claim_commands, claim_reply, lambda op: 1 + 3 * len(op.tags)),
+    ReadTags: written(read_tags_commands, read_tags_reply),
+    MakeTags: written(make_tags_commands, make_tags_reply, lambda op: 3 * len(op.tags)),
+    ProlongTag: written(prolong_commands, number_reply),
+    TryLease: written(try_lease_commands, try_lease_reply),
+    Commit: written(commit_commands, commit_reply),
+    LoadScript: written(script_commands, script_reply),
+    Delete: written(delete_commands, number_reply),
+    Unlink: written(unlink_commands, number_reply),
+    Scan: written(scan_commands, scan_reply),
+    Ping: written(ping_commands, no_reply),
+    Batch: Spelling(write_batch, batch_count, batch_reply),
 }

@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from dualcache.core.events import NotStored
-from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LookAndLease
+from dualcache.core.ops import (
+    Batch,
+    Commit,
+    CommitReply,
+    CommitWay,
+    LoadScript,
+    LookAndLease,
+)
 from dualcache.engine.freshness import lifetime_ms
 from dualcache.engine.recovery import ask, ask_once, note_refusal, twice
 from dualcache.engine.tags import entry_life_ms, entry_tags, new_tags, prolonged, tag_life_ms
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from dualcache.core.entry import Packed
@@ -29,6 +36,9 @@ MOST_LEASE_MS: Final = 120_000
 RELEASED_MS: Final = 1
 LARGE_BYTES: Final = 4_096
 """Above this, a compare of the whole value costs more than a script that compares its header."""
+MOST_AT_ONCE: Final = 1_000
+MOST_BYTES_AT_ONCE: Final = 1 << 20
+"""How much goes out in one trip: more would not be through before the server counts as late."""
 
 
 class Leased(NamedTuple):
@@ -44,6 +54,15 @@ class Worth(NamedTuple):
 
     packed: Packed
     fresh_ms: int | None
+    ttl_ms: int | None
+
+
+class Change(NamedTuple):
+    """What a commit puts where; the fields of `Commit` but for the way."""
+
+    key: str
+    expected: bytes
+    blob: bytes
     ttl_ms: int | None
 
 
@@ -114,16 +133,69 @@ def or_release(flow: Flow[T], call: Call, filling: bytes, env: Env) -> Flow[T]:
 def commit(
     key: str, expected: bytes, blob: bytes, ttl_ms: int | None, env: Env
 ) -> Flow[CommitReply]:
-    """Compare and set, in the best way that the server has; found by trying."""
+    """Compare and set, in the best way that the server has."""
+    (reply,) = yield from commit_all((Change(key, expected, blob, ttl_ms),), env)
+    return reply
+
+
+def commit_all(changes: Sequence[Change], env: Env) -> Flow[list[CommitReply]]:
+    """Compare and set each, together; the best way that the server has is found by trying."""
+    replies = [CommitReply.REFUSED] * len(changes)
     ways = env.ways
-    if len(expected) > LARGE_BYTES:
-        ways = tuple(sorted(ways, key=lambda way: way is not CommitWay.SCRIPT))
-    for way in ways:
-        reply = yield from ask(Commit(key, expected, blob, ttl_ms, way), env)
-        if reply is not CommitReply.UNSUPPORTED:
-            return reply
-        env.ways = tuple(each for each in env.ways if each is not way)
-    return CommitReply.REFUSED
+    left: Sequence[int] = range(len(changes))
+    while left and ways:
+        ops = [Commit(*changes[at], way=way_for(changes[at], ways)) for at in left]
+        unmet = []
+        found = yield from send_commits(ops, env)
+        for at, op, reply in zip(left, ops, found, strict=True):
+            if reply is CommitReply.UNSUPPORTED:
+                unmet.append(at)
+                ways = tuple(way for way in ways if way is not op.way)
+            else:
+                replies[at] = reply
+        if unmet:
+            env.ways = tuple(way for way in env.ways if way in ways)
+        left = unmet
+    return replies
+
+
+def way_for(change: Change, ways: Sequence[CommitWay]) -> CommitWay:
+    """Return how to commit a change best."""
+    if len(change.expected) > LARGE_BYTES and CommitWay.SCRIPT in ways:
+        return CommitWay.SCRIPT
+    return ways[0]
+
+
+def send_commits(ops: Sequence[Commit], env: Env) -> Flow[list[CommitReply]]:
+    """Send commits in few trips; a script that the server has forgotten goes with them again."""
+    replies: list[CommitReply] = []
+    for part in parts(ops):
+        if len(part) == 1:
+            replies.append((yield from ask(part[0], env)))
+        else:
+            replies += yield from ask(Batch(part), env)
+    lacking = [at for at, reply in enumerate(replies) if reply is CommitReply.NO_SCRIPT]
+    if lacking:
+        again = Batch((LoadScript(), *(ops[at] for at in lacking)))
+        _, *found = yield from ask(again, env)
+        for at, reply in zip(lacking, found, strict=True):
+            is_lacking = reply is CommitReply.NO_SCRIPT
+            replies[at] = CommitReply.UNSUPPORTED if is_lacking else reply
+    return replies
+
+
+def parts(ops: Sequence[Commit]) -> Iterator[tuple[Commit, ...]]:
+    """Split commits into trips; by WATCH each is a conversation of its own."""
+    part: list[Commit] = []
+    size_bytes = 0
+    for op in ops:
+        size_bytes += len(op.blob) + len(op.expected)
+        is_full = len(part) == MOST_AT_ONCE or size_bytes > MOST_BYTES_AT_ONCE
+        if part and (is_full or op.way is CommitWay.WATCH):
+            yield tuple(part)
+            part, size_bytes = [], len(op.blob) + len(op.expected)
+        part.append(op)
+    yield tuple(part)
 
 
 def release(call: Call, filling: bytes, env: Env) -> Flow[None]:

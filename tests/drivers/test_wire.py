@@ -12,6 +12,7 @@ from dualcache.core.ops import (
     CommitReply,
     CommitWay,
     Delete,
+    LoadScript,
     Look,
     LookAndLease,
     MakeTags,
@@ -26,7 +27,7 @@ from dualcache.core.ops import (
     Unlink,
 )
 from dualcache.drivers import wire, wire_watch
-from dualcache.drivers.scripts import COMMIT_SHA
+from dualcache.drivers.scripts import COMMIT_SHA, commit_source
 from dualcache.errors import BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ def test_an_op_is_spelled_as_these_commands(op: Op[Any], commands: list[str]) ->
         (Delete(("k",)), [1], 1),
         (Unlink((b"k",)), [0], 0),
         (Ping(), [b"PONG"], None),
+        (LoadScript(), [COMMIT_SHA], None),
+        (LoadScript(), [error("NOPERM")], None),
         (
             Batch((Look("k", (), with_ttl=True), Look("l"))),
             [b"v", 5, None],
@@ -187,6 +190,7 @@ def test_an_error_that_fails_an_op_is_raised(op: Op[Any], replies: list[Any]) ->
         (IFEQ, error("WRONGTYPE"), CommitReply.REFUSED),
         (IFEQ, error("ERR"), CommitReply.UNSUPPORTED),
         (SCRIPT, error("NOPERM"), CommitReply.UNSUPPORTED),
+        (SCRIPT, error("NOSCRIPT"), CommitReply.NO_SCRIPT),
     ],
 )
 def test_the_reply_to_a_commit_tells_whether_it_is_stored(
@@ -195,16 +199,25 @@ def test_the_reply_to_a_commit_tells_whether_it_is_stored(
     assert wire.decode(op, [reply]) is expected
 
 
-def test_a_script_that_the_server_does_not_have_is_asked_for() -> None:
-    with pytest.raises(wire.ScriptMissing):
-        wire.decode(SCRIPT, [error("NOSCRIPT")])
-    assert wire.script_load(b"source") == spelled("SCRIPT LOAD source")
+def test_the_script_is_given_as_a_source() -> None:
+    data, count = wire.encode(LoadScript())
+    assert data.startswith(b"*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n")
+    assert (commit_source() in data, count) == (True, 1)
 
 
-def test_a_script_that_cannot_be_loaded_is_a_way_that_the_server_does_not_have() -> None:
-    replies = wire.without_scripts([error("NOSCRIPT"), b"OK"])
-    assert wire.decode(SCRIPT, replies[:1]) is CommitReply.UNSUPPORTED
-    assert replies[1] == b"OK"
+def test_a_batch_is_as_many_commands_and_replies_as_its_ops() -> None:
+    ops = (LookAndLease("k", b"f", 9, (TAG,)), Claim("l", b"f", 9, (TAG,)), MakeTags((TAG,)), IFEQ)
+    replies = [b"OK", b"f", b"OK", b"id", 5, b"OK", b"OK", b"id", 5, b"OK", b"id", 5, None]
+    assert wire.encode(Batch(ops)) == (
+        b"".join(wire.encode(op)[0] for op in ops),
+        len(replies),
+    )
+    assert wire.decode(Batch(ops), replies) == (
+        Seen(b"f", (b"id",), None, (5,)),
+        Seen(b"f", (b"id",), None, (5,)),
+        (b"id",),
+        CommitReply.REFUSED,
+    )
 
 
 def test_a_commit_by_watch_reads_the_header_first() -> None:

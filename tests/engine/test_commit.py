@@ -2,12 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from dualcache.core.ops import Commit, CommitReply, CommitWay
+from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LoadScript
 from dualcache.core.policy import Usage
-from dualcache.engine.commit import LARGE_BYTES, commit, lease_ms
+from dualcache.engine.commit import (
+    LARGE_BYTES,
+    MOST_AT_ONCE,
+    MOST_BYTES_AT_ONCE,
+    Change,
+    commit,
+    commit_all,
+    lease_ms,
+)
 from tests.engine.conversation import KEY, script, surroundings
 
 STORED = CommitReply.STORED
+REFUSED = CommitReply.REFUSED
+NO_SCRIPT = CommitReply.NO_SCRIPT
 UNSUPPORTED = CommitReply.UNSUPPORTED
 ALL = (CommitWay.IFEQ, CommitWay.SCRIPT, CommitWay.WATCH)
 
@@ -40,6 +50,83 @@ def test_a_large_value_is_compared_by_its_header_in_a_script() -> None:
         commit(KEY, large, b"new", 1_000, env),
         (Commit(KEY, large, b"new", 1_000, CommitWay.SCRIPT), STORED),
     ).returns(STORED)
+
+
+def changes(number: int, blob: bytes = b"new") -> list[Change]:
+    return [Change(f"k{at}", b"old", blob, 1_000) for at in range(number)]
+
+
+def commits(of: list[Change], way: CommitWay = CommitWay.IFEQ) -> tuple[Commit, ...]:
+    return tuple(Commit(*each, way=way) for each in of)
+
+
+def test_several_values_are_committed_in_one_trip() -> None:
+    env, _ = surroundings()
+    script(
+        commit_all(changes(3), env),
+        (Batch(commits(changes(3))), (STORED, REFUSED, STORED)),
+    ).returns([STORED, REFUSED, STORED])
+
+
+def test_nothing_to_commit_is_no_trip() -> None:
+    env, _ = surroundings()
+    script(commit_all([], env)).returns([])
+
+
+def test_only_what_a_way_did_not_serve_is_tried_in_another() -> None:
+    env, _ = surroundings(ways=ALL)
+    large = Change("large", b"x" * (LARGE_BYTES + 1), b"new", 1_000)
+    several = [large, *changes(2)]
+    script(
+        commit_all(several, env),
+        (
+            Batch((Commit(*large, way=CommitWay.SCRIPT), *commits(changes(2)))),
+            (STORED, UNSUPPORTED, UNSUPPORTED),
+        ),
+        (Batch(commits(changes(2), CommitWay.SCRIPT)), (STORED, REFUSED)),
+    ).returns([STORED, STORED, REFUSED])
+    assert env.ways == (CommitWay.SCRIPT, CommitWay.WATCH)
+
+
+def test_a_forgotten_script_goes_with_those_that_lacked_it() -> None:
+    env, _ = surroundings(ways=ALL[1:])
+    all_three = commits(changes(3), CommitWay.SCRIPT)
+    script(
+        commit_all(changes(3), env),
+        (Batch(all_three), (STORED, NO_SCRIPT, NO_SCRIPT)),
+        (Batch((LoadScript(), *all_three[1:])), (None, STORED, REFUSED)),
+    ).returns([STORED, STORED, REFUSED])
+    assert env.ways == ALL[1:]
+
+
+def test_a_server_that_takes_no_script_is_asked_by_transactions_one_by_one() -> None:
+    env, _ = surroundings(ways=ALL[1:])
+    by_script = commits(changes(2), CommitWay.SCRIPT)
+    first, second = commits(changes(2), CommitWay.WATCH)
+    script(
+        commit_all(changes(2), env),
+        (Batch(by_script), (NO_SCRIPT, NO_SCRIPT)),
+        (Batch((LoadScript(), *by_script)), (None, NO_SCRIPT, NO_SCRIPT)),
+        (first, STORED),
+        (second, STORED),
+    ).returns([STORED, STORED])
+    assert env.ways == ALL[2:]
+
+
+def test_a_trip_takes_so_many_commits_and_bytes() -> None:
+    env, _ = surroundings()
+    many = commits(changes(MOST_AT_ONCE + 2))
+    script(
+        commit_all(changes(MOST_AT_ONCE + 2), env),
+        (Batch(many[:MOST_AT_ONCE]), (STORED,) * MOST_AT_ONCE),
+        (Batch(many[MOST_AT_ONCE:]), (STORED, STORED)),
+    ).returns([STORED] * (MOST_AT_ONCE + 2))
+    half = changes(3, b"x" * (MOST_BYTES_AT_ONCE // 2 - 3))
+    script(
+        commit_all(half, env),
+        (Batch(commits(half[:2])), (STORED, STORED)),
+        (commits(half)[2], STORED),
+    ).returns([STORED] * 3)
 
 
 @pytest.mark.parametrize(
