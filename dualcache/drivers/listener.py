@@ -16,7 +16,7 @@ from dualcache.errors import BackendError, BackendRefused, BackendTimeout, Backe
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dualcache.drivers.push_link import Sink
+    from dualcache.drivers.push_protocol import Sink
     from dualcache.drivers.tracking import Tracking
     from dualcache.drivers.urls import Target
 

@@ -1,28 +1,29 @@
-"""One life of the listener's connection: pushes are switched on, seen, taken, and proved complete.
+"""One life of the listener's connection: what `push_protocol.py` says, over a redis-py connection.
 
-Answers come back in the order of the questions; pushes come between them.
+A real push must be seen before the stream is trusted.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import suppress
 from secrets import token_hex
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connections import make_connection
+from dualcache.drivers.push_protocol import PushProtocol
 from dualcache.errors import BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from redis.connection import AbstractConnection
 
+    from dualcache.drivers.push_protocol import Sink
     from dualcache.drivers.tracking import Tracking
     from dualcache.drivers.urls import Target
 
@@ -32,18 +33,6 @@ PUSHES: Final = 3
 """The protocol that has pushes, whatever the data connections speak."""
 
 
-class Sink(Protocol):
-    """Who is told what the listener hears."""
-
-    def connected(self, asked_at: float, *, is_tracked: bool) -> int: ...
-    def lost(self) -> None: ...
-    def broken(self) -> None: ...
-    def proved(self, asked_at: float) -> None: ...
-    def feed(self, names: Iterable[str] | None) -> None: ...
-    def chose(self, transport: str, reason: str) -> None: ...
-    def open_for_ttl(self, reason: str) -> None: ...
-
-
 class PushLink:
     """A connection on which pushes come. `now` is the sink's clock."""
 
@@ -51,19 +40,18 @@ class PushLink:
         self, target: Target, sink: Sink, tracking: Tracking, now: Callable[[], float]
     ) -> None:
         self._target = replace(target, protocol=PUSHES)
-        self._sink = sink
-        self._tracking = tracking
-        self._now = now
+        self._protocol = PushProtocol(sink, tracking, now)
         self._connection: AbstractConnection = make_connection(self._target)
-        self._expected: deque[Callable[[Any], None]] = deque()
-        self._wakes: deque[Callable[[], None]] = deque()
         self._sending = Lock()
         self._has_ended = False
         self._is_push = False
         self._heard_at = monotonic()
-        self._seen: set[str] = set()
         self.is_open = False
-        self.client_id = 0
+
+    @property
+    def client_id(self) -> int:
+        """The connection's id at the server: what others are redirected to."""
+        return self._protocol.client_id
 
     def open(self, transport: str, prefix: str) -> float:
         """Connect and switch pushes on; return when the stream was known to be complete."""
@@ -74,13 +62,7 @@ class PushLink:
             raise classify(error) from None
         self.is_open = True
         set_push_handler(connection, self._pushed)
-        self.client_id = self._reply("CLIENT", "ID")
-        if transport == "broadcast":
-            scope = ("PREFIX", prefix) if prefix else ()
-            self._reply("CLIENT", "TRACKING", "ON", "BCAST", *scope)
-        else:
-            self._reply("CLIENT", "LIST", "ID", self.client_id)  # each proof will ask for that
-        asked_at = self._now()
+        asked_at = self._opened(transport, prefix)
         self._probe(transport, prefix)
         return asked_at
 
@@ -95,8 +77,8 @@ class PushLink:
         except Exception as error:  # noqa: BLE001  whatever redis-py raises
             raise classify(error) from None
         self._heard_at = monotonic()
-        if not self._is_push and self._expected:
-            self._expected.popleft()(reply)
+        if not self._is_push:
+            self._protocol.answered(reply)
         return True
 
     def ask_proof(self, wake: Callable[[], None] | None) -> None:
@@ -104,16 +86,7 @@ class PushLink:
         with self._sending:
             if self._has_ended:  # redis-py would connect anew, and nobody would listen there
                 raise BackendUnavailable("the listener's connection was closed", code="DC200")
-            asked_at = self._now()
-            ids = self._tracking.ids()
-            commands: list[tuple[Any, ...]] = [("PING",)]
-            if ids:
-                commands.insert(0, ("CLIENT", "LIST", "ID", *ids))
-                self._expected.append(lambda reply: self._listed(ids, reply))
-            if wake is not None:
-                self._wakes.append(wake)
-            self._expected.append(lambda _: self._proved(asked_at, wake))
-            self._send(commands)
+            self._send(self._protocol.proof(wake))
 
     def require_life(self, since: float) -> None:
         """Raise where nothing at all came since then, a proof being asked for: half-open.
@@ -135,32 +108,22 @@ class PushLink:
             self._has_ended = True
             with suppress(Exception):
                 self._connection.disconnect()
-        while self._wakes:
-            self._wakes.popleft()()
+        self._protocol.end()
 
-    def _listed(self, ids: Sequence[int], reply: Any) -> None:
-        alive = {int(word[3:]) for word in reply.split() if word.startswith(b"id=")}
-        if not alive.issuperset(ids):
-            self._tracking.forget(set(ids) - alive)
-            self._sink.broken()
-
-    def _proved(self, asked_at: float, wake: Callable[[], None] | None) -> None:
-        self._sink.proved(asked_at)
-        if wake is not None:
-            with suppress(ValueError):
-                self._wakes.remove(wake)
-            wake()
+    def _opened(self, transport: str, prefix: str) -> float:
+        """Switch pushes on; return when the stream was known to be complete."""
+        opening = self._protocol.opening(transport, prefix)
+        try:
+            command = next(opening)
+            while True:
+                command = opening.send(self._reply(*command))
+        except StopIteration as end:
+            asked_at: float = end.value
+            return asked_at
 
     def _pushed(self, message: Sequence[Any]) -> None:
-        """Take an `invalidate` push; a null says that anything may have changed."""
         self._is_push = True
-        names = message[1]
-        if names is None:
-            self._sink.feed(None)
-            return
-        decoded = [decoded_name(name) for name in names]
-        self._seen.update(name for name in decoded if "~p:" in name)
-        self._sink.feed(decoded)
+        self._protocol.pushed(message)
 
     def _probe(self, transport: str, prefix: str) -> None:
         """See a real push, or raise: a proxy may accept the command and never push."""
@@ -173,11 +136,11 @@ class PushLink:
                 ask(reader, "GET", name)
             self._reply("SET", name, "1", "PX", PROBE_MS)
             ends = monotonic() + PROBE_SECONDS
-            while name not in self._seen:
+            while name not in self._protocol.seen:
                 if monotonic() >= ends:
                     raise BackendTimeout("no push came", code="DC210")
                 self.hear(max(0, ends - monotonic()))
-            self._seen.clear()
+            self._protocol.seen.clear()
         finally:
             if reader is not None:
                 with suppress(Exception):
@@ -186,7 +149,7 @@ class PushLink:
     def _reply(self, *command: Any) -> Any:
         """Send one command and return its reply, taking pushes that come before it."""
         found: list[Any] = []
-        self._expected.append(found.append)
+        self._protocol.expect(found.append)
         self._send([command])
         ends = monotonic() + self._target.socket_timeout
         while not found:
@@ -215,8 +178,3 @@ def ask(connection: AbstractConnection, *command: Any) -> Any:
 def set_push_handler(connection: AbstractConnection, handler: Callable[[Any], None]) -> None:
     """Have `invalidate` pushes handed over; redis-py has no other hook for them."""
     connection._parser.set_invalidation_push_handler(handler)  # noqa: SLF001
-
-
-def decoded_name(name: Any) -> str:
-    """Return a key's name; a foreign one may be no text."""
-    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)

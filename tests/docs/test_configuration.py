@@ -60,7 +60,9 @@ def test_the_rights_are_those_of_all_commands_that_are_sent(redis_server: Server
 def test_the_rights_for_a_front_tier_are_those_of_all_that_it_sends_besides(
     redis_server: Server,
 ) -> None:
-    sent = commands_of(redis_server, "listener.py", "push_link.py", "tracking.py")
+    sent = commands_of(
+        redis_server, "listener.py", "push_link.py", "push_protocol.py", "tracking.py"
+    )
     assert set(FRONT_RIGHTS) == sent - set(RIGHTS)
 
 
