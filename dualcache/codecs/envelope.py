@@ -96,9 +96,11 @@ def seal(
     return _checked(key, head, content + packed.payload)
 
 
-def seal_filling(key: str, *, token: bytes, created_ms: int, load_ms: int) -> bytes:
-    """Spell the lease of a load that takes about `load_ms`: a header and nothing else."""
-    return _bare(key, Kind.FILLING, token, created_ms, load_ms)
+def seal_filling(
+    key: str, *, token: bytes, created_ms: int, load_ms: int, tags: Sequence[Tag] = ()
+) -> bytes:
+    """Spell the lease of a load that takes about `load_ms`; `tags` are those it depends on."""
+    return _bare(key, Kind.FILLING, token, created_ms, load_ms, tags)
 
 
 def seal_tombstone(key: str, *, token: bytes, created_ms: int) -> bytes:
@@ -122,9 +124,9 @@ def open_envelope(key: str, raw: bytes) -> Stored:
     rest = raw[8:] if len(raw) < _COPIED_BELOW else memoryview(raw)[8:]
     if crc32(rest, crc32(raw[:4], crc32(key.encode()))) != check:
         raise _refused("checksum", "the checksum does not fit the key and the content")
-    if form != _VALUE_BYTE and len(raw) != HEADER_BYTES:
-        raise _refused("length", "there is content after a header that has none")
     tags, start = ((), HEADER_BYTES) if not flags & HAS_TAGS else _read_tags(raw)
+    if form != _VALUE_BYTE and len(raw) != start:
+        raise _refused("length", "there is a payload after a header that has none")
     payload: Any = raw[start:] if len(raw) < _COPIED_BELOW else memoryview(raw)[start:]
     if codec == _REFERENCE:
         payload = _referenced(raw)
@@ -138,14 +140,21 @@ def open_envelope(key: str, raw: bytes) -> Stored:
         load_ms,
         tags,
         payload,
-        raw[:HEADER_BYTES],
     )
 
 
-def _bare(key: str, kind: Kind, token: bytes, created_ms: int, load_ms: int) -> bytes:
-    head = _HEAD.pack(MAGIC, FORMAT << 4 | kind, CodecId.NONE, 0)
+def _bare(
+    key: str,
+    kind: Kind,
+    token: bytes,
+    created_ms: int,
+    load_ms: int,
+    tags: Sequence[Tag] = (),
+) -> bytes:
+    head = _HEAD.pack(MAGIC, FORMAT << 4 | kind, CodecId.NONE, HAS_TAGS if tags else 0)
     created_ms = _clamped(created_ms, _LATEST)
-    return _checked(key, head, _TIMES.pack(token, created_ms, 0, _clamped(load_ms, _LONGEST)))
+    content = _TIMES.pack(token, created_ms, 0, _clamped(load_ms, _LONGEST))
+    return _checked(key, head, content + _spelled_tags(tags) if tags else content)
 
 
 def _checked(key: str, head: bytes, content: bytes) -> bytes:

@@ -61,8 +61,8 @@ class Tag(NamedTuple):
 class Stored(Struct, frozen=True):
     """One stored key, parsed: the header's fields, the tags, the payload.
 
-    `header` is what a compare-and-set expects to find. `fresh_ms` is `None` where the entry is
-    fresh as long as it exists. `version` is the token for FILLING.
+    `fresh_ms` is `None` where the entry is fresh as long as it exists. `version` is the token for
+    FILLING, whose tags are those that its load is known to depend on.
     """
 
     kind: Kind
@@ -74,7 +74,6 @@ class Stored(Struct, frozen=True):
     load_ms: int
     tags: tuple[Tag, ...]
     payload: Any
-    header: bytes
 
 
 class Entry(Struct, frozen=True):

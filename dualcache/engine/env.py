@@ -32,7 +32,15 @@ if TYPE_CHECKING:
         ) -> bytes: ...
 
     class SealFilling(Protocol):
-        def __call__(self, key: str, *, token: bytes, created_ms: int, load_ms: int) -> bytes: ...
+        def __call__(
+            self,
+            key: str,
+            *,
+            token: bytes,
+            created_ms: int,
+            load_ms: int,
+            tags: Sequence[Tag] = (),
+        ) -> bytes: ...
 
 
 class Env(Struct):

@@ -136,9 +136,7 @@ def own_copy(call: Call, outcome: Outcome) -> object:
     packed = outcome.packed
     if packed is None:
         return deepcopy(outcome.value)
-    stored = Stored(
-        Kind.VALUE, packed.codec, packed.flags, b"", 0, None, 0, (), packed.payload, b""
-    )
+    stored = Stored(Kind.VALUE, packed.codec, packed.flags, b"", 0, None, 0, (), packed.payload)
     try:
         return call.policy.recipe.unpack(call.key, stored)
     except DecodeError:

@@ -78,7 +78,7 @@ def test_a_value_opens_as_it_was_sealed(
     assert stored.kind is Kind.VALUE
     assert (stored.codec, stored.flags, stored.payload) == (codec, flags, payload)
     assert (stored.version, stored.created_ms, stored.fresh_ms) == (version, created_ms, fresh_ms)
-    assert (stored.load_ms, stored.tags, stored.header) == (load_ms, tuple(tags), raw[:32])
+    assert (stored.load_ms, stored.tags) == (load_ms, tuple(tags))
 
 
 def test_the_layout_is_the_documented_one() -> None:
@@ -148,8 +148,16 @@ def test_a_format_that_never_was_is_foreign_and_a_kind_that_never_was_is_told() 
     assert reason_of(b"\xdc\x17" + raw[2:]) == "kind"
 
 
-def test_a_lease_with_content_is_refused() -> None:
-    filling = seal_filling(KEY, token=VERSION, created_ms=5, load_ms=300)
+def test_a_lease_tells_the_tags_that_its_load_depends_on() -> None:
+    tags = (Tag("t:a", b"idididid"), Tag("t:b", b"otherid."))
+    filling = seal_filling(KEY, token=VERSION, created_ms=5, load_ms=300, tags=tags)
+    opened = open_envelope(KEY, filling)
+    assert (opened.kind, opened.version, opened.tags) == (Kind.FILLING, VERSION, tags)
+
+
+@pytest.mark.parametrize("tags", [(), (Tag("t:a", b"idididid"),)])
+def test_a_lease_with_content_is_refused(tags: tuple[Tag, ...]) -> None:
+    filling = seal_filling(KEY, token=VERSION, created_ms=5, load_ms=300, tags=tags)
     assert reason_of(with_check(filling + b"x")) == "length"
 
 

@@ -9,7 +9,7 @@ from dualcache.engine.freshness import is_fresh, keepable_ms, lifetime_ms
 
 
 def entry(fresh_ms: int | None, created_ms: int = 1_000) -> Stored:
-    return Stored(Kind.VALUE, 0, 0, b"", created_ms, fresh_ms, 0, (), b"", b"")
+    return Stored(Kind.VALUE, 0, 0, b"", created_ms, fresh_ms, 0, (), b"")
 
 
 @pytest.mark.parametrize(
