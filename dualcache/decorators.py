@@ -146,7 +146,7 @@ class Cached:
             return None
         whole = front.front
         index, positions, types = front.owner.index, front.positions, front.types
-        return Kept(index, whole.gate, whole.now, positions, types, front.is_tagged)
+        return Kept(index, whole.gate.clock, positions, types, front.is_tagged)
 
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Serve one call in this thread."""

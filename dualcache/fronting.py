@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from threading import RLock
+from types import CellType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from dualcache.core.durations import to_ms
-from dualcache.engine.coherence import CLOSED, Coherence
+from dualcache.engine.coherence import Coherence
 from dualcache.tiers.front import FrontStore, Tags, make_store
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Front:
         self._stores: WeakSet[StoreRef] = WeakSet()
         self._changes = changes
         self._bypassed = 0
-        self.gate = Gate()
+        self.gate = Gate(now)
         self.shared = self.store_for(options)
 
     def store_for(self, options: FrontTier) -> StoreRef:
@@ -179,16 +180,30 @@ class Front:
             store.entries.drop_all()
 
     def _set_gate(self) -> None:
-        self.gate.open_until = CLOSED if self._bypassed else self.coherence.open_until
+        self.gate.set(is_open=self.coherence.is_up and not self._bypassed)
 
 
 class Gate:
-    """Until when (steady clock, seconds) a compiled wrapper may serve hits on its own."""
+    """Whether compiled wrappers may serve hits on their own.
 
-    __slots__ = ("open_until",)
+    They read the time through one `clock` that they share. Where the gate is closed that clock
+    stands at the end of time, past the end of every entry: so a hit need not ask.
+    """
 
-    def __init__(self) -> None:
-        self.open_until = CLOSED
+    __slots__ = ("_now", "clock")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.clock = CellType(end_of_time)
+
+    def set(self, *, is_open: bool) -> None:
+        """Open or close it."""
+        self.clock.cell_contents = self._now if is_open else end_of_time
+
+
+def end_of_time() -> float:
+    """Return a moment past all others."""
+    return float("inf")
 
 
 class StoreRef:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 import linecache
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any
+from types import CellType, FunctionType
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -23,16 +24,24 @@ class Kept(Struct, frozen=True):
 
     `index` maps the values at `positions` to entries. Where `types` names one, only values of just
     that type are looked up; of other values the type is part of the index, since `1`, `True` and
-    `1.0` are equal. `gate.open_until` and `now` are of one clock. `is_tagged`: entries may have
-    tags.
+    `1.0` are equal. `clock` holds what tells the time; whoever owns it may change that. An entry is
+    served while its `fresh_until` lies ahead. `is_tagged`: entries may have tags.
     """
 
     index: dict[Any, Any]
-    gate: Any
-    now: Callable[[], float]
+    clock: CellType
     positions: tuple[int, ...]
     types: tuple[type | None, ...]
     is_tagged: bool
+
+
+class Absent:
+    """What a lookup finds where nothing is kept: an entry that has ended."""
+
+    fresh_until = float("-inf")
+
+
+ABSENT: Final = Absent()
 
 
 def compile_wrapper(
@@ -50,6 +59,8 @@ def compile_wrapper(
     lines = [] if kept is None else hit_lines(call, kept, known)
     body = "\n    ".join([*lines, f"return {wait}_perform(({values}))"])
     made = executed(f"{keyword} wrapper{heading}:\n    {body}\n", call, known)
+    if kept is not None:
+        made = sharing(made, "_now", kept.clock)
     functools.update_wrapper(made, call.function)
     return made
 
@@ -58,11 +69,12 @@ def hit_lines(call: CallSignature, kept: Kept, known: dict[str, Any]) -> list[st
     """Write the lines that serve a hit.
 
     The exception of a lookup ends before the function runs, so that it never shows in its
-    tracebacks; a `TypeError` says that a value cannot be hashed.
+    tracebacks; a `TypeError` says that a value cannot be hashed. What is not there is found as an
+    entry that has ended.
     """
-    known.update(_index=kept.index, _gate=kept.gate, _now=kept.now)
+    known.update(_index=kept.index, _absent=ABSENT, _now=None)
     names = [call.parameters[at] for at in kept.positions]
-    key, checks = list(names), ["_entry is not None"]
+    key, checks = list(names), ["_entry.fresh_until > _now()"]
     for number, (name, kind) in enumerate(zip(names, kept.types, strict=True)):
         if kind is None:
             key.append(f"type({name})")
@@ -71,8 +83,9 @@ def hit_lines(call: CallSignature, kept: Kept, known: dict[str, Any]) -> list[st
             checks.append(f"type({name}) is _type{number}")
     serving = [
         "_entry.hits += 1",
-        "_thaw = _entry.thaw",
-        "return _entry.value if _thaw is None else _thaw(_entry.value)",
+        "if _entry.thaw is None:",
+        "    return _entry.value",
+        "return _entry.thaw(_entry.value)",
     ]
     if kept.is_tagged:
         serving = [
@@ -86,11 +99,9 @@ def hit_lines(call: CallSignature, kept: Kept, known: dict[str, Any]) -> list[st
         "try:",
         f"    _entry = _index[{', '.join(key) or '()'}]",
         "except (KeyError, TypeError):",
-        "    _entry = None",
+        "    _entry = _absent",
         f"if {' and '.join(checks)}:",
-        "    _time = _now()",
-        "    if _entry.fresh_until > _time and _gate.open_until > _time:",
-        *(f"        {line}" for line in serving),
+        *(f"    {line}" for line in serving),
     ]
 
 
@@ -140,7 +151,7 @@ class Name:
         return self._name
 
 
-def executed(source: str, call: CallSignature, known: dict[str, Any]) -> Callable[..., Any]:
+def executed(source: str, call: CallSignature, known: dict[str, Any]) -> FunctionType:
     """Compile the source of one function over the globals of the original.
 
     So that annotations written as text resolve as before. What it knows besides are the variables
@@ -153,5 +164,20 @@ def executed(source: str, call: CallSignature, known: dict[str, Any]) -> Callabl
     names = getattr(call.function, "__globals__", {})
     exec(compile(whole, filename, "exec"), names, made)  # noqa: S102  names from a signature
     linecache.cache[filename] = (len(whole), None, whole.splitlines(keepends=True), filename)
-    wrapper: Callable[..., Any] = made["enclosing"](**known)
+    wrapper: FunctionType = made["enclosing"](**known)
     return wrapper
+
+
+def sharing(function: FunctionType, name: str, shared: CellType) -> FunctionType:
+    """Return the function with its variable `name` being a cell that others share."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    closure = [shared if each == name else cell for each, cell in cells]
+    made = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        tuple(closure),
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made

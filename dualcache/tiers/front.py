@@ -42,36 +42,48 @@ class Owner:
 
 
 class FrontEntry:
-    """One kept value. It is served while `fresh_until` lies ahead and all its tags are alive.
+    """One kept value.
 
-    `thaw` makes the caller's own copy of `value`; `None` where it may be shared. `hits` counts
-    since the last look of the eviction.
+    It is served while `fresh_until` lies ahead: the end of its life, `ends_at`, or of what is
+    proved of the stream of pushes, so that a hit compares once. `thaw` makes the caller's own copy
+    of `value`; `None` where it may be shared. `hits` counts since the last look of the eviction.
     """
 
-    __slots__ = ("cells", "fresh_until", "hits", "key", "linked", "owner", "thaw", "value")
+    __slots__ = ("ends_at", "fresh_until", "hits", "key", "linked", "owner", "thaw", "value")
+    cells: tuple[TagCell, ...] = ()
 
     def __init__(
         self,
         key: str,
         value: Any,
         thaw: Callable[[Any], Any] | None,
-        fresh_until: float,
+        ends_at: float,
         owner: Owner,
-        cells: tuple[TagCell, ...],
     ) -> None:
         self.key = key
         self.value = value
         self.thaw = thaw
-        self.fresh_until = fresh_until
+        self.ends_at = self.fresh_until = ends_at
         self.owner = owner
-        self.cells = cells
         self.hits = 0
         self.linked: Any = None
 
+    def prove(self, until: float) -> None:
+        """Let it be served `until` a moment, as far as it lives; one that is dead stays so."""
+        if self.fresh_until != DEAD:
+            self.fresh_until = min(self.ends_at, until)
+
     @property
     def is_alive(self) -> bool:
-        """Whether all tags are alive."""
-        return all(cell.is_alive for cell in self.cells)
+        """Whether it is still kept, and all its tags are alive."""
+        return self.fresh_until != DEAD and all(cell.is_alive for cell in self.cells)
+
+
+class TaggedEntry(FrontEntry):
+    """A kept value that is served only while all its tags are alive."""
+
+    __slots__ = ("cells",)
+    cells: tuple[TagCell, ...]
 
 
 class FrontStore(Cache[str, FrontEntry]):

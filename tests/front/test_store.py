@@ -11,6 +11,7 @@ from dualcache.tiers.front import (
     ENTRY_BYTES,
     FrontEntry,
     Owner,
+    TaggedEntry,
     Tags,
     WeighedStore,
     index_key,
@@ -31,7 +32,7 @@ STEPS = st.lists(
 
 
 def made(key: str, owner: Owner | None = None, value: object = None) -> FrontEntry:
-    return FrontEntry(key, value, None, 1e9, owner or Owner(), ())
+    return FrontEntry(key, value, None, 1e9, owner or Owner())
 
 
 @given(STEPS, st.integers(1, 6), st.none() | st.integers(1, 6 * ENTRY_BYTES))
@@ -144,11 +145,23 @@ def test_a_tag_kills_what_has_it_and_its_next_life_is_another_cell() -> None:
     (later,) = tags.cells(["t"])
     assert first is again
     assert (first.is_alive, other.is_alive, later.is_alive) == (False, True, True)
-    entry = made("a")
+    entry = TaggedEntry("a", None, None, 1e9, Owner())
     entry.cells = (other, first)
     assert not entry.is_alive
     entry.cells = (other, later)
     assert entry.is_alive
+
+
+def test_an_entry_is_served_no_longer_than_is_proved_and_than_it_lives() -> None:
+    store, owner = make_store(10, None), Owner()
+    store.put(entry := FrontEntry("a", 1, None, 50.0, owner), 0, (1,))
+    entry.prove(20.0)
+    assert entry.fresh_until == 20.0
+    entry.prove(60.0)
+    assert entry.fresh_until == 50.0
+    store.drop("a")
+    entry.prove(40.0)
+    assert not entry.fresh_until
 
 
 def test_cells_go_with_the_last_entry_that_has_them() -> None:
