@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from dualcache.codecs.copies import copier_of
 from dualcache.codecs.recipe import is_immutable
 from dualcache.core.entry import MISSING
-from dualcache.tiers.front import FrontEntry, Owner, index_key
+from dualcache.tiers.front import FrontEntry, Owner, TaggedEntry, index_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
 JITTER: Final = 0.1
 """Share of a kept copy's life that chance takes away, so that copies do not end together."""
-COPIED: Final[dict[type, Callable[[Any], Any]]] = {
-    dict: dict.copy,
-    list: list.copy,
-    set: set.copy,
-    bytearray: bytearray.copy,
-}
 
 
 class FunctionFront:
@@ -82,7 +77,9 @@ class FunctionFront:
         with front.lock:
             coherence = front.coherence
             if all(coherence.may_install(begun.ticket, read.stream) for begun in read.tickets):
-                entry.cells = front.tags.cells(tag.name for tag in read.stored.tags)
+                if isinstance(entry, TaggedEntry):
+                    entry.cells = front.tags.cells(tag.name for tag in read.stored.tags)
+                entry.prove(coherence.open_until)
                 self.store.entries.put(entry, size_bytes, entry if linked is None else linked)
 
     def clear_counters(self) -> None:
@@ -112,9 +109,12 @@ class FunctionFront:
         entry = self.store.entries.find(call.key)
         if entry is None or entry.owner is not self.owner or not entry.is_alive:
             return None
-        now = self.front.now()
-        if entry.fresh_until <= now or self.front.coherence.open_until <= now:
+        front, now = self.front, self.front.now()
+        if entry.ends_at <= now or front.coherence.open_until <= now:
             return None
+        if entry.fresh_until <= now:
+            with front.lock:
+                entry.prove(front.coherence.open_until)
         return entry
 
     def _entry(self, call: Call, value: Any, read: Read) -> FrontEntry:
@@ -124,7 +124,8 @@ class FunctionFront:
         lives_ms = [each for each in limits if each is not None]
         life = min(lives_ms) / 1000 * (1 - JITTER * front.draw()) if lives_ms else float("inf")
         kept, thaw = frozen_form(call, value, read)
-        return FrontEntry(call.key, kept, thaw, read.tickets[0].at + life, self.owner, ())
+        form = TaggedEntry if read.stored.tags else FrontEntry
+        return form(call.key, kept, thaw, read.tickets[0].at + life, self.owner)
 
 
 class Begun(NamedTuple):
@@ -137,26 +138,19 @@ class Begun(NamedTuple):
 def frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any], Any] | None]:
     """Return what is kept of a value, and how each caller gets his own copy of it.
 
-    A value that nobody can change is shared. A flat container is copied; anything else is kept as
+    A value that nobody can change is shared. A small container is copied; anything else is kept as
     its bytes and decoded for each caller.
     """
     if is_immutable(value):
         return value, None
     recipe, key, stored = call.policy.recipe, call.key, read.stored
-    copy = COPIED.get(type(value))
-    if copy is not None and is_flat(value):
+    copy = copier_of(value)
+    if copy is not None:
         return copy(value), copy
     read_payload = recipe.reader_of(stored)
     if read_payload is not None:
         return bytes(stored.payload), read_payload
     return stored, lambda kept: recipe.unpack(key, kept)
-
-
-def is_flat(value: Any) -> bool:
-    """Tell whether a container holds only what nobody can change."""
-    if type(value) is dict:
-        return all(map(is_immutable, value)) and all(map(is_immutable, value.values()))
-    return type(value) is bytearray or all(map(is_immutable, value))
 
 
 def payload_bytes(read: Read) -> int:
