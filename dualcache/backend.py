@@ -15,6 +15,7 @@ from cachetools import LRUCache
 
 from dualcache.codecs.envelope import open_envelope, seal, seal_filling
 from dualcache.core.entry import TOKEN_BYTES
+from dualcache.core.notice import channel_of
 from dualcache.core.ops import CommitWay
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
@@ -58,6 +59,7 @@ class Backend:
         emit: Callable[[Event], None],
         clock: Clock | None = None,
         is_strict: bool = False,
+        is_publishing: bool = False,
         front: FrontTier | None = None,
         max_staleness: float = 5.0,
     ) -> None:
@@ -77,6 +79,7 @@ class Backend:
             seal_filling=seal_filling,
             open_envelope=open_envelope,
             prefix=prefix,
+            channel=channel_of(prefix) if is_publishing and is_redis else "",
             tier="redis" if is_redis else "memory",
             is_strict=is_strict,
         )

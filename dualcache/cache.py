@@ -63,8 +63,8 @@ class Cache(SyncFace):
     `namespace:key`. `ttl` is the default lifetime in seconds (or `"5m"`, or a `timedelta`; `None`:
     for ever). `codec` and `secret` say how values are stored, unless a function says otherwise.
     `settings` stands for the environment. `clock` is for tests. Further options are those of the
-    URL (`max_connections`, `socket_timeout`, …), `jitter`, `stale_if_error`, `strict`, `client`,
-    `async_client`, `compress_above` and `max_value_bytes`.
+    URL (`max_connections`, `socket_timeout`, …), `jitter`, `stale_if_error`, `strict`, `publish`,
+    `client`, `async_client`, `compress_above` and `max_value_bytes`.
 
     Nothing is connected before the first call. Raises `UsageError` for what cannot be right.
     """
@@ -96,6 +96,7 @@ class Cache(SyncFace):
         self._clock = clock
         self._max_staleness = made.max_staleness
         self._is_strict = made.is_strict
+        self._is_publishing = made.is_publishing
         self._functions: list[Cached] = []
         is_shared = made.target.kind == "redis"
         self.requests = Requests(
@@ -286,6 +287,7 @@ class Cache(SyncFace):
             emit=self._observers.emit,
             clock=self._clock,
             is_strict=self._is_strict,
+            is_publishing=self._is_publishing,
             front=front,
             max_staleness=self._max_staleness,
         )

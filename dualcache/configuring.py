@@ -24,7 +24,7 @@ DEFAULT_TTL: Final = 3600
 LEAST_STALENESS_MS: Final = 50
 DEFAULT_JITTER: Final = 0.05
 POLICY_OPTIONS: Final = (
-    *("jitter", "stale_if_error", "strict", "client", "async_client"),
+    *("jitter", "stale_if_error", "strict", "publish", "client", "async_client"),
     *LIMITS,
 )
 NAMED_OPTIONS: Final = (
@@ -41,6 +41,7 @@ class Configuration(NamedTuple):
     limits: dict[str, Any]
     is_enabled: bool
     is_strict: bool
+    is_publishing: bool
     client: Any
     async_client: Any
     front: FrontTier | None
@@ -76,6 +77,7 @@ def configure(
     to_share(jitter, "jitter", owner="Cache()")
     stale_if_error = split.policy.get("stale_if_error", 0)
     to_ms(stale_if_error, option="stale_if_error", owner="Cache()")
+    tier = to_front(known.front if front is None else front)
     return Configuration(
         target,
         f"{name}:" if name else "",
@@ -83,11 +85,27 @@ def configure(
         {name: split.policy[name] for name in LIMITS if name in split.policy},
         known.enabled,
         to_bool(split.policy.get("strict", False), "strict", owner="Cache()"),
+        to_publish(split.policy.get("publish"), tier),
         client,
         async_client,
-        to_front(known.front if front is None else front),
+        tier,
         to_staleness(max_staleness),
     )
+
+
+def to_publish(value: Any, front: FrontTier | None) -> bool:
+    """Return whether others are told what this cache revokes; who hears them tells them too."""
+    is_hearing = front is not None and front.transport == "pubsub"
+    if value is None:
+        return is_hearing
+    is_publishing = to_bool(value, "publish", owner="Cache()")
+    if is_hearing and not is_publishing:
+        raise UsageError(
+            "publish=False of Cache() and FrontTier(transport='pubsub') contradict each other",
+            code="DC166",
+            help="leave publish out: what is told on a channel must be told by everybody",
+        )
+    return is_publishing
 
 
 def to_staleness(value: Any) -> float:

@@ -45,6 +45,7 @@ class Front:
         self.losses = 0
         self.on_choice: Callable[[str, str], None] = lambda _transport, _reason: None
         self.start: Callable[[], None] = lambda: None
+        self.doomed_by: Callable[[str], Callable[[str], bool]] = lambda _pattern: lambda _name: True
         self._stores: WeakSet[StoreRef] = WeakSet()
         self._changes = changes
         self._bypassed = 0
@@ -125,6 +126,12 @@ class Front:
         self.drop(changed)
         self._changes.notify(changed)
 
+    def feed_matching(self, patterns: Iterable[str]) -> None:
+        """Take what another process told: whatever matches one of these patterns is deleted."""
+        for pattern in patterns:
+            self.drop_matching(self.doomed_by(pattern))
+        self._changes.notify_all()
+
     # What flows ask (core.front.FrontTiers)
 
     def drop(self, names: Iterable[str]) -> None:
@@ -151,8 +158,10 @@ class Front:
             self._empty()
 
     def mark(self, name: str) -> int | None:
-        """Return the counter of a name while changes are heard."""
-        return self.coherence.mark(name) if self.coherence.is_up else None
+        """Return the counter of a name where fills are heard: who waits for one is woken."""
+        if self.is_bounded or self.transport == "pubsub" or not self.coherence.is_up:
+            return None
+        return self.coherence.mark(name)
 
     # Switching
 

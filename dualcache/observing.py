@@ -41,8 +41,8 @@ class TemplateStats(Struct, frozen=True):
 class FrontStats(Struct, frozen=True):
     """The in-process tier: what it keeps, and how it hears what others change.
 
-    `transport` is `"tracking"`, `"broadcast"`, `"ttl"`, `"local"` or `"none"`, and `reason` says
-    why. `losses` counts how often it was emptied because pushes may have been missed.
+    `transport` is `"tracking"`, `"broadcast"`, `"pubsub"`, `"ttl"`, `"local"` or `"none"`, and
+    `reason` says why. `losses` counts how often it was emptied because pushes may have been missed.
     """
 
     transport: str

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import atexit
 import weakref
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from dualcache.engine.recovery import doomed_by
 from dualcache.fronting import Front
 from dualcache.observing import log
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 AUTOMATIC: Final = ("tracking", "broadcast", "ttl")
 """The transports in the order in which `"auto"` tries them."""
+AUTOMATIC_WHERE_TOLD: Final = ("tracking", "broadcast", "pubsub", "ttl")
+"""The same where this process publishes: it was said that every process of the namespace does."""
 
 
 class Stream:
@@ -82,7 +86,8 @@ class Stream:
 
         front = self.front
         self.tracking = Tracking(front.broken)
-        transports = AUTOMATIC if options.transport == "auto" else (options.transport,)
+        automatic = AUTOMATIC_WHERE_TOLD if env.channel else AUTOMATIC
+        transports = automatic if options.transport == "auto" else (options.transport,)
         listener = Listener(
             target,
             front,
@@ -96,6 +101,7 @@ class Stream:
         changes.ask_proof = listener.ask_proof
         # The thread keeps the listener and the tier alive, so neither may know this object.
         front.start = listener.start
+        front.doomed_by = partial(doomed_by, env=env)
         front.on_choice = chosen_line(target.safe_url)
         weakref.finalize(self, listener.stop).atexit = False
         LISTENERS.add(listener)

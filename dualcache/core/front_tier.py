@@ -10,8 +10,8 @@ from dualcache.core.durations import to_ms
 from dualcache.core.options import to_int
 from dualcache.errors import UsageError
 
-Transport = Literal["auto", "tracking", "broadcast", "ttl"]
-TRANSPORTS: Final = ("auto", "tracking", "broadcast", "ttl")
+Transport = Literal["auto", "tracking", "broadcast", "pubsub", "ttl"]
+TRANSPORTS: Final = ("auto", "tracking", "broadcast", "pubsub", "ttl")
 
 
 class FrontTier(Struct, frozen=True):
@@ -20,7 +20,7 @@ class FrontTier(Struct, frozen=True):
     At most `max_entries`, and `max_bytes` of keys and encoded values where that is given; no copy
     is older than `max_age` seconds (`None`: as old as its entry in the backend), however long that
     lives. `transport` says how changes made by other processes are heard: `"tracking"`,
-    `"broadcast"`, `"ttl"` (not at all: `max_age` is then the bound), `"auto"` tries and chooses.
+    `"broadcast"`, `"pubsub"` (they tell it), `"ttl"` (not at all), `"auto"` tries and chooses.
     """
 
     max_entries: int = 10_000

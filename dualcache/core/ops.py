@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from dualcache.core.flight import Flight, Landing
+    from dualcache.core.notice import Notice
 
 T = TypeVar("T")
 
@@ -32,7 +33,8 @@ def do(op: Op[T]) -> Flow[T]:
     return reply
 
 
-# Backend ops: what they ask of Redis, Valkey or the memory store, in one trip each.
+# Backend ops: what they ask of Redis, Valkey or the memory store, in one trip each. Those that
+# revoke what a front tier may hold can carry a notice: it is told with them, or neither happens.
 
 WRITE_REFUSALS: Final = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS"})
 """First words of errors by which a server that reads well turns writes down."""
@@ -96,6 +98,7 @@ class Claim(Op[Seen]):
     filling: bytes
     lease_ms: int
     tags: tuple[NewTag, ...] = ()
+    notice: Notice | None = None
 
 
 class ReadTags(Op["tuple[bytes | None, ...]"]):
@@ -154,6 +157,7 @@ class Commit(Op[CommitReply]):
     blob: bytes
     ttl_ms: int | None
     way: CommitWay
+    notice: Notice | None = None
 
 
 class LoadScript(Op[None]):
@@ -164,6 +168,7 @@ class Delete(Op[int]):
     """Delete keys and tags; replies how many were there."""
 
     keys: tuple[str, ...]
+    notice: Notice | None = None
 
 
 class Unlink(Op[int]):
@@ -183,6 +188,12 @@ class Scan(Op[ScanPage]):
     cursor: int
     pattern: str
     count: int
+
+
+class Tell(Op[None]):
+    """Tell the other processes what was revoked."""
+
+    notice: Notice
 
 
 class Ping(Op[None]):

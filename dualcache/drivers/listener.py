@@ -26,6 +26,7 @@ TTL_PAUSE: Final = 30.0
 """How long the tier does without pushes before they are tried again."""
 HEARTBEATS: Final = 3
 """Proofs asked for within the bound on staleness."""
+TO_BE_TOLD: Final = "every process of the namespace must have publish=True"
 PASSING: Final = frozenset(
     (
         *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "TRYAGAIN"),
@@ -171,6 +172,8 @@ class Listener:
                 refusals.append(f"{transport}: {error.code}")
                 continue
             self._use(link, transport, asked_at)
+            if transport == "pubsub":
+                refusals.append(TO_BE_TOLD)
             self._sink.chose(transport, "; ".join(refusals) or "a push was seen")
             return link
         raise BackendUnavailable(

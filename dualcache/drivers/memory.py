@@ -28,6 +28,7 @@ from dualcache.core.ops import (
     Scan,
     ScanPage,
     Seen,
+    Tell,
     TryLease,
     Unlink,
 )
@@ -188,8 +189,8 @@ class MemoryStore:
         names = [key for key in list(self._cells) if self._cell(key) is not None]
         return ScanPage(0, tuple(name for key in names if matches(name := key.encode())))
 
-    def nothing(self, _: Ping | Distrust) -> None:
-        """There is no connection that could fail."""
+    def nothing(self, _: Ping | Distrust | Tell) -> None:
+        """There is no connection that could fail, and nobody else to be told."""
 
     def batch(self, op: Batch) -> tuple[Any, ...]:
         return tuple(PERFORMERS[type(each)](self, each) for each in op.ops)
@@ -207,6 +208,7 @@ PERFORMERS: Final[dict[type[Op[Any]], Callable[[MemoryStore, Any], Any]]] = {
     Delete: MemoryStore.delete,
     Unlink: MemoryStore.delete,
     Scan: MemoryStore.scan,
+    Tell: MemoryStore.nothing,
     Ping: MemoryStore.nothing,
     Distrust: MemoryStore.nothing,
     Batch: MemoryStore.batch,

@@ -20,6 +20,7 @@ from dualcache.core.ops import (
     Scan,
     ScanPage,
     Seen,
+    Tell,
     TryLease,
     Unlink,
 )
@@ -61,6 +62,7 @@ PERFORMERS: Final[dict[type[Op[Any]], Callable[[Any], Any]]] = {
     Delete: lambda _: 0,
     Unlink: lambda _: 0,
     Scan: lambda _: ScanPage(0, ()),
+    Tell: lambda _: None,
     Ping: lambda _: None,
     Distrust: lambda _: None,
     Batch: lambda op: tuple(PERFORMERS[type(each)](each) for each in op.ops),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from dualcache.core.notice import Notice, channel_of, to_message
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connections import make_connection
 from dualcache.drivers.push_protocol import PushProtocol
@@ -128,13 +129,16 @@ class PushLink:
     def _probe(self, transport: str, prefix: str) -> None:
         """See a real push, or raise: a proxy may accept the command and never push."""
         name = f"{prefix}~p:{token_hex(8)}"
-        reader = None
+        other = None if transport == "broadcast" else make_connection(self._target)
         try:
-            if transport == "tracking":
-                reader = make_connection(self._target)
-                ask(reader, "CLIENT", "TRACKING", "ON", "REDIRECT", self.client_id)
-                ask(reader, "GET", name)
-            self._reply("SET", name, "1", "PX", PROBE_MS)
+            if other is not None and transport == "tracking":
+                ask(other, "CLIENT", "TRACKING", "ON", "REDIRECT", self.client_id)
+                ask(other, "GET", name)
+            if other is not None and transport == "pubsub":
+                channel = channel_of(prefix)
+                ask(other, "PUBLISH", channel, to_message(Notice(channel, (name,))))
+            else:
+                self._reply("SET", name, "1", "PX", PROBE_MS)
             ends = monotonic() + PROBE_SECONDS
             while name not in self._protocol.seen:
                 if monotonic() >= ends:
@@ -142,9 +146,9 @@ class PushLink:
                 self.hear(max(0, ends - monotonic()))
             self._protocol.seen.clear()
         finally:
-            if reader is not None:
+            if other is not None:
                 with suppress(Exception):
-                    reader.disconnect()
+                    other.disconnect()
 
     def _reply(self, *command: Any) -> Any:
         """Send one command and return its reply, taking pushes that come before it."""
@@ -176,5 +180,7 @@ def ask(connection: AbstractConnection, *command: Any) -> Any:
 
 
 def set_push_handler(connection: AbstractConnection, handler: Callable[[Any], None]) -> None:
-    """Have `invalidate` pushes handed over; redis-py has no other hook for them."""
-    connection._parser.set_invalidation_push_handler(handler)  # noqa: SLF001
+    """Have pushes handed over; redis-py has no other hook for them."""
+    parser = connection._parser  # noqa: SLF001
+    parser.set_invalidation_push_handler(handler)
+    parser.set_pubsub_push_handler(handler)

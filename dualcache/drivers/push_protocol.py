@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
+
+from dualcache.core.notice import channel_of, from_message, life_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -24,12 +27,17 @@ class Sink(Protocol):
     def broken(self) -> None: ...
     def proved(self, asked_at: float) -> None: ...
     def feed(self, names: Iterable[str] | None) -> None: ...
+    def feed_matching(self, patterns: Iterable[str]) -> None: ...
     def chose(self, transport: str, reason: str) -> None: ...
     def open_for_ttl(self, reason: str) -> None: ...
 
 
 class PushProtocol:
-    """One life of a stream of pushes. `now` is the sink's clock."""
+    """One life of a stream of pushes. `now` is the sink's clock.
+
+    What is told on a channel says nothing of a flush. So with `pubsub` each proof also looks at a
+    key whose content was drawn when it was made: another one means that all keys may have gone.
+    """
 
     def __init__(self, sink: Sink, tracking: Tracking, now: Callable[[], float]) -> None:
         self._sink = sink
@@ -39,12 +47,20 @@ class PushProtocol:
         self._wakes: deque[Callable[[], None]] = deque()
         self.seen: set[str] = set()
         self.client_id = 0
+        self._life_key = ""
+        self._life: bytes | None = None
 
     def opening(self, transport: str, prefix: str) -> Generator[Command, Any, float]:
         """Yield what switches pushes on, one command after the reply to the one before.
 
         Return the moment from which on the stream is complete.
         """
+        if transport == "pubsub":
+            yield ("SUBSCRIBE", channel_of(prefix))
+            self._life_key = life_key(prefix)
+            for command in self._life_commands():
+                self._life = yield command
+            return self._now()
         self.client_id = yield ("CLIENT", "ID")
         if transport == "broadcast":
             scope = ("PREFIX", prefix) if prefix else ()
@@ -65,6 +81,12 @@ class PushProtocol:
         if ids:
             commands.insert(0, ("CLIENT", "LIST", "ID", *ids))
             self.expect(lambda reply: self._listed(ids, reply))
+        if self._life_key:
+            *making, look = self._life_commands()
+            commands[:0] = (*making, look)
+            for _ in making:
+                self.expect(lambda _: None)
+            self.expect(self._looked)
         if wake is not None:
             self._wakes.append(wake)
         self.expect(lambda _: self._proved(asked_at, wake))
@@ -76,19 +98,45 @@ class PushProtocol:
             self._expected.popleft()(reply)
 
     def pushed(self, message: Sequence[Any]) -> None:
-        """Take an `invalidate` push; a null says that anything may have changed."""
-        names = message[1]
-        if names is None:
-            self._sink.feed(None)
-            return
-        decoded = [decoded_name(name) for name in names]
-        self.seen.update(name for name in decoded if "~p:" in name)
-        self._sink.feed(decoded)
+        """Take a push; an `invalidate` of null says that anything may have changed."""
+        kind = message[0]
+        if kind == b"invalidate":
+            names = message[1]
+            self._changed(None if names is None else [decoded_name(name) for name in names])
+        elif kind == b"message":
+            self._told(message[2])
+        elif kind == b"subscribe":  # it comes in the place of an answer
+            self.answered(message)
 
     def end(self) -> None:
         """Wake who waits for a proof: the stream is lost."""
         while self._wakes:
             self._wakes.popleft()()
+
+    def _changed(self, names: Sequence[str] | None) -> None:
+        if names is not None:
+            self.seen.update(name for name in names if "~p:" in name)
+        self._sink.feed(names)
+
+    def _told(self, message: bytes) -> None:
+        """Take what another process tells; a message that makes no sense may mean anything."""
+        told = from_message(message)
+        names, patterns = told or (None, ())
+        self._changed(names)
+        if patterns:
+            self._sink.feed_matching(patterns)
+
+    def _life_commands(self) -> Sequence[Command]:
+        """Return what reads the key that tells one life of the data from another, or makes it."""
+        look: Command = ("GET", self._life_key)
+        if self._life is not None:
+            return (look,)
+        return ("SET", self._life_key, token_hex(8), "NX"), look
+
+    def _looked(self, found: bytes | None) -> None:
+        if found is None or found != self._life:
+            self._life = found
+            self._sink.broken()
 
     def _listed(self, ids: Sequence[int], reply: Any) -> None:
         alive = {int(word[3:]) for word in reply.split() if word.startswith(b"id=")}

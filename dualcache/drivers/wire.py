@@ -25,10 +25,12 @@ from dualcache.core.ops import (
     Scan,
     ScanPage,
     Seen,
+    Tell,
     TryLease,
     Unlink,
 )
 from dualcache.drivers.scripts import COMMIT_SHA, commit_source
+from dualcache.drivers.wire_notice import publish, telling
 from dualcache.drivers.wire_resp import (
     Command,
     bulk,
@@ -270,16 +272,17 @@ def written(
 SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     Look: Spelling(write_look, lambda op: 2 if op.with_ttl else 1, look_reply),
     LookAndLease: written(lease_commands, lease_reply, lambda op: 2 + 3 * len(op.tags)),
-    Claim: written(claim_commands, claim_reply, lambda op: 1 + 3 * len(op.tags)),
+    Claim: telling(written(claim_commands, claim_reply, lambda op: 1 + 3 * len(op.tags))),
     ReadTags: written(read_tags_commands, read_tags_reply),
     MakeTags: written(make_tags_commands, make_tags_reply, lambda op: 3 * len(op.tags)),
     ProlongTag: written(prolong_commands, number_reply),
     TryLease: written(try_lease_commands, try_lease_reply),
-    Commit: written(commit_commands, commit_reply),
+    Commit: telling(written(commit_commands, commit_reply)),
     LoadScript: written(script_commands, script_reply),
-    Delete: written(delete_commands, number_reply),
+    Delete: telling(written(delete_commands, number_reply)),
     Unlink: written(unlink_commands, number_reply),
     Scan: written(scan_commands, scan_reply),
+    Tell: Spelling(lambda op: publish(op.notice), lambda _: 1, no_reply),
     Ping: written(ping_commands, no_reply),
     Batch: Spelling(write_batch, batch_count, batch_reply),
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.entry import HEADER_BYTES
 from dualcache.core.ops import CommitReply
+from dualcache.drivers.wire_notice import publish
 from dualcache.drivers.wire_resp import Command, checked, pack
 
 if TYPE_CHECKING:
@@ -32,8 +33,12 @@ def exec_commands(op: Commit) -> tuple[bytes, int]:
     """Return the second half: the set, carried out only if the watched key did not change."""
     life: Command = () if op.ttl_ms is None else ("PX", op.ttl_ms)
     put: Command = ("SET", op.key, op.blob, *life)
-    return pack(("MULTI",)) + pack(put) + pack(("EXEC",)), 3
+    data = pack(("MULTI",)) + pack(put)
+    if op.notice is None:
+        return data + pack(("EXEC",)), 3
+    return data + publish(op.notice) + pack(("EXEC",)), 4
 
 
 def exec_reply(replies: Sequence[Any]) -> CommitReply:
-    return CommitReply.REFUSED if checked(replies[2]) is None else CommitReply.STORED
+    done = [checked(reply) for reply in replies][-1]
+    return CommitReply.REFUSED if done is None else CommitReply.STORED

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from dualcache.core.events import NotStored
 from dualcache.core.ops import (
     Batch,
+    Claim,
     Commit,
     CommitReply,
     CommitWay,
@@ -14,7 +15,7 @@ from dualcache.core.ops import (
     LookAndLease,
 )
 from dualcache.engine.freshness import lifetime_ms
-from dualcache.engine.recovery import ask, ask_once, note_refusal, twice
+from dualcache.engine.recovery import ask, ask_once, note_refusal, notice_of, twice
 from dualcache.engine.tags import entry_life_ms, entry_tags, new_tags, prolonged, tag_life_ms
 from dualcache.errors import BackendError
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dualcache.core.entry import Packed
-    from dualcache.core.ops import Claim, Flow, Op, Seen
+    from dualcache.core.notice import Notice
+    from dualcache.core.ops import Flow, Op, Seen
     from dualcache.core.policy import Call, Policy, Usage
     from dualcache.engine.env import Env
     from dualcache.errors import UnencodableValue
@@ -58,12 +60,17 @@ class Worth(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a commit puts where; the fields of `Commit` but for the way."""
+    """What a commit puts where; the fields of `Commit` but for the way.
+
+    `notice` where others may hold what it replaces. Over our own marker nobody does: whatever was
+    there before was told of when the marker replaced it, or had gone by itself.
+    """
 
     key: str
     expected: bytes
     blob: bytes
     ttl_ms: int | None
+    notice: Notice | None = None
 
 
 def lease_ms(usage: Usage) -> int:
@@ -111,7 +118,12 @@ def send_lease(
     filling = new_filling(call, env)
     tick = env.tick()
     tags = new_tags(names, life_ms, env)
-    op: Op[Seen] = kind(call.key, filling, lease_ms(call.policy.usage), tags)
+    op: Op[Seen]
+    if kind is Claim:
+        notice = notice_of((call.key,), env)
+        op = Claim(call.key, filling, lease_ms(call.policy.usage), tags, notice)
+    else:
+        op = LookAndLease(call.key, filling, lease_ms(call.policy.usage), tags)
     seen = yield from or_release(ask_once(op, env), call, filling, env)
     return Leased(filling, tick, seen)
 
@@ -131,10 +143,15 @@ def or_release(flow: Flow[T], call: Call, filling: bytes, env: Env) -> Flow[T]:
 
 
 def commit(
-    key: str, expected: bytes, blob: bytes, ttl_ms: int | None, env: Env
+    key: str,
+    expected: bytes,
+    blob: bytes,
+    ttl_ms: int | None,
+    env: Env,
+    notice: Notice | None = None,
 ) -> Flow[CommitReply]:
     """Compare and set, in the best way that the server has."""
-    (reply,) = yield from commit_all((Change(key, expected, blob, ttl_ms),), env)
+    (reply,) = yield from commit_all((Change(key, expected, blob, ttl_ms, notice),), env)
     return reply
 
 
@@ -144,7 +161,7 @@ def commit_all(changes: Sequence[Change], env: Env) -> Flow[list[CommitReply]]:
     ways = env.ways
     left: Sequence[int] = range(len(changes))
     while left and ways:
-        ops = [Commit(*changes[at], way=way_for(changes[at], ways)) for at in left]
+        ops = [as_commit(changes[at], ways) for at in left]
         unmet = []
         found = yield from send_commits(ops, env)
         for at, op, reply in zip(left, ops, found, strict=True):
@@ -157,6 +174,12 @@ def commit_all(changes: Sequence[Change], env: Env) -> Flow[list[CommitReply]]:
             env.ways = tuple(way for way in env.ways if way in ways)
         left = unmet
     return replies
+
+
+def as_commit(change: Change, ways: Sequence[CommitWay]) -> Commit:
+    """Return the op for a change."""
+    key, expected, blob, ttl_ms, notice = change
+    return Commit(key, expected, blob, ttl_ms, way_for(change, ways), notice)
 
 
 def way_for(change: Change, ways: Sequence[CommitWay]) -> CommitWay:

@@ -48,7 +48,8 @@ class Env(Struct):
 
     `now_ms` is the wall clock that entries are stamped with, `elapsed_ms` one that never goes back;
     `draw_token` gives 8 random bytes, `draw` a float in [0, 1), `tick` a number larger than any
-    before. `prefix` is the namespace and its `:`, or nothing.
+    before. `prefix` is the namespace and its `:`, or nothing; `channel` that on which revoked names
+    are told, or nothing where nobody asked for that.
     """
 
     now_ms: Callable[[], int]
@@ -63,6 +64,7 @@ class Env(Struct):
     open_envelope: Callable[[str, bytes], Stored]
     front: FrontTiers = NO_FRONT
     prefix: str = ""
+    channel: str = ""
     tier: Tier = "redis"
     is_strict: bool = False
     hits_are_heard: bool = False

@@ -13,7 +13,7 @@ from dualcache.engine.acquire import NOTHING, Start, acquire, give_up
 from dualcache.engine.commit import commit, report_unstored, sealed, worth
 from dualcache.engine.freshness import Sight, State
 from dualcache.engine.read import count_miss, served
-from dualcache.engine.recovery import ask_once
+from dualcache.engine.recovery import ask_once, notice_of
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
 from dualcache.errors import BackendError, UnencodableValue
 
@@ -109,8 +109,10 @@ def store(
             LoadedEvent(label, result.load_ms, "not_stored" if is_encodable else "unencodable")
         )
         return Outcome(result.value, None, tick)
+    # Others may hold the usable entry that this replaces; a plain fill is news to nobody.
+    notice = notice_of((call.key,), env) if start.is_over_entry else None
     try:
-        reply = yield from commit(call.key, start.expected, blob, what.ttl_ms, env)
+        reply = yield from commit(call.key, start.expected, blob, what.ttl_ms, env, notice)
         env.front.drop((call.key,))
         if start.is_over_entry:
             yield from give_up(call, start, env)

@@ -17,7 +17,8 @@ from dualcache.core.events import (
     StoresStopped,
 )
 from dualcache.core.globs import compile_glob
-from dualcache.core.ops import WRITE_REFUSALS, Delete, Fence, Ping, Scan, Unlink, do
+from dualcache.core.notice import Notice, life_key
+from dualcache.core.ops import WRITE_REFUSALS, Delete, Fence, Ping, Scan, Tell, Unlink, do
 from dualcache.engine.breaker import Breaker
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
@@ -182,7 +183,7 @@ def deliver(owed: Owed, env: Env) -> Flow[int]:
     """Delete keys, then whatever matches the patterns; return how many there were."""
     removed = 0
     if owed.keys:
-        removed += yield from insist(Delete(owed.keys), env)
+        removed += yield from insist(Delete(owed.keys, notice_of(owed.keys, env)), env)
     for pattern in owed.patterns:
         removed += yield from delete_matching(pattern, env)
     return removed
@@ -192,7 +193,8 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
     """Delete every key that matches, page by page: complete for keys that were there throughout.
 
     A key's variants die with it, so its base tag `~b:key` goes too. One pass over the key space
-    finds both; what the wider pattern finds beside them is left alone.
+    finds both; what the wider pattern finds beside them is left alone. The pattern is told when all
+    is deleted: whoever reads a page before it is deleted may keep what he reads until then.
     """
     is_doomed = doomed_by(pattern, env)
     wider = f"{env.prefix}*{pattern.lstrip('*')}"
@@ -206,19 +208,31 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
             env.front.drop(key.decode(errors="replace") for key in doomed)
         cursor = page.cursor
         if not cursor:
-            return removed
+            break
+    if env.channel:
+        yield from insist(Tell(Notice(env.channel, (), (pattern,))), env)
+    return removed
 
 
 def doomed_by(pattern: str, env: Env) -> Callable[[str | bytes], bool]:
     """Return what tells whether a full name, of a key or of a base tag, dies by a pattern."""
     is_key = compile_glob(env.prefix + pattern)
     is_base = compile_glob(f"{env.prefix}~b:{pattern}")
+    spared = life_key(env.prefix).encode() if env.channel else None
 
     def is_doomed(name: str | bytes) -> bool:
         raw = name.encode() if isinstance(name, str) else name
-        return bool(is_key(raw) or is_base(raw))
+        return raw != spared and bool(is_key(raw) or is_base(raw))
 
     return is_doomed
+
+
+def notice_of(names: tuple[str, ...], env: Env) -> Notice | None:
+    """Return what tells others that names were revoked, where they are to be told.
+
+    They are told whether or not the names were there: a copy outlives an entry that was evicted.
+    """
+    return Notice(env.channel, names) if env.channel else None
 
 
 def note_answer(env: Env) -> None:

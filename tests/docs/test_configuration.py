@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 PAGE: Final = (ROOT / "docs/configuration.md").read_text("utf-8")
-RIGHTS, FRONT_RIGHTS = (
+RIGHTS, FRONT_RIGHTS, CHANNEL_RIGHTS = (
     re.findall(r" \+(\S+)", line) for line in re.findall("^ACL SETUSER.*", PAGE, re.MULTILINE)
 )
 ONLY_FOR_SCRIPTS: Final = {"evalsha", "script|load"}
@@ -63,7 +63,8 @@ def test_the_rights_for_a_front_tier_are_those_of_all_that_it_sends_besides(
     sent = commands_of(
         redis_server, "listener.py", "push_link.py", "push_protocol.py", "tracking.py"
     )
-    assert set(FRONT_RIGHTS) == sent - set(RIGHTS)
+    assert {*FRONT_RIGHTS, *CHANNEL_RIGHTS} == sent - set(RIGHTS)
+    assert set(CHANNEL_RIGHTS) > commands_of(redis_server, "wire_notice.py") - set(RIGHTS)
 
 
 def used_with(

@@ -1,0 +1,61 @@
+"""How a notice travels: in one transaction with what revokes, so that both happen or neither.
+
+A connection that is cut between the two would leave copies that nobody ever revokes. A server or
+proxy without transactions carries the commands out one by one. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.core.notice import to_message
+from dualcache.drivers.backend_errors import classify
+from dualcache.drivers.wire_resp import checked, nonsense, pack
+from dualcache.errors import BackendRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dualcache.core.notice import Notice
+    from dualcache.drivers.wire import Spelling
+
+AROUND: Final = 3
+"""Replies beside those of the op itself: of MULTI, PUBLISH and EXEC."""
+MULTI: Final = pack(("MULTI",))
+EXEC: Final = pack(("EXEC",))
+
+
+def telling(plain: Spelling) -> Spelling:
+    """Return the spelling of an op that may carry a notice."""
+
+    def write(op: Any) -> bytes:
+        data = plain.write(op)
+        return data if op.notice is None else MULTI + data + publish(op.notice) + EXEC
+
+    def count(op: Any) -> int:
+        return plain.count(op) + (0 if op.notice is None else AROUND)
+
+    def reply(op: Any, replies: Sequence[Any]) -> Any:
+        return plain.reply(op, replies if op.notice is None else without_notice(replies))
+
+    return plain._replace(write=write, count=count, reply=reply)
+
+
+def publish(notice: Notice) -> bytes:
+    """Write the command that tells a notice; how many heard it is its reply."""
+    return pack(("PUBLISH", notice.channel, to_message(notice)))
+
+
+def without_notice(replies: Sequence[Any]) -> Sequence[Any]:
+    """Return the replies of the op itself; raise where it or its notice was turned down."""
+    begun, *queued, done = replies
+    if isinstance(begun, BackendRefused):  # so each command was carried out as it came
+        checked(queued.pop())
+        return queued
+    if isinstance(done, BackendRefused):  # nothing was carried out
+        raise next((each for each in queued if isinstance(each, BackendRefused)), done)
+    if not isinstance(done, list) or len(done) != len(queued):
+        raise nonsense()
+    *found, heard_by = [classify(each) if isinstance(each, Exception) else each for each in done]
+    checked(heard_by)
+    return found
