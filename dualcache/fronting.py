@@ -55,7 +55,8 @@ class Front:
     def store_for(self, options: FrontTier) -> StoreRef:
         """Return a store with its own limits."""
         made = StoreRef(make_store(options.max_entries, options.max_bytes), options)
-        self._stores.add(made)
+        with self.lock:  # whoever feeds a push goes through them
+            self._stores.add(made)
         return made
 
     # What the stream of pushes tells

@@ -6,10 +6,11 @@ It serves both colours and every loop. It never waits for a lock that user code 
 from __future__ import annotations
 
 from contextlib import suppress
-from threading import Event, Lock, Thread, current_thread
+from threading import Event, RLock, Thread, current_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.push_link import PushLink
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
@@ -61,7 +62,7 @@ class Listener:
         self._transports = transports
         self._interval = max_staleness / HEARTBEATS
         self._now = now
-        self._lock = Lock()
+        self._lock = RLock()  # the collector may call `stop` in a thread that has it
         self._thread: Thread | None = None
         self._ending: Thread | None = None
         self._stopping = Event()
@@ -99,7 +100,7 @@ class Listener:
 
     def renew(self) -> None:
         """Begin anew in a forked child; the parent's thread and socket are left alone."""
-        self._lock = Lock()
+        self._lock = RLock()
         self._thread = self._ending = None
         self._stopping = Event()
         self._link = None
@@ -134,9 +135,10 @@ class Listener:
                 if link is not None:
                     pause = FIRST_PAUSE
                     self._listen(link, stopping)
-            except BackendError as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the thread goes on
                 if not stopping.is_set() and not is_without:
-                    self._sink.chose("none", error.code)
+                    with suppress(Exception):  # a handler of the log that raises
+                        self._sink.chose("none", classify(error).code)
             finally:
                 self._end()
             if is_without and self._transports == ("ttl",):
@@ -165,10 +167,11 @@ class Listener:
             link = PushLink(self._target, self._sink, self._tracking, self._now)
             try:
                 asked_at = link.open(transport, self._prefix)
-            except BackendError as error:
+            except Exception as raised:  # noqa: BLE001  answers of any shape
                 link.end()
+                error = classify(raised)
                 if is_passing(error, link):
-                    raise
+                    raise error from None
                 refusals.append(f"{transport}: {error.code}")
                 continue
             self._use(link, transport, asked_at)

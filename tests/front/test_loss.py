@@ -231,6 +231,28 @@ def test_a_silent_data_link_stops_the_reads_and_not_what_is_kept(
         recovered(colour, cache)
 
 
+def test_an_answer_that_makes_no_sense_is_a_loss_and_not_the_end(
+    colour: Colour, redis_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Proxy(redis_server.port) as listening:
+        cache = tiered(colour, redis_server.url, "tracking")
+        redirect_listener(cache, listening)
+        colour.call(cache, "set", "k", "old")
+        assert kept_key(colour, cache, "k") == "old"
+        listening.fault(replies=Faults(garble=without_ids))
+        before = losses(cache)
+        eventually(lambda: losses(cache) > before, "a loss")
+        assert stale_for(colour, cache, lambda: redis_server.cli("SET", "k", "foreign")) < LATE
+        listening.heal()
+        recovered(colour, cache)
+    assert "front tier of" in caplog.text
+    assert "is closed: DC204" in caplog.text
+
+
+def without_ids(data: bytes) -> bytes:
+    return re.sub(rb"\bid=\d", b"id=x", data)
+
+
 def test_a_way_that_swallows_pushes_is_not_trusted(
     colour: Colour, redis_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

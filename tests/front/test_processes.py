@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import pytest
 
@@ -175,6 +176,22 @@ def test_many_caches_on_one_server_hear_each_other(
             each.fence()
             assert each.get("k") == version
             assert each.get("k") == version
+
+
+def test_a_function_gets_its_part_under_the_lock_of_the_pushes(redis_server: Server) -> None:
+    cache = Cache(redis_server.url, front=10)
+    assert cache.backend.stream is not None
+    front = cache.backend.stream.front
+    held: list[bool] = []
+
+    class Watched(WeakSet[Any]):
+        def add(self, item: Any) -> None:
+            held.append(front.lock._is_owned())  # type: ignore[attr-defined]  # of RLock
+            super().add(item)
+
+    front._stores = Watched(front._stores)
+    cache(key="n:{n}", front=FrontTier(max_entries=2))(lambda n: n)
+    assert held[-1]
 
 
 def test_nothing_is_connected_before_the_first_call(redis_server: Server) -> None:
