@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--server", help="the server that tests use, as in valkey-9.1")
+    parser.addoption("--server", help="the one server that tests use, as in valkey-9.1")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "any_server_binary" in metafunc.fixturenames:
         # Without a server there is one case, and it fails: a skipped suite proves nothing.
-        binaries = found_binaries() or (None,)
+        wanted = metafunc.config.getoption("--server")
+        found = (binary for binary in found_binaries() if wanted in {None, binary.name})
+        binaries: list[Binary | None] = [*found] or [None]
         ids = [binary.name if binary else "none" for binary in binaries]
         metafunc.parametrize("any_server_binary", binaries, ids=ids)
 
