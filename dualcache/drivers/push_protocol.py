@@ -58,8 +58,10 @@ class PushProtocol:
         if transport == "pubsub":
             yield ("SUBSCRIBE", channel_of(prefix))
             self._life_key = life_key(prefix)
-            for command in self._life_commands():
-                self._life = yield command
+            self._life = yield ("GET", self._life_key)
+            if self._life is None:
+                for command in self._life_commands():
+                    self._life = yield command
             return self._now()
         self.client_id = yield ("CLIENT", "ID")
         if transport == "broadcast":
@@ -77,16 +79,17 @@ class PushProtocol:
         """Ask whether every tracked connection lives, and for a sign of life behind all pushes."""
         asked_at = self._now()
         ids = self._tracking.ids()
-        commands: list[Command] = [("PING",)]
+        commands: list[Command] = []
         if ids:
-            commands.insert(0, ("CLIENT", "LIST", "ID", *ids))
+            commands.append(("CLIENT", "LIST", "ID", *ids))
             self.expect(lambda reply: self._listed(ids, reply))
         if self._life_key:
             *making, look = self._life_commands()
-            commands[:0] = (*making, look)
+            commands += (*making, look)
             for _ in making:
                 self.expect(lambda _: None)
             self.expect(self._looked)
+        commands.append(("PING",))
         if wake is not None:
             self._wakes.append(wake)
         self.expect(lambda _: self._proved(asked_at, wake))

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dualcache.core.notice import Notice, channel_of, from_message, life_key, to_message
+
+NAMES = st.lists(st.text(st.characters(codec="utf-8"))).map(tuple)
+
+
+@given(NAMES, NAMES)
+def test_a_message_says_what_its_notice_says(
+    names: tuple[str, ...], patterns: tuple[str, ...]
+) -> None:
+    assert from_message(to_message(Notice("c", names, patterns))) == (names, patterns)
+
+
+@given(st.binary())
+def test_a_message_that_is_not_ours_says_nothing_certain(message: bytes) -> None:
+    told = from_message(message)
+    assert told is None or from_message(to_message(Notice("c", *told))) == told
+
+
+def test_channel_and_key_lie_in_the_namespace_where_no_key_of_a_user_can_be() -> None:
+    assert (channel_of("shop:"), life_key("shop:")) == ("shop:~c", "shop:~e")
+    assert (channel_of(""), life_key("")) == ("~c", "~e")

@@ -1,0 +1,211 @@
+"""Which revocations are told to other processes, and with which ops."""
+
+from __future__ import annotations
+
+import pytest
+
+from dualcache.core.notice import Notice
+from dualcache.core.ops import (
+    Claim,
+    CloseFlights,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Delete,
+    Join,
+    Land,
+    Load,
+    Loaded,
+    Look,
+    LookAndLease,
+    Scan,
+    ScanPage,
+    Seen,
+    Tell,
+    Unlink,
+)
+from dualcache.engine.batch import set_many
+from dualcache.engine.invalidation import clear, invalidate
+from dualcache.engine.load import get_or_load, refresh
+from dualcache.engine.recovery import Owed, ask, doomed_by
+from dualcache.engine.write import set_value
+from tests.engine.conversation import (
+    KEY,
+    LEASE_MS,
+    call,
+    cold,
+    cut,
+    filling,
+    lead,
+    script,
+    slow,
+    stored,
+    surroundings,
+)
+
+CHANNEL = "~c"
+OURS = Notice(CHANNEL, (KEY,))
+STORED = CommitReply.STORED
+
+
+def test_an_invalidation_tells_its_keys_their_variants_and_its_tags() -> None:
+    env, _ = surroundings(channel=CHANNEL)
+    names = (KEY, f"~b:{KEY}", "~t:a")
+    script(
+        invalidate((KEY,), ("~t:a",), (), env),
+        (Delete(names, Notice(CHANNEL, names)), 0),
+        (CloseFlights, None),
+    ).ends()
+
+
+def test_where_nobody_asked_for_it_nothing_is_told() -> None:
+    env, _ = surroundings()
+    script(
+        invalidate((KEY,), (), ("a*",), env),
+        (Delete((KEY, f"~b:{KEY}")), 1),
+        (Scan(0, "*a*", 1000), ScanPage(0, ())),
+        (CloseFlights, None),
+    ).ends()
+
+
+def test_a_pattern_is_told_once_when_its_last_page_is_deleted() -> None:
+    env, _ = surroundings(channel="shop:~c", prefix="shop:")
+    script(
+        invalidate((), (), ("a*",), env),
+        (Scan, ScanPage(7, (b"shop:a1",))),
+        (Unlink((b"shop:a1",)), 1),
+        (Scan, ScanPage(0, (b"shop:a2",))),
+        (Unlink((b"shop:a2",)), 1),
+        (Tell(Notice("shop:~c", (), ("a*",))), None),
+        (CloseFlights, None),
+    ).ends()
+
+
+def test_a_pattern_that_could_not_be_told_is_owed() -> None:
+    env, _ = surroundings(channel=CHANNEL)
+    done = script(
+        invalidate((), (), ("a*",), env),
+        (Scan, ScanPage(0, ())),
+        (Tell, slow()),
+        (CloseFlights, None),
+    ).ends()
+    assert done.pending == 1
+    assert list(env.health.owed.values()) == [Owed((), ("a*",))]
+    script(
+        ask(Look(KEY), env),
+        (Scan, ScanPage(0, ())),
+        (Tell(Notice(CHANNEL, (), ("a*",))), None),
+        (Look, Seen(None)),
+    ).ends()
+
+
+def test_what_is_owed_is_told_when_it_is_delivered() -> None:
+    env, _ = surroundings(channel=CHANNEL)
+    env.health.owe(Owed((KEY,)), env)
+    script(
+        ask(Look(KEY), env),
+        (Delete((KEY,), OURS), cut()),
+        (Delete((KEY,), OURS), 1),
+        (Look, Seen(None)),
+    ).ends()
+
+
+def test_a_clear_spares_the_key_that_tells_of_flushes() -> None:
+    env, _ = surroundings(channel="shop:~c", prefix="shop:")
+    script(
+        clear(env),
+        (Scan, ScanPage(0, (b"shop:a", b"shop:~e", b"shop:~t:a"))),
+        (Unlink((b"shop:a", b"shop:~t:a")), 2),
+        (Tell(Notice("shop:~c", (), ("*",))), None),
+        (CloseFlights(None), None),
+    ).ends()
+    silent, _ = surroundings(prefix="shop:")
+    assert doomed_by("*", silent)("shop:~e")
+
+
+def test_a_set_is_told_with_its_claim_whatever_was_there_and_not_with_its_commit() -> None:
+    env, _ = surroundings(channel=CHANNEL)
+    script(
+        set_value(call(), "v", env),
+        (Claim(KEY, filling(1), LEASE_MS, (), OURS), Seen(filling(1))),
+        (Commit(KEY, filling(1), stored("v", 2), 60_000, CommitWay.IFEQ), STORED),
+        (CloseFlights, None),
+    ).returns(True)
+
+
+def test_a_set_that_may_have_arrived_is_told_with_its_deletion() -> None:
+    env, _ = surroundings(channel=CHANNEL)
+    script(
+        set_value(call(), "v", env),
+        (Claim, slow()),
+        (Delete((KEY,), OURS), 1),
+        (CloseFlights, None),
+    ).returns(False)
+
+
+def test_each_of_several_sets_is_told() -> None:
+    env, _ = surroundings(channel=CHANNEL)
+    told: list[str] = []
+    flow = set_many([call(), call()], ["v", "w"], env)
+    try:
+        op = next(flow)
+        while True:
+            ops = getattr(op, "ops", (op,))
+            claims = [each for each in ops if isinstance(each, Claim)]
+            told += [name for each in claims if each.notice for name in each.notice.names]
+            replies = tuple(
+                Seen(each.filling) if isinstance(each, Claim) else STORED for each in ops
+            )
+            op = flow.send(replies if hasattr(op, "ops") else replies[0])
+    except StopIteration:
+        assert told == [KEY, KEY]
+
+
+def test_a_refresh_tells_with_the_commit_that_replaces_a_usable_entry() -> None:
+    env, _ = surroundings(channel=CHANNEL)
+    old, resealed, new = stored("old"), stored("old", 1), stored("new", 2, load_ms=5)
+    script(
+        refresh(call(), env),
+        (Look, Seen(old, (), 30_000)),
+        (Commit(KEY, old, resealed, 30_000, CommitWay.IFEQ), STORED),  # the same value
+        (Load, Loaded("new", 5.0)),
+        (Commit(KEY, resealed, new, 60_000, CommitWay.IFEQ, OURS), STORED),
+    ).ends()
+
+
+def test_a_refresh_of_what_changed_under_its_hands_tells_with_its_claim() -> None:
+    env, _ = surroundings(channel=CHANNEL)
+    script(
+        refresh(call(), env),
+        (Look, Seen(None)),
+        (Claim(KEY, filling(1), LEASE_MS, (), OURS), Seen(filling(1))),
+        (Load, Loaded("new", 5.0)),
+        (
+            Commit(KEY, filling(1), stored("new", 2, load_ms=5), 60_000, CommitWay.IFEQ),
+            STORED,
+        ),
+    ).ends()
+
+
+def test_a_fill_is_not_told() -> None:
+    env, _ = surroundings(channel=CHANNEL)
+    script(
+        get_or_load(cold(), env),
+        (Join, lead),
+        (LookAndLease(KEY, filling(1), LEASE_MS), Seen(filling(1))),
+        (Load, Loaded("new", 5.0)),
+        (Commit(KEY, filling(1), stored("new", 2, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
+        (Land, None),
+    ).ends()
+
+
+@pytest.mark.parametrize("way", CommitWay)
+def test_a_notice_goes_by_whichever_way_a_server_commits(way: CommitWay) -> None:
+    env, _ = surroundings(channel=CHANNEL, ways=(way,))
+    script(
+        refresh(call(), env),
+        (Look, Seen(stored("old"), (), None)),
+        (Commit, STORED),
+        (Load, Loaded("new", 5.0)),
+        (Commit(KEY, stored("old", 1), stored("new", 2, load_ms=5), 60_000, way, OURS), STORED),
+    ).ends()
