@@ -75,3 +75,8 @@ def kept(colour: Colour, cache: Cache, function: Callable[..., Any], *args: Any)
 def kept_key(colour: Colour, cache: Cache, key: str) -> Any:
     """Get a key until it is answered in process; return what it said."""
     return kept(colour, cache, getattr(colour.face(cache), "get"), key)  # noqa: B009
+
+
+def getting(colour: Colour, cache: Cache, key: str) -> Callable[[], Any]:
+    """Return a call that gets a key, to be started."""
+    return lambda: colour.face(cache).get(key)
