@@ -100,10 +100,12 @@ class Backend:
         driver = self._sync or self._make_sync()
         return driver.run(flow)
 
-    def arun(self, flow: Flow[Any]) -> Coroutine[Any, Any, Any]:
-        """Run a flow in this task."""
+    def arun(
+        self, flow: Flow[Any], finish: Callable[[Any], Any] | None = None
+    ) -> Coroutine[Any, Any, Any]:
+        """Run a flow in this task; `finish` makes the result of what it returns."""
         driver = self._async or self._make_async()
-        return driver.run(flow)
+        return driver.run(flow, finish)
 
     def warm(self) -> None:
         """Import what the async colour needs, so that the first call need not wait for it."""

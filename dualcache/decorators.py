@@ -22,7 +22,7 @@ from dualcache.function_front import FunctionFront
 from dualcache.handles import HANDLES, AsyncHandles, CacheInfo, Handles, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from dualcache.cache import Cache
     from dualcache.core.entry import Entry, Recipe
@@ -156,14 +156,13 @@ class Cached:
         backend = cache.backend
         return value_of(backend.run(load.get_or_load(self.binding.call_of(values), backend.env)))
 
-    async def perform_async(self, values: tuple[Any, ...]) -> Any:
+    def perform_async(self, values: tuple[Any, ...]) -> Coroutine[Any, Any, Any]:
         """Serve one call in this task."""
         cache = self.cache
         if id(cache) in switched_off.get():
-            return await self.binding.loader(*values)
+            return self.binding.loader(*values)  # type: ignore[no-any-return]
         backend = cache.backend
-        flow = load.get_or_load(self.binding.call_of(values), backend.env)
-        return value_of(await backend.arun(flow))
+        return backend.arun(load.get_or_load(self.binding.call_of(values), backend.env), value_of)
 
     def call_of(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Call:
         """Return the call for arguments as they are written."""

@@ -64,9 +64,13 @@ class AsyncDriver:
             Fence: self._fence,
         }
 
-    async def run(self, flow: Flow[Any]) -> Any:
-        """Run a flow to its end; whatever is raised meanwhile is thrown into it."""
+    async def run(self, flow: Flow[Any], finish: Callable[[Any], Any] | None = None) -> Any:
+        """Run a flow to its end; whatever is raised meanwhile is thrown into it.
+
+        `finish` makes the result of what the flow returns: one coroutine less than a caller's own.
+        """
         waiting, at_once = self._waiting, self._at_once
+        result: Any = None
         try:
             op = next(flow)
             while True:
@@ -84,7 +88,8 @@ class AsyncDriver:
                 else:
                     op = flow.send(reply)
         except StopIteration as end:
-            return end.value
+            result = end.value
+        return result if finish is None else finish(result)
 
     async def _do(self, op: Op[Any]) -> Any:
         kind = type(op)

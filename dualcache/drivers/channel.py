@@ -21,7 +21,7 @@ from dualcache.drivers.tracking import TRACKED, tracking_commands
 from dualcache.errors import BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable
 
     from dualcache.core.ops import Op
     from dualcache.drivers.tracking import Tracking
@@ -42,18 +42,25 @@ class Channel:
         self._connecting: asyncio.Task[Link] | None = None
         self._watched = asyncio.Lock()
 
-    async def perform(self, op: Op[Any]) -> Any:
-        """Perform one backend op; raise `BackendError`, having dropped the connection."""
+    def perform(self, op: Op[Any]) -> Awaitable[Any]:
+        """Perform one backend op; raise `BackendError`, having dropped the connection.
+
+        A read on a connection that is there costs no coroutine of its own: every hit is one.
+        """
+        link = self._link
+        if type(op) is Look and self._tracking is None and link is not None and link.takes_more:
+            return link.exchange(*wire.encode(op), op)
+        return self._perform(op)
+
+    async def _perform(self, op: Op[Any]) -> Any:
         link = self._link
         was_connected = link is not None and link.is_up
-        if link is None or not link.is_up or link.is_full:
+        if link is None or not link.takes_more:
             link = await self._ready()
         try:
             if self._tracking is not None and type(op) in TRACKED:
                 return await self._read_tracked(link, op, self._tracking)
-            if type(op) is not Look:
-                return await self._converse(link, op)
-            return wire.decode(op, await link.exchange(*wire.encode(op)))
+            return await self._converse(link, op)
         except BackendRefused:
             raise
         except Exception as error:  # noqa: BLE001  a reply of any shape ends the connection
@@ -158,7 +165,7 @@ class Channels:
         self._by_loop = WeakKeyDictionary()
         self._last = None
 
-    def perform(self, op: Op[Any]) -> Coroutine[Any, Any, Any]:
+    def perform(self, op: Op[Any]) -> Awaitable[Any]:
         """Perform one backend op on the running loop's channel."""
         loop = asyncio.get_running_loop()
         known = self._last

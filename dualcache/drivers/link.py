@@ -11,6 +11,7 @@ from collections import deque
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from dualcache.drivers import wire
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.tracking import UNTRACKED
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from redis.asyncio.connection import AbstractConnection
+
+    from dualcache.core.ops import Op
 
 
 GRACE_SECONDS: Final = 0.02
@@ -51,15 +54,18 @@ class Link:
         self._watchdog: asyncio.TimerHandle | None = None
         self._reader = loop.create_task(self._read())
 
-    def exchange(self, data: bytes, count: int) -> asyncio.Future[list[Any]]:
-        """Send packed commands with others of this turn; give the replies, errors as values."""
+    def exchange(self, data: bytes, count: int, op: Op[Any] | None = None) -> asyncio.Future[Any]:
+        """Send packed commands with others of this turn; give the replies, errors as values.
+
+        Of an `op`, give what the replies mean; an error is raised then.
+        """
         if not self.is_up:
             raise BackendUnavailable("the connection was closed", code="DC200")
         if not self._unsent:
             self._begin_turn()
         self._unsent.append(data)
-        replied: asyncio.Future[list[Any]] = self._loop.create_future()
-        self._expected.append(Expected(replied, count, self._deadline, []))
+        replied: asyncio.Future[Any] = self._loop.create_future()
+        self._expected.append(Expected(replied, count, self._deadline, [], op))
         return replied
 
     async def room(self) -> None:
@@ -85,16 +91,18 @@ class Link:
         if self._draining is not None:
             self._draining.cancel()
         while self._expected:
-            replied = self._expected.popleft().replied
+            replied, _, _, _, op = self._expected.popleft()
             if not replied.done():
-                replied.set_exception(again(error))
+                replied.set_exception(
+                    again(error) if op is None else of_a_living_link(again(error))
+                )
         close_now(self._connection)
         self._on_end(self)
 
     @property
-    def is_full(self) -> bool:
-        """Whether the socket takes no more for now."""
-        return self._draining is not None
+    def takes_more(self) -> bool:
+        """Whether it is up, and its socket takes more."""
+        return self.is_up and self._draining is None
 
     async def ended(self) -> None:
         """Wait until the reader task is gone."""
@@ -147,13 +155,29 @@ class Link:
             if not expected:
                 self.fail(BackendUnavailable("a reply came that nobody waits for", code="DC204"))
                 return
-            replied, count, _, replies = expected[0]
+            replied, count, _, replies, op = expected[0]
             replies.append(reply)
             if len(replies) == count:
                 self._answered += 1
                 expected.popleft()
-                if not replied.done():
+                if replied.done():
+                    continue
+                if op is None:
                     replied.set_result(replies)
+                elif not self._answer(replied, op, replies):
+                    return
+
+    def _answer(self, replied: asyncio.Future[Any], op: Op[Any], replies: list[Any]) -> bool:
+        """Give what the replies mean; what makes no sense ends the link. Return if it is up."""
+        try:
+            replied.set_result(wire.decode(op, replies))
+        except BackendRefused as error:
+            replied.set_exception(error)
+        except Exception as error:  # noqa: BLE001  a reply of any shape
+            made = of_a_living_link(classify(error))
+            replied.set_exception(made)
+            self.fail(made)
+        return self.is_up
 
     def _watch(self) -> None:
         """See whether the oldest command has waited too long; one timer serves them all.
@@ -175,12 +199,13 @@ class Link:
 
 
 class Expected(NamedTuple):
-    """The replies that one caller waits for."""
+    """The replies that one caller waits for, and the op that they are of, if they are decoded."""
 
-    replied: asyncio.Future[list[Any]]
+    replied: asyncio.Future[Any]
     awaits: int
     deadline: float
     replies: list[Any]
+    op: Op[Any] | None
 
 
 @coroutine
@@ -196,6 +221,12 @@ def rest_of(writing: Coroutine[Any, Any, None], held_up: object) -> Generator[An
                 held_up = writing.send(None)
         except StopIteration:
             return
+
+
+def of_a_living_link(error: BackendError) -> BackendError:
+    """Note on an error that the link was up when the op was sent."""
+    error.was_connected = isinstance(error, BackendUnavailable)
+    return error
 
 
 def again(error: BackendError) -> BackendError:
