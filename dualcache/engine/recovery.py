@@ -18,7 +18,7 @@ from dualcache.core.events import (
 )
 from dualcache.core.globs import compile_glob
 from dualcache.core.notice import Notice, life_key
-from dualcache.core.ops import WRITE_REFUSALS, Delete, Fence, Ping, Scan, Tell, Unlink, do
+from dualcache.core.ops import WRITE_REFUSALS, Batch, Delete, Fence, Ping, Scan, Tell, Unlink, do
 from dualcache.engine.breaker import Breaker
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
@@ -183,10 +183,23 @@ def deliver(owed: Owed, env: Env) -> Flow[int]:
     """Delete keys, then whatever matches the patterns; return how many there were."""
     removed = 0
     if owed.keys:
-        removed += yield from insist(Delete(owed.keys, notice_of(owed.keys, env)), env)
+        removed += yield from delete_names(owed.keys, env)
     for pattern in owed.patterns:
         removed += yield from delete_matching(pattern, env)
     return removed
+
+
+def delete_names(names: tuple[str, ...], env: Env) -> Flow[int]:
+    """Delete keys and tags, and tell others where they are to be told."""
+    notice = notice_of(names, env)
+    try:
+        return (yield from insist(Delete(names, notice), env))
+    except BackendRefused as error:
+        if notice is None or error.prefix != "OOM":
+            raise
+    # A full server queues nothing for a transaction, but deletes and tells all the same.
+    removed, _ = yield from insist(Batch((Delete(names), Tell(notice))), env)
+    return int(removed)
 
 
 def delete_matching(pattern: str, env: Env) -> Flow[int]:

@@ -6,6 +6,7 @@ import pytest
 
 from dualcache.core.notice import Notice
 from dualcache.core.ops import (
+    Batch,
     Claim,
     CloseFlights,
     Commit,
@@ -29,6 +30,7 @@ from dualcache.engine.invalidation import clear, invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.recovery import Owed, ask, doomed_by
 from dualcache.engine.write import set_value
+from dualcache.errors import BackendRefused
 from tests.engine.conversation import (
     KEY,
     LEASE_MS,
@@ -108,6 +110,36 @@ def test_what_is_owed_is_told_when_it_is_delivered() -> None:
         (Delete((KEY,), OURS), 1),
         (Look, Seen(None)),
     ).ends()
+
+
+def test_a_full_server_deletes_and_tells_without_a_transaction() -> None:
+    env, _ = surroundings(channel=CHANNEL)
+    names = (KEY, f"~b:{KEY}")
+    notice = Notice(CHANNEL, names)
+    done = script(
+        invalidate((KEY,), (), (), env),
+        (Delete(names, notice), turned_down("OOM")),
+        (Batch((Delete(names), Tell(notice))), (1, None)),
+        (CloseFlights, None),
+    ).ends()
+    assert (done.removed, done.pending) == (1, 0)
+
+
+@pytest.mark.parametrize(("channel", "prefix"), [(CHANNEL, "NOPERM"), ("", "OOM")])
+def test_a_deletion_that_is_turned_down_is_owed(channel: str, prefix: str) -> None:
+    env, _ = surroundings(channel=channel)
+    done = script(
+        invalidate((KEY,), (), (), env),
+        (Delete, turned_down(prefix)),
+        (CloseFlights, None),
+    ).ends()
+    assert done.pending == 1
+
+
+def turned_down(prefix: str) -> BackendRefused:
+    error = BackendRefused(prefix, code="DC202")
+    error.prefix = prefix
+    return error
 
 
 def test_a_clear_spares_the_key_that_tells_of_flushes() -> None:
