@@ -124,11 +124,11 @@ class Requests:
 
     def set_many(
         self, values: Mapping[str, Any], options: Options, tags: Sequence[str], backend: Backend
-    ) -> Flow[None]:
+    ) -> Flow[list[bool]]:
         """Store several values."""
         policy = self.policy(options, MISSING, "set_many()", self.usage, backend)
         calls = [self.call(key, policy, tags) for key in values]
-        return batch.set_many(calls, list(values.values()), backend.env)
+        return write.set_many(calls, list(values.values()), backend.env)
 
     def get_or_load(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from dualcache.core.entry import Packed
+from dualcache.core.entry import HEADER_BYTES, Packed
 from dualcache.core.events import WaitExpired
 from dualcache.core.front import UNTRACKED
 from dualcache.core.ops import (
@@ -24,19 +24,25 @@ from dualcache.core.ops import (
 )
 from dualcache.engine.commit import (
     RELEASED_MS,
+    Change,
     commit,
+    commit_all,
     lease_ms,
-    new_filling,
-    release,
+    marker,
+    or_release,
+    release_all,
     take_lease,
 )
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import Sight, State
 from dualcache.engine.read import examine, ids_of, look
 from dualcache.engine.recovery import ask, ask_once
+from dualcache.engine.tags import NO_IDS
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
     from dualcache.core.entry import Stored
     from dualcache.core.flight import Flight
     from dualcache.core.ops import Flow
@@ -67,25 +73,43 @@ MOST_ROUNDS: Final = 8
 """How often a key may change under a leader's hands before it loads without storing."""
 
 
-def acquire(call: Call, flight: Flight, env: Env) -> Flow[Start | Sight]:
+def acquire(
+    call: Call, flight: Flight, env: Env, known: Mapping[str, bytes | None] = NO_IDS
+) -> Flow[Start | Sight]:
     """Get the lease of a key, waiting for whoever holds it; never fail for the backend.
 
-    Returns where the load starts from. A sight instead is fresh, or says that the caller may not
-    store; it is then stale if something is there that may be served where the load fails.
+    `known` are the ids of tags that a look found just now. Returns where the load starts from. A
+    sight instead is fresh, or says that the caller may not store; it is then stale if something is
+    there that may be served where the load fails.
     """
+    sent: dict[bytes, str] = {}
+    return (yield from or_release(acquiring(call, flight, env, sent, known), sent, env))
+
+
+def acquiring(
+    call: Call,
+    flight: Flight,
+    env: Env,
+    sent: dict[bytes, str],
+    known: Mapping[str, bytes | None],
+) -> Flow[Start | Sight]:
+    """Go round until the key is ours, is fresh, or has kept its holder for too long."""
     began_ms = env.elapsed_ms()
     stale = NOTHING
     try:
         for _ in range(MOST_ROUNDS):
             mark = env.front.mark(call.key)
-            leased = yield from take_lease(LookAndLease, call, env)
+            leased = yield from take_lease(LookAndLease, call, env, sent, known)
             if leased.seen.stream == UNTRACKED:
                 mark = None
             sight = yield from examine(call, leased.seen, leased.tick, env)
-            start = yield from claimed(call, flight, leased, sight, env)
-            if start is None and sight.state in {State.FILLING, State.STALE}:
+            known = sight.ids
+            start = claimed(leased, sight)
+            if start is None and is_replaceable(flight, sight, sent):
+                (start,) = yield from reclaim_all(((call, sight),), sent, env)
+            elif start is None and sight.state in {State.FILLING, State.STALE}:
                 stale = sight if sight.state is State.STALE else stale
-                start = yield from await_other(call, sight, began_ms, mark, env)
+                start = yield from refresh_or_wait(call, sight, began_ms, mark, env)
             if start is not None:
                 return start
     except BackendError:
@@ -93,53 +117,63 @@ def acquire(call: Call, flight: Flight, env: Env) -> Flow[Start | Sight]:
     return stale
 
 
-def claimed(
-    call: Call, flight: Flight, leased: Leased, sight: Sight, env: Env
-) -> Flow[Start | Sight | None]:
+def claimed(leased: Leased, sight: Sight) -> Start | Sight | None:
     """Return where the load of a key starts from; `None` where it is another's, or has changed."""
-    if sight.raw == leased.filling:
+    if sight.raw == leased.filling and sight.state is State.FILLING:
         return Start(sight, leased.filling)
     if sight.state is State.FRESH:
         return sight
     if sight.state is State.TOMBSTONE or (sight.state is State.ABSENT and leased.seen.refusal):
         return NOTHING
-    if sight.state is State.UNUSABLE or is_doomed(flight, sight):
-        return (yield from reclaim(call, sight, env))
-    if sight.state is State.STALE:
-        return (yield from take_refresh(call, sight, env))
     return None
 
 
-def reclaim(call: Call, sight: Sight, env: Env) -> Flow[Start | None]:
-    """Put our marker in the place of an entry that can never be served."""
-    raw = sight.raw or WRONG_TYPE
-    if raw == WRONG_TYPE:
-        yield from ask(Delete((call.key,)), env)
-        return None
-    filling = new_filling(call, env)
-    try:
-        reply = yield from commit(call.key, raw, filling, lease_ms(call.policy.usage), env)
-    except BackendError:
-        raise
-    except BaseException:  # it may be there though the reply was never seen
-        yield from release(call, filling, env)
-        raise
-    return Start(sight, filling) if reply is CommitReply.STORED else None
+def is_replaceable(flight: Flight, sight: Sight, sent: Container[bytes]) -> bool:
+    """Tell whether a key holds what nobody need wait for.
 
-
-def is_doomed(flight: Flight, sight: Sight) -> bool:
-    """Tell whether a marker is that of a load of this process whose tags were invalidated.
-
-    Its value could never be served, so nobody need wait for it.
+    An entry or a marker that can never be served; the marker of a load of this process whose tags
+    were invalidated; one of ours whose reply was lost: no token is sent twice, so it is replaced.
     """
-    doomed = flight.doomed
-    return (
-        sight.state is State.FILLING
-        and doomed is not None
-        and sight.raw is not None
-        and doomed.basis is not None
-        and doomed.basis[0] == sight.raw
-    )
+    if sight.state is State.UNUSABLE:
+        return True
+    if sight.state is not State.FILLING or sight.raw is None:
+        return False
+    basis = flight.doomed.basis if flight.doomed is not None else None
+    is_doomed = basis is not None and basis[0] == sight.raw[:HEADER_BYTES]
+    return is_doomed or sight.raw in sent
+
+
+def reclaim_all(
+    wanted: Sequence[tuple[Call, Sight]], sent: dict[bytes, str], env: Env
+) -> Flow[list[Start | None]]:
+    """Put markers of ours in the place of what need not be waited for, together.
+
+    `None` where the key has changed meanwhile, or was of another type and is deleted.
+    """
+    foreign = tuple([call.key for call, sight in wanted if sight.raw == WRONG_TYPE])
+    if foreign:
+        yield from ask(Delete(foreign), env)
+    changes = [
+        Change(call.key, sight.raw, marker(call, sight.ids, env), lease_ms(call.policy.usage))
+        for call, sight in wanted
+        if sight.raw
+    ]
+    sent.update({change.blob: change.key for change in changes})
+    replies = yield from commit_all(changes, env)
+    ours = {
+        change.key: change.blob
+        for change, reply in zip(changes, replies, strict=True)
+        if reply is CommitReply.STORED
+    }
+    return [Start(sight, ours[call.key]) if call.key in ours else None for call, sight in wanted]
+
+
+def refresh_or_wait(
+    call: Call, sight: Sight, began_ms: int, mark: int | None, env: Env
+) -> Flow[Start | Sight | None]:
+    """Load a stale entry anew, or wait for whoever does so or holds the key."""
+    start = (yield from take_refresh(call, sight, env)) if sight.state is State.STALE else None
+    return start or (yield from await_other(call, sight, began_ms, mark, env))
 
 
 def await_other(
@@ -158,7 +192,7 @@ def await_other(
         sight = yield from look(call, env)
         if sight.state is State.FRESH:
             return sight
-        if sight.raw != raw:
+        if sight.raw != raw or sight.state is State.UNUSABLE:
             return None
         start = (yield from take_refresh(call, sight, env)) if sight.state is State.STALE else None
         if start is not None:
@@ -199,7 +233,8 @@ def start_refresh(call: Call, env: Env) -> Flow[Start]:
         reply = yield from commit(call.key, sight.raw or b"", blob, left_ms, env)
         if reply is CommitReply.STORED:
             return Start(replace(sight, raw=blob), blob)
-    leased = yield from take_lease(Claim, call, env)
+    sent: dict[bytes, str] = {}
+    leased = yield from or_release(take_lease(Claim, call, env, sent, sight.ids), sent, env)
     return Start(after_claim(call, leased), leased.filling)
 
 
@@ -234,6 +269,6 @@ def give_up(call: Call, start: Start, env: Env) -> Flow[None]:
                 name = refresh_key(call, env)
                 yield from commit(name, start.token, start.token, RELEASED_MS, env)
         else:
-            yield from release(call, start.expected, env)
+            yield from release_all({start.expected: call.key}, env)
     except BackendError:
         return

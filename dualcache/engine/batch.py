@@ -1,34 +1,31 @@
-"""Several keys at once: the same rules as for one, in as few trips as can be."""
+"""Loading several keys at once: the same rules as for one, in as few trips as can be."""
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
 from dualcache.core.entry import HEADER_BYTES, MISSING
 from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
-from dualcache.core.ops import Batch, Join, Land, Load, LookAndLease, Raised, do
-from dualcache.engine.acquire import NOTHING, Start, claimed, give_up
-from dualcache.engine.commit import Leased, lease_ms, new_filling, release
+from dualcache.core.ops import Join, Land, Load, Raised, do
+from dualcache.engine.acquire import NOTHING, Start
+from dualcache.engine.acquire_many import acquire_all
+from dualcache.engine.commit import RELEASED_MS, Change, commit_all, release_all
 from dualcache.engine.freshness import Sight, State
-from dualcache.engine.lead import store
-from dualcache.engine.load import get_or_load
-from dualcache.engine.read import count_hit, count_miss, examine, look_many
-from dualcache.engine.recovery import ask_once, note_refusal, twice
-from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
-from dualcache.engine.write import set_value
+from dualcache.engine.lead import concluded, make_ready
+from dualcache.engine.load import LIKELY_HITS, get_or_load
+from dualcache.engine.read import count_hit, count_miss, look_many, served
 from dualcache.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from dualcache.core.ops import Flow
+    from dualcache.core.ops import CommitReply, Flow, Loaded
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-
-    Wanted = tuple[Call, Flight]
+    from dualcache.engine.lead import Ready
 
 
 class Lead(NamedTuple):
@@ -40,10 +37,14 @@ class Lead(NamedTuple):
     start: Start | None
 
 
-def set_many(calls: Sequence[Call], values: Sequence[Any], env: Env) -> Flow[None]:
-    """Store several values, each as `set_value` does."""
-    for call, value in zip(calls, values, strict=True):
-        yield from set_value(call, value, env)
+class Held(NamedTuple):
+    """What this caller has to give back, however its load ends.
+
+    `markers` are the leases, each with its key; `landings` how each flight is to end.
+    """
+
+    markers: dict[bytes, str]
+    landings: dict[Flight, Landing]
 
 
 def get_or_load_many(
@@ -54,137 +55,115 @@ def get_or_load_many(
 ) -> Flow[dict[str, Any]]:
     """Serve what is fresh and load the rest: what nobody else is loading in one call of `loader`.
 
-    Keys that another caller is loading are waited for afterwards, so that no two callers wait for
-    each other. `one_of(name)` gives the function that loads a single one of those; it returns
-    MISSING for a key that the loader does not know.
+    `calls` are of one policy. Keys that another caller is loading are waited for afterwards, so
+    that no two callers wait for each other. `one_of(name)` gives the function that loads a single
+    one of those; it returns MISSING for a key that the loader does not know.
     """
     began = env.tick()
-    names = list(calls)
-    sights: list[Sight | None]
+    sights: dict[str, Sight] = {}
     is_down = False
+    if are_hits_likely(calls):
+        try:
+            looked = yield from look_many(list(calls.values()), env)
+            sights = dict(zip(calls, looked, strict=True))
+        except BackendError:
+            is_down = True
+    found = serve_fresh(calls, sights, env)
+    held = Held({}, {})
+    missing = {name: call for name, call in calls.items() if name not in found}
     try:
-        sights = list((yield from look_many([calls[name] for name in names], env)))
-    except BackendError:
-        sights = [None] * len(names)
-        is_down = True
-    found: dict[str, Any] = {}
-    missing: dict[str, Sight | None] = {}
-    for name, sight in zip(names, sights, strict=True):
-        if sight is not None and sight.state is State.FRESH:
+        led = yield from join_all(missing, sights, held, began, is_down=is_down)
+        leads = yield from lease_all(led, sights, found, held, env, is_down=is_down)
+        found.update((yield from load_all(leads, loader, held, env)))
+    except BaseException:
+        yield from end_all(held, env)
+        raise
+    yield from end_all(held, env)
+    raise_first(held)
+    leading = {lead.name for lead in leads}
+    others = [name for name in missing if name not in found and name not in leading]
+    found.update((yield from load_others(others, calls, one_of, env)))
+    return {name: found[name] for name in calls if name in found}
+
+
+def are_hits_likely(calls: Mapping[str, Call]) -> bool:
+    """Tell whether a look is worth its trip; the leases, which read too, are one trip as well."""
+    for call in calls.values():
+        usage = call.policy.usage
+        return usage.hits > 0 and usage.recent_hits >= LIKELY_HITS
+    return False
+
+
+def serve_fresh(calls: Mapping[str, Call], sights: Mapping[str, Sight], env: Env) -> dict[str, Any]:
+    """Return what was found fresh; count it."""
+    found = {}
+    for name, sight in sights.items():
+        if sight.state is State.FRESH:
             count_hit(calls[name], env)
             found[name] = sight.value
-        else:
-            missing[name] = sight
-    flights = yield from join_all(calls, missing, began, env)
-    leads = yield from lease_all(calls, flights, env, is_down=is_down)
-    loaded = yield from load_all(leads, loader, env)
-    found.update(loaded)
-    for name in missing:
-        if name not in loaded and name not in {lead.name for lead in leads}:
-            value = yield from load_one(calls[name], one_of(name), env)
-            if value is not MISSING:
-                found[name] = value
-    return {name: found[name] for name in names if name in found}
+    return found
 
 
 def join_all(
-    calls: Mapping[str, Call], missing: Mapping[str, Sight | None], began: int, env: Env
-) -> Flow[dict[str, Flight]]:
+    missing: Mapping[str, Call],
+    sights: Mapping[str, Sight],
+    held: Held,
+    began: int,
+    *,
+    is_down: bool,
+) -> Flow[list[tuple[str, Call, Flight]]]:
     """Lead the flight of each missing key that nobody leads."""
-    led: dict[str, Flight] = {}
-    for name, sight in missing.items():
-        call = calls[name]
-        count_miss(call, sight.state.value if sight else "backend_down", env)
-        ask = Join(call.key, began, sight.basis if sight else None, has_looked=True, tags=call.tags)
+    led = []
+    for name, call in missing.items():
+        sight = sights.get(name)
+        basis = sight.basis if sight else None
+        has_looked = is_down or sight is not None
+        ask = Join(call.key, began, basis, has_looked=has_looked, tags=call.tags)
         flight = yield from do(ask)
         if isinstance(flight, Flight) and flight.leader is ask:
-            led[name] = flight
+            held.landings[flight] = ABANDONED
+            led.append((name, call, flight))
     return led
 
 
 def lease_all(
-    calls: Mapping[str, Call], flights: Mapping[str, Flight], env: Env, *, is_down: bool
+    led: Sequence[tuple[str, Call, Flight]],
+    sights: Mapping[str, Sight],
+    found: dict[str, Any],
+    held: Held,
+    env: Env,
+    *,
+    is_down: bool,
 ) -> Flow[list[Lead]]:
-    """Lease all led keys in one trip; give up the flights of those that another process holds."""
-    wanted = [(calls[name], flight) for name, flight in flights.items()]
-    starts: list[Start | Sight | None] = [NOTHING] * len(wanted)
-    try:
-        if wanted and not is_down:
-            leased = yield from twice(lambda: send_leases(wanted, env))
-            starts = yield from settle_leases(wanted, leased, env)
-    except BackendError:
-        starts = [NOTHING] * len(wanted)
-    except BaseException:
-        for flight in flights.values():
-            yield Land(flight, ABANDONED)
-        raise
+    """Lease all led keys; what is fresh by now is `found`, what another holds is left to others."""
+    starts: Sequence[Start | Sight | None] = [NOTHING] * len(led)
+    if not is_down:
+        known = {tag: each for sight in sights.values() for tag, each in sight.ids.items()}
+        starts = yield from acquire_all([(call, flight) for _, call, flight in led], env, known)
     leads = []
-    for (name, flight), start in zip(flights.items(), starts, strict=True):
-        if isinstance(start, Start) or start is NOTHING:
-            over = start if isinstance(start, Start) else None
-            leads.append(Lead(name, calls[name], flight, over))
-        else:
-            yield Land(flight, ABANDONED)
+    for (name, call, flight), start in zip(led, starts, strict=True):
+        if isinstance(start, Start):
+            held.markers[start.expected] = call.key
+            leads.append(Lead(name, call, flight, start))
+        elif start is NOTHING:
+            leads.append(Lead(name, call, flight, None))
+        elif start is not None:
+            found[name] = start.value
+            held.landings[flight] = Landing(served(call, start, env))
+    for lead in leads:
+        sight = sights.get(lead.name)
+        why = sight.state.value if sight else "backend_down" if is_down else "absent"
+        count_miss(lead.call, why, env)
+    leading = {lead.flight for lead in leads}
+    for flight in [each for each in held.landings if each not in leading]:
+        yield Land(flight, held.landings.pop(flight))
     return leads
 
 
-def send_leases(wanted: Sequence[Wanted], env: Env) -> Flow[list[Leased]]:
-    """Send new markers once; return what was found behind each."""
-    fillings = [new_filling(call, env) for call, _ in wanted]
-    ops = tuple(
-        LookAndLease(
-            call.key,
-            filling,
-            lease_ms(call.policy.usage),
-            new_tags(call.tags, tag_life_ms(entry_life_ms(call.policy)), env),
-        )
-        for (call, _), filling in zip(wanted, fillings, strict=True)
-    )
-    tick = env.tick()
-    try:
-        replies = yield from ask_once(Batch(ops), env)
-    except BackendError:
-        raise
-    except BaseException:  # they may be there though the reply was never seen
-        for (call, _), filling in zip(wanted, fillings, strict=True):
-            yield from release(call, filling, env)
-        raise
-    return [Leased(filling, tick, seen) for filling, seen in zip(fillings, replies, strict=True)]
-
-
-def settle_leases(
-    wanted: Sequence[Wanted], leased: Sequence[Leased], env: Env
-) -> Flow[list[Start | Sight | None]]:
-    """Return where each load starts from, as `claimed` does; an interrupted caller gives all up."""
-    starts: list[Start | Sight | None] = []
-    try:
-        for (call, flight), each in zip(wanted, leased, strict=True):
-            starts.append((yield from settle_lease(call, flight, each, env)))
-    except BaseException:
-        for (call, _), each, start in zip_longest(wanted, leased, starts):
-            taken = start.expected if isinstance(start, Start) else each.filling
-            yield from release(call, taken, env)
-        raise
-    return starts
-
-
-def settle_lease(
-    call: Call, flight: Flight, leased: Leased, env: Env
-) -> Flow[Start | Sight | None]:
-    """Return where the load of one key starts from; `NOTHING` where it may not be stored."""
-    if leased.seen.refusal:
-        note_refusal(leased.seen.refusal, env)
-    try:
-        sight = yield from examine(call, leased.seen, leased.tick, env)
-        if sight.state is State.STALE:  # loaded by itself: it stands in for a load that fails
-            return None
-        return (yield from claimed(call, flight, leased, sight, env))
-    except BackendError:
-        return NOTHING
-
-
-def load_all(leads: Sequence[Lead], loader: Callable[..., Any], env: Env) -> Flow[dict[str, Any]]:
-    """Call the loader once for all led keys; store what it returns and land the flights."""
+def load_all(
+    leads: Sequence[Lead], loader: Callable[..., Any], held: Held, env: Env
+) -> Flow[Mapping[str, Any]]:
+    """Call the loader once for all led keys, and store what it returns."""
     if not leads:
         return {}
     tick = env.tick()
@@ -193,59 +172,94 @@ def load_all(leads: Sequence[Lead], loader: Callable[..., Any], env: Env) -> Flo
             sight, expected = lead.start.sight, lead.start.expected
             lead.flight.basis = (expected[:HEADER_BYTES], tuple(sight.ids.items()))
         lead.flight.load_tick = tick
-    landings = dict.fromkeys((lead.flight for lead in leads), ABANDONED)
-    try:
-        values = yield from load_and_store(leads, loader, landings, tick, env)
-    except BaseException:
-        yield from end_all(leads, landings, (), env)
-        raise
-    yield from end_all(leads, landings, values, env)
-    return {lead.name: values[lead.name] for lead in leads if lead.name in values}
-
-
-def load_and_store(
-    leads: Sequence[Lead],
-    loader: Callable[..., Any],
-    landings: dict[Flight, Landing],
-    tick: int,
-    env: Env,
-) -> Flow[Mapping[str, Any]]:
-    """Load all and store each; note in `landings` how each flight is to end."""
-    flights = tuple(lead.flight for lead in leads)
+    flights = tuple([lead.flight for lead in leads])
     result = yield from do(Load(loader, ([lead.name for lead in leads],), flights))
     if isinstance(result, Raised):
-        landings.update(dict.fromkeys(flights, Landing(Outcome(None, result.error, tick))))
+        held.landings.update(dict.fromkeys(flights, Landing(Outcome(None, result.error, tick))))
         raise result.error
     values = mapping_of(result.value)
-    for lead in leads:
-        if lead.name in values:
-            one = result._replace(value=values[lead.name])
-            outcome = yield from store_one(lead, one, tick, env)
-            landings[lead.flight] = Landing(outcome)
-    return values
+    loaded = [lead for lead in leads if lead.name in values]
+    yield from store_all(loaded, values, result, held, tick, env)
+    return {lead.name: values[lead.name] for lead in loaded}
 
 
-def end_all(
-    leads: Sequence[Lead], landings: Mapping[Flight, Landing], stored: Container[str], env: Env
+def store_all(
+    leads: Sequence[Lead],
+    values: Mapping[str, Any],
+    result: Loaded,
+    held: Held,
+    tick: int,
+    env: Env,
 ) -> Flow[None]:
-    """Give back the leases of keys that were not stored, and land all flights."""
+    """Commit all that is to be stored, and give the other leases back, in one trip."""
+    ready: list[tuple[Lead, Loaded, Ready]] = []
+    changes: list[Change] = []
     for lead in leads:
-        if lead.name not in stored:
-            yield from give_back(lead, env)
-        yield Land(lead.flight, landings[lead.flight])
+        one = result._replace(value=values[lead.name])
+        if lead.start is None:
+            held.landings[lead.flight] = Landing(Outcome(one.value, None, tick))
+            continue
+        made = make_ready(lead.call, one, lead.start.sight.ids, tick, env)
+        if isinstance(made, Outcome):
+            held.landings[lead.flight] = Landing(made)
+            continue
+        ready.append((lead, one, made))
+        expected, ttl_ms = lead.start.expected, made.worth.ttl_ms
+        changes.append(Change(lead.call.key, expected, made.blob, ttl_ms))
+    filled = {change.expected for change in changes}
+    for marker, key in held.markers.items():
+        if marker not in filled:
+            changes.append(Change(key, marker, marker, RELEASED_MS))
+    replies: Sequence[CommitReply | None]
+    try:
+        replies = yield from commit_all(changes, env)
+    except BackendError:
+        replies = [None] * len(changes)
+    else:
+        env.front.drop([lead.call.key for lead, *_ in ready])
+    held.markers.clear()
+    for (lead, one, made), reply in zip(ready, replies, strict=False):
+        held.landings[lead.flight] = Landing(concluded(lead.call, one, made, reply, tick, env))
 
 
-def store_one(lead: Lead, result: Any, tick: int, env: Env) -> Flow[Outcome]:
-    """Commit one loaded value, where a lease was got for it."""
-    if lead.start is None:
-        return Outcome(result.value, None, tick)
-    return (yield from store(lead.call, lead.start, result, lead.start.sight.ids, tick, env))
+def end_all(held: Held, env: Env) -> Flow[None]:
+    """Give back the leases that are left, and land all flights."""
+    yield from release_all(held.markers, env)
+    for flight, landing in held.landings.items():
+        yield Land(flight, landing)
 
 
-def give_back(lead: Lead, env: Env) -> Flow[None]:
-    """Give a lease back, where one was got."""
-    if lead.start is not None:
-        yield from give_up(lead.call, lead.start, env)
+def raise_first(held: Held) -> None:
+    """Raise what a callable of the policy raised: it is the user's own."""
+    for landing in held.landings.values():
+        if landing.outcome is not None and landing.outcome.error is not None:
+            raise landing.outcome.error
+
+
+def load_others(
+    names: Sequence[str],
+    calls: Mapping[str, Call],
+    one_of: Callable[[str], Callable[[], Any]],
+    env: Env,
+) -> Flow[dict[str, Any]]:
+    """Serve or load, one by one, what other callers were loading.
+
+    Whoever loads several keys stores them together: when the first has been waited for, the others
+    are looked at in one trip.
+    """
+    found: dict[str, Any] = {}
+    for at, name in enumerate(names):
+        if name in found:
+            continue
+        value = yield from load_one(calls[name], one_of(name), env)
+        if value is not MISSING:
+            found[name] = value
+        if at == 0 and len(names) > 1:
+            rest = {each: calls[each] for each in names[1:]}
+            with suppress(BackendError):
+                sights = yield from look_many(list(rest.values()), env)
+                found.update(serve_fresh(rest, dict(zip(rest, sights, strict=True)), env))
+    return found
 
 
 def mapping_of(value: Any) -> Mapping[str, Any]:

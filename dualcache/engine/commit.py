@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from dualcache.core.events import NotStored
+from msgspec.structs import replace
+
+from dualcache.core.entry import Tag
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -14,21 +18,18 @@ from dualcache.core.ops import (
     LoadScript,
     LookAndLease,
 )
-from dualcache.engine.freshness import lifetime_ms
 from dualcache.engine.recovery import ask, ask_once, note_refusal, notice_of, twice
-from dualcache.engine.tags import entry_life_ms, entry_tags, new_tags, prolonged, tag_life_ms
+from dualcache.engine.tags import NO_IDS, entry_life_ms, new_tags, prolonged, tag_life_ms
+from dualcache.engine.trips import ask_together, commit_slices, slices
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Mapping, Sequence
 
-    from dualcache.core.entry import Packed
     from dualcache.core.notice import Notice
-    from dualcache.core.ops import Flow, Op, Seen
-    from dualcache.core.policy import Call, Policy, Usage
+    from dualcache.core.ops import Flow, Seen
+    from dualcache.core.policy import Call, Usage
     from dualcache.engine.env import Env
-    from dualcache.errors import UnencodableValue
 
 T = TypeVar("T")
 
@@ -36,11 +37,10 @@ FIRST_LEASE_MS: Final = 10_000
 LEAST_LEASE_MS: Final = 2_000
 MOST_LEASE_MS: Final = 120_000
 RELEASED_MS: Final = 1
+MOST_TOLD: Final = 64
+"""How many tags a marker names: the rest is not told, and waited for."""
 LARGE_BYTES: Final = 4_096
 """Above this, a compare of the whole value costs more than a script that compares its header."""
-MOST_AT_ONCE: Final = 1_000
-MOST_BYTES_AT_ONCE: Final = 1 << 20
-"""How much goes out in one trip: more would not be through before the server counts as late."""
 
 
 class Leased(NamedTuple):
@@ -49,14 +49,6 @@ class Leased(NamedTuple):
     filling: bytes
     tick: int
     seen: Seen
-
-
-class Worth(NamedTuple):
-    """A value that is to be stored: its bytes, and for how long."""
-
-    packed: Packed
-    fresh_ms: int | None
-    ttl_ms: int | None
 
 
 class Change(NamedTuple):
@@ -80,66 +72,115 @@ def lease_ms(usage: Usage) -> int:
     return round(min(MOST_LEASE_MS, max(LEAST_LEASE_MS, 4 * usage.load_ms)))
 
 
-def new_filling(call: Call, env: Env) -> bytes:
+def new_filling(call: Call, env: Env, tags: Sequence[Tag] = ()) -> bytes:
     """Make a marker with a token that was never used; it announces the load time to waiters."""
     return env.seal_filling(
         call.key,
         token=env.draw_token(),
         created_ms=env.now_ms(),
         load_ms=round(call.policy.usage.load_ms or 0),
+        tags=tags,
     )
 
 
 def take_lease(
-    kind: type[LookAndLease | Claim], call: Call, env: Env, names: Sequence[str] | None = None
+    kind: type[LookAndLease | Claim],
+    call: Call,
+    env: Env,
+    sent: dict[bytes, str],
+    known: Mapping[str, bytes | None] = NO_IDS,
 ) -> Flow[Leased]:
-    """Send a marker, again with a fresh token if a worn connection was cut: no token goes twice."""
-    life_ms = tag_life_ms(entry_life_ms(call.policy))
-    names = call.tags if names is None else names
-    leased = yield from twice(lambda: send_lease(kind, call, names, life_ms, env))
-    if leased.seen.refusal:
-        note_refusal(leased.seen.refusal, env)
-    else:
-        env.health.are_stores_stopped = False
-    doomed = prolonged(names, leased.seen, life_ms, entry_life_ms(call.policy))
-    if doomed:
-        yield from or_release(ask(Batch(doomed), env), call, leased.filling, env)
+    """Send one marker, as `take_leases` does."""
+    (leased,) = yield from twice(partial(send_leases, kind, (call,), env, sent, known))
     return leased
 
 
-def send_lease(
+def take_leases(
     kind: type[LookAndLease | Claim],
-    call: Call,
-    names: Sequence[str],
-    life_ms: int | None,
+    calls: Sequence[Call],
     env: Env,
-) -> Flow[Leased]:
-    """Send a new marker and new tag ids once."""
-    filling = new_filling(call, env)
-    tick = env.tick()
-    tags = new_tags(names, life_ms, env)
-    op: Op[Seen]
-    if kind is Claim:
-        notice = notice_of((call.key,), env)
-        op = Claim(call.key, filling, lease_ms(call.policy.usage), tags, notice)
-    else:
-        op = LookAndLease(call.key, filling, lease_ms(call.policy.usage), tags)
-    seen = yield from or_release(ask_once(op, env), call, filling, env)
-    return Leased(filling, tick, seen)
+    sent: dict[bytes, str],
+    known: Mapping[str, bytes | None] = NO_IDS,
+) -> Flow[list[Leased]]:
+    """Send markers, again with fresh tokens if a worn connection was cut: no token goes twice.
 
-
-def or_release(flow: Flow[T], call: Call, filling: bytes, env: Env) -> Flow[T]:
-    """Run a flow; give the marker back if the caller is cancelled or interrupted meanwhile.
-
-    The marker may have arrived though its reply was never seen: others would wait for nobody.
+    `calls` are of one policy. `sent` gets each marker that may have arrived, with its key. `known`
+    are the ids of tags as a look found them just now: the markers then tell what they depend on.
     """
-    try:
-        return (yield from flow)
-    except BackendError:
-        raise
-    except BaseException:
-        yield from release(call, filling, env)
-        raise
+    found: list[Leased] = []
+    for part in slices(calls):
+        found += yield from twice(partial(send_leases, kind, part, env, sent, known))
+    return found
+
+
+def send_leases(
+    kind: type[LookAndLease | Claim],
+    calls: Sequence[Call],
+    env: Env,
+    sent: dict[bytes, str],
+    known: Mapping[str, bytes | None],
+) -> Flow[list[Leased]]:
+    """Send new markers and new tag ids once, in one trip; the tags go with the first."""
+    names = tag_names_of(calls)
+    entry_ms = entry_life_ms(calls[0].policy)
+    life_ms = tag_life_ms(entry_ms)
+    tags = new_tags(names, life_ms, env)
+    ids = known and {tag.key: known[tag.key] or tag.id for tag in tags if tag.key in known}
+    ops = [kind(call.key, marker(call, ids, env), lease_ms(call.policy.usage)) for call in calls]
+    ops[0].tags = tags
+    for op in ops:
+        sent[op.filling] = op.key
+        if isinstance(op, Claim):  # each told with its own, so that no cut comes between the two
+            op.notice = notice_of((op.key,), env)
+    tick = env.tick()
+    replies = yield from ask_together(ops, env, ask_once)
+    note_refusals(replies, env)
+    dying = prolonged(names, replies[0], life_ms, entry_ms)
+    if dying:
+        yield from ask_together(dying, env)
+    found = []
+    for op, seen in zip(ops, own_tags(calls, names, replies), strict=True):
+        if seen.raw != op.filling:
+            del sent[op.filling]
+        found.append(Leased(op.filling, tick, seen))
+    return found
+
+
+def marker(call: Call, ids: Mapping[str, bytes | None], env: Env) -> bytes:
+    """Make a marker that tells which tags, of those whose ids are known, its load depends on."""
+    if not ids:
+        return new_filling(call, env)
+    tags = [Tag(name, tag_id) for name in call.tags if (tag_id := ids.get(name))]
+    return new_filling(call, env, tags[:MOST_TOLD])
+
+
+def tag_names_of(calls: Sequence[Call]) -> tuple[str, ...]:
+    """Return the tags of all calls, each once."""
+    if len(calls) == 1:
+        return calls[0].tags
+    return tuple(dict.fromkeys([name for call in calls for name in call.tags]))
+
+
+def own_tags(
+    calls: Sequence[Call], names: Sequence[str], replies: Sequence[Seen]
+) -> Sequence[Seen]:
+    """Return what was found for each call, with its own tags only."""
+    if len(calls) == 1 or not names:
+        return replies
+    ids = dict(zip(names, replies[0].tag_ids, strict=True))
+    return [
+        replace(seen, tag_ids=tuple([ids[name] for name in call.tags]), tag_left_ms=())
+        for call, seen in zip(calls, replies, strict=True)
+    ]
+
+
+def note_refusals(replies: Sequence[Seen], env: Env) -> None:
+    """Note whether the server takes writes."""
+    for seen in replies:
+        if seen.refusal:
+            note_refusal(seen.refusal, env)
+            return
+    env.health.are_stores_stopped = False
 
 
 def commit(
@@ -192,13 +233,10 @@ def way_for(change: Change, ways: Sequence[CommitWay]) -> CommitWay:
 def send_commits(ops: Sequence[Commit], env: Env) -> Flow[list[CommitReply]]:
     """Send commits in few trips; a script that the server has forgotten goes with them again."""
     replies: list[CommitReply] = []
-    for part in parts(ops):
-        if len(part) == 1:
-            replies.append((yield from ask(part[0], env)))
-        else:
-            replies += yield from ask(Batch(part), env)
-    lacking = [at for at, reply in enumerate(replies) if reply is CommitReply.NO_SCRIPT]
-    if lacking:
+    for part in commit_slices(ops):
+        replies += yield from ask_together(part, env)
+    if CommitReply.NO_SCRIPT in replies:
+        lacking = [at for at, reply in enumerate(replies) if reply is CommitReply.NO_SCRIPT]
         again = Batch((LoadScript(), *(ops[at] for at in lacking)))
         _, *found = yield from ask(again, env)
         for at, reply in zip(lacking, found, strict=True):
@@ -207,75 +245,22 @@ def send_commits(ops: Sequence[Commit], env: Env) -> Flow[list[CommitReply]]:
     return replies
 
 
-def parts(ops: Sequence[Commit]) -> Iterator[tuple[Commit, ...]]:
-    """Split commits into trips; by WATCH each is a conversation of its own."""
-    part: list[Commit] = []
-    size_bytes = 0
-    for op in ops:
-        size_bytes += len(op.blob) + len(op.expected)
-        is_full = len(part) == MOST_AT_ONCE or size_bytes > MOST_BYTES_AT_ONCE
-        if part and (is_full or op.way is CommitWay.WATCH):
-            yield tuple(part)
-            part, size_bytes = [], len(op.blob) + len(op.expected)
-        part.append(op)
-    yield tuple(part)
+def release_all(sent: Mapping[bytes, str], env: Env) -> Flow[None]:
+    """Give leases back: let the markers expire at once, where they are still there."""
+    changes = [Change(key, filling, filling, RELEASED_MS) for filling, key in sent.items()]
+    with suppress(BackendError):
+        yield from commit_all(changes, env)
 
 
-def release(call: Call, filling: bytes, env: Env) -> Flow[None]:
-    """Give a lease back: let the marker expire at once, if it is still there."""
-    try:
-        yield from commit(call.key, filling, filling, RELEASED_MS, env)
-    except BackendError:
-        return
+def or_release(flow: Flow[T], sent: Mapping[bytes, str], env: Env) -> Flow[T]:
+    """Run a flow; give its markers back if the caller is cancelled or interrupted meanwhile.
 
-
-def worth(call: Call, value: Any, env: Env) -> Worth | None:
-    """Decide whether and for how long a value is stored, and make its bytes.
-
-    Raises what the policy's callables raise, and `UnencodableValue` where no codec keeps the value.
+    They may have arrived though no reply was seen: others would wait for nobody.
     """
-    policy = call.policy
-    if policy.condition is not None and not policy.condition(value, *call.args):
-        return None
-    ttl_ms = policy.ttl_ms if policy.ttl_of is None else policy.ttl_of(value, *call.args)
-    if ttl_ms == 0:
-        return None
-    fresh_ms, whole_ms = lifetime_ms(
-        ttl_ms, policy.stale_if_error_ms, policy.jitter, env.draw() if policy.jitter else 0.0
-    )
-    return Worth(policy.recipe.pack(call.key, value), fresh_ms, whole_ms)
-
-
-def report_unstored(call: Call, error: UnencodableValue, env: Env) -> None:
-    """Tell once per function that a value could not be stored, with the line that mends it."""
-    usage = call.policy.usage
-    usage.unstored += 1
-    if usage.unstored == 1:
-        env.emit(NotStored(call.policy.label, error.what, error.help))
-
-
-def tag_names(policy: Policy, call: Call, value: Any) -> Sequence[str]:
-    """Return all tags of an entry, those known only from its value included."""
-    if policy.tags_of is None:
-        return call.tags
-    return (*call.tags, *policy.tags_of(value, *call.args))
-
-
-def sealed(
-    call: Call,
-    value: Any,
-    what: Worth,
-    ids: Mapping[str, bytes | None],
-    load_ms: float,
-    env: Env,
-) -> bytes:
-    """Make the bytes that are stored for a value."""
-    return env.seal(
-        call.key,
-        what.packed,
-        version=env.draw_token(),
-        created_ms=env.now_ms(),
-        fresh_ms=what.fresh_ms,
-        load_ms=round(load_ms),
-        tags=entry_tags(tag_names(call.policy, call, value), ids),
-    )
+    try:
+        return (yield from flow)
+    except BackendError:
+        raise
+    except BaseException:
+        yield from release_all(sent, env)
+        raise

@@ -25,7 +25,10 @@ class State(Enum):
     FILLING = "filling"
     TOMBSTONE = "tombstone"
     UNUSABLE = "unusable"
-    """There, but never to be served: foreign, broken, or one of its tags is dead."""
+    """There, but never to be served: foreign, broken, or one of its tags is dead.
+
+    So too the marker of a load, if it tells the tags and one is dead.
+    """
 
 
 # Looking up a member costs more than the rest of a comparison on CPython 3.11.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dualcache.core.entry import HEADER_BYTES, Packed
 from dualcache.core.events import Loaded as LoadedEvent
@@ -10,11 +10,12 @@ from dualcache.core.events import LoadFailed, StaleHit
 from dualcache.core.flight import Outcome
 from dualcache.core.ops import CommitReply, Load, MakeTags, Raised, do
 from dualcache.engine.acquire import NOTHING, Start, acquire, give_up
-from dualcache.engine.commit import commit, report_unstored, sealed, worth
+from dualcache.engine.commit import commit
 from dualcache.engine.freshness import Sight, State
 from dualcache.engine.read import count_miss, served
 from dualcache.engine.recovery import ask_once, notice_of
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
+from dualcache.engine.worth import report_unstored, sealed, worth
 from dualcache.errors import BackendError, UnencodableValue
 
 if TYPE_CHECKING:
@@ -24,14 +25,22 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Loaded
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
+    from dualcache.engine.worth import Worth
 
 
-def lead(call: Call, flight: Flight, env: Env, *, is_counted: bool) -> Flow[Outcome]:
+def lead(
+    call: Call,
+    flight: Flight,
+    env: Env,
+    known: Mapping[str, bytes | None],
+    *,
+    is_counted: bool,
+) -> Flow[Outcome]:
     """Acquire the right to store and load, or find that another process has loaded meanwhile.
 
-    `is_counted`: this call was counted as a miss when the key was read.
+    `is_counted`: this call was counted as a miss when the key was read, with the tags' ids `known`.
     """
-    start = yield from acquire(call, flight, env)
+    start = yield from acquire(call, flight, env, known)
     if isinstance(start, Sight) and start.state is State.FRESH:
         return served(call, start, env)
     if not is_counted:
@@ -39,6 +48,13 @@ def lead(call: Call, flight: Flight, env: Env, *, is_counted: bool) -> Flow[Outc
     if isinstance(start, Start):
         return (yield from load_stored(call, start, flight, env))
     return (yield from load_unstored(call, flight, env, start))
+
+
+class Ready(NamedTuple):
+    """What is to be committed for a value."""
+
+    worth: Worth
+    blob: bytes
 
 
 def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Flow[Outcome]:
@@ -89,39 +105,56 @@ def store(
     env: Env,
 ) -> Flow[Outcome]:
     """Commit what was loaded, if it is to be stored; the caller gets it in any case."""
-    usage = call.policy.usage
-    usage.count_load(result.load_ms)
-    label = call.policy.label
-    what, blob, is_encodable = None, b"", True
-    try:
-        what = worth(call, result.value, env)
-        if what is not None:
-            blob = sealed(call, result.value, what, ids, result.load_ms, env)
-    except UnencodableValue as error:
-        what, is_encodable = None, False
-        report_unstored(call, error, env)
-    except Exception as error:  # noqa: BLE001  raised by the policy's callables: the user's own
+    ready = make_ready(call, result, ids, tick, env)
+    if isinstance(ready, Outcome):
         yield from give_up(call, start, env)
-        return Outcome(None, error, tick)
-    if what is None:
-        yield from give_up(call, start, env)
-        env.emit(
-            LoadedEvent(label, result.load_ms, "not_stored" if is_encodable else "unencodable")
-        )
-        return Outcome(result.value, None, tick)
+        return ready
     # Others may hold the usable entry that this replaces; a plain fill is news to nobody.
     notice = notice_of((call.key,), env) if start.is_over_entry else None
+    blob, ttl_ms = ready.blob, ready.worth.ttl_ms
     try:
-        reply = yield from commit(call.key, start.expected, blob, what.ttl_ms, env, notice)
+        reply: CommitReply | None = yield from commit(
+            call.key, start.expected, blob, ttl_ms, env, notice
+        )
+    except BackendError:
+        reply = None
+    else:
         env.front.drop((call.key,))
         if start.is_over_entry:
             yield from give_up(call, start, env)
-    except BackendError:
-        env.emit(LoadedEvent(label, result.load_ms, "backend_down"))
+    return concluded(call, result, ready, reply, tick, env)
+
+
+def make_ready(
+    call: Call, result: Loaded, ids: Mapping[str, bytes | None], tick: int, env: Env
+) -> Ready | Outcome:
+    """Return the bytes to commit for what was loaded, or how the load ends without any."""
+    call.policy.usage.count_load(result.load_ms)
+    how: Literal["not_stored", "unencodable"] = "not_stored"
+    try:
+        what = worth(call, result.value, env)
+        if what is not None:
+            return Ready(what, sealed(call, result.value, what, ids, result.load_ms, env))
+    except UnencodableValue as error:
+        how = "unencodable"
+        report_unstored(call, error, env)
+    except Exception as error:  # noqa: BLE001  raised by the policy's callables: the user's own
+        return Outcome(None, error, tick)
+    env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
+    return Outcome(result.value, None, tick)
+
+
+def concluded(
+    call: Call, result: Loaded, ready: Ready, reply: CommitReply | None, tick: int, env: Env
+) -> Outcome:
+    """Tell how a commit went (`None`: the backend failed), and how the load ends."""
+    label, load_ms = call.policy.label, result.load_ms
+    if reply is None:
+        env.emit(LoadedEvent(label, load_ms, "backend_down"))
     else:
         is_stored = reply is CommitReply.STORED
-        env.emit(LoadedEvent(label, result.load_ms, "stored" if is_stored else "refused"))
-    return Outcome(result.value, None, tick, what.packed)
+        env.emit(LoadedEvent(label, load_ms, "stored" if is_stored else "refused"))
+    return Outcome(result.value, None, tick, ready.worth.packed)
 
 
 def load_unstored(

@@ -20,9 +20,12 @@ from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import FRESH, Sight, State
 from dualcache.engine.lead import lead, load_stored, load_unstored
 from dualcache.engine.read import count_miss, find_in_front, look, served
+from dualcache.engine.tags import NO_IDS
 from dualcache.errors import BackendError, DecodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
@@ -97,7 +100,10 @@ def share(
                 return served(call, sight, env)
             continue
         if isinstance(flight, Flight) and flight.leader is ask_join:
-            return (yield from fly(call, flight, env, is_stored=is_stored, is_counted=is_counted))
+            known = sight.ids if sight else NO_IDS
+            return (
+                yield from fly(call, flight, env, known, is_stored=is_stored, is_counted=is_counted)
+            )
         if not is_counted:
             count_miss(call, "unread", env)
             is_counted = True
@@ -144,12 +150,18 @@ def own_copy(call: Call, outcome: Outcome) -> object:
 
 
 def fly(
-    call: Call, flight: Flight, env: Env, *, is_stored: bool, is_counted: bool
+    call: Call,
+    flight: Flight,
+    env: Env,
+    known: Mapping[str, bytes | None],
+    *,
+    is_stored: bool,
+    is_counted: bool,
 ) -> Flow[Outcome]:
     """Lead a flight to its landing; a leader that is cancelled hands over to its followers."""
     try:
         if is_stored:
-            outcome = yield from lead(call, flight, env, is_counted=is_counted)
+            outcome = yield from lead(call, flight, env, known, is_counted=is_counted)
         else:
             outcome = yield from load_unstored(call, flight, env)
     except BaseException:

@@ -8,7 +8,7 @@ from dualcache.core.entry import MISSING, Entry, Kind
 from dualcache.core.events import Hit, Miss, Unusable
 from dualcache.core.flight import Outcome
 from dualcache.core.front import UNTRACKED, Read
-from dualcache.core.ops import Batch, Distrust, Look, ReadTags
+from dualcache.core.ops import Distrust, Look, ReadTags
 from dualcache.engine.freshness import (
     ABSENT,
     FILLING,
@@ -21,7 +21,8 @@ from dualcache.engine.freshness import (
     keepable_ms,
 )
 from dualcache.engine.recovery import ask
-from dualcache.engine.tags import are_alive
+from dualcache.engine.tags import NO_IDS, are_alive, has_died
+from dualcache.engine.trips import ask_all
 from dualcache.errors import BackendError, DecodeError
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
 
-NO_IDS: Final[Mapping[str, bytes | None]] = {}
 VALUE: Final = Kind.VALUE
 HIT_WEIGHT: Final = 1 / 16
 """How much one read moves the running share of hits."""
@@ -124,8 +124,8 @@ def look(call: Call, env: Env) -> Flow[Sight]:
         return sight
     if sight.is_doubtful:
         yield Distrust()
-    others = unread_tags(sight)
-    return (yield from judged_again(call, sight, others, env)) if others else sight
+    (sight,) = yield from judge_again((call,), (sight,), env)
+    return sight
 
 
 def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
@@ -154,21 +154,24 @@ def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
 
 
 def look_many(calls: Sequence[Call], env: Env) -> Flow[list[Sight]]:
-    """Read several keys and their tags in one trip."""
+    """Read several keys and their tags in one trip; tags that only the entries name, in another."""
     tick = env.tick()
-    looks = tuple(Look(call.key, call.tags) for call in calls)
-    replies = (yield from ask(Batch(looks), env)) if looks else ()
-    sights = []
-    for call, seen in zip(calls, replies, strict=True):
-        sights.append((yield from examine(call, seen, tick, env)))
-    return sights
+    replies = yield from ask_all([Look(call.key, call.tags) for call in calls], env)
+    sights = [
+        judge(call, seen.raw, ids_of(call, seen), tick, env)
+        for call, seen in zip(calls, replies, strict=True)
+    ]
+    if any(sight.is_doubtful for sight in sights):
+        yield Distrust()
+    return (yield from judge_again(calls, sights, env))
 
 
 def examine(call: Call, seen: Seen, tick: int, env: Env) -> Flow[Sight]:
     """Judge what a read found; read the tags first that only the entry itself names."""
     sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
-    others = unread_tags(sight)
-    return (yield from judged_again(call, sight, others, env)) if others else sight
+    if sight.state is UNUSABLE:
+        (sight,) = yield from judge_again((call,), (sight,), env)
+    return sight
 
 
 def unread_tags(sight: Sight) -> tuple[str, ...]:
@@ -178,11 +181,18 @@ def unread_tags(sight: Sight) -> tuple[str, ...]:
     return tuple(tag.name for tag in sight.stored.tags if tag.name not in sight.ids)
 
 
-def judged_again(call: Call, sight: Sight, others: tuple[str, ...], env: Env) -> Flow[Sight]:
-    """Read these tags too, and judge the entry by all its tags."""
-    more = yield from ask(ReadTags(others), env)
-    ids = {**sight.ids, **dict(zip(others, more, strict=True))}
-    return judge(call, sight.raw, ids, sight.tick, env)
+def judge_again(calls: Sequence[Call], sights: Sequence[Sight], env: Env) -> Flow[list[Sight]]:
+    """Read the tags that were not read with their entries, all together, and judge by them too."""
+    unread = [unread_tags(sight) for sight in sights]
+    names = tuple(dict.fromkeys([name for each in unread for name in each]))
+    if not names:
+        return list(sights)
+    ids = dict(zip(names, (yield from ask(ReadTags(names), env)), strict=True))
+    judged = []
+    for call, sight, own in zip(calls, sights, unread, strict=True):
+        known = {**sight.ids, **{name: ids[name] for name in own}}
+        judged.append(judge(call, sight.raw, known, sight.tick, env) if own else sight)
+    return judged
 
 
 def ids_of(call: Call, seen: Seen) -> Mapping[str, bytes | None]:
@@ -199,6 +209,8 @@ def judge(
     try:
         stored = env.open_envelope(call.key, raw)
         if stored.kind is not VALUE:
+            if stored.tags and has_died(stored.tags, ids):  # a load whose value is lost already
+                return Sight(UNUSABLE, tick, raw, None, None, ids)
             state = FILLING if stored.kind is Kind.FILLING else TOMBSTONE
             return Sight(state, tick, raw, stored, None, ids)
         if stored.tags and not are_alive(stored.tags, ids):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Policy
     from dualcache.engine.env import Env
 
+NO_IDS: Final[Mapping[str, bytes | None]] = {}
 DAY_MS: Final = 86_400_000
 
 
@@ -42,6 +43,11 @@ def are_alive(tags: Sequence[Tag], ids: Mapping[str, bytes | None]) -> bool:
         if ids.get(name) != tag_id or tag_id == UNKNOWN_TAG_ID:
             return False
     return True
+
+
+def has_died(tags: Sequence[Tag], ids: Mapping[str, bytes | None]) -> bool:
+    """Tell whether one of these tags, among those whose ids are known, has another id by now."""
+    return any(name in ids and ids[name] != tag_id for name, tag_id in tags)
 
 
 def entry_tags(names: Iterable[str], ids: Mapping[str, bytes | None]) -> tuple[Tag, ...]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dualcache.codecs.envelope import seal_tombstone
+from dualcache.codecs.envelope import seal_filling, seal_tombstone
 from dualcache.core.entry import Tag
 from dualcache.core.events import StaleHit, StoresStopped, WaitExpired
 from dualcache.core.flight import Flight
@@ -10,6 +10,7 @@ from dualcache.core.front import NoFront
 from dualcache.core.ops import (
     WRONG_TYPE,
     AwaitChange,
+    Batch,
     Commit,
     CommitReply,
     CommitWay,
@@ -20,18 +21,23 @@ from dualcache.core.ops import (
     Loaded,
     Look,
     LookAndLease,
+    NewTag,
     Raised,
     ReadTags,
     Seen,
     TryLease,
 )
 from dualcache.engine.acquire import MOST_ROUNDS
+from dualcache.engine.commit import MOST_TOLD
 from dualcache.engine.load import get_or_load
 from tests.engine.conversation import (
+    DAY_MS,
     KEY,
     LEASE_MS,
     NOW_MS,
+    call,
     cold,
+    cut,
     filling,
     lead,
     refused,
@@ -272,6 +278,174 @@ def test_nobody_waits_for_the_marker_of_a_load_whose_tags_were_invalidated() -> 
         (Commit, STORED),
         LANDED,
     ).ends()
+
+
+def told(number: int, *tags: Tag) -> bytes:
+    """Return the marker of a load that tells its tags."""
+    return seal_filling(KEY, token=token(number), created_ms=NOW_MS, load_ms=0, tags=tags)
+
+
+ALIVE = Tag("~t:a", b"its life")
+THEIRS = told(50, ALIVE)
+DEAD = (b"new life",)
+
+
+def test_a_marker_tells_the_tags_that_a_look_found_and_those_that_it_makes() -> None:
+    env, _ = surroundings()
+    made = (NewTag("~t:a", token(1), DAY_MS), NewTag("~t:b", token(2), DAY_MS))
+    ours = told(3, ALIVE, Tag("~t:b", token(2)))
+    script(
+        get_or_load(call("~t:a", "~t:b"), env),
+        (Look(KEY, ("~t:a", "~t:b")), Seen(None, (b"its life", None))),
+        LED,
+        (
+            LookAndLease(KEY, ours, LEASE_MS, made),
+            Seen(ours, (b"its life", token(2)), None, (DAY_MS, DAY_MS)),
+        ),
+        NEW,
+        (Commit, STORED),
+        LANDED,
+    ).ends()
+
+
+def test_a_marker_tells_only_so_many_tags() -> None:
+    env, _ = surroundings()
+    names = [f"~t:{number}" for number in range(MOST_TOLD + 1)]
+    markers = []
+
+    def lease(op: LookAndLease) -> Seen:
+        markers.append(op.filling)
+        return Seen(op.filling, tuple(tag.id for tag in op.tags))
+
+    script(
+        get_or_load(call(*names), env),
+        (Look, Seen(None, (None,) * len(names))),
+        LED,
+        (LookAndLease, lease),
+        NEW,
+        (Commit, STORED),
+        LANDED,
+    ).ends()
+    assert [tag.name for tag in env.open_envelope(KEY, markers[0]).tags] == names[:MOST_TOLD]
+
+
+def test_nobody_waits_for_a_marker_that_tells_a_dead_tag() -> None:
+    env, _ = surroundings()
+    ours = told(3, Tag("~t:a", DEAD[0]))
+    script(
+        get_or_load(cold("~t:a"), env),
+        LED,
+        (LookAndLease, Seen(THEIRS, DEAD, None, (DAY_MS,))),
+        (Commit(KEY, THEIRS, ours, LEASE_MS, CommitWay.IFEQ), STORED),
+        NEW,
+        (Commit, STORED),
+        LANDED,
+    ).ends()
+
+
+def test_whoever_waits_for_a_marker_takes_its_place_when_its_tag_dies() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold("~t:a"), env),
+        LED,
+        (LookAndLease, Seen(THEIRS, (b"its life",), None, (DAY_MS,))),
+        (AwaitChange, None),
+        (Look, Seen(THEIRS, (b"its life",))),
+        (AwaitChange, None),
+        (Look, Seen(THEIRS, (None,))),
+        (LookAndLease, Seen(THEIRS, DEAD, None, (DAY_MS,))),
+        (Commit(KEY, THEIRS, told(5, Tag("~t:a", DEAD[0])), LEASE_MS, CommitWay.IFEQ), STORED),
+        NEW,
+        (Commit, STORED),
+        LANDED,
+    ).ends()
+
+
+def test_a_tag_that_the_caller_does_not_know_is_no_reason_to_take_a_lease_over() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold("~t:b"), env),
+        LED,
+        (LookAndLease, Seen(THEIRS, (b"other",), None, (DAY_MS,))),
+        (AwaitChange, None),
+        (Look, Seen(stored("theirs"), (b"other",))),
+        LANDED,
+    ).ends()
+
+
+def test_a_marker_of_ours_that_tells_another_life_of_a_tag_is_put_right() -> None:
+    env, _ = surroundings()
+    wrong = told(2, Tag("~t:a", token(1)))
+    right = told(3, Tag("~t:a", DEAD[0]))
+    script(
+        get_or_load(call("~t:a"), env),
+        (Look, Seen(None, (None,))),
+        LED,
+        (LookAndLease, Seen(wrong, DEAD, None, (DAY_MS,))),
+        (Commit(KEY, wrong, right, LEASE_MS, CommitWay.IFEQ), STORED),
+        NEW,
+        (
+            Commit(
+                KEY,
+                right,
+                stored("new", 4, tags=[Tag("~t:a", DEAD[0])], load_ms=5),
+                60_000,
+                CommitWay.IFEQ,
+            ),
+            STORED,
+        ),
+        LANDED,
+    ).ends()
+
+
+def test_a_marker_of_ours_whose_reply_was_lost_is_replaced_and_not_waited_for() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold(), env),
+        LED,
+        (LookAndLease(KEY, filling(1), LEASE_MS), cut()),
+        (LookAndLease(KEY, filling(2), LEASE_MS), Seen(filling(1))),
+        (Commit(KEY, filling(1), filling(3), LEASE_MS, CommitWay.IFEQ), STORED),
+        NEW,
+        (Commit(KEY, filling(3), stored("new", 4, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
+        LANDED,
+    ).ends()
+
+
+def test_a_marker_that_replaced_an_entry_unseen_is_replaced_in_turn() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold(), env),
+        LED,
+        (LookAndLease, Seen(b"foreign")),
+        (Commit(KEY, b"foreign", filling(2), LEASE_MS, CommitWay.IFEQ), cut()),
+        (Commit(KEY, b"foreign", filling(2), LEASE_MS, CommitWay.IFEQ), CommitReply.REFUSED),
+        (LookAndLease(KEY, filling(3), LEASE_MS), Seen(filling(2))),
+        (Commit(KEY, filling(2), filling(4), LEASE_MS, CommitWay.IFEQ), STORED),
+        NEW,
+        (Commit, STORED),
+        LANDED,
+    ).ends()
+
+
+def test_whoever_is_interrupted_gives_back_every_marker_that_may_be_there() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold(), env),
+        LED,
+        (LookAndLease(KEY, filling(1), LEASE_MS), cut()),
+        (LookAndLease(KEY, filling(2), LEASE_MS), KeyboardInterrupt()),
+        (
+            Batch(
+                (
+                    Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ),
+                    Commit(KEY, filling(2), filling(2), 1, CommitWay.IFEQ),
+                )
+            ),
+            (STORED, CommitReply.REFUSED),
+        ),
+        LANDED,
+    ).raises(KeyboardInterrupt)
 
 
 def test_a_stale_entry_is_loaded_anew_by_whoever_takes_its_lease() -> None:

@@ -2,31 +2,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dualcache.codecs.envelope import seal_filling
 from dualcache.core.entry import MISSING, Tag
+from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import Miss, StoresStopped
 from dualcache.core.flight import ABANDONED, Flight, Landing
 from dualcache.core.ops import (
+    WRONG_TYPE,
     Batch,
-    Claim,
-    CloseFlights,
     Commit,
     CommitReply,
     CommitWay,
+    Delete,
     Join,
     Land,
     Load,
     Loaded,
     Look,
     LookAndLease,
+    NewTag,
     Raised,
     ReadTags,
     Seen,
     TryLease,
 )
-from dualcache.core.policy import Call
-from dualcache.engine.batch import get_or_load_many, set_many
+from dualcache.core.policy import Call, Usage
+from dualcache.engine.batch import get_or_load_many
 from dualcache.errors import UsageError
 from tests.engine.conversation import (
+    DAY_MS,
     LEASE_MS,
     NOW_MS,
     cut,
@@ -53,34 +57,38 @@ LED = (Join, lead)
 LANDED = (Land, None)
 LOOKED = (Batch((Look("a"), Look("b"))), (Seen(None), Seen(None)))
 LEASED = (Batch, (Seen(filling(1, "a")), Seen(filling(2, "b"))))
+STORED_BOTH = (Batch, (STORED, STORED))
+GIVEN_BACK = (
+    Batch(
+        (
+            Commit("a", filling(1, "a"), filling(1, "a"), 1, WAY),
+            Commit("b", filling(2, "b"), filling(2, "b"), 1, WAY),
+        )
+    ),
+    (STORED, STORED),
+)
 
 
 def loader(_: list[str]) -> Any:
     """Stand for the user's loader of many."""
 
 
-def many(env: Env, names: str = "ab") -> Flow[dict[str, Any]]:
+def many(
+    env: Env, names: str = "ab", *, hits: int = 1, tags: tuple[str, ...] = (), **options: Any
+) -> Flow[dict[str, Any]]:
+    """Read several keys by a function that has hit so often."""
+
     def one_of(name: str) -> Callable[[], Any]:
         return lambda: name
 
-    return get_or_load_many({name: Call(name, policy()) for name in names}, loader, one_of, env)
+    usage = Usage()
+    usage.hits = hits
+    calls = {name: Call(name, policy(usage=usage, **options), tags) for name in names}
+    return get_or_load_many(calls, loader, one_of, env)
 
 
 def noted(landings: list[Landing]) -> Callable[[Land], None]:
     return lambda op: landings.append(op.landing)
-
-
-def test_several_values_are_set_one_by_one() -> None:
-    env, _ = surroundings()
-    script(
-        set_many([Call("a", policy()), Call("b", policy())], ["va", "vb"], env),
-        (Claim, Seen(filling(1, "a"))),
-        (Commit, STORED),
-        (CloseFlights(("a",)), None),
-        (Claim, Seen(filling(3, "b"))),
-        (Commit, STORED),
-        (CloseFlights(("b",)), None),
-    ).returns(None)
 
 
 def test_what_is_fresh_is_served_in_one_trip() -> None:
@@ -114,8 +122,15 @@ def test_what_is_missing_is_leased_in_one_trip_and_loaded_in_one_call() -> None:
             (Seen(filling(1, "b")), Seen(filling(2, "c"))),
         ),
         (Load, load),
-        (Commit("b", filling(1, "b"), stored("vb", 3, key="b", load_ms=5), 60_000, WAY), STORED),
-        (Commit("c", filling(2, "c"), stored("vc", 4, key="c", load_ms=5), 60_000, WAY), STORED),
+        (
+            Batch(
+                (
+                    Commit("b", filling(1, "b"), stored("vb", 3, key="b", load_ms=5), 60_000, WAY),
+                    Commit("c", filling(2, "c"), stored("vc", 4, key="c", load_ms=5), 60_000, WAY),
+                )
+            ),
+            (STORED, STORED),
+        ),
         LANDED,
         LANDED,
     ).returns({"a": "va", "b": "vb", "c": "vc"})
@@ -132,8 +147,15 @@ def test_the_lease_of_a_key_that_the_loader_does_not_know_is_given_back() -> Non
         LED,
         LEASED,
         (Load, Loaded({"b": "vb"}, 5.0)),
-        (Commit, STORED),
-        (Commit("a", filling(1, "a"), filling(1, "a"), 1, WAY), STORED),
+        (
+            Batch(
+                (
+                    Commit("b", filling(2, "b"), stored("vb", 3, key="b", load_ms=5), 60_000, WAY),
+                    Commit("a", filling(1, "a"), filling(1, "a"), 1, WAY),
+                )
+            ),
+            (STORED, STORED),
+        ),
         (Land, noted(landings)),
         (Land, noted(landings)),
     ).returns({"b": "vb"})
@@ -151,9 +173,8 @@ def test_the_exception_of_the_loader_is_raised_and_all_leases_are_given_back() -
         LED,
         LEASED,
         (Load, Raised(OSError(), 5.0)),
-        (Commit("a", filling(1, "a"), filling(1, "a"), 1, WAY), STORED),
+        GIVEN_BACK,
         (Land, noted(landings)),
-        (Commit("b", filling(2, "b"), filling(2, "b"), 1, WAY), STORED),
         (Land, noted(landings)),
     ).raises(OSError)
     assert [type(landing.outcome and landing.outcome.error) for landing in landings] == [
@@ -171,9 +192,8 @@ def test_a_loader_that_returns_no_mapping_is_told_so() -> None:
         LED,
         LEASED,
         (Load, Loaded(["va", "vb"], 5.0)),
-        (Commit, STORED),
+        GIVEN_BACK,
         LANDED,
-        (Commit, STORED),
         LANDED,
     ).raises(UsageError)
 
@@ -216,8 +236,7 @@ def test_leases_whose_connection_was_cut_are_asked_for_again_with_other_tokens()
         (Batch, cut()),
         (Batch, (Seen(filling(3, "a")), Seen(filling(4, "b")))),
         (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
-        (Commit, STORED),
-        (Commit, STORED),
+        STORED_BOTH,
         LANDED,
         LANDED,
     ).returns({"a": "va", "b": "vb"})
@@ -232,8 +251,7 @@ def test_a_caller_who_is_interrupted_while_leasing_hands_all_flights_over() -> N
         LED,
         LED,
         (Batch, KeyboardInterrupt()),
-        (Commit("a", filling(1, "a"), filling(1, "a"), 1, WAY), STORED),
-        (Commit("b", filling(2, "b"), filling(2, "b"), 1, WAY), STORED),
+        GIVEN_BACK,
         (Land, noted(landings)),
         (Land, noted(landings)),
     ).raises(KeyboardInterrupt)
@@ -264,15 +282,15 @@ def test_a_key_that_another_caller_loads_is_waited_for_afterwards() -> None:
         LOOKED,
         LED,
         (Join, others),
-        (Batch, (Seen(filling(1, "a")),)),
+        (LookAndLease, Seen(filling(1, "a"))),
         (Load, Loaded({"a": "va"}, 5.0)),
         (Commit, STORED),
         LANDED,
         (Look("b"), Seen(None)),
         (Join, lead),
-        (LookAndLease, Seen(filling(3, "b"))),
+        (LookAndLease, Seen(filling(3, "b", load_ms=5))),
         (Load, Loaded(MISSING, 5.0)),
-        (Commit("b", filling(3, "b"), filling(3, "b"), 1, WAY), STORED),
+        (Commit("b", filling(3, "b", 5), filling(3, "b", 5), 1, WAY), STORED),
         LANDED,
     ).returns({"a": "va"})
 
@@ -281,7 +299,7 @@ def test_the_exception_of_a_single_load_is_raised() -> None:
     env, _ = surroundings()
     script(
         many(env, "b"),
-        (Batch, (Seen(None),)),
+        (Look("b"), Seen(None)),
         (Join, Flight("b", object(), 0)),
         (Look("b"), Seen(None)),
         (Join, lead),
@@ -302,12 +320,25 @@ def test_entries_whose_tags_are_dead_are_replaced_and_loaded_in_one_call() -> No
         LED,
         (Batch, (Seen(dead_a), Seen(dead_b))),
         (ReadTags(("t",)), (None,)),
-        (Commit("a", dead_a, filling(3, "a"), LEASE_MS, WAY), STORED),
-        (ReadTags(("t",)), (None,)),
-        (Commit("b", dead_b, filling(4, "b"), LEASE_MS, WAY), STORED),
+        (
+            Batch(
+                (
+                    Commit("a", dead_a, filling(3, "a"), LEASE_MS, WAY),
+                    Commit("b", dead_b, filling(4, "b"), LEASE_MS, WAY),
+                )
+            ),
+            (STORED, STORED),
+        ),
         (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
-        (Commit("a", filling(3, "a"), stored("va", 5, key="a", load_ms=5), 60_000, WAY), STORED),
-        (Commit("b", filling(4, "b"), stored("vb", 6, key="b", load_ms=5), 60_000, WAY), STORED),
+        (
+            Batch(
+                (
+                    Commit("a", filling(3, "a"), stored("va", 5, key="a", load_ms=5), 60_000, WAY),
+                    Commit("b", filling(4, "b"), stored("vb", 6, key="b", load_ms=5), 60_000, WAY),
+                )
+            ),
+            (STORED, STORED),
+        ),
         LANDED,
         LANDED,
     ).returns({"a": "va", "b": "vb"})
@@ -324,12 +355,25 @@ def test_a_caller_who_is_interrupted_while_replacing_gives_back_what_he_had_take
         LED,
         (Batch, (Seen(dead), Seen(b"foreign"), Seen(filling(3, "c")))),
         (ReadTags, (None,)),
-        (Commit("a", dead, filling(4, "a"), LEASE_MS, WAY), STORED),
-        (Commit("b", b"foreign", filling(5, "b"), LEASE_MS, WAY), KeyboardInterrupt()),
-        (Commit("b", filling(5, "b"), filling(5, "b"), 1, WAY), STORED),
-        (Commit("a", filling(4, "a"), filling(4, "a"), 1, WAY), STORED),
-        (Commit("b", filling(2, "b"), filling(2, "b"), 1, WAY), CommitReply.REFUSED),
-        (Commit("c", filling(3, "c"), filling(3, "c"), 1, WAY), STORED),
+        (
+            Batch(
+                (
+                    Commit("a", dead, filling(4, "a"), LEASE_MS, WAY),
+                    Commit("b", b"foreign", filling(5, "b"), LEASE_MS, WAY),
+                )
+            ),
+            KeyboardInterrupt(),
+        ),
+        (
+            Batch(
+                (
+                    Commit("c", filling(3, "c"), filling(3, "c"), 1, WAY),
+                    Commit("a", filling(4, "a"), filling(4, "a"), 1, WAY),
+                    Commit("b", filling(5, "b"), filling(5, "b"), 1, WAY),
+                )
+            ),
+            (STORED, CommitReply.REFUSED, STORED),
+        ),
         LANDED,
         LANDED,
         LANDED,
@@ -373,9 +417,9 @@ def test_a_stale_entry_is_loaded_by_itself_so_that_it_can_stand_in() -> None:
     stale = stored("old", key="a", fresh_ms=100, created_ms=NOW_MS - 500)
     script(
         many(env, "a"),
-        (Batch, (Seen(stale),)),
+        (Look("a"), Seen(stale)),
         LED,
-        (Batch, (Seen(stale),)),
+        (LookAndLease, Seen(stale)),
         LANDED,
         (Look("a"), Seen(stale)),
         LED,
@@ -385,3 +429,196 @@ def test_a_stale_entry_is_loaded_by_itself_so_that_it_can_stand_in() -> None:
         (Commit, STORED),
         LANDED,
     ).returns({"a": "old"})
+
+
+def test_without_a_hit_so_far_the_leases_are_asked_for_at_once() -> None:
+    env, events = surroundings()
+    tag = NewTag("~t:t", token(1), DAY_MS)
+    filled = [
+        stored(f"v{key}", at, key=key, tags=[Tag("~t:t", token(1))], load_ms=5)
+        for at, key in enumerate("ab", 4)
+    ]
+    script(
+        many(env, hits=0, tags=("~t:t",)),
+        (Join("a", 1, tags=("~t:t",)), lead),
+        (Join("b", 1, tags=("~t:t",)), lead),
+        (
+            Batch(
+                (
+                    LookAndLease("a", filling(2, "a"), LEASE_MS, (tag,)),
+                    LookAndLease("b", filling(3, "b"), LEASE_MS),
+                )
+            ),
+            (Seen(filling(2, "a"), (token(1),), None, (DAY_MS,)), Seen(filling(3, "b"))),
+        ),
+        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
+        (
+            Batch(
+                (
+                    Commit("a", filling(2, "a"), filled[0], 60_000, WAY),
+                    Commit("b", filling(3, "b"), filled[1], 60_000, WAY),
+                )
+            ),
+            (STORED, STORED),
+        ),
+        LANDED,
+        LANDED,
+    ).returns({"a": "va", "b": "vb"})
+    assert events.count(Miss("k", "absent")) == 2
+
+
+def test_what_the_leases_find_fresh_is_served_and_not_loaded() -> None:
+    env, events = surroundings()
+    landings: list[Landing] = []
+    script(
+        many(env, hits=0),
+        LED,
+        LED,
+        (Batch, (Seen(stored("va", key="a")), Seen(filling(2, "b")))),
+        (Land, noted(landings)),
+        (Load, Loaded({"b": "vb"}, 5.0)),
+        (Commit, STORED),
+        LANDED,
+    ).returns({"a": "va", "b": "vb"})
+    assert [landing.outcome and landing.outcome.value for landing in landings] == ["va"]
+    assert events.count(Miss("k", "absent")) == 1
+
+
+def test_the_markers_tell_the_tags_that_a_look_found() -> None:
+    env, _ = surroundings()
+    told = [Tag("~t:t", b"its life"), Tag("~t:u", token(2))]
+    marked = [
+        seal_filling(key, token=token(at), created_ms=NOW_MS, load_ms=0, tags=told)
+        for at, key in enumerate("ab", 3)
+    ]
+    ids = (b"its life", token(2))
+    script(
+        many(env, tags=("~t:t", "~t:u")),
+        (Batch, (Seen(None, (b"its life", None)), Seen(None, (b"its life", None)))),
+        LED,
+        LED,
+        (
+            Batch(
+                (
+                    LookAndLease(
+                        "a",
+                        marked[0],
+                        LEASE_MS,
+                        (NewTag("~t:t", token(1), DAY_MS), NewTag("~t:u", token(2), DAY_MS)),
+                    ),
+                    LookAndLease("b", marked[1], LEASE_MS),
+                )
+            ),
+            (Seen(marked[0], ids, None, (DAY_MS, DAY_MS)), Seen(marked[1])),
+        ),
+        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
+        STORED_BOTH,
+        LANDED,
+        LANDED,
+    ).returns({"a": "va", "b": "vb"})
+
+
+def test_markers_of_leases_whose_reply_was_lost_are_replaced_together() -> None:
+    env, _ = surroundings()
+    script(
+        many(env),
+        LOOKED,
+        LED,
+        LED,
+        (Batch, cut()),
+        (Batch, (Seen(filling(1, "a")), Seen(filling(2, "b")))),
+        (
+            Batch(
+                (
+                    Commit("a", filling(1, "a"), filling(5, "a"), LEASE_MS, WAY),
+                    Commit("b", filling(2, "b"), filling(6, "b"), LEASE_MS, WAY),
+                )
+            ),
+            (STORED, CommitReply.REFUSED),
+        ),
+        LANDED,
+        (Load, Loaded({"a": "va"}, 5.0)),
+        (Commit, STORED),
+        LANDED,
+        (Look("b"), Seen(stored("vb", key="b"))),
+    ).returns({"a": "va", "b": "vb"})
+
+
+def test_a_key_of_another_type_is_deleted_and_loaded_by_itself() -> None:
+    env, _ = surroundings()
+    script(
+        many(env, "a"),
+        (Look("a"), Seen(WRONG_TYPE)),
+        LED,
+        (LookAndLease, Seen(WRONG_TYPE)),
+        (Delete(("a",)), 1),
+        LANDED,
+        (Look("a"), Seen(stored("va", key="a"))),
+    ).returns({"a": "va"})
+
+
+def test_when_the_first_of_several_was_waited_for_the_others_are_looked_at_together() -> None:
+    env, _ = surroundings()
+    script(
+        many(env, "abcd", hits=0),
+        *[(Join, lambda op: Flight(op.key, object(), 0))] * 4,
+        (Look("a"), Seen(stored("va", key="a"))),
+        (
+            Batch((Look("b"), Look("c"), Look("d"))),
+            (Seen(stored("vb", key="b")), Seen(None), Seen(stored("vd", key="d"))),
+        ),
+        (Look("c"), Seen(stored("vc", key="c"))),
+    ).returns({"a": "va", "b": "vb", "c": "vc", "d": "vd"})
+
+
+def test_others_that_cannot_be_looked_at_together_are_loaded_one_by_one() -> None:
+    env, _ = surroundings()
+    script(
+        many(env, "abc", hits=0),
+        *[(Join, lambda op: Flight(op.key, object(), 0))] * 3,
+        (Look("a"), Seen(stored("va", key="a"))),
+        (Batch, slow()),
+        (Look("b"), Seen(stored("vb", key="b"))),
+        (Look("c"), Seen(stored("vc", key="c"))),
+    ).returns({"a": "va", "b": "vb", "c": "vc"})
+
+
+def test_a_commit_that_does_not_arrive_leaves_what_was_loaded() -> None:
+    env, events = surroundings()
+    script(
+        many(env),
+        LOOKED,
+        LED,
+        LED,
+        LEASED,
+        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
+        (Batch, slow()),
+        LANDED,
+        LANDED,
+    ).returns({"a": "va", "b": "vb"})
+    assert [event.outcome for event in events if type(event) is LoadedEvent] == ["backend_down"] * 2
+
+
+def test_what_a_callable_of_the_policy_raises_is_raised_and_the_rest_is_stored() -> None:
+    env, _ = surroundings()
+    landings: list[Landing] = []
+    script(
+        many(env, condition=lambda value: 1 // int(value)),
+        LOOKED,
+        LED,
+        LED,
+        LEASED,
+        (Load, Loaded({"a": "0", "b": "1"}, 5.0)),
+        STORED_BOTH,
+        (Land, noted(landings)),
+        (Land, noted(landings)),
+    ).raises(ZeroDivisionError)
+    assert landings[0].outcome is not None
+    assert isinstance(landings[0].outcome.error, ZeroDivisionError)
+    assert landings[1].outcome is not None
+    assert landings[1].outcome.value == "1"
+
+
+def test_no_keys_are_no_trip() -> None:
+    env, _ = surroundings()
+    script(many(env, "")).returns({})

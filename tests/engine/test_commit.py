@@ -6,13 +6,12 @@ from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LoadScript
 from dualcache.core.policy import Usage
 from dualcache.engine.commit import (
     LARGE_BYTES,
-    MOST_AT_ONCE,
-    MOST_BYTES_AT_ONCE,
     Change,
     commit,
     commit_all,
     lease_ms,
 )
+from dualcache.engine.trips import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
 from tests.engine.conversation import KEY, script, surroundings
 
 STORED = CommitReply.STORED

@@ -8,7 +8,6 @@ from dualcache.core.entry import UNKNOWN_TAG_ID, Recipe, Tag
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import NotStored
 from dualcache.core.ops import (
-    Batch,
     Commit,
     CommitReply,
     CommitWay,
@@ -138,16 +137,16 @@ def test_a_value_that_no_codec_keeps_is_returned_and_told_of_once() -> None:
 
 def test_a_tag_of_the_call_is_made_with_the_lease_and_stored_as_it_was_then() -> None:
     env, _ = surroundings()
-    blob = stored("new", 3, tags=[Tag("~t:a", token(2))], load_ms=5)
+    blob = stored("new", 3, tags=[Tag("~t:a", token(1))], load_ms=5)
     script(
         get_or_load(cold("~t:a"), env),
         LED,
         (
-            LookAndLease(KEY, filling(1), 10_000, (NewTag("~t:a", token(2), DAY_MS),)),
-            Seen(filling(1), (token(2),), None, (DAY_MS,)),
+            LookAndLease(KEY, filling(2), 10_000, (NewTag("~t:a", token(1), DAY_MS),)),
+            Seen(filling(2), (token(1),), None, (DAY_MS,)),
         ),
         NEW,
-        (Commit(KEY, filling(1), blob, 60_000, CommitWay.IFEQ), STORED),
+        (Commit(KEY, filling(2), blob, 60_000, CommitWay.IFEQ), STORED),
         LANDED,
     ).ends()
 
@@ -157,8 +156,8 @@ def test_a_tag_that_would_die_before_its_entry_is_prolonged() -> None:
     script(
         get_or_load(cold("~t:a"), env),
         LED,
-        (LookAndLease, Seen(filling(1), (b"its life",), None, (1_000,))),
-        (Batch((ProlongTag("~t:a", DAY_MS),)), (None,)),
+        (LookAndLease, Seen(filling(2), (b"its life",), None, (1_000,))),
+        (ProlongTag("~t:a", DAY_MS), None),
         NEW,
         (Commit, STORED),
         LANDED,
@@ -170,9 +169,9 @@ def test_a_caller_who_is_interrupted_while_tags_are_prolonged_gives_the_lease_ba
     script(
         get_or_load(cold("~t:a"), env),
         LED,
-        (LookAndLease, Seen(filling(1), (b"its life",), None, (1_000,))),
-        (Batch, KeyboardInterrupt()),
-        GIVEN_BACK,
+        (LookAndLease, Seen(filling(2), (b"its life",), None, (1_000,))),
+        (ProlongTag, KeyboardInterrupt()),
+        (Commit(KEY, filling(2), filling(2), 1, CommitWay.IFEQ), STORED),
         LANDED,
     ).raises(KeyboardInterrupt)
 

@@ -25,11 +25,10 @@ from dualcache.core.ops import (
     Tell,
     Unlink,
 )
-from dualcache.engine.batch import set_many
 from dualcache.engine.invalidation import clear, invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.recovery import Owed, ask, doomed_by
-from dualcache.engine.write import set_value
+from dualcache.engine.write import set_many, set_value
 from dualcache.errors import BackendRefused
 from tests.engine.conversation import (
     KEY,

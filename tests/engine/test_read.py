@@ -143,6 +143,27 @@ def test_several_keys_are_read_in_one_trip() -> None:
     ).returns(["v", MISSING])
 
 
+def test_tags_that_only_the_entries_name_are_read_in_one_trip() -> None:
+    env, _ = surroundings()
+    first = stored("va", tags=[Tag("~t:a", token(50)), Tag("~t:c", token(60))])
+    second = stored("vb", tags=[Tag("~t:b", token(51)), Tag("~t:c", token(60))])
+    script(
+        get_many([call(), call(), call()], env),
+        (Batch, (Seen(first), Seen(None), Seen(second))),
+        (ReadTags(("~t:a", "~t:c", "~t:b")), (token(50), token(60), None)),
+    ).returns(["va", MISSING, MISSING])
+
+
+def test_a_value_of_another_key_among_several_makes_the_connections_suspect() -> None:
+    env, _ = surroundings()
+    moved = stored("v", key="another")
+    script(
+        get_many([call(), call()], env),
+        (Batch, (Seen(moved), Seen(stored("v")))),
+        (Distrust, None),
+    ).returns([MISSING, "v"])
+
+
 def test_no_keys_are_read_without_a_trip() -> None:
     env, _ = surroundings()
     script(get_many([], env)).returns([])

@@ -199,3 +199,21 @@ def test_a_lease_that_ran_out_and_was_taken_by_another_is_not_given_back() -> No
     store.perform(LookAndLease("~r:k", token(1), 60_000))
     loaded(early, store, "v0")
     assert store.perform(Look("~r:k")).raw == token(1)
+
+
+def test_a_refresh_whose_claim_does_not_arrive_is_loaded_and_not_stored() -> None:
+    env, _ = surroundings()
+    outcome = script(
+        refresh(call(), env), (LOOK, Seen(None)), (Claim, slow()), (Load, Loaded("new", 5.0))
+    ).ends()
+    assert outcome.value == "new"
+
+
+def test_a_refresh_that_is_interrupted_at_its_claim_gives_it_back() -> None:
+    env, _ = surroundings()
+    script(
+        refresh(call(), env),
+        (LOOK, Seen(None)),
+        (Claim, KeyboardInterrupt()),
+        (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED),
+    ).raises(KeyboardInterrupt)

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from dualcache.core.entry import Tag
+from dualcache.core.events import Invalidated
 from dualcache.core.ops import (
+    Batch,
     Claim,
     CloseFlights,
     Commit,
@@ -13,14 +15,16 @@ from dualcache.core.ops import (
     NewTag,
     Seen,
 )
+from dualcache.core.policy import Call
 from dualcache.engine.recovery import Owed
-from dualcache.engine.write import set_value
+from dualcache.engine.write import set_many, set_value
 from tests.engine.conversation import (
     DAY_MS,
     KEY,
     LEASE_MS,
     call,
     filling,
+    policy,
     refused,
     script,
     slow,
@@ -52,19 +56,19 @@ def test_a_set_that_was_overtaken_says_so() -> None:
 
 def test_a_set_makes_the_tags_that_are_known_from_its_value() -> None:
     env, _ = surroundings()
-    blob = stored("v", 4, tags=[Tag("~t:a", token(2)), Tag("~t:v", b"its life")])
+    blob = stored("v", 4, tags=[Tag("~t:a", token(1)), Tag("~t:v", b"its life")])
     script(
         set_value(call("~t:a", tags_of=lambda value: (f"~t:{value}",)), "v", env),
         (
             Claim(
                 KEY,
-                filling(1),
+                filling(3),
                 LEASE_MS,
-                (NewTag("~t:a", token(2), DAY_MS), NewTag("~t:v", token(3), DAY_MS)),
+                (NewTag("~t:a", token(1), DAY_MS), NewTag("~t:v", token(2), DAY_MS)),
             ),
-            Seen(filling(1), (token(2), b"its life"), None, (DAY_MS, DAY_MS)),
+            Seen(filling(3), (token(1), b"its life"), None, (DAY_MS, DAY_MS)),
         ),
-        (Commit(KEY, filling(1), blob, 60_000, CommitWay.IFEQ), CommitReply.STORED),
+        (Commit(KEY, filling(3), blob, 60_000, CommitWay.IFEQ), CommitReply.STORED),
         (CloseFlights((KEY,)), None),
     ).returns(True)
 
@@ -114,4 +118,69 @@ def test_tags_that_cannot_be_made_raise_before_anything_is_changed() -> None:
     env, _ = surroundings()
     with pytest.raises(ZeroDivisionError):
         script(set_value(call(tags_of=lambda _: 1 // 0), "v", env)).ends()
+    assert env.health.is_clear
+
+
+WAY = CommitWay.IFEQ
+
+
+def test_several_values_are_claimed_in_one_trip_and_committed_in_another() -> None:
+    env, _ = surroundings()
+    tags = (NewTag("~t:a", token(1), DAY_MS), NewTag("~t:b", token(2), DAY_MS))
+    first = stored("va", 5, key="a", tags=[Tag("~t:a", token(1))])
+    second = stored("vb", 6, key="b", tags=[Tag("~t:b", b"its life"), Tag("~t:a", token(1))])
+    script(
+        set_many(
+            [Call("a", policy(), ("~t:a",)), Call("b", policy(), ("~t:b", "~t:a"))],
+            ["va", "vb"],
+            env,
+        ),
+        (
+            Batch(
+                (
+                    Claim("a", filling(3, "a"), LEASE_MS, tags),
+                    Claim("b", filling(4, "b"), LEASE_MS),
+                )
+            ),
+            (
+                Seen(filling(3, "a"), (token(1), b"its life"), None, (DAY_MS, DAY_MS)),
+                Seen(filling(4, "b")),
+            ),
+        ),
+        (
+            Batch(
+                (
+                    Commit("a", filling(3, "a"), first, 60_000, WAY),
+                    Commit("b", filling(4, "b"), second, 60_000, WAY),
+                )
+            ),
+            (CommitReply.STORED, CommitReply.REFUSED),
+        ),
+        (CloseFlights(("a", "b")), None),
+    ).returns([True, False])
+
+
+def test_nothing_to_set_is_no_trip() -> None:
+    env, _ = surroundings()
+    script(set_many([], [], env)).returns([])
+
+
+def test_of_several_those_that_cannot_be_stored_are_deleted_together() -> None:
+    env, events = surroundings()
+    unworthy = policy(condition=lambda value: value != "no")
+    script(
+        set_many([Call(key, unworthy) for key in "abc"], ["va", "no", "vc"], env),
+        (Batch, (Seen(filling(1, "a")), Seen(None, refusal="OOM"))),
+        (Commit("a", filling(1, "a"), stored("va", 3, key="a"), 60_000, WAY), CommitReply.STORED),
+        (Delete(("b", "c")), 1),
+        (CloseFlights(("b", "c")), None),
+        (CloseFlights(("a",)), None),
+    ).returns([True, False, False])
+    assert Invalidated(keys=2, removed=1) in events
+
+
+def test_of_several_none_is_set_where_one_cannot_be_spelled() -> None:
+    env, _ = surroundings()
+    hasty = policy(tags_of=lambda value: (value.missing,))
+    script(set_many([Call(key, hasty) for key in "ab"], ["va", "vb"], env)).raises(AttributeError)
     assert env.health.is_clear

@@ -1,0 +1,82 @@
+"""Getting the right to store several keys at once, waiting for nobody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualcache.core.ops import LookAndLease
+from dualcache.engine.acquire import NOTHING, Start, claimed, is_replaceable, reclaim_all
+from dualcache.engine.commit import or_release, take_leases
+from dualcache.engine.read import ids_of, judge, judge_again
+from dualcache.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dualcache.core.flight import Flight
+    from dualcache.core.ops import Flow
+    from dualcache.core.policy import Call
+    from dualcache.engine.commit import Leased
+    from dualcache.engine.env import Env
+    from dualcache.engine.freshness import Sight
+
+    Wanted = tuple[Call, Flight]
+
+
+def acquire_all(
+    wanted: Sequence[Wanted], env: Env, known: Mapping[str, bytes | None]
+) -> Flow[list[Start | Sight | None]]:
+    """Get the leases of several keys in one trip; never fail for the backend.
+
+    For each: where its load starts, what is fresh, or `NOTHING` where it may not be stored. `None`
+    where it is to be acquired by itself: another holds it, or a stale entry is there to stand in.
+    `known` are the ids of tags that a look found just now.
+    """
+    sent: dict[bytes, str] = {}
+    return (yield from or_release(acquiring_all(wanted, env, sent, known), sent, env))
+
+
+def acquiring_all(
+    wanted: Sequence[Wanted],
+    env: Env,
+    sent: dict[bytes, str],
+    known: Mapping[str, bytes | None],
+) -> Flow[list[Start | Sight | None]]:
+    """Send the leases; see to those that were not to be had at once."""
+    calls = [call for call, _ in wanted]
+    try:
+        leased = yield from take_leases(LookAndLease, calls, env, sent, known)
+    except BackendError:
+        return [NOTHING] * len(wanted)
+    sights = [
+        judge(call, each.seen.raw, ids_of(call, each.seen), each.tick, env)
+        for call, each in zip(calls, leased, strict=True)
+    ]
+    starts = [claimed(each, sight) for each, sight in zip(leased, sights, strict=True)]
+    left = [at for at, start in enumerate(starts) if start is None]
+    rest = [(*wanted[at], leased[at], sights[at]) for at in left]
+    try:
+        found: Sequence[Start | Sight | None] = yield from settle(rest, sent, env)
+    except BackendError:
+        found = [NOTHING] * len(left)
+    for at, start in zip(left, found, strict=True):
+        starts[at] = start
+    return starts
+
+
+def settle(
+    rest: Sequence[tuple[Call, Flight, Leased, Sight]], sent: dict[bytes, str], env: Env
+) -> Flow[list[Start | Sight | None]]:
+    """Judge entries by the tags that they alone name, and replace what can never be served."""
+    calls = [call for call, *_ in rest]
+    sights = yield from judge_again(calls, [sight for *_, sight in rest], env)
+    starts: list[Start | Sight | None] = []
+    doomed: list[int] = []
+    for at, (sight, (_, flight, leased, _)) in enumerate(zip(sights, rest, strict=True)):
+        starts.append(claimed(leased, sight))
+        if starts[at] is None and is_replaceable(flight, sight, sent):
+            doomed.append(at)
+    replaced = yield from reclaim_all([(calls[at], sights[at]) for at in doomed], sent, env)
+    for at, start in zip(doomed, replaced, strict=True):
+        starts[at] = start
+    return starts

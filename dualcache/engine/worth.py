@@ -1,0 +1,78 @@
+"""What a value is worth: whether and for how long it is stored, and the bytes that are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from dualcache.core.events import NotStored
+from dualcache.engine.freshness import lifetime_ms
+from dualcache.engine.tags import entry_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from dualcache.core.entry import Packed
+    from dualcache.core.policy import Call, Policy
+    from dualcache.engine.env import Env
+    from dualcache.errors import UnencodableValue
+
+
+class Worth(NamedTuple):
+    """A value that is to be stored: its bytes, and for how long."""
+
+    packed: Packed
+    fresh_ms: int | None
+    ttl_ms: int | None
+
+
+def worth(call: Call, value: Any, env: Env) -> Worth | None:
+    """Decide whether and for how long a value is stored, and make its bytes.
+
+    Raises what the policy's callables raise, and `UnencodableValue` where no codec keeps the value.
+    """
+    policy = call.policy
+    if policy.condition is not None and not policy.condition(value, *call.args):
+        return None
+    ttl_ms = policy.ttl_ms if policy.ttl_of is None else policy.ttl_of(value, *call.args)
+    if ttl_ms == 0:
+        return None
+    fresh_ms, whole_ms = lifetime_ms(
+        ttl_ms, policy.stale_if_error_ms, policy.jitter, env.draw() if policy.jitter else 0.0
+    )
+    return Worth(policy.recipe.pack(call.key, value), fresh_ms, whole_ms)
+
+
+def report_unstored(call: Call, error: UnencodableValue, env: Env) -> None:
+    """Tell once per function that a value could not be stored, with the line that mends it."""
+    usage = call.policy.usage
+    usage.unstored += 1
+    if usage.unstored == 1:
+        env.emit(NotStored(call.policy.label, error.what, error.help))
+
+
+def tag_names(policy: Policy, call: Call, value: Any) -> Sequence[str]:
+    """Return all tags of an entry, those known only from its value included."""
+    if policy.tags_of is None:
+        return call.tags
+    return (*call.tags, *policy.tags_of(value, *call.args))
+
+
+def sealed(
+    call: Call,
+    value: Any,
+    what: Worth,
+    ids: Mapping[str, bytes | None],
+    load_ms: float,
+    env: Env,
+) -> bytes:
+    """Make the bytes that are stored for a value."""
+    return env.seal(
+        call.key,
+        what.packed,
+        version=env.draw_token(),
+        created_ms=env.now_ms(),
+        fresh_ms=what.fresh_ms,
+        load_ms=round(load_ms),
+        tags=entry_tags(tag_names(call.policy, call, value), ids),
+    )
