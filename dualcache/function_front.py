@@ -85,9 +85,9 @@ class FunctionFront:
     def clear_counters(self) -> None:
         """Begin counting anew."""
         with self.front.lock:
-            self.owner.hits = 0
+            self.owner.hits = 0.0
             for entry in self.owner.index.values():
-                entry.hits = 0
+                entry.hits = 0.0
 
     @property
     def size(self) -> int:
@@ -98,7 +98,7 @@ class FunctionFront:
     def hits(self) -> int:
         """Hits so far, of entries that are gone and of those that are there."""
         with self.front.lock:
-            return self.owner.hits + sum(entry.hits for entry in self.owner.index.values())
+            return int(self.owner.hits + sum(entry.hits for entry in self.owner.index.values()))
 
     def _index_key(self, call: Call, read: Read) -> Any:
         if self.positions is None or (read.stored.tags and not self.is_tagged):

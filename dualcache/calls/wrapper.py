@@ -82,7 +82,7 @@ def hit_lines(call: CallSignature, kept: Kept, known: dict[str, Any]) -> list[st
             known[f"_type{number}"] = kind
             checks.append(f"type({name}) is _type{number}")
     serving = [
-        "_entry.hits += 1",
+        "_entry.hits += 1.0",
         "if _entry.thaw is None:",
         "    return _entry.value",
         "return _entry.thaw(_entry.value)",
