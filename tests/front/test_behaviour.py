@@ -483,11 +483,12 @@ def test_where_pushes_are_not_to_be_had_the_tier_says_so_and_bounds_each_copy(
     assert "tracking: DC203; broadcast: DC203" in front.reason
     eventually(lambda: [line for line in caplog.messages if "front tier" in line], "the log line")
     assert len([line for line in caplog.messages if "front tier" in line]) == 1
+    changed = began = time.monotonic()
     own_server.cli("SET", "k", "foreign")
-    changed = time.monotonic()
     while colour.call(cache, "get", "k") == "old":
-        assert time.monotonic() < changed + 0.5
+        assert began < changed + 0.2
         PAUSE.wait(0.002)
+        began = time.monotonic()
     colour.call(cache, "set", "k", "new")
     kept_key(colour, cache, "k")
     own_server.cli("SET", "k", "foreign")
