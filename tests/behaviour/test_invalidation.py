@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache import Invalidated, Loaded, Miss, UsageError
+from dualcache import Invalidated, Loaded, Miss, UsageError, WaitExpired
 from tests.behaviour.seen import Seen
 
 if TYPE_CHECKING:
@@ -371,3 +371,37 @@ def test_a_newcomer_after_an_invalidation_does_not_join_the_load_before_it(
     assert first.result() == "old"
     assert early.result() in {"old", "new"}
     assert late.result() == "new"
+
+
+@pytest.mark.parametrize("begins", ["before", "after"])
+def test_nobody_waits_for_a_load_elsewhere_whose_tag_was_invalidated(
+    colour: Colour, redis_server: Server, begins: str
+) -> None:
+    here, there = colour.cache(redis_server.url), colour.cache(redis_server.url)
+    seen, gate, loads = Seen(here), colour.gate(), []
+
+    async def user_there(n: int) -> str:
+        await gate.passed()
+        return "old"
+
+    def user_here(n: int) -> str:
+        loads.append(n)
+        return "new"
+
+    load_there = there(key="user:{n}", tags=["users"])(colour.function(user_there))
+    load_here = here(key="user:{n}", tags=["users"])(colour.function(user_here))
+    holder = colour.start(lambda: load_there(1))
+    gate.wait_until_entered()
+    if begins == "before":
+        caller = colour.start(lambda: load_here(1))
+        seen.wait_for(Miss)
+        colour.call(there, "invalidate", tags=["users"])
+    else:
+        colour.call(there, "invalidate", tags=["users"])
+        caller = colour.start(lambda: load_here(1))
+    assert caller.result() == "new"
+    gate.open()
+    assert holder.result() == "old"
+    assert colour.run(load_here, 1) == "new"
+    assert loads == [1]
+    assert seen.count(WaitExpired) == 0
