@@ -69,9 +69,12 @@ class Link:
         return replied
 
     async def room(self) -> None:
-        """Wait while the socket takes no more: back-pressure for new callers."""
-        while self._draining is not None:
-            await asyncio.shield(self._draining)
+        """Wait while the socket takes no more: back-pressure for new callers.
+
+        The write is cancelled when the link fails; that is not the end of who waits for it.
+        """
+        while self.is_up and self._draining is not None:
+            await asyncio.wait([self._draining])
 
     def _begin_turn(self) -> None:
         """Have all that is sent in this turn of the loop written at its end, under one deadline."""

@@ -1,0 +1,46 @@
+"""A connection that many tasks share: what becomes of them when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+from dualcache.drivers.link import Link
+from dualcache.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from redis.asyncio.connection import AbstractConnection
+
+
+class FullConnection:
+    """A connection whose socket takes nothing and gives nothing."""
+
+    is_connected = True
+
+    async def send_packed_command(self, _: Any, *, check_health: bool) -> None:
+        assert not check_health
+        await asyncio.get_running_loop().create_future()
+
+    async def read_response(self, *, disable_decoding: bool) -> Any:
+        assert disable_decoding
+        await asyncio.get_running_loop().create_future()
+
+    async def disconnect(self, *, nowait: bool) -> None:
+        assert nowait
+
+
+def test_who_waits_for_room_is_not_cancelled_when_the_link_fails() -> None:
+    async def fail_while_full() -> bool:
+        connection = cast("AbstractConnection", FullConnection())
+        link = Link(connection, 60, asyncio.get_running_loop(), lambda _: None)
+        replied = link.exchange(b"*1", 1)
+        await asyncio.sleep(0)  # the turn ends: its commands are written
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(link.room())
+        await asyncio.sleep(0)
+        link.fail(BackendUnavailable("cut", code="DC200"))
+        await waiting
+        assert isinstance(replied.exception(), BackendUnavailable)
+        return link.is_up
+
+    assert not asyncio.run(fail_while_full())
