@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from dualcache.codecs import tagged
+from dualcache.codecs.annotated import TypedForm, is_telling, json_form, msgpack_form
 from dualcache.codecs.ids import CodecId
-from dualcache.codecs.json import JsonForm
 from dualcache.codecs.models import ModelForm, TaggedModelForm, mentions_models
-from dualcache.codecs.msgpack import MsgpackForm, TypedForm, is_telling
 from dualcache.codecs.pickle import PickleForm
 from dualcache.codecs.raw import RawBytesForm, RawTextForm
 from dualcache.core.entry import MISSING
@@ -91,9 +90,9 @@ def forms_for(
     if codec == "raw":
         return (Step(RawBytesForm(), is_checked=False), Step(RawTextForm(), is_checked=False))
     if codec == "json":
-        return (Step(JsonForm(annotation), check),)
+        return (Step(json_form(annotation), check),)
     if codec == "msgpack":
-        return (Step(MsgpackForm(annotation), check),)
+        return (Step(msgpack_form(annotation), check),)
     if codec == "tagged":
         return (Step(TaggedForm(), check),)
     raise _unknown(codec)
@@ -103,7 +102,7 @@ def readers_for(
     annotation: object, steps: Sequence[Step]
 ) -> dict[int, Callable[[bytes | memoryview], Any]]:
     """Return the readers by codec number: all that can do no harm, and what is configured."""
-    forms: list[Form] = [MsgpackForm(annotation), TaggedForm(), JsonForm(annotation)]
+    forms: list[Form] = [msgpack_form(annotation), TaggedForm(), json_form(annotation)]
     forms += (RawBytesForm(), RawTextForm())
     if annotation is not MISSING:
         forms.append(TypedForm(annotation))
@@ -120,8 +119,8 @@ def _default_forms(annotation: object, *, check: bool) -> tuple[Step, ...]:
         return (*models, Step(TaggedForm(), check))
     typed = () if annotation is MISSING else (Step(TypedForm(annotation), is_checked=True),)
     if check or is_telling(annotation):
-        return (Step(MsgpackForm(annotation), check), Step(TaggedForm(), check), *typed)
-    return (Step(TaggedForm(), check), Step(MsgpackForm(annotation), is_checked=True), *typed)
+        return (Step(msgpack_form(annotation), check), Step(TaggedForm(), check), *typed)
+    return (Step(TaggedForm(), check), Step(msgpack_form(annotation), is_checked=True), *typed)
 
 
 def _user_form(codec: Codec) -> UserForm:

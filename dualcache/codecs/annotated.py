@@ -1,4 +1,4 @@
-"""What msgspec spells and reads by a function's annotation: MessagePack, and plain parts."""
+"""What msgspec spells and reads by a function's annotation: MessagePack, JSON, and plain parts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from msgspec import convert, msgpack, to_builtins
+from msgspec import convert, json, msgpack, to_builtins
 
 from dualcache.codecs import tagged
 from dualcache.codecs.ids import CodecId
@@ -16,42 +16,49 @@ from dualcache.core.entry import MISSING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MsgpackForm", "TypedForm", "is_telling"]
+__all__ = ["AnnotatedForm", "TypedForm", "is_telling", "json_form", "msgpack_form"]
 
-_ENCODER: Final = msgpack.Encoder()
-_UNTYPED: Final = msgpack.Decoder()
 _PARTS: Final = (bytes, bytearray, datetime, date, time, timedelta, Decimal, UUID)
 
 
-class MsgpackForm:
+class AnnotatedForm:
     """Encodes anything that msgspec does; decodes as `annotation`, where msgspec can take that.
 
-    What msgspec would change is for the caller to find out by comparing.
+    What msgspec would change (in JSON a tuple, NaN, an int as a key) is for the caller to find out
+    by comparing. `protocol` is msgspec's module for MessagePack or JSON.
     """
 
-    __slots__ = ("_annotation", "_read")
+    __slots__ = ("_annotation", "_protocol", "_read", "encode", "id")
 
-    id = CodecId.MSGPACK
-
-    def __init__(self, annotation: object) -> None:
+    def __init__(self, codec_id: CodecId, protocol: Any, annotation: object) -> None:
+        self.id = codec_id
+        self.encode: Callable[[Any], bytes] = protocol.Encoder().encode
+        self._protocol = protocol
         self._annotation = annotation
         self._read: Callable[[bytes | memoryview], Any] | None = None
-        if annotation is MISSING:
-            self._read = _UNTYPED.decode
-
-    def encode(self, value: Any) -> bytes:
-        return _ENCODER.encode(value)
 
     def decode(self, data: bytes | memoryview) -> Any:
         if self._read is None:
             self._read = self._built().decode
         return self._read(data)
 
-    def _built(self) -> msgpack.Decoder[Any]:
+    def _built(self) -> Any:
+        if self._annotation is MISSING:
+            return self._protocol.Decoder()
         try:
-            return msgpack.Decoder(self._annotation)
+            return self._protocol.Decoder(self._annotation)
         except Exception:  # noqa: BLE001  classes of the user's are inspected: anything may be raised
-            return _UNTYPED
+            return self._protocol.Decoder()
+
+
+def msgpack_form(annotation: object) -> AnnotatedForm:
+    """Return the form of MessagePack."""
+    return AnnotatedForm(CodecId.MSGPACK, msgpack, annotation)
+
+
+def json_form(annotation: object) -> AnnotatedForm:
+    """Return the form of JSON, for values that other programs read too."""
+    return AnnotatedForm(CodecId.JSON, json, annotation)
 
 
 class TypedForm:
