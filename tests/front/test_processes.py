@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 START = """
-import asyncio, gc, os, sys, time, warnings
+import asyncio, gc, os, sys, threading, time, warnings
 from dualcache import Cache, FrontTier
 cache = Cache(sys.argv[1], front=FrontTier(transport=sys.argv[2]))
 def keep(key):
@@ -64,6 +64,71 @@ print("fine")
     assert run_script(source, redis_server.url, transport) == "fine\n"
 
 
+def test_a_child_forked_from_a_running_loop_begins_clean(
+    redis_server: Server, transport: str
+) -> None:
+    source = (
+        START
+        + """
+warnings.simplefilter("ignore", DeprecationWarning)
+async def keep_here(key):
+    before = cache.stats().front.hits
+    while cache.stats().front.hits == before:
+        found = await cache.aio.get(key)
+    return found
+async def child():
+    assert await cache.aio.get("k") == "old"
+    assert await keep_here("k") == "old"
+    await cache.aio.set("k", "by the child")
+    await cache.aio.fence()
+    assert await keep_here("k") == "by the child"
+    await cache.aio.aclose()
+async def parent():
+    await cache.aio.set("k", "old")
+    assert await keep_here("k") == "old"
+    losses = cache.stats().front.losses
+    pid = os.fork()
+    if pid == 0:
+        front = cache.stats().front
+        assert (front.entries, front.is_open) == (0, False), front
+        assert cache.get("k") == "old"
+        worker = threading.Thread(target=asyncio.run, args=[child()])
+        worker.start()
+        worker.join()
+        assert cache.get("k") == "by the child"
+        os._exit(0)
+    status = await asyncio.to_thread(os.waitpid, pid, 0)
+    assert os.waitstatus_to_exitcode(status[1]) == 0
+    await cache.aio.fence()
+    assert await keep_here("k") == "by the child"
+    assert cache.stats().front.losses == losses
+asyncio.run(parent())
+print("fine")
+"""
+    )
+    assert run_script(source, redis_server.url, transport) == "fine\n"
+
+
+def test_a_child_ends_as_any_program_does(redis_server: Server, transport: str) -> None:
+    source = (
+        START
+        + """
+warnings.simplefilter("ignore", DeprecationWarning)
+cache.set("k", "old")
+keep("k")
+child = os.fork()
+if child == 0:
+    keep("k")
+    sys.exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert keep("k") == "old"
+assert cache.stats().front.losses == 0
+print("fine")
+"""
+    )
+    assert run_script(source, redis_server.url, transport) == "fine\n"
+
+
 @pytest.mark.parametrize("end", ["", "cache.close()", "del cache; gc.collect()", "sys.exit(0)"])
 def test_an_interpreter_ends_at_once_and_says_nothing(
     redis_server: Server, transport: str, end: str
@@ -75,6 +140,39 @@ cache.set("k", 1)
 keep("k")
 print("fine", flush=True)
 {end}
+"""
+    )
+    assert run_script(source, redis_server.url, transport) == "fine\n"
+
+
+def test_an_interpreter_ends_while_daemon_threads_read(
+    redis_server: Server, transport: str
+) -> None:
+    source = (
+        START
+        + """
+reading = [threading.Event() for _ in range(4)]
+@cache(key="n:{n}")
+def load(n: int) -> list[int]:
+    return [n]
+def read(begun, number):
+    while True:
+        cache.set("k", number)
+        cache.get("k")
+        load(number)
+        begun.set()
+async def read_here(begun, number):
+    while True:
+        await cache.aio.set("k", number)
+        await cache.aio.get("k")
+        begun.set()
+def run(begun, number):
+    asyncio.run(read_here(begun, number))
+for number, begun in enumerate(reading):
+    threading.Thread(target=(read, run)[number % 2], args=[begun, number], daemon=True).start()
+for begun in reading:
+    begun.wait(30)
+print("fine", flush=True)
 """
     )
     assert run_script(source, redis_server.url, transport) == "fine\n"
@@ -93,6 +191,27 @@ print("fine")
     url = own_server.url
     own_server.kill()
     assert run_script(source, url, "auto") == "fine\n"
+
+
+def test_pushes_are_heard_without_hiredis_too(redis_server: Server, transport: str) -> None:
+    source = (
+        "import sys; sys.modules['hiredis'] = None\n"
+        + START
+        + """
+from redis.connection import DefaultParser
+assert "Hiredis" not in DefaultParser.__name__
+other = Cache(sys.argv[1])
+for turn in range(5):
+    cache.set("k", "old", tags=["t"])
+    assert keep("k") == "old"
+    other.invalidate(tags=["t"])
+    cache.fence()
+    assert cache.get("k") is None
+assert cache.stats().front.transport == sys.argv[2]
+print("fine")
+"""
+    )
+    assert run_script(source, redis_server.url, transport) == "fine\n"
 
 
 def test_several_loops_one_after_another_share_the_tier(
