@@ -28,19 +28,23 @@ class AnnotatedForm:
     by comparing. `protocol` is msgspec's module for MessagePack or JSON.
     """
 
-    __slots__ = ("_annotation", "_protocol", "_read", "encode", "id")
+    __slots__ = ("_annotation", "_protocol", "_read", "_write", "id")
 
     def __init__(self, codec_id: CodecId, protocol: Any, annotation: object) -> None:
         self.id = codec_id
-        self.encode: Callable[[Any], bytes] = protocol.Encoder().encode
+        self._write: Callable[[Any], bytes] = protocol.Encoder().encode
         self._protocol = protocol
         self._annotation = annotation
         self._read: Callable[[bytes | memoryview], Any] | None = None
 
+    def encode(self, value: Any) -> bytes:
+        return self._write(value)
+
     def decode(self, data: bytes | memoryview) -> Any:
-        if self._read is None:
-            self._read = self._built().decode
-        return self._read(data)
+        read = self._read
+        if read is None:
+            read = self._read = self._built().decode
+        return read(data)
 
     def _built(self) -> Any:
         if self._annotation is MISSING:

@@ -54,7 +54,7 @@ class Spelling(NamedTuple):
     """How one kind of op is written, how many replies come, and how they are read."""
 
     write: Callable[[Any], bytes]
-    count: Callable[[Any], int]
+    awaits: Callable[[Any], int]
     reply: Callable[[Any, Sequence[Any]], Any]
 
 
@@ -63,7 +63,7 @@ def encode(op: Op[Any]) -> tuple[bytes, int]:
     if type(op) is Look:
         return write_look(op), 2 if op.with_ttl else 1
     spelling = SPELLINGS[type(op)]
-    return spelling.write(op), spelling.count(op)
+    return spelling.write(op), spelling.awaits(op)
 
 
 def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
@@ -245,8 +245,8 @@ def write_batch(op: Batch) -> bytes:
     return b"".join([SPELLINGS[type(each)].write(each) for each in op.ops])
 
 
-def batch_count(op: Batch) -> int:
-    return sum([SPELLINGS[type(each)].count(each) for each in op.ops])
+def batch_awaits(op: Batch) -> int:
+    return sum([SPELLINGS[type(each)].awaits(each) for each in op.ops])
 
 
 def batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
@@ -254,7 +254,7 @@ def batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
     start = 0
     for each in op.ops:
         spelling = SPELLINGS[type(each)]
-        end = start + spelling.count(each)
+        end = start + spelling.awaits(each)
         found.append(spelling.reply(each, replies[start:end]))
         start = end
     return tuple(found)
@@ -263,10 +263,10 @@ def batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
 def written(
     commands: Callable[[Any], Sequence[Command]],
     reply: Callable[[Any, Sequence[Any]], Any],
-    count: Callable[[Any], int] = lambda _: 1,
+    awaits: Callable[[Any], int] = lambda _: 1,
 ) -> Spelling:
     """Return the spelling of an op by its commands."""
-    return Spelling(lambda op: b"".join([pack(each) for each in commands(op)]), count, reply)
+    return Spelling(lambda op: b"".join([pack(each) for each in commands(op)]), awaits, reply)
 
 
 SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
@@ -284,5 +284,5 @@ SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     Scan: written(scan_commands, scan_reply),
     Tell: Spelling(lambda op: publish(op.notice), lambda _: 1, no_reply),
     Ping: written(ping_commands, no_reply),
-    Batch: Spelling(write_batch, batch_count, batch_reply),
+    Batch: Spelling(write_batch, batch_awaits, batch_reply),
 }

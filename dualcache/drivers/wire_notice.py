@@ -32,13 +32,13 @@ def telling(plain: Spelling) -> Spelling:
         data = plain.write(op)
         return data if op.notice is None else MULTI + data + publish(op.notice) + EXEC
 
-    def count(op: Any) -> int:
-        return plain.count(op) + (0 if op.notice is None else AROUND)
+    def awaits(op: Any) -> int:
+        return plain.awaits(op) + (0 if op.notice is None else AROUND)
 
     def reply(op: Any, replies: Sequence[Any]) -> Any:
         return plain.reply(op, replies if op.notice is None else without_notice(replies))
 
-    return plain._replace(write=write, count=count, reply=reply)
+    return plain._replace(write=write, awaits=awaits, reply=reply)
 
 
 def publish(notice: Notice) -> bytes:
