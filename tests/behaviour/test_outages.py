@@ -159,6 +159,34 @@ def test_loads_run_once_per_process_while_the_backend_is_down(colour: Colour) ->
     assert len(loads) <= (1 if colour.is_async else 2)
 
 
+@pytest.mark.parametrize(
+    "names", [{"keys": ["k"]}, {"tags": ["t"]}, {"patterns": ["k*"]}], ids=["key", "tag", "pattern"]
+)
+def test_an_invalidation_here_ends_the_sharing_of_older_loads_while_the_backend_is_down(
+    colour: Colour, names: dict[str, list[str]]
+) -> None:
+    cache, gate = colour.cache(f"redis://{HOST}:{free_port()}"), colour.gate()
+    loads: list[int] = []
+    colour.call(cache, "get", "opens the breaker")
+
+    async def body() -> int:
+        loads.append(len(loads))
+        number = loads[-1]
+        if number == 0:
+            await gate.passed()
+        return number
+
+    load = cache(key="k", tags=["t"])(colour.function(body))
+    early = colour.start(load)
+    gate.wait_until_entered()
+    options = {key: value for key, value in names.items() if key != "keys"}
+    done = colour.call(cache, "invalidate", *names.get("keys", ()), **options)
+    assert done.pending == 1
+    assert colour.start(load).result() == 1
+    gate.open()
+    assert early.result() == 0
+
+
 def test_a_server_that_was_down_from_the_start_is_used_once_it_is_up(
     colour: Colour, own_server: Server
 ) -> None:
