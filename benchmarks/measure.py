@@ -100,14 +100,12 @@ def compile_burst(function: Callable[..., Any], call: str, **names: Any) -> Burs
     return burst
 
 
-def async_burst(
-    function: Callable[..., Any], callers: int, runner: asyncio.Runner, **options: Any
-) -> Burst:
-    """Return calls by several tasks at once, each with a key of its own."""
+def async_burst(function: Callable[..., Any], callers: int, runner: asyncio.Runner) -> Burst:
+    """Return calls `await f(number, 2)` by several tasks at once, each with a key of its own."""
 
     async def caller(number: int, count: int) -> None:
         for _ in repeat(None, count):
-            await function(number, **options)
+            await function(number, 2)
 
     async def all_callers(count: int) -> int:
         each = -(-count // callers)

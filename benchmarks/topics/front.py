@@ -61,7 +61,7 @@ def one_parameter(bench: Bench) -> list[Row]:
 def coroutines(bench: Bench) -> list[Row]:
     ready = bench.ready({DUALCACHE: fronted, **in_process.ASYNC}, async_text_function)
     settle(lambda *args: bench.run(ready[DUALCACHE](*args)), bench, (0, 2))
-    bursts = {name: async_burst(f, 1, bench.runner, page=2) for name, f in ready.items()}
+    bursts = {name: async_burst(f, 1, bench.runner) for name, f in ready.items()}
     return compare("async, two parameters", bursts, bench.plan, unit="ns")
 
 
@@ -89,7 +89,7 @@ def mutable(bench: Bench) -> list[Row]:
 def cashews_burst(bench: Bench) -> dict[str, Burst]:
     """cashews has no sync face: its async one is the nearest."""
     ready = bench.ready({"cashews": in_process.cashews_memory}, async_dict_function)
-    return {name: async_burst(f, 1, bench.runner, page=2) for name, f in ready.items()}
+    return {name: async_burst(f, 1, bench.runner) for name, f in ready.items()}
 
 
 def settle(function: Callable[..., Any], bench: Bench, args: tuple[int, ...] = (7, 2)) -> None:

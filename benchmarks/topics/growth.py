@@ -80,7 +80,7 @@ def with_callers(bench: Bench) -> list[Row]:
     for callers in bench.some((1, 10), (1, 3, 10, 30, 100, 300, 1_000)):
         for function in ready.values():
             bench.run(fill_async(function, callers))
-        bursts = {name: async_burst(f, callers, bench.runner, page=2) for name, f in ready.items()}
+        bursts = {name: async_burst(f, callers, bench.runner) for name, f in ready.items()}
         found += compare("callers at once", bursts, bench.plan, x=callers)
     return found
 

@@ -25,7 +25,7 @@ def run(bench: Bench) -> list[Row]:
         for function in ready.values():
             bench.run(fill(function, callers))
         case = f"{callers} at once"
-        bursts = {name: async_burst(f, callers, bench.runner, page=2) for name, f in ready.items()}
+        bursts = {name: async_burst(f, callers, bench.runner) for name, f in ready.items()}
         found += compare(case, bursts, bench.plan, x=callers)
         found += server_gets(bench, case, callers)
     return found
