@@ -75,12 +75,12 @@ def hit_lines(call: CallSignature, kept: Kept, known: dict[str, Any]) -> list[st
     known.update(_index=kept.index, _absent=ABSENT, _now=None)
     names = [call.parameters[at] for at in kept.positions]
     key, checks = list(names), ["_entry.fresh_until > _now()"]
-    for number, (name, kind) in enumerate(zip(names, kept.types, strict=True)):
+    for name, kind in zip(names, kept.types, strict=True):
         if kind is None:
             key.append(f"type({name})")
         else:
-            known[f"_type{number}"] = kind
-            checks.append(f"type({name}) is _type{number}")
+            known[f"_{kind.__name__}"] = kind
+            checks.append(f"type({name}) is _{kind.__name__}")
     serving = [
         "_entry.hits += 1.0",
         "if _entry.thaw is None:",
