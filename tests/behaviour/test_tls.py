@@ -1,0 +1,117 @@
+"""TLS in both colours: values, pushes, and certificates that are not to be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dualcache import BackendDown, BackendUnavailable, FrontTier
+from tests.behaviour.seen import Seen
+from tests.front.tiers import eventually, is_open, kept_key
+from tests.tls import TlsLink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.colours import Colour
+    from tests.servers import Server
+
+
+@pytest.fixture
+def link(redis_server: Server) -> Iterator[TlsLink]:
+    """A TLS link to the server."""
+    with TlsLink(redis_server.port) as made:
+        yield made
+
+
+UNTRUSTED: dict[str, dict[str, Any]] = {
+    "an unknown authority": {"ssl_ca_certs": ""},
+    "another name": {"host": "localhost"},
+}
+
+
+@pytest.mark.parametrize("scheme", ["rediss", "valkeys"])
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_values_travel_through_tls(
+    colour: Colour, link: TlsLink, redis_server: Server, scheme: str, version: str
+) -> None:
+    cache = colour.cache(link.url(scheme, ssl_min_version=version), strict=True)
+    colour.call(cache, "set", "k", {"a": "x" * 100_000})
+    assert colour.call(cache, "get", "k") == {"a": "x" * 100_000}
+    assert colour.run(lambda: colour.face(cache).client.get("k")) == redis_server.cli("GET", "k")
+    assert colour.call(cache, "invalidate", "k").pending == 0
+    assert redis_server.cli("EXISTS", "k") == 0
+
+
+@pytest.mark.parametrize("transport", ["tracking", "broadcast"])
+def test_pushes_travel_through_tls(
+    colour: Colour, link: TlsLink, redis_server: Server, transport: Any
+) -> None:
+    cache = colour.cache(link.url(), front=FrontTier(transport=transport))
+    for _ in range(5):
+        colour.call(cache, "set", "k", "old")
+        assert kept_key(colour, cache, "k") == "old"
+        redis_server.cli("SET", "k", "foreign")
+        colour.call(cache, "fence")
+        assert colour.call(cache, "get", "k") is None
+    front = cache.stats().front
+    assert front is not None
+    assert (front.transport, front.losses) == (transport, 0)
+
+
+@pytest.mark.parametrize("why", UNTRUSTED)
+def test_a_certificate_that_is_not_to_be_trusted_is_a_matter_of_configuration(
+    colour: Colour, link: TlsLink, caplog: pytest.LogCaptureFixture, why: str
+) -> None:
+    cache = colour.cache(link.url(**UNTRUSTED[why]), front=10)
+    seen = Seen(cache)
+    loads: list[int] = []
+
+    def load(n: int) -> int:
+        loads.append(n)
+        return n
+
+    decorated = cache(key="n:{n}")(colour.function(load))
+    for _ in range(20):
+        assert colour.run(decorated, 1) == 1
+    assert len(loads) == 20
+    (down,) = seen.of(BackendDown)
+    assert (down.reason, down.is_configuration) == ("DC203", True)
+    assert [line for line in caplog.messages if "configuration needs a person" in line] == [
+        "backend refuses us (DC203): its configuration needs a person"
+    ]
+    eventually(lambda: (cache.stats().front or FrontTier).reason == "DC203", "a closed tier")  # type: ignore[union-attr]
+    assert not is_open(cache)
+    assert link.accepted == 0  # no handshake came to its end, nothing was sent
+
+
+@pytest.mark.parametrize("why", UNTRUSTED)
+def test_where_writes_are_strict_the_caller_is_told(
+    colour: Colour, link: TlsLink, why: str
+) -> None:
+    cache = colour.cache(link.url(**UNTRUSTED[why]), strict=True)
+    with pytest.raises(BackendUnavailable) as caught:
+        colour.call(cache, "invalidate", "k")
+    assert caught.value.code == "DC207"
+    cause = caught.value.__cause__
+    assert isinstance(cause, BackendUnavailable)
+    assert cause.code == "DC203"
+    assert "ssl_ca_certs" in cause.help
+
+
+def test_a_certificate_is_not_looked_at_where_that_was_asked_for(
+    colour: Colour, link: TlsLink
+) -> None:
+    cache = colour.cache(link.url(host="localhost", ssl_ca_certs="", ssl_cert_reqs="none"))
+    colour.call(cache, "set", "k", 1)
+    assert colour.call(cache, "get", "k") == 1
+
+
+def test_plain_text_spoken_to_a_tls_port_is_an_outage_and_no_error(
+    colour: Colour, link: TlsLink
+) -> None:
+    cache = colour.cache(f"redis://127.0.0.1:{link.port}", front=10)
+    assert colour.call(cache, "get", "k") is None
+    assert colour.call(cache, "invalidate", "k").pending == 1
+    assert not is_open(cache)
