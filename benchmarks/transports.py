@@ -1,4 +1,4 @@
-"""What the two complete transports of the front tier cost: `python -m benchmarks.transports`.
+"""What the transports of the front tier cost: `python -m benchmarks.transports`.
 
 How soon a change is heard in another process, what listening processes cost a server's writers, and
 what a process pays to hear others fill.
@@ -20,12 +20,13 @@ import redis
 from benchmarks.measure import percentile
 from benchmarks.topics.propagation import receive
 from dualcache import Cache, FrontTier
+from dualcache.core.notice import Notice, channel_of, to_message
 from tests.servers import HOST, Server, found_binaries
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-TRANSPORTS: Final = ("tracking", "broadcast")
+TRANSPORTS: Final = ("tracking", "broadcast", "pubsub")
 LISTENERS: Final = (1, 10, 50, 200)
 KEYS: Final = 1_000
 SHARE: Final = 100
@@ -33,10 +34,11 @@ SHARE: Final = 100
 WRITERS: Final = 4
 PIPELINE: Final = 8
 FILLS: Final = 10_000
+CHANNEL: Final = channel_of("ours:")
 
 
 def packed(*command: object) -> bytes:
-    words = [str(word).encode() for word in command]
+    words = [word if isinstance(word, bytes) else str(word).encode() for word in command]
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)
 
 
@@ -66,6 +68,8 @@ def listen(port: int, transport: str, count: int, rereads: bool, ready: Connecti
         listener, data = Peer(port), None
         if transport == "broadcast":
             listener.ask("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "ours:")
+        elif transport == "pubsub":
+            listener.ask("SUBSCRIBE", CHANNEL)
         else:
             data = Peer(port)
             data.ask("CLIENT", "TRACKING", "ON", "REDIRECT", listener.ask("CLIENT", "ID"))
@@ -89,13 +93,14 @@ def listen(port: int, transport: str, count: int, rereads: bool, ready: Connecti
                 data.socket.sendall(packed("MGET", *(name.decode() for name in names)))
 
 
-def written(port: int, seconds: float) -> float:
+def written(port: int, seconds: float, *, is_told: bool = False) -> float:
     """Write at full pace over several connections; return the SETs in a second."""
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     for number in range(2):
         here, there = context.Pipe()
-        process = context.Process(target=write, args=(port, seconds, number, there), daemon=True)
+        arguments = (port, seconds, number, is_told, there)
+        process = context.Process(target=write, args=arguments, daemon=True)
         process.start()
         pipes.append(here)
         processes.append(process)
@@ -105,18 +110,28 @@ def written(port: int, seconds: float) -> float:
     return sum(counts) / seconds
 
 
-def write(port: int, seconds: float, number: int, told: Connection) -> None:
+def set_command(name: str, is_told: bool) -> bytes:
+    """Spell a write, alone or in one transaction with the message that tells of it."""
+    put = packed("SET", name, "x" * 200)
+    if not is_told:
+        return put
+    message = to_message(Notice(CHANNEL, (name,)))
+    return packed("MULTI") + put + packed("PUBLISH", CHANNEL, message) + packed("EXEC")
+
+
+def write(port: int, seconds: float, number: int, is_told: bool, told: Connection) -> None:
     peers = [Peer(port) for _ in range(WRITERS)]
     at, done, ends = number * 7919, 0, time.perf_counter() + seconds
     while time.perf_counter() < ends:
         for peer in peers:
             at += 1
             names = [f"ours:{(at * 31 + n) % KEYS}" for n in range(PIPELINE)]
-            commands = [packed("SET", name, "x" * 200) for name in names]
+            commands = [set_command(name, is_told) for name in names]
             peer.socket.sendall(b"".join(commands))
         for peer in peers:
             for _ in range(PIPELINE):
-                peer.read()
+                for _ in range(4 if is_told else 1):
+                    peer.read()
                 done += 1
     told.send(done)
 
@@ -125,7 +140,7 @@ def cost_to_writers(server: Server, seconds: float) -> None:
     print(f"\nSETs in a second, {KEYS} keys, beside so many listening processes")
     print("(in brackets the ratio to none, measured before and after)")
     context = multiprocessing.get_context("spawn")
-    kinds = [("tracking", False), ("tracking", True), ("broadcast", False)]
+    kinds = [("tracking", False), ("tracking", True), ("broadcast", False), ("pubsub", False)]
     for transport, rereads in kinds:
         line = []
         for count in LISTENERS:
@@ -135,12 +150,13 @@ def cost_to_writers(server: Server, seconds: float) -> None:
             process = context.Process(target=listen, args=arguments, daemon=True)
             process.start()
             receive(here)
-            rate = written(server.port, seconds)
+            rate = written(server.port, seconds, is_told=transport == "pubsub")
             process.kill()
             process.join()
             alone = (before + written(server.port, seconds)) / 2
             line.append(f"{count}: {rate / 1000:.1f}k ({rate / alone:.2f})")
         name = f"{transport}{', read again at once' if rereads else ''}"
+        name += ", each SET told" if transport == "pubsub" else ""
         print(f"  {name:<32} {'  '.join(line)}", flush=True)
 
 
@@ -172,8 +188,8 @@ def watch(told: Connection, url: str, transport: str, count: int) -> None:
 def propagation(server: Server, count: int) -> None:
     print("\nfrom the invalidation's beginning to the last old hit in another process")
     context = multiprocessing.get_context("spawn")
-    cache = Cache(server.url, namespace="ours")
     for transport in TRANSPORTS:
+        cache = Cache(server.url, namespace="ours", publish=transport == "pubsub")
         here, there = context.Pipe()
         process = context.Process(
             target=watch, args=(there, server.url, transport, count), daemon=True
@@ -192,7 +208,7 @@ def propagation(server: Server, count: int) -> None:
             f"p99 {percentile(delays, 99):.3f} ms",
             flush=True,
         )
-    cache.close()
+        cache.close()
 
 
 def hear(told: Connection, url: str, transport: str, seconds: float) -> None:

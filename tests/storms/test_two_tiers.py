@@ -16,6 +16,8 @@ from tests.storms.history import Step
 from tests.storms.two_tiers import LATE, STALENESS, Report, checked
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.servers import Binary
 
 PROCESSES: Final = (
@@ -26,6 +28,8 @@ PROCESSES: Final = (
     ("sync", "auto"),
     ("async", "auto"),
 )
+TELLING: Final = 3 * (("sync", "pubsub"), ("async", "pubsub"))
+"""Processes that tell each other what they revoke: all of them, or none."""
 FAULTS: Final = (
     *("restart", "pause", "cut all", "cut one kind", "flush", "nothing"),
     *("delay", "black hole", "reset", "cut after"),
@@ -49,7 +53,9 @@ def test_the_checker_tells_what_two_tiers_may_do() -> None:
     assert checked([write, late._replace(is_certain=False)], 1.0).violations == []
 
 
-def storm(server: Server, source: Server, seed: int, seconds: float) -> Report:
+def storm(
+    server: Server, source: Server, seed: int, seconds: float, cast: Sequence[tuple[str, str]]
+) -> Report:
     """Let processes work while server and links are harmed; check all that they did."""
     print(f"seed {seed} on {server.name} for {seconds} s")
     with Proxy(server.port) as data, Proxy(server.port) as listening:
@@ -65,7 +71,7 @@ def storm(server: Server, source: Server, seed: int, seconds: float) -> Report:
                 stderr=subprocess.PIPE,
                 text=True,
             )
-            for number, (colour, transport) in enumerate(PROCESSES)
+            for number, (colour, transport) in enumerate(cast)
         ]
         draw, ends = random.Random(seed), time.monotonic() + seconds - 1
         while time.monotonic() < ends:
@@ -130,12 +136,21 @@ def judge(report: Report) -> None:
     assert report.writes > 20
 
 
-def test_a_short_storm_over_two_tiers(own_server: Server, redis_server: Server) -> None:
-    judge(storm(own_server, redis_server, random.SystemRandom().randrange(10**6), 12))
+CASTS: Final = pytest.mark.parametrize("cast", [PROCESSES, TELLING], ids=["complete", "telling"])
+
+
+@CASTS
+def test_a_short_storm_over_two_tiers(
+    own_server: Server, redis_server: Server, cast: Sequence[tuple[str, str]]
+) -> None:
+    judge(storm(own_server, redis_server, random.SystemRandom().randrange(10**6), 12, cast))
 
 
 @pytest.mark.storm
+@CASTS
 @pytest.mark.parametrize("seed", range(4))
-def test_a_storm_over_two_tiers(any_server_binary: Binary, redis_server: Server, seed: int) -> None:
+def test_a_storm_over_two_tiers(
+    any_server_binary: Binary, redis_server: Server, seed: int, cast: Sequence[tuple[str, str]]
+) -> None:
     with Server(any_server_binary) as server:
-        judge(storm(server, redis_server, seed, 180))
+        judge(storm(server, redis_server, seed, 180, cast))
