@@ -43,6 +43,8 @@ _CHECK: Final = Struct(">I")
 _TIMES: Final = Struct(">8sQ2I")
 _COUNT: Final = Struct(">H")
 _TAG: Final = Struct(">8sH")
+_read_tag: Final = _TAG.unpack_from
+_new_tag: Final = tuple.__new__
 
 _FOR_EVER: Final = 0xFFFF_FFFF
 _LONGEST: Final = _FOR_EVER - 1
@@ -186,17 +188,16 @@ def _spelled_tags(tags: Sequence[Tag]) -> bytes:
 def _read_tags(raw: bytes) -> tuple[tuple[Tag, ...], int]:
     """Read the tags; return them and where the payload begins."""
     tags: list[Tag] = []
+    at, size = HEADER_BYTES + _COUNT.size, len(raw)
     try:
-        (count,) = _COUNT.unpack_from(raw, HEADER_BYTES)
-        at = HEADER_BYTES + _COUNT.size
-        for _ in range(count):
-            tag_id, length = _TAG.unpack_from(raw, at)
-            end = at + _TAG.size + length
-            if end > len(raw):
+        for _ in range(_COUNT.unpack_from(raw, HEADER_BYTES)[0]):
+            tag_id, length = _read_tag(raw, at)
+            begins = at + _TAG.size
+            at = begins + length
+            if at > size:
                 raise _refused("truncated", "the tags are longer than the content")
-            name = raw[at + _TAG.size : end].decode("utf-8", "surrogatepass")
-            tags.append(Tag(name, tag_id))
-            at = end
+            name = raw[begins:at].decode("utf-8", "surrogatepass")
+            tags.append(_new_tag(Tag, (name, tag_id)))  # half the time of Tag(name, tag_id)
     except (struct.error, UnicodeDecodeError) as error:
         raise undecodable("truncated", "the tags are garbled", code="DC310", cause=error) from None
     return tuple(tags), at
