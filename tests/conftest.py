@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.colours import colour
 from tests.proxy import Proxy
 from tests.servers import HOW_TO_GET_ONE, Binary, Server, ServerPool, found_binaries
 
 __all__ = ["colour"]  # a fixture that lives elsewhere
+
+# How fast the machine is says nothing about the code.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
