@@ -25,6 +25,8 @@ def link(redis_server: Server) -> Iterator[TlsLink]:
         yield made
 
 
+PATIENT: dict[str, Any] = {"socket_timeout": 20, "socket_connect_timeout": 20}
+"""A handshake takes its time on a busy machine."""
 UNTRUSTED: dict[str, dict[str, Any]] = {
     "an unknown authority": {"ssl_ca_certs": ""},
     "another name": {"host": "localhost"},
@@ -36,7 +38,7 @@ UNTRUSTED: dict[str, dict[str, Any]] = {
 def test_values_travel_through_tls(
     colour: Colour, link: TlsLink, redis_server: Server, scheme: str, version: str
 ) -> None:
-    cache = colour.cache(link.url(scheme, ssl_min_version=version), strict=True)
+    cache = colour.cache(link.url(scheme, ssl_min_version=version), strict=True, **PATIENT)
     colour.call(cache, "set", "k", {"a": "x" * 100_000})
     assert colour.call(cache, "get", "k") == {"a": "x" * 100_000}
     assert colour.run(lambda: colour.face(cache).client.get("k")) == redis_server.cli("GET", "k")
@@ -48,7 +50,7 @@ def test_values_travel_through_tls(
 def test_pushes_travel_through_tls(
     colour: Colour, link: TlsLink, redis_server: Server, transport: Any
 ) -> None:
-    cache = colour.cache(link.url(), front=FrontTier(transport=transport))
+    cache = colour.cache(link.url(), front=FrontTier(transport=transport), **PATIENT)
     for _ in range(5):
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
@@ -64,7 +66,7 @@ def test_pushes_travel_through_tls(
 def test_a_certificate_that_is_not_to_be_trusted_is_a_matter_of_configuration(
     colour: Colour, link: TlsLink, caplog: pytest.LogCaptureFixture, why: str
 ) -> None:
-    cache = colour.cache(link.url(**UNTRUSTED[why]), front=10)
+    cache = colour.cache(link.url(**UNTRUSTED[why]), front=10, **PATIENT)
     seen = Seen(cache)
     loads: list[int] = []
 
@@ -90,7 +92,7 @@ def test_a_certificate_that_is_not_to_be_trusted_is_a_matter_of_configuration(
 def test_where_writes_are_strict_the_caller_is_told(
     colour: Colour, link: TlsLink, why: str
 ) -> None:
-    cache = colour.cache(link.url(**UNTRUSTED[why]), strict=True)
+    cache = colour.cache(link.url(**UNTRUSTED[why]), strict=True, **PATIENT)
     with pytest.raises(BackendUnavailable) as caught:
         colour.call(cache, "invalidate", "k")
     assert caught.value.code == "DC207"
@@ -103,7 +105,9 @@ def test_where_writes_are_strict_the_caller_is_told(
 def test_a_certificate_is_not_looked_at_where_that_was_asked_for(
     colour: Colour, link: TlsLink
 ) -> None:
-    cache = colour.cache(link.url(host="localhost", ssl_ca_certs="", ssl_cert_reqs="none"))
+    cache = colour.cache(
+        link.url(host="localhost", ssl_ca_certs="", ssl_cert_reqs="none"), **PATIENT
+    )
     colour.call(cache, "set", "k", 1)
     assert colour.call(cache, "get", "k") == 1
 

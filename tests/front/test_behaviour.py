@@ -468,6 +468,19 @@ def test_a_function_without_its_part_is_never_served_in_process(
     assert without.cache_info().maxsize is None
 
 
+def test_a_server_that_lets_nobody_track_is_told_from_one_that_is_away(
+    colour: Colour, own_server: Server
+) -> None:
+    rights = (*WITHOUT_CLIENT, "+client|id", "+client|list")
+    own_server.cli("ACL", "SETUSER", "app", "on", ">secret", "~*", *rights)
+    cache = tiered(colour, own_server.url.replace("redis://", "redis://app:secret@"))
+    colour.call(cache, "set", "k", "v")
+    assert kept_key(colour, cache, "k") == "v"
+    front = cache.stats().front
+    assert front is not None
+    assert (front.transport, front.reason) == ("ttl", "tracking: DC203; broadcast: DC203")
+
+
 def test_where_pushes_are_not_to_be_had_the_tier_says_so_and_bounds_each_copy(
     colour: Colour, own_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -269,6 +269,21 @@ def test_a_way_that_swallows_pushes_is_not_trusted(
         assert len([line for line in caplog.messages if "front tier" in line]) == 1
 
 
+def test_a_way_that_swallows_answers_is_not_trusted(colour: Colour, redis_server: Server) -> None:
+    with Proxy(redis_server.port) as deaf:
+        deaf.fault(replies=Faults(garble=without_numbers))
+        cache = tiered(colour, redis_server.url, max_staleness=60)
+        redirect_listener(cache, deaf)
+        opened(colour, cache)
+        front = cache.stats().front
+        assert front is not None
+        assert (front.transport, front.reason) == ("ttl", "tracking: DC201; broadcast: DC201")
+
+
+def without_numbers(data: bytes) -> bytes:
+    return b"" if data.startswith(b":") else data
+
+
 def without_pushes(data: bytes) -> bytes:
     return re.sub(rb">2\r\n\$10\r\ninvalidate\r\n\*1\r\n\$\d+\r\n[^\r]*\r\n", b"", data)
 
