@@ -64,7 +64,7 @@ class Start(NamedTuple):
     @property
     def is_over_entry(self) -> bool:
         """Whether a usable entry is there, to be replaced by the load."""
-        return self.sight.state in {State.FRESH, State.STALE}
+        return self.sight.state is State.STALE or self.sight.state is State.FRESH
 
 
 NOTHING: Final = Sight(State.ABSENT, -1)
@@ -107,7 +107,7 @@ def acquiring(
             start = claimed(leased, sight)
             if start is None and is_replaceable(flight, sight, sent):
                 (start,) = yield from reclaim_all(((call, sight),), sent, env)
-            elif start is None and sight.state in {State.FILLING, State.STALE}:
+            elif start is None and sight.state is not State.ABSENT:
                 stale = sight if sight.state is State.STALE else stale
                 start = yield from refresh_or_wait(call, sight, began_ms, mark, env)
             if start is not None:
