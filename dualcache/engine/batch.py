@@ -275,13 +275,13 @@ def mapping_of(value: Any) -> Mapping[str, Any]:
 
 def load_one(call: Call, function: Callable[[], Any], env: Env) -> Flow[Any]:
     """Serve or load one key that another caller was loading; MISSING where there is none."""
-    policy = replace(call.policy, condition=is_there)
+    condition = call.policy.condition
+
+    def is_kept(value: object, *args: Any) -> object:
+        return value is not MISSING and (condition is None or condition(value, *args))
+
+    policy = replace(call.policy, condition=is_kept)
     outcome = yield from get_or_load(replace(call, function=function, policy=policy), env)
     if outcome.error is not None:
         raise outcome.error
     return outcome.value
-
-
-def is_there(value: object) -> bool:
-    """Tell whether a loader knew the key."""
-    return value is not MISSING

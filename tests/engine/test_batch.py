@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from dualcache.codecs.envelope import seal_filling
 from dualcache.core.entry import MISSING, Tag
 from dualcache.core.events import Loaded as LoadedEvent
@@ -622,3 +624,22 @@ def test_what_a_callable_of_the_policy_raises_is_raised_and_the_rest_is_stored()
 def test_no_keys_are_no_trip() -> None:
     env, _ = surroundings()
     script(many(env, "")).returns({})
+
+
+@pytest.mark.parametrize(("value", "is_stored"), [("kept", True), ("no", False), (MISSING, False)])
+def test_the_condition_holds_for_a_key_that_is_loaded_by_itself(
+    value: Any, is_stored: bool
+) -> None:
+    env, _ = surroundings()
+    blob = stored("kept", 2, key="a", load_ms=5) if is_stored else filling(1, "a")
+    script(
+        many(env, "a", condition=lambda value: value == "kept"),
+        (Look("a"), Seen(None)),
+        (Join, Flight("a", object(), 0)),
+        (Look("a"), Seen(None)),
+        LED,
+        (LookAndLease, Seen(filling(1, "a"))),
+        (Load, Loaded(value, 5.0)),
+        (Commit("a", filling(1, "a"), blob, 60_000 if is_stored else 1, WAY), STORED),
+        LANDED,
+    ).returns({} if value is MISSING else {"a": value})
