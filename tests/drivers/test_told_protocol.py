@@ -60,7 +60,7 @@ def tell(protocol: PushProtocol, message: bytes) -> None:
     protocol.pushed([b"message", b"shop:~c", message])
 
 
-def answer(protocol: PushProtocol, *replies: bytes | None) -> list[str]:
+def answer(protocol: PushProtocol, *replies: bytes | None) -> list[Any]:
     """Ask for a proof and answer all of it; return the names of the commands."""
     commands: Sequence[Any] = protocol.proof(None)
     assert len(commands) == len(replies)
