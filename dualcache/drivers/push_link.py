@@ -129,6 +129,7 @@ class PushLink:
     def _probe(self, transport: str, prefix: str) -> None:
         """See a real push, or raise: a proxy may accept the command and never push."""
         name = f"{prefix}~p:{token_hex(8)}"
+        self._protocol.sought.add(name)
         other = None if transport == "broadcast" else make_connection(self._target)
         try:
             if other is not None and transport == "tracking":
@@ -140,11 +141,10 @@ class PushLink:
             else:
                 self._reply("SET", name, "1", "PX", PROBE_MS)
             ends = monotonic() + PROBE_SECONDS
-            while name not in self._protocol.seen:
+            while self._protocol.sought:
                 if monotonic() >= ends:
                     raise BackendTimeout("no push came", code="DC210")
                 self.hear(max(0, ends - monotonic()))
-            self._protocol.seen.clear()
         finally:
             if other is not None:
                 with suppress(Exception):

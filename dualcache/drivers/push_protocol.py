@@ -45,7 +45,7 @@ class PushProtocol:
         self._now = now
         self._expected: deque[Callable[[Any], None]] = deque()
         self._wakes: deque[Callable[[], None]] = deque()
-        self.seen: set[str] = set()
+        self.sought: set[str] = set()
         self.client_id = 0
         self._life_key = ""
         self._life: bytes | None = None
@@ -118,7 +118,7 @@ class PushProtocol:
 
     def _changed(self, names: Sequence[str] | None) -> None:
         if names is not None:
-            self.seen.update(name for name in names if "~p:" in name)
+            self.sought.difference_update(names)
         self._sink.feed(names)
 
     def _told(self, message: bytes) -> None:
