@@ -98,10 +98,11 @@ class Front:
     def open_for_ttl(self, reason: str) -> None:
         """Open the tier without pushes: each copy lives no longer than it may be stale."""
         with self.lock:
-            self._empty()
-            self.is_bounded = True
-            self.coherence.connected(float("inf"))
-            self._set_gate()
+            if not (self.is_bounded and self.coherence.is_up):  # it may be open for that already
+                self._empty()
+                self.is_bounded = True
+                self.coherence.connected(float("inf"))
+                self._set_gate()
         self.chose("ttl", reason)
 
     def chose(self, transport: str, reason: str) -> None:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
-TTL_PAUSE: Final = 30.0
-"""How long the tier does without pushes before they are tried again."""
+FIRST_TTL_PAUSE: Final = 1.0
+LONGEST_TTL_PAUSE: Final = 30.0
+"""How long the tier does without pushes before they are tried again: they may be back soon."""
 HEARTBEATS: Final = 3
 """Proofs asked for within the bound on staleness."""
 TO_BE_TOLD: Final = "every process of the namespace must have publish=True"
@@ -126,14 +127,14 @@ class Listener:
     def _run(self, stopping: Event, before: Thread | None) -> None:
         if before is not None:
             before.join()  # it still tells the sink of its end
-        pause = FIRST_PAUSE
+        pause, ttl_pause = FIRST_PAUSE, FIRST_TTL_PAUSE
         is_without = False
         while not stopping.is_set():
             try:
                 link = self._opened()
                 is_without = link is None
                 if link is not None:
-                    pause = FIRST_PAUSE
+                    pause, ttl_pause = FIRST_PAUSE, FIRST_TTL_PAUSE
                     self._listen(link, stopping)
             except Exception as error:  # noqa: BLE001  whatever it is, the thread goes on
                 if not stopping.is_set() and not is_without:
@@ -143,8 +144,11 @@ class Listener:
                 self._end()
             if is_without and self._transports == ("ttl",):
                 return
-            stopping.wait(TTL_PAUSE if is_without else pause)
-            pause = min(LONGEST_PAUSE, 2 * pause)
+            stopping.wait(ttl_pause if is_without else pause)
+            if is_without:
+                ttl_pause = min(LONGEST_TTL_PAUSE, 2 * ttl_pause)
+            else:
+                pause = min(LONGEST_PAUSE, 2 * pause)
 
     def _end(self) -> None:
         with self._lock:

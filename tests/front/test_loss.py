@@ -269,6 +269,28 @@ def test_a_way_that_swallows_pushes_is_not_trusted(
         assert len([line for line in caplog.messages if "front tier" in line]) == 1
 
 
+def test_pushes_that_come_back_are_heard_again(colour: Colour, redis_server: Server) -> None:
+    with Proxy(redis_server.port) as deaf:
+        deaf.fault(replies=Faults(garble=without_pushes))
+        cache = tiered(colour, redis_server.url, max_staleness=60)
+        redirect_listener(cache, deaf)
+        opened(colour, cache)
+        colour.call(cache, "set", "k", "old")
+        assert kept_key(colour, cache, "k") == "old"
+        deaf.heal()
+        eventually(lambda: transport_of(cache) == "tracking", "pushes again")
+        assert kept_key(colour, cache, "k") == "old"
+        redis_server.cli("SET", "k", "foreign")
+        colour.call(cache, "fence")
+        assert colour.call(cache, "get", "k") is None
+
+
+def transport_of(cache: Cache) -> str:
+    front = cache.stats().front
+    assert front is not None
+    return front.transport
+
+
 def test_a_way_that_swallows_answers_is_not_trusted(colour: Colour, redis_server: Server) -> None:
     with Proxy(redis_server.port) as deaf:
         deaf.fault(replies=Faults(garble=without_numbers))

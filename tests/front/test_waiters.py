@@ -104,20 +104,27 @@ def _distrust() -> Any:
     return (yield from do(Distrust()))
 
 
-def test_without_a_stream_waiters_poll(colour: Colour, redis_server: Server) -> None:
+def test_without_pushes_waiters_poll(colour: Colour, redis_server: Server) -> None:
     one, other = (tiered(colour, redis_server.url, "ttl") for _ in range(2))
+    opened(colour, one)
+    opened(colour, other)
     gate = colour.gate()
 
     async def load(n: int) -> int:
         await gate.passed()
         return n
 
-    leading, following = (cache(key="n:{n}")(colour.function(load)) for cache in (one, other))
+    leading = one(key="n:{n}")(colour.function(load))
+    following = patient(other(key="n:{n}")(colour.function(load)))
     first = colour.start(lambda: leading(1))
     gate.wait_until_entered()
+    before = looks(redis_server)
     second = colour.start(lambda: following(1))
+    eventually(lambda: looks(redis_server) > before + 5, "polls")
+    assert not is_waiting(other)
     gate.open()
     assert (first.result(), second.result()) == (1, 1)
+    assert gate.entered == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
