@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache import BackendDown, Hit, Unusable
+from dualcache import BackendDown, Hit, Loaded, Unusable, WaitExpired
 from tests.behaviour.seen import Seen
 from tests.proxy import Faults, flipped
 
@@ -332,3 +332,25 @@ def test_hits_at_once_in_one_task_turn_go_out_in_one_write(
     assert seen.count(Hit) == 20
     assert len(pieces) == 1
     assert proxy.accepted == 1
+
+
+@pytest.mark.parametrize("keys", [["a"], ["a", "b", "c"]], ids=len)
+def test_leases_whose_reply_was_lost_are_taken_over_by_their_own_sender(
+    colour: Colour, proxy: Proxy, keys: list[str]
+) -> None:
+    cache = colour.cache(proxy.url)
+    seen, asked = Seen(cache), []
+
+    def body(names: list[str]) -> dict[str, int]:
+        asked.append(names)
+        return dict.fromkeys(names, 1)
+
+    loader = colour.function(body)
+    assert colour.call(cache, "set", "connects", 1) is True
+    proxy.links[-1].fault(replies=Faults(cut_after=0))
+    for _ in range(2):
+        found = colour.call(cache, "get_or_load_many", keys, loader)
+        assert found == dict.fromkeys(keys, 1)
+    assert asked == [keys]
+    assert [event.outcome for event in seen.of(Loaded)] == ["stored"] * len(keys)
+    assert seen.count(WaitExpired) == 0
