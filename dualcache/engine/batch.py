@@ -16,7 +16,7 @@ from dualcache.engine.commit import RELEASED_MS, Change, commit_all, release_all
 from dualcache.engine.freshness import Sight, State
 from dualcache.engine.lead import concluded, make_ready
 from dualcache.engine.load import LIKELY_HITS, get_or_load
-from dualcache.engine.read import count_hit, count_miss, look_many, served
+from dualcache.engine.read import count_hit, count_miss, find_in_front, look_many, served
 from dualcache.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
@@ -60,15 +60,17 @@ def get_or_load_many(
     one of those; it returns MISSING for a key that the loader does not know.
     """
     began = env.tick()
+    found = serve_kept(calls, env)
+    unkept = {name: call for name, call in calls.items() if name not in found}
     sights: dict[str, Sight] = {}
     is_down = False
-    if are_hits_likely(calls):
+    if are_hits_likely(unkept):
         try:
-            looked = yield from look_many(list(calls.values()), env)
-            sights = dict(zip(calls, looked, strict=True))
+            looked = yield from look_many(list(unkept.values()), env)
+            sights = dict(zip(unkept, looked, strict=True))
         except BackendError:
             is_down = True
-    found = serve_fresh(calls, sights, env)
+    found.update(serve_fresh(calls, sights, env))
     held = Held({}, {})
     missing = {name: call for name, call in calls.items() if name not in found}
     try:
@@ -84,6 +86,12 @@ def get_or_load_many(
     others = [name for name in missing if name not in found and name not in leading]
     found.update((yield from load_others(others, calls, one_of, env)))
     return {name: found[name] for name in calls if name in found}
+
+
+def serve_kept(calls: Mapping[str, Call], env: Env) -> dict[str, Any]:
+    """Return what the front tier keeps; count it."""
+    kept = {name: find_in_front(call, env) for name, call in calls.items()}
+    return {name: value for name, value in kept.items() if value is not MISSING}
 
 
 def are_hits_likely(calls: Mapping[str, Call]) -> bool:

@@ -63,13 +63,17 @@ def find_in_front(call: Call, env: Env) -> object:
 
 
 def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
-    """Return the fresh value of each call, or MISSING, read in one trip."""
+    """Return the fresh value of each call, or MISSING; what is not kept is read in one trip."""
+    values = [find_in_front(call, env) for call in calls]
+    unkept = [at for at, value in enumerate(values) if value is MISSING]
     try:
-        sights = yield from look_many(calls, env)
+        sights = yield from look_many([calls[at] for at in unkept], env)
     except BackendError:
         env.emit(Miss("", "backend_down"))
-        return [MISSING] * len(calls)
-    return [found(call, sight, env) for call, sight in zip(calls, sights, strict=True)]
+        return values
+    for at, sight in zip(unkept, sights, strict=True):
+        values[at] = found(calls[at], sight, env)
+    return values
 
 
 def found(call: Call, sight: Sight, env: Env) -> object:

@@ -6,8 +6,8 @@ import pytest
 
 from dualcache.codecs.envelope import seal_filling
 from dualcache.core.entry import MISSING, Tag
+from dualcache.core.events import Hit, Miss, StoresStopped
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.events import Miss, StoresStopped
 from dualcache.core.flight import ABANDONED, Flight, Landing
 from dualcache.core.ops import (
     WRONG_TYPE,
@@ -35,6 +35,7 @@ from tests.engine.conversation import (
     DAY_MS,
     LEASE_MS,
     NOW_MS,
+    Shelf,
     cut,
     filling,
     lead,
@@ -99,6 +100,20 @@ def test_what_is_fresh_is_served_in_one_trip() -> None:
         many(env),
         (Batch, (Seen(stored("va", key="a")), Seen(stored("vb", key="b")))),
     ).returns({"a": "va", "b": "vb"})
+
+
+def test_what_the_front_tier_keeps_is_not_read() -> None:
+    class One(Shelf):
+        def find(self, asked: Call) -> Any:
+            return "kept" if asked.key == "b" else MISSING
+
+    env, events = surroundings()
+    env.hits_are_heard = True
+    script(many(env, front=One()), (Look, Seen(stored("va", key="a")))).returns(
+        {"a": "va", "b": "kept"}
+    )
+    assert [event.tier for event in events if isinstance(event, Hit)] == ["front", "redis"]
+    script(many(env, front=Shelf("kept"))).returns({"a": "kept", "b": "kept"})
 
 
 def test_what_is_missing_is_leased_in_one_trip_and_loaded_in_one_call() -> None:

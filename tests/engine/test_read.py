@@ -143,6 +143,16 @@ def test_several_keys_are_read_in_one_trip() -> None:
     ).returns(["v", MISSING])
 
 
+def test_only_keys_that_the_front_tier_does_not_keep_are_read() -> None:
+    env, _ = surroundings()
+    kept, unkept = call(front=Shelf("kept")), call(front=Shelf())
+    script(get_many([kept, unkept, kept], env), (Look(KEY), Seen(stored("v")))).returns(
+        ["kept", "v", "kept"]
+    )
+    script(get_many([kept, kept], env)).returns(["kept", "kept"])
+    script(get_many([kept, unkept], env), (Look, refused())).returns(["kept", MISSING])
+
+
 def test_tags_that_only_the_entries_name_are_read_in_one_trip() -> None:
     env, _ = surroundings()
     first = stored("va", tags=[Tag("~t:a", token(50)), Tag("~t:c", token(60))])

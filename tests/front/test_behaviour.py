@@ -196,6 +196,26 @@ def test_two_functions_with_one_key_each_get_their_own_type(
         assert colour.call(cache, "get", "shared:1") in ([1], (1,))
 
 
+def test_of_many_keys_those_that_are_kept_are_not_read(
+    colour: Colour, redis_server: Server
+) -> None:
+    cache = tiered(colour, redis_server.url)
+    for key in ("a", "b"):
+        colour.call(cache, "set", key, [key])
+    kept_key(colour, cache, "a")
+    hits = front_hits(cache)
+    found = colour.call(cache, "get_many", ["b", "a", "c"])
+    assert (list(found.items()), front_hits(cache)) == ([("b", ["b"]), ("a", ["a"])], hits + 1)
+    found["a"].append("poison")
+
+    def load(keys: list[str]) -> dict[str, list[str]]:
+        return {key: [*keys] for key in keys}
+
+    loaded = colour.call(cache, "get_or_load_many", ["c", "a", "b"], colour.function(load))
+    assert (loaded, front_hits(cache)) == ({"c": ["c"], "a": ["a"], "b": ["b"]}, hits + 2)
+    assert list(loaded) == ["c", "a", "b"]
+
+
 def test_direct_calls_and_functions_see_each_others_writes(
     colour: Colour, redis_server: Server
 ) -> None:
