@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.front.test_loss import redirect_listener
-from tests.front.tiers import eventually, front_hits, getting, kept_key, opened, tiered
+from tests.front.test_loss import LATE, recovered, redirect_listener, stale_for
+from tests.front.tiers import (
+    STALENESS,
+    eventually,
+    front_hits,
+    getting,
+    is_open,
+    kept_key,
+    opened,
+    tiered,
+)
 from tests.proxy import BLACK_HOLE, Proxy
 
 if TYPE_CHECKING:
@@ -132,3 +141,84 @@ def test_a_read_that_began_before_an_own_invalidation_keeps_nothing(
         reading.result()
         for _ in range(3):
             assert colour.call(cache, "get", "k") is None
+
+
+def test_a_copy_never_outlives_its_entry_on_the_server(
+    colour: Colour, redis_server: Server, transport: Any
+) -> None:
+    cache = tiered(colour, redis_server.url, transport, max_staleness=60)
+    for _ in range(3):
+        colour.call(cache, "set", "k", "v", ttl=0.15)
+        is_gone = False
+        while not is_gone:
+            is_gone = not redis_server.cli("EXISTS", "k")
+            found = colour.call(cache, "get", "k")
+            assert found is None or not is_gone
+
+
+def test_both_colours_of_one_process_read_each_others_writes_at_once(
+    redis_server: Server, tasks: Colour, transport: Any
+) -> None:
+    cache = tiered(tasks, redis_server.url, transport, max_staleness=60)
+
+    def load(n: int) -> int:
+        return -1
+
+    async def load_later(n: int) -> int:
+        return -1
+
+    sync, later = cache(key="n:{n}")(load), cache(key="n:{n}")(load_later)
+    for version in range(40):
+        if version % 2:
+            cache.set("n:1", version)
+        else:
+            tasks.call(cache, "set", "n:1", version)
+        for _ in range(3):
+            assert sync(1) == version
+            assert tasks.run(later, 1) == version
+            assert cache.get("n:1") == tasks.call(cache, "get", "n:1") == version
+    tasks.run(later.invalidate, 1)
+    assert (sync(1), cache.get("n:1")) == (-1, -1)
+
+
+def test_the_raw_client_of_the_cache_is_a_foreign_writer(
+    colour: Colour, redis_server: Server, transport: Any
+) -> None:
+    cache = tiered(colour, redis_server.url, transport, namespace="shop", max_staleness=60)
+    for _ in range(5):
+        colour.call(cache, "set", "k", "old")
+        kept_key(colour, cache, "k")
+        colour.run(lambda: colour.face(cache).client.delete("shop:k"))
+        colour.call(cache, "fence")
+        assert colour.call(cache, "get", "k") is None
+
+
+def test_namespaces_on_one_server_leave_each_others_copies_alone(
+    colour: Colour, redis_server: Server, transport: Any
+) -> None:
+    one, other = (
+        tiered(colour, redis_server.url, transport, namespace=name, max_staleness=60)
+        for name in ("one", "other")
+    )
+    for each in (one, other):
+        colour.call(each, "set", "k", "v", tags=["t"])
+        kept_key(colour, each, "k")
+    hits = front_hits(other)
+    colour.call(one, "invalidate", "k", tags=["t"])
+    colour.call(one, "clear")
+    colour.call(other, "fence")
+    assert colour.call(one, "get", "k") is None
+    assert colour.call(other, "get", "k") == "v"
+    assert front_hits(other) == hits + 1
+
+
+def test_a_server_that_pauses_its_clients_is_one_that_stands_still(
+    colour: Colour, own_server: Server, transport: Any
+) -> None:
+    cache = tiered(colour, own_server.url, transport)
+    colour.call(cache, "set", "k", "old")
+    kept_key(colour, cache, "k")
+    own_server.cli("CLIENT", "PAUSE", int(1_000 * 3 * STALENESS))
+    assert stale_for(colour, cache, lambda: None) < LATE
+    assert not is_open(cache)
+    recovered(colour, cache)
