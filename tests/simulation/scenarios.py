@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from dualcache.core.policy import Call
 from dualcache.engine.invalidation import clear, invalidate
 from dualcache.engine.load import get_or_load, refresh
+from dualcache.engine.read import get
+from dualcache.engine.recovery import fence
 from dualcache.engine.write import set_value
-from tests.simulation.world import Actor, Role, Scenario, Value, World
+from tests.simulation.scenario import Role, Scenario
+from tests.simulation.values import KEY, NAMES, TAG, Value
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow
-
-KEY = "k"
-TAG = "~t:t"
-NAMES = (KEY, "~b:k", "~r:k", TAG)
+    from tests.simulation.actor import Actor
+    from tests.simulation.world import World
 
 FlowOf: TypeAlias = "Callable[[World, Actor], Flow[Any]]"
 
@@ -51,7 +52,7 @@ def deletes_tag(_: World, actor: Actor) -> Flow[Any]:
 
 
 def deletes_pattern(_: World, actor: Actor) -> Flow[Any]:
-    return invalidate((), (), ("k*",), actor.process.env)
+    return invalidate((), (), (f"{KEY}*",), actor.process.env)
 
 
 def clears(_: World, actor: Actor) -> Flow[Any]:
@@ -66,9 +67,22 @@ def sets(tags: tuple[str, ...] = ()) -> FlowOf:
     return flow
 
 
+def fences(_: World, actor: Actor) -> Flow[Any]:
+    return fence(actor.process.env)
+
+
+def gets(tags: tuple[str, ...] = ()) -> FlowOf:
+    """Read, and load nothing."""
+
+    def flow(_: World, actor: Actor) -> Flow[Any]:
+        return get(Call(KEY, actor.policy(), tags), actor.process.env)
+
+    return flow
+
+
 def cast(readers: dict[str, Any], writers: dict[str, Any], **options: Any) -> Scenario:
     """Make a scenario of callers named `process.name`."""
-    roles = [Role(name, name[0], flow) for name, flow in readers.items()]
+    roles = [Role(name, name[0], flow, is_fencer=flow is fences) for name, flow in readers.items()]
     for name, flow in writers.items():
         is_set = flow.__qualname__.startswith("sets")
         roles.append(Role(name, name[0], flow, is_writer=True, is_set=is_set))

@@ -1,148 +1,157 @@
-"""The server of the simulation: the real memory store behind queues, command by command.
+"""The server of the simulation: the real memory store, and whom it tells about changes.
 
-An op travels as one trip of several commands; between two of them another client's may run.
+It remembers which connection read which key, tells each once, and forgets a connection that ends.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.ops import (
-    Batch,
     Claim,
+    Commit,
     Delete,
     Look,
-    LookAndLease,
-    MakeTags,
-    Op,
+    ProlongTag,
     ReadTags,
     Scan,
     ScanPage,
-    Seen,
     TryLease,
+    Unlink,
 )
 from dualcache.drivers.memory import MemoryStore
+from dualcache.errors import BackendRefused
+from tests.simulation.commands import Words
+from tests.simulation.connections import END, Connection, Push
+from tests.simulation.footprint import Footprint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from dualcache.core.ops import NewTag
+    from dualcache.drivers.memory import Cell
+    from tests.simulation.commands import Command
 
-Command = Op[Any]
-FOR_EVER: Final = -1
-FOR_AGES_MS: Final = 10**12
-
-
-def commands_of(op: Op[Any], *, is_sharded: bool = False) -> tuple[Command, ...]:
-    """Spell an op as the commands that a server carries out one by one.
-
-    `is_sharded`: keys live on different nodes, so that no two of them are read or deleted at once.
-    """
-    match op:
-        case LookAndLease(key, filling, lease_ms, tags):
-            put = TryLease(key, filling, lease_ms)
-            return (put, Look(key), *making(tags))
-        case Claim(key, filling, lease_ms, tags):
-            return (Claim(key, filling, lease_ms), *making(tags))
-        case MakeTags(tags):
-            return making(tags)
-        case Batch(ops):
-            return tuple(each for op in ops for each in commands_of(op, is_sharded=is_sharded))
-        case Look(key, tags) if tags and is_sharded:
-            return (*(ReadTags((tag,)) for tag in reversed(tags)), Look(key))
-        case Delete(keys) if is_sharded:
-            return tuple(Delete((key,)) for key in keys)
-        case _:
-            return (op,)
-
-
-def making(tags: Sequence[NewTag]) -> tuple[Command, ...]:
-    return tuple(
-        command
-        for tag in tags
-        for command in (TryLease(tag.key, tag.id, tag.life_ms or FOR_AGES_MS), ReadTags((tag.key,)))
-    )
-
-
-def reply_of(op: Op[Any], replies: Sequence[Any], *, is_sharded: bool = False) -> Any:
-    """Put the replies of an op's commands together."""
-    match op:
-        case LookAndLease(tags=tags):
-            return Seen(replies[1].raw, made(replies[2:]), None, (FOR_EVER,) * len(tags))
-        case Claim(filling=filling, tags=tags):
-            return Seen(filling, made(replies[1:]), None, (FOR_EVER,) * len(tags))
-        case MakeTags():
-            return made(replies)
-        case Batch(ops):
-            found, rest = [], list(replies)
-            for each in ops:
-                count = len(commands_of(each, is_sharded=is_sharded))
-                found.append(reply_of(each, rest[:count], is_sharded=is_sharded))
-                del rest[:count]
-            return tuple(found)
-        case Look(tags=tags) if tags and is_sharded:
-            return Seen(replies[-1].raw, tuple(ids[0] for ids in reversed(replies[:-1])))
-        case Delete() if is_sharded:
-            return sum(replies)
-        case _:
-            return replies[0]
-
-
-def made(replies: Sequence[Any]) -> tuple[bytes | None, ...]:
-    return tuple(ids[0] for ids in replies[1::2])
-
-
-class Trip:
-    """One op on its way: what is still to be carried out, and what came back so far."""
-
-    __slots__ = ("commands", "op", "replies", "total")
-
-    def __init__(self, op: Op[Any], *, is_sharded: bool) -> None:
-        self.op = op
-        self.commands = deque(commands_of(op, is_sharded=is_sharded))
-        self.total = len(self.commands)
-        self.replies: list[Any] = []
-
-    @property
-    def is_untouched(self) -> bool:
-        return len(self.commands) == self.total
-
-    def state(self) -> tuple[Any, ...]:
-        return (fingerprint(self.op), len(self.commands), tuple(map(fingerprint, self.replies)))
+VERSION: Final = slice(8, 16)
+"""Where the version of an entry is in its header."""
 
 
 class Server:
-    """Performs commands on the real memory store, where no time passes.
+    """Performs commands on the real memory store, whose clock is `now_ms`.
 
-    `names` are all keys that there can be, in the order of a scan.
+    `names` are all keys that there can be, in the order of a scan. `ends_ms` tells when each entry
+    ends that was ever stored, by its version.
     """
 
-    def __init__(self, names: Sequence[str], *, is_sharded: bool = False) -> None:
-        self.store = MemoryStore(lambda: 0.0)
+    def __init__(
+        self, names: Sequence[str], now_ms: Callable[[], float], *, is_sharded: bool = False
+    ) -> None:
+        self.store = MemoryStore(now_ms)
         self.is_sharded = is_sharded
+        self.connections: dict[int, Connection] = {}
+        self.footprint = Footprint()
+        self.ends_ms: dict[bytes, float | None] = {}
         self._names = names
+        self._readers: dict[str, set[int]] = {}
 
-    def trip(self, op: Op[Any]) -> Trip:
-        return Trip(op, is_sharded=self.is_sharded)
+    # Connections
 
-    def reply(self, trip: Trip) -> Any:
-        return reply_of(trip.op, trip.replies, is_sharded=self.is_sharded)
+    def connect(self, number: int, label: str, *, is_data: bool) -> Connection:
+        made = Connection(number, label, is_data=is_data, is_sharded=self.is_sharded)
+        self.connections[number] = made
+        if not is_data:
+            self.footprint.writes.add("clients")
+        return made
+
+    def close(self, connection: Connection, *, is_told: bool) -> None:
+        """End a connection; `is_told`: the client will read that it did."""
+        self.footprint.writes.add("clients")
+        if connection.is_open:
+            del self.connections[connection.id]
+            for readers in self._readers.values():
+                readers.discard(connection.id)
+        connection.is_open = False
+        connection.requests.clear()
+        if is_told:
+            connection.answer(END)
+
+    # Keys
 
     def content(self, name: str) -> bytes | None:
-        cell = self.store._cells.get(name)
+        cell = self._cell(name)
         return None if cell is None else cell.content
 
-    def state(self) -> tuple[tuple[str, bytes], ...]:
-        return tuple(
-            sorted((name, bytes(cell.content)) for name, cell in self.store._cells.items())
+    def perform(self, command: Command, connection: Connection | None = None) -> Any:
+        """Do one command; tell whoever is to be told what changed."""
+        if type(command) is Words:
+            assert connection is not None
+            return self._about_connections(command.words, connection)
+        names = names_of(command)
+        self.footprint.reads.update(names)
+        before = [self._cell(name) for name in names]
+        if type(command) is Scan:
+            self.footprint.reads.add(self._names[command.cursor])
+            reply: Any = self._page(command)
+        else:
+            reply = self.store.perform(command)
+        for name, cell in zip(names, before, strict=True):
+            now = self._cell(name)
+            if now is not cell:
+                if now is not None:
+                    self.ends_ms[now.content[VERSION]] = now.ends_ms
+                self._announce(name)
+        if connection is not None and connection.redirect is not None:
+            for name in names_read(command):
+                self._readers.setdefault(name, set()).add(connection.id)
+        return reply
+
+    def flush(self) -> None:
+        """Forget every key, and tell every listener so, once for each connection it serves."""
+        self.store.close()
+        self._readers.clear()
+        for each in list(self.connections.values()):
+            self._tell(each.id if each.is_broadcast else each.redirect, Push(None))
+
+    def state(self) -> tuple[Any, ...]:
+        cells = self.store._cells
+        return (
+            tuple(sorted((name, bytes(cells[name].content)) for name in cells)),
+            tuple(sorted((name, tuple(sorted(ids))) for name, ids in self._readers.items() if ids)),
         )
 
-    def perform(self, command: Command) -> Any:
-        if type(command) is Scan:
-            return self._page(command)
-        return self.store.perform(command)
+    def _cell(self, name: str) -> Cell | None:
+        return self.store._cells.get(name)
+
+    def _announce(self, name: str) -> None:
+        self.footprint.writes.add(name)
+        self.footprint.reads.add("clients")
+        push = Push((name,))
+        for number in sorted(self._readers.pop(name, ())):
+            self._tell(self.connections[number].redirect, push)
+        for each in self.connections.values():
+            if each.is_broadcast:
+                self._tell(each.id, push)
+
+    def _tell(self, number: int | None, push: Push) -> None:
+        if number in self.connections:
+            self.connections[number].answer(push)
+            self.footprint.writes.add(f"pushes {number}")
+
+    def _about_connections(self, words: tuple[Any, ...], connection: Connection) -> Any:
+        self.footprint.reads.add("clients")
+        match words:
+            case ("CLIENT", "ID"):
+                return connection.id
+            case ("CLIENT", "TRACKING", "ON", "BCAST", *_):
+                self.footprint.writes.add("clients")
+                connection.is_broadcast = True
+            case ("CLIENT", "TRACKING", "ON", "REDIRECT", number):
+                if number not in self.connections:
+                    return BackendRefused("there is no such client", code="DC000")
+                connection.redirect = number
+            case ("CLIENT", "LIST", "ID", *ids):
+                return b"\n".join(b"id=%d" % each for each in ids if each in self.connections)
+        return b"OK"
 
     def _page(self, op: Scan) -> ScanPage:
         # Pages of one key each, in an order of their own: all that SCAN promises, and no more.
@@ -152,11 +161,23 @@ class Server:
         return ScanPage(cursor, (name.encode(),) if is_found else ())
 
 
-def fingerprint(value: Any) -> Any:
-    """Return something hashable that tells one op or reply from another."""
-    if isinstance(value, Op):
-        fields = (getattr(value, name) for name in value.__struct_fields__)
-        return (type(value).__name__, *map(fingerprint, fields))
-    if isinstance(value, tuple | list):
-        return tuple(map(fingerprint, value))
-    return value
+def names_of(command: Command) -> Sequence[str]:
+    """Return the keys that a command may change; a read may find that one has expired."""
+    match command:
+        case TryLease(key=key) | Claim(key=key) | Commit(key=key) | ProlongTag(key=key):
+            return (key,)
+        case Delete(keys=keys) | Unlink(keys=keys):
+            return [key if isinstance(key, str) else key.decode() for key in keys]
+        case _:
+            return names_read(command)
+
+
+def names_read(command: Command) -> Sequence[str]:
+    """Return the keys whose changes concern who gave this command."""
+    match command:
+        case Look(key=key, tags=tags):
+            return (key, *tags)
+        case ReadTags(tags=tags):
+            return tags
+        case _:
+            return ()

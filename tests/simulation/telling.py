@@ -9,6 +9,7 @@ from dualcache.core.entry import HEADER_BYTES, Kind
 from dualcache.core.flight import Landing, Outcome
 from dualcache.core.ops import Batch, Op, Seen
 from dualcache.errors import DecodeError
+from tests.simulation.values import KEY
 
 
 def told(value: Any) -> str:  # noqa: C901  one case per type
@@ -43,7 +44,7 @@ def told_bytes(content: bytes) -> str:
     if len(content) < HEADER_BYTES:
         return content[:1].decode() + str(int.from_bytes(content[1:])) if content else "nothing"
     try:
-        stored = open_envelope("k", content)
+        stored = open_envelope(KEY, content)
     except DecodeError as error:
         return f"unreadable ({error.code})"
     token = told_bytes(stored.version)

@@ -17,16 +17,10 @@ from dualcache.drivers import memory
 from dualcache.drivers.flights import FlightTable
 from dualcache.engine import commit, invalidation, lead, recovery
 from dualcache.engine.recovery import ask
+from tests.simulation import flows, rules
 from tests.simulation.explorer import explore
-from tests.simulation.scenarios import (
-    KEY,
-    TAG,
-    cast,
-    deletes_key,
-    deletes_tag,
-    loads,
-)
-from tests.simulation.world import Value, World, pack
+from tests.simulation.scenarios import cast, deletes_key, deletes_tag, gets, loads
+from tests.simulation.values import KEY, TAG, Value, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +28,9 @@ if TYPE_CHECKING:
     import pytest
 
     from dualcache.core.ops import Flow
-    from tests.simulation.world import Actor, Scenario
+    from tests.simulation.actor import Actor
+    from tests.simulation.scenario import Scenario
+    from tests.simulation.world import World
 
 MOST_STATES = 150_000
 
@@ -61,7 +57,7 @@ def test_without_the_compare_a_load_overwrites_an_invalidation(
 def test_a_token_that_is_sent_again_comes_back_after_the_invalidation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def same_filling(call: Any, _: Any) -> bytes:
+    def same_filling(call: Any, *_: Any) -> bytes:
         return seal_filling(call.key, token=b"the same", created_ms=0, load_ms=0)
 
     monkeypatch.setattr(commit, "new_filling", same_filling)
@@ -94,7 +90,7 @@ def test_tag_ids_that_count_from_one_after_an_eviction_revive_entries(
         return tuple(NewTag(name, b"number 1", life_ms) for name in names)
 
     monkeypatch.setattr(commit, "new_tags", first_ids)
-    monkeypatch.setattr(World, "_watch", lambda *_: None)
+    monkeypatch.setattr(rules, "watch", lambda *_: None)
     reader = loads((TAG,))
     breaks(cast({"A.r1": reader, "B.r2": reader}, {"B.w1": deletes_tag}), "acknowledged")
 
@@ -130,13 +126,13 @@ def test_without_the_closing_of_flights_a_shared_load_is_joined_too_late(
 def test_without_the_age_of_a_flight_an_old_load_is_followed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    join = World._join
+    join = flows.join
 
     def ageless(world: World, actor: Actor, op: Join) -> Any:
         op.began = -1
         return join(world, actor, op)
 
-    monkeypatch.setattr(World, "_join", ageless)
+    monkeypatch.setattr(flows, "join", ageless)
     reader = loads(is_cold=True)
     breaks(cast({"A.r1": reader, "A.r2": reader}, {"B.w1": deletes_key}), "acknowledged")
 
@@ -162,7 +158,7 @@ def test_a_plain_set_arrives_after_a_later_invalidation() -> None:
     plain_set.__qualname__ = "sets plainly"
     breaks(
         cast(
-            {"A.r1": loads()},
+            {"A.r1": gets()},
             {"A.w1": plain_set, "B.w2": deletes_key},
             troubles=frozenset({"timeout"}),
             faults=1,
@@ -180,11 +176,11 @@ def test_without_the_replay_a_deletion_that_did_not_arrive_is_forgotten(
         yield from ()
 
     monkeypatch.setattr(recovery, "replay", forgets)
-    reader = loads()
     breaks(
         cast(
-            {"A.r1": reader, "A.r2": reader},
+            {"A.r1": gets()},
             {"A.w1": deletes_key},
+            is_stored=True,
             troubles=frozenset({"timeout"}),
             faults=1,
         ),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.explorer import explore
+from tests.simulation.scenario import TROUBLES, Scenario
 from tests.simulation.scenarios import (
-    TAG,
     cast,
     clears,
     deletes_key,
@@ -15,7 +15,7 @@ from tests.simulation.scenarios import (
     loads,
     sets,
 )
-from tests.simulation.world import TROUBLES, Scenario
+from tests.simulation.values import TAG
 
 WRITERS = {
     "key": deletes_key,

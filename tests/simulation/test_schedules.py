@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.simulation.explorer import run
+from tests.simulation.scenario import TROUBLES
 from tests.simulation.scenarios import (
-    TAG,
     cast,
     clears,
     deletes_key,
@@ -18,7 +18,7 @@ from tests.simulation.scenarios import (
     refreshes,
     sets,
 )
-from tests.simulation.world import TROUBLES
+from tests.simulation.values import TAG
 
 SCHEDULES = st.lists(st.integers(0, 29), max_size=140)
 CALM = settings(

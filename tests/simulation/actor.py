@@ -1,0 +1,121 @@
+"""One caller of the simulation, and the flow it runs."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from dualcache.core.policy import Policy, Usage
+from tests.simulation.values import RECIPE
+
+if TYPE_CHECKING:
+    from dualcache.core.flight import Landing
+    from dualcache.core.ops import Flow
+    from dualcache.drivers.tracking import Lane, Redirect
+    from tests.simulation.commands import Trip
+    from tests.simulation.process import Process
+    from tests.simulation.scenario import Role
+    from tests.simulation.values import Value
+
+
+class Actor:
+    """What a caller waits for, what it was told, and what it may count on.
+
+    `required` are the writes that its result must not be older than. `history` stands for all that
+    its flow has been told so far; `tickets` and `mark_seen` are what it holds of the front tier's.
+    """
+
+    def __init__(self, role: Role, process: Process, number: int, ttl_ms: int = 60_000) -> None:
+        self.role = role
+        self.process = process
+        self.state = "new"
+        self.flow: Flow[Any] | None = None
+        self.op: Any = None
+        self.trip: Trip | None = None
+        self.lane: Lane | None = None
+        self.redirect: Redirect | None = None
+        self.stream = 0
+        self.seen: bytes | None = None
+        self.value: Value | None = None
+        self.history = 0
+        self.is_revoked = False
+        self.is_woken = False
+        self.was_kept = False
+        self.required: frozenset[str] = frozenset()
+        self.tickets: list[Any] = []
+        self.mark_seen: tuple[str, int | None] | None = None
+        self.usage = Usage()
+        self.mark = bytes((65 + number,))
+        self.ttl_ms = ttl_ms
+        self._draws = count(1)
+        self._trips = count(1)
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state not in {"new", "done"}
+
+    @property
+    def is_next(self) -> bool:
+        """Whether the first answer on its connection is its own."""
+        return self.lane is not None and self.lane.connection.answers[0].actor is self
+
+    def draw(self) -> bytes:
+        """Draw a token that nobody ever draws again."""
+        return self.mark + next(self._draws).to_bytes(7)
+
+    def next_label(self) -> str:
+        return f"{self.role.name}:{next(self._trips)}"
+
+    def policy(self, **options: Any) -> Policy:
+        options.setdefault("ttl_ms", self.ttl_ms)
+        return Policy("k", RECIPE, usage=self.usage, front=self.process.function, **options)
+
+    def wake(self) -> None:
+        self.is_woken = True
+
+    def told(self, *what: Any) -> None:
+        """Note what the flow is told."""
+        self.history = hash((self.history, *what))
+
+    def end(self) -> None:
+        self.state, self.flow, self.op, self.trip, self.lane = "done", None, None, None, None
+        self.history = 0
+        self.tickets.clear()
+        self.mark_seen = None
+
+    def holds(self) -> Any:
+        """Tell what it may still do with its tickets: each is as good as new, or void for ever."""
+        if self.process.function is None:
+            return None
+        machine = self.process.front.coherence
+        name, mark = self.mark_seen or ("", None)
+        return (
+            tuple(
+                begun.at
+                if begun.ticket.epoch == machine.epoch
+                and all(machine.mark(each) == then for each, then in begun.ticket.marks)
+                else None
+                for begun in self.tickets
+            ),
+            mark is not None and machine.mark(name) == mark,
+        )
+
+    def state_now(self, newest: Any, *, is_late: bool) -> tuple[Any, ...]:
+        is_done = self.state == "done"
+        return (
+            self.state,
+            self.history,
+            self.is_revoked and (not is_done or is_late),
+            None if is_done else newest(self.required),
+            None if is_done or self.trip is None else len(self.trip.commands),
+            None if is_done or self.lane is None else (self.lane.connection.identity, self.stream),
+            None if is_done else (self.redirect, self.holds()),
+            (self.seen, self.is_woken) if self.state in {"waiting", "fencing"} else None,
+            landed(self.op.flight.landing) if self.state == "following" else None,
+        )
+
+
+def landed(landing: Landing | None) -> Any:
+    if landing is None or landing.outcome is None:
+        return landing is None
+    return landing.outcome.value, type(landing.outcome.error)

@@ -1,0 +1,193 @@
+"""A caller's flow runs on until it waits for something: what a driver does, with queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dualcache.core.flight import Flight
+from dualcache.core.ops import (
+    AwaitChange,
+    AwaitFlight,
+    CloseFlights,
+    Fence,
+    Join,
+    Land,
+    Load,
+    Loaded,
+    Op,
+)
+from dualcache.errors import BackendUnavailable
+from tests.simulation import rules
+from tests.simulation.commands import Switch, fingerprint
+from tests.simulation.values import Cancelled, LoadError, Value
+
+if TYPE_CHECKING:
+    from tests.simulation.actor import Actor
+    from tests.simulation.world import World
+
+
+def advance(world: World, actor: Actor, reply: Any) -> None:
+    """Send a reply to the flow, or throw an error, and do what it asks for."""
+    world.current = actor
+    world.footprint.writes.add(actor.process.name)
+    flow = actor.flow
+    assert flow is not None
+    try:
+        while True:
+            is_error = isinstance(reply, BaseException)
+            op = flow.throw(reply) if is_error else flow.send(reply)
+            actor.op = op
+            waits, reply = perform(world, actor, op)
+            if waits:
+                return
+    except StopIteration as end:
+        actor.end()
+        world.say_of(actor, "returns", end.value)
+        rules.ended(world, actor, end.value)
+    except (Cancelled, LoadError):
+        actor.end()
+
+
+def perform(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
+    """Do what concerns this process only; tell whether the flow waits, else the reply."""
+    flights = actor.process.flights
+    match op:
+        case Join():
+            return False, join(world, actor, op)
+        case Land():
+            world.say_of(actor, "lands:", op.landing)
+            flights.land(op)
+            return False, None
+        case CloseFlights():
+            world.say_of(actor, "closes flights")
+            flights.close(op)
+            return False, None
+        case AwaitFlight():
+            actor.state = "following"
+        case AwaitChange():
+            await_change(world, actor, op)
+        case Fence():
+            return fence(world, actor)
+        case Load():
+            return load(world, actor)
+        case _:
+            return ask(world, actor, op)
+    return True, None
+
+
+def ask(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
+    """Send an op on a connection of the process; have its reads tracked first if need be."""
+    process = actor.process
+    actor.lane = lane = process.take()
+    if not lane.connection.is_open:
+        process.drop(lane, with_idle=True)
+        return False, cut_off("its connection had been closed")
+    actor.redirect = None if process.listening is None else process.tracking.redirect
+    switch = process.must_switch(op, lane)
+    if switch is not None and actor.redirect is not None:
+        if world.faults_left:
+            actor.state, actor.trip = "asked", lane.connection.send(switch, actor)
+            return True, None
+        # Nothing can come between: nobody but this process hears of it.
+        reply = world.do_at_once(switch, lane.connection)
+        process.switched(lane, actor.redirect.stream, reply)
+    send(world, actor)
+    return True, None
+
+
+def send(world: World, actor: Actor) -> None:
+    assert actor.lane is not None
+    connection = actor.lane.connection
+    actor.state, actor.stream = "asked", actor.lane.stream
+    actor.trip = connection.send(actor.op, actor)
+    world.say_of(actor, "asks", actor.op)
+
+
+def deliver(world: World, actor: Actor, reply: Any) -> None:
+    """Give a caller what came back on its connection."""
+    trip, lane, process = actor.trip, actor.lane, actor.process
+    assert trip is not None
+    assert lane is not None
+    world.footprint.writes.add(process.name)
+    if type(trip.op) is Switch:
+        assert actor.redirect is not None
+        process.switched(lane, actor.redirect.stream, reply)
+        send(world, actor)
+        return
+    actor.trip = actor.lane = None
+    process.give(lane)
+    is_tracked = actor.redirect is not None
+    reply = process.stamp(trip.op, actor.stream, reply, is_tracked=is_tracked)
+    actor.told(fingerprint(reply))
+    world.say_of(actor, "gets", reply)
+    advance(world, actor, reply)
+
+
+def await_change(world: World, actor: Actor, op: AwaitChange) -> None:
+    actor.state, actor.seen, actor.is_woken = "waiting", world.server.content(op.key), False
+    world.footprint.reads.add(op.key)
+    if op.mark is not None:
+        changes = actor.process.changes
+        changes.wait(op.key, actor.wake)
+        actor.is_woken = changes.mark(op.key) != op.mark
+
+
+def wake(world: World, actor: Actor) -> None:
+    """Let a caller see what it waited for."""
+    if actor.state == "fencing":
+        actor.told("proved")
+        advance(world, actor, True)
+    elif actor.state == "waiting":
+        actor.process.changes.forget(actor.op.key, actor.wake)
+        world.footprint.reads.add(actor.op.key)
+        actor.told("woken")
+        world.say_of(actor, "looks again")
+        advance(world, actor, None)
+    else:
+        landing = actor.op.flight.landing
+        outcome = landing.outcome
+        actor.told("landed", None if outcome is None else (outcome.value, outcome.error is None))
+        world.say_of(actor, "sees the flight land:", landing)
+        advance(world, actor, landing)
+
+
+def fence(world: World, actor: Actor) -> tuple[bool, Any]:
+    listening = actor.process.listening
+    actor.state, actor.is_woken = "fencing", False
+    if listening is None:
+        return False, True
+    world.say_of(actor, "asks for a proof")
+    is_asked = listening.ask_proof(actor.wake)
+    return is_asked, False
+
+
+def load(world: World, actor: Actor) -> tuple[bool, Any]:
+    # The source is read at once: the oldest version that this load can have.
+    actor.state, actor.value, actor.is_revoked = "loading", Value(world.version), False
+    world.footprint.reads |= {"version", "revoked"}
+    actor.told(world.version)
+    world.say_of(actor, "loads", actor.value)
+    if world.can_fail and world.faults_left:
+        return True, None
+    # The end of a load is seen by nobody: its commit is what may come late.
+    return False, Loaded(actor.value, 0.0)
+
+
+def join(world: World, actor: Actor, op: Join) -> Any:
+    flight = actor.process.flights.join(op, is_blocking=False)
+    if isinstance(flight, Flight):
+        if flight.leader is op:
+            world.leaders[flight] = actor.role.name
+        elif op.is_lenient:
+            # Beside the backend only what this process was told is promised.
+            actor.required &= actor.process.acked
+    actor.told(world.label(flight))
+    world.say_of(actor, "joins:", world.label(flight))
+    return flight
+
+
+def cut_off(what: str) -> BackendUnavailable:
+    """Return the error of a connection that had worked."""
+    error = BackendUnavailable(what, code="DC000")
+    error.was_connected = True
+    return error

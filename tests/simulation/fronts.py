@@ -1,0 +1,83 @@
+"""The real front tier, watched: what it decides is noted for the rules, never changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dualcache.core.entry import MISSING
+from dualcache.core.front_tier import FrontTier
+from dualcache.fronting import Front
+from dualcache.function_front import FunctionFront
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dualcache.core.front import Read
+    from dualcache.core.policy import Call
+    from dualcache.drivers.changes import Changes
+    from tests.simulation.process import Process
+
+OPTIONS = FrontTier(max_entries=10, max_age=None)
+
+
+class WatchedFront(Front):
+    """The front tier of one process of the simulation."""
+
+    def __init__(self, process: Process, changes: Changes, max_staleness: float) -> None:
+        world = process.world
+        super().__init__(
+            OPTIONS,
+            max_staleness=max_staleness,
+            now=lambda: world.now,
+            draw=lambda: 0.0,
+            changes=changes,
+        )
+        self.process = process
+
+    def mark(self, name: str) -> int | None:
+        found = super().mark(name)
+        self.process.world.current.mark_seen = (name, found)
+        return found
+
+    def kept(self, key: str) -> Any:
+        """Return the entry of a key, if it is alive."""
+        entry = self.shared.entries.find(key)
+        return entry if entry is not None and entry.is_alive else None
+
+    def state(self, names: Iterable[str]) -> Any:
+        machine = self.coherence
+        entries = ((name, self.kept(name)) for name in names)
+        return (
+            machine.is_up,
+            machine.stream,
+            machine.open_until,
+            tuple((name, each.value, each.ends_at) for name, each in entries if each),
+        )
+
+
+class WatchedFunction(FunctionFront):
+    """One function's part: each hit is held against the rules, each ticket is remembered."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(process.front)
+        self.process = process
+        self.ends_ms: float | None = None
+
+    def find(self, call: Call) -> Any:
+        value = super().find(call)
+        if value is not MISSING:
+            self.process.world.front_hit(self.process, value, self.ends_ms)
+        return value
+
+    def begin_read(self, names: Iterable[str]) -> Any:
+        begun = super().begin_read(names)
+        self.process.world.current.tickets.append(begun)
+        return begun
+
+    def install(self, call: Call, value: Any, read: Read) -> None:
+        front = self.process.front
+        before = front.kept(call.key)
+        super().install(call, value, read)
+        if front.kept(call.key) is not before:
+            version = bytes(read.stored.version)
+            self.ends_ms = self.process.world.server.ends_ms.get(version)

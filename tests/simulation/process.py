@@ -1,0 +1,203 @@
+"""One process of the simulation: its clocks, flights and connections, its front tier."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from dualcache.codecs.envelope import open_envelope, seal, seal_filling
+from dualcache.core.front import NO_FRONT
+from dualcache.core.ops import CommitWay
+from dualcache.drivers.changes import Changes
+from dualcache.drivers.flights import FlightTable
+from dualcache.drivers.tracking import TRACKED, UNTRACKED, Lane, Tracking
+from dualcache.engine.env import Env
+from dualcache.engine.flights import may_follow
+from dualcache.engine.recovery import Health
+from dualcache.errors import BackendRefused
+from tests.simulation.commands import Switch
+from tests.simulation.fronts import WatchedFront, WatchedFunction
+from tests.simulation.listening import Listening
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Flow, Op
+    from tests.simulation.connections import Connection
+    from tests.simulation.scenario import Scenario
+    from tests.simulation.world import World
+
+APART = 100
+"""Connections are numbered by process, so that it does not matter who connected first."""
+
+
+class Process:
+    """What the callers of one process share."""
+
+    front: WatchedFront
+    function: WatchedFunction | None = None
+    tracking: Tracking
+    listening: Listening | None = None
+
+    def __init__(self, world: World, name: str, scenario: Scenario) -> None:
+        self.world = world
+        self.name = name
+        self.flights = FlightTable(may_follow)
+        self.acked: frozenset[str] = frozenset()
+        self.fenced: frozenset[str] = frozenset()
+        self.clock_ms = 0
+        self.ticks: list[str] = []
+        self.idle: list[Lane] = []
+        self.is_shared = scenario.is_shared
+        self.is_shaky = not scenario.shaky or name in scenario.shaky
+        self.beats_left = scenario.beats if self.is_shaky else 0
+        self._numbers = count(APART * ord(name))
+        self.changes = Changes()
+        if scenario.transport:
+            self._give_front(scenario)
+        self.env = self._env()
+
+    def _give_front(self, scenario: Scenario) -> None:
+        self.front = WatchedFront(self, self.changes, scenario.max_staleness)
+        self.function = WatchedFunction(self)
+        self.tracking = Tracking(self.front.broken)
+        self.listening = Listening(self, scenario.transport, scenario.max_staleness)
+        self.changes.mark = self.front.mark
+
+    def _env(self) -> Env:
+        world = self.world
+        ticks = count()
+
+        def tick() -> int:
+            self.ticks.append(world.current.role.name)
+            return next(ticks)
+
+        return Env(
+            now_ms=lambda: world.wall_ms + round(world.now * 1000),
+            elapsed_ms=lambda: self.clock_ms,
+            draw_token=lambda: world.current.draw(),  # noqa: PLW0108  whoever is current then
+            draw=lambda: 0.0,
+            tick=tick,
+            emit=lambda _: None,
+            health=Health(),
+            seal=seal,
+            seal_filling=seal_filling,
+            open_envelope=open_envelope,
+            front=NO_FRONT if self.function is None else self.front,
+            ways=(CommitWay.IFEQ,),
+        )
+
+    # Connections
+
+    def connect(self, *, is_data: bool = True) -> Connection:
+        number = next(self._numbers)
+        label = f"{self.name}{number % APART}"
+        return self.world.server.connect(number, label, is_data=is_data)
+
+    def take(self) -> Lane:
+        """Return the connection that a caller uses: the one there is, or the last that came free.
+
+        In threads a caller has it for himself until the reply is there.
+        """
+        if not self.idle:
+            self.idle.append(Lane(self.connect()))
+        return self.idle[-1] if self.is_shared else self.idle.pop()
+
+    def give(self, lane: Lane) -> None:
+        if not self.is_shared:
+            self.idle.append(lane)
+
+    def drop(self, lane: Lane, *, with_idle: bool) -> None:
+        """Close a connection that failed, `with_idle` all that are idle too, as the drivers do."""
+        dropped = [lane]
+        if lane in self.idle:
+            self.idle.remove(lane)
+        if with_idle:
+            dropped += self.idle
+            self.idle.clear()
+        for each in dropped:
+            each.connection.leave()
+            if self.listening is not None:
+                self.tracking.gone(each.client_id)
+
+    def must_switch(self, op: Op[Any], lane: Lane) -> Switch | None:
+        """Return what is to be asked before a read on a connection that is not tracked yet."""
+        if self.listening is None or type(op) not in TRACKED:
+            return None
+        redirect = self.tracking.redirect
+        if redirect is None or redirect.stream == lane.stream:
+            return None
+        return Switch(redirect.client_id)
+
+    def switched(self, lane: Lane, stream: int, replies: Any) -> None:
+        """Note what came of it, as the drivers do."""
+        client_id, reply = replies
+        if isinstance(reply, BackendRefused):
+            lane.stream = UNTRACKED
+            return
+        lane.client_id, lane.stream = client_id, stream
+        self.tracking.add(client_id)
+
+    def stamp(self, op: Op[Any], stream: int, reply: Any, *, is_tracked: bool) -> Any:
+        """Say for which stream a read was tracked."""
+        if is_tracked and type(op) in TRACKED:
+            return replace(reply, stream=stream)
+        return reply
+
+    # With nobody else about
+
+    def run(self, flow: Flow[Any]) -> Any:
+        """Run a flow of backend ops to its end, at once."""
+        try:
+            op = next(flow)
+            while True:
+                op = flow.send(self._converse(op))
+        except StopIteration as end:
+            return end.value
+
+    def _converse(self, op: Op[Any]) -> Any:
+        lane = self.take()
+        if not lane.connection.is_open:
+            self.drop(lane, with_idle=True)
+            lane = self.take()
+        redirect = None if self.listening is None else self.tracking.redirect
+        switch = self.must_switch(op, lane)
+        if switch is not None and redirect is not None:
+            self.switched(lane, redirect.stream, self.world.do_at_once(switch, lane.connection))
+        reply = self.world.do_at_once(op, lane.connection)
+        self.give(lane)
+        return self.stamp(op, lane.stream, reply, is_tracked=redirect is not None)
+
+    def state(self) -> tuple[Any, ...]:
+        world = self.world
+        health = self.env.health
+        breaker = health.breaker
+        return (
+            tuple(sorted(world.label(each) for each in self.flights._flights.values())),
+            world.newest(self.acked),
+            self.clock_ms,
+            tuple(health.owed.values()),
+            health.is_clear,
+            (breaker.is_closed, breaker.failures, breaker._pause_ms, breaker._retry_at_ms),
+            None if self.listening is None else self._front_state(),
+            self._idle_state(),
+        )
+
+    def _idle_state(self) -> Any:
+        """Tell idle connections apart: one that is not tracked is like a new one."""
+        idle = [lane for lane in self.idle if lane.connection.is_open or lane.client_id]
+        if all(lane.connection.identity == 0 for lane in idle):
+            return None
+        return tuple((e.connection.identity, e.connection.is_open, e.stream) for e in idle)
+
+    def _front_state(self) -> tuple[Any, ...]:
+        assert self.listening is not None
+        return (
+            self.front.state(self.world.scenario.names),
+            self.listening.state(),
+            self.tracking.redirect,
+            tuple(sorted(self.tracking.ids())),
+            self.world.newest(self.fenced),
+            self.beats_left,
+            None if self.function is None else self.function.ends_ms,
+        )

@@ -1,0 +1,70 @@
+"""A scenario: who acts, over which transport, and which troubles may come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.core.ops import Flow
+    from tests.simulation.actor import Actor
+    from tests.simulation.world import World
+
+Choice = tuple[str, str]
+
+LOCAL_TROUBLES: Final = frozenset(
+    {"lost request", "lost reply", "cut", "timeout", "cancel", "raised", "bound"}
+)
+SERVER_TROUBLES: Final = frozenset({"evict", "pause over", "age"})
+TROUBLES: Final = LOCAL_TROUBLES | SERVER_TROUBLES
+"""What a schedule of one tier may hold only so often."""
+LINK_TROUBLES: Final = frozenset({"end of link", "silence", "reap", "flush"})
+"""What may befall the listener's connection, an idle data connection, or the whole server."""
+
+
+class Role(NamedTuple):
+    """What one caller does: which flow it runs, in which process.
+
+    A writer raises the version of the source before its flow begins; a fencer only waits.
+    """
+
+    name: str
+    process: str
+    flow: Callable[[World, Actor], Flow[Any]]
+    is_writer: bool = False
+    is_set: bool = False
+    is_fencer: bool = False
+
+
+class Scenario(NamedTuple):
+    """Who acts, and what may happen.
+
+    `faults` bounds how many troubles one schedule has, of the kinds in `troubles`; `beats` how many
+    proofs each listener asks for, `jumps` how often the clock goes on by `jump` seconds. There is a
+    front tier where a `transport` is named. `is_shared`: the callers of a process share one
+    connection, as on asyncio; else each has one while it needs it, as in threads.
+    `shaky` are the processes whose links may break and who ask for proofs; none named: all.
+    `is_stored`: version 0 lies in Redis, with `tags`; `is_kept`: in each front tier as well.
+    """
+
+    roles: tuple[Role, ...]
+    names: tuple[str, ...]
+    troubles: frozenset[str] = frozenset()
+    faults: int = 0
+    is_sharded: bool = False
+    transport: str = ""
+    is_shared: bool = False
+    is_stored: bool = False
+    is_kept: bool = False
+    tags: tuple[str, ...] = ()
+    ttl_ms: int = 60_000
+    max_staleness: float = 5.0
+    beats: int = 0
+    shaky: str = ""
+    jumps: int = 0
+    jump: float = 6.0
+
+    @property
+    def key(self) -> str:
+        return self.names[0]

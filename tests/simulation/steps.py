@@ -1,0 +1,273 @@
+"""What may happen next, and what then happens: each step as small as anybody could tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.core.ops import Loaded, Look
+from tests.simulation import flows, rules, troubles
+from tests.simulation.commands import Words, reply_of
+from tests.simulation.connections import Answer
+from tests.simulation.footprint import EVERYTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.simulation.actor import Actor
+    from tests.simulation.connections import Connection
+    from tests.simulation.process import Process
+    from tests.simulation.scenario import Choice
+    from tests.simulation.world import World
+
+
+def choices(world: World) -> list[Choice]:
+    """Return what may happen next; nothing: all is quiet."""
+    found = list(steps(world))
+    if not found:
+        return list(last_resorts(world))
+    if world.faults_left:
+        found += troubles.offers(world)
+    if world.jumps_left:
+        found.append(("jump", ""))
+    for process in world.processes.values():
+        if process.beats_left and process.listening and process.listening.may_ask:
+            found.append(("beat", process.name))
+    return found
+
+
+def steps(world: World) -> Iterator[Choice]:
+    yield from steps_of_callers(world)
+    for process in world.processes.values():
+        if process.listening is not None and is_read_in(world, process):
+            yield from process.listening.steps(process.name)
+    for connection in world.server.connections.values():
+        if connection.requests and connection.is_data:
+            trip = connection.requests[0]
+            yield ("late", trip.label) if trip.actor is None else ("serve", trip.actor.role.name)
+
+
+def steps_of_callers(world: World) -> Iterator[Choice]:
+    begun = set()
+    for name, actor in world.actors.items():
+        if actor.state == "new":
+            # Callers that are alike begin in one order only.
+            twin = (actor.role.flow, actor.role.process)
+            if twin not in begun:
+                begun.add(twin)
+                yield ("start", name)
+        elif actor.state == "loading":
+            yield ("loaded", name)
+        elif actor.state == "answered" and actor.is_next:
+            yield ("deliver", name)
+        elif may_wake(world, actor):
+            yield ("wake", name)
+
+
+def last_resorts(world: World) -> Iterator[Choice]:
+    """Nobody else can do anything: who waits looks all the same, or has waited long enough."""
+    for actor in world.actors.values():
+        if actor.state == "waiting":
+            has_changed = world.server.content(actor.op.key) != actor.seen
+            yield ("wake" if has_changed else "bound", actor.role.name)
+
+
+def may_wake(world: World, actor: Actor) -> bool:
+    if actor.state == "following":
+        return actor.op.flight.landing is not None
+    if actor.state == "waiting" and actor.op.mark is None:
+        return world.server.content(actor.op.key) != actor.seen
+    return actor.state in {"waiting", "fencing"} and actor.is_woken
+
+
+def is_read_in(world: World, process: Process) -> bool:
+    """Tell whether anybody is still to come who may read in a process, or waits in it."""
+    return any(
+        each.process is process and each.state != "done" and not each.role.is_writer
+        for each in world.actors.values()
+    )
+
+
+def is_alone(world: World, actor: Actor) -> bool:
+    """Tell whether it is enough to look at one moment at which a caller asks and is answered.
+
+    So where no trouble can come and nobody of the process may follow a flight. A read that was
+    asked for earlier would have an older ticket and would be promised less; after a later answer, a
+    load would have a newer version and an acknowledgement would promise less.
+    """
+    if world.faults_left or world.jumps_left:
+        return False
+    beside = (each for each in world.actors.values() if each.process is actor.process)
+    return sum(not each.role.is_writer for each in beside) <= 1
+
+
+def apply(world: World, choice: Choice) -> None:
+    """Let one thing happen."""
+    kind, name = choice
+    step = STEPS.get(kind)
+    if step is None or kind in OPTIONAL:
+        world.footprint.writes.add(EVERYTHING)
+    if step is not None:
+        step(world, name)
+    else:
+        if world.faults_left:
+            world.faults_left -= 1
+        troubles.TROUBLES_BY_NAME[kind](world, name)
+    for process in world.processes.values():
+        listening = process.listening
+        if listening is not None and listening.can_hear and not is_read_in(world, process):
+            # Only the last read can see the difference, and by then all is heard.
+            world.footprint.writes.add(process.name)
+            while listening.can_hear:
+                hear(world, process)
+
+
+# Callers
+
+
+def start(world: World, name: str) -> None:
+    actor = world.current = world.actors[name]
+    role = actor.role
+    world.say_of(actor, "begins")
+    world.footprint.reads.add("acked")
+    if role.is_writer:
+        world.footprint.writes |= {"version", "writers"} if world.has_sets else {"version"}
+        world.version += 1
+        world.versions[role.name] = world.version
+        for other in world.actors.values():
+            if other.role.is_writer and world.has_sets and other.is_under_way:
+                world.overlaps |= {(role.name, other.role.name), (other.role.name, role.name)}
+    actor.required = world.acked | actor.process.acked
+    actor.flow = role.flow(world, actor)
+    flows.advance(world, actor, None)
+    if not role.is_writer and is_alone(world, actor) and actor.state == "asked":
+        serve(world, name)
+
+
+def loaded(world: World, name: str) -> None:
+    actor = world.actors[name]
+    world.say_of(actor, "has loaded", actor.value)
+    flows.advance(world, actor, Loaded(actor.value, 0.0))
+
+
+def wake(world: World, name: str) -> None:
+    flows.wake(world, world.actors[name])
+
+
+def deliver(world: World, name: str) -> None:
+    """Read the first answer that came on a caller's connection."""
+    actor = world.actors[name]
+    assert actor.lane is not None
+    trip = actor.lane.connection.answers.popleft()
+    reply = reply_of(trip.op, trip.replies, is_sharded=world.scenario.is_sharded)
+    flows.deliver(world, actor, reply)
+
+
+# The server
+
+
+def serve(world: World, name: str) -> None:
+    lane = world.actors[name].lane
+    assert lane is not None
+    serve_first(world, lane.connection)
+
+
+def serve_late(world: World, label: str) -> None:
+    connections = world.server.connections.values()
+    serve_first(world, next(c for c in connections if c.requests and c.requests[0].label == label))
+
+
+def serve_link(world: World, process: Process) -> None:
+    assert process.listening is not None
+    world.footprint.writes.add(f"pushes {process.listening.connection.id}")
+    serve_first(world, process.listening.connection)
+
+
+def serve_first(world: World, connection: Connection) -> None:
+    """Let the server do the first thing that it was asked on a connection."""
+    trip = connection.requests[0]
+    command = trip.commands.popleft()
+    rules.watch(world, command)
+    before = world.server.content(world.scenario.key)
+    reply = world.server.perform(command, connection)
+    rules.watch_stored(world, command, reply, before)
+    trip.replies.append(reply)
+    world.say(f"server      {'late: ' if connection.is_left else ''}", command, reply)
+    if trip.commands:
+        return
+    connection.requests.popleft()
+    if connection.is_left and not connection.requests:
+        world.server.close(connection, is_told=False)
+    elif type(trip.op) is Words:
+        connection.answer(Answer(reply))
+    else:
+        connection.answer(trip)
+        answered(world, trip.actor, trip.op)
+
+
+def answered(world: World, actor: Actor | None, op: Any) -> None:
+    if actor is None:
+        return
+    actor.state = "answered"
+    # What a read for the front tier finds may be overtaken by a push.
+    may_be_kept = type(op) is Look and actor.process.function is not None
+    if is_alone(world, actor) and not may_be_kept:
+        deliver(world, actor.role.name)
+
+
+# Listeners, and time
+
+
+def hear(world: World, process: Process) -> None:
+    assert process.listening is not None
+    world.say(f"{process.name}           hears", process.listening.hear())
+
+
+def beat(world: World, process: Process) -> None:
+    assert process.listening is not None
+    process.beats_left -= 1
+    world.say(f"{process.name}           asks for a proof")
+    process.listening.ask_proof(None)
+
+
+def reopen(world: World, process: Process) -> None:
+    assert process.listening is not None
+    world.say(f"{process.name}           opens a link")
+    process.listening.open()
+
+
+def notice(world: World, process: Process) -> None:
+    assert process.listening is not None
+    world.say(f"{process.name}           notices that its link is dead")
+    process.listening.lose()
+
+
+def jump(world: World, _: str) -> None:
+    world.jumps_left -= 1
+    world.now += world.scenario.jump
+    world.say(f"clock       it is {world.now:g} s")
+
+
+def of_process(do: Callable[[World, Process], None]) -> Callable[[World, str], None]:
+    def step(world: World, name: str) -> None:
+        world.footprint.writes.add(name)
+        do(world, world.processes[name])
+
+    return step
+
+
+OPTIONAL: Final = frozenset({"jump", "beat"})
+"""Steps that may come only while there are others."""
+STEPS: Final[dict[str, Callable[[World, str], None]]] = {
+    "start": start,
+    "serve": serve,
+    "late": serve_late,
+    "serve link": of_process(serve_link),
+    "deliver": deliver,
+    "loaded": loaded,
+    "wake": wake,
+    "jump": jump,
+    "hear": of_process(hear),
+    "beat": of_process(beat),
+    "reopen": of_process(reopen),
+    "notice": of_process(notice),
+}

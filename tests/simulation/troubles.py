@@ -1,0 +1,230 @@
+"""What may go wrong: with a caller, its connection, the listener's, the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.core.ops import Delete, Raised
+from dualcache.errors import BackendTimeout, BackendUnavailable
+from tests.simulation import flows, rules
+from tests.simulation.values import Cancelled, LoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.simulation.actor import Actor
+    from tests.simulation.connections import Connection
+    from tests.simulation.process import Process
+    from tests.simulation.scenario import Choice
+    from tests.simulation.world import World
+
+COMES_WHEN: Final = {
+    "asked": ("lost request", "cut", "timeout", "cancel"),
+    "answered": ("lost reply", "timeout", "cancel"),
+    "loading": ("raised", "cancel"),
+    "following": ("bound", "cancel"),
+    "waiting": ("bound", "cancel"),
+    "fencing": ("bound",),
+}
+FOR_LONG_MS: Final = 61_000
+
+
+def offers(world: World) -> Iterator[Choice]:
+    """Yield every trouble that may come now."""
+    kinds = world.scenario.troubles
+    for name, actor in world.actors.items():
+        for kind in COMES_WHEN.get(actor.state, ()):
+            if kind in kinds and not (kind == "lost request" and not is_untouched(actor)):
+                yield (kind, name)
+    for process in world.processes.values():
+        if "pause over" in kinds and not process.env.health.breaker.is_closed:
+            yield ("pause over", process.name)
+        yield from (each for each in offers_of_links(process) if each[0] in kinds)
+    if "evict" in kinds:
+        yield from (("evict", key) for key in sorted(world.server.store._cells))
+    yield from ((kind, "") for kind in ("age", "flush") if kind in kinds)
+
+
+def offers_of_links(process: Process) -> Iterator[Choice]:
+    listening = process.listening
+    if listening is None or not process.is_shaky:
+        return
+    if listening.link is not None and listening.connection.is_open:
+        yield ("end of link", process.name)
+        yield ("silence", process.name)
+    for lane in process.idle:
+        connection = lane.connection
+        if connection.is_open and connection.redirect is not None and not connection.requests:
+            yield ("reap", connection.label)
+
+
+def is_untouched(actor: Actor) -> bool:
+    return actor.trip is not None and actor.trip.is_untouched
+
+
+# A caller
+
+
+def raised(world: World, actor: Actor) -> None:
+    actor.told("raised")
+    world.say_of(actor, "has a load that fails")
+    flows.advance(world, actor, Raised(LoadError(), 0.0))
+
+
+def bound(world: World, actor: Actor) -> None:
+    actor.told("bound")
+    world.say_of(actor, "has waited long enough")
+    if actor.state == "fencing":
+        flows.advance(world, actor, False)
+        return
+    if actor.state == "waiting":
+        actor.process.changes.forget(actor.op.key, actor.wake)
+    actor.process.clock_ms += round(actor.op.wait_ms) + 1
+    flows.advance(world, actor, None)
+
+
+def cancel(world: World, actor: Actor) -> None:
+    lane = actor.lane
+    if lane is not None and actor.process.is_shared:
+        lane.connection.give_up(actor)
+    elif lane is not None:
+        actor.process.drop(lane, with_idle=False)
+        close_if_done(world, lane.connection)
+    actor.trip = actor.lane = None
+    throw(world, actor, Cancelled())
+
+
+# A data connection
+
+
+def lost_request(world: World, actor: Actor) -> None:
+    connection = connection_of(actor)
+    fail(world, actor, flows.cut_off("the request was lost"))
+    world.server.close(connection, is_told=False)
+
+
+def lost_reply(world: World, actor: Actor) -> None:
+    connection = connection_of(actor)
+    fail(world, actor, flows.cut_off("the reply was lost"))
+    world.server.close(connection, is_told=False)
+
+
+def cut(world: World, actor: Actor) -> None:
+    connection = connection_of(actor)
+    fail(world, actor, flows.cut_off("the connection was cut"))
+    close_if_done(world, connection)
+
+
+def timeout(world: World, actor: Actor) -> None:
+    connection = connection_of(actor)
+    fail(world, actor, BackendTimeout("no reply in time", code="DC000"))
+    close_if_done(world, connection)
+
+
+def connection_of(actor: Actor) -> Connection:
+    assert actor.lane is not None
+    connection: Connection = actor.lane.connection
+    return connection
+
+
+def fail(world: World, actor: Actor, error: BackendUnavailable | BackendTimeout) -> None:
+    """Give up a connection: everybody who waits on it gets an error, he who noticed first."""
+    lane, process = actor.lane, actor.process
+    assert lane is not None
+    others = [each for each in world.actors.values() if each.lane is lane and each is not actor]
+    process.drop(lane, with_idle=isinstance(error, BackendUnavailable))
+    for each in (actor, *others):
+        each.trip = each.lane = None
+        each.state = "failing"
+    for each in (actor, *others):
+        throw(world, each, type(error)(error.what, code=error.code) if each is not actor else error)
+
+
+def close_if_done(world: World, connection: Connection) -> None:
+    """Let the server see that the client has gone, once it has done what it was asked."""
+    if not connection.requests:
+        world.server.close(connection, is_told=False)
+
+
+def throw(world: World, actor: Actor, error: BaseException) -> None:
+    if isinstance(error, BackendUnavailable):
+        error.was_connected = True
+    actor.told(type(error).__name__, str(error))
+    world.say_of(actor, "gets", error)
+    flows.advance(world, actor, error)
+
+
+# The listener's connection, and idle ones
+
+
+def end_of_link(world: World, name: str) -> None:
+    world.say(f"{name}           has its link cut")
+    listening = world.processes[name].listening
+    assert listening is not None
+    world.server.close(listening.connection, is_told=True)
+
+
+def silence(world: World, name: str) -> None:
+    world.say(f"{name}           hears nothing from now on")
+    listening = world.processes[name].listening
+    assert listening is not None
+    listening.connection.is_silent = True
+    listening.connection.requests.clear()
+
+
+def reap(world: World, label: str) -> None:
+    world.say(f"server      closes the idle connection {label}")
+    connection = next(c for c in world.server.connections.values() if c.label == label)
+    world.server.close(connection, is_told=False)
+
+
+# The server, and time
+
+
+def evict(world: World, name: str) -> None:
+    rules.note_death(world, name)
+    world.server.perform(Delete((name,)))
+    world.say(f"server      loses {name}")
+
+
+def flush(world: World, _: str) -> None:
+    for name in world.scenario.names:
+        rules.note_death(world, name)
+    world.server.flush()
+    world.say("server      loses everything, and says so")
+
+
+def pause_over(world: World, name: str) -> None:
+    world.processes[name].clock_ms += rules.PAUSE_MS
+    world.say(f"{name}           time passes")
+
+
+def age(world: World, _: str) -> None:
+    world.wall_ms += FOR_LONG_MS
+    world.say("clock       entries become stale")
+
+
+def of_actor(do: Callable[[World, Actor], Any]) -> Callable[[World, str], None]:
+    def step(world: World, name: str) -> None:
+        world.current = world.actors[name]
+        do(world, world.current)
+
+    return step
+
+
+TROUBLES_BY_NAME: Final[dict[str, Callable[[World, str], None]]] = {
+    "raised": of_actor(raised),
+    "bound": of_actor(bound),
+    "cancel": of_actor(cancel),
+    "lost request": of_actor(lost_request),
+    "lost reply": of_actor(lost_reply),
+    "cut": of_actor(cut),
+    "timeout": of_actor(timeout),
+    "end of link": end_of_link,
+    "silence": silence,
+    "reap": reap,
+    "evict": evict,
+    "flush": flush,
+    "pause over": pause_over,
+    "age": age,
+}

@@ -1,0 +1,54 @@
+"""What is cached in the simulation, and what may be raised in it."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from dualcache.core.entry import Packed, Recipe
+from dualcache.engine.coherence import BUCKETS
+
+
+class Violation(AssertionError):
+    """A rule that must hold does not."""
+
+
+class Cancelled(BaseException):
+    """What is raised in a flow whose caller was cancelled."""
+
+
+class LoadError(Exception):
+    """What a failing load raises."""
+
+
+class Value(NamedTuple):
+    """What is cached: a version of the source, and which write put it there, if one did."""
+
+    version: int
+    writer: str = ""
+
+
+def pack(_: str, value: Value) -> Packed:
+    return Packed(1, 0, f"{value.version} {value.writer}".encode())
+
+
+def unpack(_: str, stored: Any) -> Value:
+    version, _, writer = bytes(stored.payload).decode().partition(" ")
+    return Value(int(version), writer)
+
+
+RECIPE: Final = Recipe(pack, unpack)
+
+
+def names_of_key(key: str) -> tuple[str, ...]:
+    """Return all keys that there can be: the key, its base tag, its refresh lease, one tag."""
+    return (key, f"~b:{key}", f"~r:{key}", f"~t:{key}")
+
+
+def are_apart(names: tuple[str, ...]) -> bool:
+    """Tell whether each name has a counter of its own; Python's hashes differ from run to run."""
+    return len({hash(name) % BUCKETS for name in names}) == len(names)
+
+
+KEY: Final = next(key for key in "kmnopqrs" if are_apart(names_of_key(key)))
+NAMES: Final = names_of_key(KEY)
+TAG: Final = NAMES[-1]
