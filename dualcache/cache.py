@@ -247,7 +247,8 @@ class Cache(SyncFace):
 
     def renew(self) -> None:
         """Begin anew in a forked child, without the parent's connections, flights and locks."""
-        self.backend.renew()
+        for backend in {self.backend, self._home, self._nowhere}:
+            backend.renew()
         self.clients.renew()
 
     def register(self, cached: Cached) -> None:

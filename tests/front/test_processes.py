@@ -109,6 +109,39 @@ print("fine")
     assert run_script(source, redis_server.url, transport) == "fine\n"
 
 
+def test_a_child_forked_inside_of_override_begins_clean_at_home_too(
+    redis_server: Server, transport: str
+) -> None:
+    source = (
+        START
+        + """
+warnings.simplefilter("ignore", DeprecationWarning)
+@cache(key="n:{n}")
+def load(n: int) -> int:
+    return n
+cache.set("k", "old")
+keep("k")
+with cache.override("memory://"), cache._nowhere.flights._lock:
+    child = os.fork()
+if child == 0:
+    front = cache.stats().front
+    assert (front.entries, front.is_open) == (0, False), front
+    with cache.disabled():
+        assert load(1) == 1
+        assert cache.get_or_load("k", lambda: "loaded") == "loaded"
+    assert cache.get("k") == "old"
+    cache.set("k", "by the child")
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+cache.fence()
+assert keep("k") == "by the child"
+assert cache.stats().front.losses == 0
+print("fine")
+"""
+    )
+    assert run_script(source, redis_server.url, transport) == "fine\n"
+
+
 def test_a_child_ends_as_any_program_does(redis_server: Server, transport: str) -> None:
     source = (
         START
