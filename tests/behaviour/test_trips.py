@@ -104,7 +104,10 @@ def test_where_hits_are_likely_loading_many_keys_takes_a_look_more(
     loader, asked = loading(colour)
     for _ in range(2):
         colour.call(cache, "get_or_load_many", KEYS[:50], loader, tags=TAGS)
-    read = lambda: colour.call(cache, "get_or_load_many", KEYS, loader, tags=TAGS)  # noqa: E731
+
+    def read() -> None:
+        colour.call(cache, "get_or_load_many", KEYS, loader, tags=TAGS)
+
     assert trips.of(read) == 3
     assert asked == [50, 50]
 
@@ -114,7 +117,10 @@ def test_many_dead_entries_are_replaced_in_one_trip(
 ) -> None:
     cache = warm(colour, redis_server)
     loader, asked = loading(colour)
-    read = lambda: colour.call(cache, "get_or_load_many", KEYS, loader, tags=TAGS)  # noqa: E731
+
+    def read() -> None:
+        colour.call(cache, "get_or_load_many", KEYS, loader, tags=TAGS)
+
     read()
     colour.call(cache, "invalidate", tags=["t"])
     assert trips.of(read) == 3  # leases, markers, values
