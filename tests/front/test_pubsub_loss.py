@@ -187,3 +187,18 @@ def test_a_full_server_leaves_the_tier_open(colour: Colour, own_server: Server) 
     colour.call(other, "invalidate", "k")  # a deletion is taken, and told
     colour.call(cache, "fence")
     assert colour.call(cache, "get", "k") is None
+
+
+def test_a_full_server_tells_of_what_could_not_be_replaced(
+    colour: Colour, own_server: Server
+) -> None:
+    cache = tiered(colour, own_server.url, "pubsub")
+    other = colour.cache(own_server.url, publish=True)
+    for name in "ab":
+        colour.call(cache, "set", name, "old")
+        kept_key(colour, cache, name)
+    own_server.cli("CONFIG", "SET", "maxmemory", "1")
+    colour.call(other, "set_many", {"a": "new", "b": "new"})
+    colour.call(cache, "fence")
+    assert [colour.call(cache, "get", name) for name in "ab"] == [None, None]
+    assert other.stats().pending == 0
