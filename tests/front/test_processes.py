@@ -247,6 +247,25 @@ print("fine")
     assert run_script(source, redis_server.url, transport) == "fine\n"
 
 
+def test_an_interpreter_ends_while_the_server_stands_still(
+    own_server: Server, transport: str
+) -> None:
+    source = (
+        START
+        + """
+import signal
+cache.set("k", 1)
+keep("k")
+print("fine", flush=True)
+os.kill(int(sys.argv[3]), signal.SIGSTOP)
+"""
+    )
+    try:
+        assert run_script(source, own_server.url, transport, own_server.pid) == "fine\n"
+    finally:
+        own_server.resume()
+
+
 def test_several_loops_one_after_another_share_the_tier(
     redis_server: Server, transport: str
 ) -> None:
