@@ -18,6 +18,7 @@ from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connections import make_async_connection
 from dualcache.drivers.link import Link
 from dualcache.drivers.tracking import TRACKED, tracking_commands
+from dualcache.drivers.wire_notice import is_told
 from dualcache.errors import BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -91,6 +92,9 @@ class Channel:
             # A watch belongs to the whole connection, so one commit of this kind at a time.
             async with self._watched:
                 return await commit_watched(link, op)
+        if self._watched.locked() and is_told(op):  # the end of a transaction ends every watch
+            async with self._watched:
+                return wire.decode(op, await link.exchange(*wire.encode(op)))
         return wire.decode(op, await link.exchange(*wire.encode(op)))
 
     async def _read_tracked(self, link: Link, op: Op[Any], tracking: Tracking) -> Any:

@@ -41,6 +41,11 @@ def telling(plain: Spelling) -> Spelling:
     return plain._replace(write=write, awaits=awaits, reply=reply)
 
 
+def is_told(op: Any) -> bool:
+    """Tell whether an op carries a notice, and so is a transaction."""
+    return any(getattr(each, "notice", None) for each in getattr(op, "ops", (op,)))
+
+
 def publish(notice: Notice) -> bytes:
     """Write the command that tells a notice; how many heard it is its reply."""
     return pack(("PUBLISH", notice.channel, to_message(notice)))

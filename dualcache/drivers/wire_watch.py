@@ -18,15 +18,19 @@ UNWATCH: Final = pack(("UNWATCH",)), 1
 
 
 def watch_commands(op: Commit) -> tuple[bytes, int]:
-    """Return the first half of a commit by WATCH: what the key holds, watched from now on."""
+    """Return the first half of a commit by WATCH: what the key holds, watched from now on.
+
+    An empty transaction goes first: where those are refused, the set of the second half would be
+    carried out without the compare.
+    """
     read: Command = ("GETRANGE", op.key, 0, HEADER_BYTES - 1)
-    return pack(("WATCH", op.key)) + pack(read), 2
+    return pack(("MULTI",)) + pack(("EXEC",)) + pack(("WATCH", op.key)) + pack(read), 4
 
 
 def is_expected(op: Commit, replies: Sequence[Any]) -> bool:
     """Tell whether the watched key holds what the load started from."""
-    checked(replies[0])
-    return bool(checked(replies[1]) == op.expected[:HEADER_BYTES])
+    *_, found = [checked(reply) for reply in replies]
+    return bool(found == op.expected[:HEADER_BYTES])
 
 
 def exec_commands(op: Commit) -> tuple[bytes, int]:

@@ -221,12 +221,20 @@ def test_a_batch_is_as_many_commands_and_replies_as_its_ops() -> None:
 
 
 def test_a_commit_by_watch_reads_the_header_first() -> None:
-    assert wire_watch.watch_commands(WATCH) == (spelled("WATCH k", "GETRANGE k 0 31"), 2)
-    assert wire_watch.is_expected(WATCH, [b"OK", b"h" * 32])
-    assert not wire_watch.is_expected(WATCH, [b"OK", b"x" * 32])
+    commands = spelled("MULTI", "EXEC", "WATCH k", "GETRANGE k 0 31")
+    assert wire_watch.watch_commands(WATCH) == (commands, 4)
+    assert wire_watch.is_expected(WATCH, [b"OK", [], b"OK", b"h" * 32])
+    assert not wire_watch.is_expected(WATCH, [b"OK", [], b"OK", b"x" * 32])
 
 
-@pytest.mark.parametrize("replies", [[error("ERR"), b""], [b"OK", error("WRONGTYPE")]])
+@pytest.mark.parametrize(
+    "replies",
+    [
+        [b"OK", [], error("ERR"), b""],
+        [b"OK", [], b"OK", error("WRONGTYPE")],
+        [error("NOPERM"), error("ERR"), b"OK", b"h" * 32],
+    ],
+)
 def test_a_watch_that_fails_is_raised(replies: list[Any]) -> None:
     with pytest.raises(BackendRefused):
         wire_watch.is_expected(WATCH, replies)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.exceptions import NoScriptError, ResponseError
@@ -20,10 +21,16 @@ from dualcache.core.ops import (
     Tell,
 )
 from dualcache.drivers import wire, wire_watch
+from dualcache.drivers.channel import Channel
+from dualcache.drivers.link import Link
 from dualcache.drivers.memory import MemoryStore
 from dualcache.drivers.null import NullStore
+from dualcache.drivers.urls import parse_url
 from dualcache.errors import BackendRefused, BackendUnavailable
 from tests.drivers.test_wire import EXPECTED, error, spelled
+
+if TYPE_CHECKING:
+    from tests.servers import Server
 
 NOTICE = Notice("c", ("k",))
 PUBLISHED = b"*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$%d\r\n%b\r\n" % (
@@ -131,3 +138,28 @@ def test_where_there_is_nobody_to_tell_a_notice_changes_nothing() -> None:
     assert store.perform(DELETE) == 2
     assert store.perform(Tell(NOTICE)) is None
     assert NullStore().perform(Batch((DELETE, Tell(NOTICE)))) == (0, None)
+
+
+def test_on_a_shared_connection_no_transaction_ends_the_watch_of_another(
+    redis_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    exchange = Link.exchange
+
+    def noted(link: Link, data: bytes, *rest: Any) -> Any:
+        sent.append(data)
+        return exchange(link, data, *rest)
+
+    watched = Commit("k", b"", b"new", 60_000, CommitWay.WATCH)
+
+    async def commit_while_another_tells() -> tuple[Any, Any]:
+        channel = Channel(parse_url(redis_server.url))
+        await channel.perform(Delete(("k",)))
+        monkeypatch.setattr(Link, "exchange", noted)
+        found = await asyncio.gather(channel.perform(watched), channel.perform(DELETE))
+        await channel.aclose()
+        return found[0], found[1]
+
+    assert asyncio.run(commit_while_another_tells()) == (CommitReply.STORED, 1)
+    assert [b"WATCH" in data for data in sent] == [True, False, False]
+    assert b"PUBLISH" in sent[-1]
