@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 START = """
 import asyncio, gc, os, sys, threading, time, warnings
 from dualcache import Cache, FrontTier
-cache = Cache(sys.argv[1], front=FrontTier(transport=sys.argv[2]))
+front = FrontTier(transport=sys.argv[2])
+cache = Cache(sys.argv[1], front=front, socket_timeout=20)
 def keep(key):
     ends = time.monotonic() + 10
     while True:
@@ -103,6 +104,61 @@ async def parent():
     assert await keep_here("k") == "by the child"
     assert cache.stats().front.losses == losses
 asyncio.run(parent())
+print("fine")
+"""
+    )
+    assert run_script(source, redis_server.url, transport) == "fine\n"
+
+
+def test_children_forked_while_threads_and_loops_read_find_no_lock_taken(
+    redis_server: Server, transport: str
+) -> None:
+    source = (
+        START
+        + """
+import signal
+warnings.simplefilter("ignore", DeprecationWarning)
+stop, begun = threading.Event(), [threading.Event() for _ in range(4)]
+@cache(key="n:{n}", tags=["t{n}"])
+def load(n: int) -> list[int]:
+    return [n]
+def use():
+    for n in range(20):
+        assert load(n) == [n]
+        load.invalidate(n)
+    cache.fence()
+async def use_here(key):
+    await cache.aio.set(key, 2)
+    assert await cache.aio.get(key) == 2
+async def go_on(key, event):
+    while not stop.is_set():
+        await use_here(key)
+        event.set()
+def work(event):
+    while not stop.is_set():
+        use()
+        event.set()
+workers = [
+    *(threading.Thread(target=work, args=[event]) for event in begun[:2]),
+    threading.Thread(target=asyncio.run, args=[go_on("a", begun[2])]),
+    threading.Thread(target=asyncio.run, args=[go_on("b", begun[3])]),
+]
+for worker in workers:
+    worker.start()
+for event in begun:
+    event.wait(30)
+for _ in range(8):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # a lock that is taken would hold it for ever
+        assert cache.stats().front.entries == 0
+        use()
+        asyncio.run(use_here("c"))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+stop.set()
+for worker in workers:
+    worker.join()
 print("fine")
 """
     )
