@@ -124,7 +124,7 @@ def send_leases(
     names = tag_names_of(calls)
     entry_ms = entry_life_ms(calls[0].policy)
     life_ms = tag_life_ms(entry_ms)
-    tags = new_tags(names, life_ms, env)
+    tags = new_tags(names, life_ms, env) if names else ()
     ids = known and {tag.key: known[tag.key] or tag.id for tag in tags if tag.key in known}
     ops = [kind(call.key, marker(call, ids, env), lease_ms(call.policy.usage)) for call in calls]
     ops[0].tags = tags
@@ -135,7 +135,7 @@ def send_leases(
     tick = env.tick()
     replies = yield from ask_together(ops, env, ask_once)
     note_refusals(replies, env)
-    dying = prolonged(names, replies[0], life_ms, entry_ms)
+    dying = prolonged(names, replies[0], life_ms, entry_ms) if names else ()
     if dying:
         yield from ask_together(dying, env)
     found = []
@@ -198,22 +198,23 @@ def commit(
 
 def commit_all(changes: Sequence[Change], env: Env) -> Flow[list[CommitReply]]:
     """Compare and set each, together; the best way that the server has is found by trying."""
-    replies = [CommitReply.REFUSED] * len(changes)
     ways = env.ways
-    left: Sequence[int] = range(len(changes))
-    while left and ways:
-        ops = [as_commit(changes[at], ways) for at in left]
-        unmet = []
-        found = yield from send_commits(ops, env)
-        for at, op, reply in zip(left, ops, found, strict=True):
-            if reply is CommitReply.UNSUPPORTED:
-                unmet.append(at)
-                ways = tuple(way for way in ways if way is not op.way)
-            else:
-                replies[at] = reply
-        if unmet:
-            env.ways = tuple(way for way in env.ways if way in ways)
-        left = unmet
+    if not ways or not changes:
+        return [CommitReply.REFUSED] * len(changes)
+    ops = [as_commit(change, ways) for change in changes]
+    replies = yield from send_commits(ops, env)
+    while CommitReply.UNSUPPORTED in replies:
+        unmet = [at for at, reply in enumerate(replies) if reply is CommitReply.UNSUPPORTED]
+        lacking = {ops[at].way for at in unmet}
+        ways = tuple(way for way in ways if way not in lacking)
+        env.ways = tuple(way for way in env.ways if way in ways)
+        again = [CommitReply.REFUSED] * len(unmet)
+        if ways:
+            for at in unmet:
+                ops[at] = as_commit(changes[at], ways)
+            again = yield from send_commits([ops[at] for at in unmet], env)
+        for at, reply in zip(unmet, again, strict=True):
+            replies[at] = reply
     return replies
 
 
