@@ -34,7 +34,15 @@ from dualcache.engine.commit import (
     take_lease,
 )
 from dualcache.engine.flights import wait_bound_ms
-from dualcache.engine.freshness import Sight, State
+from dualcache.engine.freshness import (
+    ABSENT,
+    FILLING,
+    FRESH,
+    STALE,
+    TOMBSTONE,
+    UNUSABLE,
+    Sight,
+)
 from dualcache.engine.read import examine, ids_of, look
 from dualcache.engine.recovery import ask, ask_once
 from dualcache.engine.tags import NO_IDS
@@ -64,10 +72,10 @@ class Start(NamedTuple):
     @property
     def is_over_entry(self) -> bool:
         """Whether a usable entry is there, to be replaced by the load."""
-        return self.sight.state is State.STALE or self.sight.state is State.FRESH
+        return self.sight.state is STALE or self.sight.state is FRESH
 
 
-NOTHING: Final = Sight(State.ABSENT, -1)
+NOTHING: Final = Sight(ABSENT, -1)
 """Seen by a caller who may not store: what it loads is for itself."""
 MOST_ROUNDS: Final = 8
 """How often a key may change under a leader's hands before it loads without storing."""
@@ -110,8 +118,8 @@ def acquiring(
             start = claimed(leased, sight)
             if start is None and is_replaceable(flight, sight, sent):
                 (start,) = yield from reclaim_all(((call, sight),), sent, env)
-            elif start is None and sight.state is not State.ABSENT:
-                stale = sight if sight.state is State.STALE else stale
+            elif start is None and sight.state is not ABSENT:
+                stale = sight if sight.state is STALE else stale
                 start = yield from refresh_or_wait(call, sight, began_ms, mark, env)
             if start is not None:
                 return start
@@ -122,11 +130,11 @@ def acquiring(
 
 def claimed(leased: Leased, sight: Sight) -> Start | Sight | None:
     """Return where the load of a key starts from; `None` where it is another's, or has changed."""
-    if sight.raw == leased.filling and sight.state is State.FILLING:
+    if sight.raw == leased.filling and sight.state is FILLING:
         return Start(sight, leased.filling)
-    if sight.state is State.FRESH:
+    if sight.state is FRESH:
         return sight
-    if sight.state is State.TOMBSTONE or (sight.state is State.ABSENT and leased.seen.refusal):
+    if sight.state is TOMBSTONE or (sight.state is ABSENT and leased.seen.refusal):
         return NOTHING
     return None
 
@@ -137,9 +145,9 @@ def is_replaceable(flight: Flight, sight: Sight, sent: Container[bytes]) -> bool
     An entry or a marker that can never be served; the marker of a load of this process whose tags
     were invalidated; one of ours whose reply was lost: no token is sent twice, so it is replaced.
     """
-    if sight.state is State.UNUSABLE:
+    if sight.state is UNUSABLE:
         return True
-    if sight.state is not State.FILLING or sight.raw is None:
+    if sight.state is not FILLING or sight.raw is None:
         return False
     basis = flight.doomed.basis if flight.doomed is not None else None
     is_doomed = basis is not None and basis[0] == sight.raw[:HEADER_BYTES]
@@ -175,7 +183,7 @@ def refresh_or_wait(
     call: Call, sight: Sight, began_ms: int, mark: int | None, env: Env
 ) -> Flow[Start | Sight | None]:
     """Load a stale entry anew, or wait for whoever does so or holds the key."""
-    start = (yield from take_refresh(call, sight, env)) if sight.state is State.STALE else None
+    start = (yield from take_refresh(call, sight, env)) if sight.state is STALE else None
     return start or (yield from await_other(call, sight, began_ms, mark, env))
 
 
@@ -193,15 +201,15 @@ def await_other(
         yield AwaitChange(call.key, left_ms, mark)
         mark = env.front.mark(call.key)
         sight = yield from look(call, env)
-        if sight.state is State.FRESH:
+        if sight.state is FRESH:
             return sight
-        if sight.raw != raw or sight.state is State.UNUSABLE:
+        if sight.raw != raw or sight.state is UNUSABLE:
             return None
-        start = (yield from take_refresh(call, sight, env)) if sight.state is State.STALE else None
+        start = (yield from take_refresh(call, sight, env)) if sight.state is STALE else None
         if start is not None:
             return start
     env.emit(WaitExpired(call.policy.label))
-    return sight if sight.state is State.STALE else NOTHING
+    return sight if sight.state is STALE else NOTHING
 
 
 def take_refresh(call: Call, sight: Sight, env: Env) -> Flow[Start | None]:
@@ -229,7 +237,7 @@ def start_refresh(call: Call, env: Env) -> Flow[Start]:
     began_ms = env.elapsed_ms()
     seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
     sight = yield from examine(call, seen, tick, env)
-    if sight.state in {State.FRESH, State.STALE} and sight.stored is not None:
+    if sight.state in {FRESH, STALE} and sight.stored is not None:
         passed_ms = env.elapsed_ms() - began_ms
         left_ms = None if seen.left_ms is None else max(1, seen.left_ms - passed_ms)
         blob = resealed(call, sight.stored, env)
@@ -261,7 +269,7 @@ def refresh_key(call: Call, env: Env) -> str:
 
 def after_claim(call: Call, leased: Leased) -> Sight:
     """Return what a key holds after a claim: our marker."""
-    return Sight(State.FILLING, leased.tick, leased.filling, None, None, ids_of(call, leased.seen))
+    return Sight(FILLING, leased.tick, leased.filling, None, None, ids_of(call, leased.seen))
 
 
 def give_up(call: Call, start: Start, env: Env) -> Flow[None]:

@@ -13,7 +13,7 @@ from dualcache.core.ops import Join, Land, Load, Raised, do
 from dualcache.engine.acquire import NOTHING, Start
 from dualcache.engine.acquire_many import acquire_all
 from dualcache.engine.commit import RELEASED_MS, Change, commit_all, release_all
-from dualcache.engine.freshness import Sight, State
+from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import concluded, make_ready
 from dualcache.engine.load import LIKELY_HITS, get_or_load
 from dualcache.engine.read import count_hit, count_miss, find_in_front, look_many, served
@@ -106,7 +106,7 @@ def serve_fresh(calls: Mapping[str, Call], sights: Mapping[str, Sight], env: Env
     """Return what was found fresh; count it."""
     found = {}
     for name, sight in sights.items():
-        if sight.state is State.FRESH:
+        if sight.state is FRESH:
             count_hit(calls[name], env)
             found[name] = sight.value
     return found

@@ -11,7 +11,7 @@ from dualcache.core.flight import Outcome
 from dualcache.core.ops import CommitReply, Load, MakeTags, Raised, do
 from dualcache.engine.acquire import NOTHING, Start, acquire, give_up
 from dualcache.engine.commit import commit
-from dualcache.engine.freshness import Sight, State
+from dualcache.engine.freshness import FRESH, STALE, Sight
 from dualcache.engine.read import count_miss, served
 from dualcache.engine.recovery import ask_once, notice_of
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
@@ -41,7 +41,7 @@ def lead(
     `is_counted`: this call was counted as a miss when the key was read, with the tags' ids `known`.
     """
     start = yield from acquire(call, flight, env, known)
-    if isinstance(start, Sight) and start.state is State.FRESH:
+    if isinstance(start, Sight) and start.state is FRESH:
         return served(call, start, env)
     if not is_counted:
         count_miss(call, "absent", env)
@@ -175,7 +175,7 @@ def load_unstored(
 def failed(call: Call, result: Raised, tick: int, sight: Sight, env: Env) -> Outcome:
     """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4)."""
     env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
-    if sight.state is not State.STALE or sight.stored is None:
+    if sight.state is not STALE or sight.stored is None:
         return Outcome(None, result.error, tick)
     call.policy.usage.stale_hits += 1
     env.emit(StaleHit(call.policy.label, env.tier))

@@ -17,7 +17,7 @@ from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
 from dualcache.core.ops import ANY_TAG, AwaitFlight, Join, JoinReply, Land, do
 from dualcache.engine.acquire import start_refresh
 from dualcache.engine.flights import wait_bound_ms
-from dualcache.engine.freshness import FRESH, Sight, State
+from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import lead, load_stored, load_unstored
 from dualcache.engine.read import count_miss, find_in_front, look, served
 from dualcache.engine.tags import NO_IDS
@@ -96,7 +96,7 @@ def share(
             except BackendError:
                 is_stored = False
                 continue
-            if sight.state is State.FRESH:
+            if sight.state is FRESH:
                 return served(call, sight, env)
             continue
         if isinstance(flight, Flight) and flight.leader is ask_join:
