@@ -208,9 +208,11 @@ def answered(world: World, actor: Actor | None, op: Any) -> None:
     if actor is None:
         return
     actor.state = "answered"
+    if actor.process.is_shared:
+        world.footprint.reads.add(actor.process.name)  # whose answer is the first there
     # What a read for the front tier finds may be overtaken by a push.
     may_be_kept = type(op) is Look and actor.process.function is not None
-    if is_alone(world, actor) and not may_be_kept:
+    if is_alone(world, actor) and actor.is_next and not may_be_kept:
         deliver(world, actor.role.name)
 
 

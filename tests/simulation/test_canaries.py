@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualcache.codecs.envelope import seal_filling
+from msgspec.structs import replace
+
+from dualcache.codecs.envelope import open_envelope, seal_filling
+from dualcache.core.entry import Kind
 from dualcache.core.ops import (
     Claim,
     Commit,
     CommitReply,
+    Delete,
     Join,
+    LookAndLease,
     MakeTags,
     NewTag,
+    Ping,
+    ReadTags,
+    TryLease,
 )
 from dualcache.drivers import memory
 from dualcache.drivers.flights import FlightTable
 from dualcache.engine import commit, invalidation, lead, recovery
 from dualcache.engine.recovery import ask
-from tests.simulation import flows, rules
+from tests.simulation import commands, flows, rules, steps
 from tests.simulation.explorer import explore
 from tests.simulation.scenarios import cast, deletes_key, deletes_tag, gets, loads
 from tests.simulation.values import KEY, TAG, Value, pack
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
     import pytest
 
     from dualcache.core.ops import Flow
+    from dualcache.engine.env import Env
     from tests.simulation.actor import Actor
     from tests.simulation.scenario import Scenario
     from tests.simulation.world import World
@@ -42,13 +51,14 @@ def breaks(scenario: Scenario, what: str) -> None:
     assert found.story.endswith(f"broken      {found.violation}")
 
 
+def unfenced(store: memory.MemoryStore, op: Commit) -> CommitReply:
+    store._put(op.key, op.blob, op.ttl_ms)
+    return CommitReply.STORED
+
+
 def test_without_the_compare_a_load_overwrites_an_invalidation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unfenced(store: memory.MemoryStore, op: Commit) -> CommitReply:
-        store._put(op.key, op.blob, op.ttl_ms)
-        return CommitReply.STORED
-
     performers: dict[Any, Any] = {**memory.PERFORMERS, Commit: unfenced}
     monkeypatch.setattr(memory, "PERFORMERS", performers)
     breaks(cast({"A.r1": loads()}, {"B.w1": deletes_key}), "had been revoked")
@@ -93,6 +103,62 @@ def test_tag_ids_that_count_from_one_after_an_eviction_revive_entries(
     monkeypatch.setattr(rules, "watch", lambda *_: None)
     reader = loads((TAG,))
     breaks(cast({"A.r1": reader, "B.r2": reader}, {"B.w1": deletes_tag}), "acknowledged")
+
+
+def test_a_tag_whose_creator_pauses_between_reading_and_making_it_misses_its_death(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = lead.store
+
+    def only_read(tags: Any) -> Any:
+        return tuple(command for tag in tags for command in (Ping(), ReadTags((tag.key,))))
+
+    def made_late(call: Any, start: Any, result: Any, ids: Any, tick: int, env: Env) -> Flow[Any]:
+        drawn = env.draw_token()
+        if ids[TAG] is None and (yield from ask(TryLease(TAG, drawn, 10**9), env)):
+            ids = {**ids, TAG: drawn}
+        return (yield from store(call, start, result, ids, tick, env))
+
+    monkeypatch.setattr(commands, "making", only_read)
+    monkeypatch.setattr(lead, "store", made_late)
+    breaks(cast({"A.r1": loads((TAG,))}, {"B.w1": deletes_tag}), "acknowledged")
+
+
+def test_an_invalidation_that_leaves_the_marker_of_a_load_lets_it_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def of_values(store: memory.MemoryStore, op: Delete) -> int:
+        raw = store._read(KEY)
+        is_load = raw is not None and open_envelope(KEY, raw).kind is Kind.FILLING
+        return store.delete(Delete(tuple(key for key in op.keys if key != KEY or not is_load)))
+
+    performers: dict[Any, Any] = {**memory.PERFORMERS, Delete: of_values}
+    monkeypatch.setattr(memory, "PERFORMERS", performers)
+    breaks(cast({"A.r1": loads()}, {"B.w1": deletes_key}), "had been revoked")
+
+
+def test_deciding_by_the_reply_of_the_set_is_covered_by_the_compare(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The key may be deleted between the SET and the GET of a lease.
+
+    Who goes by the SET then loads with a lease that is gone. His load began after the deletion, so
+    it is no older than that; and the compare refuses it, as the key holds his marker no more. So no
+    rule breaks; without the compare one does.
+    """
+
+    def by_the_set(op: Any, replies: Any, **options: Any) -> Any:
+        reply = commands.reply_of(op, replies, **options)
+        is_ours = isinstance(op, LookAndLease) and replies[0]
+        return replace(reply, raw=op.filling) if is_ours else reply
+
+    monkeypatch.setattr(steps, "reply_of", by_the_set)
+    scenario = cast({"A.r1": loads(), "B.r2": loads()}, {"B.w1": deletes_key})
+    found = explore(scenario)
+    assert found.is_complete, found.story
+    performers: dict[Any, Any] = {**memory.PERFORMERS, Commit: unfenced}
+    monkeypatch.setattr(memory, "PERFORMERS", performers)
+    breaks(scenario, "had been revoked")
 
 
 def test_a_tag_of_the_result_must_not_be_read_after_the_load(

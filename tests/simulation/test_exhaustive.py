@@ -25,6 +25,8 @@ WRITERS = {
     "set": sets(),
 }
 KINDS = pytest.mark.parametrize("kind", list(WRITERS))
+FEW_KINDS = pytest.mark.parametrize("kind", ["key", "tag", "set"])
+SCANS = pytest.mark.parametrize("kind", ["pattern", "clear"])
 
 
 def tags_of(kind: str) -> tuple[str, ...]:
@@ -37,9 +39,13 @@ def holds_everywhere(scenario: Scenario) -> None:
     assert found.is_complete
 
 
-def test_two_processes_two_readers_and_two_writers_of_a_key_without_trouble() -> None:
+def test_two_processes_two_readers_and_two_writers_of_a_stored_key() -> None:
     holds_everywhere(
-        cast({"A.r1": loads(), "B.r2": loads()}, {"A.w1": deletes_key, "B.w2": deletes_key})
+        cast(
+            {"A.r1": loads(), "B.r2": loads()},
+            {"A.w1": deletes_key, "B.w2": deletes_key},
+            is_stored=True,
+        )
     )
 
 
@@ -53,25 +59,25 @@ def test_two_readers_of_one_process_share_a_flight_beside_a_writer_elsewhere(kin
     holds_everywhere(cast({"A.r1": reader, "A.r2": reader}, {"B.w1": WRITERS[kind]}))
 
 
-@KINDS
+@FEW_KINDS
 def test_two_readers_that_lease_at_once_share_a_flight_beside_a_writer_of_theirs(kind: str) -> None:
     reader = loads(tags_of(kind), is_cold=True)
     holds_everywhere(cast({"A.r1": reader, "A.r2": reader}, {"A.w1": WRITERS[kind]}))
 
 
-@KINDS
+@FEW_KINDS
 def test_one_reader_and_one_writer_with_any_one_trouble(kind: str) -> None:
     reader = loads(tags_of(kind))
     holds_everywhere(cast({"A.r1": reader}, {"B.w1": WRITERS[kind]}, troubles=TROUBLES, faults=1))
 
 
-@KINDS
+@FEW_KINDS
 def test_a_reader_and_a_writer_of_one_process_with_any_one_trouble(kind: str) -> None:
     reader = loads(tags_of(kind))
     holds_everywhere(cast({"A.r1": reader}, {"A.w1": WRITERS[kind]}, troubles=TROUBLES, faults=1))
 
 
-@KINDS
+@FEW_KINDS
 def test_keys_and_tags_on_different_nodes(kind: str) -> None:
     reader = loads(tags_of(kind))
     holds_everywhere(
@@ -82,6 +88,14 @@ def test_keys_and_tags_on_different_nodes(kind: str) -> None:
 def test_stale_entries_are_loaded_anew_beside_a_writer_with_any_one_trouble() -> None:
     reader = loads(stale_if_error_ms=60_000)
     holds_everywhere(cast({"A.r1": reader}, {"B.w1": deletes_key}, troubles=TROUBLES, faults=1))
+
+
+@pytest.mark.storm
+@SCANS
+def test_one_reader_and_one_scanning_writer_with_any_one_trouble(kind: str) -> None:
+    for writer in ("A.w1", "B.w1"):
+        writers = {writer: WRITERS[kind]}
+        holds_everywhere(cast({"A.r1": loads()}, writers, troubles=TROUBLES, faults=1))
 
 
 @pytest.mark.storm

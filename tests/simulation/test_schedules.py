@@ -7,20 +7,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.simulation.explorer import run
-from tests.simulation.scenario import TROUBLES
+from tests.simulation.scenario import LINK_TROUBLES, TROUBLES
 from tests.simulation.scenarios import (
     cast,
     clears,
     deletes_key,
     deletes_pattern,
     deletes_tag,
+    fences,
+    gets,
     loads,
     refreshes,
     sets,
 )
 from tests.simulation.values import TAG
 
-SCHEDULES = st.lists(st.integers(0, 29), max_size=140)
+SCHEDULES = st.lists(st.integers(0, 29), min_size=40, max_size=140)
+LONGER = st.lists(st.integers(0, 29), min_size=60, max_size=220)
 CALM = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
@@ -58,6 +61,37 @@ OUTAGE = cast(
     troubles=frozenset({"lost request", "timeout", "cut", "pause over", "cancel"}),
     faults=14,
 )
+LINKED = FLEET._replace(
+    transport="tracking",
+    tags=(TAG,),
+    is_stored=True,
+    troubles=TROUBLES | LINK_TROUBLES,
+    beats=3,
+    jumps=3,
+    jump=2.0,
+)
+KEEPERS = cast(
+    {"A.r1": gets((TAG,)), "A.r2": TAGGED, "A.f3": fences, "B.r4": gets(), "B.r5": COLD},
+    {"A.w1": deletes_tag, "B.w2": deletes_key, "B.w3": deletes_tag},
+    transport="tracking",
+    tags=(TAG,),
+    is_stored=True,
+    is_kept=True,
+    ttl_ms=9_000,
+    troubles=LINK_TROUBLES,
+    faults=5,
+    beats=3,
+    jumps=4,
+    jump=2.0,
+)
+LINKED_SETTERS = SETTERS._replace(
+    transport="tracking", troubles=TROUBLES | LINK_TROUBLES, beats=2, jumps=2
+)
+TWO_TIERS = {
+    "loads and invalidations": LINKED,
+    "copies and fences": KEEPERS,
+    "loads and sets": LINKED_SETTERS,
+}
 CASTS = {
     "loads and invalidations": FLEET,
     "loads and sets": SETTERS,
@@ -74,6 +108,28 @@ def test_no_schedule_serves_a_stale_value(
     name: str, schedule: list[int], *, is_sharded: bool
 ) -> None:
     run(CASTS[name]._replace(is_sharded=is_sharded), schedule)
+
+
+@pytest.mark.parametrize("name", list(TWO_TIERS))
+@CALM
+@given(schedule=LONGER, is_shared=st.booleans(), is_tracked=st.booleans())
+def test_no_schedule_of_two_tiers_serves_a_stale_value(
+    name: str, schedule: list[int], *, is_shared: bool, is_tracked: bool
+) -> None:
+    transport = "tracking" if is_tracked else "broadcast"
+    run(TWO_TIERS[name]._replace(is_shared=is_shared, transport=transport), schedule)
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("name", list(TWO_TIERS))
+@settings(CALM, max_examples=10_000)
+@given(schedule=LONGER, flags=st.tuples(*[st.booleans()] * 3))
+def test_no_schedule_of_two_tiers_among_many_serves_a_stale_value(
+    name: str, schedule: list[int], flags: tuple[bool, ...]
+) -> None:
+    transport = "tracking" if flags[0] else "broadcast"
+    scenario = TWO_TIERS[name]._replace(is_shared=flags[1], is_sharded=flags[2])
+    run(scenario._replace(transport=transport), schedule)
 
 
 @pytest.mark.storm

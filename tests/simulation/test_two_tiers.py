@@ -30,10 +30,10 @@ WRITERS = {
     "set": sets(),
     "tagged set": sets((TAG,)),
 }
+DELETIONS = pytest.mark.parametrize("kind", ["key", "tag"])
 KINDS = pytest.mark.parametrize("kind", ["key", "tag", "set"])
 ALL_KINDS = pytest.mark.parametrize("kind", list(WRITERS))
 TRANSPORTS = pytest.mark.parametrize("transport", ["broadcast", "tracking"])
-LOSSES = frozenset({"end of link", "silence", "reap", "flush"})
 
 
 def two_tiers(
@@ -49,7 +49,7 @@ def two_tiers(
 
 
 @TRANSPORTS
-@KINDS
+@DELETIONS
 def test_two_processes_two_readers_two_writers(kind: str, transport: str) -> None:
     readers = {"A.r1": gets, "B.r2": gets}
     holds_everywhere(two_tiers(kind, readers, ("A.w1", "B.w2"), transport))
@@ -85,17 +85,35 @@ def test_keys_and_tags_on_different_nodes(transport: str) -> None:
 def test_one_loss_beside_a_reader_and_a_writer(kind: str, transport: str) -> None:
     holds_everywhere(
         two_tiers(
-            kind, {"A.r1": gets}, ("B.w1",), transport, is_kept=True, troubles=LOSSES, faults=1
+            kind,
+            {"A.r1": gets},
+            ("B.w1",),
+            transport,
+            is_kept=True,
+            troubles=LINK_TROUBLES,
+            faults=1,
         )
     )
 
 
-@TRANSPORTS
-def test_one_loss_while_the_clock_goes_on_and_a_proof_is_asked_for(transport: str) -> None:
-    options: dict[str, Any] = {"troubles": LOSSES, "faults": 1, "jumps": 1, "beats": 1}
-    holds_everywhere(
-        two_tiers("key", {"A.r1": gets}, ("B.w1",), transport, is_kept=True, shaky="A", **options)
+def silent(transport: str, troubles: frozenset[str]) -> Scenario:
+    options: dict[str, Any] = {"troubles": troubles, "faults": 1, "jumps": 1, "beats": 1}
+    return two_tiers(
+        "key", {"A.r1": gets}, ("B.w1",), transport, is_kept=True, shaky="A", **options
     )
+
+
+@TRANSPORTS
+def test_a_link_falls_silent_while_the_clock_goes_on_and_a_proof_is_asked_for(
+    transport: str,
+) -> None:
+    holds_everywhere(silent(transport, frozenset({"silence"})))
+
+
+@pytest.mark.storm
+@TRANSPORTS
+def test_any_loss_while_the_clock_goes_on_and_a_proof_is_asked_for(transport: str) -> None:
+    holds_everywhere(silent(transport, LINK_TROUBLES))
 
 
 @TRANSPORTS
@@ -120,7 +138,17 @@ def test_copies_end_with_their_entry(transport: str) -> None:
 @pytest.mark.storm
 @TRANSPORTS
 @ALL_KINDS
-def test_two_processes_two_readers_that_load_and_two_writers(kind: str, transport: str) -> None:
+def test_two_processes_two_readers_and_two_writers_of_any_kind(kind: str, transport: str) -> None:
+    readers = {"A.r1": gets, "B.r2": gets}
+    holds_everywhere(two_tiers(kind, readers, ("A.w1", "B.w2"), transport))
+
+
+@pytest.mark.storm
+@TRANSPORTS
+@DELETIONS
+def test_two_processes_two_readers_of_which_one_loads_and_two_writers(
+    kind: str, transport: str
+) -> None:
     readers = {"A.r1": gets, "B.r2": loads}
     holds_everywhere(two_tiers(kind, readers, ("A.w1", "B.w2"), transport))
 

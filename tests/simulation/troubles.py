@@ -54,7 +54,8 @@ def offers_of_links(process: Process) -> Iterator[Choice]:
         yield ("silence", process.name)
     for lane in process.idle:
         connection = lane.connection
-        if connection.is_open and connection.redirect is not None and not connection.requests:
+        is_idle = not connection.requests and not connection.answers
+        if is_idle and connection.is_open and connection.redirect is not None:
             yield ("reap", connection.label)
 
 
