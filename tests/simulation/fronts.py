@@ -8,6 +8,7 @@ from dualcache.core.entry import MISSING
 from dualcache.core.front_tier import FrontTier
 from dualcache.fronting import Front
 from dualcache.function_front import FunctionFront
+from tests.simulation.rules import check_hit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +52,7 @@ class WatchedFront(Front):
             machine.is_up,
             machine.stream,
             machine.open_until,
-            tuple((name, each.value, each.ends_at) for name, each in entries if each),
+            tuple((name, e.value, e.ends_at, e.fresh_until) for name, e in entries if e),
         )
 
 
@@ -64,10 +65,18 @@ class WatchedFunction(FunctionFront):
         self.ends_ms: float | None = None
 
     def find(self, call: Call) -> Any:
+        self._check_wrapper(call.key)
         value = super().find(call)
         if value is not MISSING:
             self.process.world.front_hit(self.process, value, self.ends_ms)
         return value
+
+    def _check_wrapper(self, key: str) -> None:
+        """See that what a compiled wrapper would serve by itself may be served as well."""
+        front, world = self.process.front, self.process.world
+        entry = front.kept(key)
+        if entry is not None and entry.fresh_until > front.gate.clock.cell_contents():
+            check_hit(world, self.process, entry.value, self.ends_ms)
 
     def begin_read(self, names: Iterable[str]) -> Any:
         begun = super().begin_read(names)

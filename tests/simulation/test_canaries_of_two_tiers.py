@@ -12,7 +12,7 @@ from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.push_protocol import PushProtocol
 from dualcache.engine import read
 from dualcache.engine.coherence import Coherence
-from dualcache.fronting import Front
+from dualcache.fronting import Front, Gate
 from dualcache.function_front import FunctionFront
 from tests.simulation import flows
 from tests.simulation.explorer import explore
@@ -266,6 +266,18 @@ def test_without_the_horizon_a_dead_link_keeps_the_tier_open(
         Coherence, "open_until", property(horizonless, lambda *_: None), raising=False
     )
     breaks(link_falls_silent(transport), STALE)
+
+
+def test_without_the_gate_a_compiled_wrapper_serves_while_the_link_is_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A loss empties the tier and closes the gate: the copies that are gone need no gate."""
+    monkeypatch.setattr(
+        Gate, "set", lambda self, **_: setattr(self.clock, "cell_contents", self._now)
+    )
+    holds(link_ends("broadcast"))
+    monkeypatch.setattr(Front, "_empty", lambda _: None)
+    breaks(link_ends("broadcast"), STALE)
 
 
 def horizonless(self: Coherence) -> float:
