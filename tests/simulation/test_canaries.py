@@ -28,6 +28,7 @@ from dualcache.engine.recovery import ask
 from tests.simulation import commands, flows, rules, steps
 from tests.simulation.explorer import explore
 from tests.simulation.scenarios import cast, deletes_key, deletes_tag, gets, loads
+from tests.simulation.searching import breaks
 from tests.simulation.values import KEY, TAG, Value, pack
 
 if TYPE_CHECKING:
@@ -38,17 +39,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.engine.env import Env
     from tests.simulation.actor import Actor
-    from tests.simulation.scenario import Scenario
     from tests.simulation.world import World
-
-MOST_STATES = 150_000
-
-
-def breaks(scenario: Scenario, what: str) -> None:
-    """Fail unless some schedule breaks a rule, as `what` says, and can be read as a story."""
-    found = explore(scenario, MOST_STATES)
-    assert what in found.violation, f"not found in {found.states} states"
-    assert found.story.endswith(f"broken      {found.violation}")
 
 
 def unfenced(store: memory.MemoryStore, op: Commit) -> CommitReply:
