@@ -289,7 +289,7 @@ def test_an_invalidation_during_an_outage_is_replayed_before_the_next_read(
     colour: Colour, redis_server: Server, proxy: Proxy, way: str, trouble: str
 ) -> None:
     clock = Clock()
-    cache = colour.cache(proxy.url, namespace="n", clock=clock, socket_timeout=0.05)
+    cache = colour.cache(proxy.url, namespace="n", clock=clock, socket_timeout=0.2)
     seen = Seen(cache)
     load, loads = counted(colour, cache, tags=["t"])
     colour.run(load, 1)
@@ -369,7 +369,7 @@ def test_a_deletion_whose_reply_is_lost_is_pending_and_repeated(
     colour: Colour, redis_server: Server, proxy: Proxy
 ) -> None:
     clock = Clock()
-    cache = colour.cache(proxy.url, clock=clock, socket_timeout=0.05)
+    cache = colour.cache(proxy.url, clock=clock, socket_timeout=0.2)
     load, loads = counted(colour, cache)
     colour.run(load, 1)
     proxy.fault(replies=Faults(holds=True))

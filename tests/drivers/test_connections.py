@@ -199,7 +199,7 @@ def test_tls_options_reach_the_connection() -> None:
 def test_the_pool_waits_for_a_connection_and_no_longer_than_the_time_out(
     redis_server: Server, colour: str
 ) -> None:
-    target = parse_url(redis_server.url, max_connections=1, socket_timeout=0.01)
+    target = parse_url(redis_server.url, max_connections=1, socket_timeout=0.2)
 
     async def exhaust() -> None:
         client: Any = make_client(target) if colour == "sync" else make_async_client(target)
@@ -219,7 +219,7 @@ def test_the_pool_waits_for_a_connection_and_no_longer_than_the_time_out(
 def test_a_client_tries_again_after_a_time_out_only_if_told(
     own_server: Server, colour: str, option: str, sent: int
 ) -> None:
-    target = parse_url(own_server.url, retry_on_timeout=option, socket_timeout=0.05)
+    target = parse_url(own_server.url, retry_on_timeout=option, socket_timeout=0.2)
     error = failure(lambda: use(target, colour, lambda client: client.blpop("k", 5)))
     assert isinstance(error, BackendTimeout)
     assert calls(own_server)["blpop"] == sent
