@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 
     from dualcache.core.ops import NewTag, Op
 
+FOR_EVER: Final = -1
+"""What PTTL replies for a key that has no end; -2 says that there is no key."""
+
 
 class Spelling(NamedTuple):
     """How one kind of op is written, how many replies come, and how they are read."""
@@ -90,7 +93,8 @@ def look_reply(op: Look, replies: Sequence[Any]) -> Seen:
     left_ms = None
     if op.with_ttl:
         left = number(replies[1])
-        left_ms = left if left >= 0 else None
+        # It may have ended since it was read: no time is then left, which is not for ever.
+        left_ms = None if left == FOR_EVER else max(0, left)
     if not op.tags:
         return Seen(content(replies[0]), (), left_ms)
     found = strings(replies[0], 1 + len(op.tags))

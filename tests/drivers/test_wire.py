@@ -104,6 +104,7 @@ def test_an_op_is_spelled_as_these_commands(op: Op[Any], commands: list[str]) ->
         (Look("k", ("t",)), [[b"v", error("WRONGTYPE")]], Seen(b"v", (WRONG_TYPE,))),
         (Look("k", (), with_ttl=True), [b"v", 70], Seen(b"v", (), 70)),
         (Look("k", (), with_ttl=True), [b"v", -1], Seen(b"v", (), None)),
+        (Look("k", (), with_ttl=True), [b"v", -2], Seen(b"v", (), 0)),
         (ReadTags(("t", "u")), [[b"id", None]], (b"id", None)),
         (Scan(0, "*", 10), [[b"7", [b"a", b"b"]]], ScanPage(7, (b"a", b"b"))),
         (LookAndLease("k", b"f", 9), [b"OK", b"f"], Seen(b"f")),
