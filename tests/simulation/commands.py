@@ -95,7 +95,7 @@ def reply_of(op: Op[Any], replies: Sequence[Any], *, is_sharded: bool = False) -
             return tuple(found)
         case Look(tags=tags, with_ttl=with_ttl) if (tags or with_ttl) and is_sharded:
             ids = tuple(each[0] for each in reversed(replies[: len(tags)]))
-            left_ms = replies[-1].left_ms if with_ttl else None
+            left_ms = left_of(replies[-1]) if with_ttl else None
             return Seen(replies[len(tags)].raw, ids, left_ms)
         case Delete() if is_sharded:
             return sum(replies)
@@ -103,6 +103,11 @@ def reply_of(op: Op[Any], replies: Sequence[Any], *, is_sharded: bool = False) -
             return tuple(replies)
         case _:
             return replies[0]
+
+
+def left_of(seen: Seen) -> int | None:
+    """Return the time that a key has left: none where it has gone since it was read."""
+    return 0 if seen.raw is None else seen.left_ms
 
 
 def made(replies: Sequence[Any]) -> tuple[bytes | None, ...]:

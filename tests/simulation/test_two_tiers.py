@@ -28,7 +28,6 @@ WRITERS = {
     "pattern": deletes_pattern,
     "clear": clears,
     "set": sets(),
-    "tagged set": sets((TAG,)),
 }
 DELETIONS = pytest.mark.parametrize("kind", ["key", "tag"])
 KINDS = pytest.mark.parametrize("kind", ["key", "tag", "set"])
