@@ -12,6 +12,7 @@ from tests.simulation.scenarios import (
     deletes_key,
     deletes_pattern,
     deletes_tag,
+    gets,
     loads,
     sets,
 )
@@ -53,7 +54,7 @@ def test_a_set_beside_an_invalidation_and_a_reader() -> None:
     holds_everywhere(cast({"A.r1": loads()}, {"A.w1": sets(), "B.w2": deletes_key}))
 
 
-@KINDS
+@FEW_KINDS
 def test_two_readers_of_one_process_share_a_flight_beside_a_writer_elsewhere(kind: str) -> None:
     reader = loads(tags_of(kind))
     holds_everywhere(cast({"A.r1": reader, "A.r2": reader}, {"B.w1": WRITERS[kind]}))
@@ -77,6 +78,10 @@ def test_a_reader_and_a_writer_of_one_process_with_any_one_trouble(kind: str) ->
     holds_everywhere(cast({"A.r1": reader}, {"A.w1": WRITERS[kind]}, troubles=TROUBLES, faults=1))
 
 
+def test_a_reader_and_a_writer_that_scans() -> None:
+    holds_everywhere(cast({"A.r1": loads(), "B.r2": gets()}, {"B.w1": deletes_pattern}))
+
+
 @FEW_KINDS
 def test_keys_and_tags_on_different_nodes(kind: str) -> None:
     reader = loads(tags_of(kind))
@@ -88,6 +93,14 @@ def test_keys_and_tags_on_different_nodes(kind: str) -> None:
 def test_stale_entries_are_loaded_anew_beside_a_writer_with_any_one_trouble() -> None:
     reader = loads(stale_if_error_ms=60_000)
     holds_everywhere(cast({"A.r1": reader}, {"B.w1": deletes_key}, troubles=TROUBLES, faults=1))
+
+
+@pytest.mark.storm
+@SCANS
+def test_two_readers_of_one_process_and_a_scanning_writer(kind: str) -> None:
+    for is_cold, writer in ((False, "B.w1"), (True, "A.w1")):
+        reader = loads(is_cold=is_cold)
+        holds_everywhere(cast({"A.r1": reader, "A.r2": reader}, {writer: WRITERS[kind]}))
 
 
 @pytest.mark.storm
