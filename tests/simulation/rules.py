@@ -114,6 +114,8 @@ def watch_stored(world: World, command: Op[Any], reply: Any, before: bytes | Non
     """See that only a load with the lease was stored, and none that had been revoked."""
     if type(command) is not Commit or reply is not CommitReply.STORED:
         return
+    if command.key != world.scenario.key:
+        return  # the lease of a stale entry, given back
     world.footprint.reads.add("revoked")
     stored = open_envelope(command.key, command.blob)
     if stored.kind is not Kind.VALUE:
