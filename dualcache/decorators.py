@@ -10,7 +10,7 @@ from dualcache.calls.signature import ABSENT, CallSignature
 from dualcache.calls.wrapper import Kept, compile_wrapper
 from dualcache.codecs.recipe import LIMITS
 from dualcache.core.entry import MISSING
-from dualcache.core.front_tier import to_front
+from dualcache.core.front_tier import to_own_front
 from dualcache.core.keys import user_tag
 from dualcache.core.options import refuse_unknown
 from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
@@ -81,9 +81,9 @@ class Cached:
     def function_front(self) -> FunctionFront | None:
         """Return this function's part of the front tier, if the cache has one."""
         stream, wanted = self.cache.backend.stream, self.options.get("front", True)
+        own = to_own_front(wanted, self.call.name)
         if stream is None or wanted is False:
             return None
-        own = None if wanted is True else to_front(wanted)
         positions = self.binding.indexed
         types = self.indexed_types(positions or ())
         is_tagged = bool(self.options.get("tags"))

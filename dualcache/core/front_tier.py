@@ -48,3 +48,19 @@ def to_front(front: FrontTier | int | None) -> FrontTier | None:
     if isinstance(front, FrontTier):
         return front
     return FrontTier(max_entries=to_int(front, "front", owner="Cache()", minimum=1))
+
+
+def to_own_front(front: FrontTier | int | bool, owner: str) -> FrontTier | None:
+    """Return the limits that one function asks for; `None` where it shares the cache's.
+
+    Raises `UsageError` for a transport: the whole cache hears changes in one way.
+    """
+    own = None if isinstance(front, bool) else to_front(front)
+    if own is not None and own.transport != "auto":
+        raise UsageError(
+            f"the front tier of {owner} names a transport of its own",
+            code="DC167",
+            details=(("transport", own.transport),),
+            help="say it for the whole cache: Cache(…, front=FrontTier(transport=…))",
+        )
+    return own

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dualcache.core.front_tier import FrontTier, to_front
+from dualcache.core.front_tier import FrontTier, to_front, to_own_front
 from dualcache.errors import UsageError
 
 
@@ -47,3 +47,15 @@ def test_a_tier_with_a_bound_on_bytes_is_taken_as_it_is() -> None:
 def test_a_tier_of_no_entries_is_refused() -> None:
     with pytest.raises(UsageError, match="front"):
         to_front(0)
+
+
+@pytest.mark.parametrize("shared", [None, True, False])
+def test_a_function_may_share_the_tier_of_its_cache(shared: Any) -> None:
+    assert to_own_front(shared, "load()") is None
+
+
+def test_a_function_has_limits_of_its_own_and_no_transport() -> None:
+    assert to_own_front(5, "load()") == FrontTier(max_entries=5)
+    with pytest.raises(UsageError, match=r"load\(\) names a transport") as caught:
+        to_own_front(FrontTier(transport="ttl"), "load()")
+    assert caught.value.code == "DC167"
