@@ -27,6 +27,7 @@ WRITERS = {
 }
 KINDS = pytest.mark.parametrize("kind", list(WRITERS))
 FEW_KINDS = pytest.mark.parametrize("kind", ["key", "tag", "set"])
+DELETIONS = pytest.mark.parametrize("kind", ["key", "tag"])
 SCANS = pytest.mark.parametrize("kind", ["pattern", "clear"])
 
 
@@ -112,7 +113,7 @@ def test_one_reader_and_one_scanning_writer_with_any_one_trouble(kind: str) -> N
 
 
 @pytest.mark.storm
-@FEW_KINDS
+@DELETIONS
 def test_two_processes_two_readers_two_writers_and_no_trouble(kind: str) -> None:
     reader, writer = loads(tags_of(kind)), WRITERS[kind]
     holds_everywhere(cast({"A.r1": reader, "B.r2": reader}, {"A.w1": writer, "B.w2": writer}))
@@ -132,7 +133,7 @@ def test_two_readers_and_a_writer_with_any_one_trouble(kind: str) -> None:
 
 
 @pytest.mark.storm
-@FEW_KINDS
+@DELETIONS
 def test_one_reader_and_one_writer_with_any_two_troubles(kind: str) -> None:
     holds_everywhere(
         cast({"A.r1": loads(tags_of(kind))}, {"B.w1": WRITERS[kind]}, troubles=TROUBLES, faults=2)
