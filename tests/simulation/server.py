@@ -151,6 +151,8 @@ class Server:
                 connection.redirect = number
             case ("CLIENT", "LIST", "ID", *ids):
                 return b"\n".join(b"id=%d" % each for each in ids if each in self.connections)
+            case _:  # the rest changes nothing here
+                pass
         return b"OK"
 
     def _page(self, op: Scan) -> ScanPage:
