@@ -9,6 +9,7 @@ from contextlib import suppress
 from threading import Condition
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from msgspec.structs import replace
 
@@ -20,6 +21,8 @@ from dualcache.drivers.tracking import TRACKED, UNTRACKED, Lane, tracking_comman
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from redis.connection import AbstractConnection
 
     from dualcache.core.ops import Op
@@ -33,15 +36,20 @@ class SyncBackend:
     def __init__(self, target: Target, tracking: Tracking | None = None) -> None:
         self._target = target
         self._tracking = tracking
-        self._slots: list[Lane | None] = [None] * target.max_connections
+        self._begin()
+
+    def _begin(self) -> None:
+        self._slots: list[Lane | None] = [None] * self._target.max_connections
         self._freed = Condition()
         self._waiting = 0
+        # A cache that nobody closed: the collector would take sockets before their connections.
+        self._forgotten = finalize(self, disconnect_all, self._slots)
+        self._forgotten.atexit = False
 
     def renew(self) -> None:
         """Begin anew in a forked child; the parent's sockets are left alone."""
-        self._slots = [None] * self._target.max_connections
-        self._freed = Condition()
-        self._waiting = 0
+        self._forgotten.detach()
+        self._begin()
 
     def perform(self, op: Op[Any]) -> Any:
         """Perform one backend op; raise `BackendError`, having dropped its connection."""
@@ -100,8 +108,7 @@ class SyncBackend:
         """Close a connection, whatever state it is in."""
         if lane is None:
             return
-        with suppress(Exception):  # nothing is asked of it any more
-            lane.connection.disconnect()
+        disconnect_all([lane])
         if self._tracking is not None:
             self._tracking.gone(lane.client_id)
 
@@ -148,6 +155,14 @@ class SyncBackend:
         if self._waiting:
             with self._freed:
                 self._freed.notify()
+
+
+def disconnect_all(lanes: Iterable[Lane | None]) -> None:
+    """Close connections of which nothing is asked any more."""
+    for lane in lanes:
+        if lane is not None:
+            with suppress(Exception):
+                lane.connection.disconnect()
 
 
 def exchange(connection: AbstractConnection, data: bytes, count: int) -> list[Any]:
