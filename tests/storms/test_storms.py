@@ -11,6 +11,7 @@ import pytest
 
 from tests.behaviour.seen import ROOT
 from tests.servers import Server
+from tests.storms.asked import storm_seconds
 from tests.storms.history import Step, stale_reads
 
 if TYPE_CHECKING:
@@ -106,4 +107,4 @@ def test_a_storm_leaves_no_stale_read(
     any_server_binary: Binary, redis_server: Server, seed: int
 ) -> None:
     with Server(any_server_binary) as server:
-        check(storm(server, redis_server, seed, 30))
+        check(storm(server, redis_server, seed, storm_seconds(30)))

@@ -12,6 +12,7 @@ import pytest
 from tests.behaviour.seen import ROOT
 from tests.proxy import Faults, Proxy
 from tests.servers import Server
+from tests.storms.asked import storm_seconds
 from tests.storms.history import Step
 from tests.storms.two_tiers import LATE, STALENESS, Report, checked
 
@@ -90,7 +91,7 @@ def storm(
     report = report._replace(
         front_hits=sum(step.key for step in fronts), losses=sum(step.version for step in fronts)
     )
-    print(report)
+    print(report, flush=True)
     return report
 
 
@@ -153,4 +154,4 @@ def test_a_storm_over_two_tiers(
     any_server_binary: Binary, redis_server: Server, seed: int, cast: Sequence[tuple[str, str]]
 ) -> None:
     with Server(any_server_binary) as server:
-        judge(storm(server, redis_server, seed, 180, cast))
+        judge(storm(server, redis_server, seed, storm_seconds(180), cast))
