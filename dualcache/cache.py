@@ -18,7 +18,7 @@ from dualcache.core.templates import built_name
 from dualcache.decorators import Cached
 from dualcache.drivers.urls import parse_url
 from dualcache.forking import renew_in_children
-from dualcache.invalidating import Invalidating
+from dualcache.invalidating import invalidating
 from dualcache.observing import Observers, stats_of
 from dualcache.requests import Requests
 from dualcache.sync_face import SyncFace
@@ -146,15 +146,11 @@ class Cache(SyncFace):
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Decorate a function whose success invalidates these templates of its arguments.
 
-        A function that raises invalidates nothing. Its result is returned untouched.
+        A function that raises invalidates nothing. Its result is returned untouched. One that
+        returns an awaitable invalidates when that has ended well. Raises `UsageError` where
+        nothing is named.
         """
-
-        def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            made = Invalidating(self, function, keys, tags, patterns)
-            decorated: Callable[P, R] = made.decorated()
-            return decorated
-
-        return decorate
+        return invalidating(self, keys, tags, patterns)
 
     # Names
 

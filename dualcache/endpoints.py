@@ -15,6 +15,7 @@ from dualcache.decorators import NAMING, POLICY, Cached
 from dualcache.engine.probe import get_or_run
 from dualcache.errors import UnencodableValue, UsageError
 from dualcache.handles import value_of
+from dualcache.invalidating import ainvalidated_after, invalidated_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,9 +76,7 @@ class CachedEndpoint(Cached):
             return super().perform(values)
         if way is Way.WRITE:
             flow = self.deletion(values, method, backend)
-            result = self.binding.loader(*values)
-            backend.run(flow)
-            return result
+            return invalidated_after(self.binding.loader(*values), flow, backend)
         if way is Way.PASS or id(self.cache) in switched_off.get():
             return self.binding.loader(*values)
         return value_of(backend.run(self.probing(values, backend)))
@@ -91,9 +90,7 @@ class CachedEndpoint(Cached):
             return await super().perform_async(values)
         if way is Way.WRITE:
             flow = self.deletion(values, method, backend)
-            result = await self.binding.loader(*values)
-            await backend.arun(flow)
-            return result
+            return await ainvalidated_after(await self.binding.loader(*values), flow, backend)
         if way is Way.PASS or id(self.cache) in switched_off.get():
             return await self.binding.loader(*values)
         return value_of(await backend.arun(self.probing(values, backend)))

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from dualcache.calls.naming import make_names
 from dualcache.calls.signature import CallSignature
 from dualcache.calls.wrapper import compile_loader, compile_wrapper
+from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from dualcache.backend import Backend
     from dualcache.cache import Cache
     from dualcache.core.events import Invalidated
     from dualcache.core.ops import Flow
+
+
+def invalidating(
+    cache: Cache, keys: Sequence[str], tags: Sequence[str], patterns: Sequence[str]
+) -> Callable[[Any], Any]:
+    """Return the decorator of functions whose success invalidates these templates."""
+    is_bare = any(callable(key) for key in keys)
+    if is_bare or not (keys or tags or patterns):
+        raise UsageError(
+            "@cache.invalidates got a function in the place of its names"
+            if is_bare
+            else "@cache.invalidates() names nothing that it could invalidate",
+            code="DC409",
+            help='name what the function makes wrong: @cache.invalidates("user:{user_id}"), or '
+            'tags=["users"], or patterns=["search_*"]',
+        )
+
+    def decorate(function: Any) -> Any:
+        if isinstance(function, staticmethod):
+            return staticmethod(decorate(function.__func__))
+        return Invalidating(cache, function, keys, tags, patterns).decorated()
+
+    return decorate
 
 
 class Invalidating:
@@ -52,13 +78,57 @@ class Invalidating:
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Run the function in this thread; invalidate if it succeeds."""
         flow = self.flow(values)
-        result = self.loader(*values)
-        self.cache.backend.run(flow)
-        return result
+        return invalidated_after(self.loader(*values), flow, self.cache.backend)
 
     async def perform_async(self, values: tuple[Any, ...]) -> Any:
         """Run the function in this task; invalidate if it succeeds."""
         flow = self.flow(values)
-        result = await self.loader(*values)
-        await self.cache.backend.arun(flow)
-        return result
+        return await ainvalidated_after(await self.loader(*values), flow, self.cache.backend)
+
+
+def invalidated_after(result: Any, flow: Flow[Invalidated], backend: Backend) -> Any:
+    """Invalidate, and return what a body in this thread returned.
+
+    A body that returned an awaitable has not written yet: its caller gets an awaitable in its
+    place, which invalidates when that has ended well.
+    """
+    if isawaitable(result):
+        return _postponed(result, flow, backend)
+    backend.run(flow)
+    return result
+
+
+async def ainvalidated_after(result: Any, flow: Flow[Invalidated], backend: Backend) -> Any:
+    """Invalidate, and return what a body in this task returned; see `invalidated_after`."""
+    if isawaitable(result):
+        return _postponed(result, flow, backend)
+    await backend.arun(flow)
+    return result
+
+
+def _postponed(result: Awaitable[Any], flow: Flow[Invalidated], backend: Backend) -> Awaitable[Any]:
+    """Return an awaitable that ends as `result` does, and invalidates before it does.
+
+    A future of the running loop runs whether or not somebody awaits it, so its place is taken by a
+    task. Everything else runs when it is awaited, and so does the coroutine that stands for it.
+    """
+    work = _awaited_first(result, flow, backend)
+    # Imported here: a program without a loop has no awaitable either.
+    import asyncio
+
+    if asyncio.isfuture(result) and result.get_loop() is _running_loop():
+        return asyncio.ensure_future(work)
+    return work
+
+
+async def _awaited_first(result: Awaitable[Any], flow: Flow[Invalidated], backend: Backend) -> Any:
+    return await ainvalidated_after(await result, flow, backend)
+
+
+def _running_loop() -> object:
+    import asyncio
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # a plain thread, as of a thread pool
+        return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +19,7 @@ from dualcache import (
     Loaded,
     NotStored,
 )
+from tests.bodies import Gate
 from tests.endpoints.conftest import keys_of
 
 if TYPE_CHECKING:
@@ -125,6 +128,62 @@ def test_a_body_that_raises_invalidates_nothing(redis_server: Server, redis_stag
     with pytest.raises(RuntimeError, match="no"):
         site.send("PUT", "/1")
     assert keys_of(redis_server) == {"post:1", "post:2"}
+
+
+def passed_on(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate as many do: a `def` that returns what the coroutine function returns."""
+
+    @functools.wraps(body)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        return body(*args, **kwargs)
+
+    return outer
+
+
+def as_task(body: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(body)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        return asyncio.ensure_future(body(*args, **kwargs))
+
+    return outer
+
+
+@pytest.mark.parametrize("under", [passed_on, as_task])
+def test_a_write_that_returns_an_awaitable_invalidates_when_that_has_ended_well(
+    stage: Stage, under: Callable[..., Any]
+) -> None:
+    gate = Gate(is_async=True)
+    stored = {"post": "old"}
+
+    async def body(request: Request, post_id: int, text: str) -> str:
+        await gate.passed()
+        if text == "wrong":
+            raise ValueError(text)
+        stored["post"] = text
+        return text
+
+    def read(request: Request, post_id: int) -> str:
+        return stored["post"]
+
+    decorated = stage.cache(key_prefix="post")(under(body))
+
+    async def write(request: Request, post_id: int, text: str) -> Any:
+        return await decorated(request, post_id, text)
+
+    app = FastAPI()
+    app.put("/{post_id}")(write)
+    app.get("/{post_id}")(stage.endpoint(key_prefix="post")(read))
+    site = stage.site(app)
+    writing = site.start("PUT", "/1?text=new")
+    gate.wait_until_entered()
+    assert site.get("/1") == "old"
+    gate.open()
+    assert writing.result(10).json() == "new"
+    assert site.get("/1") == "new"
+    stored["post"] = "changed by nobody"
+    with pytest.raises(ValueError, match="wrong"):
+        site.send("PUT", "/1?text=wrong")
+    assert site.get("/1") == "new"
 
 
 def without_id(stage: Stage, **options: Any) -> tuple[Any, list[str]]:
