@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cachetools import LRUCache
 
-from dualcache.codecs.envelope import open_envelope, seal, seal_filling
+from dualcache.codecs.envelope import open_envelope, owner_of, seal, seal_filling
 from dualcache.core.entry import TOKEN_BYTES
 from dualcache.core.notice import channel_of
 from dualcache.core.ops import CommitWay
@@ -78,6 +78,7 @@ class Backend:
             seal=seal,
             seal_filling=seal_filling,
             open_envelope=open_envelope,
+            owner_of=owner_of,
             prefix=prefix,
             channel=channel_of(prefix) if is_publishing and is_redis else "",
             tier="redis" if is_redis else "memory",

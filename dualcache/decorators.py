@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.calls.binding import Binding, Naming
+from dualcache.calls.binding import Binding, Naming, owner_of_label
 from dualcache.calls.methods import CachedMethod
 from dualcache.calls.signature import ABSENT, CallSignature
 from dualcache.calls.wrapper import Kept, compile_wrapper
@@ -122,6 +122,7 @@ class Cached:
             tags_of=None if self.tags_of is None else self.tags_of_result,
             usage=self.usage,
             front=self.front if self.cache.is_at_home else None,
+            mark=owner_of_label(binding.label),
         )
 
     def tags_of_result(self, result: Any, *values: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.calls.naming import make_key, make_names
 from dualcache.calls.wrapper import compile_loader
+from dualcache.core.entry import OWNER_BYTES
 from dualcache.core.policy import Call, Policy
 from dualcache.core.templates import parse_template
 
@@ -119,6 +120,17 @@ def indexed_positions(call: CallSignature, naming: Naming) -> tuple[int, ...] | 
     else:
         names = parse_template(naming.key, owner=call.name).names
     return tuple(at for at, name in enumerate(call.parameters) if name in names)
+
+
+def owner_of_label(label: str) -> bytes:
+    """Return the mark that entries of one function carry: a digest of its key template or name.
+
+    Functions of one template serve each other's entries, so each clears those of the other too.
+    """
+    from hashlib import blake2b  # loads OpenSSL: not at import, and not before the first call
+
+    data = label.encode("utf-8", "surrogatepass")
+    return blake2b(data, digest_size=OWNER_BYTES, person=b"dualcache owner").digest()
 
 
 def clearing_pattern(naming: Naming, label: str) -> str:

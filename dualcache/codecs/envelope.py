@@ -1,4 +1,7 @@
-"""The stored form: a header of 32 bytes, the tags, the payload. Pure functions; the hot path.
+"""The stored form: a header of 32 bytes, the owner, the tags, the payload. Pure; the hot path.
+
+The owner says which decorated function an entry or a marker belongs to. It is optional, announced
+by a flag, and outside of the header: whatever compares headers need not know of it.
 
 Here alone the layout is spelled. Nothing here knows what a payload means or what time it is.
 """
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 from dualcache.codecs.ids import (
+    HAS_OWNER,
     HAS_TAGS,
     IN_SECONDS,
     KNOWN_FLAGS,
@@ -18,7 +22,15 @@ from dualcache.codecs.ids import (
     CodecId,
     undecodable,
 )
-from dualcache.core.entry import HEADER_BYTES, Kind, Packed, Stored, Tag
+from dualcache.core.entry import (
+    HEADER_BYTES,
+    NO_OWNER,
+    OWNER_BYTES,
+    Kind,
+    Packed,
+    Stored,
+    Tag,
+)
 from dualcache.errors import UnencodableValue
 
 if TYPE_CHECKING:
@@ -26,7 +38,14 @@ if TYPE_CHECKING:
 
     from dualcache.errors import DecodeError
 
-__all__ = ["ReferenceBlob", "open_envelope", "seal", "seal_filling", "seal_tombstone"]
+__all__ = [
+    "ReferenceBlob",
+    "open_envelope",
+    "owner_of",
+    "seal",
+    "seal_filling",
+    "seal_tombstone",
+]
 
 MAGIC: Final = 0xDC
 FORMAT: Final = 1
@@ -45,6 +64,8 @@ _COUNT: Final = Struct(">H")
 _TAG: Final = Struct(">8sH")
 _read_tag: Final = _TAG.unpack_from
 _new_tag: Final = tuple.__new__
+
+_OWNED_HEADER_BYTES: Final = HEADER_BYTES + OWNER_BYTES
 
 _FOR_EVER: Final = 0xFFFF_FFFF
 _LONGEST: Final = _FOR_EVER - 1
@@ -69,11 +90,13 @@ def seal(
     fresh_ms: int | None,
     load_ms: int,
     tags: Sequence[Tag] = (),
+    owner: bytes = NO_OWNER,
 ) -> bytes:
     """Spell a VALUE.
 
-    `fresh_ms` is `None` for an entry that is fresh as long as it exists; from 49 days on it is kept
-    in seconds, rounded up. A `load_ms` that does not fit is stored as the longest that does.
+    `owner` is that of the function which stores it, of 8 bytes, or nothing. `fresh_ms` is `None`
+    for an entry that is fresh as long as it exists; from 49 days on it is kept in seconds, rounded
+    up. A `load_ms` that does not fit is stored as the longest that does.
     Raises `UnencodableValue` for more than 65535 tags or a tag of more than 65535 bytes.
     """
     flags = packed.flags & PAYLOAD_FLAGS
@@ -87,6 +110,9 @@ def seal(
     content = _TIMES.pack(
         version, _clamped(created_ms, _LATEST), fresh, _clamped(load_ms, _LONGEST)
     )
+    if owner:
+        flags |= HAS_OWNER
+        content += owner
     if tags:
         flags |= HAS_TAGS
         content += _spelled_tags(tags)
@@ -99,10 +125,16 @@ def seal(
 
 
 def seal_filling(
-    key: str, *, token: bytes, created_ms: int, load_ms: int, tags: Sequence[Tag] = ()
+    key: str,
+    *,
+    token: bytes,
+    created_ms: int,
+    load_ms: int,
+    tags: Sequence[Tag] = (),
+    owner: bytes = NO_OWNER,
 ) -> bytes:
     """Spell the lease of a load that takes about `load_ms`; `tags` are those it depends on."""
-    return _bare(key, Kind.FILLING, token, created_ms, load_ms, tags)
+    return _bare(key, Kind.FILLING, token, created_ms, load_ms, tags, owner)
 
 
 def seal_tombstone(key: str, *, token: bytes, created_ms: int) -> bytes:
@@ -126,7 +158,10 @@ def open_envelope(key: str, raw: bytes) -> Stored:
     rest = raw[8:] if len(raw) < _COPIED_BELOW else memoryview(raw)[8:]
     if crc32(rest, crc32(raw[:4], crc32(key.encode()))) != check:
         raise _refused("checksum", "the checksum does not fit the key and the content")
-    tags, start = ((), HEADER_BYTES) if not flags & HAS_TAGS else _read_tags(raw)
+    start = HEADER_BYTES if not flags & HAS_OWNER else _OWNED_HEADER_BYTES
+    tags: tuple[Tag, ...] = ()
+    if flags & HAS_TAGS:
+        tags, start = _read_tags(raw, start)
     if form != _VALUE_BYTE and len(raw) != start:
         raise _refused("length", "there is a payload after a header that has none")
     payload: Any = raw[start:] if len(raw) < _COPIED_BELOW else memoryview(raw)[start:]
@@ -145,6 +180,16 @@ def open_envelope(key: str, raw: bytes) -> Stored:
     )
 
 
+def owner_of(raw: bytes) -> bytes:
+    """Return the owner of a VALUE or FILLING, of which the first 40 bytes are enough.
+
+    Empty where it has none, and for whatever is not ours. The checksum is not looked at.
+    """
+    if len(raw) < _OWNED_HEADER_BYTES or raw[0] != MAGIC or raw[1] not in _KIND_BYTES:
+        return NO_OWNER
+    return raw[HEADER_BYTES:_OWNED_HEADER_BYTES] if raw[3] & HAS_OWNER else NO_OWNER
+
+
 def _bare(
     key: str,
     kind: Kind,
@@ -152,10 +197,12 @@ def _bare(
     created_ms: int,
     load_ms: int,
     tags: Sequence[Tag] = (),
+    owner: bytes = NO_OWNER,
 ) -> bytes:
-    head = _HEAD.pack(MAGIC, FORMAT << 4 | kind, CodecId.NONE, HAS_TAGS if tags else 0)
+    flags = (HAS_TAGS if tags else 0) | (HAS_OWNER if owner else 0)
+    head = _HEAD.pack(MAGIC, FORMAT << 4 | kind, CodecId.NONE, flags)
     created_ms = _clamped(created_ms, _LATEST)
-    content = _TIMES.pack(token, created_ms, 0, _clamped(load_ms, _LONGEST))
+    content = _TIMES.pack(token, created_ms, 0, _clamped(load_ms, _LONGEST)) + owner
     return _checked(key, head, content + _spelled_tags(tags) if tags else content)
 
 
@@ -185,12 +232,12 @@ def _spelled_tags(tags: Sequence[Tag]) -> bytes:
     return b"".join(parts)
 
 
-def _read_tags(raw: bytes) -> tuple[tuple[Tag, ...], int]:
-    """Read the tags; return them and where the payload begins."""
+def _read_tags(raw: bytes, start: int) -> tuple[tuple[Tag, ...], int]:
+    """Read the tags, which begin at `start`; return them and where the payload begins."""
     tags: list[Tag] = []
-    at, size = HEADER_BYTES + _COUNT.size, len(raw)
+    at, size = start + _COUNT.size, len(raw)
     try:
-        for _ in range(_COUNT.unpack_from(raw, HEADER_BYTES)[0]):
+        for _ in range(_COUNT.unpack_from(raw, start)[0]):
             tag_id, length = _read_tag(raw, at)
             begins = at + _TAG.size
             at = begins + length

@@ -48,9 +48,11 @@ HAS_TAGS: Final = 0x10
 """Tags stand between header and payload."""
 IN_SECONDS: Final = 0x20
 """The time of freshness is in seconds."""
+HAS_OWNER: Final = 0x40
+"""The owner stands directly behind the header, before any tags."""
 
 PAYLOAD_FLAGS: Final = COMPRESSED | SIGNED
-KNOWN_FLAGS: Final = PAYLOAD_FLAGS | HAS_TAGS | IN_SECONDS
+KNOWN_FLAGS: Final = PAYLOAD_FLAGS | HAS_TAGS | IN_SECONDS | HAS_OWNER
 
 DEFAULT_MAX_BYTES: Final = 64 * 1024 * 1024
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 HEADER_BYTES: Final = 32
 TOKEN_BYTES: Final = 8
+OWNER_BYTES: Final = 8
+NO_OWNER: Final = b""
+"""The owner of what no decorated function stores: direct calls, and entries of before."""
 UNKNOWN_TAG_ID: Final = bytes(TOKEN_BYTES)
 """The id 0: stored for a tag whose id before the load is not known; never valid."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec import Struct, field
 
 from dualcache.core.durations import to_ms
-from dualcache.core.entry import MISSING
+from dualcache.core.entry import MISSING, NO_OWNER
 from dualcache.core.options import to_share
 from dualcache.errors import UsageError
 
@@ -75,6 +75,8 @@ class Policy(Struct, frozen=True):
     stale_if_error_ms: int = 0
     jitter: float = 0.0
     usage: Usage = field(default_factory=Usage)
+    owner: bytes = NO_OWNER
+    """What entries and markers of this function carry; direct calls have none."""
     front: FrontPort | None = None
     """Where this function's values are kept in process; `None`: nowhere."""
 
@@ -112,10 +114,11 @@ def make_policy(
     tags_of: Callable[..., tuple[str, ...]] | None = None,
     usage: Usage | None = None,
     front: FrontPort | None = None,
+    mark: bytes = NO_OWNER,
 ) -> Policy:
     """Check options, convert their units, and fill in the cache's defaults.
 
-    Raises `UsageError` that names the option and `owner`.
+    Raises `UsageError` that names the option and `owner`; `mark` is what its entries carry.
     """
     ttl = defaults.ttl if options.ttl is MISSING else options.ttl
     jitter = defaults.jitter if options.jitter is MISSING else options.jitter
@@ -139,6 +142,7 @@ def make_policy(
         stale_if_error_ms=to_ms(stale, option="stale_if_error", owner=owner),
         jitter=to_share(jitter, "jitter", owner=owner),
         usage=usage or Usage(),
+        owner=mark,
         front=front,
     )
 

@@ -5,11 +5,11 @@ Nothing here fails for the backend: a caller who cannot get the right loads for 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from dualcache.core.entry import HEADER_BYTES, Packed
+from dualcache.core.entry import HEADER_BYTES, OWNER_BYTES
 from dualcache.core.events import WaitExpired
 from dualcache.core.front import UNTRACKED
 from dualcache.core.ops import (
@@ -20,17 +20,14 @@ from dualcache.core.ops import (
     Delete,
     Look,
     LookAndLease,
-    TryLease,
 )
 from dualcache.engine.commit import (
-    RELEASED_MS,
     Change,
     commit,
     commit_all,
     lease_ms,
     marker,
     or_release,
-    release_all,
     take_lease,
 )
 from dualcache.engine.flights import wait_bound_ms
@@ -44,14 +41,14 @@ from dualcache.engine.freshness import (
     Sight,
 )
 from dualcache.engine.read import examine, ids_of, look
-from dualcache.engine.recovery import ask, ask_once
+from dualcache.engine.recovery import ask
+from dualcache.engine.starting import NOTHING, Start, resealed, take_refresh
 from dualcache.engine.tags import NO_IDS
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
-    from dualcache.core.entry import Stored
     from dualcache.core.flight import Flight
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
@@ -59,24 +56,8 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
 
 
-class Start(NamedTuple):
-    """What a load starts from: what was seen, and the bytes that its commit expects to find.
-
-    `token` is that of the efficiency lease of a stale entry, where one was taken.
-    """
-
-    sight: Sight
-    expected: bytes
-    token: bytes | None = None
-
-    @property
-    def is_over_entry(self) -> bool:
-        """Whether a usable entry is there, to be replaced by the load."""
-        return self.sight.state is STALE or self.sight.state is FRESH
-
-
-NOTHING: Final = Sight(ABSENT, -1)
-"""Seen by a caller who may not store: what it loads is for itself."""
+UNTAGGED_BYTES: Final = HEADER_BYTES + OWNER_BYTES
+"""A marker of more bytes names tags."""
 MOST_ROUNDS: Final = 8
 """How often a key may change under a leader's hands before it loads without storing."""
 
@@ -108,7 +89,7 @@ def acquiring(
         for _ in range(MOST_ROUNDS):
             mark = env.front.mark(call.key)
             leased = yield from take_lease(LookAndLease, call, env, sent, known)
-            if leased.seen.raw == leased.filling and len(leased.filling) == HEADER_BYTES:
+            if leased.seen.raw == leased.filling and len(leased.filling) <= UNTAGGED_BYTES:
                 # Our own marker, to the letter, which tells no tag that may have died.
                 return Start(after_claim(call, leased), leased.filling)
             if leased.seen.stream == UNTRACKED:
@@ -212,21 +193,6 @@ def await_other(
     return sight if sight.state is STALE else NOTHING
 
 
-def take_refresh(call: Call, sight: Sight, env: Env) -> Flow[Start | None]:
-    """Try to become the one who loads a stale entry anew."""
-    token = env.draw_token()
-    start = Start(sight, sight.raw or b"", token)
-    lease = TryLease(refresh_key(call, env), token, lease_ms(call.policy.usage))
-    try:
-        is_ours = yield from ask_once(lease, env)
-    except BackendError:
-        raise
-    except BaseException:  # it may be ours though the reply was never seen
-        yield from give_up(call, start, env)
-        raise
-    return start if is_ours else None
-
-
 def start_refresh(call: Call, env: Env) -> Flow[Start]:
     """Get the right to replace what a key holds; every load of it begun before loses its own.
 
@@ -249,37 +215,6 @@ def start_refresh(call: Call, env: Env) -> Flow[Start]:
     return Start(after_claim(call, leased), leased.filling)
 
 
-def resealed(call: Call, stored: Stored, env: Env) -> bytes:
-    """Spell the same entry under a new version."""
-    return env.seal(
-        call.key,
-        Packed(stored.codec, stored.flags, stored.payload),
-        version=env.draw_token(),
-        created_ms=stored.created_ms,
-        fresh_ms=stored.fresh_ms,
-        load_ms=stored.load_ms,
-        tags=stored.tags,
-    )
-
-
-def refresh_key(call: Call, env: Env) -> str:
-    """Return the key of the efficiency lease under which a stale entry is loaded anew."""
-    return f"{env.prefix}~r:{call.key.removeprefix(env.prefix)}"
-
-
 def after_claim(call: Call, leased: Leased) -> Sight:
     """Return what a key holds after a claim: our marker."""
     return Sight(FILLING, leased.tick, leased.filling, None, None, ids_of(call, leased.seen))
-
-
-def give_up(call: Call, start: Start, env: Env) -> Flow[None]:
-    """Give back what the load had taken: the marker, or the lease of a stale entry."""
-    try:
-        if start.is_over_entry:
-            if start.token is not None:
-                name = refresh_key(call, env)
-                yield from commit(name, start.token, start.token, RELEASED_MS, env)
-        else:
-            yield from release_all({start.expected: call.key}, env)
-    except BackendError:
-        return

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.core.ops import LookAndLease
-from dualcache.engine.acquire import NOTHING, Start, claimed, is_replaceable, reclaim_all
+from dualcache.engine.acquire import claimed, is_replaceable, reclaim_all
 from dualcache.engine.commit import or_release, take_leases
 from dualcache.engine.read import ids_of, judge, judge_again
+from dualcache.engine.starting import NOTHING, Start
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:

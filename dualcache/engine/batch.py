@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from dualcache.core.entry import HEADER_BYTES, MISSING
 from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
 from dualcache.core.ops import Join, Land, Load, Raised, do
-from dualcache.engine.acquire import NOTHING, Start
 from dualcache.engine.acquire_many import acquire_all
 from dualcache.engine.commit import RELEASED_MS, Change, commit_all, release_all
 from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import concluded, make_ready
 from dualcache.engine.load import LIKELY_HITS, get_or_load
 from dualcache.engine.read import count_hit, count_miss, find_in_front, look_many, served
+from dualcache.engine.starting import NOTHING, Start
 from dualcache.errors import BackendError, UsageError
 
 if TYPE_CHECKING:

@@ -80,6 +80,7 @@ def new_filling(call: Call, env: Env, tags: Sequence[Tag] = ()) -> bytes:
         created_ms=env.now_ms(),
         load_ms=round(call.policy.usage.load_ms or 0),
         tags=tags,
+        owner=call.policy.owner,
     )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Protocol
 
-    from dualcache.core.entry import Packed, Stored, Tag
+    from dualcache.core.entry import NO_OWNER, Packed, Stored, Tag
     from dualcache.core.events import Event, Tier
     from dualcache.core.front import FrontTiers
     from dualcache.engine.recovery import Health
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
             fresh_ms: int | None,
             load_ms: int,
             tags: Sequence[Tag] = (),
+            owner: bytes = NO_OWNER,
         ) -> bytes: ...
 
     class SealFilling(Protocol):
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
             created_ms: int,
             load_ms: int,
             tags: Sequence[Tag] = (),
+            owner: bytes = NO_OWNER,
         ) -> bytes: ...
 
 
@@ -62,6 +64,7 @@ class Env(Struct):
     seal: Seal
     seal_filling: SealFilling
     open_envelope: Callable[[str, bytes], Stored]
+    owner_of: Callable[[bytes], bytes]
     front: FrontTiers = NO_FRONT
     prefix: str = ""
     channel: str = ""

@@ -75,4 +75,5 @@ def sealed(
         fresh_ms=what.fresh_ms,
         load_ms=round(load_ms),
         tags=entry_tags(tag_names(call.policy, call, value), ids),
+        owner=call.policy.owner,
     )

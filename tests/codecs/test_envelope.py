@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from dualcache.codecs.envelope import (
     ReferenceBlob,
     open_envelope,
+    owner_of,
     seal,
     seal_filling,
     seal_tombstone,
@@ -102,6 +103,47 @@ def test_filling_and_tombstone_are_a_header_and_nothing_else() -> None:
     opened = open_envelope(KEY, filling)
     assert (opened.kind, opened.version, opened.load_ms) == (Kind.FILLING, VERSION, 300)
     assert open_envelope(KEY, tombstone).kind is Kind.TOMBSTONE
+
+
+OWNER = b"function"
+
+
+@pytest.mark.parametrize("tags", [(), (Tag("t:a", b"idididid"),)])
+def test_an_owner_stands_behind_the_header_and_before_the_tags(tags: tuple[Tag, ...]) -> None:
+    raw = seal(
+        KEY,
+        PACKED,
+        version=VERSION,
+        created_ms=5,
+        fresh_ms=1000,
+        load_ms=7,
+        tags=tags,
+        owner=OWNER,
+    )
+    assert raw[3] == (0x50 if tags else 0x40)
+    assert raw[HEADER_BYTES : HEADER_BYTES + 8] == OWNER == owner_of(raw[: HEADER_BYTES + 8])
+    assert open_envelope(KEY, raw) == open_envelope(KEY, sealed(tags=tags))
+
+
+@pytest.mark.parametrize("tags", [(), (Tag("t:a", b"idididid"),)])
+def test_a_lease_has_the_owner_of_its_load(tags: tuple[Tag, ...]) -> None:
+    filling = seal_filling(KEY, token=VERSION, created_ms=5, load_ms=300, tags=tags, owner=OWNER)
+    assert owner_of(filling) == OWNER
+    opened = open_envelope(KEY, filling)
+    assert (opened.kind, opened.version, opened.tags) == (Kind.FILLING, VERSION, tags)
+
+
+def test_what_has_no_owner_or_is_foreign_belongs_to_nobody() -> None:
+    owned = seal_filling(KEY, token=VERSION, created_ms=5, load_ms=300, owner=OWNER)
+    assert owner_of(sealed(b"p" * 40)) == b""
+    assert owner_of(seal_tombstone(KEY, token=VERSION, created_ms=5)) == b""
+    for foreign in (b"", b"x" * 60, owned[:39], b"\xdc\x22" + owned[2:], b"\xdb" + owned[1:]):
+        assert owner_of(foreign) == b""
+
+
+def test_an_owner_that_is_cut_off_is_noticed() -> None:
+    owned = seal_filling(KEY, token=VERSION, created_ms=5, load_ms=300, owner=OWNER)
+    assert reason_of(with_check(owned[:36])) == "length"
 
 
 def test_a_duration_over_49_days_is_kept_in_seconds_rounded_up() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from dualcache.codecs.envelope import open_envelope, seal, seal_filling
-from dualcache.core.entry import MISSING, Packed, Recipe, Tag
+from dualcache.codecs.envelope import open_envelope, owner_of, seal, seal_filling
+from dualcache.core.entry import MISSING, NO_OWNER, Packed, Recipe, Tag
 from dualcache.core.flight import Flight
 from dualcache.core.ops import CommitWay
 from dualcache.core.policy import Call, Policy, Usage
@@ -116,6 +116,7 @@ def surroundings(first_token: int = 1, **changes: Any) -> tuple[Env, list[Event]
         "seal": seal,
         "seal_filling": seal_filling,
         "open_envelope": open_envelope,
+        "owner_of": owner_of,
         "ways": (CommitWay.IFEQ,),
     }
     return Env(**{**options, **changes}), events
@@ -151,8 +152,8 @@ def cold(*tags: str, **options: Any) -> Call:
     return call(*tags, usage=usage, **options)
 
 
-def filling(number: int, key: str = KEY, load_ms: int = 0) -> bytes:
-    return seal_filling(key, token=token(number), created_ms=NOW_MS, load_ms=load_ms)
+def filling(number: int, key: str = KEY, load_ms: int = 0, owner: bytes = NO_OWNER) -> bytes:
+    return seal_filling(key, token=token(number), created_ms=NOW_MS, load_ms=load_ms, owner=owner)
 
 
 def stored(
@@ -164,6 +165,7 @@ def stored(
     created_ms: int = NOW_MS,
     load_ms: int = 0,
     key: str = KEY,
+    owner: bytes = NO_OWNER,
 ) -> bytes:
     return seal(
         key,
@@ -173,6 +175,7 @@ def stored(
         fresh_ms=fresh_ms,
         load_ms=load_ms,
         tags=tags,
+        owner=owner,
     )
 
 

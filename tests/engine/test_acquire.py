@@ -555,6 +555,86 @@ def test_the_lease_of_a_stale_entry_that_does_not_arrive_leaves_a_load_without_i
     ).ends()
 
 
+OWNER = b"function"
+FOREIGN = (LookAndLease, Seen(STALE))
+ADOPTED = stored("old", 3, fresh_ms=100, created_ms=NOW_MS - 500, owner=OWNER)
+
+
+def test_a_stale_entry_of_another_function_is_adopted_before_it_is_loaded_anew() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(kept_long(owner=OWNER), env),
+        LED,
+        (LookAndLease(KEY, filling(1, owner=OWNER), LEASE_MS), Seen(STALE)),
+        (TryLease("~r:k", token(2), LEASE_MS), True),
+        (Look(KEY, (), with_ttl=True), Seen(STALE, (), 9_000)),
+        (Commit(KEY, STALE, ADOPTED, 9_000, CommitWay.IFEQ), STORED),
+        NEW,
+        (
+            Commit(
+                KEY,
+                ADOPTED,
+                stored("new", 4, fresh_ms=60_000, load_ms=5, owner=OWNER),
+                120_000,
+                CommitWay.IFEQ,
+            ),
+            STORED,
+        ),
+        (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), STORED),
+        LANDED,
+    ).ends()
+
+
+def test_a_stale_entry_of_the_same_function_is_loaded_anew_as_it_is() -> None:
+    env, _ = surroundings()
+    own = stored("old", fresh_ms=100, created_ms=NOW_MS - 500, owner=OWNER)
+    script(
+        get_or_load(kept_long(owner=OWNER), env),
+        LED,
+        (LookAndLease, Seen(own)),
+        (TryLease, True),
+        NEW,
+        (Commit, STORED),
+        (Commit, STORED),
+        LANDED,
+    ).ends()
+
+
+def test_an_entry_that_changes_before_it_is_adopted_is_looked_at_again() -> None:
+    env, _ = surroundings()
+    outcome = script(
+        get_or_load(kept_long(owner=OWNER), env),
+        LED,
+        FOREIGN,
+        (TryLease, True),
+        (Look, Seen(STALE, (), 9_000)),
+        (Commit(KEY, STALE, ADOPTED, 9_000, CommitWay.IFEQ), CommitReply.REFUSED),
+        (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), STORED),
+        (AwaitChange, None),
+        (Look, Seen(STALE)),
+        (TryLease, True),
+        (Look, Seen(None)),
+        (Commit("~r:k", token(4), token(4), 1, CommitWay.IFEQ), STORED),
+        (AwaitChange, None),
+        (Look, Seen(stored("theirs"))),
+        LANDED,
+    ).ends()
+    assert outcome.value == "theirs"
+
+
+def test_a_caller_interrupted_while_it_adopts_gives_back_the_lease() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(kept_long(owner=OWNER), env),
+        LED,
+        FOREIGN,
+        (TryLease, True),
+        (Look, KeyboardInterrupt()),
+        (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), STORED),
+        LANDED,
+    ).raises(KeyboardInterrupt)
+
+
 def test_an_interrupted_caller_gives_back_the_lease_of_a_stale_entry() -> None:
     env, _ = surroundings(prefix="shop:")
     script(

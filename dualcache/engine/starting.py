@@ -1,0 +1,111 @@
+"""What a load starts from: our own marker, or a stale entry under an efficiency lease.
+
+Nothing here waits. Whatever a load starts from carries the mark of its function.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from dualcache.core.entry import Packed
+from dualcache.core.ops import CommitReply, Look, TryLease
+from dualcache.engine.commit import RELEASED_MS, commit, lease_ms, release_all
+from dualcache.engine.freshness import ABSENT, FRESH, STALE, Sight
+from dualcache.engine.recovery import ask, ask_once
+from dualcache.errors import BackendError
+
+if TYPE_CHECKING:
+    from dualcache.core.entry import Stored
+    from dualcache.core.ops import Flow
+    from dualcache.core.policy import Call
+    from dualcache.engine.env import Env
+
+
+class Start(NamedTuple):
+    """What a load starts from: what was seen, and the bytes that its commit expects to find.
+
+    `token` is that of the efficiency lease of a stale entry, where one was taken.
+    """
+
+    sight: Sight
+    expected: bytes
+    token: bytes | None = None
+
+    @property
+    def is_over_entry(self) -> bool:
+        """Whether a usable entry is there, to be replaced by the load."""
+        return self.sight.state is STALE or self.sight.state is FRESH
+
+
+NOTHING: Final = Sight(ABSENT, -1)
+"""Seen by a caller who may not store: what it loads is for itself."""
+
+
+def take_refresh(call: Call, sight: Sight, env: Env) -> Flow[Start | None]:
+    """Try to become the one who loads a stale entry anew."""
+    token = env.draw_token()
+    start = Start(sight, sight.raw or b"", token)
+    lease = TryLease(refresh_key(call, env), token, lease_ms(call.policy.usage))
+    owner = call.policy.owner
+    try:
+        if not (yield from ask_once(lease, env)):
+            return None
+        if owner and env.ways and env.owner_of(start.expected) != owner:
+            return (yield from adopt(call, start, env))
+    except BackendError:
+        raise
+    except BaseException:  # it may be ours though the reply was never seen
+        yield from give_up(call, start, env)
+        raise
+    return start
+
+
+def adopt(call: Call, start: Start, env: Env) -> Flow[Start | None]:
+    """Make a stale entry that somebody else stored this function's own before loading over it.
+
+    `cache_clear` revokes a load by deleting what it started from, and it deletes only what carries
+    the function's own mark. A load over a foreign entry would survive it.
+    """
+    seen = yield from ask(Look(call.key, with_ttl=True), env)
+    stored = start.sight.stored
+    if seen.raw == start.expected and stored is not None:
+        blob = resealed(call, stored, env)
+        reply = yield from commit(call.key, start.expected, blob, seen.left_ms, env)
+        if reply is CommitReply.STORED:
+            return start._replace(sight=replace(start.sight, raw=blob), expected=blob)
+    yield from give_up(call, start, env)
+    return None
+
+
+def resealed(call: Call, stored: Stored, env: Env) -> bytes:
+    """Spell the same entry under a new version, as one of the function that loads it anew."""
+    return env.seal(
+        call.key,
+        Packed(stored.codec, stored.flags, stored.payload),
+        version=env.draw_token(),
+        created_ms=stored.created_ms,
+        fresh_ms=stored.fresh_ms,
+        load_ms=stored.load_ms,
+        tags=stored.tags,
+        owner=call.policy.owner,
+    )
+
+
+def refresh_key(call: Call, env: Env) -> str:
+    """Return the key of the efficiency lease under which a stale entry is loaded anew."""
+    return f"{env.prefix}~r:{call.key.removeprefix(env.prefix)}"
+
+
+def give_up(call: Call, start: Start, env: Env) -> Flow[None]:
+    """Give back what the load had taken: the marker, or the lease of a stale entry."""
+    try:
+        if start.is_over_entry:
+            if start.token is not None:
+                name = refresh_key(call, env)
+                yield from commit(name, start.token, start.token, RELEASED_MS, env)
+        else:
+            yield from release_all({start.expected: call.key}, env)
+    except BackendError:
+        return
