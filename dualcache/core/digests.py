@@ -1,0 +1,54 @@
+"""Values that a key must not show: which names say so, and the digest written in their place."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Final
+
+__all__ = ["digest", "is_secret_name"]
+
+_DIGEST_BYTES: Final = 16
+_SECRETS: Final = frozenset(
+    {"token", "secret", "password", "passwd", "pwd", "passphrase", "passcode", "authorization"}
+    | {"credential", "credentials", "bearer", "jwt", "otp", "apikey", "cookie", "cookies"}
+    | {"tokens", "secrets", "passwords", "authtoken", "accesstoken"}
+)
+_SECRET_PAIRS: Final = frozenset(
+    {("api", "key"), ("access", "key"), ("private", "key"), ("auth", "key"), ("signing", "key")}
+    | {("auth", "header"), ("session", "key"), ("pass", "phrase"), ("pass", "word")}
+)
+# `token_id` and `max_tokens` say something about a secret, or about the words of a text.
+_ABOUT_FIRST: Final = frozenset(
+    {"max", "min", "num", "number", "total", "is", "has", "needs", "with", "no"}
+)
+_ABOUT_LAST: Final = frozenset(
+    {"id", "ids", "uuid", "name", "names", "type", "kind", "scheme", "count", "counts", "limit"}
+    | {"length", "size", "index", "position", "ttl", "age", "expiry", "expires", "at", "url"}
+    | {"number", "total", "enabled", "required"}
+)
+_word: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a parameter, attribute or item of this name holds a secret.
+
+    The name says so in a word of its own: `token`, `api_key`, `X-Auth-Token`, `userPassword`.
+    """
+    words = [word.lower() for word in _word.findall(name)]
+    if not words or words[0] in _ABOUT_FIRST or words[-1] in _ABOUT_LAST:
+        return False
+    return not _SECRETS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(pairwise(words))
+
+
+def digest(form: str) -> str:
+    """Return what stands in a key for a value that is not shown: `~` and 32 hexadecimal digits.
+
+    Whoever can guess the value can compute the digest: it hides long random secrets from MONITOR,
+    SCAN and logs, and hides short ones from a glance only.
+    """
+    # Imported here: it loads OpenSSL, and few keys need it.
+    from hashlib import blake2b
+
+    data = form.encode("utf-8", "surrogatepass")
+    return f"~{blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()}"
