@@ -68,7 +68,7 @@ def configure(
         log("WARNING", "%s", warning)
     split = split_options(options)
     client, async_client = split.policy.get("client"), split.policy.get("async_client")
-    target = target_of(url, known, split, client or async_client)
+    target = target_of(url, known, split)
     name = to_namespace(namespace or known.namespace)
     ttl = (DEFAULT_TTL if known.ttl is None else known.ttl) if ttl is MISSING else ttl
     if not callable(ttl):
@@ -141,16 +141,19 @@ def split_options(options: dict[str, Any]) -> Split:
     return Split(connection, {k: v for k, v in options.items() if k not in connection})
 
 
-def target_of(url: str | None, known: Settings, split: Split, client: Any) -> Target:
+def target_of(url: str | None, known: Settings, split: Split) -> Target:
     """Return where the cache lives: a client's server, the URL, the environment's, or memory."""
-    if client is not None:
-        from dualcache.drivers.connections import check_client, target_of_client
+    client, async_client = split.policy.get("client"), split.policy.get("async_client")
+    if client is not None or async_client is not None:
+        from dualcache.drivers.given_client import target_of_clients
 
-        if split.policy.get("client") is not None:
-            check_client(split.policy["client"], "sync")
-        if split.policy.get("async_client") is not None:
-            check_client(split.policy["async_client"], "async")
-        return target_of_client(client, split.connection)
+        if url is not None:
+            raise UsageError(
+                "Cache() is given both a URL and a client",
+                code="DC188",
+                help="leave one of them out: each says where the cache lives",
+            )
+        return target_of_clients(client, async_client, split.connection)
     if url is None:
         url = known.url
     if url is None:

@@ -5,15 +5,13 @@ redis is imported inside the functions: `memory://` never needs it. Nothing here
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any
 
 from dualcache.drivers.backend_errors import classify
-from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
     import redis
     import redis.asyncio as redis_asyncio
-    from redis._parsers import Encoder
     from redis.asyncio.connection import AbstractConnection as AsyncConnection
     from redis.connection import AbstractConnection as SyncConnection
     from redis.exceptions import RedisError
@@ -21,16 +19,12 @@ if TYPE_CHECKING:
     from dualcache.drivers.urls import Target
 
 __all__ = [
-    "Colour",
-    "check_client",
     "classify",
     "make_async_client",
     "make_async_connection",
     "make_client",
     "make_connection",
 ]
-
-Colour: TypeAlias = Literal["sync", "async"]
 
 
 def make_connection(target: Target) -> SyncConnection:
@@ -89,41 +83,6 @@ def make_async_client(target: Target) -> redis_asyncio.Redis:
     return asyncio.Redis.from_pool(pool)
 
 
-def check_client(client: object, colour: Colour) -> None:
-    """Refuse a user's own client that would decode replies, or is of the other colour."""
-    wanted = "redis.Redis" if colour == "sync" else "redis.asyncio.Redis"
-    found = _colour_of(client)
-    if found is None:
-        raise UsageError(
-            f"the client is of type {type(client).__name__}, not {wanted}",
-            code="DC176",
-            help=f"give a {wanted}, or a URL",
-        )
-    if found != colour:
-        raise UsageError(
-            f"the client is {found}, where a client for {colour} calls is needed",
-            code="DC176",
-            help=f"give a {wanted}, or a URL, which serves both",
-        )
-    encoder: Encoder = cast("redis.Redis", client).get_encoder()
-    if encoder.decode_responses:
-        raise UsageError(
-            "the client decodes its replies, so stored bytes would be lost",
-            code="DC177",
-            help="make it without decode_responses=True, or give a URL",
-        )
-
-
-def _colour_of(client: object) -> Colour | None:
-    from redis import Redis
-
-    if isinstance(client, Redis):
-        return "sync"
-    from redis.asyncio import Redis as AsyncRedis
-
-    return "async" if isinstance(client, AsyncRedis) else None
-
-
 # --- what redis-py is told ----------------------------------------------------------------------
 
 
@@ -152,13 +111,14 @@ def _arguments(target: Target) -> dict[str, Any]:
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
     if target.path is not None:
-        return arguments | {"path": target.path}
+        return arguments | {"path": target.path} | target.redis_arguments
     place = {
         "host": target.host,
         "port": target.port,
         "socket_keepalive": target.socket_keepalive,
     }
-    return arguments | place | (_tls_arguments(target) if target.is_tls else {})
+    tls = _tls_arguments(target) if target.is_tls else {}
+    return arguments | place | tls | target.redis_arguments
 
 
 def _tls_arguments(target: Target) -> dict[str, Any]:
@@ -191,33 +151,3 @@ def _retried() -> tuple[type[RedisError], ...]:
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
     return (RedisTimeoutError,)
-
-
-def target_of_client(client: Any, options: dict[str, Any]) -> Target:
-    """Return where a user's own client is connected; connections of ours go there too."""
-    from dualcache.drivers.urls import Target
-
-    given = client.connection_pool.connection_kwargs
-    is_unix = given.get("path") is not None
-    is_tls = "ssl" in getattr(client.connection_pool.connection_class, "__name__", "").lower()
-    names = ("db", "username", "password", "client_name")
-    known = {name: given[name] for name in names if given.get(name) is not None}
-    if is_tls:
-        known |= {name: value for name, value in given.items() if name in _TLS_NAMES and value}
-    place: dict[str, Any] = (
-        {"path": given["path"]}
-        if is_unix
-        else {"host": given.get("host", "localhost"), "port": int(given.get("port", 6379))}
-    )
-    scheme = "unix" if is_unix else "rediss" if is_tls else "redis"
-    return Target(kind="redis", scheme=scheme, is_tls=is_tls, **{**place, **known, **options})
-
-
-_TLS_NAMES = (
-    "ssl_ca_certs",
-    "ssl_ca_path",
-    "ssl_ca_data",
-    "ssl_certfile",
-    "ssl_keyfile",
-    "ssl_check_hostname",
-)

@@ -62,6 +62,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """Bound of the memory store."""
     max_bytes: int | None = None
     """Bound of the memory store in bytes; `None`: entries alone count."""
+    redis_arguments: dict[str, Any] = {}
+    """What redis-py is given beyond these: arguments of a client of the user's."""
     warnings: tuple[str, ...] = ()
 
     @property

@@ -17,13 +17,13 @@ import redis.asyncio
 from redis import exceptions as theirs
 
 from dualcache.drivers.connections import (
-    check_client,
     classify,
     make_async_client,
     make_async_connection,
     make_client,
     make_connection,
 )
+from dualcache.drivers.given_client import check_client
 from dualcache.drivers.urls import Target, parse_url
 from dualcache.errors import (
     BackendError,
