@@ -62,7 +62,7 @@ class Source:
         (lambda _: 60, 60),
         (lambda _: "2m", 120),
     ],
-    ids=str,
+    ids=lambda value: "callable" if callable(value) else str(value),
 )
 @pytest.mark.parametrize("option", ["ttl", "expiration"])
 def test_a_ttl_in_any_form_ends_the_entry(
