@@ -7,8 +7,9 @@ from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.calls.endpoint import ENDPOINT, SAFE, Way, endpoint_options, way_of
+from dualcache.calls.endpoint_advice import advice
 from dualcache.calls.endpoint_binding import EndpointBinding
-from dualcache.calls.endpoint_roles import Role, is_response
+from dualcache.calls.endpoint_roles import is_response
 from dualcache.core.entry import Recipe
 from dualcache.core.scope import switched_off
 from dualcache.decorators import NAMING, POLICY, Cached
@@ -48,12 +49,8 @@ class CachedEndpoint(Cached):
             prefix=self.cache.requests.prefix,
             is_shared=self.cache.backend.target.kind == "redis",
         )
-        if Role.RESPONSE in binding.roles.values() and not self.endpoint.invalidates:
-            warnings.warn(
-                f"[DC407] {self.call.name} takes a response and is cached: status and headers that "
-                "it sets there are lost on a hit; set them in a dependency or a middleware instead",
-                stacklevel=OUR_FRAMES,
-            )
+        for line in advice(binding):
+            warnings.warn(line, stacklevel=OUR_FRAMES)
         return binding
 
     def recipe(self, annotation: Any) -> Recipe:

@@ -25,6 +25,7 @@ __all__ = [
     "choose",
     "endpoint_options",
     "is_endpoint",
+    "is_named_id",
     "no_id",
     "no_request",
     "prefixed",
@@ -39,7 +40,7 @@ ENDPOINT: Final = (
     "pattern_to_invalidate_extra",
 )
 GLOBAL: Final = "global"
-"""The id of an endpoint without parameters."""
+"""The id of an endpoint without parameters, and of a read none of whose parameters is an id."""
 PASSING: Final = frozenset({"OPTIONS", "TRACE"})
 SAFE: Final = frozenset({"GET", "HEAD", *PASSING})
 FAMILIES: Final = (
@@ -157,14 +158,14 @@ def choose(
     used: Collection[str],
     call: CallSignature,
 ) -> tuple[str, ...] | Choice:
-    """Choose the parameters that are the id; `("global",)` is none of them, for none is there.
+    """Choose the parameters that are the id; `("global",)` where no parameter counts at all.
 
     `fits` and `is_keyable` answer `None` where only a value can tell. `used` are the parameters of
     the prefix. `CacheIdentificationInferenceError` where two could be meant.
     """
     if options.names:
         return options.names
-    likely = {name: fits(name) for name in candidates if name == "id" or name.endswith("_id")}
+    likely = {name: fits(name) for name in candidates if is_named_id(name)}
     sure = [name for name, verdict in likely.items() if verdict]
     if len(sure) > 1:
         raise two_ids(call, sure)
@@ -179,6 +180,11 @@ def choose(
                 return (name,) if verdict else Choice.OPEN
     keyable = {is_keyable(name) for name in candidates}
     return Choice.NONE if True in keyable else Choice.OPEN if None in keyable else (GLOBAL,)
+
+
+def is_named_id(name: str) -> bool:
+    """Tell whether a parameter is called as ids are."""
+    return name == "id" or name.endswith("_id")
 
 
 def two_ids(call: CallSignature, names: Sequence[str]) -> CacheIdentificationInferenceError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.calls.binding import Binding, escaped_glob, full_tags
 from dualcache.calls.checks import check_ignored, checked_template, template_check, unkeyable_hint
-from dualcache.calls.endpoint import GLOBAL, Choice, choose, no_id, no_request
+from dualcache.calls.endpoint import GLOBAL, Choice, choose, is_named_id, no_id, no_request
+from dualcache.calls.endpoint_advice import not_the_id
 from dualcache.calls.endpoint_roles import (
     Role,
     fits,
@@ -53,9 +55,9 @@ class EndpointBinding(Binding):
     """
 
     __slots__ = (
-        "_choice",
         "_extras_of",
         "_hints",
+        "_is_advised",
         "_is_settled",
         "_naming",
         "_own",
@@ -63,6 +65,7 @@ class EndpointBinding(Binding):
         "_prefix_names",
         "_reads",
         "candidates",
+        "choice",
         "options",
         "request_places",
         "roles",
@@ -97,11 +100,11 @@ class EndpointBinding(Binding):
         """Look at the parameters; refuse what can be told to be wrong."""
         del is_shared
         check_ignored(self.call, naming.ignore)
-        self._is_settled = False
+        self._is_settled = self._is_advised = False
         self._look(is_last=False)
         if self.options.invalidates and not self.may_have_request:
             raise no_request(self.call)
-        chosen = self._choice if isinstance(self._choice, tuple) else ("id",)
+        chosen = ("id",) if self.choice is Choice.OPEN else _id_of_read(self.choice)
         return KeyMaker(self.template_of(chosen), self.read_key)
 
     @property
@@ -168,7 +171,7 @@ class EndpointBinding(Binding):
             for name, role in self.roles.items()
             if role in (Role.KEYABLE, Role.OPEN, Role.REFUSED)
         ]
-        self._choice = choose(
+        self.choice = choose(
             self.candidates,
             self._fits,
             lambda name: _is_keyable(self.roles[name]),
@@ -177,10 +180,8 @@ class EndpointBinding(Binding):
             call,
         )
         self._is_settled = is_last or not call.unresolved()
-        if isinstance(self._choice, tuple):
-            self._template(self._choice, is_last=is_last)
-        elif self._choice is Choice.NONE and self._is_settled and self.is_surely_read:
-            raise no_id(call, options)
+        if self.choice is not Choice.OPEN:
+            self._template(_id_of_read(self.choice), is_last=is_last)
         if not options.invalidates:
             self._refuse_unkeyable()
 
@@ -198,8 +199,8 @@ class EndpointBinding(Binding):
 
     def _refuse_unkeyable(self) -> None:
         used = self._prefix_names
-        if isinstance(self._choice, tuple):
-            used = parse_template(self.template_of(self._choice), owner=self.call.name).names
+        if isinstance(self.choice, tuple):
+            used = parse_template(self.template_of(self.choice), owner=self.call.name).names
         for name, role in self.roles.items():
             if role is Role.REFUSED and name not in used:
                 raise unkeyable_hint(self.call, name, self._hints[name], mend_of(name))
@@ -212,22 +213,31 @@ class EndpointBinding(Binding):
     def _chosen(self, values: tuple[Any, ...]) -> tuple[str, ...] | Choice:
         if not self._is_settled:
             self._look(is_last=True)
-        if self._choice is not Choice.OPEN:
-            return self._choice
+        if self.choice is not Choice.OPEN:
+            return self.choice
         by_name = dict(zip(self.call.parameters, values, strict=True))
 
         def fits_value(name: str) -> bool:
             verdict = self._fits(name)
             return has_type(by_name[name], self.options.types) if verdict is None else verdict
 
-        return choose(
-            [name for name in self.candidates if not self._is_left_out(name, by_name[name])],
+        candidates = [
+            name for name in self.candidates if not self._is_left_out(name, by_name[name])
+        ]
+        chosen = choose(
+            candidates,
             fits_value,
             lambda _: True,
             self.options,
             self._prefix_names,
             self.call,
         )
+        if chosen is Choice.NONE and not self._is_advised:
+            self._is_advised = True
+            for name in candidates:
+                if is_named_id(name) and by_name[name] is not None:
+                    warnings.warn(not_the_id(name, self.call.name, self.options), stacklevel=2)
+        return chosen
 
     def _is_left_out(self, name: str, value: Any) -> bool:
         return self.roles[name] is Role.OPEN and is_left_out(name, value)
@@ -239,9 +249,7 @@ class EndpointBinding(Binding):
 
     def _read_names(self, values: tuple[Any, ...]) -> tuple[str, str]:
         """Return the base key of a read and its key, both in full."""
-        chosen = self._chosen(values)
-        if not isinstance(chosen, tuple):
-            raise no_id(self.call, self.options)
+        chosen = _id_of_read(self._chosen(values))
         maker = self._reads.get(chosen)
         if maker is None:
             maker = self._reads[chosen] = self._read_maker(chosen)
@@ -272,6 +280,10 @@ class EndpointBinding(Binding):
             maker = make_names(self.call, [self.template_of(chosen)], what="key")
             self._own[chosen] = maker
         return maker
+
+
+def _id_of_read(chosen: tuple[str, ...] | Choice) -> tuple[str, ...]:
+    return chosen if isinstance(chosen, tuple) else (GLOBAL,)
 
 
 def _is_keyable(role: Role) -> bool | None:

@@ -185,20 +185,56 @@ def test_a_written_type_chooses_the_first_parameter_that_the_prefix_does_not_use
     assert find.key_for(None, "en", 2, "x") == "search_en:x:page=2"  # type: ignore[arg-type]
 
 
-def test_without_an_id_the_error_comes_on_a_read(cache: Cache) -> None:
+def test_a_read_without_an_id_has_the_id_global_and_its_parameters_behind_it(cache: Cache) -> None:
+    @cache(key_prefix="feed_{language}")
+    def feed(request: Request | None, language: str, page: int = 1, q: str = "") -> None: ...
+
+    assert feed.key_for(None, "en") == "feed_en:global:page=1:q="
+    assert feed.cache_parameters()["key"] == "feed_{language}:global"
+    feed.store(None, None, "en")
+    feed.store(None, None, "de", 2)
+    feed.cache_clear()
+    assert feed.peek(None, "en") is feed.peek(None, "de", 2) is None
+
+
+def test_a_read_without_a_request_may_be_a_list_too(cache: Cache) -> None:
     @cache(key_prefix="feed")
-    def feed(request: Request, page: int = 1) -> None: ...
+    def feed(page: int = 1) -> int:
+        return page
 
-    with pytest.raises(CacheIdentificationInferenceError) as told:
-        feed.key_for(None)  # type: ignore[arg-type]
-    assert told.value.code == "DC402"
+    assert feed.key_for(2) == "feed:global:page=2"
+    assert [feed(), feed(2), feed()] == [1, 2, 1]
 
 
-def test_without_an_id_and_a_request_the_error_comes_at_decoration(cache: Cache) -> None:
-    def feed(page: int = 1) -> None: ...
+@pytest.mark.parametrize("written", [{}, {"resource_id_type": uuid.UUID}])
+def test_a_list_may_get_nothing_but_what_is_told_by_value(
+    cache: Cache, written: dict[str, Any]
+) -> None:
+    @cache(key_prefix="feed", **written)
+    def feed(request, page=1, owner_id=None): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
-    with pytest.raises(CacheIdentificationInferenceError):
-        cache(key_prefix="feed")(feed)
+    assert feed.key_for(None) == "feed:global:page=1:owner_id=None"
+    if not written:
+        assert feed.key_for(None, 1, 5) == "feed:5:page=1"
+
+
+def test_an_id_of_another_type_is_warned_of(cache: Cache) -> None:
+    def read(request: Request, post_id: str) -> None: ...
+
+    with pytest.warns(UserWarning, match=r'DC410.*resource_id_name="post_id"') as told:
+        decorated = cache(key_prefix="post")(read)
+    assert told[0].filename == __file__
+    nothing: Any = None
+    assert decorated.key_for(nothing, "a") == "post:global:post_id=a"
+
+
+def test_an_id_that_turns_out_to_be_of_another_type_is_warned_of_once(cache: Cache) -> None:
+    @cache(key_prefix="post")
+    def read(request, post_id): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+
+    with pytest.warns(UserWarning, match="DC410"):
+        assert read.key_for(None, "a") == "post:global:post_id=a"
+    assert read.key_for(None, "b") == "post:global:post_id=b"
 
 
 def test_an_id_that_is_no_parameter_is_refused_with_the_nearest_one(cache: Cache) -> None:
@@ -527,10 +563,12 @@ def test_errors_of_an_endpoint_can_be_pickled_and_show_no_value(cache: Cache) ->
     import pickle
 
     @cache(key_prefix="feed")
-    def feed(request: Request | None, page: str = "1") -> None: ...
+    def write(request: Request, page: str = "1") -> None: ...
 
+    put = Request({"type": "http", "method": "PUT", "path": "/", "headers": []})
     with pytest.raises(CacheIdentificationInferenceError) as told:
-        feed(None, "secret")
+        write(put, "secret")
+    assert told.value.code == "DC402"
     assert str(pickle.loads(pickle.dumps(told.value))) == str(told.value)
     assert "secret" not in str(told.value)
 

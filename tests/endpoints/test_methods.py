@@ -229,11 +229,37 @@ def test_a_put_without_an_id_runs_its_extras(stage: Stage) -> None:
     assert ran == ["a"]
 
 
-def test_a_read_without_an_id_is_refused(stage: Stage) -> None:
-    site, ran = without_id(stage)
-    with pytest.raises(CacheIdentificationInferenceError):
-        site.send("GET", "/?name=a")
-    assert ran == []
+def test_a_list_is_read_by_its_parameters_and_dies_as_one(stage: Stage) -> None:
+    def products(request: Request, page: int = 1, q: str = "tea") -> int:
+        return stage.count("products")
+
+    app = FastAPI()
+    app.get("/products")(stage.endpoint(key_prefix="products")(products))
+    site = stage.site(app)
+    paths = ["/products", "/products?page=2", "/products?page=2&q=oil", "/products?page=1&q=tea"]
+    assert [site.get(path) for path in paths] == [1, 2, 3, 1]
+    assert stage.cache.contains("products:global:page=1:q=tea")
+    stage.cache.invalidate("products:global")
+    assert [site.get(path) for path in paths] == [4, 5, 6, 4]
+    stage.cache.invalidate(patterns=["products:*"])
+    assert site.get("/products") == 7
+
+
+def test_a_creation_may_delete_every_page_of_the_list(stage: Stage) -> None:
+    def products(request: Request, page: int = 1) -> int:
+        return stage.count("products")
+
+    def create(request: Request, name: str) -> str:
+        return name
+
+    app = FastAPI()
+    app.get("/products")(stage.endpoint(key_prefix="products")(products))
+    extra = {"products": "global"}
+    app.post("/products")(stage.endpoint(key_prefix="product", to_invalidate_extra=extra)(create))
+    site = stage.site(app)
+    assert [site.get("/products"), site.get("/products?page=2")] == [1, 2]
+    site.write("POST", "/products?name=tea")
+    assert [site.get("/products"), site.get("/products?page=2")] == [3, 4]
 
 
 VALUES: list[Any] = [
