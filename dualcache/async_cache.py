@@ -54,17 +54,18 @@ class AsyncCache:
         return await self._run(self._requests.get_many(keys, type, self._cache.acting))  # type: ignore[no-any-return]
 
     async def contains(self, key: str) -> bool:
-        """Tell whether a fresh value is stored."""
-        entry = await self.peek(key)
-        return entry is not None and not entry.stale
+        """Tell whether a fresh value is stored, of whatever type."""
+        return await self._run(self._requests.contains(key, self._cache.acting))  # type: ignore[no-any-return]
 
     async def ttl(self, key: str) -> float | None:
         """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
-        entry = await self.peek(key)
-        return None if entry is None else entry.ttl
+        return await self._run(self._requests.ttl(key, self._cache.acting))  # type: ignore[no-any-return]
 
     async def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
-        """Tell what is stored, with age, ttl, tier and tags; has no side effect."""
+        """Tell what is stored, with age, ttl, tier and tags; has no side effect.
+
+        The value is `MISSING` where only `type` would read it exactly.
+        """
         return await self._run(self._requests.peek(key, type, self._cache.acting))  # type: ignore[no-any-return]
 
     @overload

@@ -9,6 +9,7 @@ from msgspec import Struct, field, to_builtins
 from dualcache.core.events import (
     BackendDown,
     BackendUp,
+    NotRead,
     NotStored,
     ObserverFailed,
     PendingOverflowed,
@@ -139,6 +140,7 @@ LINES: Final[Mapping[type[Event], Callable[[Any], tuple[Any, ...]]]] = {
         e.dropped,
     ),
     NotStored: lambda e: ("WARNING", "%s: not stored: %s; %s", e.template, e.reason, e.help),
+    NotRead: lambda e: ("WARNING", "%s: not read: %s; %s", e.template, e.reason, e.help),
 }
 
 

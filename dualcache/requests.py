@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from dualcache.calls.binding import full_tags
 from dualcache.codecs.recipe import make_recipe
-from dualcache.core.entry import MISSING
+from dualcache.core.entry import MISSING, Recipe
 from dualcache.core.globs import matches_everything
 from dualcache.core.keys import user_key, user_pattern, user_tag
 from dualcache.core.options import refuse_unknown, to_bool
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dualcache.backend import Backend
-    from dualcache.core.entry import Entry, Recipe
+    from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
@@ -187,6 +187,14 @@ class Requests:
         """Tell what is stored under a key."""
         return read.peek(self._reading(key, annotation, backend), backend.env)
 
+    def contains(self, key: str, backend: Backend) -> Flow[bool]:
+        """Tell whether a fresh entry is under a key; it is not decoded."""
+        return read.contains(self._glancing(key), backend.env)
+
+    def ttl(self, key: str, backend: Backend) -> Flow[float | None]:
+        """Return the seconds that what is under a key has left; it is not decoded."""
+        return read.ttl(self._glancing(key), backend.env)
+
     def fence(self, backend: Backend) -> Flow[None]:
         """Wait until every invalidation acknowledged by now has been heard."""
         return fence(backend.env)
@@ -199,6 +207,11 @@ class Requests:
         recipe = self._known_recipe(annotation)
         front = backend.front_for(recipe)
         return self.call(key, Policy(DIRECT, recipe, ttl_ms=None, usage=self.usage, front=front))
+
+    def _glancing(self, key: str) -> Call:
+        recipe = self._known_recipe(MISSING)
+        glance = Recipe(recipe.pack, recipe.verify)
+        return self.call(key, Policy(DIRECT, glance, ttl_ms=None, usage=self.usage))
 
     def _known_recipe(self, annotation: Any) -> Recipe:
         try:

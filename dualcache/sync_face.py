@@ -44,17 +44,18 @@ class SyncFace:
         return self._run(self.requests.get_many(keys, type, self.acting))  # type: ignore[no-any-return]
 
     def contains(self, key: str) -> bool:
-        """Tell whether a fresh value is stored."""
-        entry = self.peek(key)
-        return entry is not None and not entry.stale
+        """Tell whether a fresh value is stored, of whatever type."""
+        return self._run(self.requests.contains(key, self.acting))  # type: ignore[no-any-return]
 
     def ttl(self, key: str) -> float | None:
         """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
-        entry = self.peek(key)
-        return None if entry is None else entry.ttl
+        return self._run(self.requests.ttl(key, self.acting))  # type: ignore[no-any-return]
 
     def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
-        """Tell what is stored, with age, ttl, tier and tags; has no side effect."""
+        """Tell what is stored, with age, ttl, tier and tags; has no side effect.
+
+        The value is `MISSING` where only `type` would read it exactly.
+        """
         return self._run(self.requests.peek(key, type, self.acting))  # type: ignore[no-any-return]
 
     # Loading

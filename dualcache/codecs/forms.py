@@ -102,14 +102,16 @@ def readers_for(
     annotation: object, steps: Sequence[Step]
 ) -> dict[int, Callable[[bytes | memoryview], Any]]:
     """Return the readers by codec number: all that can do no harm, and what is configured."""
-    forms: list[Form] = [msgpack_form(annotation), TaggedForm(), json_form(annotation)]
-    forms += (RawBytesForm(), RawTextForm())
-    if annotation is not MISSING:
-        forms.append(TypedForm(annotation))
+    annotated = (msgpack_form(annotation), json_form(annotation))
+    forms: list[Form] = [*annotated, TaggedForm(), RawBytesForm(), RawTextForm()]
     if mentions_models(annotation):
         forms += (ModelForm(annotation), TaggedModelForm(annotation))
+    readers: dict[int, Callable[[bytes | memoryview], Any]] = {}
+    if annotation is not MISSING:
+        forms.append(TypedForm(annotation))
+        readers = {int(form.typed_id): form.decode_typed for form in annotated}
     forms += (step.form for step in steps)
-    return {int(form.id): form.decode for form in forms}
+    return {**readers, **{int(form.id): form.decode for form in forms}}
 
 
 def _default_forms(annotation: object, *, check: bool) -> tuple[Step, ...]:

@@ -38,6 +38,22 @@ class CodecId(IntEnum):
     """A whole pydantic dump and the names of the unset fields, in the tagged form."""
     TYPED = 11
     """Plain parts in the tagged form, put together by the annotation."""
+    MSGPACK_TYPED = 12
+    """MessagePack that is another value where it is read without the function's annotation."""
+    JSON_TYPED = 13
+    """JSON that is another value where it is read without the function's annotation."""
+
+
+NEEDS_TYPE: Final = frozenset(
+    {
+        CodecId.MODEL,
+        CodecId.MODEL_TAGGED,
+        CodecId.TYPED,
+        CodecId.MSGPACK_TYPED,
+        CodecId.JSON_TYPED,
+    }
+)
+"""Codecs that only a reader who knows the type reads exactly; all others need none."""
 
 
 COMPRESSED: Final = 0x01
@@ -57,6 +73,10 @@ KNOWN_FLAGS: Final = PAYLOAD_FLAGS | HAS_TAGS | IN_SECONDS | HAS_OWNER
 DEFAULT_MAX_BYTES: Final = 64 * 1024 * 1024
 
 
+UNTYPED: Final = "untyped"
+"""The reason of a `DecodeError` whose payload is whole, but of no use without its type."""
+
+
 def undecodable(
     reason: str, what: str, *, code: str, cause: BaseException | None = None
 ) -> DecodeError:
@@ -65,6 +85,12 @@ def undecodable(
     error = DecodeError(what, code=code, details=details)
     vars(error)["reason"] = reason
     return error
+
+
+def needs_type() -> DecodeError:
+    """Build the error of an entry that only a reader who gives its type reads exactly."""
+    what = "the payload reads exactly only with the type that its function returns"
+    return undecodable(UNTYPED, what, code="DC314")
 
 
 def unsigned(what: str) -> SignatureError:

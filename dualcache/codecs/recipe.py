@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.codecs.advice import advice_for
+from dualcache.codecs.annotated import AnnotatedForm
 from dualcache.codecs.compare import is_immutable, is_same
 from dualcache.codecs.compress import compressed, decompressed, require_zstd
 from dualcache.codecs.forms import forms_for, readers_for
 from dualcache.codecs.ids import (
     COMPRESSED,
     DEFAULT_MAX_BYTES,
+    NEEDS_TYPE,
     SIGNED,
     CodecId,
+    needs_type,
     undecodable,
     unsigned,
 )
@@ -23,7 +26,7 @@ from dualcache.errors import DecodeError, UnencodableValue, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dualcache.codecs.forms import Form, Step
+    from dualcache.codecs.forms import Step
     from dualcache.core.entry import Stored
     from dualcache.typing import Codec
 
@@ -46,16 +49,17 @@ def make_recipe(
 ) -> Recipe:
     """Build the recipe of one function.
 
-    `annotation` is what it returns; `MISSING` or text that was not resolved is unknown. `codec` is
-    `None` for the default forms, one of `json`, `msgpack`, `pickle`, `raw`, `reference`, `tagged`,
-    or the user's own. With a `secret` everything is signed, and nothing else is read. `check=False`
-    leaves out the comparison of what was packed. A payload over `compress_above` bytes is
-    compressed; one over `max_value_bytes` is neither stored nor read, nor expanded beyond that.
+    `annotation` is what it returns; `MISSING`, `Any`, or text that was not resolved is unknown.
+    `codec` is `None` for the default forms, one of `json`, `msgpack`, `pickle`, `raw`, `reference`,
+    `tagged`, or the user's own. With a `secret` everything is signed, and nothing else is read.
+    `check=False` leaves out the comparison of what was packed. A payload over `compress_above`
+    bytes is compressed; one over `max_value_bytes` is neither stored nor read, nor expanded beyond
+    that.
     Raises `UsageError` for options that cannot be.
 
     `pack` raises `UnencodableValue` and leaves the value as it was; `unpack` raises `DecodeError`.
     """
-    if isinstance(annotation, str):
+    if annotation is Any or annotation is object or isinstance(annotation, str):
         annotation = MISSING
     signer = None if secret is None else Signer(secret)
     steps = forms_for(annotation, codec, check=check, is_signed=signer is not None)
@@ -66,7 +70,7 @@ def make_recipe(
     packer = _Packer(annotation, steps, signer, compress_above, max_value_bytes)
     unpacker = _Unpacker(readers_for(annotation, steps), signer, max_value_bytes)
     pack = _refer if codec == "reference" else packer.pack
-    return Recipe(pack, unpacker.unpack, unpacker.reader_of)
+    return Recipe(pack, unpacker.unpack, unpacker.reader_of, unpacker.verify)
 
 
 class _Packer:
@@ -95,14 +99,17 @@ class _Packer:
             try:
                 data = form.encode(value)
                 if not is_checked or is_same(value, form.decode(data)):
-                    return self._finished(key, form, data)
+                    codec = form.id
+                    if isinstance(form, AnnotatedForm):
+                        codec = form.id_for(value, data, is_checked=is_checked)
+                    return self._finished(key, codec, data)
             except _TooLarge as error:
                 raise error.told from None
             except Exception as error:  # noqa: BLE001  a value that this form does not take
                 errors.append(error)
         raise advice_for(value, self._annotation, [form.id for form, _ in self._steps], errors)
 
-    def _finished(self, key: str, form: Form, data: bytes) -> Packed:
+    def _finished(self, key: str, codec: CodecId, data: bytes) -> Packed:
         if len(data) > self._max_bytes:
             raise _TooLarge(len(data), self._max_bytes)
         flags = 0
@@ -112,8 +119,8 @@ class _Packer:
                 flags, data = COMPRESSED, frame
         if self._signer is not None:
             flags |= SIGNED
-            data = self._signer.signed(key, form.id, flags, data)
-        return Packed(form.id, flags, data)
+            data = self._signer.signed(key, codec, flags, data)
+        return Packed(codec, flags, data)
 
 
 class _Unpacker:
@@ -132,9 +139,8 @@ class _Unpacker:
             return stored.payload
         read = self._readers.get(stored.codec)
         if read is None:
-            raise undecodable(
-                "codec", "the payload is of a codec that is not configured", code="DC311"
-            )
+            self.verify(key, stored)
+            raise needs_type()
         payload = stored.payload
         if stored.flags or self._signer is not None:
             payload = self._opened(key, stored)
@@ -149,6 +155,21 @@ class _Unpacker:
                 "payload", "the payload is no value", code="DC311", cause=error
             ) from None
 
+    def verify(self, key: str, stored: Stored) -> None:
+        """Raise `DecodeError` for what no reader of this cache takes, whatever its type.
+
+        Decodes nothing: it tells whether an entry is there, not whether its payload is whole.
+        """
+        codec = stored.codec
+        if codec == _REFERENCE:
+            return
+        if codec not in self._readers and codec not in NEEDS_TYPE:
+            raise undecodable(
+                "codec", "the payload is of a codec that is not configured", code="DC311"
+            )
+        if stored.flags & SIGNED or self._signer is not None:
+            self._verified(key, stored)
+
     def reader_of(self, stored: Stored) -> Callable[[Any], Any] | None:
         """Return what decodes the payload of an entry, if it is neither signed nor compressed."""
         if stored.flags or self._signer is not None:
@@ -157,14 +178,18 @@ class _Unpacker:
         return reader
 
     def _opened(self, key: str, stored: Stored) -> bytes | memoryview:
+        payload = self._verified(key, stored)
+        return decompressed(payload, self._max_bytes) if stored.flags & COMPRESSED else payload
+
+    def _verified(self, key: str, stored: Stored) -> memoryview:
         payload = memoryview(stored.payload)
         if self._signer is not None:
             if not stored.flags & SIGNED:
                 raise unsigned("the payload is not signed, and a secret is configured")
-            payload = self._signer.verified(key, stored.codec, stored.flags, payload)
-        elif stored.flags & SIGNED:
+            return self._signer.verified(key, stored.codec, stored.flags, payload)
+        if stored.flags & SIGNED:
             raise unsigned("the payload is signed, and no secret is configured")
-        return decompressed(payload, self._max_bytes) if stored.flags & COMPRESSED else payload
+        return payload
 
 
 class _TooLarge(Exception):

@@ -98,13 +98,19 @@ def no_reader(_: Stored) -> None:
     """Stand for a recipe whose entries are unpacked whole each time."""
 
 
+def not_verified(_: str, __: Stored) -> None:
+    """Stand for a recipe that takes whatever is stored."""
+
+
 class Recipe(NamedTuple):
     """How the values of one function become bytes and come back; built once per function.
 
     `reader_of` gives what decodes the bare payload of an entry that was unpacked once, `None` where
-    more than that is to be done.
+    more than that is to be done. `verify` raises for what no type makes readable, and decodes
+    nothing.
     """
 
     pack: Callable[[str, Any], Packed]
     unpack: Callable[[str, Stored], Any]
     reader_of: Callable[[Stored], Callable[[Any], Any] | None] = no_reader
+    verify: Callable[[str, Stored], None] = not_verified

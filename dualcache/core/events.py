@@ -67,6 +67,13 @@ class NotStored(Event, frozen=True):
     help: str = ""
 
 
+class NotRead(Event, frozen=True):
+    """A stored value was not served: this reader would change it. `help` is the line to write."""
+
+    reason: str = ""
+    help: str = ""
+
+
 class Invalidated(Event, frozen=True):
     """The result of an invalidation, and its event.
 

@@ -34,6 +34,7 @@ class Usage:
         "misses",
         "recent_hits",
         "stale_hits",
+        "unread",
         "unstored",
     )
 
@@ -48,6 +49,7 @@ class Usage:
         self.coalesced = 0
         self.loads = 0
         self.unstored = 0
+        self.unread = 0
         self.load_ms: float | None = None
         self.recent_hits = 1.0
         """Share of hits among recent reads, as a running mean."""

@@ -35,6 +35,7 @@ from dualcache.engine.freshness import (
     ABSENT,
     FILLING,
     FRESH,
+    REPLACED,
     STALE,
     TOMBSTONE,
     UNUSABLE,
@@ -163,8 +164,8 @@ def reclaim_all(
 def refresh_or_wait(
     call: Call, sight: Sight, began_ms: int, mark: int | None, env: Env
 ) -> Flow[Start | Sight | None]:
-    """Load a stale entry anew, or wait for whoever does so or holds the key."""
-    start = (yield from take_refresh(call, sight, env)) if sight.state is STALE else None
+    """Load what is to be replaced, or wait for whoever does so or holds the key."""
+    start = (yield from take_refresh(call, sight, env)) if sight.state in REPLACED else None
     return start or (yield from await_other(call, sight, began_ms, mark, env))
 
 
@@ -186,7 +187,7 @@ def await_other(
             return sight
         if sight.raw != raw or sight.state is UNUSABLE:
             return None
-        start = (yield from take_refresh(call, sight, env)) if sight.state is STALE else None
+        start = (yield from take_refresh(call, sight, env)) if sight.state in REPLACED else None
         if start is not None:
             return start
     env.emit(WaitExpired(call.policy.label))
@@ -203,7 +204,7 @@ def start_refresh(call: Call, env: Env) -> Flow[Start]:
     began_ms = env.elapsed_ms()
     seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
     sight = yield from examine(call, seen, tick, env)
-    if sight.state in {FRESH, STALE} and sight.stored is not None:
+    if (sight.state is FRESH or sight.state in REPLACED) and sight.stored is not None:
         passed_ms = env.elapsed_ms() - began_ms
         left_ms = None if seen.left_ms is None else max(1, seen.left_ms - passed_ms)
         blob = resealed(call, sight.stored, env)

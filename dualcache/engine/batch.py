@@ -16,6 +16,7 @@ from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import concluded, make_ready
 from dualcache.engine.load import LIKELY_HITS, get_or_load
 from dualcache.engine.read import count_hit, count_miss, find_in_front, look_many, served
+from dualcache.engine.recovery import notice_of
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.errors import BackendError, UsageError
 
@@ -151,7 +152,8 @@ def lease_all(
     leads = []
     for (name, call, flight), start in zip(led, starts, strict=True):
         if isinstance(start, Start):
-            held.markers[start.expected] = call.key
+            if not start.is_over_entry:
+                held.markers[start.expected] = call.key
             leads.append(Lead(name, call, flight, start))
         elif start is NOTHING:
             leads.append(Lead(name, call, flight, None))
@@ -213,7 +215,8 @@ def store_all(
             continue
         ready.append((lead, one, made))
         expected, ttl_ms = lead.start.expected, made.worth.ttl_ms
-        changes.append(Change(lead.call.key, expected, made.blob, ttl_ms))
+        notice = notice_of((lead.call.key,), env) if lead.start.is_over_entry else None
+        changes.append(Change(lead.call.key, expected, made.blob, ttl_ms, notice))
     filled = {change.expected for change in changes}
     for marker, key in held.markers.items():
         if marker not in filled:

@@ -22,6 +22,8 @@ class State(Enum):
     FRESH = "fresh"
     STALE = "stale"
     """No longer fresh, but kept to be served where its load fails."""
+    UNTYPED = "untyped"
+    """Good for others: only a reader who knows its type reads it exactly, and this one does not."""
     FILLING = "filling"
     TOMBSTONE = "tombstone"
     UNUSABLE = "unusable"
@@ -35,9 +37,14 @@ class State(Enum):
 ABSENT: Final = State.ABSENT
 FRESH: Final = State.FRESH
 STALE: Final = State.STALE
+UNTYPED: Final = State.UNTYPED
 FILLING: Final = State.FILLING
 TOMBSTONE: Final = State.TOMBSTONE
 UNUSABLE: Final = State.UNUSABLE
+
+
+REPLACED: Final = (STALE, UNTYPED)
+"""The states of an entry that stays until what is loaded in its place is stored."""
 
 
 class Sight(Struct, frozen=True):

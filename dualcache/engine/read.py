@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dualcache.core.entry import MISSING, Entry, Kind
-from dualcache.core.events import Hit, Miss, Unusable
+from dualcache.core.events import Hit, Miss, NotRead, Unusable
 from dualcache.core.flight import Outcome
 from dualcache.core.front import UNTRACKED, Read
 from dualcache.core.ops import Distrust, Look, ReadTags
@@ -15,6 +15,7 @@ from dualcache.engine.freshness import (
     FRESH,
     STALE,
     TOMBSTONE,
+    UNTYPED,
     UNUSABLE,
     Sight,
     is_fresh,
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
 
 VALUE: Final = Kind.VALUE
+UNTYPED_REASON: Final = (
+    "an entry that a function with a return annotation stored reads exactly only as that type"
+)
+UNTYPED_HELP: Final = (
+    "give the type: get(key, type=User), get_or_load(key, loader, type=User); "
+    "annotate a function: -> User"
+)
 HIT_WEIGHT: Final = 1 / 16
 """How much one read moves the running share of hits."""
 
@@ -85,8 +93,23 @@ def found(call: Call, sight: Sight, env: Env) -> object:
     return MISSING
 
 
+def contains(call: Call, env: Env) -> Flow[bool]:
+    """Tell whether a fresh entry is there."""
+    entry = yield from peek(call, env)
+    return entry is not None and not entry.stale
+
+
+def ttl(call: Call, env: Env) -> Flow[float | None]:
+    """Return the seconds that an entry has left; `None`: there is none, or it stays for ever."""
+    entry = yield from peek(call, env)
+    return None if entry is None else entry.ttl
+
+
 def peek(call: Call, env: Env) -> Flow[Entry | None]:
-    """Tell what is stored, fresh or stale, without a side effect; `None`: nothing usable."""
+    """Tell what is stored, fresh or stale, without a side effect; `None`: nothing usable.
+
+    The value is MISSING where only its type reads it exactly and this call does not know it.
+    """
     tick = env.tick()
     try:
         seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
@@ -94,14 +117,16 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
     except BackendError:
         return None
     stored = sight.stored
-    if stored is None or sight.state not in {FRESH, STALE}:
+    if stored is None or sight.state not in {FRESH, STALE, UNTYPED}:
         return None
+    if sight.state is UNTYPED:
+        report_untyped(call, env)
     return Entry(
-        value=sight.value,
+        value=MISSING if sight.state is UNTYPED else sight.value,
         age=max(0, env.now_ms() - stored.created_ms) / 1000,
         ttl=None if seen.left_ms is None else seen.left_ms / 1000,
         tier="front" if is_kept(call) else env.tier,
-        stale=sight.state is STALE,
+        stale=not is_fresh(stored, env.now_ms()),
         tags=tuple(shown_tags(tag.name for tag in stored.tags)),
     )
 
@@ -221,6 +246,8 @@ def judge(
             return Sight(UNUSABLE, tick, raw, stored, None, ids)
         value = call.policy.recipe.unpack(call.key, stored)
     except DecodeError as error:
+        if error.reason == UNTYPED.value:
+            return Sight(UNTYPED, tick, raw, env.open_envelope(call.key, raw), None, ids)
         env.emit(Unusable(call.policy.label, error.reason))
         return Sight(UNUSABLE, tick, raw, None, None, ids, error.reason == "checksum")
     is_stale = stored.fresh_ms is not None and not is_fresh(stored, env.now_ms())
@@ -243,6 +270,16 @@ def count_miss(call: Call, reason: str, env: Env) -> None:
     usage.misses += 1
     usage.recent_hits -= usage.recent_hits * HIT_WEIGHT
     env.emit(Miss(call.policy.label, reason))
+    if reason == UNTYPED.value:
+        report_untyped(call, env)
+
+
+def report_untyped(call: Call, env: Env) -> None:
+    """Tell once per function or loader that what is stored reads exactly only with its type."""
+    usage = call.policy.usage
+    usage.unread += 1
+    if usage.unread == 1:
+        env.emit(NotRead(call.policy.label, UNTYPED_REASON, UNTYPED_HELP))
 
 
 def served(call: Call, sight: Sight, env: Env) -> Outcome:

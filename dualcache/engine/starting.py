@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from dualcache.core.entry import Packed
 from dualcache.core.ops import CommitReply, Look, TryLease
 from dualcache.engine.commit import RELEASED_MS, commit, lease_ms, release_all
-from dualcache.engine.freshness import ABSENT, FRESH, STALE, Sight
+from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, Sight
 from dualcache.engine.recovery import ask, ask_once
 from dualcache.errors import BackendError
 
@@ -35,8 +35,8 @@ class Start(NamedTuple):
 
     @property
     def is_over_entry(self) -> bool:
-        """Whether a usable entry is there, to be replaced by the load."""
-        return self.sight.state is STALE or self.sight.state is FRESH
+        """Whether an entry is there that stays until the load replaces it."""
+        return self.sight.state is FRESH or self.sight.state in REPLACED
 
 
 NOTHING: Final = Sight(ABSENT, -1)

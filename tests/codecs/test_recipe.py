@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from dualcache.codecs.compare import is_same
 from dualcache.codecs.envelope import open_envelope, seal
-from dualcache.codecs.ids import COMPRESSED, SIGNED, CodecId
+from dualcache.codecs.ids import COMPRESSED, NEEDS_TYPE, SIGNED, CodecId
 from dualcache.codecs.recipe import is_immutable, make_recipe
 from dualcache.codecs.sign import Signer
 from dualcache.core.entry import MISSING, Packed, Recipe, Stored
@@ -162,17 +162,17 @@ def test_an_annotation_never_changes_a_value(annotation: object, value: object) 
         (1.0, float, CodecId.MSGPACK),
         (1, float, CodecId.TAGGED),
         (True, int, CodecId.TAGGED),
-        ((1, 2), tuple[int, ...], CodecId.MSGPACK),
-        ({1, 2}, set[int], CodecId.MSGPACK),
+        ((1, 2), tuple[int, ...], CodecId.MSGPACK_TYPED),
+        ({1, 2}, set[int], CodecId.MSGPACK_TYPED),
         ("\ud800", str, CodecId.TAGGED),
         (2**70, int, CodecId.TAGGED),
-        (Colour.RED, Colour, CodecId.MSGPACK),
-        (Point(1, 2.0), Point, CodecId.MSGPACK),
-        (Row(id=1, when=NOON), Row, CodecId.MSGPACK),
-        (User(1), User, CodecId.MSGPACK),
-        ([User(1)], list[User] | None, CodecId.MSGPACK),
-        (Attrs(1), Attrs, CodecId.MSGPACK),
-        (Struct(1), Struct, CodecId.MSGPACK),
+        (Colour.RED, Colour, CodecId.MSGPACK_TYPED),
+        (Point(1, 2.0), Point, CodecId.MSGPACK_TYPED),
+        (Row(id=1, when=NOON), Row, CodecId.MSGPACK_TYPED),
+        (User(1), User, CodecId.MSGPACK_TYPED),
+        ([User(1)], list[User] | None, CodecId.MSGPACK_TYPED),
+        (Attrs(1), Attrs, CodecId.MSGPACK_TYPED),
+        (Struct(1), Struct, CodecId.MSGPACK_TYPED),
         (NOON.replace(tzinfo=UTC), datetime, CodecId.MSGPACK),
         (NOON.replace(tzinfo=PARIS), datetime, CodecId.TAGGED),
         (NOON.replace(tzinfo=timezone(timedelta(hours=1))), datetime, CodecId.TAGGED),
@@ -266,11 +266,11 @@ def test_packing_uses_up_no_iterator() -> None:
     ("value", "annotation", "codec"),
     [
         ([1, 2], list[int], CodecId.MSGPACK),
-        (User(1).price, Decimal, CodecId.MSGPACK),
+        (User(1).price, Decimal, CodecId.MSGPACK_TYPED),
         ({"a": (1,)}, dict, CodecId.TAGGED),
         ({"a": (1,)}, MISSING, CodecId.TAGGED),
         (NOON.replace(tzinfo=PARIS), datetime, CodecId.TAGGED),
-        (User(1), User, CodecId.MSGPACK),
+        (User(1), User, CodecId.MSGPACK_TYPED),
         (User(1, NOON.replace(tzinfo=PARIS)), User, CodecId.TYPED),
         (Stamped(id=1), Stamped, CodecId.MODEL_TAGGED),
         ([1], threading.Thread, CodecId.TAGGED),
@@ -283,6 +283,58 @@ def test_without_the_check_only_forms_that_are_exact_go_unchecked(
     back, packed = kept(value, annotation, check=False)
     assert is_same(back, value)
     assert CodecId(packed.codec) is codec
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "options", "codec"),
+    [
+        ([1], list[int], {}, CodecId.MSGPACK),
+        ({1: "a"}, dict[int, str], {}, CodecId.MSGPACK),
+        (b"x", bytes, {}, CodecId.MSGPACK),
+        ({"a": 1}, dict[str, Any], {"codec": "json"}, CodecId.JSON),
+        ({1: "a"}, dict[int, str], {"codec": "json"}, CodecId.JSON_TYPED),
+        (b"x", bytes, {"codec": "json"}, CodecId.JSON_TYPED),
+        ([], list[User], {}, CodecId.MSGPACK),
+        ([], list[Point], {"check": False}, CodecId.MSGPACK_TYPED),
+        (["a"], list[Decimal | str], {}, CodecId.MSGPACK),
+        ([1], list[int], {"check": False}, CodecId.MSGPACK),
+        ([1], int | threading.Thread, {"codec": "json", "check": False}, CodecId.JSON),
+    ],
+)
+def test_a_value_is_marked_where_reading_it_back_needs_the_annotation(
+    value: Any, annotation: object, options: dict[str, Any], codec: CodecId
+) -> None:
+    back, packed = kept(value, annotation, **options)
+    assert is_same(back, value)
+    assert CodecId(packed.codec) is codec
+    if codec in NEEDS_TYPE:
+        for reader in (MISSING, Any, int | threading.Thread):
+            assert reason_of(make_recipe(reader), packed) == "untyped"
+    else:
+        assert is_same(make_recipe().unpack(KEY, stored(packed)), value)
+
+
+@pytest.mark.parametrize("value", [Model(id=1), Stamped(id=1)])
+def test_a_model_is_not_read_as_anything_but_a_model(value: Model) -> None:
+    packed = make_recipe(type(value)).pack(KEY, value)
+    assert reason_of(make_recipe(), packed) == "untyped"
+    assert reason_of(make_recipe(dict), packed) == "untyped"
+
+
+def test_what_is_there_is_told_without_decoding_it() -> None:
+    plain, signed = make_recipe(), make_recipe(secret="s")
+    plain.verify(KEY, stored(Packed(CodecId.MSGPACK, 0, b"no msgpack")))
+    plain.verify(KEY, stored(make_recipe(User).pack(KEY, User(1))))
+    signed.verify(KEY, stored(signed.pack(KEY, 1)))
+    reference = make_recipe(codec="reference", secret="s")
+    reference.verify(KEY, stored(reference.pack(KEY, object())))
+    for recipe, packed in (
+        (plain, signed.pack(KEY, 1)),
+        (signed, plain.pack(KEY, 1)),
+        (plain, Packed(CodecId.PICKLE, 0, b"x")),
+    ):
+        with pytest.raises(DecodeError):
+            recipe.verify(KEY, stored(packed))
 
 
 def test_pickle_needs_a_secret() -> None:
@@ -377,7 +429,7 @@ def test_json_keeps_what_json_can_say() -> None:
     ):
         back, packed = kept(value, annotation, codec="json")
         assert is_same(back, value)
-        assert packed.codec == CodecId.JSON
+        assert packed.codec == (CodecId.JSON_TYPED if annotation is User else CodecId.JSON)
     with pytest.raises(UnencodableValue, match="leave codec= out"):
         make_recipe(codec="json").pack(KEY, {1: 2})
 
@@ -450,7 +502,7 @@ def test_a_value_over_the_limit_is_neither_stored_nor_read() -> None:
 
 
 @given(
-    codec=st.integers(0, 12).filter(lambda codec: codec != CodecId.REFERENCE),
+    codec=st.integers(0, 14).filter(lambda codec: codec != CodecId.REFERENCE),
     flags=st.sampled_from([0, COMPRESSED, SIGNED]),
     payload=st.binary() | st.sampled_from([b"\x91" * 100_000, b"[" * 100_000]),
     annotation=st.sampled_from([MISSING, User, Model, list[Stamped]]),
