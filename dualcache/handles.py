@@ -40,7 +40,7 @@ class SharedHandles:
     def __init__(self, cached: Cached) -> None:
         self.cached = cached
 
-    def key_for(self, *args: Any, **kwargs: Any) -> str:
+    def key_for(self, /, *args: Any, **kwargs: Any) -> str:
         """Return the key of a call, without the namespace; nothing is performed."""
         return self.cached.key_for(args, kwargs)
 
@@ -56,17 +56,17 @@ class SharedHandles:
 class Handles(SharedHandles):
     """The handles of a sync function."""
 
-    def invalidate(self, *args: Any, **kwargs: Any) -> Invalidated:
+    def invalidate(self, /, *args: Any, **kwargs: Any) -> Invalidated:
         """Delete what is stored for this call."""
         call = self.cached.call_of(args, kwargs)
         return self.cached.cache.backend.run(self.cached.invalidating(call))  # type: ignore[no-any-return]
 
-    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+    def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function now and store its result; return it."""
         call = self.cached.call_of(args, kwargs)
         return value_of(self.cached.cache.backend.run(self.cached.refreshing(call)))
 
-    def peek(self, *args: Any, **kwargs: Any) -> Entry | None:
+    def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """Tell what is stored for this call; changes nothing."""
         call = self.cached.call_of(args, kwargs)
         return self.cached.cache.backend.run(self.cached.peeking(call))  # type: ignore[no-any-return]
@@ -84,17 +84,17 @@ class Handles(SharedHandles):
 class AsyncHandles(SharedHandles):
     """The handles of a coroutine function."""
 
-    async def invalidate(self, *args: Any, **kwargs: Any) -> Invalidated:
+    async def invalidate(self, /, *args: Any, **kwargs: Any) -> Invalidated:
         """Delete what is stored for this call."""
         call = self.cached.call_of(args, kwargs)
         return await self.cached.cache.backend.arun(self.cached.invalidating(call))  # type: ignore[no-any-return]
 
-    async def refresh(self, *args: Any, **kwargs: Any) -> Any:
+    async def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function now and store its result; return it."""
         call = self.cached.call_of(args, kwargs)
         return value_of(await self.cached.cache.backend.arun(self.cached.refreshing(call)))
 
-    async def peek(self, *args: Any, **kwargs: Any) -> Entry | None:
+    async def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """Tell what is stored for this call; changes nothing."""
         call = self.cached.call_of(args, kwargs)
         return await self.cached.cache.backend.arun(self.cached.peeking(call))  # type: ignore[no-any-return]

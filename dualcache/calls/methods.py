@@ -25,7 +25,7 @@ class CachedMethod:
         self._function = function
         look_like(self, function)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
 
     def __get__(self, owner: object, kind: type | None = None) -> Any:
@@ -43,7 +43,7 @@ class BoundMethod:
         self.__func__ = function
         self.__doc__ = function.__doc__
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.__func__(self.__self__, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -75,7 +75,7 @@ class BoundMethod:
 
 
 def store_for(
-    store: Callable[..., Any], owner: object, value: Any, *args: Any, **kwargs: Any
+    store: Callable[..., Any], owner: object, value: Any, /, *args: Any, **kwargs: Any
 ) -> Any:
     """Call the `store` handle, whose first argument is the value and not the object."""
     return store(value, owner, *args, **kwargs)

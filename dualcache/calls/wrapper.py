@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dualcache.calls.signature import CallSignature
 
@@ -44,6 +44,30 @@ class Absent:
 ABSENT: Final = Absent()
 
 
+class Names:
+    """Names for what compiled code needs besides the parameters; no parameter can meet one.
+
+    The code finds them as variables of an enclosing function and never as globals: a module may
+    have a `type` or a `KeyError` of its own, and a function a parameter of any name.
+    """
+
+    def __init__(self, parameters: Iterable[str]) -> None:
+        self.known: dict[str, Any] = {}
+        self._prefix = "_"
+        while any(name.startswith(self._prefix) for name in parameters):
+            self._prefix += "_"
+
+    def of(self, name: str, value: Any) -> str:
+        """Return the name under which the code finds `value`."""
+        written = self.local(name)
+        self.known[written] = value
+        return written
+
+    def local(self, name: str) -> str:
+        """Return a name for a variable of the code itself."""
+        return f"{self._prefix}{name}"
+
+
 def compile_wrapper(
     call: CallSignature, perform: Callable[..., Any], kept: Kept | None = None
 ) -> Callable[..., Any]:
@@ -52,54 +76,53 @@ def compile_wrapper(
     `perform` takes one tuple; for a coroutine function it is one itself. Where values are `kept` in
     process, a hit ends in the function itself: no lock, no flow, no text of a key.
     """
-    known: dict[str, Any] = {"_perform": perform}
-    heading = written_signature(call, known)
+    names = Names(call.parameters)
+    heading = written_signature(call, names)
     values = "".join(f"{name}, " for name in call.parameters)
     keyword, wait = ("async def", "await ") if call.is_coroutine else ("def", "")
-    lines = [] if kept is None else hit_lines(call, kept, known)
-    body = "\n    ".join([*lines, f"return {wait}_perform(({values}))"])
-    made = executed(f"{keyword} wrapper{heading}:\n    {body}\n", call, known)
+    lines = [] if kept is None else hit_lines(call, kept, names)
+    body = "\n    ".join([*lines, f"return {wait}{names.of('perform', perform)}(({values}))"])
+    made = executed(f"{keyword} wrapper{heading}:\n    {body}\n", call, names)
     if kept is not None:
-        made = sharing(made, "_now", kept.clock)
+        made = sharing(made, names.local("now"), kept.clock)
     functools.update_wrapper(made, call.function)
     return made
 
 
-def hit_lines(call: CallSignature, kept: Kept, known: dict[str, Any]) -> list[str]:
+def hit_lines(call: CallSignature, kept: Kept, names: Names) -> list[str]:
     """Write the lines that serve a hit.
 
     The exception of a lookup ends before the function runs, so that it never shows in its
     tracebacks; a `TypeError` says that a value cannot be hashed. What is not there is found as an
     entry that has ended.
     """
-    known.update(_index=kept.index, _absent=ABSENT, _now=None)
-    names = [call.parameters[at] for at in kept.positions]
-    key, checks = list(names), ["_entry.fresh_until > _now()"]
-    for name, kind in zip(names, kept.types, strict=True):
+    type_of, entry, cell = names.of("type", type), names.local("entry"), names.local("cell")
+    values = [call.parameters[at] for at in kept.positions]
+    key, checks = list(values), [f"{entry}.fresh_until > {names.of('now', None)}()"]
+    for value, kind in zip(values, kept.types, strict=True):
         if kind is None:
-            key.append(f"type({name})")
+            key.append(f"{type_of}({value})")
         else:
-            known[f"_{kind.__name__}"] = kind
-            checks.append(f"type({name}) is _{kind.__name__}")
+            checks.append(f"{type_of}({value}) is {names.of(kind.__name__, kind)}")
     serving = [
-        "_entry.hits += 1.0",
-        "if _entry.thaw is None:",
-        "    return _entry.value",
-        "return _entry.thaw(_entry.value)",
+        f"{entry}.hits += 1.0",
+        f"if {entry}.thaw is None:",
+        f"    return {entry}.value",
+        f"return {entry}.thaw({entry}.value)",
     ]
     if kept.is_tagged:
         serving = [
-            "for _cell in _entry.cells:",
-            "    if not _cell.is_alive:",
+            f"for {cell} in {entry}.cells:",
+            f"    if not {cell}.is_alive:",
             "        break",
             "else:",
             *(f"    {line}" for line in serving),
         ]
     return [
         "try:",
-        f"    _entry = _index[{', '.join(key) or '()'}]",
-        "except (KeyError, TypeError):",
-        "    _entry = _absent",
+        f"    {entry} = {names.of('index', kept.index)}[{', '.join(key) or '()'}]",
+        f"except {names.of('not_found', (KeyError, TypeError))}:",
+        f"    {entry} = {names.of('absent', ABSENT)}",
         f"if {' and '.join(checks)}:",
         *(f"    {line}" for line in serving),
     ]
@@ -120,21 +143,21 @@ def compile_loader(call: CallSignature) -> Callable[..., Any]:
             written.append(f"{name}={name}")
         else:
             written.append(name)
+    names = Names(call.parameters)
     source = (
-        f"def wrapper({', '.join(call.parameters)}):\n    return _function({', '.join(written)})\n"
+        f"def wrapper({', '.join(call.parameters)}):\n"
+        f"    return {names.of('function', call.function)}({', '.join(written)})\n"
     )
-    return executed(source, call, {"_function": call.function})
+    return executed(source, call, names)
 
 
-def written_signature(call: CallSignature, namespace: dict[str, Any]) -> str:
-    """Write the signature without annotations; defaults become names in `namespace`."""
+def written_signature(call: CallSignature, names: Names) -> str:
+    """Write the signature without annotations; defaults are written as names that hold them."""
     written = []
     for number, parameter in enumerate(call.signature.parameters.values()):
         bare = parameter.replace(annotation=Parameter.empty)
         if parameter.default is not Parameter.empty:
-            name = f"_default{number}"
-            namespace[name] = parameter.default
-            bare = bare.replace(default=Name(name))
+            bare = bare.replace(default=Name(names.of(f"default_{number}", parameter.default)))
         written.append(bare)
     return str(Signature(written))
 
@@ -151,20 +174,20 @@ class Name:
         return self._name
 
 
-def executed(source: str, call: CallSignature, known: dict[str, Any]) -> FunctionType:
+def executed(source: str, call: CallSignature, names: Names) -> FunctionType:
     """Compile the source of one function over the globals of the original.
 
-    So that annotations written as text resolve as before. What it knows besides are the variables
-    of an enclosing function; tracebacks and debuggers find its source in `linecache`.
+    So that annotations written as text resolve as before; the code itself looks nothing up there.
+    Tracebacks and debuggers find its source in `linecache`.
     """
     body = "".join(f"    {line}\n" for line in source.splitlines())
-    whole = f"def enclosing({', '.join(known)}):\n{body}    return wrapper\n"
+    whole = f"def enclosing({', '.join(names.known)}):\n{body}    return wrapper\n"
     filename = f"<dualcache {call.module}.{call.qualname}>"
     made: dict[str, Any] = {}
-    names = getattr(call.function, "__globals__", {})
-    exec(compile(whole, filename, "exec"), names, made)  # noqa: S102  names from a signature
+    module_names = getattr(call.function, "__globals__", {})
+    exec(compile(whole, filename, "exec"), module_names, made)  # noqa: S102  names from a signature
     linecache.cache[filename] = (len(whole), None, whole.splitlines(keepends=True), filename)
-    wrapper: FunctionType = made["enclosing"](**known)
+    wrapper: FunctionType = made["enclosing"](**names.known)
     return wrapper
 
 
