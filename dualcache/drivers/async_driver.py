@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     Perform = Callable[[Op[Any]], Awaitable[Any]]
 
 CLEAN_UP_SECONDS: Final = 0.25
+"""How long a cancelled caller waits for its flow to give back what it holds."""
 
 
 class AsyncDriver:
@@ -83,33 +85,80 @@ class AsyncDriver:
                         reply = await perform(op)
                 except Exception as error:  # noqa: BLE001  the flow decides what it means
                     op = flow.throw(error)
-                except BaseException as error:  # noqa: BLE001  as above: clean up, then raise
-                    return await self._clean_up(flow, error)
+                except GeneratorExit:
+                    self._finish_at_once(flow)
+                    raise
+                except BaseException as error:
+                    await self._clean_up(flow, error)
+                    raise
                 else:
                     op = flow.send(reply)
         except StopIteration as end:
             result = end.value
         return result if finish is None else finish(result)
 
-    async def _do(self, op: Op[Any]) -> Any:
-        kind = type(op)
-        if kind in self._at_once:
-            return self._at_once[kind](op)
-        perform: Perform = self._waiting.get(kind, self._perform)
-        return await perform(op)
+    async def _clean_up(self, flow: Flow[Any], error: BaseException) -> None:
+        """Let a flow that was interrupted give back what it holds.
 
-    async def _clean_up(self, flow: Flow[Any], error: BaseException) -> Any:
-        """Let a flow that was cancelled give back what it holds: shielded, and not for long."""
-        with anyio.CancelScope(shield=True) as scope:
-            scope.deadline = anyio.current_time() + CLEAN_UP_SECONDS
-            op = flow.throw(error)
-            while True:
-                try:
-                    reply = await self._do(op)
-                except BaseException as failure:  # noqa: BLE001  the flow ends by raising
-                    op = flow.throw(failure)
-                else:
-                    op = flow.send(reply)
+        That goes on in a task of its own for as long as the backend takes: cut short, it would
+        leave a lease behind. The caller waits for it, but not for long, and then raises what
+        interrupted it, however the clean-up ends and whatever cancels the caller again meanwhile.
+        """
+        op = self._until_it_waits(flow, flow.throw, error)
+        if op is None:
+            return
+        # What it waits for holds the task: the link its replies, the loop its timers.
+        task = asyncio.get_running_loop().create_task(self._finish(flow, op))
+        task.add_done_callback(partial(self._finished, flow))
+        # The shield is for anyio, whose scopes cancel again at every await.
+        with anyio.CancelScope(shield=True), suppress(asyncio.CancelledError):
+            await asyncio.wait([task], timeout=CLEAN_UP_SECONDS)
+
+    async def _finish(self, flow: Flow[Any], op: Op[Any] | None) -> None:
+        """Run the rest of a flow that is ending, from an op that it waits for."""
+        interrupt: BaseException | None = None
+        while op is not None:
+            perform: Perform = self._waiting.get(type(op), self._perform)
+            try:
+                reply = await perform(op)
+            except GeneratorExit:
+                self._finish_at_once(flow)
+                raise
+            except BaseException as failure:  # noqa: BLE001  the flow ends by raising
+                if not isinstance(failure, Exception):
+                    interrupt = failure
+                op = self._until_it_waits(flow, flow.throw, failure)
+            else:
+                op = self._until_it_waits(flow, flow.send, reply)
+        if interrupt is not None:
+            raise interrupt
+
+    def _finished(self, flow: Flow[Any], task: asyncio.Task[None]) -> None:
+        """End the flow of a task that was cancelled before it began; any other has ended."""
+        if not task.cancelled():
+            task.exception()
+        self._finish_at_once(flow)
+
+    def _finish_at_once(self, flow: Flow[Any]) -> None:
+        """End a flow where nothing can be awaited: its flights land, what needs the backend fails.
+
+        So where its coroutine is closed or collected while it waits, or its loop is ending. What is
+        thrown is no GeneratorExit: `yield from` would not hand that on, but close what it runs.
+        """
+        while self._until_it_waits(flow, flow.throw, asyncio.CancelledError()) is not None:
+            pass
+
+    def _until_it_waits(
+        self, flow: Flow[Any], resume: Callable[[Any], Op[Any]], what: Any
+    ) -> Op[Any] | None:
+        """Resume a flow that is ending, up to the next op to be awaited; `None`: it has ended."""
+        try:
+            op = resume(what)
+            while (at_once := self._at_once.get(type(op))) is not None:
+                op = flow.send(at_once(op))
+        except BaseException:  # noqa: BLE001  how it ends is known: its caller raises the first error
+            return None
+        return op
 
     async def _load(self, op: Load) -> Loaded | Raised:
         began = monotonic()

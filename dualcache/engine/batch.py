@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -11,9 +11,10 @@ from dualcache.core.entry import HEADER_BYTES, MISSING
 from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
 from dualcache.core.ops import Join, Land, Load, Raised, do
 from dualcache.engine.acquire_many import acquire_all
-from dualcache.engine.commit import RELEASED_MS, Change, commit_all, release_all
+from dualcache.engine.commit import RELEASED_MS, Change, commit_all
 from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import concluded, make_ready
+from dualcache.engine.led_keys import Held, Lead, end_all, raise_first
 from dualcache.engine.load import LIKELY_HITS, get_or_load
 from dualcache.engine.read import count_hit, count_miss, find_in_front, look_many, served
 from dualcache.engine.recovery import notice_of
@@ -27,25 +28,6 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.lead import Ready
-
-
-class Lead(NamedTuple):
-    """A key that this caller loads: its flight, and where it starts from (`None`: not stored)."""
-
-    name: str
-    call: Call
-    flight: Flight
-    start: Start | None
-
-
-class Held(NamedTuple):
-    """What this caller has to give back, however its load ends.
-
-    `markers` are the leases, each with its key; `landings` how each flight is to end.
-    """
-
-    markers: dict[bytes, str]
-    landings: dict[Flight, Landing]
 
 
 def get_or_load_many(
@@ -231,20 +213,6 @@ def store_all(
     held.markers.clear()
     for (lead, one, made), reply in zip(ready, replies, strict=False):
         held.landings[lead.flight] = Landing(concluded(lead.call, one, made, reply, tick, env))
-
-
-def end_all(held: Held, env: Env) -> Flow[None]:
-    """Give back the leases that are left, and land all flights."""
-    yield from release_all(held.markers, env)
-    for flight, landing in held.landings.items():
-        yield Land(flight, landing)
-
-
-def raise_first(held: Held) -> None:
-    """Raise what a callable of the policy raised: it is the user's own."""
-    for landing in held.landings.values():
-        if landing.outcome is not None and landing.outcome.error is not None:
-            raise landing.outcome.error
 
 
 def load_others(

@@ -131,6 +131,55 @@ def test_a_first_call_cancelled_while_it_connects_leaves_a_whole_connection(
     assert redis_server.cli("KEYS", "*") == [b"k"]
 
 
+@pytest.mark.parametrize("way", ["cancel", "wait_for", "timeout"])
+@pytest.mark.parametrize("name", ["get", "function", "many", "set", "invalidate"])
+def test_a_call_cancelled_while_the_server_stands_still_raises(
+    tasks: AsyncColour, own_server: Server, name: str, way: str
+) -> None:
+    cache = tasks.cache(own_server.url, socket_timeout=30)
+
+    async def many(names: list[str]) -> dict[str, int]:
+        return dict.fromkeys(names, 1)
+
+    @cache(key="k")
+    async def load() -> int:
+        return 1
+
+    calls: dict[str, Callable[[], Any]] = {
+        "get": lambda: cache.aio.get("k"),
+        "function": load,
+        "many": lambda: cache.aio.get_or_load_many(["a", "b"], many),
+        "set": lambda: cache.aio.set("k", 2),
+        "invalidate": lambda: cache.aio.invalidate("k"),
+    }
+
+    async def stopped() -> Any:
+        if way == "wait_for":
+            return await asyncio.wait_for(calls[name](), 0.01)
+        if way == "timeout":
+            async with asyncio.timeout(0.01):
+                return await calls[name]()
+        task = asyncio.create_task(calls[name]())
+        await asyncio.sleep(0)  # it has asked the server by now
+        task.cancel()
+        return await task
+
+    async def stopping() -> None:
+        with pytest.raises(asyncio.CancelledError if way == "cancel" else TimeoutError):
+            await stopped()
+
+    tasks.call(cache, "ping")
+    own_server.pause()
+    try:
+        tasks.run(stopping)
+    finally:
+        own_server.resume()
+    tasks.run(calls[name])  # waits for what is still being given back
+    tasks.run(load)
+    assert len(cache.backend.flights) == 0
+    assert tasks.call(cache, "get", "k") in {1, 2}  # no lease is left: what was loaded is stored
+
+
 def test_followers_cancelled_at_any_step_leave_the_flight_whole(
     tasks: AsyncColour, backend_url: str
 ) -> None:

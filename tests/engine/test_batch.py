@@ -275,6 +275,23 @@ def test_a_caller_who_is_interrupted_while_leasing_hands_all_flights_over() -> N
     assert landings == [ABANDONED, ABANDONED]
 
 
+def test_a_caller_who_is_interrupted_while_giving_back_hands_all_flights_over() -> None:
+    env, _ = surroundings()
+    landings: list[Landing] = []
+    script(
+        many(env),
+        LOOKED,
+        LED,
+        LED,
+        LEASED,
+        (Load, KeyboardInterrupt()),
+        (GIVEN_BACK[0], SystemExit()),
+        (Land, noted(landings)),
+        (Land, noted(landings)),
+    ).raises(SystemExit)
+    assert landings == [ABANDONED, ABANDONED]
+
+
 def test_a_key_that_another_process_holds_is_loaded_by_itself_afterwards() -> None:
     env, _ = surroundings()
     script(

@@ -1,0 +1,57 @@
+"""The keys that one caller loads together: their flights and leases, and how they are given back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from dualcache.core.ops import Land
+from dualcache.engine.commit import release_all
+
+if TYPE_CHECKING:
+    from dualcache.core.flight import Flight, Landing
+    from dualcache.core.ops import Flow
+    from dualcache.core.policy import Call
+    from dualcache.engine.acquire import Start
+    from dualcache.engine.env import Env
+
+
+class Lead(NamedTuple):
+    """A key that this caller loads: its flight, and where it starts from (`None`: not stored)."""
+
+    name: str
+    call: Call
+    flight: Flight
+    start: Start | None
+
+
+class Held(NamedTuple):
+    """What this caller has to give back, however its load ends.
+
+    `markers` are the leases, each with its key; `landings` how each flight is to end.
+    """
+
+    markers: dict[bytes, str]
+    landings: dict[Flight, Landing]
+
+
+def end_all(held: Held, env: Env) -> Flow[None]:
+    """Give back the leases that are left, and land all flights, also if that is interrupted."""
+    try:
+        yield from release_all(held.markers, env)
+    except BaseException:
+        yield from land_all(held)
+        raise
+    yield from land_all(held)
+
+
+def land_all(held: Held) -> Flow[None]:
+    """Land all flights that are led."""
+    for flight, landing in held.landings.items():
+        yield Land(flight, landing)
+
+
+def raise_first(held: Held) -> None:
+    """Raise what a callable of the policy raised: it is the user's own."""
+    for landing in held.landings.values():
+        if landing.outcome is not None and landing.outcome.error is not None:
+            raise landing.outcome.error
