@@ -32,6 +32,7 @@ __all__ = [
     "settled_now",
     "template_check",
     "unkeyable_hint",
+    "unkeyable_mend",
 ]
 
 
@@ -142,9 +143,7 @@ def default_check(signature: CallSignature, ignore: Collection[str]) -> Check:
         for name, hint in signature.hints().items():
             is_receiver = signature.first_is_receiver and name == signature.parameters[0]
             if name not in ignore and not is_receiver and is_keyable_annotation(hint) is False:
-                raise unkeyable_hint(
-                    signature, name, hint, f'leave it out with ignore=("{name}",), or write key="…"'
-                )
+                raise unkeyable_hint(signature, name, hint, unkeyable_mend(signature, name))
 
     return check
 
@@ -180,4 +179,21 @@ def unkeyable_hint(
         code="DC111",
         details=[("parameter", f"{name}: {shown}")],
         help=help_line,
+    )
+
+
+def unkeyable_mend(signature: CallSignature, name: str) -> str:
+    """Return the lines to write for a parameter that a default key cannot hold.
+
+    `ignore=` comes with its condition: one who follows blindly would serve the answer for one
+    object, user or secret to another.
+    """
+    if signature.is_in_class and name == signature.parameters[0]:
+        return (
+            f"if it is the method's object, name what tells two objects apart: a __cache_key__() "
+            f'method on its class, or key="…:{{{name}.id}}:…"'
+        )
+    return (
+        f'only if no result ever differs by it: ignore=("{name}",); else name what tells its '
+        f'values apart: key="…:{{{name}.id}}:…", or a __cache_key__() method on its class'
     )

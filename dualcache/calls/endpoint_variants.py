@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from dualcache.calls.endpoint_roles import Role, is_left_out, members
 from dualcache.calls.naming import value_at
 from dualcache.calls.rendering import Value
-from dualcache.core.canonical import is_stdlib_value
 from dualcache.core.keys import canonical, text
+from dualcache.core.scalars import is_scalar_value
 from dualcache.errors import UnkeyableArgument
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _is_scalar_class(kind: type[Any]) -> bool:
     if hasattr(kind, "__cache_key__"):
         return False
     is_number_or_text = issubclass(kind, (str, int, float, bool, NoneType, Enum))
-    return is_number_or_text or is_stdlib_value(kind)
+    return is_number_or_text or is_scalar_value(kind)
 
 
 def _write_uniform(value: Any) -> str:

@@ -16,10 +16,12 @@ from dualcache.calls.checks import (
     own_name,
     settled_now,
     template_check,
+    unkeyable_mend,
 )
 from dualcache.calls.receivers import receiver_form
 from dualcache.calls.rendering import Kind, Plan, Value, compile_names
 from dualcache.calls.signature import MARKS
+from dualcache.core.digests import digest, is_secret_name
 from dualcache.core.keys import canonical, text
 from dualcache.core.templates import Field, Template, field_text
 from dualcache.errors import UnkeyableArgument, UsageError
@@ -125,10 +127,25 @@ def _default_parts(
         if name in ignore:
             continue
         is_receiver = at == 0 and signature.first_is_receiver
-        help_line = f'leave it out with ignore=("{name}",), or write key="…"'
+        help_line = unkeyable_mend(signature, name)
         write = receiver_form(signature) if is_receiver else canonical
-        parts += [":", Value(f"p{at}", value_at(at), write, fault_of(signature, name, help_line))]
+        is_secret = not is_receiver and is_secret_name(name)
+        parts += [
+            ":",
+            Value(
+                f"p{at}",
+                value_at(at),
+                digested if is_secret else write,
+                fault_of(signature, name, help_line),
+                is_digested=is_secret,
+            ),
+        ]
     return parts
+
+
+def digested(value: object) -> str:
+    """Write a value that the key must not show; `None` is no secret."""
+    return "None" if value is None else digest(canonical(value))
 
 
 def template_parts(
@@ -149,6 +166,7 @@ def template_parts(
                 fault_of(signature, part.name, help_line),
                 part,
                 likely_str=part.is_plain and not typed and signature.hints().get(part.name) is str,
+                is_digested=part.is_digested,
             )
         )
     return parts
@@ -197,7 +215,7 @@ def value_at(at: int) -> Callable[[tuple[Any, ...]], Any]:
 
 
 def _field_writer(template: Template, field: Field, *, typed: bool) -> Callable[[Any], str]:
-    if field.is_plain:
+    if field.is_plain and not field.is_digested:
         return canonical if typed else text
 
     def write(value: Any) -> str:

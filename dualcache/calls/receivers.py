@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.canonical import canonical, class_name, class_of, field_names, is_stdlib_value
+from dualcache.core.canonical import canonical, class_name, class_of, field_names
+from dualcache.core.scalars import is_scalar_value
 from dualcache.errors import UnkeyableArgument
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def receiver_form(signature: CallSignature) -> Callable[[Any], str]:
 
 def _is_value(kind: type[Any]) -> bool:
     """Tell whether a class's objects cannot change: frozen of any make, or immutable by base."""
-    if issubclass(kind, _IMMUTABLE) or is_stdlib_value(kind):
+    if issubclass(kind, _IMMUTABLE) or is_scalar_value(kind):
         return True
     if field_names(kind) is None:
         return False

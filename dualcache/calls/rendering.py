@@ -37,6 +37,8 @@ class Value(Struct, frozen=True):
     field: Field | None = None
     likely_str: bool = False
     """Whether an alphanumeric `str` stands for itself, and is worth a check."""
+    is_digested: bool = False
+    """Whether no value stands for itself, not even an int."""
 
 
 class Plan(Struct, frozen=True):
@@ -131,7 +133,7 @@ def _written(value: Value, suffix: str, namespace: dict[str, Any]) -> str:
     namespace[writer] = value.write
     source = value.source
     is_formatted = value.field is not None and (value.field.spec or value.field.as_str)
-    if is_formatted or "(" in source:
+    if is_formatted or value.is_digested or "(" in source:
         return f"{writer}({source})"
     if value.field is not None and value.field.path:
         reached = source

@@ -11,16 +11,16 @@ from enum import Enum, Flag
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from dualcache.core.digests import digest, is_secret_name
 from dualcache.core.escaping import escape, escape_part
-from dualcache.errors import UnkeyableArgument
+from dualcache.core.scalars import scalar_writer, unkeyable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime, time, timedelta, tzinfo
 
     Encoder: TypeAlias = Callable[[Any, int], str]
 
-__all__ = ["canonical", "class_name", "class_of", "field_names", "is_stdlib_value", "text"]
+__all__ = ["canonical", "class_name", "class_of", "field_names", "text"]
 
 MAX_DEPTH = 100
 """Values nested deeper have no canonical form; a value that contains itself is one of them."""
@@ -54,7 +54,7 @@ def text(value: object, typed: bool = False) -> str:
         return _integer(value, 0)
     if isinstance(value, float):
         return float.__repr__(value)
-    writer = _stdlib_writer(kind)
+    writer = scalar_writer(kind)
     return escape(writer[1](value)) if writer else _encode(value, 0)
 
 
@@ -66,11 +66,6 @@ def class_name(kind: type[Any]) -> str:
 def class_of(value: object) -> type[Any]:
     """Return `type(value)`, known to type checkers as a class of anything."""
     return type(value)
-
-
-def is_stdlib_value(kind: type[Any]) -> bool:
-    """Tell whether a class is, or derives from, UUID, Decimal, Fraction, a date or a time type."""
-    return _stdlib_writer(kind) is not None
 
 
 def field_names(kind: type[Any]) -> tuple[str, ...] | None:
@@ -89,16 +84,6 @@ def field_names(kind: type[Any]) -> tuple[str, ...] | None:
     return None
 
 
-def unkeyable(kind: type[Any], why: str = "has no canonical form") -> UnkeyableArgument:
-    """Build the error for a value of a class that cannot be part of a key."""
-    return UnkeyableArgument(
-        "a value cannot be part of a key",
-        code="DC110",
-        details=[("type", f"{kind.__module__}.{kind.__qualname__} {why}")],
-        help="give the class a __cache_key__() method that returns what tells its values apart",
-    )
-
-
 def _encode(value: Any, depth: int) -> str:
     encoder = _EXACT.get(type(value))
     return encoder(value, depth) if encoder is not None else _object(value, depth)
@@ -112,7 +97,7 @@ def _object(value: Any, depth: int) -> str:
     if isinstance(value, Enum):
         is_bits = isinstance(value, Flag)
         return f"{name}({value.value})" if is_bits else f"{name}.{escape_part(value.name)}"
-    writer = _stdlib_writer(kind)
+    writer = scalar_writer(kind)
     if writer is not None:
         head, write = writer
         form = f"{head}({escape_part(write(value))})"
@@ -128,17 +113,28 @@ def _members(value: Any, kind: type[Any], depth: int) -> Iterable[str]:
         raise unkeyable(kind)
     if base is not None and not hasattr(kind, "_fields"):
         yield base(value, depth)
+    # None for all but pydantic's models: its dataclasses have the other attributes, but not this.
+    was_set: set[str] | None = getattr(value, "__pydantic_fields_set__", None)
     for name in names or ():
         # A field may have no value yet (`init=False`): leaving it out is a form of its own.
         if hasattr(value, name):
-            yield f"{escape_part(name)}={_encode(getattr(value, name), depth)}"
-    if hasattr(kind, "__pydantic_fields__"):
+            # `Patch()` and `Patch(name=None)` differ to who asks for the fields that were set.
+            mark = "" if was_set is None or name in was_set else "~"
+            yield f"{mark}{escape_part(name)}={_named(name, getattr(value, name), depth)}"
+    if was_set is not None:
         rest: dict[str, Any] = {
             **(value.__pydantic_extra__ or {}),
             **(value.__pydantic_private__ or {}),
         }
         for name in sorted(rest):
-            yield f"{escape_part(name)}={_encode(rest[name], depth)}"
+            yield f"{escape_part(name)}={_named(name, rest[name], depth)}"
+
+
+def _named(name: object, value: object, depth: int) -> str:
+    """Write the value of a field or an item; where its name says that it is secret, a digest."""
+    form = _encode(value, depth)
+    is_hidden = value is not None and isinstance(name, str) and is_secret_name(name)
+    return digest(form) if is_hidden else form
 
 
 def _deeper(depth: int, kind: type[Any]) -> int:
@@ -213,7 +209,7 @@ def _frozenset(value: frozenset[Any], depth: int) -> str:
 
 
 def _pairs(value: dict[Any, Any], depth: int) -> list[str]:
-    return [f"{_encode(key, depth)}={_encode(item, depth)}" for key, item in _dict_items(value)]
+    return [f"{_encode(key, depth)}={_named(key, item, depth)}" for key, item in _dict_items(value)]
 
 
 def _dict(value: dict[Any, Any], depth: int) -> str:
@@ -239,49 +235,3 @@ _EXACT: dict[type[Any], Encoder] = {
     frozenset: _frozenset,
     dict: _dict,
 }
-
-
-def _moment(value: datetime | time) -> str:
-    zone = "" if value.tzinfo is None else _zone(value.tzinfo)
-    return f"{value.isoformat()}{zone}{';fold' if value.fold else ''}"
-
-
-def _zone(zone: tzinfo) -> str:
-    """Name the zone as RFC 9557 does; a fixed offset is named by isoformat() already."""
-    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
-    if isinstance(name, str):
-        return f"[{name}]"
-    try:
-        is_fixed = zone.utcoffset(None) is not None
-    except Exception:  # noqa: BLE001  a tzinfo that wants a datetime is not fixed
-        is_fixed = False
-    if not is_fixed:
-        raise unkeyable(class_of(zone), "is neither a named zone nor a fixed offset")
-    return ""
-
-
-def _seconds(value: timedelta) -> str:
-    micros = (value.days * 86_400 + value.seconds) * 1_000_000 + value.microseconds
-    whole, rest = divmod(abs(micros), 1_000_000)
-    sign = "-" if micros < 0 else ""
-    return f"{sign}{whole}.{rest:06d}s" if rest else f"{sign}{whole}s"
-
-
-# By name, so that nothing is imported for values that no one has.
-_STDLIB: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "uuid.UUID": ("UUID", str),
-    "datetime.datetime": ("datetime", _moment),
-    "datetime.date": ("date", lambda value: str(value.isoformat())),
-    "datetime.time": ("time", _moment),
-    "datetime.timedelta": ("timedelta", _seconds),
-    "decimal.Decimal": ("Decimal", str),
-    "fractions.Fraction": ("Fraction", lambda value: f"{value.numerator}/{value.denominator}"),
-}
-
-
-def _stdlib_writer(kind: type[Any]) -> tuple[str, Callable[[Any], str]] | None:
-    for parent in kind.__mro__:
-        writer = _STDLIB.get(f"{parent.__module__}.{parent.__qualname__}")
-        if writer is not None:
-            return writer
-    return None

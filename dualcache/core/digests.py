@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -30,6 +31,7 @@ _ABOUT_LAST: Final = frozenset(
 _word: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
+@lru_cache(1_024)
 def is_secret_name(name: str) -> bool:
     """Tell whether a parameter, attribute or item of this name holds a secret.
 

@@ -6,7 +6,8 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_typeddict
 
-from dualcache.core.canonical import field_names, is_stdlib_value
+from dualcache.core.canonical import field_names
+from dualcache.core.scalars import is_free_scalar, is_scalar_value
 
 __all__ = ["is_free_text", "is_keyable_annotation"]
 
@@ -55,7 +56,9 @@ def is_free_text(annotation: Any) -> bool:
     if not isinstance(annotation, type) or get_origin(annotation) is not None:
         return True
     numbers = (int, float, complex, NoneType, Enum)
-    return not (issubclass(annotation, numbers) or is_stdlib_value(annotation))
+    if issubclass(annotation, numbers):
+        return False
+    return not is_scalar_value(annotation) or is_free_scalar(annotation)
 
 
 def _inner(annotation: Any) -> Any:
@@ -80,7 +83,7 @@ def _is_keyable_class(kind: type[Any]) -> bool | None:
         hasattr(kind, "__cache_key__")
         or issubclass(kind, (*_BUILTINS, Enum))
         or is_typeddict(kind)
-        or is_stdlib_value(kind)
+        or is_scalar_value(kind)
         or field_names(kind) is not None
     ):
         return True

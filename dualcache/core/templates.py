@@ -1,7 +1,7 @@
 """Key, tag and pattern templates: parsed, checked, rendered. Pure.
 
 The syntax is that of `str.format` with names alone: `{param}`, `{req.user.id}`, `{data[name]}`,
-`{page:03d}`, `{x!s}`, and `{{ }}` for literal braces.
+`{page:03d}`, `{x!s}`, `{x!digest}`, and `{{ }}` for literal braces.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 from dualcache.core.canonical import text
+from dualcache.core.digests import digest, is_secret_name
 from dualcache.core.escaping import escape, escape_literal, escape_part
 from dualcache.core.keys import user_key
+from dualcache.core.template_errors import ambiguous, malformed, pointed
 from dualcache.errors import KeyTemplateError
 
 if TYPE_CHECKING:
@@ -36,7 +38,10 @@ Step: TypeAlias = "tuple[bool, str | int]"
 
 
 class Field(Struct, frozen=True):
-    """One placeholder; `start` and `end` tell where it stands in the template."""
+    """One placeholder; `start` and `end` tell where it stands in the template.
+
+    `is_digested`: `None` stays `None`, any other value is written as a digest.
+    """
 
     name: str
     path: tuple[Step, ...]
@@ -44,6 +49,7 @@ class Field(Struct, frozen=True):
     spec: str
     start: int
     end: int
+    is_digested: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -95,10 +101,10 @@ def parse_template(
             continue
         bare = Template(template, (), what, owner)
         if token == "}":  # noqa: S105  a brace
-            raise _malformed(bare, found.start(), at, "closes no placeholder", "}}")
+            raise malformed(bare, found.start(), at, "closes no placeholder", "}}")
         end = template.find("}", at)
         if end < 0:
-            raise _malformed(bare, found.start(), at, "is never closed", "{{")
+            raise malformed(bare, found.start(), at, "is never closed", "{{")
         if literal:
             parts.append(escape_literal(literal))
             literal = ""
@@ -125,7 +131,7 @@ def check_names(
         raise KeyTemplateError(
             f"{template.what} of {owner} names an unknown parameter",
             code="DC102",
-            details=_pointed(
+            details=pointed(
                 template, field.start, field.end, f"not a parameter of {signature_text}"
             ),
             help=f"did you mean {{{near[0]}}}?" if near
@@ -148,9 +154,9 @@ def check_unambiguous(template: Template, is_free: Callable[[str], bool]) -> Non
         else:
             is_text = _may_be_free(part, is_free)
             if is_text and open_free is not None:
-                raise _ambiguous(template, open_free, part)
+                raise ambiguous(template, open_free, part)
             if isinstance(previous, Field) and not (previous.spec and part.spec):
-                raise _ambiguous(template, previous, part)
+                raise ambiguous(template, previous, part)
             open_free = part if is_text else open_free
         previous = part
 
@@ -174,6 +180,11 @@ def field_text(template: Template, field: Field, value: object, typed: bool = Fa
     """Write one placeholder for the value of the parameter that it begins with."""
     for is_attribute, step in field.path:
         value = _stepped(template, field, value, is_attribute, step)
+    written = _value_text(template, field, value, typed)
+    return digest(written) if field.is_digested and value is not None else written
+
+
+def _value_text(template: Template, field: Field, value: object, typed: bool) -> str:
     kind = type(value)
     # Without a `__str__` of its own a value would show its repr, which may hold an address.
     if field.as_str and (kind.__str__ is not object.__str__ or kind in _PLAIN_SCALARS):
@@ -202,23 +213,27 @@ def _parsed_field(template: Template, start: int, end: int) -> Field:
     inside = template.text[start + 1 : end - 1]
     found = _field.fullmatch(inside)
     if "{" in inside:
-        raise _malformed(template, start, end, "holds another placeholder", "")
+        raise malformed(template, start, end, "holds another placeholder", "")
     if not inside.strip():
-        raise _malformed(template, start, end, "names no parameter", "")
+        raise malformed(template, start, end, "names no parameter", "")
     if found is None:
-        raise _malformed(template, start, end, "is not a parameter, attribute or item", "")
-    if found["conversion"] not in (None, "s"):
-        raise _malformed(template, start, end, "converts by other than !s", "")
+        raise malformed(template, start, end, "is not a parameter, attribute or item", "")
+    conversion = found["conversion"]
+    if conversion not in (None, "s", "digest"):
+        raise malformed(template, start, end, "converts by other than !s and !digest", "")
     path = tuple(
         (True, attribute) if attribute else (False, int(item) if item.isdecimal() else item)
         for attribute, item in _step.findall(found["path"])
     )
-    as_str = found["conversion"] is not None
-    return Field(found["name"], path, as_str, found["spec"] or "", start, end)
+    said = [step for _, step in path if isinstance(step, str)]
+    is_secret = conversion is None and is_secret_name(said[-1] if said else found["name"])
+    is_digested = is_secret or conversion == "digest"
+    spec = found["spec"] or ""
+    return Field(found["name"], path, conversion == "s", spec, start, end, is_digested)
 
 
 def _may_be_free(field: Field, is_free: Callable[[str], bool]) -> bool:
-    if field.spec and _numeric_spec.fullmatch(field.spec):
+    if field.is_digested or (field.spec and _numeric_spec.fullmatch(field.spec)):
         return False
     return bool(field.path) or is_free(field.name)
 
@@ -233,7 +248,7 @@ def _stepped(
         raise KeyTemplateError(
             f"{template.what} of {template.owner} reads what its argument does not have",
             code="DC104",
-            details=_pointed(
+            details=pointed(
                 template, field.start, field.end, f"{type(value).__name__} has no {missing}"
             ),
             help="pass a value that has it, or name another field in the template",
@@ -248,7 +263,7 @@ def _formatted(template: Template, field: Field, value: object) -> str:
         raise KeyTemplateError(
             f"{template.what} of {template.owner} cannot format its argument",
             code="DC104",
-            details=_pointed(
+            details=pointed(
                 template,
                 field.start,
                 field.end,
@@ -256,32 +271,3 @@ def _formatted(template: Template, field: Field, value: object) -> str:
             ),
             help="pass a value of the type that the format is for, or leave the format out",
         ) from None
-
-
-def _pointed(template: Template, start: int, end: int, note: str) -> list[tuple[str, str]]:
-    shown = "".join(
-        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in template.text
-    )
-    return [("template", f'"{shown}"'), ("", f"{' ' * (start + 1)}{'^' * (end - start)} {note}")]
-
-
-def _malformed(
-    template: Template, start: int, end: int, note: str, doubled: str
-) -> KeyTemplateError:
-    return KeyTemplateError(
-        f"{template.what} of {template.owner} cannot be read",
-        code="DC101",
-        details=_pointed(template, start, end, note),
-        help=f"write {doubled} for a brace of the key itself" if doubled
-        else "write {param}, {param.attribute}, {param[item]} or {param:format}",
-    )  # fmt: skip
-
-
-def _ambiguous(template: Template, first: Field, second: Field) -> KeyTemplateError:
-    names = f"{{{first.name}}} and {{{second.name}}}"
-    return KeyTemplateError(
-        f"{template.what} of {template.owner} cannot tell two calls apart",
-        code="DC103",
-        details=_pointed(template, first.start, second.end, f"where does {{{first.name}}} end?"),
-        help=f"put a : between {names}, or annotate one as int, UUID, date, bool or an Enum",
-    )

@@ -181,7 +181,8 @@ def test_an_unkeyable_annotation_is_refused_at_decoration() -> None:
     assert str(caught.value) == (
         "[DC111] parameter db of query() cannot be part of a key\n"
         f"  parameter db: {__name__}.Session\n"
-        '  help      leave it out with ignore=("db",), or write key="…"'
+        '  help      only if no result ever differs by it: ignore=("db",); else name what tells '
+        'its values apart: key="…:{db.id}:…", or a __cache_key__() method on its class'
     )
     assert keys(query, ignore=("db",)).of(Session(), "x").endswith(":'x'")
     with pytest.raises(UnkeyableArgument, match="parameter db of query"):
@@ -197,7 +198,8 @@ def test_an_unkeyable_value_is_refused_at_the_call_naming_its_parameter() -> Non
     assert str(caught.value) == (
         "[DC110] argument b of free() cannot be part of a key\n"
         f"  type      {__name__}.Session has no canonical form\n"
-        '  help      leave it out with ignore=("b",), or write key="…"'
+        '  help      only if no result ever differs by it: ignore=("b",); else name what tells '
+        'its values apart: key="…:{b.id}:…", or a __cache_key__() method on its class'
     )
     with pytest.raises(UnkeyableArgument, match=r"\{a.id\}"):
         keys(free, "x:{a}").of(Session(), 1)
@@ -418,3 +420,28 @@ def test_compiled_and_plain_rendering_agree(values: list[Any]) -> None:
     for template, typed in itertools.product(("x:{a}:{b}", "{a}:{b}", "{a!s}:"), (False, True)):
         plain = render(parse_template(template), dict(zip("ab", values, strict=True)), typed)
         assert keys(free, template, typed_key=typed).of(*values) == user_key(plain)
+
+
+class Catalogue:
+    """Its methods call their object otherwise than `self`."""
+
+    def item(this, number: int) -> int:  # noqa: N805  the name is the matter
+        return number
+
+
+class Sealed(pydantic.BaseModel):
+    code: pydantic.SecretStr
+
+
+def unsealed(letter: Sealed) -> None:
+    raise NotImplementedError
+
+
+def test_nobody_is_advised_to_ignore_an_object_or_a_secret_without_a_condition() -> None:
+    with pytest.raises(UnkeyableArgument) as caught:
+        keys(Catalogue.item).of(Catalogue(), 1)
+    assert "ignore" not in caught.value.help
+    assert "{this.id}" in caught.value.help
+    with pytest.raises(UnkeyableArgument, match="SecretStr") as caught:
+        keys(unsealed).of(Sealed(code=pydantic.SecretStr("open")))
+    assert caught.value.help.startswith("only if no result ever differs by it: ignore=")

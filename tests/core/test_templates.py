@@ -92,8 +92,8 @@ def test_a_template_knows_its_names_and_its_literal_start() -> None:
         ("x{a.}", (1, 5), "is not a parameter, attribute or item"),
         ("x{a[}", (1, 5), "is not a parameter, attribute or item"),
         ("x{a:{b}}", (1, 7), "holds another placeholder"),
-        ("x{a!r}", (1, 6), "converts by other than !s"),
-        ("x{a!}", (1, 5), "converts by other than !s"),
+        ("x{a!r}", (1, 6), "converts by other than !s and !digest"),
+        ("x{a!}", (1, 5), "converts by other than !s and !digest"),
     ],
 )
 def test_what_cannot_be_read_is_pointed_at(
