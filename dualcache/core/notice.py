@@ -43,6 +43,7 @@ def from_message(message: bytes) -> Told | None:
     """Read the names and patterns of a notice; `None`: not ours, so anything may be meant."""
     try:
         told: Told = _DECODER.decode(message)
-    except (MsgspecError, RecursionError):
+    # msgspec lets text that is no UTF-8 through to Python's own error.
+    except (MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return told

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dualcache.core.notice import Notice, channel_of, from_message, life_key, to_message
@@ -16,6 +16,7 @@ def test_a_message_says_what_its_notice_says(
 
 
 @given(st.binary())
+@example(b"\x92\x91\xa1\x80\x90")
 def test_a_message_that_is_not_ours_says_nothing_certain(message: bytes) -> None:
     told = from_message(message)
     assert told is None or from_message(to_message(Notice("c", *told))) == told
