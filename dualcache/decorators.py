@@ -16,7 +16,7 @@ from dualcache.core.options import refuse_unknown
 from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
 from dualcache.core.scope import switched_off
 from dualcache.engine import load, read, write
-from dualcache.engine.invalidation import invalidate
+from dualcache.engine.invalidation import clear_function, invalidate
 from dualcache.errors import UsageError
 from dualcache.function_front import FunctionFront
 from dualcache.handles import HANDLES, AsyncHandles, CacheInfo, Handles, value_of
@@ -186,11 +186,11 @@ class Cached:
         return write.set_value(call, value, self.cache.backend.env)
 
     def clear(self) -> Invalidated:
-        """Forget every result of this function, and its counters."""
-        backend = self.cache.backend
-        done: Invalidated = backend.run(
-            invalidate((), (), (self.binding.clears,), backend.env, self.binding.label)
-        )
+        """Forget every result of this function and no other key; begin counting anew."""
+        backend, binding = self.cache.backend, self.binding
+        owner = owner_of_label(binding.label)
+        flow = clear_function(owner, binding.clears, backend.env, binding.label)
+        done: Invalidated = backend.run(flow)
         self.usage.reset()
         if self.front is not None:
             self.front.clear_counters()

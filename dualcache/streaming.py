@@ -8,7 +8,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from dualcache.engine.recovery import doomed_by
+from dualcache.engine.deletion import doomed_by
 from dualcache.fronting import Front
 from dualcache.observing import log
 

@@ -134,12 +134,11 @@ def owner_of_label(label: str) -> bytes:
 
 
 def clearing_pattern(naming: Naming, label: str) -> str:
-    """Return the pattern of all keys of one function; one of more keys only costs misses."""
+    """Return a pattern that every key of one function matches; whose a key is, its entry says."""
     if naming.key is None:
-        return f"{label}*"
+        return f"{escaped_glob(label)}*"
     parts = parse_template(naming.key, what="key template", owner=label).parts
-    pattern = "".join(escaped_glob(part) if isinstance(part, str) else "*" for part in parts)
-    return pattern if naming.version is None and naming.vary is None else f"{pattern}:*"
+    return f"{''.join(escaped_glob(part) if isinstance(part, str) else '*' for part in parts)}*"
 
 
 def escaped_glob(text: str) -> str:

@@ -25,7 +25,7 @@ from dualcache.codecs.ids import (
 from dualcache.core.entry import (
     HEADER_BYTES,
     NO_OWNER,
-    OWNER_BYTES,
+    OWNED_HEADER_BYTES,
     Kind,
     Packed,
     Stored,
@@ -64,8 +64,6 @@ _COUNT: Final = Struct(">H")
 _TAG: Final = Struct(">8sH")
 _read_tag: Final = _TAG.unpack_from
 _new_tag: Final = tuple.__new__
-
-_OWNED_HEADER_BYTES: Final = HEADER_BYTES + OWNER_BYTES
 
 _FOR_EVER: Final = 0xFFFF_FFFF
 _LONGEST: Final = _FOR_EVER - 1
@@ -158,7 +156,7 @@ def open_envelope(key: str, raw: bytes) -> Stored:
     rest = raw[8:] if len(raw) < _COPIED_BELOW else memoryview(raw)[8:]
     if crc32(rest, crc32(raw[:4], crc32(key.encode()))) != check:
         raise _refused("checksum", "the checksum does not fit the key and the content")
-    start = HEADER_BYTES if not flags & HAS_OWNER else _OWNED_HEADER_BYTES
+    start = HEADER_BYTES if not flags & HAS_OWNER else OWNED_HEADER_BYTES
     tags: tuple[Tag, ...] = ()
     if flags & HAS_TAGS:
         tags, start = _read_tags(raw, start)
@@ -185,9 +183,9 @@ def owner_of(raw: bytes) -> bytes:
 
     Empty where it has none, and for whatever is not ours. The checksum is not looked at.
     """
-    if len(raw) < _OWNED_HEADER_BYTES or raw[0] != MAGIC or raw[1] not in _KIND_BYTES:
+    if len(raw) < OWNED_HEADER_BYTES or raw[0] != MAGIC or raw[1] not in _KIND_BYTES:
         return NO_OWNER
-    return raw[HEADER_BYTES:_OWNED_HEADER_BYTES] if raw[3] & HAS_OWNER else NO_OWNER
+    return raw[HEADER_BYTES:OWNED_HEADER_BYTES] if raw[3] & HAS_OWNER else NO_OWNER
 
 
 def _bare(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HEADER_BYTES: Final = 32
 TOKEN_BYTES: Final = 8
 OWNER_BYTES: Final = 8
+OWNED_HEADER_BYTES: Final = HEADER_BYTES + OWNER_BYTES
 NO_OWNER: Final = b""
 """The owner of what no decorated function stores: direct calls, and entries of before."""
 UNKNOWN_TAG_ID: Final = bytes(TOKEN_BYTES)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["compile_glob", "has_wildcard", "matches_everything"]
+__all__ = ["compile_glob", "has_wildcard", "literal_head", "matches_everything"]
 
 Item: TypeAlias = "frozenset[int] | None"
 """The bytes that one position may hold, or `None` for a star."""
@@ -34,6 +34,13 @@ def compile_glob(pattern: str) -> Callable[[bytes], bool]:
 def has_wildcard(pattern: str) -> bool:
     """Tell whether `pattern` holds a wildcard that no backslash escapes."""
     return re.search(r"(?<!\\)(?:\\\\)*[*?\[]", pattern) is not None
+
+
+def literal_head(pattern: str, most: int) -> str:
+    """Return how every matching name begins, as a pattern of at most `most` characters."""
+    literals = re.compile(rf"(?:[^*?\[\\]|\\.){{0,{most}}}", re.DOTALL)
+    found = literals.match(pattern)
+    return found[0] if found else ""
 
 
 def matches_everything(pattern: str) -> bool:

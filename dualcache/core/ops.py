@@ -171,25 +171,6 @@ class Delete(Op[int]):
     notice: Notice | None = None
 
 
-class Unlink(Op[int]):
-    """Delete scanned keys without blocking the server; replies how many were there."""
-
-    keys: tuple[bytes, ...]
-
-
-class ScanPage(NamedTuple):
-    cursor: int
-    keys: tuple[bytes, ...]
-
-
-class Scan(Op[ScanPage]):
-    """Read one page of the key space: the string keys that match; cursor 0 begins and ends it."""
-
-    cursor: int
-    pattern: str
-    count: int
-
-
 class Tell(Op[None]):
     """Tell the other processes what was revoked."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cachetools import LRUCache
 
+from dualcache.core.entry import OWNED_HEADER_BYTES
 from dualcache.core.globs import compile_glob
 from dualcache.core.ops import (
     Batch,
@@ -25,13 +26,11 @@ from dualcache.core.ops import (
     Ping,
     ProlongTag,
     ReadTags,
-    Scan,
-    ScanPage,
     Seen,
     Tell,
     TryLease,
-    Unlink,
 )
+from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -184,6 +183,10 @@ class MemoryStore:
         self._cells.pop(key, None)
         return was_there
 
+    def read_heads(self, op: ReadHeads) -> tuple[bytes, ...]:
+        found = [self._read(key.decode()) for key in op.keys]
+        return tuple([b"" if each is None else each[:OWNED_HEADER_BYTES] for each in found])
+
     def scan(self, op: Scan) -> ScanPage:
         matches = compile_glob(op.pattern)
         names = [key for key in list(self._cells) if self._cell(key) is not None]
@@ -207,6 +210,7 @@ PERFORMERS: Final[dict[type[Op[Any]], Callable[[MemoryStore, Any], Any]]] = {
     Commit: MemoryStore.commit,
     Delete: MemoryStore.delete,
     Unlink: MemoryStore.delete,
+    ReadHeads: MemoryStore.read_heads,
     Scan: MemoryStore.scan,
     Tell: MemoryStore.nothing,
     Ping: MemoryStore.nothing,

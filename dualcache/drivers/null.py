@@ -17,13 +17,11 @@ from dualcache.core.ops import (
     Ping,
     ProlongTag,
     ReadTags,
-    Scan,
-    ScanPage,
     Seen,
     Tell,
     TryLease,
-    Unlink,
 )
+from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +59,7 @@ PERFORMERS: Final[dict[type[Op[Any]], Callable[[Any], Any]]] = {
     Commit: lambda _: CommitReply.REFUSED,
     Delete: lambda _: 0,
     Unlink: lambda _: 0,
+    ReadHeads: lambda op: (b"",) * len(op.keys),
     Scan: lambda _: ScanPage(0, ()),
     Tell: lambda _: None,
     Ping: lambda _: None,

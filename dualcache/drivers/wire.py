@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dualcache.core.entry import HEADER_BYTES
+from dualcache.core.entry import HEADER_BYTES, OWNED_HEADER_BYTES
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -22,13 +22,11 @@ from dualcache.core.ops import (
     Ping,
     ProlongTag,
     ReadTags,
-    Scan,
-    ScanPage,
     Seen,
     Tell,
     TryLease,
-    Unlink,
 )
+from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.drivers.scripts import COMMIT_SHA, commit_source
 from dualcache.drivers.wire_notice import publish, telling
 from dualcache.drivers.wire_resp import (
@@ -107,6 +105,14 @@ def read_tags_commands(op: ReadTags) -> Sequence[Command]:
 
 def read_tags_reply(op: ReadTags, replies: Sequence[Any]) -> tuple[bytes | None, ...]:
     return strings(replies[0], len(op.tags))
+
+
+def heads_commands(op: ReadHeads) -> Sequence[Command]:
+    return tuple([("GETRANGE", key, 0, OWNED_HEADER_BYTES - 1) for key in op.keys])
+
+
+def heads_reply(_: ReadHeads, replies: Sequence[Any]) -> tuple[bytes, ...]:
+    return tuple([content(reply) or b"" for reply in replies])
 
 
 def scan_commands(op: Scan) -> Sequence[Command]:
@@ -285,6 +291,7 @@ SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     LoadScript: written(script_commands, script_reply),
     Delete: telling(written(delete_commands, number_reply)),
     Unlink: written(unlink_commands, number_reply),
+    ReadHeads: written(heads_commands, heads_reply, lambda op: len(op.keys)),
     Scan: written(scan_commands, scan_reply),
     Tell: Spelling(lambda op: publish(op.notice), lambda _: 1, no_reply),
     Ping: written(ping_commands, no_reply),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from dualcache.core.entry import HEADER_BYTES, OWNER_BYTES
+from dualcache.core.entry import HEADER_BYTES, OWNED_HEADER_BYTES
 from dualcache.core.events import WaitExpired
 from dualcache.core.front import UNTRACKED
 from dualcache.core.ops import (
@@ -57,8 +57,6 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
 
 
-UNTAGGED_BYTES: Final = HEADER_BYTES + OWNER_BYTES
-"""A marker of more bytes names tags."""
 MOST_ROUNDS: Final = 8
 """How often a key may change under a leader's hands before it loads without storing."""
 
@@ -90,8 +88,8 @@ def acquiring(
         for _ in range(MOST_ROUNDS):
             mark = env.front.mark(call.key)
             leased = yield from take_lease(LookAndLease, call, env, sent, known)
-            if leased.seen.raw == leased.filling and len(leased.filling) <= UNTAGGED_BYTES:
-                # Our own marker, to the letter, which tells no tag that may have died.
+            if leased.seen.raw == leased.filling and len(leased.filling) <= OWNED_HEADER_BYTES:
+                # Our own marker, to the letter, too short to tell a tag that may have died.
                 return Start(after_claim(call, leased), leased.filling)
             if leased.seen.stream == UNTRACKED:
                 mark = None

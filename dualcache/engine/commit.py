@@ -18,7 +18,9 @@ from dualcache.core.ops import (
     LoadScript,
     LookAndLease,
 )
-from dualcache.engine.recovery import ask, ask_once, note_refusal, notice_of, twice
+from dualcache.engine.attempts import note_refusal, twice
+from dualcache.engine.deletion import notice_of
+from dualcache.engine.recovery import ask, ask_once
 from dualcache.engine.tags import NO_IDS, entry_life_ms, new_tags, prolonged, tag_life_ms
 from dualcache.engine.trips import ask_together, commit_slices, slices
 from dualcache.errors import BackendError

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.events import Invalidated
 from dualcache.core.ops import ANY_TAG, CloseFlights
-from dualcache.engine.recovery import Owed, deliver, doomed_by, restore
+from dualcache.engine.deletion import Owed, Owned, deliver, doomed_by
+from dualcache.engine.recovery import restore
 from dualcache.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ def clear(env: Env) -> Flow[Invalidated]:
     return done
 
 
+def clear_function(owner: bytes, pattern: str, env: Env, label: str = "") -> Flow[Invalidated]:
+    """Delete every entry of one function, whose keys match `pattern`, and no other key."""
+    asked = Invalidated(label, patterns=1)
+    owed = Owed((), (), (Owned(owner, pattern),))
+    return (yield from delete(owed, asked, None, env))
+
+
 def forget(owed: Owed, env: Env) -> None:
     """Drop from the front tier what was deleted, so that nothing read meanwhile is kept.
 
@@ -59,7 +67,7 @@ def forget(owed: Owed, env: Env) -> None:
     backend before the scan, and whose push is still to come.
     """
     env.front.drop(owed.keys)
-    for pattern in owed.patterns:
+    for pattern in owed.globs:
         env.front.drop_matching(doomed_by(pattern, env))
 
 

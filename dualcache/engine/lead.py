@@ -11,9 +11,10 @@ from dualcache.core.flight import Outcome
 from dualcache.core.ops import CommitReply, Load, MakeTags, Raised, do
 from dualcache.engine.acquire import acquire
 from dualcache.engine.commit import commit
+from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, STALE, Sight
 from dualcache.engine.read import count_miss, served
-from dualcache.engine.recovery import ask_once, notice_of
+from dualcache.engine.recovery import ask_once
 from dualcache.engine.starting import NOTHING, Start, give_up
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
 from dualcache.engine.worth import report_unstored, sealed, worth

@@ -7,42 +7,23 @@ delivered before anything else is asked of the backend.
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from dualcache.core.events import (
-    BackendDown,
-    BackendUp,
-    PendingOverflowed,
-    Replayed,
-    StoresStopped,
-)
-from dualcache.core.globs import compile_glob
-from dualcache.core.notice import Notice, life_key
-from dualcache.core.ops import WRITE_REFUSALS, Batch, Delete, Fence, Ping, Scan, Tell, Unlink, do
+from dualcache.core.events import PendingOverflowed, Replayed
+from dualcache.core.ops import Fence, Ping, do
+from dualcache.engine.attempts import note_answer, note_failure, watched
 from dualcache.engine.breaker import Breaker
-from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
+from dualcache.engine.deletion import deliver
+from dualcache.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dualcache.core.ops import Flow, Op
+    from dualcache.engine.deletion import Owed
     from dualcache.engine.env import Env
 
 T = TypeVar("T")
 
 MOST_PENDING: Final = 10_000
-SCAN_COUNT: Final = 1_000
-OUTAGE_REFUSALS: Final = frozenset(
-    {"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM"}
-)
-CONFIGURATION_REFUSALS: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
-
-
-class Owed(NamedTuple):
-    """A deletion to be delivered: keys and tags in full, patterns without the namespace."""
-
-    keys: tuple[str, ...]
-    patterns: tuple[str, ...] = ()
 
 
 class Health:
@@ -111,39 +92,6 @@ def ask_once(op: Op[T], env: Env) -> Flow[T]:
     return (yield from watched(op, env))
 
 
-def twice(attempt: Callable[[], Flow[T]]) -> Flow[T]:
-    """Run a flow, and a new one if a connection that had worked was cut: a fresh one may do."""
-    try:
-        return (yield from attempt())
-    except BackendUnavailable as error:
-        if not error.was_connected:
-            raise
-    return (yield from attempt())
-
-
-def insist(op: Op[T], env: Env) -> Flow[T]:
-    """Perform an op that may be repeated, once more if its connection was cut."""
-    try:
-        return (yield from watched(op, env))
-    except BackendUnavailable as error:
-        if not error.was_connected:
-            raise
-    return (yield from watched(op, env))
-
-
-def watched(op: Op[T], env: Env) -> Flow[T]:
-    """Perform one backend op and let the breaker see how it went."""
-    try:
-        reply: T = yield op
-    except BackendError as error:
-        note_failure(error, env)
-        raise
-    health = env.health
-    if not health.breaker.is_closed or health.breaker.failures:
-        note_answer(env)
-    return reply
-
-
 def restore(env: Env, *, is_clear: bool = False) -> Flow[None]:
     """Get back to a clear state, or raise `BackendUnavailable` without asking the backend.
 
@@ -177,110 +125,6 @@ def replay(env: Env) -> Flow[None]:
     health.settle()
     if delivered:
         env.emit(Replayed(delivered=delivered))
-
-
-def deliver(owed: Owed, env: Env) -> Flow[int]:
-    """Delete keys, then whatever matches the patterns; return how many there were."""
-    removed = 0
-    if owed.keys:
-        removed += yield from delete_names(owed.keys, env)
-    for pattern in owed.patterns:
-        removed += yield from delete_matching(pattern, env)
-    return removed
-
-
-def delete_names(names: tuple[str, ...], env: Env) -> Flow[int]:
-    """Delete keys and tags, and tell others where they are to be told."""
-    notice = notice_of(names, env)
-    try:
-        return (yield from insist(Delete(names, notice), env))
-    except BackendRefused as error:
-        if notice is None or error.prefix != "OOM":
-            raise
-    # A full server queues nothing for a transaction, but deletes and tells all the same.
-    removed, _ = yield from insist(Batch((Delete(names), Tell(notice))), env)
-    return int(removed)
-
-
-def delete_matching(pattern: str, env: Env) -> Flow[int]:
-    """Delete every key that matches, page by page: complete for keys that were there throughout.
-
-    A key's variants die with it, so its base tag `~b:key` goes too. One pass over the key space
-    finds both; what the wider pattern finds beside them is left alone. The pattern is told when all
-    is deleted: whoever reads a page before it is deleted may keep what he reads until then.
-    """
-    is_doomed = doomed_by(pattern, env)
-    wider = f"{env.prefix}*{pattern.lstrip('*')}"
-    removed = 0
-    cursor = 0
-    while True:
-        page = yield from insist(Scan(cursor, wider, SCAN_COUNT), env)
-        doomed = tuple(key for key in page.keys if is_doomed(key))
-        if doomed:
-            removed += yield from insist(Unlink(doomed), env)
-            env.front.drop(key.decode(errors="replace") for key in doomed)
-        cursor = page.cursor
-        if not cursor:
-            break
-    if env.channel:
-        yield from insist(Tell(Notice(env.channel, (), (pattern,))), env)
-    return removed
-
-
-def doomed_by(pattern: str, env: Env) -> Callable[[str | bytes], bool]:
-    """Return what tells whether a full name, of a key or of a base tag, dies by a pattern."""
-    is_key = compile_glob(env.prefix + pattern)
-    is_base = compile_glob(f"{env.prefix}~b:{pattern}")
-    spared = life_key(env.prefix).encode() if env.channel else None
-
-    def is_doomed(name: str | bytes) -> bool:
-        raw = name.encode() if isinstance(name, str) else name
-        return raw != spared and bool(is_key(raw) or is_base(raw))
-
-    return is_doomed
-
-
-def notice_of(names: tuple[str, ...], env: Env) -> Notice | None:
-    """Return what tells others that names were revoked, where they are to be told.
-
-    They are told whether or not the names were there: a copy outlives an entry that was evicted.
-    """
-    return Notice(env.channel, names) if env.channel else None
-
-
-def note_answer(env: Env) -> None:
-    """Close the breaker after an answer."""
-    if env.health.breaker.succeeded():
-        env.health.settle()
-        env.emit(BackendUp())
-
-
-def note_failure(error: BackendError, env: Env) -> None:
-    """Count a failure; tell observers once per change of state."""
-    health = env.health
-    prefix = error.prefix if isinstance(error, BackendRefused) else ""
-    if prefix and prefix not in OUTAGE_REFUSALS:
-        note_answer(env)
-        if prefix in WRITE_REFUSALS:
-            note_refusal(prefix, env)
-        return
-    is_configuration = error.is_configuration or prefix in CONFIGURATION_REFUSALS
-    pause_ms = health.breaker.failed(
-        env.elapsed_ms(),
-        is_certain=not isinstance(error, BackendTimeout) and not error.was_connected,
-        is_configuration=is_configuration,
-    )
-    if pause_ms:
-        health.is_clear = False
-        reason = prefix or error.code
-        env.emit(BackendDown(reason=reason, retry_ms=pause_ms, is_configuration=is_configuration))
-
-
-def note_refusal(prefix: str, env: Env) -> None:
-    """Note that the server takes no writes; tell observers once until it does again."""
-    if not env.health.are_stores_stopped:
-        env.health.are_stores_stopped = True
-        env.emit(StoresStopped(reason=prefix))
 
 
 def fence(env: Env) -> Flow[None]:

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from dualcache.core.events import Invalidated
 from dualcache.core.ops import Claim, CloseFlights, CommitReply
 from dualcache.engine.commit import Change, commit_all, take_leases
+from dualcache.engine.deletion import Owed
 from dualcache.engine.invalidation import delete
 from dualcache.engine.read import ids_of
-from dualcache.engine.recovery import Owed
 from dualcache.engine.worth import Worth, sealed, tag_names, worth
 from dualcache.errors import BackendError
 

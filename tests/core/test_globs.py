@@ -7,7 +7,12 @@ import redis
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dualcache.core.globs import compile_glob, has_wildcard, matches_everything
+from dualcache.core.globs import (
+    compile_glob,
+    has_wildcard,
+    literal_head,
+    matches_everything,
+)
 
 if TYPE_CHECKING:
     from tests.servers import Server
@@ -143,3 +148,25 @@ def test_wildcards_are_seen(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", ["", "a", r"\*", r"a\?b\[", r"\\\*"])
 def test_escaped_wildcards_are_none(pattern: str) -> None:
     assert not has_wildcard(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "head"),
+    [
+        ("user:*", "user:"),
+        ("user:?", "user:"),
+        ("user:[ab]", "user:"),
+        ("user:1", "user:1"),
+        ("*", ""),
+        ("", ""),
+        ("a\\*b*", "a\\*b"),
+        ("a\n*", "a\n"),
+        ("12345678901*", "1234567890"),
+        ("123456789\\*0*", "123456789\\*"),
+        ("a\\", "a"),
+    ],
+)
+def test_the_literal_head_of_a_pattern_ends_before_its_first_wildcard(
+    pattern: str, head: str
+) -> None:
+    assert literal_head(pattern, 10) == head

@@ -17,11 +17,10 @@ from dualcache.core.ops import (
     Ping,
     ProlongTag,
     ReadTags,
-    Scan,
     Seen,
     TryLease,
-    Unlink,
 )
+from dualcache.core.scans import ReadHeads, Scan, Unlink
 from dualcache.drivers.memory import MemoryStore
 
 TAG = NewTag("t", b"id", 500)
@@ -136,6 +135,12 @@ def test_a_scan_finds_the_keys_that_match_and_are_alive(store: MemoryStore, cloc
     clock.now_ms = 5.0
     page = store.perform(Scan(0, "user:*", 10))
     assert (page.cursor, page.keys) == (0, (b"user:1",))
+
+
+def test_the_head_of_a_key_is_its_first_forty_bytes(store: MemoryStore) -> None:
+    put(store, "long", b"v" * 50)
+    put(store, "short", b"v")
+    assert store.perform(ReadHeads((b"long", b"absent", b"short"))) == (b"v" * 40, b"", b"v")
 
 
 def test_a_batch_replies_in_order(store: MemoryStore) -> None:

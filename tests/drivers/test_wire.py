@@ -20,12 +20,10 @@ from dualcache.core.ops import (
     Ping,
     ProlongTag,
     ReadTags,
-    Scan,
-    ScanPage,
     Seen,
     TryLease,
-    Unlink,
 )
+from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.drivers import wire, wire_watch
 from dualcache.drivers.scripts import COMMIT_SHA, commit_source
 from dualcache.errors import BackendRefused, BackendUnavailable
@@ -86,6 +84,7 @@ def spelled(*commands: str) -> bytes:
         ),
         (Delete(("k", "t")), ["DEL k t"]),
         (Unlink((b"k",)), ["UNLINK k"]),
+        (ReadHeads((b"k", b"l")), ["GETRANGE k 0 39", "GETRANGE l 0 39"]),
         (Ping(), ["PING"]),
         (Batch((Look("k", ("t",), with_ttl=True), Look("l"))), ["MGET k t", "PTTL k", "GET l"]),
     ],
@@ -126,6 +125,7 @@ def test_an_op_is_spelled_as_these_commands(op: Op[Any], commands: list[str]) ->
         (TryLease("k", b"f", 9), [None], False),
         (Delete(("k",)), [1], 1),
         (Unlink((b"k",)), [0], 0),
+        (ReadHeads((b"k", b"l")), [b"head", error("WRONGTYPE")], (b"head", b"")),
         (Ping(), [b"PONG"], None),
         (LoadScript(), [COMMIT_SHA], None),
         (LoadScript(), [error("NOPERM")], None),

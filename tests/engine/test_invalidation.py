@@ -4,11 +4,21 @@ import pytest
 
 from dualcache.core.events import Invalidated
 from dualcache.core.front import NoFront
-from dualcache.core.ops import ANY_TAG, CloseFlights, Delete, Fence, Scan, ScanPage, Unlink
-from dualcache.engine.invalidation import clear, invalidate
-from dualcache.engine.recovery import MOST_PENDING, Owed, fence
+from dualcache.core.ops import ANY_TAG, CloseFlights, Delete, Fence
+from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
+from dualcache.engine.deletion import Owed, Owned
+from dualcache.engine.invalidation import clear, clear_function, invalidate
+from dualcache.engine.recovery import MOST_PENDING, fence
 from dualcache.errors import BackendUnavailable
-from tests.engine.conversation import cut, refused, script, slow, surroundings
+from tests.engine.conversation import (
+    cut,
+    filling,
+    refused,
+    script,
+    slow,
+    stored,
+    surroundings,
+)
 
 
 class Dropped(NoFront):
@@ -50,6 +60,60 @@ def test_what_matches_a_pattern_is_found_page_by_page_with_its_base_tags() -> No
         (Scan, ScanPage(0, ())),
         (CloseFlights(None), None),
     ).returns(Invalidated(patterns=1, removed=2))
+
+
+OWNER, OTHER = b"function", b"another."
+
+
+def test_of_a_function_dies_what_carries_its_mark_be_it_a_value_or_a_load() -> None:
+    env, _ = surroundings(prefix="shop:")
+    keys = tuple(b"shop:user:%d" % number for number in range(5))
+    heads = (
+        stored("x" * 50, owner=OWNER)[:40],
+        filling(1, owner=OWNER),
+        stored("x" * 50, owner=OTHER)[:40],
+        stored("by hand")[:40],
+        b"of another program",
+    )
+    script(
+        clear_function(OWNER, "user:*", env, "user:{i}"),
+        (Scan(0, "shop:user:*", 1000), ScanPage(7, keys)),
+        (ReadHeads(keys), heads),
+        (Unlink(keys[:2]), 2),
+        (Unlink((b"shop:~b:user:0", b"shop:~b:user:1")), 1),
+        (Scan(7, "shop:user:*", 1000), ScanPage(0, ())),
+        (CloseFlights(None), None),
+    ).returns(Invalidated("user:{i}", patterns=1, removed=2))
+
+
+def test_the_search_for_a_functions_keys_leaves_out_short_names_that_do_not_match() -> None:
+    env, _ = surroundings()
+    long = b"doc:" + b"x" * 200 + b"~digest"
+    script(
+        clear_function(OWNER, "doc:*:end*", env),
+        (Scan(0, "doc:*", 1000), ScanPage(0, (b"doc:1:end", b"doc:1:start", long))),
+        (ReadHeads((b"doc:1:end", long)), (b"", b"")),
+        (CloseFlights(None), None),
+    ).returns(Invalidated(patterns=1))
+
+
+def test_a_function_that_could_not_be_cleared_is_cleared_before_the_next_read() -> None:
+    env, _ = surroundings()
+    script(
+        clear_function(OWNER, "*", env),
+        (Scan, slow()),
+        (CloseFlights, None),
+    ).returns(Invalidated(patterns=1, pending=1))
+    assert list(env.health.owed.values()) == [Owed((), (), (Owned(OWNER, "*"),))]
+    script(
+        invalidate(["k"], [], [], env),
+        (Scan(0, "*", 1000), ScanPage(0, (b"a",))),
+        (ReadHeads((b"a",)), (stored("v", owner=OWNER),)),
+        (Unlink((b"a",)), 1),
+        (Unlink((b"~b:a",)), 0),
+        (Delete, 1),
+        (CloseFlights, None),
+    ).returns(Invalidated(keys=1, removed=1))
 
 
 def test_a_deletion_is_sent_once_more_where_its_connection_was_cut() -> None:

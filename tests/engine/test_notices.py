@@ -19,15 +19,14 @@ from dualcache.core.ops import (
     Loaded,
     Look,
     LookAndLease,
-    Scan,
-    ScanPage,
     Seen,
     Tell,
-    Unlink,
 )
-from dualcache.engine.invalidation import clear, invalidate
+from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
+from dualcache.engine.deletion import Owed, doomed_by
+from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
-from dualcache.engine.recovery import Owed, ask, doomed_by
+from dualcache.engine.recovery import ask
 from dualcache.engine.write import set_many, set_value
 from dualcache.errors import BackendRefused
 from tests.engine.conversation import (
@@ -77,6 +76,19 @@ def test_a_pattern_is_told_once_when_its_last_page_is_deleted() -> None:
         (Unlink((b"shop:a1",)), 1),
         (Scan, ScanPage(0, (b"shop:a2",))),
         (Unlink((b"shop:a2",)), 1),
+        (Tell(Notice("shop:~c", (), ("a*",))), None),
+        (CloseFlights, None),
+    ).ends()
+
+
+def test_of_a_function_its_pattern_is_told_when_all_is_deleted() -> None:
+    env, _ = surroundings(channel="shop:~c", prefix="shop:")
+    script(
+        clear_function(b"function", "a*", env),
+        (Scan, ScanPage(0, (b"shop:a1",))),
+        (ReadHeads, (stored("v", owner=b"function"),)),
+        (Unlink((b"shop:a1",)), 1),
+        (Unlink((b"shop:~b:a1",)), 0),
         (Tell(Notice("shop:~c", (), ("a*",))), None),
         (CloseFlights, None),
     ).ends()

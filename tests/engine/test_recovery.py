@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dualcache.core.events import BackendDown, BackendUp, PendingOverflowed, Replayed, StoresStopped
-from dualcache.core.ops import Delete, Look, Ping, Scan, ScanPage, Seen, Unlink
+from dualcache.core.ops import Delete, Look, Ping, Seen
+from dualcache.core.scans import Scan, ScanPage, Unlink
 from dualcache.engine import recovery
-from dualcache.engine.recovery import Health, Owed, ask, ask_once, delete_matching, sign_of_life
+from dualcache.engine.deletion import Owed, delete_matching
+from dualcache.engine.recovery import Health, ask, ask_once, sign_of_life
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 from tests.engine.conversation import KEY, cut, refused, script, slow, surroundings
 

@@ -16,7 +16,7 @@ from dualcache.core.ops import (
     Seen,
 )
 from dualcache.core.policy import Call
-from dualcache.engine.recovery import Owed
+from dualcache.engine.deletion import Owed
 from dualcache.engine.write import set_many, set_value
 from tests.engine.conversation import (
     DAY_MS,

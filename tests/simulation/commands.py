@@ -17,6 +17,7 @@ from dualcache.core.ops import (
     Seen,
     TryLease,
 )
+from dualcache.core.scans import ReadHeads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +63,8 @@ def commands_of(op: Op[Any], *, is_sharded: bool = False) -> tuple[Command, ...]
             return (*(ReadTags((tag,)) for tag in reversed(tags)), Look(key), *lifetimes)
         case Delete(keys) if is_sharded:
             return tuple(Delete((key,)) for key in keys)
+        case ReadHeads(keys):
+            return tuple(ReadHeads((key,)) for key in keys)
         case Switch(client_id):
             on = ("CLIENT", "TRACKING", "ON", "REDIRECT", client_id)
             return (Words(("CLIENT", "ID")), Words(on))
@@ -99,6 +102,8 @@ def reply_of(op: Op[Any], replies: Sequence[Any], *, is_sharded: bool = False) -
             return Seen(replies[len(tags)].raw, ids, left_ms)
         case Delete() if is_sharded:
             return sum(replies)
+        case ReadHeads():
+            return tuple(head for (head,) in replies)
         case Switch():
             return tuple(replies)
         case _:

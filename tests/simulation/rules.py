@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from dualcache.codecs.envelope import open_envelope
 from dualcache.core.entry import MISSING, Kind
 from dualcache.core.flight import Outcome
-from dualcache.core.ops import Claim, Commit, CommitReply, Delete, TryLease, Unlink
+from dualcache.core.ops import Claim, Commit, CommitReply, Delete, TryLease
+from dualcache.core.scans import Unlink
 from tests.simulation.values import Value, Violation
 
 if TYPE_CHECKING:

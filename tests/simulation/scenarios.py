@@ -6,13 +6,13 @@ from collections.abc import Callable  # noqa: TC003  the alias below is one at r
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dualcache.core.policy import Call
-from dualcache.engine.invalidation import clear, invalidate
+from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
 from dualcache.engine.recovery import fence
 from dualcache.engine.write import set_value
 from tests.simulation.scenario import Role, Scenario
-from tests.simulation.values import KEY, NAMES, TAG, Value
+from tests.simulation.values import KEY, NAMES, OWNER, TAG, Value
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow
@@ -57,6 +57,11 @@ def deletes_pattern(_: World, actor: Actor) -> Flow[Any]:
 
 def clears(_: World, actor: Actor) -> Flow[Any]:
     return clear(actor.process.env)
+
+
+def clears_function(_: World, actor: Actor) -> Flow[Any]:
+    """Clear what loads with the option `owner=OWNER` store."""
+    return clear_function(OWNER, f"{KEY}*", actor.process.env)
 
 
 def sets(tags: tuple[str, ...] = ()) -> FlowOf:

@@ -8,18 +8,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.core.ops import (
-    Claim,
-    Commit,
-    Delete,
-    Look,
-    ProlongTag,
-    ReadTags,
-    Scan,
-    ScanPage,
-    TryLease,
-    Unlink,
-)
+from dualcache.core.ops import Claim, Commit, Delete, Look, ProlongTag, ReadTags, TryLease
+from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.drivers.memory import MemoryStore
 from dualcache.errors import BackendRefused
 from tests.simulation.commands import Words
@@ -181,5 +171,7 @@ def names_read(command: Command) -> Sequence[str]:
             return (key, *tags)
         case ReadTags(tags=tags):
             return tags
+        case ReadHeads(keys=keys):
+            return [key.decode() for key in keys]
         case _:
             return ()

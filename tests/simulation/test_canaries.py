@@ -27,9 +27,16 @@ from dualcache.engine import commit, invalidation, lead, recovery
 from dualcache.engine.recovery import ask
 from tests.simulation import commands, flows, rules, steps
 from tests.simulation.explorer import explore
-from tests.simulation.scenarios import cast, deletes_key, deletes_tag, gets, loads
+from tests.simulation.scenarios import (
+    cast,
+    clears_function,
+    deletes_key,
+    deletes_tag,
+    gets,
+    loads,
+)
 from tests.simulation.searching import breaks
-from tests.simulation.values import KEY, TAG, Value, pack
+from tests.simulation.values import KEY, OWNER, TAG, Value, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,6 +185,18 @@ def test_without_the_closing_of_flights_a_shared_load_is_joined_too_late(
         faults=1,
     )
     breaks(scenario, "acknowledged")
+
+
+def test_a_marker_that_does_not_tell_its_function_survives_the_clear_of_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    new_filling = commit.new_filling
+
+    def unowned(call: Any, *rest: Any) -> bytes:
+        return new_filling(replace(call, policy=replace(call.policy, owner=b"")), *rest)
+
+    monkeypatch.setattr(commit, "new_filling", unowned)
+    breaks(cast({"A.r1": loads(owner=OWNER)}, {"B.w1": clears_function}), "acknowledged")
 
 
 def test_without_the_age_of_a_flight_an_old_load_is_followed(

@@ -9,6 +9,7 @@ from tests.simulation.scenario import TROUBLES, Scenario
 from tests.simulation.scenarios import (
     cast,
     clears,
+    clears_function,
     deletes_key,
     deletes_pattern,
     deletes_tag,
@@ -16,7 +17,7 @@ from tests.simulation.scenarios import (
     loads,
     sets,
 )
-from tests.simulation.values import TAG
+from tests.simulation.values import OWNER, TAG
 
 WRITERS = {
     "key": deletes_key,
@@ -81,6 +82,17 @@ def test_a_reader_and_a_writer_of_one_process_with_any_one_trouble(kind: str) ->
 
 def test_a_reader_and_a_writer_that_scans() -> None:
     holds_everywhere(cast({"A.r1": loads(), "B.r2": gets()}, {"B.w1": deletes_pattern}))
+
+
+def test_a_reader_and_a_writer_that_clears_its_function() -> None:
+    reader = loads(owner=OWNER)
+    holds_everywhere(cast({"A.r1": reader, "B.r2": gets()}, {"B.w1": clears_function}))
+
+
+def test_a_reader_whose_function_is_cleared_with_any_one_trouble() -> None:
+    reader = loads(owner=OWNER, stale_if_error_ms=60_000)
+    writers = {"A.w1": clears_function}
+    holds_everywhere(cast({"A.r1": reader}, writers, troubles=TROUBLES, faults=1))
 
 
 @FEW_KINDS

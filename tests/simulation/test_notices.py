@@ -16,27 +16,19 @@ from msgspec.structs import replace
 
 from dualcache.core.front_tier import FrontTier
 from dualcache.core.notice import Notice, to_message
-from dualcache.core.ops import (
-    CloseFlights,
-    Join,
-    Land,
-    Load,
-    Loaded,
-    Scan,
-    ScanPage,
-    Tell,
-)
+from dualcache.core.ops import CloseFlights, Join, Land, Load, Loaded, Tell
 from dualcache.core.policy import Call, Policy
+from dualcache.core.scans import Scan, ScanPage
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.memory import MemoryStore
 from dualcache.drivers.push_protocol import PushProtocol
 from dualcache.drivers.tracking import Tracking
-from dualcache.engine import commit, invalidation, lead, recovery
+from dualcache.engine import commit, deletion, invalidation, lead
 from dualcache.engine.coherence import Coherence
+from dualcache.engine.deletion import doomed_by
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
-from dualcache.engine.recovery import doomed_by
 from dualcache.engine.write import set_value
 from dualcache.fronting import Front
 from dualcache.function_front import FunctionFront
@@ -414,10 +406,10 @@ def test_a_notice_before_the_deletion_is_forgotten_by_who_reads_between(writer: 
 def test_a_pattern_told_at_its_beginning_leaves_what_is_read_before_its_page_is_deleted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def told_first(owed: recovery.Owed, env: Any) -> Flow[int]:
+    def told_first(owed: deletion.Owed, env: Any) -> Flow[int]:
         for pattern in owed.patterns:
             yield Tell(Notice(CHANNEL, (), (pattern,)))
-        return (yield from recovery.deliver(owed, replace(env, channel="")))
+        return (yield from deletion.deliver(owed, replace(env, channel="")))
 
     monkeypatch.setattr(invalidation, "deliver", told_first)
     breaks("after|for ever", reads, there=[deletes_pattern])

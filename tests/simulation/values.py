@@ -50,5 +50,6 @@ def are_apart(names: tuple[str, ...]) -> bool:
 
 
 KEY: Final = next(key for key in "kmnopqrs" if are_apart(names_of_key(key)))
+OWNER: Final = b"function"
 NAMES: Final = names_of_key(KEY)
 TAG: Final = NAMES[-1]

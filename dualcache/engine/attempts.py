@@ -1,0 +1,90 @@
+"""One backend op, tried: the breaker sees how it went, and a cut connection is tried once more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from dualcache.core.events import BackendDown, BackendUp, StoresStopped
+from dualcache.core.ops import WRITE_REFUSALS
+from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.core.ops import Flow, Op
+    from dualcache.engine.env import Env
+
+T = TypeVar("T")
+
+OUTAGE_REFUSALS: Final = frozenset(
+    {"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM"}
+)
+CONFIGURATION_REFUSALS: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
+
+
+def twice(attempt: Callable[[], Flow[T]]) -> Flow[T]:
+    """Run a flow, and a new one if a connection that had worked was cut: a fresh one may do."""
+    try:
+        return (yield from attempt())
+    except BackendUnavailable as error:
+        if not error.was_connected:
+            raise
+    return (yield from attempt())
+
+
+def insist(op: Op[T], env: Env) -> Flow[T]:
+    """Perform an op that may be repeated, once more if its connection was cut."""
+    try:
+        return (yield from watched(op, env))
+    except BackendUnavailable as error:
+        if not error.was_connected:
+            raise
+    return (yield from watched(op, env))
+
+
+def watched(op: Op[T], env: Env) -> Flow[T]:
+    """Perform one backend op and let the breaker see how it went."""
+    try:
+        reply: T = yield op
+    except BackendError as error:
+        note_failure(error, env)
+        raise
+    health = env.health
+    if not health.breaker.is_closed or health.breaker.failures:
+        note_answer(env)
+    return reply
+
+
+def note_answer(env: Env) -> None:
+    """Close the breaker after an answer."""
+    if env.health.breaker.succeeded():
+        env.health.settle()
+        env.emit(BackendUp())
+
+
+def note_failure(error: BackendError, env: Env) -> None:
+    """Count a failure; tell observers once per change of state."""
+    health = env.health
+    prefix = error.prefix if isinstance(error, BackendRefused) else ""
+    if prefix and prefix not in OUTAGE_REFUSALS:
+        note_answer(env)
+        if prefix in WRITE_REFUSALS:
+            note_refusal(prefix, env)
+        return
+    is_configuration = error.is_configuration or prefix in CONFIGURATION_REFUSALS
+    pause_ms = health.breaker.failed(
+        env.elapsed_ms(),
+        is_certain=not isinstance(error, BackendTimeout) and not error.was_connected,
+        is_configuration=is_configuration,
+    )
+    if pause_ms:
+        health.is_clear = False
+        reason = prefix or error.code
+        env.emit(BackendDown(reason=reason, retry_ms=pause_ms, is_configuration=is_configuration))
+
+
+def note_refusal(prefix: str, env: Env) -> None:
+    """Note that the server takes no writes; tell observers once until it does again."""
+    if not env.health.are_stores_stopped:
+        env.health.are_stores_stopped = True
+        env.emit(StoresStopped(reason=prefix))

@@ -1,0 +1,161 @@
+"""Delivering a deletion: names in one trip, patterns and whole functions page by page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from dualcache.core.globs import compile_glob, literal_head
+from dualcache.core.keys import SURELY_SHORT
+from dualcache.core.notice import Notice, life_key
+from dualcache.core.ops import Batch, Delete, Tell
+from dualcache.core.scans import ReadHeads, Scan, Unlink
+from dualcache.engine.attempts import insist
+from dualcache.errors import BackendRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualcache.core.ops import Flow
+    from dualcache.engine.env import Env
+
+SCAN_COUNT: Final = 1_000
+SURE_HEAD: Final = SURELY_SHORT // 4
+"""So many characters at the beginning of a name stay, however much it is shortened."""
+
+
+class Owned(NamedTuple):
+    """What one function has stored: its entries carry `owner`; its keys match `pattern`.
+
+    A key that was too long is stored under a shorter name, of which only the head is sure to match.
+    """
+
+    owner: bytes
+    pattern: str
+
+
+class Owed(NamedTuple):
+    """A deletion to be delivered: keys and tags in full, patterns without the namespace."""
+
+    keys: tuple[str, ...]
+    patterns: tuple[str, ...] = ()
+    functions: tuple[Owned, ...] = ()
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        """Patterns that match, among others, every key that is deleted by a scan."""
+        return (*self.patterns, *[function.pattern for function in self.functions])
+
+
+def deliver(owed: Owed, env: Env) -> Flow[int]:
+    """Delete keys, then what matches the patterns and belongs to the functions; count them."""
+    removed = 0
+    if owed.keys:
+        removed += yield from delete_names(owed.keys, env)
+    for pattern in owed.patterns:
+        removed += yield from delete_matching(pattern, env)
+    for function in owed.functions:
+        removed += yield from delete_owned(function, env)
+    return removed
+
+
+def delete_names(names: tuple[str, ...], env: Env) -> Flow[int]:
+    """Delete keys and tags, and tell others where they are to be told."""
+    notice = notice_of(names, env)
+    try:
+        return (yield from insist(Delete(names, notice), env))
+    except BackendRefused as error:
+        if notice is None or error.prefix != "OOM":
+            raise
+    # A full server queues nothing for a transaction, but deletes and tells all the same.
+    removed, _ = yield from insist(Batch((Delete(names), Tell(notice))), env)
+    return int(removed)
+
+
+def delete_matching(pattern: str, env: Env) -> Flow[int]:
+    """Delete every key that matches, page by page: complete for keys that were there throughout.
+
+    A key's variants die with it, so its base tag `~b:key` goes too. One pass over the key space
+    finds both; what the wider pattern finds beside them is left alone. The pattern is told when all
+    is deleted: whoever reads a page before it is deleted may keep what he reads until then.
+    """
+    is_doomed = doomed_by(pattern, env)
+    cursor = removed = 0
+    while True:
+        wider = f"{env.prefix}*{pattern.lstrip('*')}"
+        page = yield from insist(Scan(cursor, wider, SCAN_COUNT), env)
+        removed += yield from unlink([key for key in page.keys if is_doomed(key)], env)
+        cursor = page.cursor
+        if not cursor:
+            break
+    yield from tell_pattern(pattern, env)
+    return removed
+
+
+def delete_owned(function: Owned, env: Env) -> Flow[int]:
+    """Delete every entry and marker of one function, page by page, and no key of anybody else.
+
+    The pattern only narrows the search; what a key holds says whose it is. A load under way is
+    revoked as by any deletion: what it started from carries the owner, so it is deleted.
+    Others are told the pattern, since a copy outlives an entry that was evicted: whoever drops a
+    copy too many only reads it again.
+    """
+    owner, pattern = function
+    is_key = compile_glob(env.prefix + pattern)
+    cursor = removed = 0
+    while True:
+        wider = f"{env.prefix}{literal_head(pattern, SURE_HEAD)}*"
+        page = yield from insist(Scan(cursor, wider, SCAN_COUNT), env)
+        likely = [key for key in page.keys if is_key(key) or len(key) > SURELY_SHORT]
+        if likely:
+            heads = yield from insist(ReadHeads(tuple(likely)), env)
+            pairs = zip(likely, heads, strict=True)
+            own = [key for key, head in pairs if env.owner_of(head) == owner]
+            removed += yield from unlink(own, env)
+            yield from unlink([base_of(key, env) for key in own], env)
+        cursor = page.cursor
+        if not cursor:
+            break
+    yield from tell_pattern(pattern, env)
+    return removed
+
+
+def unlink(keys: Sequence[bytes], env: Env) -> Flow[int]:
+    """Delete keys that a scan has found; return how many there were."""
+    if not keys:
+        return 0
+    removed = yield from insist(Unlink(tuple(keys)), env)
+    env.front.drop(key.decode(errors="replace") for key in keys)
+    return removed
+
+
+def tell_pattern(pattern: str, env: Env) -> Flow[None]:
+    """Tell others that what matches was deleted, where they are to be told."""
+    if env.channel:
+        yield from insist(Tell(Notice(env.channel, (), (pattern,))), env)
+
+
+def base_of(key: bytes, env: Env) -> bytes:
+    """Return the implicit tag of a scanned key's variants."""
+    prefix = env.prefix.encode()
+    return b"%b~b:%b" % (prefix, key.removeprefix(prefix))
+
+
+def doomed_by(pattern: str, env: Env) -> Callable[[str | bytes], bool]:
+    """Return what tells whether a full name, of a key or of a base tag, dies by a pattern."""
+    is_key = compile_glob(env.prefix + pattern)
+    is_base = compile_glob(f"{env.prefix}~b:{pattern}")
+    spared = life_key(env.prefix).encode() if env.channel else None
+
+    def is_doomed(name: str | bytes) -> bool:
+        raw = name.encode() if isinstance(name, str) else name
+        return raw != spared and bool(is_key(raw) or is_base(raw))
+
+    return is_doomed
+
+
+def notice_of(names: tuple[str, ...], env: Env) -> Notice | None:
+    """Return what tells others that names were revoked, where they are to be told.
+
+    They are told whether or not the names were there: a copy outlives an entry that was evicted.
+    """
+    return Notice(env.channel, names) if env.channel else None
