@@ -28,7 +28,7 @@ SHARED: Final = {
     "DC154": "an option is not callable: of the policy, and of the names",
     "DC157": "a lone text in the place of several names: in a call, and at decoration",
     "DC161": "a URL cannot be read: as a whole, and one option's text",
-    "DC188": "two places are named: by a client and a URL, and by a client and another or its options",
+    "DC188": "two places are named: by a client and a URL, and by a client and its options",
     "DC200": "the server cannot be reached: by a new connection, and by one in use",
     "DC201": "no answer in time: from redis-py, and from the watchdog",
     "DC204": "an answer that makes no sense: in its bytes, its order or its type",

@@ -12,12 +12,12 @@ from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
 from dualcache.core.ops import Join, Land, Load, Raised, do
 from dualcache.engine.acquire_many import acquire_all
 from dualcache.engine.commit import RELEASED_MS, Change, commit_all
+from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import concluded, make_ready
 from dualcache.engine.led_keys import Held, Lead, end_all, raise_first
 from dualcache.engine.load import LIKELY_HITS, get_or_load
 from dualcache.engine.read import count_hit, count_miss, find_in_front, look_many, served
-from dualcache.engine.recovery import notice_of
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.errors import BackendError, UsageError
 

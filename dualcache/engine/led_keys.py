@@ -1,4 +1,4 @@
-"""The keys that one caller loads together: their flights and leases, and how they are given back."""
+"""The keys that one caller loads together: flights and leases, and how they are given back."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from dualcache.core.flight import Flight, Landing
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
-    from dualcache.engine.acquire import Start
     from dualcache.engine.env import Env
+    from dualcache.engine.starting import Start
 
 
 class Lead(NamedTuple):
