@@ -10,7 +10,7 @@ from dualcache.engine.batch import mapping_of
 from dualcache.handles import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from typing import Self
 
     import redis.asyncio as redis_asyncio
@@ -110,7 +110,7 @@ class AsyncCache:
         loader: Callable[[list[str]], Any],
         *,
         ttl: Any = MISSING,
-        tags: Sequence[str] = (),
+        tags: Iterable[str] = (),
         type: Any = MISSING,  # noqa: A002
         **options: Any,
     ) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class AsyncCache:
         return await self._run(self._requests.set(key, value, made, tags, self._cache.acting))  # type: ignore[no-any-return]
 
     async def set_many(
-        self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Sequence[str] = ()
+        self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> None:
         """Store several values, each as `set` does."""
         made = self._requests.options("set_many()", ttl, {"jitter": 0})

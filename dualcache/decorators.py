@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.calls.binding import Binding, Naming, owner_of_label
+from dualcache.calls.binding import Binding, Naming, full_tags, owner_of_label
 from dualcache.calls.methods import CachedMethod
 from dualcache.calls.signature import ABSENT, CallSignature
 from dualcache.calls.wrapper import Kept, compile_wrapper
 from dualcache.codecs.recipe import LIMITS
 from dualcache.core.entry import MISSING
 from dualcache.core.front_tier import to_own_front
-from dualcache.core.keys import user_tag
+from dualcache.core.keys import several, user_tag
 from dualcache.core.options import refuse_unknown
 from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
 from dualcache.core.scope import switched_off
@@ -128,8 +128,9 @@ class Cached:
     def tags_of_result(self, result: Any, *values: Any) -> tuple[str, ...]:
         """Return the full tags that the user's callable gives."""
         assert self.tags_of is not None
-        names = self.tags_of(result, *values)
-        return tuple(f"{self.binding.prefix}~t:{user_tag(name)}" for name in names)
+        what = f"what tags of {self.call.name} returned"
+        names = several(self.tags_of(result, *values), what, 'return a list: ["…"]')
+        return full_tags(self.binding.prefix, [user_tag(name) for name in names])
 
     def decorated(self) -> Any:
         """Return what stands in the place of the function."""

@@ -5,6 +5,7 @@ Names are checked and completed here, units converted, recipes chosen. Nothing i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from cachetools import LRUCache
@@ -14,7 +15,7 @@ from dualcache.calls.binding import full_tags
 from dualcache.codecs.recipe import make_recipe
 from dualcache.core.entry import MISSING, Recipe
 from dualcache.core.globs import matches_everything
-from dualcache.core.keys import user_key, user_pattern, user_tag
+from dualcache.core.keys import several, user_key, user_pattern, user_tag
 from dualcache.core.options import refuse_unknown, to_bool
 from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
 from dualcache.engine import batch, invalidation, load, read, write
@@ -22,7 +23,7 @@ from dualcache.engine.recovery import fence, sign_of_life
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from dualcache.backend import Backend
     from dualcache.core.entry import Entry
@@ -98,10 +99,14 @@ class Requests:
             front=backend.front_for(recipe),
         )
 
-    def call(self, key: str, policy: Policy, tags: Iterable[str] = ()) -> Call:
-        """Return the call of a direct use of a key."""
-        names = [user_tag(tag) for tag in tags]
-        return Call(self.prefix + user_key(key), policy, full_tags(self.prefix, names))
+    def call(self, key: str, policy: Policy, tags: tuple[str, ...] = ()) -> Call:
+        """Return the call of a direct use of a key; `tags` in full."""
+        return Call(self.prefix + user_key(key), policy, tags)
+
+    def tags(self, tags: Iterable[str], what: str) -> tuple[str, ...]:
+        """Return the keys under which the tags of a direct call live."""
+        names = several(tags, f"tags of {what}", 'write tags=["…"]')
+        return full_tags(self.prefix, [user_tag(tag) for tag in names])
 
     def get(self, key: str, annotation: Any, backend: Backend) -> Flow[Any]:
         """Read one key; the flow returns MISSING for a miss."""
@@ -111,7 +116,7 @@ class Requests:
         self, keys: Iterable[str], annotation: Any, backend: Backend
     ) -> Flow[dict[str, Any]]:
         """Read several keys; the flow returns those that were found."""
-        wanted = list(dict.fromkeys(keys))
+        wanted = distinct(keys, "get_many()")
         calls = [self._reading(key, annotation, backend) for key in wanted]
         return found_of(wanted, read.get_many(calls, backend.env))
 
@@ -120,14 +125,22 @@ class Requests:
     ) -> Flow[bool]:
         """Store one value."""
         policy = self.policy(options, MISSING, "set()", self.usage, backend)
-        return write.set_value(self.call(key, policy, tags), value, backend.env)
+        call = self.call(key, policy, self.tags(tags, "set()"))
+        return write.set_value(call, value, backend.env)
 
     def set_many(
-        self, values: Mapping[str, Any], options: Options, tags: Sequence[str], backend: Backend
+        self, values: Mapping[str, Any], options: Options, tags: Iterable[str], backend: Backend
     ) -> Flow[list[bool]]:
         """Store several values."""
+        if not isinstance(values, Mapping):
+            raise UsageError(
+                f"set_many() was given a {type(values).__name__}, not a mapping",
+                code="DC179",
+                help='write set_many({"key": value, …})',
+            )
         policy = self.policy(options, MISSING, "set_many()", self.usage, backend)
-        calls = [self.call(key, policy, tags) for key in values]
+        names = self.tags(tags, "set_many()")
+        calls = [self.call(key, policy, names) for key in values]
         return write.set_many(calls, list(values.values()), backend.env)
 
     def get_or_load(
@@ -143,7 +156,8 @@ class Requests:
         """Serve one key, or load it."""
         usage = self._usage_of(usage_of or loader)
         policy = self.policy(options, annotation, "get_or_load()", usage, backend)
-        call = replace(self.call(key, policy, tags), function=loader)
+        call = self.call(key, policy, self.tags(tags, "get_or_load()"))
+        call = replace(call, function=loader)
         return load.get_or_load(call, backend.env)
 
     def get_or_load_many(
@@ -152,7 +166,7 @@ class Requests:
         loader: Callable[[list[str]], Any],
         one_of: Callable[[str], Callable[[], Any]],
         options: Options,
-        tags: Sequence[str],
+        tags: Iterable[str],
         annotation: Any,
         backend: Backend,
         usage_of: object = None,
@@ -160,7 +174,9 @@ class Requests:
         """Serve several keys; `loader` gets the list of those that this caller must load."""
         usage = self._usage_of(usage_of or loader)
         policy = self.policy(options, annotation, "get_or_load_many()", usage, backend)
-        calls = {key: self.call(key, policy, tags) for key in dict.fromkeys(keys)}
+        names = self.tags(tags, "get_or_load_many()")
+        wanted = distinct(keys, "get_or_load_many()")
+        calls = {key: self.call(key, policy, names) for key in wanted}
         return batch.get_or_load_many(calls, loader, one_of, backend.env)
 
     def invalidate(
@@ -172,9 +188,10 @@ class Requests:
         label: str = "",
     ) -> Flow[Invalidated]:
         """Delete keys, tags and patterns as the user names them."""
-        names = [self.prefix + user_key(key) for key in listed(keys, "keys")]
-        tag_keys = full_tags(self.prefix, [user_tag(tag) for tag in listed(tags, "tags")])
-        globs = [self._pattern(pattern) for pattern in listed(patterns, "patterns")]
+        names = [self.prefix + user_key(key) for key in keys]
+        tag_keys = self.tags(tags, "invalidate()")
+        written = several(patterns, "patterns of invalidate()", 'write patterns=["…"]')
+        globs = [self._pattern(pattern) for pattern in written]
         return invalidation.invalidate(names, tag_keys, globs, backend.env, label)
 
     def clear(self, backend: Backend, *, everything: bool) -> Flow[Invalidated]:
@@ -243,15 +260,9 @@ class Requests:
         )
 
 
-def listed(names: Iterable[str], what: str) -> list[str]:
-    """Return names as a list; a lone text in the place of several is refused."""
-    if isinstance(names, str | bytes):
-        raise UsageError(
-            f"{what} is a text, not several",
-            code="DC157",
-            help=f'write {what}=["…"]',
-        )
-    return list(names)
+def distinct(keys: Iterable[str], what: str) -> list[str]:
+    """Return keys as a list, each once."""
+    return list(dict.fromkeys(several(keys, f"keys of {what}", 'write them as a list: ["…"]')))
 
 
 def found_of(keys: Sequence[str], flow: Flow[list[Any]]) -> Flow[dict[str, Any]]:

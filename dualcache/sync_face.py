@@ -9,7 +9,7 @@ from dualcache.engine.batch import mapping_of
 from dualcache.handles import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from typing_extensions import TypeVar
 
@@ -82,7 +82,7 @@ class SyncFace:
         loader: Callable[[list[str]], Mapping[str, R]],
         *,
         ttl: Any = MISSING,
-        tags: Sequence[str] = (),
+        tags: Iterable[str] = (),
         type: Any = MISSING,  # noqa: A002
         **options: Any,
     ) -> dict[str, R]:
@@ -110,7 +110,7 @@ class SyncFace:
         return self._run(self.requests.set(key, value, made, tags, self.acting))  # type: ignore[no-any-return]
 
     def set_many(
-        self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Sequence[str] = ()
+        self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> None:
         """Store several values, each as `set` does."""
         made = self.requests.options("set_many()", ttl, {"jitter": 0})

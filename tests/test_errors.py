@@ -26,7 +26,6 @@ SHARED: Final = {
     "DC110": "an argument has no canonical form: found by the form, named by the function",
     "DC151": "an option is not known: of a decorator or URL, and of Cache",
     "DC154": "an option is not callable: of the policy, and of the names",
-    "DC157": "a lone text in the place of several names: in a call, and at decoration",
     "DC161": "a URL cannot be read: as a whole, and one option's text",
     "DC188": "two places are named: by a client and a URL, and by a client and its options",
     "DC200": "the server cannot be reached: by a new connection, and by one in use",

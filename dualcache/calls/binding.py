@@ -66,7 +66,7 @@ class Binding:
         self.loader = compile_loader(call)
         self.make_policy = make_policy
         self._policy: Policy | None = None
-        self._tags_of = make_names(call, naming.tags, what="tag") if naming.tags else None
+        self._tags_of = make_names(call, naming.tags, what="tag") if naming.tags != () else None
         self.clears = clearing_pattern(naming, maker.label)
         self.indexed = indexed_positions(call, naming)
 

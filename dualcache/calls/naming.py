@@ -22,7 +22,7 @@ from dualcache.calls.receivers import receiver_form
 from dualcache.calls.rendering import Kind, Plan, Value, compile_names
 from dualcache.calls.signature import MARKS
 from dualcache.core.digests import digest, is_secret_name
-from dualcache.core.keys import canonical, text
+from dualcache.core.keys import canonical, several, text
 from dualcache.core.templates import Field, Template, field_text
 from dualcache.errors import UnkeyableArgument, UsageError
 
@@ -98,13 +98,8 @@ def make_names(
     The function takes the values in signature order; names come without the prefix. In patterns
     the wildcards of the template count, those of a value do not.
     """
-    if isinstance(templates, str):
-        raise UsageError(
-            f"{what}s of {signature.name} is a text, not several",
-            code="DC157",
-            help=f'write {what}s=["…"]',
-        )
-    parsed = [checked_template(signature, template, what) for template in templates]
+    written = several(templates, f"{what}s of {signature.name}", f'write {what}s=["…"]')
+    parsed = [checked_template(signature, template, what) for template in written]
     checks = [template_check(signature, template, stores=False) for template in parsed]
 
     def check(*, is_last: bool) -> None:

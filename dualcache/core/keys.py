@@ -5,11 +5,18 @@ What a value looks like inside a name is in `canonical`; what an annotation tell
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
 from dualcache.core.canonical import canonical, text
 from dualcache.core.escaping import escape, escape_literal
 from dualcache.core.globs import has_wildcard
 from dualcache.core.keyable import is_free_text, is_keyable_annotation
 from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+T = TypeVar("T")
 
 __all__ = [
     "MAX_KEY_BYTES",
@@ -19,6 +26,7 @@ __all__ = [
     "fit",
     "is_free_text",
     "is_keyable_annotation",
+    "several",
     "text",
     "user_key",
     "user_pattern",
@@ -45,6 +53,22 @@ def fit(name: str) -> str:
     digest = blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
     head = data[: MAX_KEY_BYTES - len(digest) - 1].decode("utf-8", "ignore")
     return f"{head}~{digest}"
+
+
+def several(names: Iterable[T], what: str, mend: str) -> list[T]:
+    """Return names as a list; `UsageError` for a lone text, whose characters are never meant.
+
+    `what` says which names they are, `mend` what to write instead.
+    """
+    if isinstance(names, str | bytes | bytearray):
+        raise UsageError(f"{what} is one text, not several names", code="DC157", help=mend)
+    try:
+        return list(names)
+    except TypeError:
+        kind = type(names).__name__
+        raise UsageError(
+            f"{what} is of type {kind}, not several names", code="DC157", help=mend
+        ) from None
 
 
 def user_key(key: object) -> str:

@@ -18,7 +18,7 @@ from dualcache.engine.recovery import ask_once
 from dualcache.engine.starting import NOTHING, Start, give_up
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
 from dualcache.engine.worth import report_unstored, sealed, worth
-from dualcache.errors import BackendError, UnencodableValue
+from dualcache.errors import BackendError, UnencodableValue, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,6 +139,8 @@ def make_ready(
             return Ready(what, sealed(call, result.value, what, ids, result.load_ms, env))
     except UnencodableValue as error:
         how = "unencodable"
+        report_unstored(call, error, env)
+    except UsageError as error:  # a ttl or tags that cannot be: no reason to fail a load
         report_unstored(call, error, env)
     except Exception as error:  # noqa: BLE001  raised by the policy's callables: the user's own
         return Outcome(None, error, tick)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Packed
     from dualcache.core.policy import Call, Policy
     from dualcache.engine.env import Env
-    from dualcache.errors import UnencodableValue
+    from dualcache.errors import DualCacheError
 
 
 class Worth(NamedTuple):
@@ -43,7 +43,7 @@ def worth(call: Call, value: Any, env: Env) -> Worth | None:
     return Worth(policy.recipe.pack(call.key, value), fresh_ms, whole_ms)
 
 
-def report_unstored(call: Call, error: UnencodableValue, env: Env) -> None:
+def report_unstored(call: Call, error: DualCacheError, env: Env) -> None:
     """Tell once per function that a value could not be stored, with the line that mends it."""
     usage = call.policy.usage
     usage.unstored += 1

@@ -293,7 +293,7 @@ def test_a_lone_text_where_several_names_belong_is_refused(
     colour: Colour, backend_url: str, arguments: dict[str, str]
 ) -> None:
     cache = colour.cache(backend_url)
-    with pytest.raises(UsageError, match="is a text, not several"):
+    with pytest.raises(UsageError, match="is one text, not several"):
         colour.call(cache, "invalidate", **arguments)
 
 

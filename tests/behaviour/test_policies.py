@@ -114,11 +114,17 @@ def test_an_error_of_a_callable_option_is_the_users_and_nothing_is_stored(
         assert colour.call(cache, "peek", "k") is None
 
 
-def test_a_callable_ttl_that_cannot_be_right_is_told(colour: Colour, backend_url: str) -> None:
+def test_a_callable_ttl_that_cannot_be_right_is_told_once_and_the_value_is_not_stored(
+    colour: Colour, backend_url: str
+) -> None:
     cache = colour.cache(backend_url)
-    load = cache(key="k", ttl=lambda _: -1)(colour.function(lambda: 1))
-    with pytest.raises(UsageError, match="ttl"):
-        colour.run(load)
+    seen = Seen(cache)
+    load = cache(key="k", ttl=lambda _: "5 parsecs")(colour.function(lambda: 1))
+    for _ in range(2):
+        assert colour.run(load) == 1
+    (told,) = seen.of(NotStored)
+    assert "ttl" in told.reason
+    assert colour.call(cache, "peek", "k") is None
 
 
 def test_jitter_takes_away_at_most_its_share(colour: Colour, backend_url: str) -> None:
