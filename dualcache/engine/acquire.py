@@ -208,7 +208,7 @@ def start_refresh(call: Call, env: Env) -> Flow[Start]:
         blob = resealed(call, sight.stored, env)
         reply = yield from commit(call.key, sight.raw or b"", blob, left_ms, env)
         if reply is CommitReply.STORED:
-            return Start(replace(sight, raw=blob), blob)
+            return Start(replace(sight, raw=blob), blob, is_refresh=True)
     sent: dict[bytes, str] = {}
     leased = yield from or_release(take_lease(Claim, call, env, sent, sight.ids), sent, env)
     return Start(after_claim(call, leased), leased.filling)

@@ -15,7 +15,7 @@ from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, STALE, Sight
 from dualcache.engine.read import count_miss, served
 from dualcache.engine.recovery import ask_once
-from dualcache.engine.starting import NOTHING, Start, give_up
+from dualcache.engine.starting import NOTHING, Start, give_up, leave_unstored, owe_entry
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
 from dualcache.engine.worth import report_unstored, sealed, worth
 from dualcache.errors import BackendError, UnencodableValue, UsageError
@@ -109,7 +109,7 @@ def store(
     """Commit what was loaded, if it is to be stored; the caller gets it in any case."""
     ready = make_ready(call, result, ids, tick, env)
     if isinstance(ready, Outcome):
-        yield from give_up(call, start, env)
+        yield from (give_up if ready.error else leave_unstored)(call, start, env)
         return ready
     # Others may hold the usable entry that this replaces; a plain fill is news to nobody.
     notice = notice_of((call.key,), env) if start.is_over_entry else None
@@ -120,6 +120,8 @@ def store(
         )
     except BackendError:
         reply = None
+        if start.is_refresh:  # the old entry may still be there, and the caller has a newer result
+            owe_entry(call, env)
     else:
         env.front.drop((call.key,))
         if start.is_over_entry:

@@ -60,7 +60,8 @@ def refresh(call: Call, env: Env) -> Flow[Outcome]:
     """Load now, whatever is stored, and store it unless that is revoked meanwhile.
 
     A usable entry goes on being served until the new one replaces it; any other load under way on
-    this key loses its right to store.
+    this key loses its right to store. Where the new result is not to be stored, the old entry goes
+    all the same; where the load fails, or the backend cannot be asked at all, it stays.
     """
     try:
         start = yield from start_refresh(call, env)

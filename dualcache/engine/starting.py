@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from dualcache.core.entry import Packed
 from dualcache.core.ops import CommitReply, Look, TryLease
-from dualcache.engine.commit import RELEASED_MS, commit, lease_ms, release_all
+from dualcache.engine.commit import RELEASED_MS, commit, lease_ms, new_filling, release_all
+from dualcache.engine.deletion import Owed, notice_of
 from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, Sight
 from dualcache.engine.recovery import ask, ask_once
 from dualcache.errors import BackendError
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
 class Start(NamedTuple):
     """What a load starts from: what was seen, and the bytes that its commit expects to find.
 
-    `token` is that of the efficiency lease of a stale entry, where one was taken.
+    `token` is that of the efficiency lease of a stale entry, where one was taken. `is_refresh`: the
+    caller asked for a new result, so the old one is not to be served after it.
     """
 
     sight: Sight
     expected: bytes
     token: bytes | None = None
+    is_refresh: bool = False
 
     @property
     def is_over_entry(self) -> bool:
@@ -96,6 +99,38 @@ def resealed(call: Call, stored: Stored, env: Env) -> bytes:
 def refresh_key(call: Call, env: Env) -> str:
     """Return the key of the efficiency lease under which a stale entry is loaded anew."""
     return f"{env.prefix}~r:{call.key.removeprefix(env.prefix)}"
+
+
+def leave_unstored(call: Call, start: Start, env: Env) -> Flow[None]:
+    """End a load whose result is not stored; a refresh takes the old entry away."""
+    if start.is_refresh:
+        yield from withdraw(call, start, env)
+    else:
+        yield from give_up(call, start, env)
+
+
+def withdraw(call: Call, start: Start, env: Env) -> Flow[None]:
+    """Take away the entry that a load started from, and nothing that came after it.
+
+    A deletion would take along what another caller has stored meanwhile, so a marker that expires
+    at once is put over that very entry. Where that may not have arrived, the deletion is owed.
+    """
+    marker = new_filling(call, env)
+    notice = notice_of((call.key,), env)
+    try:
+        yield from commit(call.key, start.expected, marker, RELEASED_MS, env, notice)
+    except BackendError:
+        owe_entry(call, env)
+    except BaseException:
+        owe_entry(call, env)
+        raise
+    env.front.drop((call.key,))
+
+
+def owe_entry(call: Call, env: Env) -> None:
+    """Keep the deletion of an entry that is not to be served any more."""
+    env.health.owe(Owed((call.key,)), env)
+    env.front.drop((call.key,))
 
 
 def give_up(call: Call, start: Start, env: Env) -> Flow[None]:

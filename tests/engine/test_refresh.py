@@ -3,7 +3,9 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.entry import Tag
+import pytest
+
+from dualcache.core.entry import Packed, Tag
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import Outcome
 from dualcache.core.ops import (
@@ -21,14 +23,18 @@ from dualcache.core.ops import (
     Raised,
     ReadTags,
     Seen,
+    TryLease,
 )
 from dualcache.drivers.memory import MemoryStore
+from dualcache.engine.deletion import Owed
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
+from dualcache.errors import UnencodableValue
 from tests.engine.conversation import (
     KEY,
     LEASE_MS,
     NOW_MS,
+    RECIPE,
     call,
     filling,
     lead,
@@ -48,6 +54,15 @@ LOOK = Look(KEY, (), with_ttl=True)
 OLD = stored("old")
 RESEALED = stored("old", 1)
 STORED = CommitReply.STORED
+
+
+def pack_some(key: str, value: Any) -> Packed:
+    if value == "unencodable":
+        raise UnencodableValue("no form keeps it", code="DC300")
+    return pack(key, value)
+
+
+CHOOSY = RECIPE._replace(pack=pack_some)
 
 
 def until_load(flow: Flow[Any], store: MemoryStore) -> None:
@@ -217,3 +232,89 @@ def test_a_refresh_that_is_interrupted_at_its_claim_gives_it_back() -> None:
         (Claim, KeyboardInterrupt()),
         (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED),
     ).raises(KeyboardInterrupt)
+
+
+WITHDRAWN = Commit(KEY, RESEALED, filling(2, load_ms=5), 1, CommitWay.IFEQ)
+
+
+@pytest.mark.parametrize("value", ["odd", "unencodable"])
+def test_a_refresh_whose_result_is_not_stored_takes_away_just_the_entry_it_started_from(
+    value: str,
+) -> None:
+    env, _ = surroundings()
+    outcome = script(
+        refresh(call(condition=lambda value: value != "odd", recipe=CHOOSY), env),
+        (LOOK, Seen(OLD, (), 30_000)),
+        (Commit(KEY, OLD, RESEALED, 30_000, CommitWay.IFEQ), STORED),
+        (Load, Loaded(value, 5.0)),
+        (WITHDRAWN, CommitReply.REFUSED),
+    ).ends()
+    assert outcome.value == value
+    assert env.health.is_clear
+
+
+def test_an_entry_that_could_not_be_taken_away_is_owed() -> None:
+    env, _ = surroundings()
+    script(
+        refresh(call(ttl_ms=0), env),
+        (LOOK, Seen(OLD, (), 30_000)),
+        (Commit, STORED),
+        (Load, Loaded("new", 5.0)),
+        (WITHDRAWN, slow()),
+    ).ends()
+    assert list(env.health.owed.values()) == [Owed((KEY,))]
+
+
+def test_an_entry_whose_refresh_is_interrupted_at_its_end_is_owed() -> None:
+    env, _ = surroundings()
+    script(
+        refresh(call(ttl_ms=0), env),
+        (LOOK, Seen(OLD, (), 30_000)),
+        (Commit, STORED),
+        (Load, Loaded("new", 5.0)),
+        (WITHDRAWN, KeyboardInterrupt()),
+    ).raises(KeyboardInterrupt)
+    assert list(env.health.owed.values()) == [Owed((KEY,))]
+
+
+def test_a_refresh_whose_commit_may_not_have_arrived_owes_the_old_entry() -> None:
+    env, _ = surroundings()
+    outcome = script(
+        refresh(call(), env),
+        (LOOK, Seen(OLD, (), 30_000)),
+        (Commit, STORED),
+        (Load, Loaded("new", 5.0)),
+        (Commit, slow()),
+    ).ends()
+    assert outcome.value == "new"
+    assert list(env.health.owed.values()) == [Owed((KEY,))]
+
+
+def test_a_refresh_whose_callable_raises_leaves_the_entry() -> None:
+    env, _ = surroundings()
+
+    def raising(_: object) -> bool:
+        raise OSError
+
+    outcome = script(
+        refresh(call(condition=raising), env),
+        (LOOK, Seen(OLD, (), 30_000)),
+        (Commit, STORED),
+        (Load, Loaded("new", 5.0)),
+    ).ends()
+    assert isinstance(outcome.error, OSError)
+
+
+def test_a_load_of_a_stale_entry_whose_result_is_not_stored_leaves_it_to_stand_in() -> None:
+    env, _ = surroundings()
+    stale = stored("old", fresh_ms=100, created_ms=NOW_MS - 500)
+    script(
+        get_or_load(call(stale_if_error_ms=60_000, condition=lambda _: False), env),
+        (Look, Seen(stale)),
+        (Join, lead),
+        (LookAndLease, Seen(stale)),
+        (TryLease, True),
+        (Load, Loaded("new", 5.0)),
+        (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), STORED),
+        (Land, None),
+    ).ends()

@@ -15,6 +15,7 @@ from tests.simulation.scenarios import (
     deletes_tag,
     gets,
     loads,
+    refreshes,
     sets,
 )
 from tests.simulation.values import OWNER, TAG
@@ -93,6 +94,13 @@ def test_a_reader_whose_function_is_cleared_with_any_one_trouble() -> None:
     reader = loads(owner=OWNER, stale_if_error_ms=60_000)
     writers = {"A.w1": clears_function}
     holds_everywhere(cast({"A.r1": reader}, writers, troubles=TROUBLES, faults=1))
+
+
+@pytest.mark.parametrize("kind", ["key", "set"])
+def test_a_refresh_that_stores_nothing_beside_a_writer_with_any_one_trouble(kind: str) -> None:
+    reader = refreshes(condition=lambda _: False)
+    writers = {"B.w1": WRITERS[kind]}
+    holds_everywhere(cast({"A.r1": reader}, writers, is_stored=True, troubles=TROUBLES, faults=1))
 
 
 @FEW_KINDS
