@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.async_cache import AsyncCache
 from dualcache.backend import Backend
+from dualcache.calls.methods import decorated_inside
 from dualcache.clients import Clients
 from dualcache.configuring import configure
 from dualcache.core.entry import MISSING
@@ -252,8 +253,8 @@ class Cache(SyncFace):
         self._functions.append(cached)
 
     def _decorated(self, function: Any, options: dict[str, Any]) -> Any:
-        if isinstance(function, staticmethod):
-            return staticmethod(self._decorated(function.__func__, options))
+        if isinstance(function, staticmethod | classmethod):
+            return decorated_inside(function, lambda inner: self._decorated(inner, options))
         if options.keys() <= {*Cached.known}:
             return Cached(self, function, options).decorated()
         from dualcache.calls.endpoint import is_endpoint  # most programs have no endpoint

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.calls.binding import Binding, Naming, full_tags, owner_of_label
-from dualcache.calls.methods import CachedMethod
+from dualcache.calls.methods import as_attribute
 from dualcache.calls.signature import ABSENT, CallSignature
 from dualcache.calls.wrapper import Kept, compile_wrapper
 from dualcache.codecs.recipe import LIMITS
@@ -139,7 +139,7 @@ class Cached:
         handles = AsyncHandles(self) if self.call.is_coroutine else Handles(self)
         for name in HANDLES:
             setattr(wrapper, name, getattr(handles, name))
-        return CachedMethod(wrapper) if self.call.is_in_class else wrapper
+        return as_attribute(wrapper, self.call)
 
     def kept(self) -> Kept | None:
         """Return what the compiled wrapper needs to serve front-tier hits on its own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
+from dualcache.calls.methods import as_attribute, decorated_inside
 from dualcache.calls.naming import make_names
 from dualcache.calls.signature import CallSignature
 from dualcache.calls.wrapper import compile_loader, compile_wrapper
@@ -35,11 +36,9 @@ def invalidating(
         )
 
     def decorate(function: Any) -> Any:
-        if isinstance(function, staticmethod):
-            return staticmethod(decorate(function.__func__))
         return Invalidating(cache, function, keys, tags, patterns).decorated()
 
-    return decorate
+    return lambda function: decorated_inside(function, decorate)
 
 
 class Invalidating:
@@ -63,7 +62,7 @@ class Invalidating:
     def decorated(self) -> Any:
         """Return what stands in the place of the function."""
         perform = self.perform_async if self.call.is_coroutine else self.perform
-        return compile_wrapper(self.call, perform)
+        return as_attribute(compile_wrapper(self.call, perform), self.call)
 
     def flow(self, values: tuple[Any, ...]) -> Flow[Invalidated]:
         """Return the invalidation for values as they are before the function runs."""

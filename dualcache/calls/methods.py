@@ -1,64 +1,107 @@
-"""A cached function that stands in a class: a descriptor, so that its handles know the object.
+"""A cached function in a class: to Python it is a function there and a method of each object.
 
-`repo.load.invalidate(1)` invalidates what `repo.load(1)` stored. Both this and the bound form look
-like functions to `inspect`: they carry its code, defaults and annotations.
+`repo.load.invalidate(1)` invalidates what `repo.load(1)` stored, so the bound method has to be one
+of ours: Python's own looks its attributes up on the function and hides the object from them.
+`isinstance` takes both forms for what they stand for. Their `__call__` is a slot that holds the
+function itself, so that a call runs no code of theirs.
 """
 
 from __future__ import annotations
 
 import functools
-from inspect import Signature, signature
-from typing import TYPE_CHECKING, Any, Final
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from dualcache.calls.method_handles import MethodHandle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HANDLES: Final = ("invalidate", "refresh", "peek", "key_for")
+    from dualcache.calls.signature import CallSignature
+
+ACTING: Final = ("invalidate", "refresh", "peek", "store", "key_for")
 """Handles that take the call's arguments, the object among them."""
 
 
+def as_attribute(function: Any, call: CallSignature) -> Any:
+    """Return the form of a compiled function that can stand in a class, where it may.
+
+    A function outside of a class whose first parameter is `self` may be assigned to one later.
+    """
+    if not call.is_in_class and call.parameters[:1] != ("self",):
+        return function
+    for name in ACTING:
+        handle = vars(function).get(name)
+        if handle is not None and not isinstance(handle, MethodHandle):
+            setattr(function, name, MethodHandle(handle, call))
+    return CachedMethod(function) if MethodHandle.any_of(function) else function
+
+
 class CachedMethod:
-    """A cached function as an attribute of a class; called through the class it is the function."""
+    """A cached function as an attribute of a class."""
+
+    __slots__ = ("__call__", "__dict__", "__weakref__")
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        self.__call__ = function
         functools.update_wrapper(self, function)
-        self._function = function
-        look_like(self, function)
+        vars(self).update(vars(function))  # `__wrapped__` is the function as it was
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._function(*args, **kwargs)
+    @property  # type: ignore[misc]  # what isinstance() is to see
+    def __class__(self) -> type:
+        return FunctionType
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__call__, name)
 
     def __get__(self, owner: object, kind: type | None = None) -> Any:
-        return self if owner is None else BoundMethod(self._function, owner)
+        return self if owner is None else BoundMethod(self, owner)
+
+    def __reduce__(self) -> str:  # as a function: by its name
+        return self.__call__.__qualname__
 
     def __repr__(self) -> str:
-        return f"<cached {self._function!r}>"
+        return f"<cached {self.__call__!r}>"
 
 
 class BoundMethod:
     """A cached method of one object: calls and handles have the object as first argument."""
 
-    def __init__(self, function: Callable[..., Any], owner: object) -> None:
-        self.__self__ = owner
+    __slots__ = ("__call__", "__func__", "__weakref__")
+
+    def __init__(self, function: CachedMethod, owner: object) -> None:
+        self.__call__ = MethodType(function.__call__, owner)
         self.__func__ = function
-        self.__doc__ = function.__doc__
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self.__func__(self.__self__, *args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        function = self.__func__
-        found = getattr(function, name)
-        if name in HANDLES:
-            return functools.partial(found, self.__self__)
-        if name == "store":
-            return functools.partial(store_for, found, self.__self__)
-        return found
+    @property  # type: ignore[misc]  # what isinstance() is to see
+    def __class__(self) -> type:
+        return MethodType
 
     @property
-    def __signature__(self) -> Signature:
-        whole = signature(self.__func__)
-        return whole.replace(parameters=list(whole.parameters.values())[1:])
+    def __self__(self) -> Any:
+        return self.__call__.__self__
+
+    @property
+    def __module__(self) -> str:  # type: ignore[override]  # the class has one of its own
+        return self.__func__.__module__
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]  # the same
+        return self.__func__.__doc__
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]  # what functools.wraps copies
+        return {name: getattr(self, name) for name in vars(self.__func__)}
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.__func__, name)
+        return found.bound_to(self.__self__) if isinstance(found, MethodHandle) else found
+
+    def __get__(self, owner: object, kind: type | None = None) -> Self:
+        return self
+
+    def __reduce__(self) -> Any:
+        return getattr, (self.__self__, self.__func__.__name__)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -71,18 +114,25 @@ class BoundMethod:
         return hash((id(self.__self__), self.__func__))
 
     def __repr__(self) -> str:
-        return f"<bound cached {self.__func__!r} of {type(self.__self__).__name__}>"
+        return f"<bound cached {self.__func__.__call__!r} of {type(self.__self__).__name__}>"
 
 
-def store_for(
-    store: Callable[..., Any], owner: object, value: Any, /, *args: Any, **kwargs: Any
-) -> Any:
-    """Call the `store` handle, whose first argument is the value and not the object."""
-    return store(value, owner, *args, **kwargs)
+class CachedClassMethod(classmethod):  # type: ignore[type-arg]  # it takes what it wraps as it is
+    """A class method whose handles know the class.
+
+    From Python 3.13 on, `classmethod` binds with Python's own method, whatever it wraps.
+    """
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        return self.__func__.__get__(type(owner) if kind is None else kind)
 
 
-def look_like(shown: Any, function: Any) -> None:
-    """Let `inspect` take an object for the function: `iscoroutinefunction` reads these."""
-    shown.__code__ = function.__code__
-    shown.__defaults__ = function.__defaults__
-    shown.__kwdefaults__ = function.__kwdefaults__
+def decorated_inside(function: Any, decorate: Callable[[Any], Any]) -> Any:
+    """Decorate what a `staticmethod` or a `classmethod` holds, or else the function itself."""
+    if isinstance(function, staticmethod):
+        return staticmethod(decorate(function.__func__))
+    if isinstance(function, classmethod):
+        made = decorate(function.__func__)
+        kind = CachedClassMethod if isinstance(made, CachedMethod) else classmethod
+        return kind(made)
+    return decorate(function)

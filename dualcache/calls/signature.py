@@ -161,7 +161,7 @@ def _refuse_uncacheable(function: object) -> None:
         raise UsageError(
             f"a {type(function).__name__} cannot be cached",
             code="DC116",
-            help="write @classmethod or @property above the cache's decorator, not beneath it",
+            help="write @property above the cache's decorator, not beneath it",
         )
     is_async = inspect.isasyncgenfunction(function)
     if is_async or inspect.isgeneratorfunction(function):
