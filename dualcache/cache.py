@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.async_cache import AsyncCache
 from dualcache.backend import Backend
+from dualcache.calls.definitions import Definitions
 from dualcache.calls.methods import decorated_inside
 from dualcache.clients import Clients
 from dualcache.configuring import configure
@@ -99,6 +100,7 @@ class Cache(SyncFace):
         self._is_strict = made.is_strict
         self._is_publishing = made.is_publishing
         self._functions: list[Cached] = []
+        self.definitions = Definitions()
         is_shared = made.target.kind == "redis"
         self.requests = Requests(
             made.prefix, made.defaults, codec, secret, is_shared=is_shared, limits=made.limits

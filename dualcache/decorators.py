@@ -75,8 +75,21 @@ class Cached:
         self.policy_options = policy_options
         self.usage = Usage()
         self.binding = self.bound(Naming(**naming))
+        self.definition = cache.definitions.admit(
+            self.call,
+            self.binding.label,
+            ignore=options.get("ignore", ()),
+            holder=self,
+            is_default=self.has_default_name,
+            is_shared=cache.backend.target.kind == "redis",
+        )
         self.front = self.function_front()
         cache.register(self)
+
+    @property
+    def has_default_name(self) -> bool:
+        """Whether the function's own name is that of its keys."""
+        return self.options.get("key") is None and self.options.get("name") is None
 
     def function_front(self) -> FunctionFront | None:
         """Return this function's part of the front tier, if the cache has one."""
@@ -112,6 +125,7 @@ class Cached:
 
     def make_policy(self, binding: Binding) -> Policy:
         """Make the policy when annotations can be resolved: at the first call."""
+        self.clear_former()
         annotation = self.call.return_annotation()
         return make_policy(
             binding.label,
@@ -124,6 +138,18 @@ class Cached:
             front=self.front if self.cache.is_at_home else None,
             mark=owner_of_label(binding.label),
         )
+
+    def clear_former(self) -> None:
+        """Clear the entries of functions that this one replaces.
+
+        Not at decoration, which never touches a server. Two threads may both clear, so that
+        neither reads what the other has yet to clear.
+        """
+        pending = self.definition.pending
+        if pending and self.cache.is_at_home:
+            for former in tuple(pending):
+                former.clear()
+            pending.clear()
 
     def tags_of_result(self, result: Any, *values: Any) -> tuple[str, ...]:
         """Return the full tags that the user's callable gives."""

@@ -37,6 +37,7 @@ class CachedEndpoint(Cached):
 
     known = (*NAMING, *POLICY, *ENDPOINT)
     binding: EndpointBinding
+    has_default_name = False
 
     def bound(self, naming: Naming) -> EndpointBinding:
         """Return how calls become keys; warn of what a hit cannot give back."""

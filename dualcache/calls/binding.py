@@ -115,6 +115,8 @@ def indexed_positions(call: CallSignature, naming: Naming) -> tuple[int, ...] | 
     kinds = {parameter.kind for parameter in call.signature.parameters.values()}
     if naming.vary is not None or kinds & {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
         return None
+    if not call.identity.is_fixed:
+        return None
     if naming.key is None:
         names: Collection[str] = set(call.parameters) - set(naming.ignore)
     else:

@@ -6,6 +6,7 @@ import re
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dualcache.calls.identity import home_module
 from dualcache.core.escaping import escape_literal
 from dualcache.core.keys import is_free_text, is_keyable_annotation, user_key
 from dualcache.core.templates import (
@@ -49,7 +50,8 @@ def own_name(signature: CallSignature, name: str | None, *, is_shared: bool) -> 
     if name is not None:
         return user_key(name)
     is_lambda = signature.qualname.endswith("<lambda>")
-    if is_lambda or (is_shared and signature.module == "__main__"):
+    module = home_module(signature.identity.function, signature.module)
+    if is_lambda or (is_shared and module is None):
         what = "a lambda" if is_lambda else f"{signature.name} of __main__"
         raise UsageError(
             f"{what} needs a key or a name",
@@ -59,7 +61,7 @@ def own_name(signature: CallSignature, name: str | None, *, is_shared: bool) -> 
             ],
             help='give @cache a name="…" of its own, or a key="…" template',
         )
-    return escape_literal(f"{signature.module}.{signature.qualname}")
+    return escape_literal(f"{module or signature.module}.{signature.qualname}")
 
 
 def check_ignored(signature: CallSignature, ignore: Collection[str]) -> None:
@@ -69,12 +71,15 @@ def check_ignored(signature: CallSignature, ignore: Collection[str]) -> None:
             code="DC113",
             help=f'write ignore=("{ignore}",)',
         )
+    known = (*signature.parameters, *signature.identity.names)
+    kinds = {parameter.kind for parameter in signature.signature.parameters.values()}
     for name in ignore:
-        if name in signature.parameters:
+        # A name that no parameter has is one that goes into **kwargs.
+        if name in known or Parameter.VAR_KEYWORD in kinds:
             continue
         from difflib import get_close_matches
 
-        near = get_close_matches(name, signature.parameters, 1, 0.5)
+        near = get_close_matches(name, known, 1, 0.5)
         raise UsageError(
             f"ignore of {signature.name} names an unknown parameter",
             code="DC113",
@@ -92,7 +97,8 @@ def checked_template(signature: CallSignature, text: object, what: Kind) -> Temp
             help='write it as text, like "user:{user_id}"',
         )
     template = parse_template(text, what=f"{what} template", owner=signature.name)
-    check_names(template, signature.parameters, signature_text=str(signature))
+    known = (*signature.parameters, *signature.identity.names)
+    check_names(template, known, signature_text=str(signature))
     start = literal_prefix(template)
     if not template.parts or (what != "tag" and start.startswith("~")):
         raise KeyTemplateError(
@@ -161,6 +167,8 @@ def template_check(signature: CallSignature, template: Template, *, stores: bool
         waiting: frozenset[str] = frozenset() if is_last else signature.unresolved()
 
         def is_free(name: str) -> bool:
+            if name not in signature.parameters:
+                return is_free_text(type(signature.identity.value_of(name)))
             kind = signature.signature.parameters[name].kind
             is_bundle = kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
             return not is_bundle and name not in waiting and is_free_text(hints.get(name, str))

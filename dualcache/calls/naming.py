@@ -18,10 +18,11 @@ from dualcache.calls.checks import (
     template_check,
     unkeyable_mend,
 )
-from dualcache.calls.receivers import receiver_form
+from dualcache.calls.receivers import bound_parts, constant, receiver_form
 from dualcache.calls.rendering import Kind, Plan, Value, compile_names
 from dualcache.calls.signature import MARKS
-from dualcache.core.digests import digest, is_secret_name
+from dualcache.core.canonical import digested
+from dualcache.core.digests import is_secret_name
 from dualcache.core.keys import canonical, several, text
 from dualcache.core.templates import Field, Template, field_text
 from dualcache.errors import UnkeyableArgument, UsageError
@@ -75,7 +76,7 @@ def make_key(
     else:
         template = checked_template(signature, key, "key")
         label = key
-        parts = template_parts(signature, template, typed=typed_key)
+        parts = template_parts(signature, template, typed=typed_key, ignore=ignore)
         check = template_check(signature, template, stores=True)
     parts += extra_parts(signature, vary, version)
     plan = Plan(tuple(parts), "key", signature.name, prefix)
@@ -117,39 +118,58 @@ def make_names(
 def _default_parts(
     signature: CallSignature, label: str, ignore: Collection[str]
 ) -> list[str | Value]:
-    parts: list[str | Value] = [label]
+    parts: list[str | Value] = [label, *bound_parts(signature, ignore)]
     for at, name in enumerate(signature.parameters):
         if name in ignore:
             continue
-        is_receiver = at == 0 and signature.first_is_receiver
-        help_line = unkeyable_mend(signature, name)
-        write = receiver_form(signature) if is_receiver else canonical
-        is_secret = not is_receiver and is_secret_name(name)
+        write = _default_form(signature, name, ignore)
+        fault = fault_of(signature, name, unkeyable_mend(signature, name))
         parts += [
             ":",
-            Value(
-                f"p{at}",
-                value_at(at),
-                digested if is_secret else write,
-                fault_of(signature, name, help_line),
-                is_digested=is_secret,
-            ),
+            Value(f"p{at}", value_at(at), write, fault, is_digested=write is digested),
         ]
     return parts
 
 
-def digested(value: object) -> str:
-    """Write a value that the key must not show; `None` is no secret."""
-    return "None" if value is None else digest(canonical(value))
+def _default_form(
+    signature: CallSignature, name: str, ignore: Collection[str]
+) -> Callable[[Any], str]:
+    if signature.first_is_receiver and name == signature.parameters[0]:
+        return receiver_form(signature)
+    if is_secret_name(name):
+        return digested
+    return without(ignore, canonical) if ignore and _is_bundle(signature, name) else canonical
+
+
+def _is_bundle(signature: CallSignature, name: str) -> bool:
+    parameter = signature.signature.parameters.get(name)
+    return parameter is not None and parameter.kind is Parameter.VAR_KEYWORD
+
+
+def without(ignore: Collection[str], write: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Return what writes the values of `**kwargs` but for those that are ignored."""
+    return lambda values: write(
+        {name: value for name, value in values.items() if name not in ignore}
+    )
 
 
 def template_parts(
-    signature: CallSignature, template: Template, *, typed: bool = False
+    signature: CallSignature,
+    template: Template,
+    *,
+    typed: bool = False,
+    ignore: Collection[str] = (),
 ) -> list[str | Value]:
     parts: list[str | Value] = []
     for part in template.parts:
         if isinstance(part, str):
             parts.append(part)
+            continue
+        writer = _field_writer(template, part, typed=typed)
+        if ignore and part.is_plain and _is_bundle(signature, part.name):
+            writer = without(ignore, writer)
+        if part.name not in signature.parameters:
+            parts.append(constant(signature.identity.value_of(part.name), writer, part))
             continue
         at = signature.parameters.index(part.name)
         help_line = f"read what tells its values apart, like {{{part.name}.id}}"
@@ -157,7 +177,7 @@ def template_parts(
             Value(
                 f"p{at}",
                 value_at(at),
-                _field_writer(template, part, typed=typed),
+                writer,
                 fault_of(signature, part.name, help_line),
                 part,
                 likely_str=part.is_plain and not typed and signature.hints().get(part.name) is str,

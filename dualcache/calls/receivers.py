@@ -1,22 +1,73 @@
-"""The object of a method as part of a default key: only where it is what its value is."""
+"""What is bound to a function as part of a default key: a method's object, a partial's values.
+
+An object is part of a key only where its value says which object it is.
+"""
 
 from __future__ import annotations
 
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.canonical import canonical, class_name, class_of, field_names
+from dualcache.calls.rendering import Value
+from dualcache.core.canonical import canonical, class_name, class_of, digested, field_names
+from dualcache.core.digests import is_secret_name
+from dualcache.core.escaping import escape_part
 from dualcache.core.scalars import is_scalar_value
 from dualcache.errors import UnkeyableArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from dualcache.calls.identity import Bound
     from dualcache.calls.signature import CallSignature
+    from dualcache.core.templates import Field
 
-__all__ = ["receiver_form"]
+__all__ = ["bound_parts", "constant", "receiver_form"]
 
 _IMMUTABLE = (str, bytes, int, float, complex, tuple, frozenset, Enum)
+
+
+def bound_parts(signature: CallSignature, ignore: Collection[str]) -> list[str | Value]:
+    """Write what is bound to the function, as if it were written before the arguments of a call.
+
+    `UnkeyableArgument` now for what can never be part of a key.
+    """
+    parts: list[str | Value] = []
+    for one in signature.identity.bound:
+        if one.name in ignore:
+            continue
+        write = _bound_form(signature, one)
+        parts.append(f":{escape_part(one.name)}=" if one.is_extra else ":")
+        parts.append(constant(one.value, write))
+    return parts
+
+
+def constant(value: Any, write: Callable[[Any], str], field: Field | None = None) -> Value:
+    """Return a part of a name that comes from no argument.
+
+    It is written anew at each call, since an object that is bound may change.
+    """
+    # In parentheses, so that nothing is taken for the whole of what is written.
+    return Value("(None)", lambda _: value, lambda _: write(value), lambda error: error, field)
+
+
+def _bound_form(signature: CallSignature, one: Bound) -> Callable[[Any], str]:
+    if one.is_receiver:
+        if not isinstance(one.value, type):
+            _refuse_no_value(signature, class_of(one.value))
+        return receiver_form(signature)
+    write = digested if is_secret_name(one.name) else canonical
+    try:
+        write(one.value)
+    except UnkeyableArgument as error:
+        raise UnkeyableArgument(
+            f"{one.name}, which a partial binds for {signature.name}, cannot be part of a key",
+            code="DC110",
+            details=error.details,
+            help=f'only if no result ever differs by it: ignore=("{one.name}",); else give the '
+            "function that is made of it a name= or a key= of its own",
+        ) from error
+    return write
 
 
 def receiver_form(signature: CallSignature) -> Callable[[Any], str]:
@@ -25,9 +76,14 @@ def receiver_form(signature: CallSignature) -> Callable[[Any], str]:
     def write(receiver: Any) -> str:
         if isinstance(receiver, type):
             return class_name(receiver)
-        kind = class_of(receiver)
-        if hasattr(kind, "__cache_key__") or _is_value(kind):
-            return canonical(receiver)
+        _refuse_no_value(signature, class_of(receiver))
+        return canonical(receiver)
+
+    return write
+
+
+def _refuse_no_value(signature: CallSignature, kind: type[Any]) -> None:
+    if not (hasattr(kind, "__cache_key__") or _is_value(kind)):
         raise UnkeyableArgument(
             f"{signature.name} has no key for its object",
             code="DC112",
@@ -38,8 +94,6 @@ def receiver_form(signature: CallSignature) -> Callable[[Any], str]:
             ],
             help="name what tells two objects apart, or freeze the class if it is a value",
         )
-
-    return write
 
 
 def _is_value(kind: type[Any]) -> bool:

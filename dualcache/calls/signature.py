@@ -14,6 +14,7 @@ from enum import Enum
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from dualcache.calls.identity import identity_of
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class CallSignature:
         "_waiting",
         "first_is_receiver",
         "function",
+        "identity",
         "is_coroutine",
         "is_in_class",
         "module",
@@ -55,8 +57,9 @@ class CallSignature:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self.module: str = getattr(function, "__module__", None) or "?"
-        self.qualname = _qualname(function)
+        self.identity = identity_of(function)
+        self.module = self.identity.module
+        self.qualname = self.identity.qualname
         self.name = f"{self.qualname.rpartition('<locals>.')[2]}()"
         self.signature = _signature(function)
         self.parameters = tuple(self.signature.parameters)
@@ -122,7 +125,7 @@ class CallSignature:
     def _resolve(self) -> None:
         if not self._waiting:
             return
-        innermost = inspect.unwrap(self.function)
+        innermost = inspect.unwrap(self.identity.function)
         names = _visible_names(innermost, self.qualname)
         for name, annotation in list(self._waiting.items()):
             resolved = _resolved(annotation, names)

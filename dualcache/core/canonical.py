@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Encoder: TypeAlias = Callable[[Any, int], str]
 
-__all__ = ["canonical", "class_name", "class_of", "field_names", "text"]
+__all__ = ["canonical", "class_name", "class_of", "digested", "field_names", "text"]
 
 MAX_DEPTH = 100
 """Values nested deeper have no canonical form; a value that contains itself is one of them."""
@@ -32,6 +32,11 @@ def canonical(value: object) -> str:
     `UnkeyableArgument` for a value that has no such form: never its `repr`.
     """
     return _encode(value, 0)
+
+
+def digested(value: object) -> str:
+    """Write a value that a key must not show; `None` is no secret."""
+    return "None" if value is None else digest(_encode(value, 0))
 
 
 def text(value: object, typed: bool = False) -> str:

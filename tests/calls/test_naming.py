@@ -271,14 +271,13 @@ def test_an_unresolved_annotation_may_turn_out_unkeyable() -> None:
         del globals()["UUID"]
 
 
-def test_main_and_lambdas_need_a_key_or_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def script() -> None:
-        raise NotImplementedError
-
-    monkeypatch.setattr(script, "__module__", "__main__")
+def test_typed_in_functions_and_lambdas_need_a_key_or_a_name() -> None:
+    typed_in: dict[str, Any] = {"__name__": "__main__"}
+    exec("def script(): ...", typed_in)
+    script = typed_in["script"]
     with pytest.raises(UsageError, match=r"script\(\) of __main__ needs a key or a name"):
         keys(script)
-    assert keys(script, is_shared=False).of().startswith("__main__.")
+    assert keys(script, is_shared=False).of() == "__main__.script"
     assert keys(script, "k").of() == "k"
     with pytest.raises(UsageError, match="a lambda needs a key or a name"):
         keys(lambda: 1, is_shared=False)
@@ -292,6 +291,21 @@ def test_ignore_names_only_parameters() -> None:
         keys(get_user, ignore=("zzz",))
     with pytest.raises(UsageError, match=r'write ignore=\("lang",\)'):
         keys(get_user, ignore="lang")
+
+
+def test_ignore_names_what_goes_into_the_keywords() -> None:
+    def search(term: str, **options: Any) -> None:
+        raise NotImplementedError
+
+    session = Session()
+    for key in (None, "search:{term}:{options}"):
+        made = keys(search, key, ignore=("db",))
+        assert made.of("tea", {"db": session, "page": 1}) == made.of("tea", {"page": 1})
+        assert made.of("tea", {"page": 1}) != made.of("tea", {"page": 2})
+        with pytest.raises(UnkeyableArgument):
+            keys(search, key).of("tea", {"db": session})
+    named = keys(search, "search:{term}:{options[page]}", ignore=("db",))
+    assert named.of("tea", {"db": session, "page": 1}) == "search:tea:1"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,212 @@
+"""The functions that one cache has decorated, by name: the same once more, a later one, or another.
+
+Two functions of one default name would serve each other's results.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from enum import Enum
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.calls.identity import globals_of, home_module, is_interactive
+from dualcache.core.canonical import class_name
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from dualcache.calls.signature import CallSignature
+
+__all__ = ["Definition", "Definitions"]
+
+MOST_DEPTH: Final = 8
+"""So deep are the closures of functions in a closure compared."""
+PLAIN: Final = (str, bytes, int, float, complex, bool, CodeType)
+GONE: Final = object()
+"""Stands for a value that was only referred to weakly: nothing is the same as that."""
+
+
+class Relation(Enum):
+    """What a function is to an earlier one of the same name."""
+
+    SAME = "same"
+    """The same code over the same closure: it may serve the other's entries."""
+    LATER = "later"
+    """Defined again: in a REPL or a notebook, or since its module was loaded again."""
+    OTHER = "other"
+
+
+class Definition:
+    """One function as it was defined, without keeping alive what it closes over."""
+
+    def __init__(self, signature: CallSignature, ignore: Collection[str]) -> None:
+        identity = signature.identity
+        self.function = _reference(identity.function)
+        self.code = _code_of(identity.function)
+        self.closure = {name: _reference(value) for name, value in _closure(identity.function)}
+        self.owner = identity.owner and _reference(identity.owner)
+        self.ignored = frozenset(ignore)
+        self.globals = globals_of(identity.function)
+        self.spec = self.globals.get("__spec__")
+        self.is_interactive = is_interactive(identity.function)
+        self.is_default = False
+        self.holders: list[Callable[[], Any]] = []
+        self.pending: list[Any] = []
+        """Holders of earlier functions, whose entries are to be cleared before the next call."""
+
+    def relation_to(self, former: Definition) -> Relation:
+        """Tell what this function is to one of the same name."""
+        if self.code is None or former.code is None:
+            return Relation.SAME if self.function() is former.function() else Relation.OTHER
+        if self.is_interactive and self.code is not former.code:
+            return Relation.LATER
+        if self._has_code_and_closure_of(former):
+            return Relation.SAME
+        is_same_file = self.code.co_filename == former.code.co_filename
+        is_same_run = self.globals is former.globals and self.spec is former.spec
+        return Relation.LATER if is_same_file and not is_same_run else Relation.OTHER
+
+    def hold(self, holder: Any) -> None:
+        """Remember what has the entries of this function.
+
+        A typed-in function is often gone when the next one is called: only this refers to it then.
+        """
+        self.holders.append((lambda: holder) if self.is_interactive else _reference(holder))
+
+    def held(self) -> Iterator[Any]:
+        """Yield what has the entries of this function, and is still there."""
+        return (holder for each in self.holders if (holder := each()) is not GONE)
+
+    def _has_code_and_closure_of(self, former: Definition) -> bool:
+        mine, others = self.closure, former.closure
+        return (
+            self.code == former.code
+            and self.ignored == former.ignored
+            and (self.owner and self.owner()) is (former.owner and former.owner())
+            # A variable that has no value yet is mostly the name of the function itself.
+            and all(_is_same(mine[name](), others[name]()) for name in mine.keys() & others.keys())
+        )
+
+
+class Definitions:
+    """The functions of one cache."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Definition] = {}
+
+    def admit(
+        self,
+        signature: CallSignature,
+        label: str,
+        *,
+        ignore: Collection[str],
+        holder: Any,
+        is_default: bool,
+        is_shared: bool,
+    ) -> Definition:
+        """Remember a function; `UsageError` where another one has its default name.
+
+        `holder` has a method `clear()` for the entries of the function.
+        """
+        made = Definition(signature, ignore)
+        made.is_default = is_default
+        name = _name_of(signature, label)
+        former = self._by_name.get(name)
+        if former is not None:
+            relation = made.relation_to(former)
+            if relation is Relation.OTHER and is_default and former.is_default:
+                raise _another(signature)
+            if relation is Relation.SAME:
+                made.holders, made.pending = former.holders, former.pending
+            # On a server, a module that is loaded again finds its entries, as a new process does.
+            elif relation is Relation.LATER and (made.is_interactive or not is_shared):
+                made.pending = [*former.pending, *former.held()]
+        made.hold(holder)
+        self._by_name[name] = made
+        return made
+
+
+def _name_of(signature: CallSignature, label: str) -> str:
+    if signature.qualname.endswith("<lambda>"):
+        return label
+    identity = signature.identity
+    module = home_module(identity.function, signature.module)
+    # Objects of different classes are told apart by the names of these, in the key itself.
+    of = "" if identity.owner is None else f" of {class_name(identity.owner)}"
+    return f"{module}.{signature.qualname}{of}"
+
+
+def _another(signature: CallSignature) -> UsageError:
+    short = signature.name[:-2].rpartition(".")[2]
+    is_inner = "<locals>" in signature.qualname
+    return UsageError(
+        f"another function of this cache is called {signature.name}, too",
+        code="DC125",
+        details=[
+            ("name", f"{signature.module}.{signature.qualname}"),
+            ("why", "without a key or a name of their own they would serve each other's results"),
+        ],
+        help=(
+            f'give each its own: @cache(name=f"{short}-{{…}}") with what tells them apart'
+            " (under a decorator: functools.wraps in it is enough)"
+            if is_inner
+            else f'give one of them @cache(name="…"), or a key="…" template, or rename {short}'
+        ),
+    )
+
+
+def _reference(value: Any) -> Callable[[], Any]:
+    """Return a weak reference, or a strong one to what cannot be referred to weakly."""
+    try:
+        found = weakref.ref(value)
+    except TypeError:
+        return lambda: value
+    return lambda: GONE if (alive := found()) is None else alive
+
+
+def _code_of(function: Any) -> Any:
+    code = getattr(function, "__code__", None)
+    return getattr(inspect.unwrap(function), "__code__", None) if code is None else code
+
+
+def _closure(function: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the variables of enclosing functions that have a value by now."""
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    for name, cell in zip(names, getattr(function, "__closure__", None) or (), strict=False):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:
+            continue
+
+
+def _is_same(one: Any, other: Any, depth: int = 0) -> bool:
+    """Tell whether two values of a closure can make no difference."""
+    if one is GONE or type(one) is not type(other) or depth > MOST_DEPTH:
+        return False
+    if one is other:
+        return True
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(
+            _is_same(mine, others, depth + 1) for mine, others in zip(one, other, strict=True)
+        )
+    if not isinstance(one, FunctionType):
+        return type(one) in PLAIN and bool(one == other)
+    mine, others = _made_of(one), _made_of(other)
+    return mine.keys() == others.keys() and all(
+        _is_same(mine[name], others[name], depth + 1) for name in mine
+    )
+
+
+def _made_of(function: FunctionType) -> dict[str, Any]:
+    """Return everything that tells a function from another of the same code, by name."""
+    code: Any = function.__code__
+    defaults = {f"{name}=": value for name, value in (function.__kwdefaults__ or {}).items()}
+    return {
+        **dict(_closure(function)),
+        **defaults,
+        "()": function.__defaults__,
+        "{}": code,
+    }
