@@ -128,18 +128,19 @@ class Cache(SyncFace):
     def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
     @overload
     def __call__(
-        self, prefix: str | None = None, /, **options: Unpack[DecoratorOptions]
+        self, prefix: str | None = None, /, *more: Any, **options: Unpack[DecoratorOptions]
     ) -> Decorator: ...
 
-    def __call__(self, function: Any = None, /, **options: Any) -> Any:
+    def __call__(self, function: Any = None, /, *more: Any, **options: Any) -> Any:
         """Decorate a function: bare, or with the options of the documentation's reference.
 
-        A text in the place of the function is the `key_prefix` of an endpoint.
+        A text in the place of the function is the `key_prefix` of an endpoint; its other options
+        may follow by their positions.
         """
-        if isinstance(function, str):
-            from dualcache.calls.endpoint import prefixed
+        if more or isinstance(function, str):
+            from dualcache.calls.endpoint_options import positional
 
-            return self(**prefixed(function, options))
+            return self(**positional((function, *more), options))
         if function is None:
             return lambda decorated: self._decorated(decorated, options)
         return self._decorated(function, options)
@@ -259,7 +260,7 @@ class Cache(SyncFace):
             return decorated_inside(function, lambda inner: self._decorated(inner, options))
         if options.keys() <= {*Cached.known}:
             return Cached(self, function, options).decorated()
-        from dualcache.calls.endpoint import is_endpoint  # most programs have no endpoint
+        from dualcache.calls.endpoint_options import is_endpoint  # most programs have no endpoint
         from dualcache.endpoints import CachedEndpoint
 
         kind = CachedEndpoint if is_endpoint(options) else Cached

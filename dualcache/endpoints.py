@@ -6,13 +6,15 @@ import warnings
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.calls.endpoint import ENDPOINT, SAFE, Way, endpoint_options, way_of
+from dualcache.calls.endpoint import SAFE, Way, way_of
 from dualcache.calls.endpoint_advice import advice
 from dualcache.calls.endpoint_binding import EndpointBinding
+from dualcache.calls.endpoint_options import ENDPOINT, endpoint_options
 from dualcache.calls.endpoint_roles import is_response
 from dualcache.core.entry import Recipe
 from dualcache.core.scope import switched_off
 from dualcache.decorators import NAMING, POLICY, Cached
+from dualcache.engine.invalidation import invalidate
 from dualcache.engine.probe import get_or_run
 from dualcache.errors import UnencodableValue, UsageError
 from dualcache.handles import value_of
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
+    from dualcache.core.policy import Call
 
 OUR_FRAMES: Final = 5
 """How many of our own calls stand between a warning and the line of the decorator."""
@@ -92,6 +95,10 @@ class CachedEndpoint(Cached):
         if way is Way.PASS or id(self.cache) in switched_off.get():
             return await self.binding.loader(*values)
         return value_of(await backend.arun(self.probing(values, backend)))
+
+    def invalidating(self, call: Call) -> Flow[Invalidated]:
+        key, env = self.binding.doomed_key(call.args), self.cache.backend.env
+        return invalidate((key,), (), (), env, self.binding.label)
 
     def probing(self, values: tuple[Any, ...], backend: Backend) -> Flow[Outcome]:
         return get_or_run(self.binding.call_of(values), backend.env)

@@ -145,6 +145,7 @@ class DecoratorOptions(TypedDict, total=False):
     resource_id_type: type | tuple[type, ...]
     to_invalidate_extra: dict[str, str] | None
     pattern_to_invalidate_extra: list[str] | None
+    query: bool | str | Sequence[str] | None
 
 
 class Decorator(Protocol):

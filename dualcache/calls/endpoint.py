@@ -1,4 +1,4 @@
-"""The endpoint decorator's decisions: its options, which parameter is the id, read or write.
+"""The endpoint decorator's decisions: which parameter is the id, read or write.
 
 Pure: nothing is stored, deleted or rendered here.
 """
@@ -6,46 +6,33 @@ Pure: nothing is stored, deleted or rendered here.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from dualcache.core.entry import MISSING
 from dualcache.errors import CacheIdentificationInferenceError, InvalidRequestError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from dualcache.calls.endpoint_options import EndpointOptions
     from dualcache.calls.signature import CallSignature
 
 __all__ = [
-    "ENDPOINT",
     "GLOBAL",
+    "SAFE",
     "Choice",
-    "EndpointOptions",
     "Way",
     "choose",
-    "endpoint_options",
-    "is_endpoint",
     "is_named_id",
     "no_id",
     "no_request",
-    "prefixed",
+    "not_the_id",
     "way_of",
 ]
 
-ENDPOINT: Final = (
-    "key_prefix",
-    "resource_id_name",
-    "resource_id_type",
-    "to_invalidate_extra",
-    "pattern_to_invalidate_extra",
-)
 GLOBAL: Final = "global"
 """The id of an endpoint without parameters, and of a read none of whose parameters is an id."""
 PASSING: Final = frozenset({"OPTIONS", "TRACE"})
 SAFE: Final = frozenset({"GET", "HEAD", *PASSING})
-FAMILIES: Final = (
-    '@cache(key="user:{user_id}") or @cache(key_prefix="user", resource_id_name="user_id")'
-)
 
 
 class Way(Enum):
@@ -64,69 +51,6 @@ class Choice(Enum):
     NONE = "none"
     OPEN = "open"
     """Only the values of a call can tell."""
-
-
-class EndpointOptions(NamedTuple):
-    """The options of the endpoint decorator, checked."""
-
-    prefix: str
-    names: tuple[str, ...] = ()
-    types: tuple[type, ...] = (int,)
-    is_type_written: bool = False
-    extra: tuple[tuple[str, str], ...] = ()
-    patterns: tuple[str, ...] = ()
-
-    @property
-    def invalidates(self) -> bool:
-        """Whether anything besides the own key is to be deleted: such an endpoint never reads."""
-        return bool(self.extra or self.patterns)
-
-
-def is_endpoint(options: Collection[str]) -> bool:
-    """Tell whether options of `cache(...)` are written in the endpoint's spelling."""
-    return any(name in options for name in ENDPOINT)
-
-
-def prefixed(prefix: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with a prefix that was written first and without its name."""
-    if "key_prefix" in options:
-        raise UsageError(
-            "cache() has two prefixes",
-            code="DC400",
-            help="write key_prefix= once, as the first argument or by its name",
-        )
-    return {"key_prefix": prefix, **options}
-
-
-def endpoint_options(options: Mapping[str, Any], owner: str) -> EndpointOptions:
-    """Check the endpoint's options; `UsageError` that says which ones belong together."""
-    written = [name for name in ENDPOINT if name in options]
-    for name in ("key", "name"):
-        if options.get(name) is not None:
-            raise UsageError(
-                f"{name} of {owner} does not go with {written[0]}",
-                code="DC400",
-                details=[("either", FAMILIES)],
-                help="key= names the whole key, key_prefix= lets the id follow: write one of them; "
-                "after key=, invalidate with @cache.invalidates",
-            )
-    prefix = options.get("key_prefix")
-    if prefix is None:
-        raise UsageError(
-            f"{written[0]} of {owner} needs key_prefix",
-            code="DC400",
-            details=[("either", FAMILIES)],
-            help='add key_prefix="…": the key is made of it and the id',
-        )
-    types = options.get("resource_id_type", MISSING)
-    return EndpointOptions(
-        _text(prefix, "key_prefix", owner),
-        _names(options.get("resource_id_name"), owner),
-        (int,) if types is MISSING else _types(types, owner),
-        types is not MISSING,
-        _extra(options.get("to_invalidate_extra"), owner),
-        _patterns(options.get("pattern_to_invalidate_extra"), owner),
-    )
 
 
 def way_of(method: str | None, options: EndpointOptions, owner: str) -> Way:
@@ -198,6 +122,15 @@ def two_ids(call: CallSignature, names: Sequence[str]) -> CacheIdentificationInf
     )
 
 
+def not_the_id(name: str, owner: str, options: EndpointOptions) -> str:
+    """Say that a parameter is called as an id is, and is none by its type."""
+    kinds = " or ".join(kind.__name__ for kind in options.types)
+    return (
+        f"[DC410] {name} of {owner} is no {kinds}, so it is not the id: a read has the id "
+        f'"global", and a write deletes no key of its own; write resource_id_name="{name}"'
+    )
+
+
 def no_id(call: CallSignature, options: EndpointOptions) -> CacheIdentificationInferenceError:
     """Make the error of an id that no parameter can be."""
     kinds = ", ".join(kind.__name__ for kind in options.types)
@@ -220,58 +153,3 @@ def no_request(call: CallSignature) -> UsageError:
         details=[("of", str(call))],
         help="add a parameter `request: Request`, or decorate it with @cache.invalidates(…)",
     )
-
-
-def _text(value: object, option: str, owner: str) -> str:
-    if isinstance(value, str) and value:
-        return value
-    raise _not(option, owner, "text that is not empty")
-
-
-def _names(value: object, owner: str) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    names = (value,) if isinstance(value, str) else value
-    wanted = "the name of a parameter, or a tuple of several"
-    if not isinstance(names, tuple | list) or not names:
-        raise _not("resource_id_name", owner, wanted)
-    for name in names:
-        steps = name.split(".") if isinstance(name, str) else [""]
-        if not all(step.isidentifier() for step in steps):
-            raise _not("resource_id_name", owner, wanted)
-    return tuple(names)
-
-
-def _types(value: object, owner: str) -> tuple[type, ...]:
-    types: Any = value if isinstance(value, tuple | list) else (value,)
-    if not types or not all(isinstance(kind, type) for kind in types):
-        raise _not("resource_id_type", owner, "a type, or a tuple of types")
-    return tuple(types)
-
-
-def _extra(value: Any, owner: str) -> tuple[tuple[str, str], ...]:
-    wanted = 'a dict of templates like {"user_posts": "{user_id}", "latest_posts": "global"}'
-    if value is None:
-        return ()
-    if not hasattr(value, "items"):
-        raise _not("to_invalidate_extra", owner, wanted)
-    pairs = tuple(value.items())
-    if not all(isinstance(each, str) and each for pair in pairs for each in pair):
-        raise _not("to_invalidate_extra", owner, wanted)
-    return pairs
-
-
-def _patterns(value: Any, owner: str) -> tuple[str, ...]:
-    wanted = 'a list of patterns like ["user_{user_id}_*"]'
-    if value is None:
-        return ()
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise _not("pattern_to_invalidate_extra", owner, wanted)
-    patterns = tuple(value)
-    if not all(isinstance(each, str) and each for each in patterns):
-        raise _not("pattern_to_invalidate_extra", owner, wanted)
-    return patterns
-
-
-def _not(option: str, owner: str, wanted: str) -> UsageError:
-    return UsageError(f"{option} of {owner} is not {wanted}", code="DC408", help=f"write {wanted}")

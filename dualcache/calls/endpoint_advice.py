@@ -4,37 +4,55 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dualcache.calls.endpoint import Choice, is_named_id
+from dualcache.calls.endpoint import Choice, is_named_id, not_the_id
+from dualcache.calls.endpoint_reading import IDENTITY, QUERY, parts_read
 from dualcache.calls.endpoint_roles import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dualcache.calls.endpoint import EndpointOptions
     from dualcache.calls.endpoint_binding import EndpointBinding
 
-__all__ = ["advice", "not_the_id"]
+__all__ = ["advice", "unkeyed"]
 
 
 def advice(binding: EndpointBinding) -> Iterator[str]:
     """Yield what is likely wrong with a read, each with its code and what to write."""
     if binding.options.invalidates:
         return
-    owner = binding.call.name
-    if Role.RESPONSE in binding.roles.values():
+    owner, parameters = binding.call.name, binding.parameters
+    if not parameters.has_own:
+        yield from unkeyed(binding)
+    if Role.RESPONSE in parameters.roles.values():
         yield (
             f"[DC407] {owner} takes a response and is cached: status and headers that "
             "it sets there are lost on a hit; set them in a dependency or a middleware instead"
         )
-    if binding.choice is Choice.NONE:
-        for name in filter(is_named_id, binding.candidates):
+    if parameters.has_tasks:
+        yield (
+            f"[DC407] {owner} takes background tasks and is cached: tasks that it adds there do "
+            "not run on a hit; add them in a dependency or a middleware instead"
+        )
+    if parameters.choice is Choice.NONE:
+        for name in filter(is_named_id, parameters.candidates):
             yield not_the_id(name, owner, binding.options)
 
 
-def not_the_id(name: str, owner: str, options: EndpointOptions) -> str:
-    """Say that a parameter is called as an id is, and is none by its type."""
-    kinds = " or ".join(kind.__name__ for kind in options.types)
-    return (
-        f"[DC410] {name} of {owner} is no {kinds}, so it is not the id: a read has the id "
-        f'"global", and a write deletes no key of its own; write resource_id_name="{name}"'
-    )
+def unkeyed(binding: EndpointBinding) -> Iterator[str]:
+    """Yield what a read takes from its request and its key does not hold.
+
+    With parameters of its own, only what tells who asks is worth a warning.
+    """
+    call, options = binding.call, binding.options
+    parts = parts_read(call, binding.parameters.requests)
+    if options.query is not False:
+        parts -= QUERY
+    if binding.parameters.has_own:
+        parts &= IDENTITY
+    if parts and not binding.has_vary:
+        part = min(parts & IDENTITY or parts)
+        yield (
+            f"[DC411] {call.name} reads {part} of its request, which is no part of its key, so "
+            "one answer is served to everybody; write vary=lambda …: with what tells answers "
+            "apart, or vary=lambda …: None if nothing does"
+        )

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from inspect import Parameter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.calls.binding import Binding, escaped_glob, full_tags
 from dualcache.calls.checks import check_ignored, checked_template, template_check, unkeyable_hint
-from dualcache.calls.endpoint import GLOBAL, Choice, choose, is_named_id, no_id, no_request
-from dualcache.calls.endpoint_advice import not_the_id
-from dualcache.calls.endpoint_roles import (
-    Role,
-    fits,
-    has_type,
-    is_left_out,
-    method_of,
-    role_of,
-    speaks_flask,
-)
+from dualcache.calls.endpoint import GLOBAL, Choice, no_id, no_request
+from dualcache.calls.endpoint_advice import unkeyed
+from dualcache.calls.endpoint_parameters import UNKNOWN, EndpointParameters, id_of_read
+from dualcache.calls.endpoint_query import query_of
+from dualcache.calls.endpoint_reading import QUERY, parts_read
+from dualcache.calls.endpoint_roles import Role
 from dualcache.calls.endpoint_variants import mend_of, variant_parts
 from dualcache.calls.naming import KeyMaker, extra_parts, make_names, template_parts
-from dualcache.calls.rendering import Plan, compile_names
+from dualcache.calls.rendering import Plan, Value, compile_names
 from dualcache.calls.signature import ABSENT
 from dualcache.core.policy import Call
-from dualcache.core.templates import parse_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from dualcache.calls.binding import Naming
-    from dualcache.calls.endpoint import EndpointOptions
-    from dualcache.calls.rendering import Value
+    from dualcache.calls.endpoint_options import EndpointOptions
     from dualcache.calls.signature import CallSignature
     from dualcache.core.policy import Policy
     from dualcache.core.templates import Template
 
 __all__ = ["EndpointBinding"]
-
-BUNDLES = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 class Deletion(NamedTuple):
@@ -49,26 +39,17 @@ class Deletion(NamedTuple):
 
 
 class EndpointBinding(Binding):
-    """A decorated endpoint: which parameter is what, and the names that follow from the values.
-
-    What annotations cannot tell at decoration is told by the values of each call.
-    """
+    """A decorated endpoint: the names that follow from the values of a call."""
 
     __slots__ = (
         "_extras_of",
-        "_hints",
-        "_is_advised",
-        "_is_settled",
         "_naming",
         "_own",
         "_patterns_of",
-        "_prefix_names",
         "_reads",
-        "candidates",
-        "choice",
+        "_reads_query",
         "options",
-        "request_places",
-        "roles",
+        "parameters",
     )
 
     def __init__(
@@ -82,11 +63,11 @@ class EndpointBinding(Binding):
         is_shared: bool,
     ) -> None:
         self.options = options
-        self._prefix_names = parse_template(options.prefix, owner=call.name).names
         self._naming = naming
         self._reads: dict[tuple[str, ...], Callable[..., tuple[str, str]]] = {}
         self._own: dict[tuple[str, ...], Callable[..., tuple[str, ...]]] = {}
         super().__init__(call, naming, make_policy, prefix=prefix, is_shared=is_shared)
+        self._reads_query = bool(QUERY & parts_read(call, self.parameters.requests))
         # The method of the request is looked at before anything is served.
         self.indexed = None
         extras = [f"{before}:{id_template}" for before, id_template in options.extra]
@@ -100,33 +81,25 @@ class EndpointBinding(Binding):
         """Look at the parameters; refuse what can be told to be wrong."""
         del is_shared
         check_ignored(self.call, naming.ignore)
-        self._is_settled = self._is_advised = False
-        self._look(is_last=False)
-        if self.options.invalidates and not self.may_have_request:
+        self.parameters = EndpointParameters(self.call, self.options, naming.ignore)
+        self._check(is_last=False)
+        if self.options.invalidates and not self.parameters.may_have_request:
             raise no_request(self.call)
-        chosen = ("id",) if self.choice is Choice.OPEN else _id_of_read(self.choice)
-        return KeyMaker(self.template_of(chosen), self.read_key)
-
-    @property
-    def may_have_request(self) -> bool:
-        """Whether a call may come with a request: by annotation, by name, or from Flask."""
-        return (
-            Role.REQUEST in self.roles.values()
-            or any(
-                role is Role.OPEN and "req" in name.lower().split("_")[-1]
-                for name, role in self.roles.items()
-            )
-            or speaks_flask(self.call)
-        )
+        return KeyMaker(self.template_of(self.parameters.label), self.read_key)
 
     @property
     def is_surely_read(self) -> bool:
         """Whether every call reads, for no request can tell otherwise."""
-        return not self.options.invalidates and not self.may_have_request
+        return not self.options.invalidates and not self.parameters.may_have_request
+
+    @property
+    def has_vary(self) -> bool:
+        """Whether the user tells calls apart by more than their parameters."""
+        return self._naming.vary is not None
 
     def method(self, values: tuple[Any, ...]) -> str | None:
         """Return the method of this call's request; `None` where there is none."""
-        return method_of(values, self.request_places)
+        return self.parameters.method(values)
 
     def template_of(self, chosen: tuple[str, ...]) -> str:
         """Return the template of the key for the parameters that are its id."""
@@ -148,99 +121,51 @@ class EndpointBinding(Binding):
             tags = (*tags, f"{self.prefix}~b:{base[len(self.prefix) :]}")
         return Call(key, self.policy, tags, self.loader, values)
 
+    def query(self, values: tuple[Any, ...]) -> str:
+        """Write what the request itself adds to the key of a read."""
+        wanted = self.options.query
+        if wanted is False:
+            return ""
+        names = wanted if isinstance(wanted, tuple) else None
+        is_certain = wanted is not None or self._reads_query
+        places = self.parameters.request_places
+        return query_of(self.call, values, places, names, is_certain=is_certain)
+
+    def doomed_key(self, values: tuple[Any, ...]) -> str:
+        """Return the key that the handle `invalidate` deletes.
+
+        Where the request adds to the key it is the base, and every variant dies: the request that
+        invalidates is another than the one that read.
+        """
+        base, key = self._read_names(values)
+        return base if self.query(values) else key
+
     def deletion(self, values: tuple[Any, ...], method: str | None) -> Deletion:
         """Return what a write deletes; the error of a missing id where it would delete nothing."""
         chosen = self._chosen(values)
         own: tuple[str, ...] = ()
         if isinstance(chosen, tuple):
             own = self._own_maker(chosen)(*values)
-        elif method != "POST" and not self.options.invalidates:
+        elif method not in ("POST", UNKNOWN) and not self.options.invalidates:
             raise no_id(self.call, self.options)
         return Deletion((*own, *self._extras_of(*values)), self._patterns_of(*values))
 
-    def _look(self, *, is_last: bool) -> None:
-        """Decide by the annotations that can be resolved by now."""
-        call, options = self.call, self.options
-        self._hints = call.hints()
-        self.roles = self._roles()
-        named_so = [name for name, role in self.roles.items() if role is Role.REQUEST]
-        open_ones = [name for name, role in self.roles.items() if role is Role.OPEN]
-        self.request_places = tuple(call.parameters.index(name) for name in named_so + open_ones)
-        self.candidates = [
-            name
-            for name, role in self.roles.items()
-            if role in (Role.KEYABLE, Role.OPEN, Role.REFUSED)
-        ]
-        self.choice = choose(
-            self.candidates,
-            self._fits,
-            lambda name: _is_keyable(self.roles[name]),
-            options,
-            self._prefix_names,
-            call,
-        )
-        self._is_settled = is_last or not call.unresolved()
-        if self.choice is not Choice.OPEN:
-            self._template(_id_of_read(self.choice), is_last=is_last)
-        if not options.invalidates:
-            self._refuse_unkeyable()
-
-    def _roles(self) -> Mapping[str, Role]:
-        call = self.call
-        roles = {name: role_of(name, self._hints.get(name, ABSENT)) for name in call.parameters}
-        for name in self._naming.ignore:
-            roles[name] = Role.LEFT_OUT
-        if call.first_is_receiver:
-            roles[call.parameters[0]] = Role.LEFT_OUT
-        for name, parameter in call.signature.parameters.items():
-            if parameter.kind in BUNDLES:
-                roles[name] = Role.OPEN
-        return roles
-
-    def _refuse_unkeyable(self) -> None:
-        used = self._prefix_names
-        if isinstance(self.choice, tuple):
-            used = parse_template(self.template_of(self.choice), owner=self.call.name).names
-        for name, role in self.roles.items():
+    def _check(self, *, is_last: bool) -> None:
+        """Refuse what the annotations that can be resolved by now tell to be wrong."""
+        parameters, used = self.parameters, self.parameters.prefix_names
+        if parameters.choice is not Choice.OPEN:
+            used = self._template(id_of_read(parameters.choice), is_last=is_last).names
+        if self.options.invalidates:
+            return
+        for name, role in parameters.roles.items():
             if role is Role.REFUSED and name not in used:
-                raise unkeyable_hint(self.call, name, self._hints[name], mend_of(name))
-
-    def _fits(self, name: str) -> bool | None:
-        if self.call.signature.parameters[name].kind in BUNDLES:
-            return False
-        return fits(self._hints.get(name, ABSENT), self.options.types)
+                raise unkeyable_hint(self.call, name, parameters.hints[name], mend_of(name))
 
     def _chosen(self, values: tuple[Any, ...]) -> tuple[str, ...] | Choice:
-        if not self._is_settled:
-            self._look(is_last=True)
-        if self.choice is not Choice.OPEN:
-            return self.choice
-        by_name = dict(zip(self.call.parameters, values, strict=True))
-
-        def fits_value(name: str) -> bool:
-            verdict = self._fits(name)
-            return has_type(by_name[name], self.options.types) if verdict is None else verdict
-
-        candidates = [
-            name for name in self.candidates if not self._is_left_out(name, by_name[name])
-        ]
-        chosen = choose(
-            candidates,
-            fits_value,
-            lambda _: True,
-            self.options,
-            self._prefix_names,
-            self.call,
-        )
-        if chosen is Choice.NONE and not self._is_advised:
-            self._is_advised = True
-            for name in candidates:
-                if is_named_id(name) and by_name[name] is not None:
-                    warnings.warn(not_the_id(name, self.call.name, self.options), stacklevel=2)
-        return chosen
-
-    def _is_left_out(self, name: str, value: Any) -> bool:
-        return self.roles[name] is Role.OPEN and is_left_out(name, value)
+        if not self.parameters.is_settled:
+            self.parameters.look(is_last=True)
+            self._check(is_last=True)
+        return self.parameters.chosen(values)
 
     def _template(self, chosen: tuple[str, ...], *, is_last: bool) -> Template:
         template = checked_template(self.call, self.template_of(chosen), "key")
@@ -249,20 +174,24 @@ class EndpointBinding(Binding):
 
     def _read_names(self, values: tuple[Any, ...]) -> tuple[str, str]:
         """Return the base key of a read and its key, both in full."""
-        chosen = _id_of_read(self._chosen(values))
+        chosen = id_of_read(self._chosen(values))
         maker = self._reads.get(chosen)
         if maker is None:
+            self._advise()
             maker = self._reads[chosen] = self._read_maker(chosen)
         return maker(*values)
 
     def _read_maker(self, chosen: tuple[str, ...]) -> Callable[..., tuple[str, str]]:
-        call, naming = self.call, self._naming
+        call, naming, parameters = self.call, self._naming, self.parameters
         template = self._template(chosen, is_last=True)
         base = template_parts(call, template, typed=naming.typed_key)
         added: list[str | Value] = []
-        for name, role in self.roles.items():
+        for name, role in parameters.roles.items():
             if name not in template.names and role in (Role.KEYABLE, Role.OPEN):
-                added += variant_parts(call, name, role, self._hints.get(name, ABSENT))
+                added += variant_parts(call, name, role, parameters.hints.get(name, ABSENT))
+        if self.options.query is not False:
+            every = f"({''.join(f'p{at}, ' for at in range(len(call.parameters)))})"
+            added.append(Value(every, lambda values: values, self.query, lambda error: error))
         added += extra_parts(call, naming.vary, naming.version)
         plans = [
             Plan(tuple(parts), "key", call.name, self.prefix) for parts in (base, [*base, *added])
@@ -281,10 +210,9 @@ class EndpointBinding(Binding):
             self._own[chosen] = maker
         return maker
 
-
-def _id_of_read(chosen: tuple[str, ...] | Choice) -> tuple[str, ...]:
-    return chosen if isinstance(chosen, tuple) else (GLOBAL,)
-
-
-def _is_keyable(role: Role) -> bool | None:
-    return None if role is Role.OPEN else role is Role.KEYABLE
+    def _advise(self) -> None:
+        """Warn at the first read where only then an endpoint is known to read."""
+        code = getattr(self.call.function, "__code__", None)
+        if not self._reads and code is not None and self.parameters.has_own:
+            for line in unkeyed(self):
+                warnings.warn_explicit(line, UserWarning, code.co_filename, code.co_firstlineno)

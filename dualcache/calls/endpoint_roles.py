@@ -16,7 +16,7 @@ from dualcache.core.canonical import field_names
 from dualcache.core.keys import is_keyable_annotation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from dualcache.calls.signature import CallSignature
 
@@ -25,12 +25,15 @@ __all__ = [
     "fits",
     "has_type",
     "is_left_out",
+    "is_named_request",
     "is_request",
     "is_response",
     "members",
     "method_of",
+    "request_of",
     "role_of",
     "speaks_flask",
+    "takes_tasks",
 ]
 
 
@@ -71,6 +74,7 @@ SERVICES: Final = {
 }
 """Classes, by the package they come from, whose objects never tell one answer from another."""
 RESPONSES: Final = frozenset({"Response", "HttpResponseBase", "StreamResponse", "HTTPResponse"})
+BACKGROUND: Final = frozenset({"BackgroundTask", "BackgroundTasks"})
 REQUESTS: Final = frozenset({"Request", "HttpRequest"})
 REQUEST_PARTS: Final = ("method", "url", "headers")
 SERVICE_PARTS: Final = (
@@ -101,12 +105,19 @@ def role_of(name: str, hint: Any) -> Role:
 
 def is_request(value: object) -> bool:
     """Tell whether an object holds a request: method, url and headers."""
-    return all(hasattr(value, part) for part in REQUEST_PARTS)
+    # The class first: to make the url of a request may fail, where its query is no UTF-8.
+    kind = type(value)
+    return all(hasattr(kind, part) or hasattr(value, part) for part in REQUEST_PARTS)
 
 
 def is_response(value: object) -> bool:
     """Tell whether an object is a response of a web framework."""
     return _is_named(type(value), RESPONSES)
+
+
+def is_named_request(name: str) -> bool:
+    """Tell whether a parameter without annotation is called as a request is."""
+    return "req" in name.lower().split("_")[-1]
 
 
 def is_left_out(name: str, value: object) -> bool:
@@ -117,6 +128,15 @@ def is_left_out(name: str, value: object) -> bool:
     if kind.__module__ == "builtins":
         return False
     return is_request(value) or _role_of_class(kind) is not None
+
+
+def takes_tasks(hints: Iterable[Any]) -> bool:
+    """Tell whether an annotation is that of background tasks."""
+    return any(
+        isinstance(kind, type) and _is_named(kind, BACKGROUND)
+        for hint in hints
+        for kind in members(hint)
+    )
 
 
 def members(hint: Any) -> tuple[Any, ...]:
@@ -167,20 +187,23 @@ def speaks_flask(call: CallSignature) -> bool:
     return any(_is_from_flask(value) for value in visible)
 
 
-def method_of(values: Sequence[Any], places: Sequence[int]) -> str | None:
-    """Return the method of the request among these values, or of Flask's current request."""
+def request_of(values: Sequence[Any], places: Sequence[int]) -> Any | None:
+    """Return the request among these values, or Flask's current request."""
     for at in places:
         value = values[at]
-        method = getattr(value, "method", None)
         # Django's request has no url: its class tells what it is.
-        if isinstance(method, str) and (
+        if isinstance(getattr(value, "method", None), str) and (
             is_request(value) or _role_of_class(type(value)) is Role.REQUEST
         ):
-            return method.upper()
+            return value
     flask = sys.modules.get("flask")
-    if flask is not None and flask.has_request_context():
-        return str(flask.request.method).upper()
-    return None
+    return flask.request if flask is not None and flask.has_request_context() else None
+
+
+def method_of(values: Sequence[Any], places: Sequence[int]) -> str | None:
+    """Return the method of the request among these values, or of Flask's current request."""
+    request = request_of(values, places)
+    return None if request is None else str(request.method).upper()
 
 
 def _role_of_class(kind: Any) -> Role | None:

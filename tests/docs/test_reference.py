@@ -11,7 +11,7 @@ import pytest
 import dualcache
 from dualcache import Cache, DualCacheError, Entry, Event, FrontTier, Settings
 from dualcache.async_cache import AsyncCache
-from dualcache.calls.endpoint import ENDPOINT
+from dualcache.calls.endpoint_options import ENDPOINT
 from dualcache.codecs.forms import _NAMES as CODECS
 from dualcache.configuring import POLICY_OPTIONS
 from dualcache.core.front_tier import TRANSPORTS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator  # noqa: TC003  FastAPI reads annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
+import pytest
 from fastapi import (
     APIRouter,
     BackgroundTasks,
@@ -95,7 +96,8 @@ def test_sessions_are_injected_and_left_out(stage: Stage) -> None:
         tasks.add_task(stage.count, "task")
         return [db.execute(text("select 7")).scalar(), stage.count("read")]
 
-    site = site_of(stage, read)
+    with pytest.warns(UserWarning, match="DC407"):
+        site = site_of(stage, read)
     assert [site.get("/1"), site.get("/1")] == [[7, 1], [7, 1]]
     assert stage.counts == {"read": 1, "task": 1}
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession  # noqa: TC002  an annotation that is resolved
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from starlette.background import BackgroundTask
 from typing_extensions import TypeAliasType
 
 from dualcache import (
@@ -135,6 +136,39 @@ def test_the_prefix_may_be_written_first_without_its_name(cache: Cache) -> None:
         cache("a", key_prefix="b")
     with pytest.raises(UsageError, match="DC400"):
         cache("a", key="b")(post)
+
+
+def test_options_may_be_written_in_the_order_of_the_origin(cache: Cache) -> None:
+    @cache("user_{name}", "user_id", 60)
+    def read(request: Request | None, name: str, user_id: int) -> None: ...
+
+    assert read.key_for(None, "ann", 5) == "user_ann:5"
+    assert read.cache_parameters()["ttl"] == 60
+
+    @cache("item", None, "5m", (str, int), {"latest": "global"}, ["search_*"])
+    def write(request: Any, slug: str) -> None: ...
+
+    cache.set_many({"item:a": 1, "latest:global": 1, "search_x": 1, "other": 1})
+    write(Request({"type": "http", "method": "PUT", "path": "/", "headers": []}), "a")
+    assert list(cache.get_many(["item:a", "latest:global", "search_x", "other"])) == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "words"),
+    [
+        (("p", "user_id", 60), {"expiration": 5}, "expiration once"),
+        (("p", "user_id"), {"resource_id_name": "id"}, "resource_id_name once"),
+        (("p", "user_id", 60, int, None, None, 1), {}, "key_prefix, resource_id_name, expiration"),
+        ((post, "user_id"), {}, "no place"),
+        ((None, "user_id"), {}, "no place"),
+    ],
+)
+def test_values_that_have_no_place_are_refused(
+    cache: Cache, values: tuple[Any, ...], options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words) as told:
+        cache(*values, **options)
+    assert told.value.code == "DC400"
 
 
 def test_braces_of_the_prefix_itself_are_doubled(cache: Cache) -> None:
@@ -316,7 +350,6 @@ def test_two_texts_have_one_key_only_where_they_are_the_same(
 
 
 def test_framework_objects_are_left_out(cache: Cache) -> None:
-    @cache(key_prefix="post")
     def read(
         request: Request,
         tasks: BackgroundTasks,
@@ -327,8 +360,10 @@ def test_framework_objects_are_left_out(cache: Cache) -> None:
         client: Annotated[redis.Redis | None, Depends()] = None,
     ) -> None: ...
 
+    with pytest.warns(UserWarning, match="DC407"):
+        decorated = cache(key_prefix="post")(read)
     arguments: list[Any] = [None, None, None, None, None, 1]
-    assert read.key_for(*arguments) == "post:1"
+    assert decorated.key_for(*arguments) == "post:1"
 
 
 def test_framework_objects_without_annotation_are_told_by_value(cache: Cache) -> None:
@@ -399,6 +434,17 @@ def test_a_read_that_takes_a_response_is_warned_about(cache: Cache) -> None:
     assert told[0].filename == __file__
 
 
+@pytest.mark.parametrize("kind", [BackgroundTasks, BackgroundTasks | None, BackgroundTask])
+def test_a_read_that_takes_background_tasks_is_warned_about(cache: Cache, kind: Any) -> None:
+    def read(request: Request, tasks: Any, post_id: int) -> None: ...
+
+    read.__annotations__["tasks"] = kind
+    with pytest.warns(UserWarning, match="DC407.*do not run on a hit") as told:
+        cache(key_prefix="post")(read)
+    assert told[0].filename == __file__
+    cache(key_prefix="post", to_invalidate_extra={"latest": "global"})(read)
+
+
 def test_a_write_that_takes_a_response_is_not_warned_about(cache: Cache) -> None:
     def write(request: Request, response: Response, post_id: int) -> None: ...
 
@@ -438,6 +484,9 @@ def test_invalidating_without_a_request_is_refused_at_decoration(
         ({"key_prefix": "a", "to_invalidate_extra": {"a": 5}}, "DC408", "to_invalidate_extra"),
         ({"key_prefix": "a", "pattern_to_invalidate_extra": "a*"}, "DC408", "pattern_to"),
         ({"key_prefix": "a", "pattern_to_invalidate_extra": [5]}, "DC408", "pattern_to"),
+        ({"key_prefix": "a", "query": 5}, "DC408", "query"),
+        ({"key_prefix": "a", "query": [5]}, "DC408", "query"),
+        ({"query": False}, "DC400", "key_prefix"),
         ({"key_prefix": "a", "expiration": 1, "ttl": 1}, "DC159", "expiration"),
         ({"key_prefix": "a", "resource_idname": "a"}, "DC151", "resource_id_name"),
     ],

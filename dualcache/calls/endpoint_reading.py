@@ -1,0 +1,105 @@
+"""What the code of an endpoint reads from its request, as far as its bytecode tells.
+
+Only warnings, and whether the query counts in FastAPI, follow from it: code that cannot be seen
+through is taken to read nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from dis import get_instructions
+from inspect import unwrap
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.calls.endpoint_roles import is_named_request
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from dis import Instruction
+
+    from dualcache.calls.signature import CallSignature
+
+__all__ = ["IDENTITY", "QUERY", "parts_read"]
+
+QUERY: Final = frozenset(
+    {"query_params", "path_params", "url", "args", "view_args", "values", "query_string"}
+    | {"full_path", "path", "GET", "resolver_match", "query", "match_info"}
+)
+"""Parts of a request, in any framework, that query string and path values stand for."""
+IDENTITY: Final = frozenset({"headers", "cookies", "authorization", "user", "session", "auth"})
+"""Parts that tell who asks."""
+HARMLESS: Final = frozenset({"app", "method", "url_for", "base_url", "is_disconnected"})
+"""Parts that are the same for all requests of one endpoint."""
+LOADS: Final = ("LOAD_GLOBAL", "LOAD_DEREF", "LOAD_FAST", "STORE_FAST_LOAD_FAST")
+MOST_CALLS: Final = 3
+"""How far a request is followed that a body hands to functions which it calls."""
+
+
+def parts_read(call: CallSignature, requests: Collection[str]) -> frozenset[str]:
+    """Name the parts that the body reads of these parameters, and of Flask's current request."""
+    return frozenset(set(_of_function(call.function, requests, MOST_CALLS)) - HARMLESS)
+
+
+def _of_function(function: Any, requests: Collection[str], calls_left: int) -> Iterator[str]:
+    function = unwrap(getattr(function, "__func__", function))
+    if not isinstance(function, FunctionType):
+        return
+    known = dict(function.__globals__)
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            known[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    yield from _of_code(function.__code__, requests, known, calls_left)
+
+
+def _of_code(
+    code: CodeType, requests: Collection[str], known: Mapping[str, Any], calls_left: int
+) -> Iterator[str]:
+    steps = list(get_instructions(code))
+    for at, step in enumerate(steps):
+        if not step.opname.startswith(LOADS):
+            continue
+        path = _path_after(steps, at)
+        # Newer Pythons load two at once: only the last is followed by what is read of it.
+        name = step.argval[-1] if isinstance(step.argval, tuple) else step.argval
+        if name in requests:
+            yield from path[:1]
+        elif "FAST" not in step.opname:
+            yield from _of_known(known.get(name), path, calls_left)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _of_code(constant, requests, known, calls_left)
+
+
+def _path_after(steps: Sequence[Instruction], at: int) -> list[str]:
+    """Return the attributes, two at most, that are read of what one step loads."""
+    path: list[str] = []
+    for step in steps[at + 1 : at + 3]:
+        if step.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
+            break
+        path.append(step.argval)
+    return path
+
+
+def _of_known(value: Any, path: list[str], calls_left: int) -> Iterator[str]:
+    """Yield what is read by a function that is called, or of Flask's objects of the request."""
+    if isinstance(value, ModuleType) and path:
+        value, path = vars(value).get(path[0]), path[1:]
+    if isinstance(value, FunctionType) and calls_left:
+        code = unwrap(value).__code__
+        taken = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        requests = [name for name in taken if is_named_request(name)]
+        if requests:
+            yield from _of_function(value, requests, calls_left - 1)
+        return
+    flask = sys.modules.get("flask")
+    if flask is None or type(value).__module__ != "werkzeug.local":
+        return
+    if value is flask.request:
+        yield from path[:1]
+    elif value is flask.g:  # holds anything, connections of a database more often than users
+        yield from IDENTITY.intersection(path[:1])
+    elif value is not flask.current_app:
+        yield "session"  # or who has logged in, as Flask-Login's current_user
