@@ -215,11 +215,11 @@ class Cache(SyncFace):
     async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
         """Open and close with an ASGI application: `FastAPI(lifespan=cache.lifespan)`.
 
-        Raises `UsageError` where a route that writes has an endpoint that cannot but read.
+        Raises `UsageError` where a route that writes would be answered from the cache.
         """
         from dualcache.endpoints import refuse_unsafe_reads
 
-        refuse_unsafe_reads(app, self._functions)
+        refuse_unsafe_reads(app, self)
         async with self.aio:
             yield
 

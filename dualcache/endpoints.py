@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.calls.endpoint import SAFE, Way, way_of
@@ -11,19 +10,19 @@ from dualcache.calls.endpoint_advice import advice
 from dualcache.calls.endpoint_binding import EndpointBinding
 from dualcache.calls.endpoint_options import ENDPOINT, endpoint_options
 from dualcache.calls.endpoint_roles import is_response
+from dualcache.calls.routes import INSTEAD, layers, routes_of
 from dualcache.core.entry import Recipe
 from dualcache.core.scope import switched_off
 from dualcache.decorators import NAMING, POLICY, Cached
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.probe import get_or_run
 from dualcache.errors import UnencodableValue, UsageError
-from dualcache.handles import value_of
+from dualcache.handles import SharedHandles, value_of
 from dualcache.invalidating import ainvalidated_after, invalidated_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from dualcache.backend import Backend
+    from dualcache.cache import Cache
     from dualcache.calls.binding import Naming
     from dualcache.core.entry import Packed
     from dualcache.core.events import Invalidated
@@ -122,53 +121,29 @@ def unstored_response(kind: str) -> UnencodableValue:
     )
 
 
-def refuse_unsafe_reads(app: object, functions: Iterable[Cached]) -> None:
-    """Raise `UsageError` for a route that writes with an endpoint that cannot but read.
+def refuse_unsafe_reads(app: object, cache: Cache) -> None:
+    """Raise `UsageError` for a route that writes and is answered from the cache.
 
     `app` is an ASGI application with `routes`; routers that are mounted are looked at too.
     """
-    reads = {
-        each.call.function: each
-        for each in functions
-        if isinstance(each, CachedEndpoint) and each.binding.is_surely_read
-    }
-    if not reads:
-        return
-    for path, methods, function in routes_of(app, ""):
-        cached = reads.get(function)
+    for path, methods, endpoint in routes_of(app):
         unsafe = sorted(set(methods) - SAFE)
-        if cached is not None and unsafe:
+        cached = cached_of(endpoint) if unsafe else None
+        if cached is None or cached.cache is not cache:
+            continue
+        if not isinstance(cached, CachedEndpoint) or cached.binding.is_surely_read:
             raise UsageError(
                 f"{cached.call.name} writes under {unsafe[0]} {path}, but is cached as a read",
                 code="DC405",
                 details=[("of", str(cached.call))],
-                help="add a parameter `request: Request`, or decorate it with "
-                "@cache.invalidates(…)",
+                help=INSTEAD,
             )
 
 
-def routes_of(app: Any, before: str) -> Iterator[tuple[str, Iterable[str], Any]]:
-    """Yield path, methods and innermost function of every route, mounted ones included."""
-    for route in getattr(app, "routes", None) or ():
-        path = f"{before}{getattr(route, 'path', '')}"
-        endpoint = getattr(route, "endpoint", None)
-        if isinstance(endpoint, type):
-            for method in ("get", "head", "post", "put", "patch", "delete"):
-                handler = getattr(endpoint, method, None)
-                if handler is not None:
-                    yield path, (method.upper(),), unwrap(handler)
-        elif endpoint is not None:
-            while hasattr(endpoint, "func"):  # a functools.partial
-                endpoint = endpoint.func
-            yield path, getattr(route, "methods", None) or (), unwrap(endpoint)
-        else:
-            prefix = getattr(getattr(route, "include_context", None), "prefix", "")
-            yield from routes_of(inner_of(route), f"{path}{prefix}")
-
-
-def inner_of(route: Any) -> Any:
-    """Return what a mount or an included router holds: something with routes of its own."""
-    if getattr(route, "routes", None):
-        return route
-    held = (value for value in vars(route).values() if getattr(value, "routes", None))
-    return next(held, None)
+def cached_of(endpoint: Any) -> Cached | None:
+    """Return the cached function that an endpoint is, or that is beneath its decorators."""
+    for layer in layers(endpoint):
+        handles = getattr(getattr(layer, "cache_info", None), "__self__", None)
+        if isinstance(handles, SharedHandles):
+            return handles.cached
+    return None

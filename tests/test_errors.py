@@ -34,6 +34,7 @@ SHARED: Final = {
     "DC210": "no push came: by one transport, and by all that were tried",
     "DC300": "a value that no form keeps: what the whole is told, and what the part is",
     "DC311": "a payload that is no value: whichever form reads it",
+    "DC405": "a route that writes is cached: told at the start, and at the first call",
 }
 """Codes that several modules raise, and the one meaning that they have there."""
 SECRETS: Final = re.compile(r"password|passwd|secret|user_info|credential|payload|raw\b|^value$")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from inspect import Parameter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.calls.naming import make_key, make_names
 from dualcache.calls.wrapper import compile_loader
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
     from dualcache.calls.naming import KeyMaker
     from dualcache.calls.signature import CallSignature
+
+
+WEB: Final = ("starlette", "flask", "django", "werkzeug", "aiohttp", "sanic", "litestar")
+"""Packages whose functions may answer requests."""
 
 
 class Naming(NamedTuple):
@@ -97,12 +102,20 @@ class Binding:
 
     def call_of(self, values: tuple[Any, ...]) -> Call:
         """Return the call for values in signature order."""
-        policy = self._policy or self.policy
+        policy = self._policy or self._first_policy(values)
         tags_of = self._tags_of
         if tags_of is None:
             return Call(self.key_of(*values), policy, (), self.loader, values)
         tags = full_tags(self.prefix, tags_of(*values))
         return Call(self.key_of(*values), policy, tags, self.loader, values)
+
+    def _first_policy(self, values: tuple[Any, ...]) -> Policy:
+        """Make the policy, and look at the first call that needs it."""
+        if any(name in sys.modules for name in WEB):
+            from dualcache.calls.routes import warn_of_unsafe_read
+
+            warn_of_unsafe_read(self.call, values)
+        return self.policy
 
 
 def full_tags(prefix: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -133,3 +133,26 @@ def test_outside_of_a_request_a_view_is_a_read(shop: Cache) -> None:
 
     assert [read(1), read(1)] == [1, 1]
     assert read.cache_info().hits == 1
+
+
+def test_a_view_of_flask_is_warned_of_and_its_helpers_are_not(shop: Cache) -> None:
+    app = flask.Flask(__name__)
+    app.testing = True
+
+    @shop(key="helped:{post_id}")
+    def helper(post_id: int) -> int:
+        return post_id
+
+    @app.post("/helped/<int:post_id>")
+    def helped(post_id: int) -> list[int]:
+        return [helper(post_id)]
+
+    @app.post("/posts/<int:post_id>")
+    @shop(key="post:{post_id}")
+    def post(post_id: int) -> list[int]:
+        return [post_id]
+
+    client = app.test_client()
+    assert client.post("/helped/1").json == [1]
+    with pytest.warns(UserWarning, match=r"DC405.*post\(\) answers a POST"):
+        client.post("/posts/1")

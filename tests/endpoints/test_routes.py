@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.responses import Response
@@ -17,6 +17,8 @@ from dualcache import Cache, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.endpoints.conftest import Stage
 
 
 def start(cache: Cache, app: Any) -> None:
@@ -98,3 +100,121 @@ def test_what_may_write_or_only_reads_is_let_pass(cache: Cache) -> None:
     start(cache, app)
     start(cache, object())
     start(Cache("memory://"), included(reading(cache)))
+
+
+def passed_on(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return outer
+
+
+def as_template(cache: Cache) -> Callable[..., Any]:
+    @cache(ttl=60, key="post:{post_id}")
+    def read(post_id: int) -> int:
+        return post_id
+
+    return read
+
+
+def bare(cache: Cache) -> Callable[..., Any]:
+    @cache
+    async def read(post_id: int) -> int:
+        return post_id
+
+    return read
+
+
+def under_a_decorator(cache: Cache) -> Callable[..., Any]:
+    return passed_on(as_template(cache))
+
+
+def over_a_decorator(cache: Cache) -> Callable[..., Any]:
+    def read(post_id: int) -> int:
+        return post_id
+
+    decorated: Callable[..., Any] = cache(key="post:{post_id}")(passed_on(read))
+    return decorated
+
+
+def of_a_method(cache: Cache) -> Callable[..., Any]:
+    class Posts:
+        @cache(key="post:{post_id}")
+        def read(self, post_id: int) -> int:
+            return post_id
+
+    bound: Callable[..., Any] = Posts().read
+    return bound
+
+
+def under_an_invalidation(cache: Cache) -> Callable[..., Any]:
+    decorated: Callable[..., Any] = cache.invalidates("feed")(as_template(cache))
+    return decorated
+
+
+@pytest.mark.parametrize(
+    "make",
+    [as_template, bare, under_a_decorator, over_a_decorator, of_a_method, under_an_invalidation],
+)
+@pytest.mark.parametrize("build", [included, mounted])
+def test_every_cached_function_under_a_method_that_writes_is_refused(
+    cache: Cache, make: Callable[..., Any], build: Callable[..., Any]
+) -> None:
+    with pytest.raises(UsageError, match=r"DC405.*read\(\) writes under DELETE"):
+        start(cache, build(make(cache)))
+
+
+def test_a_function_that_is_cached_elsewhere_may_answer_a_write_itself(cache: Cache) -> None:
+    def report(post_id: int) -> int:
+        return post_id
+
+    cache(ttl=60)(report)
+    start(cache, included(report))
+
+
+def test_a_cached_dependency_of_a_write_is_let_pass(cache: Cache) -> None:
+    app, load = FastAPI(), as_template(cache)
+
+    @app.delete("/{post_id}")
+    def write(post: Annotated[int, Depends(load)]) -> int:
+        return post
+
+    start(cache, app)
+
+
+def test_a_cached_answer_to_a_write_is_warned_of_at_its_first_call(stage: Stage) -> None:
+    def put(request: Request, post_id: int) -> int:
+        return stage.count("put")
+
+    app = FastAPI()
+    app.put("/{post_id}")(stage.endpoint(key="post:{post_id}")(put))
+    site = stage.site(app)
+    with pytest.warns(UserWarning, match=r"DC405.*put\(\) answers a PUT") as told:
+        assert site.write("PUT", "/1") == 1
+    assert len(told) == 1
+    assert site.write("PUT", "/1") == 1
+
+
+def test_a_cached_helper_of_a_write_is_not_warned_of(stage: Stage) -> None:
+    def user(request: Request, name: str) -> str:
+        return name
+
+    cached = stage.endpoint(key="user:{name}")(user)
+
+    async def put(request: Request, name: str) -> str:
+        result = cached(request, name)
+        return str(await result if stage.is_async else result)
+
+    app = FastAPI()
+    app.put("/{name}")(put)
+    assert stage.site(app).write("PUT", "/ann") == "ann"
+
+
+def test_a_request_that_does_not_say_whose_it_is_is_warned_of(cache: Cache) -> None:
+    @cache(key="post:{post_id}")
+    def put(request: Request, post_id: int) -> int:
+        return post_id
+
+    with pytest.warns(UserWarning, match="DC405"):
+        put(Request({"type": "http", "method": "PUT", "path": "/", "headers": []}), 1)
