@@ -12,6 +12,7 @@ from math import copysign
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from dualcache.codecs import libraries, subclasses
 from dualcache.codecs.objects import ABSENT, is_class, is_frozen_class, is_value_class, state_of
 
 if TYPE_CHECKING:
@@ -186,14 +187,18 @@ def _is_same_set(one: AbstractSet[Any], other: AbstractSet[Any], seen: _Seen) ->
 def _is_same_object(one: Any, other: Any, seen: _Seen) -> bool:
     kind: type[Any] = type(one)
     if is_value_class(kind):
-        ours, theirs = state_of(one), state_of(other)
-        if ours.keys() != theirs.keys():
+        state, theirs = state_of(one), state_of(other)
+        if state.keys() != theirs.keys():
             return False
-        return _are_same(((part, theirs[name]) for name, part in ours.items()), (one, other), seen)
+        return _are_same(((part, theirs[name]) for name, part in state.items()), (one, other), seen)
     if isinstance(one, tzinfo):
         return is_same_zone(one, other)
     if is_class(kind, "fractions", "Fraction"):
         return bool(one == other)
+    for parts_of in (libraries.parts_of, subclasses.parts_of):
+        ours = parts_of(one)
+        if ours is not None:
+            return _is_same(ours, parts_of(other), seen)
     return kind.__module__ in TEXT_MODULES and str(one) == str(other)
 
 

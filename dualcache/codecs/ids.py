@@ -77,6 +77,10 @@ UNTYPED: Final = "untyped"
 """The reason of a `DecodeError` whose payload is whole, but of no use without its type."""
 
 
+UNKNOWN_TYPE: Final = "unknown_type"
+"""The reason of a `DecodeError` whose payload is whole, and of a type that is to be learned."""
+
+
 def undecodable(
     reason: str, what: str, *, code: str, cause: BaseException | None = None
 ) -> DecodeError:
@@ -91,6 +95,12 @@ def needs_type() -> DecodeError:
     """Build the error of an entry that only a reader who gives its type reads exactly."""
     what = "the payload reads exactly only with the type that its function returns"
     return undecodable(UNTYPED, what, code="DC314")
+
+
+def unknown_type() -> DecodeError:
+    """Build the error of a value of a type that this process has not learned."""
+    what = "the payload is of a type that this process does not know yet"
+    return undecodable(UNKNOWN_TYPE, what, code="DC315")
 
 
 def unsigned(what: str) -> SignatureError:

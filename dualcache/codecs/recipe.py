@@ -20,6 +20,7 @@ from dualcache.codecs.ids import (
     unsigned,
 )
 from dualcache.codecs.sign import Signer
+from dualcache.codecs.subclasses import learn
 from dualcache.core.entry import MISSING, Packed, Recipe
 from dualcache.errors import DecodeError, UnencodableValue, UsageError
 
@@ -61,6 +62,7 @@ def make_recipe(
     """
     if annotation is Any or annotation is object or isinstance(annotation, str):
         annotation = MISSING
+    learn(annotation)
     signer = None if secret is None else Signer(secret)
     steps = forms_for(annotation, codec, check=check, is_signed=signer is not None)
     if compress_above is not None:

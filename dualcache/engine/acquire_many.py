@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dualcache.core.ops import LookAndLease
 from dualcache.engine.acquire import claimed, is_replaceable, reclaim_all
 from dualcache.engine.commit import or_release, take_leases
-from dualcache.engine.freshness import UNTYPED
+from dualcache.engine.freshness import UNKNOWN, UNTYPED
 from dualcache.engine.read import ids_of, judge, judge_again
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.errors import BackendError
@@ -76,7 +76,7 @@ def settle(
     doomed: list[int] = []
     for at, (sight, (_, flight, leased, _)) in enumerate(zip(sights, rest, strict=True)):
         starts.append(claimed(leased, sight))
-        if sight.state is UNTYPED and sight.raw and not calls[at].policy.owner:
+        if sight.state in (UNTYPED, UNKNOWN) and sight.raw and not calls[at].policy.owner:
             # It cannot stand in for a load as a stale entry could, so nobody need wait for a lease.
             starts[at] = Start(sight, sight.raw)
         if starts[at] is None and is_replaceable(flight, sight, sent):

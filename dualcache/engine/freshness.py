@@ -24,6 +24,8 @@ class State(Enum):
     """No longer fresh, but kept to be served where its load fails."""
     UNTYPED = "untyped"
     """Good for others: only a reader who knows its type reads it exactly, and this one does not."""
+    UNKNOWN = "unknown_type"
+    """Good for others: of a type that this process learns by the load that follows."""
     FILLING = "filling"
     TOMBSTONE = "tombstone"
     UNUSABLE = "unusable"
@@ -38,12 +40,13 @@ ABSENT: Final = State.ABSENT
 FRESH: Final = State.FRESH
 STALE: Final = State.STALE
 UNTYPED: Final = State.UNTYPED
+UNKNOWN: Final = State.UNKNOWN
 FILLING: Final = State.FILLING
 TOMBSTONE: Final = State.TOMBSTONE
 UNUSABLE: Final = State.UNUSABLE
 
 
-REPLACED: Final = (STALE, UNTYPED)
+REPLACED: Final = (STALE, UNTYPED, UNKNOWN)
 """The states of an entry that stays until what is loaded in its place is stored."""
 
 

@@ -15,6 +15,7 @@ from dualcache.engine.freshness import (
     FRESH,
     STALE,
     TOMBSTONE,
+    UNKNOWN,
     UNTYPED,
     UNUSABLE,
     Sight,
@@ -44,6 +45,8 @@ UNTYPED_HELP: Final = (
     "give the type: get(key, type=User), get_or_load(key, loader, type=User); "
     "annotate a function: -> User"
 )
+UNREAD: Final = {state.value: state for state in (UNTYPED, UNKNOWN)}
+"""The states of an entry that is good for others, by the reason why this reader has no value."""
 HIT_WEIGHT: Final = 1 / 16
 """How much one read moves the running share of hits."""
 
@@ -117,12 +120,13 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
     except BackendError:
         return None
     stored = sight.stored
-    if stored is None or sight.state not in {FRESH, STALE, UNTYPED}:
+    is_unread = sight.state in UNREAD.values()
+    if stored is None or not (is_unread or sight.state in {FRESH, STALE}):
         return None
     if sight.state is UNTYPED:
         report_untyped(call, env)
     return Entry(
-        value=MISSING if sight.state is UNTYPED else sight.value,
+        value=MISSING if is_unread else sight.value,
         age=max(0, env.now_ms() - stored.created_ms) / 1000,
         ttl=None if seen.left_ms is None else seen.left_ms / 1000,
         tier="front" if is_kept(call) else env.tier,
@@ -246,8 +250,9 @@ def judge(
             return Sight(UNUSABLE, tick, raw, stored, None, ids)
         value = call.policy.recipe.unpack(call.key, stored)
     except DecodeError as error:
-        if error.reason == UNTYPED.value:
-            return Sight(UNTYPED, tick, raw, env.open_envelope(call.key, raw), None, ids)
+        if error.reason in UNREAD:
+            stored = env.open_envelope(call.key, raw)
+            return Sight(UNREAD[error.reason], tick, raw, stored, None, ids)
         env.emit(Unusable(call.policy.label, error.reason))
         return Sight(UNUSABLE, tick, raw, None, None, ids, error.reason == "checksum")
     is_stale = stored.fresh_ms is not None and not is_fresh(stored, env.now_ms())

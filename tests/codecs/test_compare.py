@@ -172,7 +172,7 @@ def test_a_value_is_the_same_as_itself(value: object) -> None:
         (extra(y=2), extra(z=2)),
         (OnOneSlot(5, 6), OnOneSlot(5, 7)),
         (Unknown(), Unknown()),
-        (DictData(a=1), DictData(a=1)),
+        (DictData(a=1), DictData(a=2)),
         (Path("a"), Path("b")),
         (object(), object()),
     ],

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import OrderedDict
+import sys
 from enum import IntEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,10 +22,6 @@ class Level(IntEnum):
     LOW = 1
 
 
-class Text(str):
-    __slots__ = ()
-
-
 @given(plain_values())
 def test_every_value_comes_back_the_same(value: object) -> None:
     assert is_same(tagged.decode(tagged.encode(value)), value)
@@ -36,7 +32,7 @@ def test_a_zone_of_pydantic_comes_back() -> None:
     assert is_same(tagged.decode(tagged.encode(value)), value)
 
 
-@pytest.mark.parametrize("value", [Level.LOW, Text("a"), OrderedDict(), object(), int, iter([])])
+@pytest.mark.parametrize("value", [Level.LOW, object(), int, iter([]), sys])
 def test_only_exact_types_are_taken(value: object) -> None:
     with pytest.raises(UnencodableValue):
         tagged.encode([value])

@@ -1,0 +1,160 @@
+"""Subclasses of plain types, such as `markupsafe.Markup`: kept by the name of their class.
+
+A class is put together only in a process that has learned it: by having stored one, or by an
+annotation that names it. Nothing is imported, and no code of the class runs: its plain base makes
+the object. So only subclasses that add no state to an object are kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, get_args
+from uuid import UUID
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from dualcache.codecs.ids import unknown_type
+from dualcache.codecs.objects import is_value_class
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["learn", "parts_of", "raised"]
+
+_HEAP_TYPE: Final = 1 << 9
+_LEARNED: Final[WeakValueDictionary[str, type]] = WeakValueDictionary()
+_BASES: Final[WeakKeyDictionary[type, type | None]] = WeakKeyDictionary()
+
+
+def parts_of(value: Any) -> tuple[str, Any] | None:
+    """Return the name of a value's class and its plain form; `None` where it cannot be kept.
+
+    Not where an attribute was set, nor of a class that is not found under its own name.
+    """
+    kind = type(value)
+    base = _plain_base(kind)
+    if base is None or getattr(value, "__dict__", None):
+        return None
+    name = _name_of(kind)
+    if name is None:
+        return None
+    _LEARNED[name] = kind
+    return name, _HOW[base][0](value)
+
+
+def raised(name: str, plain: Any) -> Any:
+    """Make an object of a class that this process has learned, as its base makes it."""
+    kind = _LEARNED.get(name)
+    if kind is None or _found(name) is not kind:
+        raise unknown_type()
+    base = _plain_base(kind)
+    if base is None or type(plain) is not base:
+        raise TypeError
+    return _HOW[base][1](kind, plain)
+
+
+def learn(annotation: Any) -> None:
+    """Learn the classes that an annotation names."""
+    if isinstance(annotation, type) and _plain_base(annotation) is not None:
+        name = _name_of(annotation)
+        if name is not None:
+            _LEARNED[name] = annotation
+    for part in get_args(annotation):
+        learn(part)
+
+
+def _name_of(kind: type) -> str | None:
+    name = f"{kind.__module__}:{kind.__qualname__}"
+    return name if _found(name) is kind else None
+
+
+def _found(name: str) -> object:
+    """Return what a module that is loaded has under a name."""
+    module, _, path = name.partition(":")
+    found: object = sys.modules.get(module)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _plain_base(kind: type) -> type | None:
+    """Return the plain type of which `kind` is a subclass without state of its own."""
+    if kind not in _BASES:
+        _BASES[kind] = _looked_up_base(kind)
+    return _BASES[kind]
+
+
+def _looked_up_base(kind: type) -> type | None:
+    base = next((each for each in kind.__mro__ if each in _HOW), None)
+    if base is None or base is kind or issubclass(kind, Enum) or is_value_class(kind):
+        return None
+    added = kind.__mro__[: kind.__mro__.index(base)]
+    return base if all(map(_is_bare, added)) else None
+
+
+def _is_bare(kind: type) -> bool:
+    """Tell whether a class adds at most a `__dict__` to its base: no slots, no fields in C."""
+    names = vars(kind)
+    if names.get("__slots__") or not kind.__flags__ & _HEAP_TYPE:
+        return False
+    is_python = "__slots__" in names or "__dict__" in names or "__weakref__" in names
+    base = kind.__base__
+    return is_python or (base is not None and kind.__basicsize__ == base.__basicsize__)
+
+
+def _made_uuid(kind: type, plain: UUID) -> Any:
+    made: Any = object.__new__(kind)
+    UUID.__init__(made, bytes=plain.bytes)
+    return made
+
+
+def _copied(base: Any, copy: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Return how a plain form is taken, and how the base makes an object of it at once."""
+    return copy, base.__new__
+
+
+def _filled(base: Any, copy: Callable[[Any], Any], fill: Any) -> tuple[Any, Any]:
+    """Return the same for a container, which the base makes empty and then fills."""
+
+    def made(kind: type, plain: Any) -> Any:
+        result = base.__new__(kind)
+        fill(result, plain)
+        return result
+
+    return copy, made
+
+
+def _fields(base: Any, *names: str) -> tuple[Any, Any]:
+    """Return the same for what its fields make; a fold is none of the arguments by position."""
+
+    def fields(value: Any) -> dict[str, Any]:
+        return {name: getattr(value, name) for name in names}
+
+    return lambda value: base(**fields(value)), lambda kind, plain: base.__new__(
+        kind, **fields(plain)
+    )
+
+
+_DAY: Final = ("year", "month", "day")
+_CLOCK: Final = ("hour", "minute", "second", "microsecond", "tzinfo", "fold")
+_WHOLE: Final = slice(None)
+_HOW: Final[dict[type, tuple[Callable[[Any], Any], Callable[[type, Any], Any]]]] = {
+    str: _copied(str, str.__str__),
+    bytes: _copied(bytes, lambda value: bytes.__getitem__(value, _WHOLE)),
+    int: _copied(int, int.__int__),
+    float: _copied(float, float.__float__),
+    Decimal: _copied(Decimal, Decimal),
+    tuple: _copied(tuple, lambda value: tuple.__getitem__(value, _WHOLE)),
+    frozenset: _copied(frozenset, lambda value: frozenset(frozenset.__iter__(value))),
+    list: _filled(list, lambda value: list.__getitem__(value, _WHOLE), list.extend),
+    dict: _filled(dict, lambda value: dict(dict.items(value)), dict.update),
+    set: _filled(set, lambda value: set(set.__iter__(value)), set.update),
+    datetime: _fields(datetime, *_DAY, *_CLOCK),
+    date: _fields(date, *_DAY),
+    time: _fields(time, *_CLOCK),
+    timedelta: _fields(timedelta, "days", "seconds", "microseconds"),
+    UUID: (lambda value: UUID(bytes=value.bytes), _made_uuid),
+}
+"""For each plain type: its plain form of an object, and an object of a subclass from that form."""
