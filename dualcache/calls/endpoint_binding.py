@@ -17,6 +17,7 @@ from dualcache.calls.endpoint_variants import mend_of, variant_parts
 from dualcache.calls.naming import KeyMaker, extra_parts, make_names, template_parts
 from dualcache.calls.rendering import Plan, Value, compile_names
 from dualcache.calls.signature import ABSENT
+from dualcache.core.globs import open_ended
 from dualcache.core.policy import Call
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class EndpointBinding(Binding):
         self.indexed = None
         extras = [f"{before}:{id_template}" for before, id_template in options.extra]
         self._extras_of = make_names(call, extras, what="key")
-        self._patterns_of = make_names(call, options.patterns, what="pattern")
+        patterns = [open_pattern(call, pattern) for pattern in options.patterns]
+        self._patterns_of = make_names(call, patterns, what="pattern")
         text = checked_template(call, options.prefix, "key").parts
         literal = (escaped_glob(part) if isinstance(part, str) else "*" for part in text)
         self.clears = f"{''.join(literal)}:*"
@@ -216,3 +218,9 @@ class EndpointBinding(Binding):
         if not self._reads and code is not None and self.parameters.has_own:
             for line in unkeyed(self):
                 warnings.warn_explicit(line, UserWarning, code.co_filename, code.co_firstlineno)
+
+
+def open_pattern(call: CallSignature, pattern: str) -> str:
+    """Return a pattern that also reaches what only begins with it, as the origin's patterns do."""
+    last = checked_template(call, pattern, "pattern").parts[-1]
+    return open_ended(pattern) if isinstance(last, str) else f"{pattern}*"

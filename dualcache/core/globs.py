@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["compile_glob", "has_wildcard", "literal_head", "matches_everything"]
+__all__ = ["compile_glob", "has_wildcard", "literal_head", "matches_everything", "open_ended"]
 
 Item: TypeAlias = "frozenset[int] | None"
 """The bytes that one position may hold, or `None` for a star."""
 
 _ANY_BYTE = frozenset(range(256))
 _STAR, _ONE, _OPEN, _CLOSE, _NOT, _TO, _QUOTE = b"*?[]^-\\"
+
+_last_wildcard = re.compile(r"(?<!\\)(?:\\\\)*(?:[*?]|\[(?:\\.|[^\]\\])*\]?)\Z", re.DOTALL)
 
 
 def compile_glob(pattern: str) -> Callable[[bytes], bool]:
@@ -34,6 +36,15 @@ def compile_glob(pattern: str) -> Callable[[bytes], bool]:
 def has_wildcard(pattern: str) -> bool:
     """Tell whether `pattern` holds a wildcard that no backslash escapes."""
     return re.search(r"(?<!\\)(?:\\\\)*[*?\[]", pattern) is not None
+
+
+def open_ended(pattern: str) -> str:
+    """Return a pattern that has a wildcard at its end: `pattern` itself, or with a star."""
+    if _last_wildcard.search(pattern) is not None:
+        return pattern
+    slashes = len(pattern) - len(pattern.rstrip("\\"))
+    # A lone backslash at the end stands for itself, and would escape the star.
+    return f"{pattern}\\*" if slashes % 2 else f"{pattern}*"
 
 
 def literal_head(pattern: str, most: int) -> str:

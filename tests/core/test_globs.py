@@ -12,6 +12,7 @@ from dualcache.core.globs import (
     has_wildcard,
     literal_head,
     matches_everything,
+    open_ended,
 )
 
 if TYPE_CHECKING:
@@ -170,3 +171,38 @@ def test_the_literal_head_of_a_pattern_ends_before_its_first_wildcard(
     pattern: str, head: str
 ) -> None:
     assert literal_head(pattern, 10) == head
+
+
+@pytest.mark.parametrize(
+    ("pattern", "opened"),
+    [
+        ("feed", "feed*"),
+        ("5_feed:", "5_feed:*"),
+        ("feed*", "feed*"),
+        ("feed?", "feed?"),
+        ("feed[ab]", "feed[ab]"),
+        ("feed[a\\]", "feed[a\\]"),
+        ("feed]", "feed]*"),
+        ("[ab]feed", "[ab]feed*"),
+        ("feed\\*", "feed\\**"),
+        ("feed\\\\*", "feed\\\\*"),
+        ("feed\\", "feed\\\\*"),
+        ("feed\\\\", "feed\\\\*"),
+        ("", "*"),
+    ],
+)
+def test_a_pattern_is_opened_at_its_end(pattern: str, opened: str) -> None:
+    assert open_ended(pattern) == opened
+
+
+@given(
+    st.text("ab*?[]\\-^", max_size=6), st.text("ab*?[]\\", max_size=4), st.text("ab", max_size=2)
+)
+def test_an_opened_pattern_matches_whatever_begins_with_a_match(
+    pattern: str, key: str, more: str
+) -> None:
+    opened = open_ended(pattern)
+    assert open_ended(opened) == opened
+    if compile_glob(pattern)(key.encode()):
+        assert compile_glob(opened)(key.encode())
+        assert opened == pattern or compile_glob(opened)((key + more).encode())

@@ -217,6 +217,26 @@ def test_glob_characters_in_values_are_no_wildcards(
     assert keys_of(redis_server) == {"members_any_a1:x", f"members_{escaped}_c1:x"}
 
 
+def test_a_pattern_without_a_wildcard_at_its_end_reaches_what_begins_with_it(
+    redis_server: Server, redis_stage: Stage
+) -> None:
+    app = FastAPI()
+
+    @app.put("/users/{user_id}")
+    @redis_stage.endpoint(
+        key_prefix="user",
+        pattern_to_invalidate_extra=["{user_id}_feed", "by_{user_id}", "old_?"],
+    )
+    def write(request: Request, user_id: int) -> None: ...
+
+    dying = {"5_feed", "5_feed:latest:5", "by_5", "by_5:page", "by_55", "old_1"}
+    living = {"15_feed", "6_feed:latest:6", "by_6", "old_12", "a_by_5"}
+    for key in dying | living:
+        redis_server.cli("SET", key, "x")
+    redis_stage.site(app).write("PUT", "/users/5")
+    assert keys_of(redis_server) == living
+
+
 def test_patterns_find_everything_among_many_keys(redis_server: Server, site: Site) -> None:
     redis_server.client().mset({f"other:{number}": "x" for number in range(20_000)})
     redis_server.client().mset({f"user_7_{number}": "x" for number in range(3_000)})
