@@ -118,6 +118,8 @@ class BackendError(DualCacheError):
     `is_configuration`: it will not mend itself (a wrong password, a certificate, a missing right).
     `was_connected`: it came over a connection that had worked, so a fresh one may do.
     `is_garbled`: the bytes on the wire made no sense.
+    `is_outage`: it tells against the server; False where the cause is on this side, such as a value
+    too large for the link.
     """
 
     __module__ = "dualcache"
@@ -125,6 +127,7 @@ class BackendError(DualCacheError):
     is_configuration: bool = False
     was_connected: bool = False
     is_garbled: bool = False
+    is_outage: bool = True
 
 
 class BackendUnavailable(BackendError, ConnectionError):

@@ -26,7 +26,8 @@ class Faults:
     `latency` is seconds per piece read. `holds` is a black hole: nothing passes, not even the end
     of the connection, until the faults change. `cut_after` lets that many bytes pass, counted from
     when the faults were set, and then resets both sides. `garble` is given each piece. At most
-    `chunk_bytes` are sent at once.
+    `chunk_bytes` are sent at once, and then nothing for `interval` seconds: a reply that drips, or
+    a narrow link.
     """
 
     latency: float = 0.0
@@ -34,6 +35,7 @@ class Faults:
     cut_after: int | None = None
     garble: Callable[[bytes], bytes] | None = None
     chunk_bytes: int = CHUNK_BYTES
+    interval: float = 0.0
 
 
 NONE: Final = Faults()
@@ -216,12 +218,18 @@ class Proxy:
                 data = now.garble(data) if now.garble else data
                 for start in range(0, len(data[:left]), now.chunk_bytes):
                     sink.sendall(data[:left][start : start + now.chunk_bytes])
+                    if now.interval:
+                        self._pause(now.interval)
                 if left is not None:
                     left -= len(data)
                     if left <= 0:
                         link.reset()
                         return
         link.close()
+
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closed, seconds)
 
     def _let_through(self, faults: Callable[[], Faults]) -> Faults:
         """Wait out the delay and the black hole; return the faults that hold then."""

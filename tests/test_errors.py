@@ -27,7 +27,7 @@ SHARED: Final = {
     "DC151": "an option is not known: of a decorator or URL, and of Cache",
     "DC154": "an option is not callable: of the policy, and of the names",
     "DC161": "a URL cannot be read: as a whole, and one option's text",
-    "DC188": "two places are named: by a client and a URL, and by a client and its options",
+    "DC188": "two places are named: a URL's and a client's, and those of two clients",
     "DC200": "the server cannot be reached: by a new connection, and by one in use",
     "DC201": "no answer in time: from redis-py, and from the watchdog",
     "DC204": "an answer that makes no sense: in its bytes, its order or its type",

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeVar
 
+from dualcache.drivers.patience import LARGE_BYTES
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["classify"]
+__all__ = ["classify", "too_slow"]
 
 E = TypeVar("E", bound=BackendError)
 
@@ -65,6 +66,20 @@ def classify(error: BaseException) -> BackendError:
         help="check that the URL names a Redis or Valkey server, and nothing rewrites the traffic",
     )
     return _marked(made, is_garbled=True)
+
+
+def too_slow(moved_bytes: int) -> BackendTimeout:
+    """Return the error of a call that took its whole budget, though something came or went.
+
+    It tells against the server if that was next to nothing, not if a value is large or a link slow.
+    """
+    made = BackendTimeout(
+        "the call took longer than a call may take in all",
+        code="DC215",
+        help="store smaller values, or raise call_timeout in the URL or the options",
+    )
+    made.is_outage = moved_bytes < LARGE_BYTES
+    return made
 
 
 def _auth_errors() -> tuple[type[Exception], ...]:

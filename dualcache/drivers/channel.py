@@ -1,22 +1,29 @@
-"""One asyncio connection that many callers share: replies come back in the order of the commands.
+"""The asyncio connections of an event loop: one for all callers, and one for what is large.
 
-The commands of one loop turn go out in one write; a reader task hands replies to futures. So a
-cancelled caller leaves no dirty connection behind, and one watchdog bounds every wait.
+Replies come back in the order of the commands, so a cancelled caller leaves no dirty connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, ref
 
 from msgspec.structs import replace
 
-from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust, Look
+from dualcache.core.ops import (
+    Batch,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Distrust,
+    Look,
+    LookAndLease,
+)
 from dualcache.drivers import wire, wire_watch
 from dualcache.drivers.backend_errors import classify
-from dualcache.drivers.connections import make_async_connection
-from dualcache.drivers.link import Link
+from dualcache.drivers.connector import Connector
+from dualcache.drivers.patience import LARGE_BYTES
 from dualcache.drivers.tracking import TRACKED, tracking_commands
 from dualcache.drivers.wire_notice import is_told
 from dualcache.errors import BackendRefused, BackendUnavailable
@@ -25,22 +32,30 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from dualcache.core.ops import Op
+    from dualcache.drivers.link import Link
     from dualcache.drivers.tracking import Tracking
     from dualcache.drivers.urls import Target
 
 
-class Channel:
-    """A connection of one event loop; made on first use, and anew after a failure.
+MOST_SLOW: Final = 1_000
+"""How many keys are remembered whose reply held others up."""
+MANY_OPS: Final = 64
+"""From here on a batch may bring a large reply."""
 
-    A failure fails what is in flight and nothing else; the next caller connects again.
+
+class Channel:
+    """The connections of one event loop, made on first use, and anew after a failure.
+
+    One is shared by all; a second one, made when it is needed, takes what is large, so that a small
+    reply need not wait behind it. A failure fails what is in flight on that connection and nothing
+    else; the next caller connects again.
     """
 
     def __init__(self, target: Target, tracking: Tracking | None = None) -> None:
-        self._target = target
         self._tracking = tracking
-        self._loop = asyncio.get_running_loop()
-        self._link: Link | None = None
-        self._connecting: asyncio.Task[Link] | None = None
+        self._shared = Connector(target, on_end=self._ended, on_slow=self._note_slow)
+        self._large = Connector(target, on_end=self._ended, on_slow=self._note_slow)
+        self._slow: dict[str, None] = {}
         self._watched = asyncio.Lock()
 
     def perform(self, op: Op[Any]) -> Awaitable[Any]:
@@ -48,16 +63,23 @@ class Channel:
 
         A read on a connection that is there costs no coroutine of its own: every hit is one.
         """
-        link = self._link
-        if type(op) is Look and self._tracking is None and link is not None and link.takes_more:
+        link = self._shared.link
+        if (
+            type(op) is Look
+            and self._tracking is None
+            and link is not None
+            and link.takes_more
+            and not self._slow
+        ):
             return link.exchange(*wire.encode(op), op)
         return self._perform(op)
 
     async def _perform(self, op: Op[Any]) -> Any:
-        link = self._link
-        was_connected = link is not None and link.is_up
-        if link is None or not link.takes_more:
-            link = await self._ready()
+        if type(op) is Distrust:
+            return self.drop()
+        connector = self._large if self._is_large(op) else self._shared
+        was_connected = connector.is_up
+        link = await connector.ready()
         try:
             if self._tracking is not None and type(op) in TRACKED:
                 return await self._read_tracked(link, op, self._tracking)
@@ -66,36 +88,49 @@ class Channel:
             raise
         except Exception as error:  # noqa: BLE001  a reply of any shape ends the connection
             made = classify(error)
-            made.was_connected = was_connected and isinstance(made, BackendUnavailable)
+            has_worked = was_connected or link.has_answered
+            made.was_connected = has_worked and isinstance(made, BackendUnavailable)
             link.fail(made)
             raise made from None
 
     def drop(self) -> None:
-        """Close the connection; what is in flight fails."""
-        link, self._link = self._link, None
-        if link is not None:
-            link.fail(BackendUnavailable("the connection was closed", code="DC200"))
+        """Close the connections; what is in flight fails."""
+        self._shared.drop()
+        self._large.drop()
 
     async def aclose(self) -> None:
-        """Close the connection and wait for its reader to end."""
-        link = self._link
-        if self._connecting is not None:
-            self._connecting.cancel()
-        self.drop()
-        if link is not None:
-            await link.ended()
+        """Close the connections and wait for their readers to end."""
+        await self._shared.aclose()
+        await self._large.aclose()
+
+    def _is_large(self, op: Op[Any]) -> bool:
+        """Whether sending this op or its reply may hold others up."""
+        kind = type(op)
+        if kind is Look or kind is LookAndLease:
+            return op.key in self._slow  # type: ignore[attr-defined]
+        if kind is Commit:
+            return len(op.blob) > LARGE_BYTES  # type: ignore[attr-defined]
+        if kind is Batch:
+            ops: tuple[Op[Any], ...] = op.ops  # type: ignore[attr-defined]
+            return len(ops) > MANY_OPS or any(map(self._is_large, ops))
+        return False
+
+    def _note_slow(self, op: Op[Any]) -> None:
+        """Remember a key whose reply held others up."""
+        if isinstance(op, Look | LookAndLease):
+            if len(self._slow) >= MOST_SLOW:
+                self._slow.pop(next(iter(self._slow)))
+            self._slow[op.key] = None
 
     async def _converse(self, link: Link, op: Op[Any]) -> Any:
-        if type(op) is Distrust:
-            return self.drop()
         if type(op) is Commit and op.way is CommitWay.WATCH:
             # A watch belongs to the whole connection, so one commit of this kind at a time.
             async with self._watched:
                 return await commit_watched(link, op)
         if self._watched.locked() and is_told(op):  # the end of a transaction ends every watch
             async with self._watched:
-                return wire.decode(op, await link.exchange(*wire.encode(op)))
-        return wire.decode(op, await link.exchange(*wire.encode(op)))
+                return await link.exchange(*wire.encode(op), op)
+        return await link.exchange(*wire.encode(op), op)
 
     async def _read_tracked(self, link: Link, op: Op[Any], tracking: Tracking) -> Any:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""
@@ -115,39 +150,6 @@ class Channel:
         """Note that what a link read may change unheard from now on."""
         if self._tracking is not None:
             self._tracking.gone(link.client_id)
-
-    async def _ready(self) -> Link:
-        """Return a link that is up and takes more."""
-        link = self._link
-        if link is None or not link.is_up:
-            link = await self._connected()
-        await link.room()
-        return link
-
-    async def _connected(self) -> Link:
-        """Return a link that is up; all who need one wait for the same attempt.
-
-        The attempt is a task of its own: a caller that is cancelled leaves no half-made handshake.
-        """
-        if self._connecting is None:
-            self._connecting = self._loop.create_task(self._connect())
-            self._connecting.add_done_callback(self._connect_ended)
-        return await asyncio.shield(self._connecting)
-
-    def _connect_ended(self, attempt: asyncio.Task[Link]) -> None:
-        self._connecting = None
-        if not attempt.cancelled() and attempt.exception() is None:
-            self._link = attempt.result()
-
-    async def _connect(self) -> Link:
-        connection = make_async_connection(self._target)
-        try:
-            async with asyncio.timeout(self._target.socket_connect_timeout):
-                await connection.connect()
-        except BaseException as error:  # noqa: BLE001  also when it is cancelled
-            await connection.disconnect(nowait=True)
-            raise classify(error) from None
-        return Link(connection, self._target.socket_timeout, self._loop, self._ended)
 
 
 class Channels:

@@ -5,18 +5,25 @@ redis is imported inside the functions: `memory://` never needs it. Nothing here
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from dualcache.drivers.backend_errors import classify
 
 if TYPE_CHECKING:
     import redis
     import redis.asyncio as redis_asyncio
-    from redis.asyncio.connection import AbstractConnection as AsyncConnection
-    from redis.connection import AbstractConnection as SyncConnection
     from redis.exceptions import RedisError
 
+    from dualcache.drivers.async_connections import HeardPlain, HeardTls, HeardUnix
+    from dualcache.drivers.sync_connections import BoundedPlain, BoundedTls, BoundedUnix
     from dualcache.drivers.urls import Target
+
+    Connection: TypeAlias = BoundedPlain | BoundedTls | BoundedUnix
+    AsyncConnection: TypeAlias = HeardPlain | HeardTls | HeardUnix
+
+P = TypeVar("P")
+T = TypeVar("T")
+U = TypeVar("U")
 
 __all__ = [
     "classify",
@@ -27,14 +34,19 @@ __all__ = [
 ]
 
 
-def make_connection(target: Target) -> SyncConnection:
-    """Make a connection that is not connected yet, and that never sends a command twice."""
-    from redis import connection
+def make_connection(target: Target) -> Connection:
+    """Make a connection that is not connected yet, and that never sends a command twice.
+
+    Connecting is bounded as a whole; a call is from its `begin()` on.
+    """
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    kind: type[SyncConnection] = getattr(connection, _kind(target))
-    return kind(**_arguments(target), retry=Retry(NoBackoff(), 0))
+    from dualcache.drivers.sync_connections import BoundedPlain, BoundedTls, BoundedUnix
+
+    kind = _kind(target, BoundedPlain, BoundedTls, BoundedUnix)
+    arguments = _arguments(target) | {"call_timeout": target.longest_call}
+    return kind(**arguments, retry=Retry(NoBackoff(), 0))
 
 
 def make_async_connection(target: Target) -> AsyncConnection:
@@ -43,11 +55,12 @@ def make_async_connection(target: Target) -> AsyncConnection:
     redis-py counts a read's time-out while nothing is asked, and would disconnect an idle reader.
     Only opening the socket is bounded here; the caller bounds the handshake and each reply.
     """
-    from redis.asyncio import connection
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    kind: type[AsyncConnection] = getattr(connection, _kind(target))
+    from dualcache.drivers.async_connections import HeardPlain, HeardTls, HeardUnix
+
+    kind = _kind(target, HeardPlain, HeardTls, HeardUnix)
     arguments = _arguments(target)
     arguments["socket_timeout"] = None
     return kind(**arguments, retry=Retry(NoBackoff(), 0))
@@ -61,7 +74,12 @@ def make_client(target: Target) -> redis.Redis:
     from redis.retry import Retry
 
     pool = redis.BlockingConnectionPool(
-        connection_class=getattr(connection, _kind(target)),
+        connection_class=_kind(
+            target,
+            connection.Connection,
+            connection.SSLConnection,
+            connection.UnixDomainSocketConnection,
+        ),
         retry=Retry(NoBackoff(), int(target.retry_on_timeout), _retried()),
         **_pool_arguments(target),
     )
@@ -76,7 +94,12 @@ def make_async_client(target: Target) -> redis_asyncio.Redis:
     from redis.backoff import NoBackoff
 
     pool = asyncio.BlockingConnectionPool(
-        connection_class=getattr(connection, _kind(target)),
+        connection_class=_kind(
+            target,
+            connection.Connection,
+            connection.SSLConnection,
+            connection.UnixDomainSocketConnection,
+        ),
         retry=Retry(NoBackoff(), int(target.retry_on_timeout), _retried()),
         **_pool_arguments(target),
     )
@@ -86,10 +109,10 @@ def make_async_client(target: Target) -> redis_asyncio.Redis:
 # --- what redis-py is told ----------------------------------------------------------------------
 
 
-def _kind(target: Target) -> str:
+def _kind(target: Target, plain: type[P], tls: type[T], unix: type[U]) -> type[P | T | U]:
     if target.path is not None:
-        return "UnixDomainSocketConnection"
-    return "SSLConnection" if target.is_tls else "Connection"
+        return unix
+    return tls if target.is_tls else plain
 
 
 def _arguments(target: Target) -> dict[str, Any]:

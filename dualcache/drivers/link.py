@@ -1,7 +1,7 @@
 """One life of an asyncio connection that many callers share.
 
 Replies come back in the order of the commands. The commands of one loop turn go out in one write; a
-reader task hands replies to futures; one watchdog bounds every wait.
+reader task hands replies to futures; one watchdog bounds every wait, by the rule of `patience.py`.
 """
 
 from __future__ import annotations
@@ -9,23 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from dualcache.drivers import wire
 from dualcache.drivers.backend_errors import classify
+from dualcache.drivers.patience import LARGE_BYTES, extra_seconds
 from dualcache.drivers.tracking import UNTRACKED
-from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
+from dualcache.drivers.watchdog import Watchdog
+from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
-    from redis.asyncio.connection import AbstractConnection
-
     from dualcache.core.ops import Op
-
-
-GRACE_SECONDS: Final = 0.02
-"""How long after its deadline a command that is late may still be answered."""
+    from dualcache.drivers.connections import AsyncConnection
+    from dualcache.drivers.urls import Target
 
 
 class Link:
@@ -33,25 +32,29 @@ class Link:
 
     def __init__(
         self,
-        connection: AbstractConnection,
-        timeout: float,
+        connection: AsyncConnection,
+        target: Target,
         loop: asyncio.AbstractEventLoop,
+        *,
         on_end: Callable[[Link], None],
+        on_slow: Callable[[Op[Any]], None],
     ) -> None:
         self.is_up = True
         self.stream = UNTRACKED
         self.client_id = 0
         self._on_end = on_end
+        self._on_slow = on_slow
         self._connection = connection
-        self._timeout = timeout
+        self._patience = target.socket_timeout
+        self._watchdog = Watchdog(target.socket_timeout, target.longest_call)
         self._loop = loop
-        self._deadline = 0.0
+        self._turn_began = 0.0
         self._answered = 0
-        self._late_at: int | None = None
         self._unsent: list[bytes] = []
         self._expected: deque[Expected] = deque()
+        self._extra: WeakKeyDictionary[asyncio.Future[Any], float] = WeakKeyDictionary()
         self._draining: asyncio.Task[None] | None = None
-        self._watchdog: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._reader = loop.create_task(self._read())
 
     def exchange(self, data: bytes, count: int, op: Op[Any] | None = None) -> asyncio.Future[Any]:
@@ -65,7 +68,9 @@ class Link:
             self._begin_turn()
         self._unsent.append(data)
         replied: asyncio.Future[Any] = self._loop.create_future()
-        self._expected.append(Expected(replied, count, self._deadline, [], op))
+        self._expected.append(Expected(replied, count, self._turn_began, [], op))
+        if len(data) > LARGE_BYTES:
+            self._extra[replied] = extra_seconds(len(data))
         return replied
 
     async def room(self) -> None:
@@ -77,11 +82,11 @@ class Link:
             await asyncio.wait([self._draining])
 
     def _begin_turn(self) -> None:
-        """Have all that is sent in this turn of the loop written at its end, under one deadline."""
+        """Have all that is sent in this turn of the loop written at its end."""
         self._loop.call_soon(self._flush)
-        self._deadline = self._loop.time() + self._timeout
-        if self._watchdog is None:
-            self._watchdog = self._loop.call_at(self._deadline, self._watch)
+        self._turn_began = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._turn_began + self._patience, self._watch)
 
     def fail(self, error: BackendError) -> None:
         """End this link: everybody who waits for a reply gets `error`."""
@@ -89,8 +94,8 @@ class Link:
             return
         self.is_up = False
         self._reader.cancel()
-        if self._watchdog is not None:
-            self._watchdog.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._draining is not None:
             self._draining.cancel()
         while self._expected:
@@ -101,6 +106,11 @@ class Link:
                 )
         close_now(self._connection)
         self._on_end(self)
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether anything was answered on it: it is a connection that had worked."""
+        return self._answered > 0
 
     @property
     def takes_more(self) -> bool:
@@ -183,22 +193,34 @@ class Link:
         return self.is_up
 
     def _watch(self) -> None:
-        """See whether the oldest command has waited too long; one timer serves them all.
-
-        A loop that was busy sees the deadline before the replies that lie in its socket. So a link
-        fails only if nothing at all has come for a while after the deadline.
-        """
-        self._watchdog = None
+        """See whether the oldest command has waited too long; one timer serves them all."""
+        self._timer = None
         if not self._expected:
             return
-        deadline = self._expected[0].deadline
-        is_late = deadline <= self._loop.time()
-        if is_late and self._late_at == self._answered:
-            self.fail(BackendTimeout("the server gave no answer in time", code="DC201"))
+        head = self._expected[0]
+        connection = self._connection
+        verdict = self._watchdog.look(
+            now=self._loop.time(),
+            answered=self._answered,
+            began=head.began,
+            extra=self._extra.get(head.replied, 0.0),
+            heard_at=connection.heard.at,
+            heard=connection.heard.bytes,
+            unwritten=connection.transport.get_write_buffer_size(),
+        )
+        if verdict.is_slow and head.op is not None:
+            self._on_slow(head.op)
+        if verdict.error is None:
+            self._timer = self._loop.call_at(verdict.next_look, self._watch)
             return
-        self._late_at = self._answered if is_late else None
-        next_look = self._loop.time() + GRACE_SECONDS if is_late else deadline
-        self._watchdog = self._loop.call_at(next_look, self._watch)
+        if verdict.is_own:
+            self._expected.popleft()
+            if not head.replied.done():
+                head.replied.set_exception(verdict.error)
+            # The others may be answered on a fresh connection: their replies did not take long.
+            self.fail(BackendUnavailable("the connection was closed", code="DC200"))
+        else:
+            self.fail(verdict.error)
 
 
 class Expected(NamedTuple):
@@ -206,7 +228,7 @@ class Expected(NamedTuple):
 
     replied: asyncio.Future[Any]
     awaits: int
-    deadline: float
+    began: float
     replies: list[Any]
     op: Op[Any] | None
 
@@ -239,7 +261,7 @@ def again(error: BackendError) -> BackendError:
     return made
 
 
-def close_now(connection: AbstractConnection) -> None:
+def close_now(connection: AsyncConnection) -> None:
     """Close a connection without waiting, also where its loop is closing."""
     closing = connection.disconnect(nowait=True)
     try:

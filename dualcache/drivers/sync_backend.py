@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust
 from dualcache.drivers import wire, wire_watch
-from dualcache.drivers.backend_errors import classify
+from dualcache.drivers.backend_errors import classify, too_slow
 from dualcache.drivers.connections import make_connection
 from dualcache.drivers.tracking import TRACKED, UNTRACKED, Lane, tracking_commands
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
@@ -23,9 +23,8 @@ from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from redis.connection import AbstractConnection
-
     from dualcache.core.ops import Op
+    from dualcache.drivers.connections import Connection
     from dualcache.drivers.tracking import Redirect, Tracking
     from dualcache.drivers.urls import Target
 
@@ -60,6 +59,7 @@ class SyncBackend:
         try:
             if lane is None:
                 lane = Lane(make_connection(self._target))
+            lane.connection.begin()
             if self._tracking is None or type(op) not in TRACKED:
                 reply = self._converse(lane.connection, op)
             else:
@@ -68,9 +68,10 @@ class SyncBackend:
             self._give(lane)
             raise
         except BaseException as error:  # noqa: BLE001  the connection may be dirty
+            made = self._blamed(error, lane, was_connected=was_connected)
             self._drop(lane)
             self._give(None)
-            raise self._blamed(error, was_connected=was_connected) from None
+            raise made from None
         self._give(lane)
         return reply
 
@@ -112,15 +113,19 @@ class SyncBackend:
         if self._tracking is not None:
             self._tracking.gone(lane.client_id)
 
-    def _converse(self, connection: AbstractConnection, op: Op[Any]) -> Any:
+    def _converse(self, connection: Connection, op: Op[Any]) -> Any:
         if type(op) is Commit and op.way is CommitWay.WATCH:
             return commit_watched(connection, op)
         return wire.decode(op, exchange(connection, *wire.encode(op)))
 
-    def _blamed(self, error: BaseException, *, was_connected: bool) -> BaseException:
+    def _blamed(
+        self, error: BaseException, lane: Lane | None, *, was_connected: bool
+    ) -> BaseException:
         if not isinstance(error, Exception):
             return error
         made = classify(error)
+        if isinstance(made, BackendTimeout) and lane is not None and lane.connection.is_overdue:
+            return too_slow(lane.connection.budget.moved)
         if was_connected and isinstance(made, BackendUnavailable):
             made.was_connected = True
             self.close()
@@ -165,13 +170,13 @@ def disconnect_all(lanes: Iterable[Lane | None]) -> None:
                 lane.connection.disconnect()
 
 
-def exchange(connection: AbstractConnection, data: bytes, count: int) -> list[Any]:
+def exchange(connection: Connection, data: bytes, count: int) -> list[Any]:
     """Send packed commands and read their replies; an error reply is a value among them."""
-    connection.send_packed_command([data], check_health=False)
+    connection.send(data)
     return [read(connection) for _ in range(count)]
 
 
-def read(connection: AbstractConnection) -> Any:
+def read(connection: Connection) -> Any:
     """Read one reply; an error that the server sent is a value."""
     try:
         return connection.read_response(disable_decoding=True)
@@ -182,7 +187,7 @@ def read(connection: AbstractConnection) -> Any:
         raise made from None
 
 
-def commit_watched(connection: AbstractConnection, op: Commit) -> CommitReply:
+def commit_watched(connection: Connection, op: Commit) -> CommitReply:
     """Compare and set by WATCH, MULTI and EXEC, on a connection of its own."""
     if not wire_watch.is_expected(op, exchange(connection, *wire_watch.watch_commands(op))):
         exchange(connection, *wire_watch.UNWATCH)

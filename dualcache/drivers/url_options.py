@@ -88,6 +88,7 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "max_connections": _count,
     "socket_timeout": _seconds,
     "socket_connect_timeout": _seconds,
+    "call_timeout": _seconds,
     "health_check_interval": _interval,
     "retry_on_timeout": _flag,
     "socket_keepalive": _flag,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from dualcache.core.options import nearest, refuse_unknown, to_int
+from dualcache.drivers.patience import CALL_TIMEOUTS
 from dualcache.drivers.url_options import CHECKS, OWNER, TLS_SCHEMES, checked_text, options_of
 from dualcache.errors import UsageError
 
@@ -44,6 +45,8 @@ class Target(Struct, frozen=True, kw_only=True):
     max_connections: int = 20
     socket_timeout: float = 0.25
     socket_connect_timeout: float = 0.25
+    call_timeout: float | None = None
+    """`None`: `longest_call` tells."""
     health_check_interval: float = 0.0
     retry_on_timeout: bool = False
     socket_keepalive: bool = True
@@ -65,6 +68,11 @@ class Target(Struct, frozen=True, kw_only=True):
     redis_arguments: dict[str, Any] = {}
     """What redis-py is given beyond these: arguments of a client of the user's."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def longest_call(self) -> float:
+        """For how many seconds a call may wait for the server in all."""
+        return self.call_timeout or CALL_TIMEOUTS * self.socket_timeout
 
     @property
     def safe_url(self) -> str:

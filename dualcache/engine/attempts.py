@@ -64,6 +64,8 @@ def note_answer(env: Env) -> None:
 
 def note_failure(error: BackendError, env: Env) -> None:
     """Count a failure; tell observers once per change of state."""
+    if not error.is_outage:
+        return
     health = env.health
     prefix = error.prefix if isinstance(error, BackendRefused) else ""
     if prefix and prefix not in OUTAGE_REFUSALS:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from dualcache.drivers.link import Link
+from dualcache.drivers.urls import parse_url
 from dualcache.errors import BackendUnavailable
-
-if TYPE_CHECKING:
-    from redis.asyncio.connection import AbstractConnection
 
 
 class FullConnection:
@@ -31,8 +29,10 @@ class FullConnection:
 
 def test_who_waits_for_room_is_not_cancelled_when_the_link_fails() -> None:
     async def fail_while_full() -> bool:
-        connection = cast("AbstractConnection", FullConnection())
-        link = Link(connection, 60, asyncio.get_running_loop(), lambda _: None)
+        connection = cast("Any", FullConnection())
+        target = parse_url("redis://cache", socket_timeout=60)
+        loop = asyncio.get_running_loop()
+        link = Link(connection, target, loop, on_end=lambda _: None, on_slow=lambda _: None)
         replied = link.exchange(b"*1", 1)
         await asyncio.sleep(0)  # the turn ends: its commands are written
         await asyncio.sleep(0)

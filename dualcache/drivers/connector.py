@@ -1,0 +1,98 @@
+"""One asyncio connection of a loop: made on first use, and anew after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.drivers.backend_errors import classify
+from dualcache.drivers.connections import make_async_connection
+from dualcache.drivers.daemon import in_daemon
+from dualcache.drivers.link import Link
+from dualcache.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.core.ops import Op
+    from dualcache.drivers.urls import Target
+
+CONNECTIONS: Final = "dualcache.drivers.async_connections"
+"""Imports redis-py's asyncio half, which takes longer than a loop may stand still."""
+
+
+class Connector:
+    """Holds a link and connects anew where there is none; all callers share one attempt."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        on_end: Callable[[Link], None],
+        on_slow: Callable[[Op[Any]], None],
+    ) -> None:
+        self.link: Link | None = None
+        self._target = target
+        self._on_end = on_end
+        self._on_slow = on_slow
+        self._loop = asyncio.get_running_loop()
+        self._connecting: asyncio.Task[Link] | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a link that lives."""
+        return self.link is not None and self.link.is_up
+
+    async def ready(self) -> Link:
+        """Return a link that is up and takes more."""
+        link = self.link
+        if link is None or not link.is_up:
+            link = await self._connected()
+        await link.room()
+        return link
+
+    def drop(self) -> None:
+        """Close the connection; what is in flight fails."""
+        link, self.link = self.link, None
+        if link is not None:
+            link.fail(BackendUnavailable("the connection was closed", code="DC200"))
+
+    async def aclose(self) -> None:
+        """Close the connection and wait for its reader to end."""
+        link = self.link
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self.drop()
+        if link is not None:
+            await link.ended()
+
+    async def _connected(self) -> Link:
+        """Return a link that is up.
+
+        The attempt is a task of its own: a caller that is cancelled leaves no half-made handshake.
+        """
+        if self._connecting is None:
+            self._connecting = self._loop.create_task(self._connect())
+            self._connecting.add_done_callback(self._connect_ended)
+        return await asyncio.shield(self._connecting)
+
+    def _connect_ended(self, attempt: asyncio.Task[Link]) -> None:
+        self._connecting = None
+        if not attempt.cancelled() and attempt.exception() is None:
+            self.link = attempt.result()
+
+    async def _connect(self) -> Link:
+        if CONNECTIONS not in sys.modules:
+            await in_daemon(lambda: import_module(CONNECTIONS), discard=id)
+        connection = make_async_connection(self._target)
+        try:
+            async with asyncio.timeout(self._target.socket_connect_timeout):
+                await connection.connect()
+        except BaseException as error:  # noqa: BLE001  also when it is cancelled
+            await connection.disconnect(nowait=True)
+            raise classify(error) from None
+        return Link(
+            connection, self._target, self._loop, on_end=self._on_end, on_slow=self._on_slow
+        )
