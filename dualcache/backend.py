@@ -22,7 +22,7 @@ from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.memory import MemoryStore
 from dualcache.drivers.null import NullStore
 from dualcache.engine.env import Env
-from dualcache.engine.flights import may_follow
+from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.recovery import Health
 from dualcache.function_front import FunctionFront
 from dualcache.observing import FrontStats
@@ -64,7 +64,7 @@ class Backend:
         max_staleness: float = 5.0,
     ) -> None:
         self.target = target
-        self.flights = FlightTable(may_follow)
+        self.flights = FlightTable(may_follow, may_take_over)
         self.changes = Changes()
         is_redis = target.kind == "redis"
         self.env = Env(

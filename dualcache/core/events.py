@@ -51,7 +51,7 @@ class Coalesced(Event, frozen=True):
 
 
 class WaitExpired(Event, frozen=True):
-    """A caller waited its full bound for another's load, and then loaded without storing."""
+    """A caller waited its full bound for another's load, and loads too."""
 
 
 class Unusable(Event, frozen=True):

@@ -1,13 +1,17 @@
-"""A flight: one load of one key that several callers of this process share.
+"""A flight: one load of one key that several callers of this process share, and the ops on it.
 
-Plain state. Who may join is decided in `engine/flights.py`; waiting and locking is a driver's.
+Plain state. Who may join or take over is decided in `engine/flights.py`; waiting and locking is a
+driver's.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
+
+from dualcache.core.ops import Op
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,16 +41,32 @@ class Landing(NamedTuple):
 ABANDONED = Landing(None)
 
 
-class Flight:
-    """The load of `key`, led by one caller.
+class Stage(NamedTuple):
+    """How far a flight has come: a wait that began in one stage is no reason to end another.
 
-    `load_tick` says when the load began, `basis` what the key held then: a caller who finds the
-    same there knows that nothing was invalidated since. `thread` is the leader's, `awaited` are the
-    flights that the leader's context waits for. `landed` are called once, after the landing.
-    `doomed` is a flight of this key whose tags were invalidated while it loads.
+    `takeovers` counts the successors, `load_tick` says when the latest load began, `announced_ms`
+    how long a load of another process that the leader waits for was said to last.
+    """
+
+    takeovers: int = 0
+    load_tick: int | None = None
+    announced_ms: float = 0.0
+
+
+class Flight:
+    """The load of `key`, led by one caller, and by a successor where that takes too long.
+
+    `load_tick` says when the latest load began, `basis` what the key held when the first began: a
+    caller who finds the same there knows that nothing was invalidated since. `start` is where that
+    load starts from, so that a successor may commit there too. `threads` are the leaders',
+    `leaders` how many still load, `awaited` the flights that a leader's context waits for. `landed`
+    are called once, after the landing. `next` is the flight that those share who waited for this
+    one and may not take its result. `doomed` is a flight of this key whose tags were invalidated
+    while it loads.
     """
 
     __slots__ = (
+        "announced_ms",
         "awaited",
         "basis",
         "doomed",
@@ -55,20 +75,98 @@ class Flight:
         "landed",
         "landing",
         "leader",
+        "leaders",
         "load_tick",
+        "next",
+        "start",
         "tags",
-        "thread",
+        "takeovers",
+        "threads",
     )
 
     def __init__(self, key: str, leader: object, thread: int, tags: tuple[str, ...] = ()) -> None:
         self.key = key
         self.tags = tags
         self.leader = leader
-        self.thread = thread
+        self.leaders = 1
+        self.threads = [thread]
         self.is_open = True
         self.load_tick: int | None = None
+        self.announced_ms = 0.0
+        self.takeovers = 0
         self.basis: tuple[bytes, Any] | None = None
+        self.start: Any = None
+        self.next: Flight | None = None
         self.doomed: Flight | None = None
         self.awaited: list[Flight] = []
         self.landing: Landing | None = None
         self.landed: list[Callable[[], None]] = []
+
+    @property
+    def stage(self) -> Stage:
+        """How far it has come by now."""
+        return Stage(self.takeovers, self.load_tick, self.announced_ms)
+
+
+class JoinReply(Enum):
+    """What a caller may do about a key that is not served, beside leading or following a flight."""
+
+    ALONE = "alone"
+    """Waiting could never end: load without a flight."""
+    MUST_LOOK = "must_look"
+    """A load is under way that may be too old for this caller: read the key first."""
+
+
+ANY_TAG = ""
+"""Stands among the tags of a flight for those that only its result will tell."""
+
+
+class Join(Op["Flight | JoinReply"]):
+    """Follow the flight of `key` if its load is young enough for this caller, else lead a new one.
+
+    The reply is a flight; the caller leads it iff its `leader` is this very op. A lenient caller
+    takes the result of an older load too. A patient one waits for its end, and then asks again:
+    `after` is the flight that was waited for, whose waiters share the next.
+    """
+
+    key: str
+    began: int
+    basis: Any = None
+    has_looked: bool = False
+    is_lenient: bool = False
+    is_patient: bool = False
+    after: Flight | None = None
+    tags: tuple[str, ...] = ()
+
+
+class AwaitFlight(Op["Landing | None"]):
+    """Wait for a flight to land, for at most `wait_ms`; `None` when that is over."""
+
+    flight: Flight
+    wait_ms: float
+
+
+class TakeOver(Op[bool]):
+    """Lead a flight beside its leader: true for the first whose wait ended in this stage of it.
+
+    The others go on waiting, for whichever load ends first.
+    """
+
+    flight: Flight
+    stage: Stage
+
+
+class Land(Op[None]):
+    """End a flight: nobody joins it any more, its followers wake.
+
+    The first result ends it. A leader who gives up does not, while another still loads.
+    """
+
+    flight: Flight
+    landing: Landing
+
+
+class CloseFlights(Op[None]):
+    """Let no newcomer join the flights of these keys, or with these tags (`None`: any flight)."""
+
+    names: tuple[str, ...] | None

@@ -14,7 +14,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from dualcache.core.flight import Flight, Landing
+    from dualcache.core.flight import Flight
     from dualcache.core.notice import Notice
 
 T = TypeVar("T")
@@ -208,15 +208,28 @@ class Raised(NamedTuple):
     load_ms: float
 
 
+class Keeping(Struct):
+    """What keeps a lease alive while its load runs.
+
+    `renew` makes a flow that renews it once; the flow returns after how many ms the next renewal
+    is due, `None` where there is nothing left to renew. `every_ms` is when the first one is due.
+    """
+
+    renew: Callable[[], Flow[float | None]]
+    every_ms: float
+
+
 class Load(Op["Loaded | Raised"]):
     """Run the user's function. Cancellation and interrupts are raised at the yield instead.
 
     `flights` are those that this load leads, so that what the function calls never waits for them.
+    `keeping` is to be done beside the function, and has ended when the reply comes.
     """
 
     function: Callable[..., Any]
     args: tuple[Any, ...]
     flights: tuple[Flight, ...] = ()
+    keeping: Keeping | None = None
 
 
 class AwaitChange(Op[None]):
@@ -232,50 +245,3 @@ class AwaitChange(Op[None]):
 
 class Fence(Op[bool]):
     """Wait until every push of a write acknowledged by now has been fed; False: unproved."""
-
-
-class JoinReply(Enum):
-    """What a caller may do about a key that is not served, beside leading or following a flight."""
-
-    ALONE = "alone"
-    """Waiting could never end: load without a flight."""
-    MUST_LOOK = "must_look"
-    """A load is under way that may be too old for this caller: read the key first."""
-
-
-ANY_TAG = ""
-"""Stands among the tags of a flight for those that only its result will tell."""
-
-
-class Join(Op["Flight | JoinReply"]):
-    """Follow the flight of `key` if its load is young enough for this caller, else lead a new one.
-
-    The reply is a flight; the caller leads it iff its `leader` is this very op.
-    """
-
-    key: str
-    began: int
-    basis: Any = None
-    has_looked: bool = False
-    is_lenient: bool = False
-    tags: tuple[str, ...] = ()
-
-
-class AwaitFlight(Op["Landing | None"]):
-    """Wait for a flight to land, for at most `wait_ms`; `None` when that is over."""
-
-    flight: Flight
-    wait_ms: float
-
-
-class Land(Op[None]):
-    """End a flight: nobody joins it any more, its followers wake."""
-
-    flight: Flight
-    landing: Landing
-
-
-class CloseFlights(Op[None]):
-    """Let no newcomer join the flights of these keys, or with these tags (`None`: any flight)."""
-
-    names: tuple[str, ...] | None

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Recipe
     from dualcache.core.front import FrontPort
 
-UNMEASURED_LOAD_MS: Final = 1_000.0
-"""What a load is taken to last before one was seen."""
 DYNAMIC_TTL_MS: Final = 86_400_000
 """What an entry is taken to last before its ttl is known from its value."""
 

@@ -13,17 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from dualcache.core.ops import (
-    AwaitChange,
-    AwaitFlight,
-    CloseFlights,
-    Fence,
-    Join,
-    Land,
-    Load,
-    Loaded,
-    Raised,
-)
+from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOver
+from dualcache.core.ops import AwaitChange, Fence, Load, Loaded, Raised
 from dualcache.drivers.flights import led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 
@@ -56,6 +47,7 @@ class AsyncDriver:
         self._changes = changes
         self._at_once: dict[type[Op[Any]], Callable[[Any], Any]] = {
             Join: self._join,
+            TakeOver: flights.take_over,
             Land: flights.land,
             CloseFlights: flights.close,
         }

@@ -9,16 +9,15 @@ from contextvars import ContextVar
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.flight import Flight
-from dualcache.core.ops import JoinReply
+from dualcache.core.flight import Flight, JoinReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dualcache.core.flight import Landing
-    from dualcache.core.ops import CloseFlights, Join, Land
+    from dualcache.core.flight import CloseFlights, Join, Land, Landing, Stage, TakeOver
 
     MayFollow = Callable[[Join, Flight | None, "tuple[Flight, ...]", int, bool], bool | JoinReply]
+    MayTakeOver = Callable[[Flight, Stage], bool]
 
 led: ContextVar[tuple[Flight, ...]] = ContextVar("dualcache_led", default=())
 """The flights that this context leads: whoever waits for one of them would wait for ever."""
@@ -30,8 +29,9 @@ class FlightTable:
     No lock is held while user code runs or anybody waits.
     """
 
-    def __init__(self, may_follow: MayFollow) -> None:
+    def __init__(self, may_follow: MayFollow, may_take_over: MayTakeOver) -> None:
         self._may_follow = may_follow
+        self._may_take_over = may_take_over
         self._flights: dict[str, Flight] = {}
         self._by_tag: dict[str, set[Flight]] = {}
         self._doomed: dict[str, Flight] = {}
@@ -48,22 +48,39 @@ class FlightTable:
         """Follow the flight of a key or lead a new one, as the rules say."""
         leads, thread = led.get(), get_ident()
         with self._lock:
-            flight = self._flights.get(ask.key)
+            flight = (ask.after and ask.after.next) or self._flights.get(ask.key)
             verdict = self._may_follow(ask, flight, leads, thread, is_blocking)
             if isinstance(verdict, JoinReply):
                 return verdict
-            if verdict and flight is not None:
+            if not verdict or flight is None:
+                flight = self._lead(ask, thread)
+            else:
                 for each in leads:
                     each.awaited.append(flight)
-                return flight
-            if flight is not None:
-                self._forget(flight)
-            made = Flight(ask.key, ask, thread, ask.tags)
-            made.doomed = self._doomed.get(ask.key)
-            self._flights[ask.key] = made
-            for tag in ask.tags:
-                self._by_tag.setdefault(tag, set()).add(made)
-            return made
+            if ask.after is not None:
+                ask.after.next = flight
+            return flight
+
+    def _lead(self, ask: Join, thread: int) -> Flight:
+        if ask.key in self._flights:
+            self._forget(self._flights[ask.key])
+        made = Flight(ask.key, ask, thread, ask.tags)
+        made.doomed = self._doomed.get(ask.key)
+        self._flights[ask.key] = made
+        for tag in ask.tags:
+            self._by_tag.setdefault(tag, set()).add(made)
+        return made
+
+    def take_over(self, op: TakeOver) -> bool:
+        """Lead a flight beside its leader, if the rules say so."""
+        flight = op.flight
+        with self._lock:
+            is_ours = self._may_take_over(flight, op.stage)
+            if is_ours:
+                flight.takeovers += 1
+                flight.leaders += 1
+                flight.threads.append(get_ident())
+            return is_ours
 
     def stop_waiting(self, flight: Flight) -> None:
         """Note that this context waits for `flight` no more."""
@@ -82,9 +99,12 @@ class FlightTable:
             return flight.landing
 
     def land(self, op: Land) -> None:
-        """End a flight and wake its followers."""
+        """End a flight and wake its followers; a leader who gives up leaves it to the others."""
         flight = op.flight
         with self._lock:
+            flight.leaders -= 1
+            if flight.landing is not None or (flight.leaders and op.landing.outcome is None):
+                return
             self._forget(flight)
             if self._doomed.get(flight.key) is flight:
                 del self._doomed[flight.key]

@@ -9,17 +9,8 @@ from threading import Event
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.ops import (
-    AwaitChange,
-    AwaitFlight,
-    CloseFlights,
-    Fence,
-    Join,
-    Land,
-    Load,
-    Loaded,
-    Raised,
-)
+from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOver
+from dualcache.core.ops import AwaitChange, Fence, Load, Loaded, Raised
 from dualcache.drivers.flights import led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 
@@ -47,6 +38,7 @@ class SyncDriver:
             AwaitFlight: self._await_flight,
             AwaitChange: self._await_change,
             Fence: self._fence,
+            TakeOver: flights.take_over,
             Land: flights.land,
             CloseFlights: flights.close,
         }

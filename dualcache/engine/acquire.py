@@ -100,7 +100,7 @@ def acquiring(
                 (start,) = yield from reclaim_all(((call, sight),), sent, env)
             elif start is None and sight.state is not ABSENT:
                 stale = sight if sight.state is STALE else stale
-                start = yield from refresh_or_wait(call, sight, began_ms, mark, env)
+                start = yield from refresh_or_wait(call, flight, sight, began_ms, mark, env)
             if start is not None:
                 return start
     except BackendError:
@@ -160,22 +160,24 @@ def reclaim_all(
 
 
 def refresh_or_wait(
-    call: Call, sight: Sight, began_ms: int, mark: int | None, env: Env
+    call: Call, flight: Flight, sight: Sight, began_ms: int, mark: int | None, env: Env
 ) -> Flow[Start | Sight | None]:
     """Load what is to be replaced, or wait for whoever does so or holds the key."""
     start = (yield from take_refresh(call, sight, env)) if sight.state in REPLACED else None
-    return start or (yield from await_other(call, sight, began_ms, mark, env))
+    return start or (yield from await_other(call, flight, sight, began_ms, mark, env))
 
 
 def await_other(
-    call: Call, sight: Sight, began_ms: int, mark: int | None, env: Env
+    call: Call, flight: Flight, sight: Sight, began_ms: int, mark: int | None, env: Env
 ) -> Flow[Start | Sight | None]:
     """Wait for another process's load; `None` where the key has changed and is to be leased anew.
 
-    When the bound is over this caller loads itself, without storing.
+    When the bound is over this caller loads itself, without storing. The holder renews its lease
+    while its load lives: that of a dead one ends before the bound does, and is taken then.
     """
     raw = sight.raw
     announced_ms = sight.stored.load_ms if sight.stored else 0
+    flight.announced_ms = max(flight.announced_ms, announced_ms)  # followers wait as long
     ends_ms = began_ms + wait_bound_ms(call.policy.usage, announced_ms)
     while (left_ms := ends_ms - env.elapsed_ms()) > 0:
         yield AwaitChange(call.key, left_ms, mark)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from dualcache.core.entry import HEADER_BYTES, MISSING
-from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
-from dualcache.core.ops import Join, Land, Load, Raised, do
+from dualcache.core.flight import ABANDONED, Flight, Join, Land, Landing, Outcome
+from dualcache.core.ops import Load, Raised, do
 from dualcache.engine.acquire_many import acquire_all
 from dualcache.engine.commit import RELEASED_MS, Change, commit_all
 from dualcache.engine.deletion import notice_of
@@ -109,7 +109,9 @@ def join_all(
         sight = sights.get(name)
         basis = sight.basis if sight else None
         has_looked = is_down or sight is not None
-        ask = Join(call.key, began, basis, has_looked=has_looked, tags=call.tags)
+        ask = Join(
+            call.key, began, basis, has_looked=has_looked, is_patient=is_down, tags=call.tags
+        )
         flight = yield from do(ask)
         if isinstance(flight, Flight) and flight.leader is ask:
             held.landings[flight] = ABANDONED
@@ -163,6 +165,7 @@ def load_all(
         if lead.start is not None:
             sight, expected = lead.start.sight, lead.start.expected
             lead.flight.basis = (expected[:HEADER_BYTES], tuple(sight.ids.items()))
+            lead.flight.start = (lead.start, sight.ids)
         lead.flight.load_tick = tick
     flights = tuple([lead.flight for lead in leads])
     result = yield from do(Load(loader, ([lead.name for lead in leads],), flights))

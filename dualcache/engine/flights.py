@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dualcache.core.ops import JoinReply
-from dualcache.core.policy import UNMEASURED_LOAD_MS
+from dualcache.core.flight import JoinReply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dualcache.core.flight import Flight
-    from dualcache.core.ops import Join
+    from dualcache.core.flight import Flight, Join, Stage
     from dualcache.core.policy import Usage
 
 LEAST_WAIT_MS: Final = 1_000.0
@@ -36,17 +34,23 @@ def may_follow(
 
     A load that has not begun, or began after the caller, is always young enough. An older one is so
     only where the caller has read the key since and found what that load started from. A lenient
-    caller (the backend is down, or nothing is stored) takes any open flight.
+    caller (nothing is stored: the ttl is 0) takes the result of any open flight; a patient one (the
+    backend cannot be asked) waits for its end and takes that of the next.
     """
-    if flight is None or not flight.is_open:
+    if flight is None or not (flight.is_open or is_next(ask, flight)):
         return False
     if would_never_end(flight, leads, thread, is_blocking=is_blocking):
         return JoinReply.ALONE
-    if ask.is_lenient or is_young(flight, ask.began):
+    if ask.is_lenient or ask.is_patient or is_young(flight, ask.began):
         return True
     if not ask.has_looked:
         return JoinReply.MUST_LOOK
     return ask.basis is not None and flight.basis == ask.basis
+
+
+def is_next(ask: Join, flight: Flight) -> bool:
+    """Tell whether the caller waited for the flight before this one: it may have landed by now."""
+    return ask.after is not None and flight is ask.after.next
 
 
 def is_young(flight: Flight, began: int) -> bool:
@@ -62,7 +66,9 @@ def would_never_end(
     So where an ancestor leads it, where its leader waits (at any distance) for a flight that this
     context leads, or where blocking this thread stops the leader, who runs on it.
     """
-    if is_blocking and flight.thread == thread:
+    if flight.landing is not None:
+        return False
+    if is_blocking and thread in flight.threads:
         return True
     return bool(leads) and reaches(flight, leads)
 
@@ -81,11 +87,23 @@ def reaches(flight: Flight, targets: Sequence[Flight]) -> bool:
     return False
 
 
-def wait_bound_ms(usage: Usage, announced_ms: float = 0.0) -> float:
-    """Return how long a caller waits for another's load before it loads itself.
+def may_take_over(flight: Flight, stage: Stage) -> bool:
+    """Decide whether a caller whose wait began in `stage`, and is over, leads the flight too.
+
+    Only where nothing has happened since: no other took over, and no load began. What began during
+    the wait is waited for anew, so there is one successor for each bound, however many wait.
+    """
+    return flight.landing is None and flight.stage == stage
+
+
+def wait_bound_ms(usage: Usage, announced_ms: float = 0.0, takeovers: int = 0) -> float:
+    """Return how long a caller waits for another's load before one who waits loads too.
 
     Three times the measured load (here, or as the other process announced it), at least one second,
-    at most thirty.
+    twice as long for each successor that loads by now, at most thirty seconds; thirty where nothing
+    was measured.
     """
-    measured = UNMEASURED_LOAD_MS if usage.load_ms is None else usage.load_ms
-    return min(MOST_WAIT_MS, max(LEAST_WAIT_MS, 3 * max(measured, announced_ms)))
+    if usage.load_ms is None and not announced_ms:
+        return MOST_WAIT_MS
+    bound_ms = max(LEAST_WAIT_MS, 3 * max(usage.load_ms or 0.0, announced_ms))
+    return min(MOST_WAIT_MS, bound_ms * (1 << takeovers))

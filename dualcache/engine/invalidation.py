@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.core.events import Invalidated
-from dualcache.core.ops import ANY_TAG, CloseFlights
+from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.engine.deletion import Owed, Owned, deliver, doomed_by
 from dualcache.engine.recovery import restore
 from dualcache.errors import BackendError, BackendUnavailable

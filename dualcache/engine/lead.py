@@ -67,6 +67,7 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
         tick = env.tick()
         if flight is not None:
             flight.basis = (bytes(expected[:HEADER_BYTES]), tuple(sight.ids.items()))
+            flight.start = (start, ids)
             flight.load_tick = tick
         result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
         if isinstance(result, Raised):
@@ -76,6 +77,23 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
     except BaseException:
         yield from give_up(call, start, env)
         raise
+
+
+def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
+    """Load beside a leader who takes too long; whoever ends first commits, over the same lease.
+
+    That is sound: this load began after the lease was taken and its tags' ids were read, and the
+    compare fails if the key was invalidated since. A leader that hangs for good would otherwise
+    keep the key from being stored for as long as its process lives.
+    """
+    if flight.start is None or not flight.start[1].keys() >= set(call.tags):
+        return (yield from load_unstored(call, flight, env))
+    start, ids = flight.start
+    tick = flight.load_tick = env.tick()
+    result = yield from do(Load(call.function, call.args, (flight,)))
+    if isinstance(result, Raised):
+        return failed(call, result, tick, start.sight, env)
+    return (yield from store(call, start, result, ids, tick, env))
 
 
 def ids_before_load(call: Call, sight: Sight, env: Env) -> Flow[Mapping[str, bytes | None]]:

@@ -1,10 +1,10 @@
-"""The keys that one caller loads together: flights and leases, and how they are given back."""
+"""The keys that one caller loads together: their flights, their leases, and how both end."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from dualcache.core.ops import Land
+from dualcache.core.flight import Land
 from dualcache.engine.commit import release_all
 
 if TYPE_CHECKING:

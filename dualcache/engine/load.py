@@ -13,19 +13,28 @@ from msgspec.structs import replace
 
 from dualcache.core.entry import MISSING, Kind, Stored
 from dualcache.core.events import Coalesced, WaitExpired
-from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
-from dualcache.core.ops import ANY_TAG, AwaitFlight, Join, JoinReply, Land, do
+from dualcache.core.flight import (
+    ABANDONED,
+    ANY_TAG,
+    AwaitFlight,
+    Flight,
+    Join,
+    JoinReply,
+    Land,
+    Landing,
+    Outcome,
+    TakeOver,
+)
+from dualcache.core.ops import do
 from dualcache.engine.acquire import start_refresh
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import FRESH, Sight
-from dualcache.engine.lead import lead, load_stored, load_unstored
+from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored
 from dualcache.engine.read import count_miss, find_in_front, look, served
 from dualcache.engine.tags import NO_IDS
 from dualcache.errors import BackendError, DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
@@ -75,21 +84,16 @@ def share(
 ) -> Flow[Outcome]:
     """Follow the flight of this key if its load is young enough, else lead one.
 
-    `is_stored=False`: nothing is read or stored (the backend fails, or the ttl is 0).
+    `is_stored=False`: nothing is read or stored (the backend fails, or the ttl is 0). A caller whom
+    the backend fails cannot learn what others invalidated before he came. So an older load is none
+    for him: he waits for it to end, and shares the next with all who came meanwhile.
     """
     if sight is not None or not is_stored:
         count_miss(call, sight.state.value if sight else "not_stored", env)
     is_counted = sight is not None or not is_stored
+    after: Flight | None = None
     while True:
-        ask_join = Join(
-            call.key,
-            began,
-            sight.basis if sight and call.policy.tags_of is None else None,
-            has_looked=sight is not None or not is_stored,
-            is_lenient=not is_stored
-            and (call.policy.ttl_ms == 0 or not env.health.breaker.is_closed),
-            tags=call.tags if call.policy.tags_of is None else (*call.tags, ANY_TAG),
-        )
+        ask_join = asking(call, began, sight, after, is_stored=is_stored)
         flight = yield from do(ask_join)
         if flight is JoinReply.MUST_LOOK:
             try:
@@ -102,9 +106,12 @@ def share(
             continue
         if isinstance(flight, Flight) and flight.leader is ask_join:
             known = sight.ids if sight else NO_IDS
-            return (
-                yield from fly(call, flight, env, known, is_stored=is_stored, is_counted=is_counted)
+            loading = (
+                lead(call, flight, env, known, is_counted=is_counted)
+                if is_stored
+                else load_unstored(call, flight, env)
             )
+            return (yield from fly(flight, loading))
         if not is_counted:
             count_miss(call, "unread", env)
             is_counted = True
@@ -113,15 +120,32 @@ def share(
         outcome = yield from follow(call, flight, ask_join, env)
         if outcome is not None:
             return outcome
-        sight = None
+        sight, after = None, flight
+
+
+def asking(
+    call: Call, began: int, sight: Sight | None, after: Flight | None, *, is_stored: bool
+) -> Join:
+    """Return how a caller asks for a flight, with what it knows of the key."""
+    has_known_tags = call.policy.tags_of is None
+    return Join(
+        call.key,
+        began,
+        sight.basis if sight and has_known_tags else None,
+        has_looked=sight is not None or not is_stored,
+        is_lenient=not is_stored and call.policy.ttl_ms == 0,
+        is_patient=not is_stored,
+        after=after,
+        tags=call.tags if has_known_tags else (*call.tags, ANY_TAG),
+    )
 
 
 def follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome | None]:
     """Wait for another caller's load; `None` where its result is not for this caller."""
-    landing = yield from do(AwaitFlight(flight, wait_bound_ms(call.policy.usage)))
+    landing = yield from await_landing(call, flight)
     if landing is None:
         env.emit(WaitExpired(call.policy.label))
-        return (yield from load_unstored(call, None, env))
+        return (yield from fly(flight, load_beside(call, flight, env)))
     outcome = landing.outcome
     if outcome is None:
         return None
@@ -150,21 +174,27 @@ def own_copy(call: Call, outcome: Outcome) -> object:
         return deepcopy(outcome.value)
 
 
-def fly(
-    call: Call,
-    flight: Flight,
-    env: Env,
-    known: Mapping[str, bytes | None],
-    *,
-    is_stored: bool,
-    is_counted: bool,
-) -> Flow[Outcome]:
-    """Lead a flight to its landing; a leader that is cancelled hands over to its followers."""
+def await_landing(call: Call, flight: Flight) -> Flow[Landing | None]:
+    """Wait for a flight to land; `None` where this caller has become its leader's successor.
+
+    Of all whose wait ends only the first takes over, and the others go on waiting for both loads.
+    Each successor is given twice the time of the one before: however wrong the measured load was,
+    a few are enough.
+    """
+    while True:
+        stage = flight.stage
+        wait_ms = wait_bound_ms(call.policy.usage, stage.announced_ms, stage.takeovers)
+        landing = yield from do(AwaitFlight(flight, wait_ms))
+        if landing is not None:
+            return landing
+        if (yield from do(TakeOver(flight, stage))):
+            return None
+
+
+def fly(flight: Flight, loading: Flow[Outcome]) -> Flow[Outcome]:
+    """Lead a flight to its landing; a leader who is interrupted hands over to the followers."""
     try:
-        if is_stored:
-            outcome = yield from lead(call, flight, env, known, is_counted=is_counted)
-        else:
-            outcome = yield from load_unstored(call, flight, env)
+        outcome = yield from loading
     except BaseException:
         yield Land(flight, ABANDONED)
         raise

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from dualcache.core.events import Invalidated
-from dualcache.core.ops import Claim, CloseFlights, CommitReply
+from dualcache.core.flight import CloseFlights
+from dualcache.core.ops import Claim, CommitReply
 from dualcache.engine.commit import Change, commit_all, take_leases
 from dualcache.engine.deletion import Owed
 from dualcache.engine.invalidation import delete

@@ -14,6 +14,7 @@ from dualcache import (
     Hit,
     Invalidated,
     Loaded,
+    Miss,
     PendingOverflowed,
     Replayed,
     StoresStopped,
@@ -147,8 +148,6 @@ def test_loads_run_once_per_process_while_the_backend_is_down(colour: Colour) ->
         return [1]
 
     load = cache(key="k")(colour.function(body))
-    from dualcache import Miss
-
     seen = Seen(cache)
     callers = [colour.start(load) for _ in range(20)]
     seen.wait_for(Miss, 20)
@@ -156,7 +155,46 @@ def test_loads_run_once_per_process_while_the_backend_is_down(colour: Colour) ->
     results = [caller.result() for caller in callers]
     assert results == [[1]] * 20
     assert len({id(result) for result in results}) == 20
-    assert len(loads) <= (1 if colour.is_async else 2)
+    # Those who came while it loaded share the next: what others invalidated cannot be known.
+    assert len(loads) <= (2 if colour.is_async else 3)
+
+
+@pytest.mark.parametrize("kind", ["function", "get_or_load", "get_or_load_many"])
+def test_whoever_comes_during_a_load_shares_the_next_one_while_the_backend_is_down(
+    colour: Colour, kind: str
+) -> None:
+    cache, gate = colour.cache(f"redis://{HOST}:{free_port()}"), colour.gate()
+    loads: list[int] = []
+    colour.call(cache, "get", "opens the breaker")
+
+    async def body() -> int:
+        loads.append(len(loads))
+        number = loads[-1]
+        await gate.passed()
+        return number
+
+    async def many(names: list[str]) -> dict[str, int]:
+        return dict.fromkeys(names, await body())
+
+    one, several = colour.function(body), colour.function(many)
+    load = cache(key="k")(one)
+    calls: dict[str, Callable[[], Any]] = {
+        "function": load,
+        "get_or_load": lambda: colour.face(cache).get_or_load("k", one),
+        "get_or_load_many": lambda: colour.face(cache).get_or_load_many(["k"], several),
+    }
+    seen = Seen(cache)
+    early = colour.start(load)
+    gate.wait_until_entered()
+    late = [colour.start(calls[kind]) for _ in range(5)]
+    if kind != "get_or_load_many":  # which counts what it loads
+        seen.wait_for(Miss, 6)
+    gate.open()
+    assert early.result() == 0
+    results = [each.result() for each in late]
+    values = [each["k"] if isinstance(each, dict) else each for each in results]
+    assert min(values) >= 1  # what was invalidated elsewhere before they came cannot be in it
+    assert loads == list(range(max(values) + 1))
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dualcache.core.events import Event
+    from dualcache.core.flight import Join
     from dualcache.core.front import Read
-    from dualcache.core.ops import Flow, Join
+    from dualcache.core.ops import Flow
 
 KEY = "k"
 NOW_MS = 1_000_000

@@ -5,7 +5,7 @@ from typing import Any
 from dualcache.codecs.envelope import seal_filling, seal_tombstone
 from dualcache.core.entry import Tag
 from dualcache.core.events import StaleHit, StoresStopped, WaitExpired
-from dualcache.core.flight import Flight
+from dualcache.core.flight import Flight, Join, Land
 from dualcache.core.front import NoFront
 from dualcache.core.ops import (
     WRONG_TYPE,
@@ -15,8 +15,6 @@ from dualcache.core.ops import (
     CommitReply,
     CommitWay,
     Delete,
-    Join,
-    Land,
     Load,
     Loaded,
     Look,
@@ -90,9 +88,9 @@ def test_whoever_finds_a_marker_waits_and_is_served_what_its_holder_stored() -> 
         get_or_load(cold(), env),
         LED,
         (LookAndLease(KEY, filling(1), LEASE_MS), HELD),
-        (AwaitChange(KEY, 3_000.0), None),
+        (AwaitChange(KEY, 30_000.0), None),
         (Look(KEY), HELD),
-        (AwaitChange(KEY, 3_000.0), None),
+        (AwaitChange(KEY, 30_000.0), None),
         (Look(KEY), Seen(stored("theirs"))),
         LANDED,
     ).ends()
@@ -121,7 +119,7 @@ def test_whoever_waited_long_enough_loads_without_storing() -> None:
         get_or_load(cold(), env),
         LED,
         (LookAndLease, HELD),
-        (AwaitChange(KEY, 3_000.0), clock.passes(2_000, None)),
+        (AwaitChange(KEY, 30_000.0), clock.passes(29_000, None)),
         (Look, HELD),
         (AwaitChange(KEY, 1_000.0), clock.passes(1_000, None)),
         (Look, HELD),
@@ -137,7 +135,7 @@ def test_a_wait_is_for_a_change_since_before_the_lease_was_asked_for() -> None:
         get_or_load(cold(), env),
         LED,
         (LookAndLease, HELD),
-        (AwaitChange(KEY, 3_000.0, 7), None),
+        (AwaitChange(KEY, 30_000.0, 7), None),
         (Look, Seen(stored("theirs"))),
         LANDED,
     ).ends()
@@ -149,7 +147,7 @@ def test_nobody_tells_of_a_change_of_what_was_read_untracked() -> None:
         get_or_load(cold(), env),
         LED,
         (LookAndLease, Seen(filling(50), stream=0)),
-        (AwaitChange(KEY, 3_000.0, None), None),
+        (AwaitChange(KEY, 30_000.0, None), None),
         (Look, Seen(stored("theirs"))),
         LANDED,
     ).ends()
@@ -519,7 +517,7 @@ def test_whoever_waited_for_a_stale_entry_has_it_to_serve_where_his_own_load_fai
         LED,
         (LookAndLease, Seen(STALE)),
         (TryLease, False),
-        (AwaitChange, clock.passes(3_000, None)),
+        (AwaitChange, clock.passes(30_000, None)),
         (Look, Seen(STALE)),
         (TryLease, False),
         (Load, Raised(OSError(), 5.0)),

@@ -8,7 +8,7 @@ from dualcache.codecs.envelope import seal_filling
 from dualcache.core.entry import MISSING, Tag
 from dualcache.core.events import Hit, Miss, StoresStopped
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import ABANDONED, Flight, Landing
+from dualcache.core.flight import ABANDONED, Flight, Join, Land, Landing
 from dualcache.core.ops import (
     WRONG_TYPE,
     Batch,
@@ -16,8 +16,6 @@ from dualcache.core.ops import (
     CommitReply,
     CommitWay,
     Delete,
-    Join,
-    Land,
     Load,
     Loaded,
     Look,

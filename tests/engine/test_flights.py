@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from dualcache.core.flight import Flight
-from dualcache.core.ops import Join, JoinReply
+from dualcache.core.flight import ABANDONED, Flight, Join, JoinReply, Stage
 from dualcache.core.policy import Usage
-from dualcache.engine.flights import may_follow, wait_bound_ms
+from dualcache.engine.flights import may_follow, may_take_over, wait_bound_ms
 
 BASIS = (b"header", ())
 
@@ -50,6 +49,36 @@ def test_a_lenient_caller_follows_any_open_flight() -> None:
     assert decide(Join("k", 10, is_lenient=True), flight(9)) is True
 
 
+def test_a_patient_caller_waits_for_any_open_flight() -> None:
+    closed = flight(9)
+    closed.is_open = False
+    assert decide(Join("k", 10, is_patient=True), flight(9)) is True
+    assert decide(Join("k", 10, is_patient=True), closed) is False
+
+
+def test_whoever_waited_for_a_flight_shares_the_next_even_if_that_has_landed() -> None:
+    first, second = flight(9), flight(11)
+    second.is_open, second.landing = False, ABANDONED
+    assert decide(ask(10), second, is_blocking=True) is False
+    first.next = second
+    again = Join("k", 10, is_patient=True, after=first)
+    assert decide(again, second, is_blocking=True) is True
+    assert decide(Join("k", 10, after=first), second) is True
+
+
+def test_one_whose_wait_is_over_takes_over_unless_something_began_meanwhile() -> None:
+    each = flight()
+    assert may_take_over(each, Stage())
+    each.load_tick = 3
+    assert not may_take_over(each, Stage())
+    assert may_take_over(each, Stage(load_tick=3))
+    each.takeovers += 1
+    assert not may_take_over(each, Stage(load_tick=3))
+    assert may_take_over(each, each.stage)
+    each.landing = ABANDONED
+    assert not may_take_over(each, each.stage)
+
+
 def test_nobody_waits_for_a_leader_whom_the_wait_itself_would_stop() -> None:
     assert decide(ask(), flight(), is_blocking=True) is JoinReply.ALONE
     assert decide(ask(), flight(thread=2), is_blocking=True) is True
@@ -70,12 +99,22 @@ def test_a_circle_of_waits_of_others_is_walked_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("load_ms", "announced_ms", "bound_ms"),
-    [(None, 0, 3_000), (1, 0, 1_000), (1, 2_000, 6_000), (60_000, 0, 30_000)],
+    ("load_ms", "announced_ms", "takeovers", "bound_ms"),
+    [
+        (None, 0, 0, 30_000),
+        (None, 0, 3, 30_000),
+        (None, 2_000, 0, 6_000),
+        (0.0, 0, 0, 1_000),
+        (1, 0, 0, 1_000),
+        (1, 0, 2, 4_000),
+        (1, 0, 9, 30_000),
+        (1, 2_000, 0, 6_000),
+        (60_000, 0, 0, 30_000),
+    ],
 )
 def test_a_wait_lasts_three_measured_loads_within_bounds(
-    load_ms: float | None, announced_ms: float, bound_ms: float
+    load_ms: float | None, announced_ms: float, takeovers: int, bound_ms: float
 ) -> None:
     usage = Usage()
     usage.load_ms = load_ms
-    assert wait_bound_ms(usage, announced_ms) == bound_ms
+    assert wait_bound_ms(usage, announced_ms, takeovers) == bound_ms

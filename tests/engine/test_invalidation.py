@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from dualcache.core.events import Invalidated
+from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.front import NoFront
-from dualcache.core.ops import ANY_TAG, CloseFlights, Delete, Fence
+from dualcache.core.ops import Delete, Fence
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.deletion import Owed, Owned
 from dualcache.engine.invalidation import clear, clear_function, invalidate

@@ -7,12 +7,11 @@ import pytest
 from dualcache.core.entry import UNKNOWN_TAG_ID, Recipe, Tag
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import NotStored
+from dualcache.core.flight import Join, Land
 from dualcache.core.ops import (
     Commit,
     CommitReply,
     CommitWay,
-    Join,
-    Land,
     Load,
     Loaded,
     LookAndLease,

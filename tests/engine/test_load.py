@@ -1,21 +1,30 @@
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from dualcache.codecs.envelope import open_envelope
+from dualcache.core.entry import Tag
 from dualcache.core.events import Coalesced, Hit, LoadFailed, Miss, WaitExpired
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import ABANDONED, Flight, Landing, Outcome
-from dualcache.core.ops import (
+from dualcache.core.flight import (
+    ABANDONED,
     ANY_TAG,
     AwaitFlight,
-    Commit,
-    CommitReply,
-    CommitWay,
+    Flight,
     Join,
     JoinReply,
     Land,
+    Landing,
+    Outcome,
+    Stage,
+    TakeOver,
+)
+from dualcache.core.ops import (
+    Commit,
+    CommitReply,
+    CommitWay,
     Load,
     Loaded,
     Look,
@@ -23,7 +32,10 @@ from dualcache.core.ops import (
     Raised,
     Seen,
 )
+from dualcache.core.policy import Usage
+from dualcache.engine.freshness import FILLING, Sight
 from dualcache.engine.load import get_or_load
+from dualcache.engine.starting import Start
 from tests.engine.conversation import (
     KEY,
     LEASE_MS,
@@ -37,7 +49,11 @@ from tests.engine.conversation import (
     script,
     stored,
     surroundings,
+    token,
 )
+
+if TYPE_CHECKING:
+    from dualcache.core.policy import Call
 
 STORED = CommitReply.STORED
 MINE = Seen(filling(1))
@@ -157,7 +173,8 @@ def test_a_backend_that_fails_at_the_look_leaves_a_shared_load() -> None:
         (Land, None),
     ).ends()
     assert outcome.value == "v"
-    assert joins[0].is_lenient
+    assert joins[0].is_patient
+    assert not joins[0].is_lenient
 
 
 def test_a_follower_gets_a_copy_of_his_own() -> None:
@@ -214,15 +231,123 @@ def test_a_follower_gets_the_exception_of_the_leader() -> None:
     )
 
 
-def test_a_follower_whose_wait_is_over_loads_for_himself() -> None:
+def test_the_first_whose_wait_is_over_takes_over_and_ends_the_flight_for_all() -> None:
     env, events = surroundings()
+    flight = other()
+    landings: list[Landing] = []
     script(
         get_or_load(cold(), env),
-        (Join, other()),
-        (AwaitFlight, None),
+        (Join, flight),
+        (AwaitFlight(flight, 30_000.0), None),
+        (TakeOver(flight, Stage()), True),
         (Load, Loaded("mine", 5.0)),
+        (Land, lambda op: landings.append(op.landing)),
     ).ends()
     assert WaitExpired("k") in events
+    assert [each.outcome and each.outcome.value for each in landings] == ["mine"]
+
+
+def test_whoever_does_not_take_over_waits_on_for_twice_as_long() -> None:
+    env, events = surroundings()
+    flight = other()
+    usage = Usage()
+    usage.recent_hits, usage.load_ms = 0.0, 5.0
+
+    def taken(_: TakeOver) -> bool:
+        flight.takeovers = 1
+        return False
+
+    script(
+        get_or_load(call(usage=usage), env),
+        (Join, flight),
+        (AwaitFlight(flight, 1_000.0), None),
+        (TakeOver, taken),
+        (AwaitFlight(flight, 2_000.0), landing("theirs")),
+    ).ends()
+    assert WaitExpired("k") not in events
+
+
+def test_a_follower_waits_for_as_long_as_another_process_announced() -> None:
+    env, _ = surroundings()
+    flight = other()
+    flight.announced_ms = 4_000
+    script(
+        get_or_load(cold(), env),
+        (Join, flight),
+        (AwaitFlight(flight, 12_000.0), landing("theirs")),
+    ).ends()
+
+
+def beside(*tags: str) -> tuple[Flight, Call]:
+    """Return a flight whose load holds a lease, and a call that comes to it."""
+    flight = other()
+    flight.start = (Start(Sight(FILLING, 1, filling(50)), filling(50)), {"t": token(60)})
+    return flight, cold(*tags)
+
+
+@pytest.mark.parametrize("reply", [CommitReply.STORED, CommitReply.REFUSED])
+def test_a_successor_commits_over_the_lease_of_the_leader(reply: CommitReply) -> None:
+    env, _ = surroundings()
+    flight, asked = beside("t")
+    commits: list[Commit] = []
+
+    def note(op: Commit) -> CommitReply:
+        commits.append(op)
+        return reply
+
+    outcome = script(
+        get_or_load(asked, env),
+        (Join, flight),
+        (AwaitFlight, None),
+        (TakeOver, True),
+        (Load, Loaded("mine", 5.0)),
+        (Commit, note),
+        (Land, None),
+    ).ends()
+    assert outcome.value == "mine"
+    assert commits[0].expected == filling(50)
+    assert open_envelope(KEY, commits[0].blob).tags == (Tag("t", token(60)),)
+
+
+def test_a_successor_who_has_tags_that_the_leader_does_not_know_stores_nothing() -> None:
+    env, _ = surroundings()
+    flight, asked = beside("t", "other")
+    script(
+        get_or_load(asked, env),
+        (Join, flight),
+        (AwaitFlight, None),
+        (TakeOver, True),
+        (Load, Loaded("mine", 5.0)),
+        (Land, None),
+    ).ends()
+
+
+def test_a_successor_whose_load_fails_leaves_the_lease_to_the_leader() -> None:
+    env, _ = surroundings()
+    flight, asked = beside()
+    error = OSError()
+    outcome = script(
+        get_or_load(asked, env),
+        (Join, flight),
+        (AwaitFlight, None),
+        (TakeOver, True),
+        (Load, Raised(error, 5.0)),
+        (Land, None),
+    ).ends()
+    assert outcome.error is error
+
+
+def test_a_successor_who_is_interrupted_gives_the_flight_back() -> None:
+    env, _ = surroundings()
+    flight, asked = beside()
+    script(
+        get_or_load(asked, env),
+        (Join, flight),
+        (AwaitFlight, None),
+        (TakeOver, True),
+        (Load, KeyboardInterrupt()),
+        (Land(flight, ABANDONED), None),
+    ).raises(KeyboardInterrupt)
 
 
 @pytest.mark.parametrize("ending", [ABANDONED, landing("too old", 0)])

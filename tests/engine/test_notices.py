@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from dualcache.core.flight import CloseFlights, Join, Land
 from dualcache.core.notice import Notice
 from dualcache.core.ops import (
     Batch,
     Claim,
-    CloseFlights,
     Commit,
     CommitReply,
     CommitWay,
     Delete,
-    Join,
-    Land,
     Load,
     Loaded,
     Look,

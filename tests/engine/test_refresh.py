@@ -7,15 +7,13 @@ import pytest
 
 from dualcache.core.entry import Packed, Tag
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import Outcome
+from dualcache.core.flight import Join, Land, Outcome
 from dualcache.core.ops import (
     Claim,
     Commit,
     CommitReply,
     CommitWay,
     Delete,
-    Join,
-    Land,
     Load,
     Loaded,
     Look,

@@ -4,17 +4,8 @@ import pytest
 
 from dualcache.core.entry import Tag
 from dualcache.core.events import Invalidated
-from dualcache.core.ops import (
-    Batch,
-    Claim,
-    CloseFlights,
-    Commit,
-    CommitReply,
-    CommitWay,
-    Delete,
-    NewTag,
-    Seen,
-)
+from dualcache.core.flight import CloseFlights
+from dualcache.core.ops import Batch, Claim, Commit, CommitReply, CommitWay, Delete, NewTag, Seen
 from dualcache.core.policy import Call
 from dualcache.engine.deletion import Owed
 from dualcache.engine.write import set_many, set_value

@@ -41,6 +41,7 @@ class Actor:
         self.is_revoked = False
         self.is_woken = False
         self.was_kept = False
+        self.has_taken_long = False
         self.required: frozenset[str] = frozenset()
         self.tickets: list[Any] = []
         self.mark_seen: tuple[str, int | None] | None = None
@@ -111,6 +112,7 @@ class Actor:
             None if is_done or self.lane is None else (self.lane.connection.identity, self.stream),
             None if is_done else (self.redirect, self.holds()),
             (self.seen, self.is_woken) if self.state in {"waiting", "fencing"} else None,
+            self.has_taken_long and not is_done,
             landed(self.op.flight.landing) if self.state == "following" else None,
         )
 

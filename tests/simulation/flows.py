@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.flight import Flight
-from dualcache.core.ops import (
-    AwaitChange,
-    AwaitFlight,
-    CloseFlights,
-    Fence,
-    Join,
-    Land,
-    Load,
-    Loaded,
-    Op,
-)
+from dualcache.core.flight import AwaitFlight, CloseFlights, Flight, Join, Land, TakeOver
+from dualcache.core.ops import AwaitChange, Fence, Load, Loaded, Op
 from dualcache.errors import BackendUnavailable
 from tests.simulation import rules
 from tests.simulation.commands import Switch, fingerprint
@@ -58,6 +48,13 @@ def perform(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
             world.say_of(actor, "lands:", op.landing)
             flights.land(op)
             return False, None
+        case TakeOver():
+            is_ours = flights.take_over(op)
+            actor.told(is_ours)
+            if is_ours:
+                rules.note_takeover(world, actor)
+            world.say_of(actor, "takes over" if is_ours else "goes on waiting")
+            return False, is_ours
         case CloseFlights():
             world.say_of(actor, "closes flights")
             flights.close(op)
@@ -167,6 +164,7 @@ def load(world: World, actor: Actor) -> tuple[bool, Any]:
     world.footprint.reads |= {"version", "revoked"}
     actor.told(world.version)
     world.say_of(actor, "loads", actor.value)
+    rules.check_load(world, actor)
     if world.can_fail and world.faults_left:
         return True, None
     # The end of a load is seen by nobody: its commit is what may come late.
@@ -179,7 +177,7 @@ def join(world: World, actor: Actor, op: Join) -> Any:
         if flight.leader is op:
             world.leaders[flight] = actor.role.name
         elif op.is_lenient:
-            # Beside the backend only what this process was told is promised.
+            # Of what is never stored, only what this process was told is promised.
             actor.required &= actor.process.acked
     actor.told(world.label(flight))
     world.say_of(actor, "joins:", world.label(flight))

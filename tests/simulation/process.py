@@ -14,7 +14,7 @@ from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.tracking import TRACKED, UNTRACKED, Lane, Tracking
 from dualcache.engine.env import Env
-from dualcache.engine.flights import may_follow
+from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.recovery import Health
 from dualcache.errors import BackendRefused
 from tests.simulation.commands import Switch
@@ -42,7 +42,7 @@ class Process:
     def __init__(self, world: World, name: str, scenario: Scenario) -> None:
         self.world = world
         self.name = name
-        self.flights = FlightTable(may_follow)
+        self.flights = FlightTable(may_follow, may_take_over)
         self.acked: frozenset[str] = frozenset()
         self.fenced: frozenset[str] = frozenset()
         self.clock_ms = 0

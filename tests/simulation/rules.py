@@ -83,6 +83,23 @@ def acknowledge(world: World, actor: Actor, result: Any) -> None:
         world.acked_at[actor.role.name] = world.now
 
 
+def note_takeover(world: World, actor: Actor) -> None:
+    """Note which loads have taken so long that another may begin beside them."""
+    for other in world.actors.values():
+        if other.process is actor.process and other.state == "loading":
+            other.has_taken_long = True
+
+
+def check_load(world: World, actor: Actor) -> None:
+    """See that the callers of a process load one after another, where the scenario says so."""
+    if not world.scenario.is_one_by_one:
+        return
+    for other in world.actors.values():
+        is_beside = other is not actor and other.process is actor.process
+        if is_beside and other.state == "loading" and not other.has_taken_long:
+            raise Violation(f"{actor.role.name} loads beside {other.role.name}")
+
+
 # Stores
 
 

@@ -45,6 +45,7 @@ class Scenario(NamedTuple):
     front tier where a `transport` is named. `is_shared`: the callers of a process share one
     connection, as on asyncio; else each has one while it needs it, as in threads.
     `shaky` are the processes whose links may break and who ask for proofs; none named: all.
+    `is_one_by_one`: no two loads of a process run at a time, unless one has taken too long.
     `is_stored`: version 0 lies in Redis, with `tags`; `is_kept`: in each front tier as well.
     """
 
@@ -55,6 +56,7 @@ class Scenario(NamedTuple):
     is_sharded: bool = False
     transport: str = ""
     is_shared: bool = False
+    is_one_by_one: bool = False
     is_stored: bool = False
     is_kept: bool = False
     tags: tuple[str, ...] = ()

@@ -34,6 +34,20 @@ def loads(tags: tuple[str, ...] = (), *, is_cold: bool = False, **options: Any) 
     return flow
 
 
+def loads_cut_off(*, is_cold: bool = False) -> FlowOf:
+    """Read through the cache of a process whose breaker is open."""
+
+    def flow(_: World, actor: Actor) -> Flow[Any]:
+        env = actor.process.env
+        if env.health.breaker.is_closed:
+            env.health.breaker.failed(env.elapsed_ms(), is_certain=True)
+            env.health.is_clear = False
+        actor.usage.recent_hits = 0.0 if is_cold else 1.0
+        return get_or_load(Call(KEY, actor.policy()), env)
+
+    return flow
+
+
 def refreshes(tags: tuple[str, ...] = (), **options: Any) -> FlowOf:
     """Load whatever is stored, and read what was loaded."""
 

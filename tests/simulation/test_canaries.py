@@ -13,7 +13,6 @@ from dualcache.core.ops import (
     Commit,
     CommitReply,
     Delete,
-    Join,
     LookAndLease,
     MakeTags,
     NewTag,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from dualcache.core.flight import Join
     from dualcache.core.ops import Flow
     from dualcache.engine.env import Env
     from tests.simulation.actor import Actor

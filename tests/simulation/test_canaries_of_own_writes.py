@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.ops import CloseFlights
+from dualcache.core.flight import CloseFlights
 from dualcache.drivers.flights import FlightTable
 from dualcache.engine.coherence import Coherence
 from dualcache.fronting import Front
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from dualcache.core.ops import Flow, Join
+    from dualcache.core.flight import Join
+    from dualcache.core.ops import Flow
     from tests.simulation.actor import Actor
     from tests.simulation.scenario import Scenario
     from tests.simulation.world import World

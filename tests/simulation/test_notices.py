@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from msgspec.structs import replace
 
+from dualcache.core.flight import CloseFlights, Join, Land
 from dualcache.core.front_tier import FrontTier
 from dualcache.core.notice import Notice, to_message
-from dualcache.core.ops import CloseFlights, Join, Land, Load, Loaded, Tell
+from dualcache.core.ops import Load, Loaded, Tell
 from dualcache.core.policy import Call, Policy
 from dualcache.core.scans import Scan, ScanPage
 from dualcache.drivers.changes import Changes

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from dualcache.codecs.envelope import seal
 from dualcache.core.entry import Tag
-from dualcache.core.ops import Claim, JoinReply, TryLease
+from dualcache.core.flight import JoinReply
+from dualcache.core.ops import Claim, TryLease
 from dualcache.core.policy import Call
 from dualcache.engine import read
 from tests.simulation import rules

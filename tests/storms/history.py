@@ -21,7 +21,7 @@ class Step(NamedTuple):
     end: float
     version: int
     is_certain: bool
-    """A write's invalidation was acknowledged; a read's process was not cut off meanwhile."""
+    """A write's invalidation was acknowledged; a read is always certain."""
 
 
 class Writes:
@@ -42,8 +42,8 @@ def stale_reads(steps: Iterable[Step]) -> list[tuple[Step, int]]:
     """Return each read that saw less than it had to, with the version that it had to see.
 
     A read has to see every version whose invalidation was acknowledged before the read began, and
-    every one that its own process had invalidated, acknowledged or kept for the replay. A process
-    that is cut off shares its loads as before, and cannot hear what others invalidate meanwhile.
+    every one that its own process had invalidated, acknowledged or kept for the replay. That holds
+    for a process that is cut off too: it shares no load that began before the caller came.
     """
     reads = [step for step in steps if step.kind == "read"]
     by_key: dict[object, list[Step]] = defaultdict(list)
@@ -55,7 +55,7 @@ def stale_reads(steps: Iterable[Step]) -> list[tuple[Step, int]]:
     writes = {name: Writes(each) for name, each in by_key.items()}
     found = []
     for read in reads:
-        names = [(read.process, read.key), *([read.key] if read.is_certain else [])]
+        names = ((read.process, read.key), read.key)
         known = (writes[name] for name in names if name in writes)
         due = max((each.newest_before(read.start) for each in known), default=0)
         if read.version < due:
