@@ -10,7 +10,7 @@ from dualcache.core.durations import to_ms
 from dualcache.core.entry import MISSING
 from dualcache.core.front_tier import FrontTier, to_front
 from dualcache.core.options import nearest, to_bool, to_namespace, to_share
-from dualcache.core.policy import Options
+from dualcache.core.policy import Options, to_stale_on
 from dualcache.core.settings import Settings, read_environment
 from dualcache.drivers.url_options import CHECKS
 from dualcache.drivers.urls import Target, parse_url
@@ -24,7 +24,7 @@ DEFAULT_TTL: Final = 3600
 LEAST_STALENESS_MS: Final = 50
 DEFAULT_JITTER: Final = 0.05
 POLICY_OPTIONS: Final = (
-    *("jitter", "stale_if_error", "strict", "publish", "client", "async_client"),
+    *("jitter", "stale_if_error", "stale_on", "strict", "publish", "client", "async_client"),
     *LIMITS,
 )
 NAMED_OPTIONS: Final = (
@@ -77,11 +77,13 @@ def configure(
     to_share(jitter, "jitter", owner="Cache()")
     stale_if_error = split.policy.get("stale_if_error", 0)
     to_ms(stale_if_error, option="stale_if_error", owner="Cache()")
+    stale_on = split.policy.get("stale_on")
+    to_stale_on(stale_on, "Cache()")
     tier = to_front(known.front if front is None else front)
     return Configuration(
         target,
         f"{name}:" if name else "",
-        Options(ttl, jitter, stale_if_error),
+        Options(ttl, jitter, stale_if_error, stale_on=stale_on),
         {name: split.policy[name] for name in LIMITS if name in split.policy},
         known.enabled,
         to_bool(split.policy.get("strict", False), "strict", owner="Cache()"),

@@ -37,6 +37,7 @@ POLICY: Final = (
     "expiration",
     "jitter",
     "stale_if_error",
+    "stale_on",
     "condition",
     "codec",
     "front",
@@ -255,4 +256,5 @@ def options_of(options: dict[str, Any], owner: str) -> Options:
         options.get("jitter", MISSING),
         options.get("stale_if_error", MISSING),
         options.get("condition"),
+        options.get("stale_on", MISSING),
     )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 DIRECT: Final = "direct"
 """The label of direct calls, in events and statistics."""
-CALL_OPTIONS: Final = ("jitter", "stale_if_error", "condition")
+CALL_OPTIONS: Final = ("jitter", "stale_if_error", "stale_on", "condition")
 MOST_KNOWN: Final = 1_024
 """How many annotations and loaders are remembered."""
 

@@ -129,6 +129,7 @@ class DecoratorOptions(TypedDict, total=False):
     tags: Any
     jitter: float
     stale_if_error: Any
+    stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
     condition: Callable[..., object]
     ignore: Sequence[str]
     vary: Callable[..., Any]

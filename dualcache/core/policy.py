@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct, field
@@ -73,6 +74,8 @@ class Policy(Struct, frozen=True):
     tags_of: Callable[..., tuple[str, ...]] | None = None
     condition: Callable[..., object] | None = None
     stale_if_error_ms: int = 0
+    stale_on: tuple[type[Exception], ...] | Callable[[Exception], object] | None = None
+    """Which exceptions a stale value may stand in for: types, or what is asked; `None`: outages."""
     jitter: float = 0.0
     usage: Usage = field(default_factory=Usage)
     owner: bytes = NO_OWNER
@@ -102,6 +105,7 @@ class Options(NamedTuple):
     jitter: Any = MISSING
     stale_if_error: Any = MISSING
     condition: Any = None
+    stale_on: Any = MISSING
 
 
 def make_policy(
@@ -140,10 +144,33 @@ def make_policy(
         tags_of=tags_of,
         condition=options.condition,
         stale_if_error_ms=to_ms(stale, option="stale_if_error", owner=owner),
+        stale_on=to_stale_on(
+            defaults.stale_on if options.stale_on is MISSING else options.stale_on, owner
+        ),
         jitter=to_share(jitter, "jitter", owner=owner),
         usage=usage or Usage(),
         owner=mark,
         front=front,
+    )
+
+
+def to_stale_on(
+    value: Any, owner: str
+) -> tuple[type[Exception], ...] | Callable[[Exception], object] | None:
+    """Check which exceptions a stale value may stand in for; one type is written alone."""
+    if value is None or value is MISSING:
+        return None
+    kinds = (value,) if isinstance(value, type) else value
+    if isinstance(kinds, tuple | list | set | frozenset):
+        if kinds and all(isinstance(each, type) and issubclass(each, Exception) for each in kinds):
+            return tuple(kinds)
+    elif callable(value) and not iscoroutinefunction(value):
+        return value  # type: ignore[no-any-return]
+    raise UsageError(
+        f"stale_on of {owner} says of no exception whether it counts",
+        code="DC412",
+        help="write stale_on=TimeoutError, or a tuple of subclasses of Exception, or a function "
+        "of the exception",
     )
 
 

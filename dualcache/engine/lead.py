@@ -13,6 +13,7 @@ from dualcache.engine.acquire import acquire
 from dualcache.engine.commit import commit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, STALE, Sight
+from dualcache.engine.outage import is_outage
 from dualcache.engine.read import count_miss, served
 from dualcache.engine.recovery import ask_once
 from dualcache.engine.starting import NOTHING, Start, give_up, leave_unstored, owe_entry
@@ -200,6 +201,13 @@ def failed(call: Call, result: Raised, tick: int, sight: Sight, env: Env) -> Out
     """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4)."""
     env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
     if sight.state is not STALE or sight.stored is None:
+        return Outcome(None, result.error, tick)
+    try:
+        may_stand_in = is_outage(call.policy, result.error)
+    except Exception as error:  # noqa: BLE001  raised by stale_on: the user's own
+        error.__context__ = result.error
+        return Outcome(None, error, tick)
+    if not may_stand_in:
         return Outcome(None, result.error, tick)
     call.policy.usage.stale_hits += 1
     env.emit(StaleHit(call.policy.label, env.tier))

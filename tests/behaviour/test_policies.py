@@ -201,6 +201,120 @@ def test_a_stale_value_stands_in_for_a_source_that_fails(
     assert colour.run(load.peek).stale is False
 
 
+class Gone(Exception):
+    status_code = 404
+
+
+class Refused(Exception):
+    status_code = 503
+
+
+STALE: dict[str, Any] = {"ttl": 10, "stale_if_error": 50, "jitter": 0}
+
+
+@pytest.mark.parametrize("front", [None, 100], ids=["one tier", "front"])
+@pytest.mark.parametrize(
+    ("options", "error", "is_served"),
+    [
+        ({}, Gone, False),
+        ({}, Refused, True),
+        ({"stale_on": TimeoutError}, SourceDown, False),
+        ({"stale_on": (KeyError, SourceDown)}, SourceDown, True),
+        ({"stale_on": Gone}, Gone, True),
+        ({"stale_on": lambda error: "later" in error.args}, SourceDown("later"), True),
+        ({"stale_on": lambda error: "later" in error.args}, SourceDown("never"), False),
+    ],
+)
+def test_only_exceptions_that_count_are_stood_in_for(
+    colour: Colour,
+    backend_url: str,
+    front: int | None,
+    options: dict[str, Any],
+    error: Any,
+    is_served: bool,
+) -> None:
+    clock, fails = Clock(), [False]
+    cache = colour.cache(backend_url, clock=clock, front=front)
+
+    def read() -> str:
+        if fails[0]:
+            raise error
+        return "old"
+
+    spelled = {
+        "decorated": cache(key="k", **STALE, **options)(colour.function(read)),
+        "endpoint": cache(key_prefix="e", **STALE, **options)(colour.function(read)),
+        "direct": lambda: colour.face(cache).get_or_load(
+            "d", colour.function(read), **STALE, **options
+        ),
+    }
+    for load in spelled.values():
+        assert colour.start(load).result() == "old"
+    fails[0] = True
+    clock.advance(15)
+    kind = error if isinstance(error, type) else type(error)
+    for load in spelled.values():
+        if is_served:
+            assert colour.start(load).result() == "old"
+        else:
+            assert type(colour.start(load).error()) is kind
+
+
+def test_the_cache_may_say_which_exceptions_count_and_a_function_otherwise(
+    colour: Colour, backend_url: str
+) -> None:
+    clock, source = Clock(), Source()
+    cache = colour.cache(backend_url, clock=clock, stale_on=TimeoutError, **STALE)
+    usual = cache(key="a")(colour.function(source.reader()))
+    own = cache(key="b", stale_on=None)(colour.function(source.reader()))
+    assert [colour.run(usual), colour.run(own)] == [1, 1]
+    source.is_down = True
+    clock.advance(15)
+    with pytest.raises(SourceDown):
+        colour.run(usual)
+    assert colour.run(own) == 1
+
+
+def test_an_error_of_the_callable_reaches_the_caller_with_the_loads_own_behind_it(
+    colour: Colour, backend_url: str
+) -> None:
+    clock, source = Clock(), Source()
+    cache = colour.cache(backend_url, clock=clock)
+
+    def undecided(error: Exception) -> bool:
+        return bool(error.args[5])
+
+    load = cache(key="k", stale_on=undecided, **STALE)(colour.function(source.reader()))
+    colour.run(load)
+    source.is_down = True
+    clock.advance(15)
+    with pytest.raises(IndexError) as told:
+        colour.run(load)
+    assert type(told.value.__context__) is SourceDown
+
+
+def test_the_answer_that_a_value_is_gone_leaves_its_waiters_with_that_answer(
+    colour: Colour, backend_url: str
+) -> None:
+    clock, gate, fails = Clock(), colour.gate(), [False]
+    cache = colour.cache(backend_url, clock=clock)
+
+    async def body() -> str:
+        if not fails[0]:
+            return "old"
+        await gate.passed()
+        raise Gone
+
+    load = cache(key="k", **STALE)(colour.function(body))
+    colour.run(load)
+    fails[0] = True
+    clock.advance(15)
+    callers = [colour.start(load) for _ in range(5)]
+    gate.wait_until_entered()
+    gate.open()
+    assert [type(caller.error()) for caller in callers] == [Gone] * 5
+
+
 def test_a_fresh_load_replaces_a_stale_value(
     colour: Colour, aging: tuple[Any, Source, Clock, Seen]
 ) -> None:

@@ -49,6 +49,45 @@ def test_a_condition_that_cannot_be_called_is_refused() -> None:
     assert raised.value.code == "DC154"
 
 
+def fails(error: Exception) -> bool:
+    return bool(error.args)
+
+
+@pytest.mark.parametrize(
+    ("written", "held"),
+    [
+        (OSError, (OSError,)),
+        ((OSError, KeyError), (OSError, KeyError)),
+        ([OSError], (OSError,)),
+        (fails, fails),
+        (None, None),
+    ],
+)
+def test_the_exceptions_of_an_outage_are_types_or_asked_for(written: Any, held: Any) -> None:
+    assert made(stale_on=written).stale_on == held
+
+
+def test_the_exceptions_of_an_outage_may_be_those_of_the_cache() -> None:
+    defaults = DEFAULTS._replace(stale_on=OSError)
+    usual = make_policy("k", RECIPE, Options(), defaults, owner="f()")
+    own = make_policy("k", RECIPE, Options(stale_on=None), defaults, owner="f()")
+    assert (usual.stale_on, own.stale_on, made().stale_on) == ((OSError,), None, None)
+
+
+async def asked_later(error: Exception) -> bool:
+    return bool(error.args)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [(), 5, "OSError", int, KeyboardInterrupt, (OSError, 5), (OSError,) * 2 + (int,), asked_later],
+)
+def test_what_says_of_no_exception_whether_it_counts_is_refused(wrong: Any) -> None:
+    with pytest.raises(UsageError, match="stale_on") as raised:
+        made(stale_on=wrong)
+    assert raised.value.code == "DC412"
+
+
 def test_a_usage_that_is_given_is_shared() -> None:
     usage = Usage()
     policy = make_policy("k", RECIPE, Options(), DEFAULTS, owner="Cache()", usage=usage)

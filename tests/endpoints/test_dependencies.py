@@ -26,8 +26,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from dualcache import Cache
+from tests.behaviour.test_outages import Clock
+from tests.endpoints.conftest import Stage, patient
+
 if TYPE_CHECKING:
-    from tests.endpoints.conftest import Stage
     from tests.endpoints.web import Site
 
 ENGINE = create_engine("sqlite://", poolclass=NullPool, connect_args={"check_same_thread": False})
@@ -231,3 +234,26 @@ def test_a_write_may_use_its_body_in_what_it_deletes(stage: Stage) -> None:
     site = stage.site(app)
     assert site.write("POST", "/", json={"user": {"name": "ann"}, "note": "x"}) == "x"
     assert stage.cache.get("user_ann:x") is None
+
+
+def test_a_row_that_was_deleted_is_a_404_and_not_its_old_answer(
+    backend_url: str, is_async: bool
+) -> None:
+    clock = Clock()
+    stage = Stage(Cache(patient(backend_url), clock=clock), is_async=is_async)
+    rows = {1: "old"}
+    status = [404]
+
+    def read(request: Request, post_id: int) -> str:
+        if post_id not in rows:
+            raise HTTPException(status[0])
+        return rows[post_id]
+
+    site = site_of(stage, read, expiration=10, stale_if_error=60, jitter=0)
+    assert site.get("/1") == "old"
+    rows.clear()
+    clock.advance(15)
+    assert site.send("GET", "/1").status_code == 404
+    status[0] = 503
+    assert site.get("/1") == "old"
+    stage.close()

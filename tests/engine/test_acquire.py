@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from dualcache.codecs.envelope import seal_filling, seal_tombstone
 from dualcache.core.entry import Tag
 from dualcache.core.events import StaleHit, StoresStopped, WaitExpired
@@ -459,6 +461,31 @@ def test_a_stale_entry_is_loaded_anew_by_whoever_takes_its_lease() -> None:
         (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), STORED),
         LANDED,
     ).ends()
+
+
+def undecided(error: Exception) -> bool:
+    return bool(error.args[5])
+
+
+@pytest.mark.parametrize(("stale_on", "raised"), [((KeyError,), OSError), (undecided, IndexError)])
+def test_a_stale_entry_is_not_served_for_an_exception_that_does_not_count(
+    stale_on: Any, raised: type[Exception]
+) -> None:
+    env, events = surroundings()
+    asked, error = kept_long(stale_on=stale_on), OSError()
+    outcome = script(
+        get_or_load(asked, env),
+        LED,
+        (LookAndLease, Seen(STALE)),
+        (TryLease, True),
+        (Load, Raised(error, 5.0)),
+        (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), refused()),
+        LANDED,
+    ).ends()
+    assert type(outcome.error) is raised
+    assert outcome.error is error or outcome.error.__context__ is error
+    assert StaleHit("k", "redis") not in events
+    assert asked.policy.usage.stale_hits == 0
 
 
 def test_a_stale_entry_is_served_where_its_load_fails() -> None:
