@@ -44,12 +44,13 @@ def insist(op: Op[T], env: Env) -> Flow[T]:
 
 def watched(op: Op[T], env: Env) -> Flow[T]:
     """Perform one backend op and let the breaker see how it went."""
+    health = env.health
+    since = health.breaker.events
     try:
         reply: T = yield op
     except BackendError as error:
-        note_failure(error, env)
+        note_failure(error, env, since)
         raise
-    health = env.health
     if not health.breaker.is_closed or health.breaker.failures:
         note_answer(env)
     return reply
@@ -62,8 +63,11 @@ def note_answer(env: Env) -> None:
         env.emit(BackendUp())
 
 
-def note_failure(error: BackendError, env: Env) -> None:
-    """Count a failure; tell observers once per change of state."""
+def note_failure(error: BackendError, env: Env, since: int) -> None:
+    """Count a failure; tell observers once per change of state.
+
+    `since` is what the breaker's `events` was when the op began.
+    """
     if not error.is_outage:
         return
     health = env.health
@@ -76,6 +80,7 @@ def note_failure(error: BackendError, env: Env) -> None:
     is_configuration = error.is_configuration or prefix in CONFIGURATION_REFUSALS
     pause_ms = health.breaker.failed(
         env.elapsed_ms(),
+        since=since,
         is_certain=not isinstance(error, BackendTimeout) and not error.was_connected,
         is_configuration=is_configuration,
     )

@@ -21,11 +21,13 @@ class Breaker:
     lets one more caller try, no more.
     """
 
-    __slots__ = ("_pause_ms", "_retry_at_ms", "failures", "is_closed")
+    __slots__ = ("_pause_ms", "_retry_at_ms", "events", "failures", "is_closed")
 
     def __init__(self) -> None:
         self.is_closed = True
         self.failures = 0
+        self.events = 0
+        """How many failures were counted so far; an op notes it when it begins."""
         self._pause_ms = 0
         self._retry_at_ms = 0
 
@@ -49,12 +51,21 @@ class Breaker:
         self.is_closed = True
         return was_open
 
-    def failed(self, now_ms: int, *, is_certain: bool, is_configuration: bool = False) -> int:
+    def failed(
+        self, now_ms: int, *, since: int, is_certain: bool, is_configuration: bool = False
+    ) -> int:
         """Note a failure; return the pause in ms if the breaker opened by it, else 0.
+
+        `since` is what `events` was when the op began. A failure that was counted meanwhile is the
+        same event, seen by another caller: counted again, a hiccup that met five readers would look
+        like five time-outs in a row.
 
         `is_certain`: nothing is listening there, so the first failure opens it; a time-out has to
         happen twice in a row. A wrong password is not tried again at full pace (accounts lock).
         """
+        if since != self.events:
+            return 0
+        self.events += 1
         was_closed = self.is_closed
         self.failures += 1
         if was_closed and not is_certain and self.failures < TIMEOUTS_TO_OPEN:

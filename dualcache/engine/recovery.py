@@ -73,10 +73,11 @@ def ask(op: Op[T], env: Env) -> Flow[T]:
     health = env.health
     if not health.is_clear:
         yield from restore(env)
+    since = health.breaker.events
     try:
         reply: T = yield op
     except BackendError as error:
-        note_failure(error, env)
+        note_failure(error, env, since)
         if not isinstance(error, BackendUnavailable) or not error.was_connected:
             raise
         return (yield from watched(op, env))

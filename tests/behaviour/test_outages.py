@@ -275,6 +275,37 @@ def test_a_paused_server_is_used_again_once_it_goes_on(colour: Colour, own_serve
     assert seen.of(Hit)
 
 
+def test_a_hiccup_is_one_failure_however_many_callers_meet_it(
+    colour: Colour, own_server: Server
+) -> None:
+    cache = colour.cache(own_server.url)
+    seen = Seen(cache)
+    for n in range(8):
+        colour.call(cache, "set", f"k:{n}", n)
+    colour.gather(*[lambda n=n: colour.face(cache).get(f"k:{n}") for n in range(8)])
+    own_server.cli("CLIENT", "PAUSE", "330", "ALL")
+    reads = [lambda n=n: colour.face(cache).get(f"k:{n}", "miss") for n in range(8)]
+    assert colour.gather(*reads) == ["miss"] * 8
+    assert seen.count(BackendDown) == 0
+    assert colour.call(cache, "get", "k:1") == 1
+
+
+def test_an_outage_that_many_callers_meet_begins_with_the_first_pause(
+    colour: Colour, own_server: Server
+) -> None:
+    clock = Clock()
+    cache = colour.cache(own_server.url, clock=clock, socket_timeout=0.1)
+    seen = Seen(cache)
+    colour.call(cache, "set", "k", 1)
+    own_server.pause()
+    for _ in range(3):
+        colour.gather(*[lambda: colour.face(cache).get("k")] * 10)
+    own_server.resume()
+    assert seen.count(BackendDown) == 1
+    clock.advance(0.6)
+    assert colour.call(cache, "get", "k") == 1
+
+
 def test_killed_connections_are_replaced_without_an_event(
     colour: Colour, redis_server: Server
 ) -> None:

@@ -180,6 +180,7 @@ class Process:
             tuple(health.owed.values()),
             health.is_clear,
             (breaker.is_closed, breaker.failures, breaker._pause_ms, breaker._retry_at_ms),
+            breaker.events,
             None if self.listening is None else self._front_state(),
             self._idle_state(),
         )
