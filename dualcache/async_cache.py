@@ -141,16 +141,16 @@ class AsyncCache:
 
     async def set_many(
         self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Iterable[str] = ()
-    ) -> None:
-        """Store several values, each as `set` does."""
+    ) -> list[str]:
+        """Store several values, each as `set` does; return the keys known to be there now."""
         made = self._requests.options("set_many()", ttl, {"jitter": 0})
-        await self._run(self._requests.set_many(values, made, tags, self._cache.acting))
+        return await self._run(self._requests.set_many(values, made, tags, self._cache.acting))  # type: ignore[no-any-return]
 
     async def invalidate(
         self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
     ) -> Invalidated:
         """Delete keys, all entries with these tags, and all keys that match the patterns."""
-        flow = self._requests.invalidate(keys, tags, patterns, self._backend)
+        flow = self._requests.invalidate_names(keys, tags, patterns, self._backend)
         return await self._backend.arun(flow)  # type: ignore[no-any-return]
 
     async def clear(self, *, everything: bool = False) -> Invalidated:

@@ -18,7 +18,8 @@ from dualcache.core.globs import matches_everything
 from dualcache.core.keys import several, user_key, user_pattern, user_tag
 from dualcache.core.options import refuse_unknown, to_bool
 from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
-from dualcache.engine import batch, invalidation, load, read, write
+from dualcache.engine import batch, invalidation, load, read, read_many, write
+from dualcache.engine.pacing import paced
 from dualcache.engine.recovery import fence, sign_of_life
 from dualcache.errors import UsageError
 
@@ -117,8 +118,11 @@ class Requests:
     ) -> Flow[dict[str, Any]]:
         """Read several keys; the flow returns those that were found."""
         wanted = distinct(keys, "get_many()")
-        calls = [self._reading(key, annotation, backend) for key in wanted]
-        return found_of(wanted, read.get_many(calls, backend.env))
+        read_as = self._reading_as(annotation, backend)
+        calls = yield from paced(lambda key: self.call(key, read_as), wanted)
+        values = yield from read_many.get_many(calls, backend.env)
+        pairs = zip(wanted, values, strict=True)
+        return {key: value for key, value in pairs if value is not MISSING}
 
     def set(
         self, key: str, value: Any, options: Options, tags: Iterable[str], backend: Backend
@@ -130,8 +134,8 @@ class Requests:
 
     def set_many(
         self, values: Mapping[str, Any], options: Options, tags: Iterable[str], backend: Backend
-    ) -> Flow[list[bool]]:
-        """Store several values."""
+    ) -> Flow[list[str]]:
+        """Store several values; the flow returns the keys of those that are there."""
         if not isinstance(values, Mapping):
             raise UsageError(
                 f"set_many() was given a {type(values).__name__}, not a mapping",
@@ -140,8 +144,9 @@ class Requests:
             )
         policy = self.policy(options, MISSING, "set_many()", self.usage, backend)
         names = self.tags(tags, "set_many()")
-        calls = [self.call(key, policy, names) for key in values]
-        return write.set_many(calls, list(values.values()), backend.env)
+        pairs = ((self.call(key, policy, names), value) for key, value in values.items())
+        stored = yield from write.set_many(pairs, backend.env)
+        return [key for key, is_there in zip(values, stored, strict=True) if is_there]
 
     def get_or_load(
         self,
@@ -176,8 +181,20 @@ class Requests:
         policy = self.policy(options, annotation, "get_or_load_many()", usage, backend)
         names = self.tags(tags, "get_or_load_many()")
         wanted = distinct(keys, "get_or_load_many()")
-        calls = {key: self.call(key, policy, names) for key in wanted}
-        return batch.get_or_load_many(calls, loader, one_of, backend.env)
+        calls = yield from paced(lambda key: self.call(key, policy, names), wanted)
+        asked = dict(zip(wanted, calls, strict=True))
+        return (yield from batch.get_or_load_many(asked, loader, one_of, backend.env))
+
+    def invalidate_names(
+        self,
+        keys: Iterable[str],
+        tags: Iterable[str],
+        patterns: Iterable[str],
+        backend: Backend,
+    ) -> Flow[Invalidated]:
+        """Delete keys, tags and patterns, however many; what cannot be right is told when run."""
+        names = yield from paced(user_key, keys)
+        return (yield from self._deletion(names, tags, patterns, backend, ""))
 
     def invalidate(
         self,
@@ -188,11 +205,21 @@ class Requests:
         label: str = "",
     ) -> Flow[Invalidated]:
         """Delete keys, tags and patterns as the user names them."""
-        names = [self.prefix + user_key(key) for key in keys]
+        return self._deletion([user_key(key) for key in keys], tags, patterns, backend, label)
+
+    def _deletion(
+        self,
+        names: Sequence[str],
+        tags: Iterable[str],
+        patterns: Iterable[str],
+        backend: Backend,
+        label: str,
+    ) -> Flow[Invalidated]:
+        keys = [self.prefix + name for name in names]
         tag_keys = self.tags(tags, "invalidate()")
         written = several(patterns, "patterns of invalidate()", 'write patterns=["…"]')
         globs = [self._pattern(pattern) for pattern in written]
-        return invalidation.invalidate(names, tag_keys, globs, backend.env, label)
+        return invalidation.invalidate(keys, tag_keys, globs, backend.env, label)
 
     def clear(self, backend: Backend, *, everything: bool) -> Flow[Invalidated]:
         """Delete the whole namespace, or the whole database where `everything` says so."""
@@ -221,9 +248,12 @@ class Requests:
         return sign_of_life(backend.env)
 
     def _reading(self, key: str, annotation: Any, backend: Backend) -> Call:
+        return self.call(key, self._reading_as(annotation, backend))
+
+    def _reading_as(self, annotation: Any, backend: Backend) -> Policy:
         recipe = self._known_recipe(annotation)
         front = backend.front_for(recipe)
-        return self.call(key, Policy(DIRECT, recipe, ttl_ms=None, usage=self.usage, front=front))
+        return Policy(DIRECT, recipe, ttl_ms=None, usage=self.usage, front=front)
 
     def _glancing(self, key: str) -> Call:
         recipe = self._known_recipe(MISSING)
@@ -263,10 +293,3 @@ class Requests:
 def distinct(keys: Iterable[str], what: str) -> list[str]:
     """Return keys as a list, each once."""
     return list(dict.fromkeys(several(keys, f"keys of {what}", 'write them as a list: ["…"]')))
-
-
-def found_of(keys: Sequence[str], flow: Flow[list[Any]]) -> Flow[dict[str, Any]]:
-    """Return what was found by its key."""
-    values = yield from flow
-    pairs = zip(keys, values, strict=True)
-    return {key: value for key, value in pairs if value is not MISSING}

@@ -111,10 +111,10 @@ class SyncFace:
 
     def set_many(
         self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Iterable[str] = ()
-    ) -> None:
-        """Store several values, each as `set` does."""
+    ) -> list[str]:
+        """Store several values, each as `set` does; return the keys known to be there now."""
         made = self.requests.options("set_many()", ttl, {"jitter": 0})
-        self._run(self.requests.set_many(values, made, tags, self.acting))
+        return self._run(self.requests.set_many(values, made, tags, self.acting))  # type: ignore[no-any-return]
 
     def invalidate(
         self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
@@ -125,7 +125,7 @@ class SyncFace:
         served. `pending` counts what could not be delivered: it is replayed before this process
         next reads the backend.
         """
-        return self.backend.run(self.requests.invalidate(keys, tags, patterns, self.backend))  # type: ignore[no-any-return]
+        return self.backend.run(self.requests.invalidate_names(keys, tags, patterns, self.backend))  # type: ignore[no-any-return]
 
     def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""

@@ -232,6 +232,10 @@ class Load(Op["Loaded | Raised"]):
     keeping: Keeping | None = None
 
 
+class GiveWay(Op[None]):
+    """Let other tasks of this loop run: a big job goes on afterwards. Threads need nothing."""
+
+
 class AwaitChange(Op[None]):
     """Wait until the key may have changed since `mark` was taken, for at most `wait_ms`.
 

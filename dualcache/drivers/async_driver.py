@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOver
-from dualcache.core.ops import AwaitChange, Fence, Load, Loaded, Raised
+from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
 from dualcache.drivers.flights import led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 
@@ -56,6 +56,7 @@ class AsyncDriver:
             AwaitFlight: self._await_flight,
             AwaitChange: self._await_change,
             Fence: self._fence,
+            GiveWay: give_way,
         }
 
     async def run(self, flow: Flow[Any], finish: Callable[[Any], Any] | None = None) -> Any:
@@ -192,6 +193,11 @@ class AsyncDriver:
     async def _fence(self, _: Fence) -> bool:
         with Waking(FENCE_SECONDS) as waking:
             return self._changes.ask_proof(waking.wake) and await waking.woken
+
+
+async def give_way(_: GiveWay) -> None:
+    """Let the loop run whatever else is ready."""
+    await asyncio.sleep(0)
 
 
 def without_waiting(perform: Callable[[Op[Any]], Any]) -> Callable[[Op[Any]], Awaitable[Any]]:

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOver
-from dualcache.core.ops import AwaitChange, Fence, Load, Loaded, Raised
+from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
 from dualcache.drivers.flights import led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 
@@ -39,6 +39,7 @@ class SyncDriver:
             AwaitChange: self._await_change,
             Fence: self._fence,
             TakeOver: flights.take_over,
+            GiveWay: nothing_to_do,
             Land: flights.land,
             CloseFlights: flights.close,
         }
@@ -100,3 +101,7 @@ class SyncDriver:
     def _fence(self, _: Fence) -> bool:
         woken = Event()
         return self._changes.ask_proof(woken.set) and woken.wait(FENCE_SECONDS)
+
+
+def nothing_to_do(_: GiveWay) -> None:
+    """Threads run beside each other anyway."""

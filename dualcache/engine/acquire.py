@@ -21,15 +21,7 @@ from dualcache.core.ops import (
     Look,
     LookAndLease,
 )
-from dualcache.engine.commit import (
-    Change,
-    commit,
-    commit_all,
-    lease_ms,
-    marker,
-    or_release,
-    take_lease,
-)
+from dualcache.engine.commit import Change, commit, commit_all
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import (
     ABSENT,
@@ -41,6 +33,7 @@ from dualcache.engine.freshness import (
     UNUSABLE,
     Sight,
 )
+from dualcache.engine.leases import lease_ms, marker, or_release, take_lease
 from dualcache.engine.read import examine, ids_of, look
 from dualcache.engine.recovery import ask
 from dualcache.engine.starting import NOTHING, Start, resealed, take_refresh
@@ -53,8 +46,8 @@ if TYPE_CHECKING:
     from dualcache.core.flight import Flight
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
-    from dualcache.engine.commit import Leased
     from dualcache.engine.env import Env
+    from dualcache.engine.leases import Leased
 
 
 MOST_ROUNDS: Final = 8

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.ops import LookAndLease
 from dualcache.engine.acquire import claimed, is_replaceable, reclaim_all
-from dualcache.engine.commit import or_release, take_leases
 from dualcache.engine.freshness import UNKNOWN, UNTYPED
+from dualcache.engine.leases import or_release, take_leases
+from dualcache.engine.pacing import paced
 from dualcache.engine.read import ids_of, judge, judge_again
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.errors import BackendError
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from dualcache.core.flight import Flight
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
-    from dualcache.engine.commit import Leased
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import Sight
+    from dualcache.engine.leases import Leased
 
     Wanted = tuple[Call, Flight]
 
@@ -50,10 +51,12 @@ def acquiring_all(
         leased = yield from take_leases(LookAndLease, calls, env, sent, known)
     except BackendError:
         return [NOTHING] * len(wanted)
-    sights = [
-        judge(call, each.seen.raw, ids_of(call, each.seen), each.tick, env)
-        for call, each in zip(calls, leased, strict=True)
-    ]
+
+    def judged(found: tuple[Call, Leased]) -> Sight:
+        call, each = found
+        return judge(call, each.seen.raw, ids_of(call, each.seen), each.tick, env)
+
+    sights = yield from paced(judged, zip(calls, leased, strict=True))
     starts = [claimed(each, sight) for each, sight in zip(leased, sights, strict=True)]
     left = [at for at, start in enumerate(starts) if start is None]
     rest = [(*wanted[at], leased[at], sights[at]) for at in left]

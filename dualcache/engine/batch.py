@@ -9,22 +9,25 @@ from msgspec.structs import replace
 
 from dualcache.core.entry import HEADER_BYTES, MISSING
 from dualcache.core.flight import ABANDONED, Flight, Join, Land, Landing, Outcome
-from dualcache.core.ops import Load, Raised, do
+from dualcache.core.ops import GiveWay, Load, Raised, do
 from dualcache.engine.acquire_many import acquire_all
-from dualcache.engine.commit import RELEASED_MS, Change, commit_all
+from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import concluded, make_ready
+from dualcache.engine.leases import RELEASED_MS
 from dualcache.engine.led_keys import Held, Lead, end_all, raise_first
 from dualcache.engine.load import LIKELY_HITS, get_or_load
-from dualcache.engine.read import count_hit, count_miss, find_in_front, look_many, served
+from dualcache.engine.pacing import STEPS_AT_ONCE, paced
+from dualcache.engine.read import count_hit, count_miss, find_in_front, served
+from dualcache.engine.read_many import look_many
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from dualcache.core.ops import CommitReply, Flow, Loaded
+    from dualcache.core.ops import Flow, Loaded
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.lead import Ready
@@ -43,7 +46,7 @@ def get_or_load_many(
     one of those; it returns MISSING for a key that the loader does not know.
     """
     began = env.tick()
-    found = serve_kept(calls, env)
+    found = yield from serve_kept(calls, env)
     unkept = {name: call for name, call in calls.items() if name not in found}
     sights: dict[str, Sight] = {}
     is_down = False
@@ -71,10 +74,10 @@ def get_or_load_many(
     return {name: found[name] for name in calls if name in found}
 
 
-def serve_kept(calls: Mapping[str, Call], env: Env) -> dict[str, Any]:
+def serve_kept(calls: Mapping[str, Call], env: Env) -> Flow[dict[str, Any]]:
     """Return what the front tier keeps; count it."""
-    kept = {name: find_in_front(call, env) for name, call in calls.items()}
-    return {name: value for name, value in kept.items() if value is not MISSING}
+    kept = yield from paced(lambda call: find_in_front(call, env), calls.values())
+    return {name: value for name, value in zip(calls, kept, strict=True) if value is not MISSING}
 
 
 def are_hits_likely(calls: Mapping[str, Call]) -> bool:
@@ -105,7 +108,9 @@ def join_all(
 ) -> Flow[list[tuple[str, Call, Flight]]]:
     """Lead the flight of each missing key that nobody leads."""
     led = []
-    for name, call in missing.items():
+    for at, (name, call) in enumerate(missing.items()):
+        if at and not at % STEPS_AT_ONCE:
+            yield GiveWay()
         sight = sights.get(name)
         basis = sight.basis if sight else None
         has_looked = is_down or sight is not None
@@ -144,14 +149,18 @@ def lease_all(
         elif start is not None:
             found[name] = start.value
             held.landings[flight] = Landing(served(call, start, env))
-    for lead in leads:
-        sight = sights.get(lead.name)
-        why = sight.state.value if sight else "backend_down" if is_down else "absent"
-        count_miss(lead.call, why, env)
+    yield from paced(lambda lead: count_led(lead, sights, env, is_down=is_down), leads)
     leading = {lead.flight for lead in leads}
     for flight in [each for each in held.landings if each not in leading]:
         yield Land(flight, held.landings.pop(flight))
     return leads
+
+
+def count_led(lead: Lead, sights: Mapping[str, Sight], env: Env, *, is_down: bool) -> None:
+    """Count a key that is loaded as a miss, and tell why."""
+    sight = sights.get(lead.name)
+    why = sight.state.value if sight else "backend_down" if is_down else "absent"
+    count_miss(lead.call, why, env)
 
 
 def load_all(
@@ -189,7 +198,9 @@ def store_all(
     """Commit all that is to be stored, and give the other leases back, in one trip."""
     ready: list[tuple[Lead, Loaded, Ready]] = []
     changes: list[Change] = []
-    for lead in leads:
+    for at, lead in enumerate(leads):
+        if at and not at % STEPS_AT_ONCE:
+            yield GiveWay()
         one = result._replace(value=values[lead.name])
         if lead.start is None:
             held.landings[lead.flight] = Landing(Outcome(one.value, None, tick))
@@ -206,15 +217,12 @@ def store_all(
     for marker, key in held.markers.items():
         if marker not in filled:
             changes.append(Change(key, marker, marker, RELEASED_MS))
-    replies: Sequence[CommitReply | None]
-    try:
-        replies = yield from commit_all(changes, env)
-    except BackendError:
-        replies = [None] * len(changes)
-    else:
-        env.front.drop([lead.call.key for lead, *_ in ready])
+    replies = yield from commit_each(changes, env)
+    env.front.drop([lead.call.key for lead, *_ in ready])
     held.markers.clear()
-    for (lead, one, made), reply in zip(ready, replies, strict=False):
+    for at, ((lead, one, made), reply) in enumerate(zip(ready, replies, strict=False)):
+        if at and not at % STEPS_AT_ONCE:
+            yield GiveWay()
         held.landings[lead.flight] = Landing(concluded(lead.call, one, made, reply, tick, env))
 
 

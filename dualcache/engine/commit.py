@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from msgspec.structs import replace
-
-from dualcache.core.entry import Tag
 from dualcache.core.ops import (
     Batch,
-    Claim,
     Commit,
     CommitReply,
     CommitWay,
+    GiveWay,
     LoadScript,
-    LookAndLease,
 )
-from dualcache.engine.attempts import note_refusal, twice
-from dualcache.engine.deletion import notice_of
-from dualcache.engine.recovery import ask, ask_once
-from dualcache.engine.tags import NO_IDS, entry_life_ms, new_tags, prolonged, tag_life_ms
-from dualcache.engine.trips import ask_together, commit_slices, slices
+from dualcache.engine.pacing import slices_by_size
+from dualcache.engine.recovery import ask
+from dualcache.engine.trips import ask_together
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from dualcache.core.notice import Notice
-    from dualcache.core.ops import Flow, Seen
-    from dualcache.core.policy import Call, Usage
+    from dualcache.core.ops import Flow
     from dualcache.engine.env import Env
 
-T = TypeVar("T")
-
-FIRST_LEASE_MS: Final = 10_000
-LEAST_LEASE_MS: Final = 2_000
-MOST_LEASE_MS: Final = 120_000
-RELEASED_MS: Final = 1
-MOST_TOLD: Final = 64
-"""How many tags a marker names: the rest is not told, and waited for."""
 LARGE_BYTES: Final = 4_096
 """Above this, a compare of the whole value costs more than a script that compares its header."""
-
-
-class Leased(NamedTuple):
-    """A marker that was sent, and what the read behind it found."""
-
-    filling: bytes
-    tick: int
-    seen: Seen
 
 
 class Change(NamedTuple):
@@ -67,125 +42,6 @@ class Change(NamedTuple):
     notice: Notice | None = None
 
 
-def lease_ms(usage: Usage) -> int:
-    """Return how long a load may take before it loses the right to store: four measured loads."""
-    if usage.load_ms is None:
-        return FIRST_LEASE_MS
-    return round(min(MOST_LEASE_MS, max(LEAST_LEASE_MS, 4 * usage.load_ms)))
-
-
-def new_filling(call: Call, env: Env, tags: Sequence[Tag] = ()) -> bytes:
-    """Make a marker with a token that was never used; it announces the load time to waiters."""
-    return env.seal_filling(
-        call.key,
-        token=env.draw_token(),
-        created_ms=env.now_ms(),
-        load_ms=round(call.policy.usage.load_ms or 0),
-        tags=tags,
-        owner=call.policy.owner,
-    )
-
-
-def take_lease(
-    kind: type[LookAndLease | Claim],
-    call: Call,
-    env: Env,
-    sent: dict[bytes, str],
-    known: Mapping[str, bytes | None] = NO_IDS,
-) -> Flow[Leased]:
-    """Send one marker, as `take_leases` does."""
-    (leased,) = yield from twice(partial(send_leases, kind, (call,), env, sent, known))
-    return leased
-
-
-def take_leases(
-    kind: type[LookAndLease | Claim],
-    calls: Sequence[Call],
-    env: Env,
-    sent: dict[bytes, str],
-    known: Mapping[str, bytes | None] = NO_IDS,
-) -> Flow[list[Leased]]:
-    """Send markers, again with fresh tokens if a worn connection was cut: no token goes twice.
-
-    `calls` are of one policy. `sent` gets each marker that may have arrived, with its key. `known`
-    are the ids of tags as a look found them just now: the markers then tell what they depend on.
-    """
-    found: list[Leased] = []
-    for part in slices(calls):
-        found += yield from twice(partial(send_leases, kind, part, env, sent, known))
-    return found
-
-
-def send_leases(
-    kind: type[LookAndLease | Claim],
-    calls: Sequence[Call],
-    env: Env,
-    sent: dict[bytes, str],
-    known: Mapping[str, bytes | None],
-) -> Flow[list[Leased]]:
-    """Send new markers and new tag ids once, in one trip; the tags go with the first."""
-    names = tag_names_of(calls)
-    entry_ms = entry_life_ms(calls[0].policy)
-    life_ms = tag_life_ms(entry_ms)
-    tags = new_tags(names, life_ms, env) if names else ()
-    ids = known and {tag.key: known[tag.key] or tag.id for tag in tags if tag.key in known}
-    ops = [kind(call.key, marker(call, ids, env), lease_ms(call.policy.usage)) for call in calls]
-    ops[0].tags = tags
-    for op in ops:
-        sent[op.filling] = op.key
-        if isinstance(op, Claim):  # each told with its own, so that no cut comes between the two
-            op.notice = notice_of((op.key,), env)
-    tick = env.tick()
-    replies = yield from ask_together(ops, env, ask_once)
-    note_refusals(replies, env)
-    dying = prolonged(names, replies[0], life_ms, entry_ms) if names else ()
-    if dying:
-        yield from ask_together(dying, env)
-    found = []
-    for op, seen in zip(ops, own_tags(calls, names, replies), strict=True):
-        if seen.raw != op.filling:
-            del sent[op.filling]
-        found.append(Leased(op.filling, tick, seen))
-    return found
-
-
-def marker(call: Call, ids: Mapping[str, bytes | None], env: Env) -> bytes:
-    """Make a marker that tells which tags, of those whose ids are known, its load depends on."""
-    if not ids:
-        return new_filling(call, env)
-    tags = [Tag(name, tag_id) for name in call.tags if (tag_id := ids.get(name))]
-    return new_filling(call, env, tags[:MOST_TOLD])
-
-
-def tag_names_of(calls: Sequence[Call]) -> tuple[str, ...]:
-    """Return the tags of all calls, each once."""
-    if len(calls) == 1:
-        return calls[0].tags
-    return tuple(dict.fromkeys([name for call in calls for name in call.tags]))
-
-
-def own_tags(
-    calls: Sequence[Call], names: Sequence[str], replies: Sequence[Seen]
-) -> Sequence[Seen]:
-    """Return what was found for each call, with its own tags only."""
-    if len(calls) == 1 or not names:
-        return replies
-    ids = dict(zip(names, replies[0].tag_ids, strict=True))
-    return [
-        replace(seen, tag_ids=tuple([ids[name] for name in call.tags]), tag_left_ms=())
-        for call, seen in zip(calls, replies, strict=True)
-    ]
-
-
-def note_refusals(replies: Sequence[Seen], env: Env) -> None:
-    """Note whether the server takes writes."""
-    for seen in replies:
-        if seen.refusal:
-            note_refusal(seen.refusal, env)
-            return
-    env.health.are_stores_stopped = False
-
-
 def commit(
     key: str,
     expected: bytes,
@@ -200,9 +56,42 @@ def commit(
 
 
 def commit_all(changes: Sequence[Change], env: Env) -> Flow[list[CommitReply]]:
-    """Compare and set each, together; the best way that the server has is found by trying."""
+    """Compare and set each, in as few trips as their size allows."""
+    replies: list[CommitReply] = []
+    for part in slices_by_size(changes, size_of):
+        replies += yield from commit_together(part, env)
+    return replies
+
+
+def commit_each(changes: Sequence[Change], env: Env) -> Flow[list[CommitReply | None]]:
+    """Compare and set each, as `commit_all` does; `None` where the backend failed.
+
+    Each trip is on its own: what was stored before one that fails is known to be stored.
+    """
+    replies: list[CommitReply | None] = []
+    for part in slices_by_size(changes, size_of):
+        if replies:
+            yield GiveWay()
+        try:
+            replies += yield from commit_together(part, env)
+        except BackendError:
+            replies += [None] * len(part)
+    return replies
+
+
+def size_of(change: Change) -> int:
+    """Return about how many bytes a commit sends."""
+    return len(change.expected) + len(change.blob)
+
+
+def commit_together(changes: Sequence[Change], env: Env) -> Flow[list[CommitReply]]:
+    """Compare and set each in one trip; the best way that the server has is found by trying.
+
+    A way that is lacking, or a script that was forgotten, shows in the first trip of a big job, so
+    no more than that is ever sent twice.
+    """
     ways = env.ways
-    if not ways or not changes:
+    if not ways:
         return [CommitReply.REFUSED] * len(changes)
     ops = [as_commit(change, ways) for change in changes]
     replies = yield from send_commits(ops, env)
@@ -235,9 +124,12 @@ def way_for(change: Change, ways: Sequence[CommitWay]) -> CommitWay:
 
 
 def send_commits(ops: Sequence[Commit], env: Env) -> Flow[list[CommitReply]]:
-    """Send commits in few trips; a script that the server has forgotten goes with them again."""
+    """Send commits; a script that the server has forgotten goes with them again.
+
+    By WATCH each is a conversation of its own.
+    """
     replies: list[CommitReply] = []
-    for part in commit_slices(ops):
+    for part in [(op,) for op in ops] if ops[0].way is CommitWay.WATCH else (ops,):
         replies += yield from ask_together(part, env)
     if CommitReply.NO_SCRIPT in replies:
         lacking = [at for at, reply in enumerate(replies) if reply is CommitReply.NO_SCRIPT]
@@ -247,24 +139,3 @@ def send_commits(ops: Sequence[Commit], env: Env) -> Flow[list[CommitReply]]:
             is_lacking = reply is CommitReply.NO_SCRIPT
             replies[at] = CommitReply.UNSUPPORTED if is_lacking else reply
     return replies
-
-
-def release_all(sent: Mapping[bytes, str], env: Env) -> Flow[None]:
-    """Give leases back: let the markers expire at once, where they are still there."""
-    changes = [Change(key, filling, filling, RELEASED_MS) for filling, key in sent.items()]
-    with suppress(BackendError):
-        yield from commit_all(changes, env)
-
-
-def or_release(flow: Flow[T], sent: Mapping[bytes, str], env: Env) -> Flow[T]:
-    """Run a flow; give its markers back if the caller is cancelled or interrupted meanwhile.
-
-    They may have arrived though no reply was seen: others would wait for nobody.
-    """
-    try:
-        return (yield from flow)
-    except BackendError:
-        raise
-    except BaseException:
-        yield from release_all(sent, env)
-        raise

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from dualcache.core.globs import compile_glob, literal_head
 from dualcache.core.keys import SURELY_SHORT
 from dualcache.core.notice import Notice, life_key
-from dualcache.core.ops import Batch, Delete, Tell
+from dualcache.core.ops import Batch, Delete, GiveWay, Tell
 from dualcache.core.scans import ReadHeads, Scan, Unlink
 from dualcache.engine.attempts import insist
+from dualcache.engine.pacing import slices
 from dualcache.errors import BackendRefused
 
 if TYPE_CHECKING:
@@ -59,7 +60,17 @@ def deliver(owed: Owed, env: Env) -> Flow[int]:
 
 
 def delete_names(names: tuple[str, ...], env: Env) -> Flow[int]:
-    """Delete keys and tags, and tell others where they are to be told."""
+    """Delete keys and tags, in few trips; return how many there were."""
+    removed = 0
+    for part in slices(names):
+        if removed:
+            yield GiveWay()
+        removed += yield from delete_together(tuple(part), env)
+    return removed
+
+
+def delete_together(names: tuple[str, ...], env: Env) -> Flow[int]:
+    """Delete keys and tags in one trip, and tell others where they are to be told."""
     notice = notice_of(names, env)
     try:
         return (yield from insist(Delete(names, notice), env))

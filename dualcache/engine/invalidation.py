@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import ANY_TAG, CloseFlights
+from dualcache.core.ops import GiveWay
 from dualcache.engine.deletion import Owed, Owned, deliver, doomed_by
+from dualcache.engine.pacing import paced, slices
 from dualcache.engine.recovery import restore
 from dualcache.errors import BackendError, BackendUnavailable
 
@@ -30,7 +32,7 @@ def invalidate(
     its marker or its tags are gone. Flights are closed after the trip, so that a load which began
     during the trip is not joined by a caller who begins after it.
     """
-    base_tags = tuple(base_tag(key, env) for key in keys)
+    base_tags = yield from paced(lambda key: base_tag(key, env), keys)
     owed = Owed((*keys, *base_tags, *tags), tuple(patterns))
     asked = Invalidated(label, keys=len(keys), tags=len(tags), patterns=len(patterns))
     return (
@@ -60,15 +62,25 @@ def clear_function(owner: bytes, pattern: str, env: Env, label: str = "") -> Flo
     return (yield from delete(owed, asked, None, env))
 
 
-def forget(owed: Owed, env: Env) -> None:
-    """Drop from the front tier what was deleted, so that nothing read meanwhile is kept.
+def forget(owed: Owed, closing: tuple[str, ...] | None, env: Env) -> Flow[None]:
+    """Drop from the front tier what was deleted, and close its flights: nothing old is kept.
 
     What a pattern matches is dropped here too: a copy may be left of a key that has gone from the
     backend before the scan, and whose push is still to come.
     """
-    env.front.drop(owed.keys)
+    yield from drop_copies(owed.keys, env)
     for pattern in owed.globs:
         env.front.drop_matching(doomed_by(pattern, env))
+    for part in (None,) if closing is None else slices(closing):
+        yield CloseFlights(part if part is None else tuple(part))
+
+
+def drop_copies(names: Sequence[str], env: Env) -> Flow[None]:
+    """Drop the front tier's copies of these names, however many."""
+    for at, part in enumerate(slices(names)):
+        if at:
+            yield GiveWay()
+        env.front.drop(part)
 
 
 def base_tag(key: str, env: Env) -> str:
@@ -88,8 +100,8 @@ def delete(
     health = env.health
     removed = pending = 0
     failure: BackendError | None = None
-    env.front.drop(owed.keys)  # before the trip too: not served meanwhile
     try:
+        yield from drop_copies(owed.keys, env)  # before the trip too: not served meanwhile
         if not health.is_clear:
             yield from restore(env, is_clear=is_clear)
         removed = yield from deliver(owed, env)
@@ -99,11 +111,9 @@ def delete(
         pending = asked.keys + asked.tags + asked.patterns
     except BaseException:
         health.owe(owed, env)
-        forget(owed, env)
-        yield CloseFlights(closing)
+        yield from forget(owed, closing, env)
         raise
-    forget(owed, env)
-    yield CloseFlights(closing)
+    yield from forget(owed, closing, env)
     done = Invalidated(asked.template, asked.keys, asked.tags, asked.patterns, removed, pending)
     env.emit(done)
     if failure is not None and env.is_strict:

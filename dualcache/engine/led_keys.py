@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from dualcache.core.flight import Land
-from dualcache.engine.commit import release_all
+from dualcache.core.ops import GiveWay
+from dualcache.engine.leases import release_all
+from dualcache.engine.pacing import STEPS_AT_ONCE
 
 if TYPE_CHECKING:
     from dualcache.core.flight import Flight, Landing
@@ -46,7 +48,9 @@ def end_all(held: Held, env: Env) -> Flow[None]:
 
 def land_all(held: Held) -> Flow[None]:
     """Land all flights that are led."""
-    for flight, landing in held.landings.items():
+    for at, (flight, landing) in enumerate(held.landings.items()):
+        if at and not at % STEPS_AT_ONCE:
+            yield GiveWay()
         yield Land(flight, landing)
 
 

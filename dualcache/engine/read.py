@@ -22,9 +22,9 @@ from dualcache.engine.freshness import (
     is_fresh,
     keepable_ms,
 )
+from dualcache.engine.pacing import slices
 from dualcache.engine.recovery import ask
 from dualcache.engine.tags import NO_IDS, are_alive, has_died
-from dualcache.engine.trips import ask_all
 from dualcache.errors import BackendError, DecodeError
 
 if TYPE_CHECKING:
@@ -71,20 +71,6 @@ def find_in_front(call: Call, env: Env) -> object:
     if value is not MISSING:
         count_hit(call, env, "front")
     return value
-
-
-def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
-    """Return the fresh value of each call, or MISSING; what is not kept is read in one trip."""
-    values = [find_in_front(call, env) for call in calls]
-    unkept = [at for at, value in enumerate(values) if value is MISSING]
-    try:
-        sights = yield from look_many([calls[at] for at in unkept], env)
-    except BackendError:
-        env.emit(Miss("", "backend_down"))
-        return values
-    for at, sight in zip(unkept, sights, strict=True):
-        values[at] = found(calls[at], sight, env)
-    return values
 
 
 def found(call: Call, sight: Sight, env: Env) -> object:
@@ -186,19 +172,6 @@ def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
     return sight
 
 
-def look_many(calls: Sequence[Call], env: Env) -> Flow[list[Sight]]:
-    """Read several keys and their tags in one trip; tags that only the entries name, in another."""
-    tick = env.tick()
-    replies = yield from ask_all([Look(call.key, call.tags) for call in calls], env)
-    sights = [
-        judge(call, seen.raw, ids_of(call, seen), tick, env)
-        for call, seen in zip(calls, replies, strict=True)
-    ]
-    if any(sight.is_doubtful for sight in sights):
-        yield Distrust()
-    return (yield from judge_again(calls, sights, env))
-
-
 def examine(call: Call, seen: Seen, tick: int, env: Env) -> Flow[Sight]:
     """Judge what a read found; read the tags first that only the entry itself names."""
     sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
@@ -220,7 +193,9 @@ def judge_again(calls: Sequence[Call], sights: Sequence[Sight], env: Env) -> Flo
     names = tuple(dict.fromkeys([name for each in unread for name in each]))
     if not names:
         return list(sights)
-    ids = dict(zip(names, (yield from ask(ReadTags(names), env)), strict=True))
+    ids: dict[str, bytes | None] = {}
+    for part in slices(names):
+        ids.update(zip(part, (yield from ask(ReadTags(tuple(part)), env)), strict=True))
     judged = []
     for call, sight, own in zip(calls, sights, unread, strict=True):
         known = {**sight.ids, **{name: ids[name] for name in own}}

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from dualcache.core.entry import Packed
 from dualcache.core.ops import CommitReply, Look, TryLease
-from dualcache.engine.commit import RELEASED_MS, commit, lease_ms, new_filling, release_all
+from dualcache.engine.commit import commit
 from dualcache.engine.deletion import Owed, notice_of
 from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, Sight
+from dualcache.engine.leases import RELEASED_MS, lease_ms, new_filling, release_all
 from dualcache.engine.recovery import ask, ask_once
 from dualcache.errors import BackendError
 

@@ -13,16 +13,18 @@ from msgspec.structs import replace
 
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import CloseFlights
-from dualcache.core.ops import Claim, CommitReply
-from dualcache.engine.commit import Change, commit_all, take_leases
+from dualcache.core.ops import Claim, CommitReply, GiveWay
+from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import Owed
 from dualcache.engine.invalidation import delete
+from dualcache.engine.leases import take_leases
+from dualcache.engine.pacing import paced, slices_by_size
 from dualcache.engine.read import ids_of
 from dualcache.engine.worth import Worth, sealed, tag_names, worth
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
@@ -34,60 +36,77 @@ class Put(NamedTuple):
 
     call: Call
     value: Any
-    worth: Worth
+    worth: Worth | None
+    """`None`: not to be stored; what is there goes."""
 
 
 def set_value(call: Call, value: Any, env: Env) -> Flow[bool]:
     """Store a value, as `set_many` does."""
-    (is_there,) = yield from set_many((call,), (value,), env)
+    (is_there,) = yield from set_many(((call, value),), env)
     return is_there
 
 
-def set_many(calls: Sequence[Call], values: Sequence[Any], env: Env) -> Flow[list[bool]]:
+def set_many(values: Iterable[tuple[Call, Any]], env: Env) -> Flow[list[bool]]:
     """Store values; return for each whether it is there (False: not worth storing, or overtaken).
 
-    All are claimed in one trip and committed in another. `calls` are of one policy. Raises
-    `UnencodableValue`, or what the policy's callables raise, before anything is changed. Where the
-    backend fails, the deletion of what was there before is owed, so that it is never served again.
+    Part by part they are claimed in one trip and committed in another, so that no claim has to live
+    longer than its part takes. The calls are of one policy. Raises `UnencodableValue`, or what the
+    policy's callables raise, before anything is changed. Where the backend fails, the deletion of
+    what was there before is owed, so that it is never served again.
     """
-    puts: list[Put] = []
-    dropped: list[str] = []
-    for call, value in zip(calls, values, strict=True):
-        what = worth(call, value, env)
-        if what is None:
-            dropped.append(call.key)
-        else:
-            # The value is known, so all its tags are read or made before anything is stored.
-            tags = tuple(dict.fromkeys(tag_names(call.policy, call, value)))
-            puts.append(Put(replace(call, tags=tags), value, what))
-    stored = yield from put_all(puts, env)
-    dropped += [put.call.key for put in puts if put.call.key not in stored]
+    made = yield from paced(lambda pair: put_of(*pair, env), values)
+    puts = [put for put in made if put.worth is not None]
+    stored: dict[str, bool] = {}
+    try:
+        for part in slices_by_size(puts, size_of):
+            if stored:
+                yield GiveWay()
+            there = yield from put_together(part, env)
+            stored.update(there)
+            if there:
+                env.front.drop(there)
+                yield CloseFlights(tuple(there))
+    except BaseException:
+        missing = tuple([put.call.key for put in puts if put.call.key not in stored])
+        env.health.owe(Owed(missing), env)
+        raise
+    dropped = tuple([put.call.key for put in made if put.call.key not in stored])
     if dropped:
-        yield from drop(tuple(dropped), env)
-    if stored:
-        env.front.drop(stored)
-        yield CloseFlights(tuple(stored))
-    return [stored.get(call.key, False) for call in calls]
+        yield from drop(dropped, env)
+    return [stored.get(put.call.key, False) for put in made]
 
 
-def put_all(puts: Sequence[Put], env: Env) -> Flow[dict[str, bool]]:
+def put_of(call: Call, value: Any, env: Env) -> Put:
+    """Make the bytes of a value, and name all its tags: it is known, so they are made before."""
+    what = worth(call, value, env)
+    if what is None:
+        return Put(call, value, None)
+    tags = tuple(dict.fromkeys(tag_names(call.policy, call, value)))
+    return Put(call if tags == call.tags else replace(call, tags=tags), value, what)
+
+
+def size_of(put: Put) -> int:
+    """Return the bytes of a value; an object that is referred to counts for nothing."""
+    payload = put.worth.packed.payload if put.worth else b""
+    return len(payload) if isinstance(payload, bytes) else 0
+
+
+def put_together(puts: Sequence[Put], env: Env) -> Flow[dict[str, bool]]:
     """Claim and commit; return by key whether the value is there. Keys left out could not be."""
     try:
         leased = yield from take_leases(Claim, [put.call for put in puts], env, {})
         changes = []
         for (call, value, what), (filling, _, seen) in zip(puts, leased, strict=True):
-            if not seen.refusal:
+            if what is not None and not seen.refusal:
                 blob = sealed(call, value, what, ids_of(call, seen), 0, env)
                 changes.append(Change(call.key, filling, blob, what.ttl_ms))
-        replies = yield from commit_all(changes, env)
+        replies = yield from commit_each(changes, env)
     except BackendError:
         return {}
-    except BaseException:
-        env.health.owe(Owed(tuple([put.call.key for put in puts])), env)
-        raise
     return {
         change.key: reply is CommitReply.STORED
         for change, reply in zip(changes, replies, strict=True)
+        if reply is not None
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dualcache.codecs.envelope import open_envelope, owner_of, seal, seal_filling
 from dualcache.core.entry import MISSING, NO_OWNER, Packed, Recipe, Tag
 from dualcache.core.flight import Flight
-from dualcache.core.ops import CommitWay
+from dualcache.core.ops import CommitWay, GiveWay
 from dualcache.core.policy import Call, Policy, Usage
 from dualcache.engine.env import Env
 from dualcache.engine.recovery import Health
@@ -75,6 +75,8 @@ class Talk:
         for expected, answer in (*self._exchanges, (None, None)):
             try:
                 op = flow.throw(reply) if isinstance(reply, BaseException) else flow.send(reply)
+                while type(op) is GiveWay:
+                    op = flow.send(None)
             except StopIteration as end:
                 assert expected is None, f"it ended before it asked for {expected!r}"
                 return end.value

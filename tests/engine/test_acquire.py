@@ -28,7 +28,7 @@ from dualcache.core.ops import (
     TryLease,
 )
 from dualcache.engine.acquire import MOST_ROUNDS
-from dualcache.engine.commit import MOST_TOLD
+from dualcache.engine.leases import MOST_TOLD
 from dualcache.engine.load import get_or_load
 from tests.engine.conversation import (
     DAY_MS,

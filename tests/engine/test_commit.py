@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LoadScript
-from dualcache.core.policy import Usage
-from dualcache.engine.commit import (
-    LARGE_BYTES,
-    Change,
-    commit,
-    commit_all,
-    lease_ms,
+from dualcache.core.ops import (
+    Batch,
+    Commit,
+    CommitReply,
+    CommitWay,
+    LoadScript,
+    LookAndLease,
+    Seen,
 )
-from dualcache.engine.trips import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
-from tests.engine.conversation import KEY, script, surroundings
+from dualcache.core.policy import Usage
+from dualcache.engine.commit import LARGE_BYTES, Change, commit, commit_all, commit_each
+from dualcache.engine.leases import FIRST_LEASE_MS, KEY_MS, lease_ms, take_leases
+from dualcache.engine.pacing import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
+from tests.engine.conversation import KEY, call, script, slow, surroundings
 
 STORED = CommitReply.STORED
 REFUSED = CommitReply.REFUSED
@@ -126,6 +131,55 @@ def test_a_trip_takes_so_many_commits_and_bytes() -> None:
         (Batch(commits(half[:2])), (STORED, STORED)),
         (commits(half)[2], STORED),
     ).returns([STORED] * 3)
+
+
+def test_a_forgotten_script_shows_in_the_first_trip_and_only_that_is_sent_twice() -> None:
+    env, _ = surroundings(ways=ALL[1:])
+    many = commits(changes(MOST_AT_ONCE + 2), CommitWay.SCRIPT)
+    first, rest = many[:MOST_AT_ONCE], many[MOST_AT_ONCE:]
+    script(
+        commit_all(changes(MOST_AT_ONCE + 2), env),
+        (Batch(first), (NO_SCRIPT,) * MOST_AT_ONCE),
+        (Batch((LoadScript(), *first)), (None, *(STORED,) * MOST_AT_ONCE)),
+        (Batch(rest), (STORED, STORED)),
+    ).returns([STORED] * (MOST_AT_ONCE + 2))
+
+
+def test_a_way_that_is_lacking_shows_in_the_first_trip_and_only_that_is_sent_twice() -> None:
+    env, _ = surroundings(ways=ALL[:2])
+    of = changes(MOST_AT_ONCE + 2)
+    first, rest = of[:MOST_AT_ONCE], of[MOST_AT_ONCE:]
+    script(
+        commit_all(of, env),
+        (Batch(commits(first)), (UNSUPPORTED,) * MOST_AT_ONCE),
+        (Batch(commits(first, CommitWay.SCRIPT)), (STORED,) * MOST_AT_ONCE),
+        (Batch(commits(rest, CommitWay.SCRIPT)), (STORED, STORED)),
+    ).returns([STORED] * (MOST_AT_ONCE + 2))
+
+
+def test_of_a_big_job_it_is_known_what_was_stored_before_and_after_a_failure() -> None:
+    env, _ = surroundings()
+    large = changes(3, b"x" * (MOST_BYTES_AT_ONCE - 3))
+    script(
+        commit_each(large, env),
+        (Commit, STORED),
+        (Commit, slow()),
+        (Commit, REFUSED),
+    ).returns([STORED, None, REFUSED])
+
+
+def test_the_leases_of_a_big_job_live_longer_by_its_keys() -> None:
+    env, _ = surroundings()
+    calls = [call() for _ in range(MOST_AT_ONCE + 1)]
+    lasting = FIRST_LEASE_MS + KEY_MS * len(calls)
+
+    def taken(op: Any) -> Any:
+        ops = getattr(op, "ops", (op,))
+        assert {each.lease_ms for each in ops} == {lasting}
+        seen = tuple([Seen(each.filling) for each in ops])
+        return seen if hasattr(op, "ops") else seen[0]
+
+    script(take_leases(LookAndLease, calls, env, {}), (Batch, taken), (LookAndLease, taken)).ends()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from dualcache.core.ops import (
     Seen,
     Tell,
 )
+from dualcache.core.policy import Call
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.deletion import Owed, doomed_by
 from dualcache.engine.invalidation import clear, clear_function, invalidate
@@ -35,6 +36,7 @@ from tests.engine.conversation import (
     cut,
     filling,
     lead,
+    policy,
     script,
     slow,
     stored,
@@ -187,7 +189,7 @@ def test_a_set_that_may_have_arrived_is_told_with_its_deletion() -> None:
 def test_each_of_several_sets_is_told() -> None:
     env, _ = surroundings(channel=CHANNEL)
     told: list[str] = []
-    flow = set_many([call(), call()], ["v", "w"], env)
+    flow = set_many([(Call("a", policy()), "v"), (Call("b", policy()), "w")], env)
     try:
         op = next(flow)
         while True:
@@ -199,7 +201,7 @@ def test_each_of_several_sets_is_told() -> None:
             )
             op = flow.send(replies if hasattr(op, "ops") else replies[0])
     except StopIteration:
-        assert told == [KEY, KEY]
+        assert told == ["a", "b"]
 
 
 def test_a_refresh_tells_with_the_commit_that_replaces_a_usable_entry() -> None:

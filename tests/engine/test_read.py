@@ -9,7 +9,8 @@ from dualcache.core.flight import Outcome
 from dualcache.core.front import UNTRACKED
 from dualcache.core.ops import Batch, Distrust, Load, Loaded, Look, ReadTags, Seen
 from dualcache.engine.probe import get_or_run
-from dualcache.engine.read import get, get_many, peek
+from dualcache.engine.read import get, peek
+from dualcache.engine.read_many import get_many
 from tests.engine.conversation import (
     KEY,
     NOW_MS,

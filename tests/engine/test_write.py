@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from dualcache.core.entry import Tag
+from dualcache.core.entry import Packed, Tag
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import CloseFlights
 from dualcache.core.ops import Batch, Claim, Commit, CommitReply, CommitWay, Delete, NewTag, Seen
 from dualcache.core.policy import Call
 from dualcache.engine.deletion import Owed
-from dualcache.engine.write import set_many, set_value
+from dualcache.engine.pacing import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
+from dualcache.engine.worth import Worth
+from dualcache.engine.write import Put, set_many, set_value, size_of
 from tests.engine.conversation import (
     DAY_MS,
     KEY,
@@ -122,8 +124,10 @@ def test_several_values_are_claimed_in_one_trip_and_committed_in_another() -> No
     second = stored("vb", 6, key="b", tags=[Tag("~t:b", b"its life"), Tag("~t:a", token(1))])
     script(
         set_many(
-            [Call("a", policy(), ("~t:a",)), Call("b", policy(), ("~t:b", "~t:a"))],
-            ["va", "vb"],
+            [
+                (Call("a", policy(), ("~t:a",)), "va"),
+                (Call("b", policy(), ("~t:b", "~t:a")), "vb"),
+            ],
             env,
         ),
         (
@@ -153,19 +157,20 @@ def test_several_values_are_claimed_in_one_trip_and_committed_in_another() -> No
 
 def test_nothing_to_set_is_no_trip() -> None:
     env, _ = surroundings()
-    script(set_many([], [], env)).returns([])
+    script(set_many([], env)).returns([])
 
 
 def test_of_several_those_that_cannot_be_stored_are_deleted_together() -> None:
     env, events = surroundings()
     unworthy = policy(condition=lambda value: value != "no")
+    pairs = [("a", "va"), ("b", "no"), ("c", "vc")]
     script(
-        set_many([Call(key, unworthy) for key in "abc"], ["va", "no", "vc"], env),
+        set_many([(Call(key, unworthy), value) for key, value in pairs], env),
         (Batch, (Seen(filling(1, "a")), Seen(None, refusal="OOM"))),
         (Commit("a", filling(1, "a"), stored("va", 3, key="a"), 60_000, WAY), CommitReply.STORED),
+        (CloseFlights(("a",)), None),
         (Delete(("b", "c")), 1),
         (CloseFlights(("b", "c")), None),
-        (CloseFlights(("a",)), None),
     ).returns([True, False, False])
     assert Invalidated(keys=2, removed=1) in events
 
@@ -173,5 +178,81 @@ def test_of_several_those_that_cannot_be_stored_are_deleted_together() -> None:
 def test_of_several_none_is_set_where_one_cannot_be_spelled() -> None:
     env, _ = surroundings()
     hasty = policy(tags_of=lambda value: (value.missing,))
-    script(set_many([Call(key, hasty) for key in "ab"], ["va", "vb"], env)).raises(AttributeError)
+    script(set_many([(Call(key, hasty), key) for key in "ab"], env)).raises(AttributeError)
     assert env.health.is_clear
+
+
+def claimed(op: Batch) -> tuple[Seen, ...]:
+    claims = [each for each in op.ops if isinstance(each, Claim)]
+    assert len(claims) == len(op.ops)
+    return tuple([Seen(each.filling) for each in claims])
+
+
+def committed(op: Batch) -> tuple[CommitReply, ...]:
+    assert all(isinstance(each, Commit) for each in op.ops)
+    return (CommitReply.STORED,) * len(op.ops)
+
+
+MANY = [(Call(f"k{number}", policy()), "v") for number in range(MOST_AT_ONCE + 2)]
+CLOSED = (CloseFlights, None)
+
+
+def test_a_big_job_is_claimed_and_committed_part_by_part() -> None:
+    env, _ = surroundings()
+    script(
+        set_many(MANY, env),
+        (Batch, claimed),
+        (Batch, committed),
+        CLOSED,
+        (Batch, claimed),
+        (Batch, committed),
+        (CloseFlights((f"k{MOST_AT_ONCE}", f"k{MOST_AT_ONCE + 1}")), None),
+    ).returns([True] * len(MANY))
+
+
+def test_large_values_are_claimed_in_parts_by_their_size() -> None:
+    env, _ = surroundings()
+    large = "x" * (MOST_BYTES_AT_ONCE // 2 + 1)
+    several = [(Call(key, policy()), large) for key in "ab"]
+    script(
+        set_many(several, env),
+        (Claim, lambda op: Seen(op.filling)),
+        (Commit, CommitReply.STORED),
+        (CloseFlights(("a",)), None),
+        (Claim, lambda op: Seen(op.filling)),
+        (Commit, CommitReply.STORED),
+        (CloseFlights(("b",)), None),
+    ).returns([True, True])
+
+
+def test_of_a_big_job_only_the_part_that_fails_is_deleted() -> None:
+    env, _ = surroundings()
+    script(
+        set_many(MANY, env),
+        (Batch, claimed),
+        (Batch, committed),
+        CLOSED,
+        (Batch, claimed),
+        (Batch, slow()),
+        (Delete((f"k{MOST_AT_ONCE}", f"k{MOST_AT_ONCE + 1}")), 0),
+        CLOSED,
+    ).returns([True] * MOST_AT_ONCE + [False, False])
+
+
+def test_a_big_job_that_is_interrupted_owes_what_it_has_not_stored() -> None:
+    env, _ = surroundings()
+    script(
+        set_many(MANY, env),
+        (Batch, claimed),
+        (Batch, committed),
+        CLOSED,
+        (Batch, KeyboardInterrupt()),
+    ).raises(KeyboardInterrupt)
+    left = (f"k{MOST_AT_ONCE}", f"k{MOST_AT_ONCE + 1}")
+    assert list(env.health.owed.values()) == [Owed(left)]
+
+
+def test_an_object_that_is_referred_to_has_no_size() -> None:
+    assert size_of(Put(call(), None, Worth(Packed(8, 0, object()), None, None))) == 0
+    assert size_of(Put(call(), None, Worth(Packed(1, 0, b"1234"), None, None))) == 4
+    assert size_of(Put(call(), None, None)) == 0

@@ -22,7 +22,7 @@ from dualcache.core.ops import (
 )
 from dualcache.drivers import memory
 from dualcache.drivers.flights import FlightTable
-from dualcache.engine import commit, invalidation, lead, recovery
+from dualcache.engine import invalidation, lead, leases, recovery
 from dualcache.engine.recovery import ask
 from tests.simulation import commands, flows, rules, steps
 from tests.simulation.explorer import explore
@@ -68,7 +68,7 @@ def test_a_token_that_is_sent_again_comes_back_after_the_invalidation(
     def same_filling(call: Any, *_: Any) -> bytes:
         return seal_filling(call.key, token=b"the same", created_ms=0, load_ms=0)
 
-    monkeypatch.setattr(commit, "new_filling", same_filling)
+    monkeypatch.setattr(leases, "new_filling", same_filling)
     breaks(
         cast({"A.r1": loads()}, {"B.w1": deletes_key}, troubles=frozenset({"cut"}), faults=1),
         "had been revoked",
@@ -79,7 +79,7 @@ def test_a_tag_id_that_is_sent_again_revives_its_entries(monkeypatch: pytest.Mon
     def same_ids(names: Any, life_ms: Any, _: Any) -> tuple[NewTag, ...]:
         return tuple(NewTag(name, b"the same", life_ms) for name in names)
 
-    monkeypatch.setattr(commit, "new_tags", same_ids)
+    monkeypatch.setattr(leases, "new_tags", same_ids)
     breaks(
         cast(
             {"A.r1": loads((TAG,))},
@@ -97,7 +97,7 @@ def test_tag_ids_that_count_from_one_after_an_eviction_revive_entries(
     def first_ids(names: Any, life_ms: Any, _: Any) -> tuple[NewTag, ...]:
         return tuple(NewTag(name, b"number 1", life_ms) for name in names)
 
-    monkeypatch.setattr(commit, "new_tags", first_ids)
+    monkeypatch.setattr(leases, "new_tags", first_ids)
     monkeypatch.setattr(rules, "watch", lambda *_: None)
     reader = loads((TAG,))
     breaks(cast({"A.r1": reader, "B.r2": reader}, {"B.w1": deletes_tag}), "acknowledged")
@@ -190,12 +190,12 @@ def test_without_the_closing_of_flights_a_shared_load_is_joined_too_late(
 def test_a_marker_that_does_not_tell_its_function_survives_the_clear_of_that(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    new_filling = commit.new_filling
+    new_filling = leases.new_filling
 
     def unowned(call: Any, *rest: Any) -> bytes:
         return new_filling(replace(call, policy=replace(call.policy, owner=b"")), *rest)
 
-    monkeypatch.setattr(commit, "new_filling", unowned)
+    monkeypatch.setattr(leases, "new_filling", unowned)
     breaks(cast({"A.r1": loads(owner=OWNER)}, {"B.w1": clears_function}), "acknowledged")
 
 

@@ -24,7 +24,7 @@ from dualcache.drivers.changes import Changes
 from dualcache.drivers.memory import MemoryStore
 from dualcache.drivers.push_protocol import PushProtocol
 from dualcache.drivers.tracking import Tracking
-from dualcache.engine import commit, deletion, invalidation, lead
+from dualcache.engine import deletion, invalidation, lead, leases
 from dualcache.engine.coherence import Coherence
 from dualcache.engine.deletion import doomed_by
 from dualcache.engine.invalidation import invalidate
@@ -419,7 +419,7 @@ def test_a_pattern_told_at_its_beginning_leaves_what_is_read_before_its_page_is_
 def test_a_claim_that_is_not_told_leaves_the_copy_of_what_it_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(commit, "notice_of", lambda _names, _env: None)
+    monkeypatch.setattr(leases, "notice_of", lambda _names, _env: None)
     breaks("after|for ever", reads, there=[sets])
 
 

@@ -1,0 +1,192 @@
+"""Leases: taking the right to store, by a marker under a token of its own, and giving it back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from msgspec.structs import replace
+
+from dualcache.core.entry import Tag
+from dualcache.core.ops import Claim, GiveWay, LookAndLease
+from dualcache.engine.attempts import note_refusal, twice
+from dualcache.engine.commit import Change, commit_each
+from dualcache.engine.deletion import notice_of
+from dualcache.engine.pacing import MOST_AT_ONCE, slices
+from dualcache.engine.recovery import ask_once
+from dualcache.engine.tags import NO_IDS, entry_life_ms, new_tags, prolonged, tag_life_ms
+from dualcache.engine.trips import ask_together
+from dualcache.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dualcache.core.ops import Flow, Seen
+    from dualcache.core.policy import Call, Usage
+    from dualcache.engine.env import Env
+
+T = TypeVar("T")
+
+FIRST_LEASE_MS: Final = 10_000
+LEAST_LEASE_MS: Final = 2_000
+MOST_LEASE_MS: Final = 120_000
+KEY_MS: Final = 2
+"""By how much each key of a big job makes its leases longer: all are taken before the load."""
+RELEASED_MS: Final = 1
+MOST_TOLD: Final = 64
+"""How many tags a marker names: the rest is not told, and waited for."""
+
+
+class Leased(NamedTuple):
+    """A marker that was sent, and what the read behind it found."""
+
+    filling: bytes
+    tick: int
+    seen: Seen
+
+
+def lease_ms(usage: Usage) -> int:
+    """Return how long a load may take before it loses the right to store: four measured loads."""
+    if usage.load_ms is None:
+        return FIRST_LEASE_MS
+    return round(min(MOST_LEASE_MS, max(LEAST_LEASE_MS, 4 * usage.load_ms)))
+
+
+def new_filling(call: Call, env: Env, tags: Sequence[Tag] = ()) -> bytes:
+    """Make a marker with a token that was never used; it announces the load time to waiters."""
+    return env.seal_filling(
+        call.key,
+        token=env.draw_token(),
+        created_ms=env.now_ms(),
+        load_ms=round(call.policy.usage.load_ms or 0),
+        tags=tags,
+        owner=call.policy.owner,
+    )
+
+
+def take_lease(
+    kind: type[LookAndLease | Claim],
+    call: Call,
+    env: Env,
+    sent: dict[bytes, str],
+    known: Mapping[str, bytes | None] = NO_IDS,
+) -> Flow[Leased]:
+    """Send one marker, as `take_leases` does."""
+    (leased,) = yield from twice(partial(send_leases, kind, (call,), env, sent, known))
+    return leased
+
+
+def take_leases(
+    kind: type[LookAndLease | Claim],
+    calls: Sequence[Call],
+    env: Env,
+    sent: dict[bytes, str],
+    known: Mapping[str, bytes | None] = NO_IDS,
+) -> Flow[list[Leased]]:
+    """Send markers, again with fresh tokens if a worn connection was cut: no token goes twice.
+
+    `calls` are of one policy. `sent` gets each marker that may have arrived, with its key. `known`
+    are the ids of tags as a look found them just now: the markers then tell what they depend on.
+    """
+    found: list[Leased] = []
+    more_ms = KEY_MS * len(calls) if len(calls) > MOST_AT_ONCE else 0
+    for part in slices(calls):
+        if found:
+            yield GiveWay()
+        found += yield from twice(partial(send_leases, kind, part, env, sent, known, more_ms))
+    return found
+
+
+def send_leases(
+    kind: type[LookAndLease | Claim],
+    calls: Sequence[Call],
+    env: Env,
+    sent: dict[bytes, str],
+    known: Mapping[str, bytes | None],
+    more_ms: int = 0,
+) -> Flow[list[Leased]]:
+    """Send new markers and new tag ids once, in one trip; the tags go with the first.
+
+    `more_ms` is by how much a lease is to outlive what its load takes.
+    """
+    names = tag_names_of(calls)
+    entry_ms = entry_life_ms(calls[0].policy)
+    life_ms = tag_life_ms(entry_ms)
+    tags = new_tags(names, life_ms, env) if names else ()
+    ids = known and {tag.key: known[tag.key] or tag.id for tag in tags if tag.key in known}
+    life_of_lease = min(MOST_LEASE_MS, lease_ms(calls[0].policy.usage) + more_ms)
+    ops = [kind(call.key, marker(call, ids, env), life_of_lease) for call in calls]
+    ops[0].tags = tags
+    for op in ops:
+        sent[op.filling] = op.key
+        if isinstance(op, Claim):  # each told with its own, so that no cut comes between the two
+            op.notice = notice_of((op.key,), env)
+    tick = env.tick()
+    replies = yield from ask_together(ops, env, ask_once)
+    note_refusals(replies, env)
+    dying = prolonged(names, replies[0], life_ms, entry_ms) if names else ()
+    if dying:
+        yield from ask_together(dying, env)
+    found = []
+    for op, seen in zip(ops, own_tags(calls, names, replies), strict=True):
+        if seen.raw != op.filling:
+            del sent[op.filling]
+        found.append(Leased(op.filling, tick, seen))
+    return found
+
+
+def marker(call: Call, ids: Mapping[str, bytes | None], env: Env) -> bytes:
+    """Make a marker that tells which tags, of those whose ids are known, its load depends on."""
+    if not ids:
+        return new_filling(call, env)
+    tags = [Tag(name, tag_id) for name in call.tags if (tag_id := ids.get(name))]
+    return new_filling(call, env, tags[:MOST_TOLD])
+
+
+def tag_names_of(calls: Sequence[Call]) -> tuple[str, ...]:
+    """Return the tags of all calls, each once."""
+    if len(calls) == 1:
+        return calls[0].tags
+    return tuple(dict.fromkeys([name for call in calls for name in call.tags]))
+
+
+def own_tags(
+    calls: Sequence[Call], names: Sequence[str], replies: Sequence[Seen]
+) -> Sequence[Seen]:
+    """Return what was found for each call, with its own tags only."""
+    if len(calls) == 1 or not names:
+        return replies
+    ids = dict(zip(names, replies[0].tag_ids, strict=True))
+    return [
+        replace(seen, tag_ids=tuple([ids[name] for name in call.tags]), tag_left_ms=())
+        for call, seen in zip(calls, replies, strict=True)
+    ]
+
+
+def note_refusals(replies: Sequence[Seen], env: Env) -> None:
+    """Note whether the server takes writes."""
+    for seen in replies:
+        if seen.refusal:
+            note_refusal(seen.refusal, env)
+            return
+    env.health.are_stores_stopped = False
+
+
+def release_all(sent: Mapping[bytes, str], env: Env) -> Flow[None]:
+    """Give leases back: let the markers expire at once, where they are still there."""
+    changes = [Change(key, filling, filling, RELEASED_MS) for filling, key in sent.items()]
+    yield from commit_each(changes, env)
+
+
+def or_release(flow: Flow[T], sent: Mapping[bytes, str], env: Env) -> Flow[T]:
+    """Run a flow; give its markers back if the caller is cancelled or interrupted meanwhile.
+
+    They may have arrived though no reply was seen: others would wait for nobody.
+    """
+    try:
+        return (yield from flow)
+    except BackendError:
+        raise
+    except BaseException:
+        yield from release_all(sent, env)
+        raise

@@ -1,0 +1,55 @@
+"""Reading several keys, in as few trips as can be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualcache.core.entry import MISSING
+from dualcache.core.events import Miss
+from dualcache.core.ops import Distrust, GiveWay, Look
+from dualcache.engine.pacing import paced, slices
+from dualcache.engine.read import find_in_front, found, ids_of, judge, judge_again
+from dualcache.engine.trips import ask_together
+from dualcache.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dualcache.core.ops import Flow, Seen
+    from dualcache.core.policy import Call
+    from dualcache.engine.env import Env
+    from dualcache.engine.freshness import Sight
+
+
+def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
+    """Return the fresh value of each call, or MISSING; what is not kept is read in few trips."""
+    values = yield from paced(lambda call: find_in_front(call, env), calls)
+    unkept = [at for at, value in enumerate(values) if value is MISSING]
+    try:
+        for places in slices(unkept):
+            part = [calls[at] for at in places]
+            sights = yield from look_many(part, env)
+            for at, call, sight in zip(places, part, sights, strict=True):
+                values[at] = found(call, sight, env)
+    except BackendError:
+        env.emit(Miss("", "backend_down"))
+    return values
+
+
+def look_many(calls: Sequence[Call], env: Env) -> Flow[list[Sight]]:
+    """Read several keys and their tags in few trips; tags that only entries name, in others."""
+    tick = env.tick()
+    sights: list[Sight] = []
+
+    def judged(read: tuple[Call, Seen]) -> Sight:
+        call, seen = read
+        return judge(call, seen.raw, ids_of(call, seen), tick, env)
+
+    for part in slices(calls):
+        if sights:
+            yield GiveWay()
+        replies = yield from ask_together([Look(call.key, call.tags) for call in part], env)
+        sights += yield from paced(judged, zip(part, replies, strict=True))
+    if any(sight.is_doubtful for sight in sights):
+        yield Distrust()
+    return (yield from judge_again(calls, sights, env))
