@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.calls.binding import Binding, Naming, full_tags, owner_of_label
 from dualcache.calls.methods import as_attribute
+from dualcache.calls.open_calls import aproved_first, proved_first
 from dualcache.calls.signature import ABSENT, CallSignature
 from dualcache.calls.wrapper import Kept, compile_wrapper
 from dualcache.codecs.recipe import LIMITS
@@ -161,9 +162,12 @@ class Cached:
 
     def decorated(self) -> Any:
         """Return what stands in the place of the function."""
-        perform = self.perform_async if self.call.is_coroutine else self.perform
+        is_async, opened = self.call.is_coroutine, self.call.open_calls
+        perform: Callable[..., Any] = self.perform_async if is_async else self.perform
+        if opened is not None:
+            perform = (aproved_first if is_async else proved_first)(opened, perform)
         wrapper: Any = compile_wrapper(self.call, perform, self.kept())
-        handles = AsyncHandles(self) if self.call.is_coroutine else Handles(self)
+        handles = AsyncHandles(self) if is_async else Handles(self)
         for name in HANDLES:
             setattr(wrapper, name, getattr(handles, name))
         return as_attribute(wrapper, self.call)
@@ -181,7 +185,7 @@ class Cached:
         """Serve one call in this thread."""
         cache = self.cache
         if id(cache) in switched_off.get():
-            return self.binding.loader(*values)
+            return self.binding.run(values)
         backend = cache.backend
         return value_of(backend.run(load.get_or_load(self.binding.call_of(values), backend.env)))
 
@@ -189,7 +193,7 @@ class Cached:
         """Serve one call in this task."""
         cache = self.cache
         if id(cache) in switched_off.get():
-            return self.binding.loader(*values)  # type: ignore[no-any-return]
+            return self.binding.run(values)  # type: ignore[no-any-return]
         backend = cache.backend
         return backend.arun(load.get_or_load(self.binding.call_of(values), backend.env), value_of)
 

@@ -76,9 +76,9 @@ class CachedEndpoint(Cached):
             return super().perform(values)
         if way is Way.WRITE:
             flow = self.deletion(values, method, backend)
-            return invalidated_after(self.binding.loader(*values), flow, backend)
+            return invalidated_after(self.binding.run(values), flow, backend)
         if way is Way.PASS or id(self.cache) in switched_off.get():
-            return self.binding.loader(*values)
+            return self.binding.run(values)
         return value_of(backend.run(self.probing(values, backend)))
 
     async def perform_async(self, values: tuple[Any, ...]) -> Any:
@@ -90,9 +90,9 @@ class CachedEndpoint(Cached):
             return await super().perform_async(values)
         if way is Way.WRITE:
             flow = self.deletion(values, method, backend)
-            return await ainvalidated_after(await self.binding.loader(*values), flow, backend)
+            return await ainvalidated_after(await self.binding.run(values), flow, backend)
         if way is Way.PASS or id(self.cache) in switched_off.get():
-            return await self.binding.loader(*values)
+            return await self.binding.run(values)
         return value_of(await backend.arun(self.probing(values, backend)))
 
     def invalidating(self, call: Call) -> Flow[Invalidated]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
+from dualcache.calls.binding import names_of
 from dualcache.calls.methods import as_attribute, decorated_inside
 from dualcache.calls.naming import make_names
+from dualcache.calls.open_calls import GivenValues
 from dualcache.calls.signature import CallSignature
 from dualcache.calls.wrapper import compile_loader, compile_wrapper
 from dualcache.errors import UsageError
@@ -54,6 +56,7 @@ class Invalidating:
     ) -> None:
         self.cache = cache
         self.call = CallSignature.of(function)
+        self.call.name_in_templates(names_of((*keys, *tags, *patterns)))
         self.loader = compile_loader(self.call)
         self.keys_of = make_names(self.call, keys, what="key")
         self.tags_of = make_names(self.call, tags, what="tag")
@@ -74,15 +77,20 @@ class Invalidating:
             self.call.name,
         )
 
+    def run(self, values: tuple[Any, ...]) -> Any:
+        """Call the function itself."""
+        loader = values.loader if isinstance(values, GivenValues) else self.loader
+        return loader(*values)
+
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Run the function in this thread; invalidate if it succeeds."""
         flow = self.flow(values)
-        return invalidated_after(self.loader(*values), flow, self.cache.backend)
+        return invalidated_after(self.run(values), flow, self.cache.backend)
 
     async def perform_async(self, values: tuple[Any, ...]) -> Any:
         """Run the function in this task; invalidate if it succeeds."""
         flow = self.flow(values)
-        return await ainvalidated_after(await self.loader(*values), flow, self.cache.backend)
+        return await ainvalidated_after(await self.run(values), flow, self.cache.backend)
 
 
 def invalidated_after(result: Any, flow: Flow[Invalidated], backend: Backend) -> Any:

@@ -7,13 +7,14 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.calls.naming import make_key, make_names
+from dualcache.calls.open_calls import GivenValues
 from dualcache.calls.wrapper import compile_loader
 from dualcache.core.entry import OWNER_BYTES
 from dualcache.core.policy import Call, Policy
 from dualcache.core.templates import parse_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from dualcache.calls.naming import KeyMaker
     from dualcache.calls.signature import CallSignature
@@ -65,6 +66,7 @@ class Binding:
     ) -> None:
         self.call = call
         self.prefix = prefix
+        call.name_in_templates(named_in(call, naming))
         maker = self.named(naming, is_shared=is_shared)
         self.label = maker.label
         self.key_of = maker.of
@@ -104,10 +106,36 @@ class Binding:
         """Return the call for values in signature order."""
         policy = self._policy or self._first_policy(values)
         tags_of = self._tags_of
+        loader = self.loader if type(values) is tuple else self.loader_of(values)
         if tags_of is None:
-            return Call(self.key_of(*values), policy, (), self.loader, values)
+            return Call(self.key_of(*values), policy, (), loader, values)
         tags = full_tags(self.prefix, tags_of(*values))
-        return Call(self.key_of(*values), policy, tags, self.loader, values)
+        return Call(self.key_of(*values), policy, tags, loader, values)
+
+    def loader_of(self, values: tuple[Any, ...]) -> Callable[..., Any]:
+        """Return what runs the function for just these values, in signature order."""
+        return values.loader if isinstance(values, GivenValues) else self.loader
+
+    def run(self, values: tuple[Any, ...]) -> Any:
+        """Call the function itself."""
+        return self.loader_of(values)(*values)
+
+
+def named_in(call: CallSignature, naming: Naming) -> set[str]:
+    """Return the parameters that a key is made of or a tag names; none where all are in the key."""
+    templates = list(naming.tags)
+    if naming.key is not None:
+        templates.append(naming.key)
+    names = names_of(templates)
+    if naming.key is None and naming.ignore:
+        names |= {*call.parameters} - {*naming.ignore}
+    return names
+
+
+def names_of(templates: Iterable[object]) -> set[str]:
+    """Return the parameters that templates name; what is no template is refused elsewhere."""
+    texts = [each for each in templates if isinstance(each, str)]
+    return set[str]().union(*(parse_template(each).names for each in texts))
 
     def _first_policy(self, values: tuple[Any, ...]) -> Policy:
         """Make the policy, and look at the first call that needs it."""

@@ -121,7 +121,7 @@ class EndpointBinding(Binding):
             tags = full_tags(self.prefix, self._tags_of(*values))
         if key != base:
             tags = (*tags, f"{self.prefix}~b:{base[len(self.prefix) :]}")
-        return Call(key, self.policy, tags, self.loader, values)
+        return Call(key, self.policy, tags, self.loader_of(values), values)
 
     def query(self, values: tuple[Any, ...]) -> str:
         """Write what the request itself adds to the key of a read."""

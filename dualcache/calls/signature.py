@@ -15,10 +15,12 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from dualcache.calls.identity import identity_of
+from dualcache.calls.open_calls import OpenCalls, called_signature
+from dualcache.calls.written import compile_binder
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 __all__ = ["ABSENT", "MARKS", "Absent", "CallSignature"]
 
@@ -50,6 +52,7 @@ class CallSignature:
         "is_in_class",
         "module",
         "name",
+        "open_calls",
         "parameters",
         "qualname",
         "signature",
@@ -61,7 +64,7 @@ class CallSignature:
         self.module = self.identity.module
         self.qualname = self.identity.qualname
         self.name = f"{self.qualname.rpartition('<locals>.')[2]}()"
-        self.signature = _signature(function)
+        self.signature, is_open = called_signature(function, _signature(function))
         self.parameters = tuple(self.signature.parameters)
         self.is_coroutine = _is_coroutine(function)
         parent = self.qualname.rpartition(".")[0]
@@ -70,6 +73,7 @@ class CallSignature:
         self._waiting = _annotations(self.signature)
         self._resolved: dict[str, Any] = {}
         self._binder: Callable[..., tuple[Any, ...]] | None = None
+        self.open_calls = OpenCalls(self, ()) if is_open else None
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> CallSignature:
@@ -103,9 +107,16 @@ class CallSignature:
         `*args` is one tuple and `**kwargs` one dict. A call that does not fit raises the
         `TypeError` that the function itself would raise.
         """
+        if self.open_calls is not None:
+            return self.open_calls.bind(args, kwargs)
         if self._binder is None:
-            self._binder = _compiled_binder(self)
+            self._binder = compile_binder(self.signature.parameters.values(), self.qualname)
         return self._binder(*args, **kwargs)
+
+    def name_in_templates(self, names: Collection[str]) -> None:
+        """Say which parameters templates name, for calls under a decorator of others."""
+        if self.open_calls is not None:
+            self.open_calls = OpenCalls(self, names)
 
     def call_form(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Turn values in signature order back into what to call the function with."""
@@ -216,38 +227,3 @@ def _resolved(annotation: Any, names: tuple[dict[str, Any], dict[str, Any]]) -> 
         return typing.get_type_hints(holder, names[0], names[1], include_extras=True)["value"]
     except Exception:  # noqa: BLE001  an annotation is any expression, and may raise anything
         return ABSENT
-
-
-def _compiled_binder(call: CallSignature) -> Callable[..., tuple[Any, ...]]:
-    """Compile a function of the same signature that returns its values.
-
-    Python then words the `TypeError` of a call that does not fit, and binds 20 times faster than
-    `Signature.bind`.
-    """
-    defaults: dict[str, Any] = {}
-    written: list[inspect.Parameter] = []
-    for number, parameter in enumerate(call.signature.parameters.values()):
-        bare = parameter.replace(annotation=Parameter.empty)
-        if parameter.default is not Parameter.empty:
-            defaults[f"_default{number}"] = parameter.default
-            bare = bare.replace(default=_Verbatim(f"_default{number}"))
-        written.append(bare)
-    heading = inspect.Signature(written)
-    values = "".join(f"{name}, " for name in call.parameters)
-    namespace = dict(defaults)
-    exec(f"def binder{heading}: return ({values})", namespace)  # noqa: S102  names from a signature
-    binder = namespace["binder"]
-    binder.__qualname__ = call.qualname
-    return binder  # type: ignore[no-any-return]  # exec is untyped
-
-
-class _Verbatim:
-    """A default whose repr is the name that holds it."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import functools
 import linecache
-from inspect import Parameter, Signature
+from inspect import Parameter
 from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from dualcache.calls.open_calls import PLAIN
+from dualcache.calls.written import Names, compiled, written_signature, written_tuple
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from dualcache.calls.signature import CallSignature
 
@@ -44,30 +47,6 @@ class Absent:
 ABSENT: Final = Absent()
 
 
-class Names:
-    """Names for what compiled code needs besides the parameters; no parameter can meet one.
-
-    The code finds them as variables of an enclosing function and never as globals: a module may
-    have a `type` or a `KeyError` of its own, and a function a parameter of any name.
-    """
-
-    def __init__(self, parameters: Iterable[str]) -> None:
-        self.known: dict[str, Any] = {}
-        self._prefix = "_"
-        while any(name.startswith(self._prefix) for name in parameters):
-            self._prefix += "_"
-
-    def of(self, name: str, value: Any) -> str:
-        """Return the name under which the code finds `value`."""
-        written = self.local(name)
-        self.known[written] = value
-        return written
-
-    def local(self, name: str) -> str:
-        """Return a name for a variable of the code itself."""
-        return f"{self._prefix}{name}"
-
-
 def compile_wrapper(
     call: CallSignature, perform: Callable[..., Any], kept: Kept | None = None
 ) -> Callable[..., Any]:
@@ -77,16 +56,44 @@ def compile_wrapper(
     process, a hit ends in the function itself: no lock, no flow, no text of a key.
     """
     names = Names(call.parameters)
-    heading = written_signature(call, names)
-    values = "".join(f"{name}, " for name in call.parameters)
     keyword, wait = ("async def", "await ") if call.is_coroutine else ("def", "")
+    run = f"return {wait}{names.of('perform', perform)}"
+    values = written_tuple(call.parameters)
+    heading = written_signature(call.signature.parameters.values(), names)
     lines = [] if kept is None else hit_lines(call, kept, names)
-    body = "\n    ".join([*lines, f"return {wait}{names.of('perform', perform)}(({values}))"])
+    if call.open_calls is None:
+        lines = [*lines, f"{run}({values})"]
+    else:
+        heading = f"(*{names.local('args')}, **{names.local('kwargs')})"
+        lines = open_lines(call, values, lines, run, names)
+    body = "\n    ".join(lines)
     made = executed(f"{keyword} wrapper{heading}:\n    {body}\n", call, names)
     if kept is not None:
         made = sharing(made, names.local("now"), kept.clock)
     functools.update_wrapper(made, call.function)
     return made
+
+
+def open_lines(
+    call: CallSignature, values: str, hit: Sequence[str], run: str, names: Names
+) -> list[str]:
+    """Write the body of a function that can be called in more ways than its signature shows."""
+    calls = call.open_calls
+    assert calls is not None
+    args, kwargs, fits = names.local("args"), names.local("kwargs"), names.local("fits")
+    type_of, plain = names.of("type", type), names.of("plain", PLAIN)
+    uncertain = [f"{type_of}({call.parameters[at]}) in {plain}" for at in calls.suspects]
+    return [
+        f"{fits} = {names.of('true', value=True)}",
+        "try:",
+        f"    {values} = {names.of('strict', calls.strict)}(*{args}, **{kwargs})",
+        f"except {names.of('misfit', TypeError)}:",
+        f"    {fits} = {names.of('false', value=False)}",
+        f"if {' or '.join([f'not {fits}', *uncertain])}:",
+        f"    {run}({names.of('bind', calls.bind)}({args}, {kwargs}))",
+        *hit,
+        f"{run}({names.of('given', calls.given)}({values}, {args}, {kwargs}))",
+    ]
 
 
 def hit_lines(call: CallSignature, kept: Kept, names: Names) -> list[str]:
@@ -151,44 +158,18 @@ def compile_loader(call: CallSignature) -> Callable[..., Any]:
     return executed(source, call, names)
 
 
-def written_signature(call: CallSignature, names: Names) -> str:
-    """Write the signature without annotations; defaults are written as names that hold them."""
-    written = []
-    for number, parameter in enumerate(call.signature.parameters.values()):
-        bare = parameter.replace(annotation=Parameter.empty)
-        if parameter.default is not Parameter.empty:
-            bare = bare.replace(default=Name(names.of(f"default_{number}", parameter.default)))
-        written.append(bare)
-    return str(Signature(written))
-
-
-class Name:
-    """A default that is written as the name that holds it."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name
-
-
 def executed(source: str, call: CallSignature, names: Names) -> FunctionType:
     """Compile the source of one function over the globals of the original.
 
     So that annotations written as text resolve as before; the code itself looks nothing up there.
     Tracebacks and debuggers find its source in `linecache`.
     """
-    body = "".join(f"    {line}\n" for line in source.splitlines())
-    whole = f"def enclosing({', '.join(names.known)}):\n{body}    return wrapper\n"
     filename = f"<dualcache {call.module}.{call.qualname}>"
-    made: dict[str, Any] = {}
     module_names = getattr(call.function, "__globals__", {})
-    exec(compile(whole, filename, "exec"), module_names, made)  # noqa: S102  names from a signature
+    whole, wrapper = compiled(source, names, filename, module_names)
     linecache.cache[filename] = (len(whole), None, whole.splitlines(keepends=True), filename)
-    wrapper: FunctionType = made["enclosing"](**names.known)
-    return wrapper
+    made: FunctionType = wrapper
+    return made
 
 
 def sharing(function: FunctionType, name: str, shared: CellType) -> FunctionType:
