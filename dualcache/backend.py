@@ -82,6 +82,7 @@ class Backend:
             prefix=prefix,
             channel=channel_of(prefix) if is_publishing and is_redis else "",
             tier="redis" if is_redis else "memory",
+            timeout_ms=round(target.socket_timeout * 1000) if is_redis else 0,
             is_strict=is_strict,
         )
         self._store = None if is_redis else self._local_store()

@@ -6,6 +6,7 @@ Methods only hand over: what is decided is in `engine/`, what is performed in `d
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.async_cache import AsyncCache
@@ -285,7 +286,7 @@ class Cache(SyncFace):
         made = Backend(
             target,
             prefix=self.requests.prefix,
-            emit=self._observers.emit,
+            emit=partial(self._observers.emit, server=target.safe_url),
             clock=self._clock,
             is_strict=self._is_strict,
             is_publishing=self._is_publishing,

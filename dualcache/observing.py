@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import Struct, field, to_builtins
 
@@ -93,18 +93,19 @@ class Observers:
         """Have an observer called with each event from now on."""
         self._observers = (*self._observers, observer)
 
-    def emit(self, event: Event) -> None:
-        """Log what changes the state, and tell every observer."""
+    def emit(self, event: Event, server: str = "") -> None:
+        """Log what changes the state of `server`, and tell every observer."""
         line = LINES.get(type(event))
         if line is not None:
-            log(*line(event))
+            level, text = line(event, server)
+            log(level, "%s", text)
         for observer in self._observers:
             try:
                 observer(event)
             except Exception as error:  # noqa: BLE001  the caller must not notice
                 self.failures += 1
                 if not isinstance(event, ObserverFailed):
-                    self.emit(ObserverFailed(error=type(error).__name__))
+                    self.emit(ObserverFailed(error=type(error).__name__), server)
 
     @property
     def hear_hits(self) -> bool:
@@ -113,34 +114,63 @@ class Observers:
 
 
 def log(level: str, text: str, *arguments: object) -> None:
-    """Write one line to the logger `dualcache`."""
+    """Write one line to the logger `dualcache`.
+
+    The line names the library itself: where a program has not set up logging, Python prints
+    warnings without the name of their logger.
+    """
     import logging
 
-    logging.getLogger(LOGGER).log(getattr(logging, level), text, *arguments)
+    logging.getLogger(LOGGER).log(getattr(logging, level), "dualcache: " + text, *arguments)  # noqa: G003  a constant
 
 
-def down_line(event: BackendDown) -> tuple[Any, ...]:
+STATES: Final = {"DC200": "cannot be reached", "DC201": "does not answer"}
+"""What is wrong with a server, by the reason of the event; the cause follows in brackets."""
+
+Line: TypeAlias = "tuple[str, str]"
+"""A level and a text."""
+
+
+def down_line(event: BackendDown, server: str) -> Line:
+    """Say what is wrong, why, and what happens now."""
+    seconds = f"{event.retry_ms / 1000:g} s"
     if event.is_configuration:
-        return "ERROR", "backend refuses us (%s): its configuration needs a person", event.reason
-    return "WARNING", "backend down (%s): loads run without it", event.reason
+        what = f"{server} refuses this program ({event.cause}); functions run without the cache"
+        return "ERROR", f"{what} until that is mended; next try in {seconds}"
+    state = STATES.get(event.reason, "cannot be used now")
+    what = f"{server} {state} ({event.cause}); functions run without the cache"
+    return "WARNING", f"{what}; next try in {seconds}"
 
 
-LINES: Final[Mapping[type[Event], Callable[[Any], tuple[Any, ...]]]] = {
+def stopped_line(event: StoresStopped, server: str) -> Line:
+    """Say what a server that takes no writes still does: a full one deletes, others do not."""
+    deletions = (
+        "deletions go on" if event.reason == "OOM" else "deletions are kept and delivered later"
+    )
+    what = f"{server} takes no writes ({event.reason}); stored values are still served"
+    return "WARNING", f"{what}, nothing new is stored, {deletions}"
+
+
+def replayed_line(event: Replayed, server: str) -> Line:
+    """Say how many deletions were delivered late."""
+    many = "invalidation" if event.delivered == 1 else "invalidations"
+    return "INFO", f"{server} got what was kept while it did not answer: {event.delivered} {many}"
+
+
+def overflow_line(event: PendingOverflowed, server: str) -> Line:
+    """Say what to do where more invalidations were to be kept than there is room for."""
+    what = f"{server} is not read until clear() has reached it"
+    return "ERROR", f"{what}: {event.dropped} invalidations could not be kept"
+
+
+LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
     BackendDown: down_line,
-    BackendUp: lambda _: ("INFO", "backend up again"),
-    StoresStopped: lambda e: (
-        "WARNING",
-        "backend takes no writes (%s): reads and deletions go on",
-        e.reason,
-    ),
-    Replayed: lambda e: ("INFO", "%d invalidations kept during the outage delivered", e.delivered),
-    PendingOverflowed: lambda e: (
-        "ERROR",
-        "%d invalidations could not be kept: the backend is not read until clear()",
-        e.dropped,
-    ),
-    NotStored: lambda e: ("WARNING", "%s: not stored: %s; %s", e.template, e.reason, e.help),
-    NotRead: lambda e: ("WARNING", "%s: not read: %s; %s", e.template, e.reason, e.help),
+    BackendUp: lambda _, server: ("INFO", f"{server} answers again; functions use the cache"),
+    StoresStopped: stopped_line,
+    Replayed: replayed_line,
+    PendingOverflowed: overflow_line,
+    NotStored: lambda e, _: ("WARNING", f"{e.template}: not stored: {e.reason}; {e.help}"),
+    NotRead: lambda e, _: ("WARNING", f"{e.template}: not read: {e.reason}; {e.help}"),
 }
 
 

@@ -128,8 +128,9 @@ def chosen_line(where: str) -> Callable[[str, str], None]:
 
     def log_choice(transport: str, reason: str) -> None:
         if transport == "none":
-            log("WARNING", "front tier of %s is closed: %s", where, reason)
+            what = "the front tier of %s is bypassed while changes are not heard (%s)"
+            log("WARNING", f"{what}; reads go to the server", where, reason)
         else:
-            log("INFO", "front tier of %s hears changes by %s (%s)", where, transport, reason)
+            log("INFO", "the front tier of %s hears changes by %s (%s)", where, transport, reason)
 
     return log_choice

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from shutil import get_terminal_size
 from threading import Event as Signal
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from dualcache import BackendDown, Cache, Settings
+from dualcache import BackendDown, Cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +22,8 @@ NAMESPACE: Final = "dualcache-demo"
 SLOW_SECONDS: Final = 0.2
 CALLERS: Final = 20
 PATIENCE_SECONDS: Final = 10.0
+WIDE_ENOUGH: Final = 86
+"""Columns that a row takes; on a narrower terminal it takes two lines."""
 
 
 class Row(NamedTuple):
@@ -31,20 +35,41 @@ class Row(NamedTuple):
     is_right: bool
 
 
-def demonstrate(url: str) -> int:
-    """Run every scene against `url`, print a table, and return the exit code."""
-    cache = Cache(url, namespace=NAMESPACE, settings=Settings())
-    reasons: list[str] = []
-    cache.on_event(lambda e: reasons.append(e.reason) if isinstance(e, BackendDown) else None)
+def demonstrate(url: str | None) -> int:
+    """Run every scene against `url`, print a table, and return the exit code.
+
+    Without a URL, where the environment says; without that, in memory.
+    """
+    cache = Cache(url, namespace=NAMESPACE, settings=address_variables())
+    failures: list[BackendDown] = []
+    cache.on_event(lambda e: failures.append(e) if isinstance(e, BackendDown) else None)
     try:
-        if not cache.ping():
-            why = f" ({reasons[0]})" if reasons else ""
-            where = cache.stats().backend
-            print(f"no answer from {where}{why}: is the server running?", file=sys.stderr)
+        # A server that answers too late may do so once more: the breaker opens at the second time.
+        if not (cache.ping() or cache.ping()):
+            print(unusable(cache.stats().backend, failures), file=sys.stderr)
             return 1
         return shown(cache)
     finally:
         cache.close()
+
+
+def address_variables() -> dict[str, str]:
+    """Return the variables that say where the cache lives: the demo takes no other."""
+    names = (each for each in os.environ if each.startswith(("DUALCACHE_URL", "REDIS_CACHE_")))
+    return {name: os.environ[name] for name in names}
+
+
+def unusable(server: str, failures: list[BackendDown]) -> str:
+    """Say why a server cannot be used, and what to do about it."""
+    if not failures:
+        return f"no answer from {server}"
+    failure = failures[0]
+    if failure.is_configuration:
+        return f"{server} refuses this program: {failure.cause}"
+    # A server without TLS waits for the end of a line that the first bytes of TLS do not have.
+    is_tls_silent = failure.reason == "DC201" and server.startswith(("rediss:", "valkeys:"))
+    ask = "does the port speak TLS?" if is_tls_silent else "is the server running there?"
+    return f"no answer from {server}: {failure.cause}; {ask}"
 
 
 def shown(cache: Cache) -> int:
@@ -71,7 +96,10 @@ def line_of(row: Row) -> str:
     """Return a row as text; times are at the right, so that they can be compared."""
     mark = "ok   " if row.is_right else "WRONG"
     digits = 0 if row.ms >= 10 else 2
-    return f"  {mark} {row.what:<46} {row.result:<34} {row.ms:>8.{digits}f} ms"
+    time = f"{row.ms:>8.{digits}f} ms"
+    if get_terminal_size().columns < WIDE_ENOUGH:
+        return f"  {mark} {row.what}\n        {row.result:<28}{time}"
+    return f"  {mark} {row.what:<42} {row.result:<22}{time}"
 
 
 def next_step(backend: str) -> str:

@@ -1,12 +1,14 @@
 """`python -m dualcache`: arguments in, exit code out.
 
 0: all went well. 1: something did not behave, or the server does not answer. 2: wrong arguments.
+130: interrupted. 141: whoever read the output, as `head`, has closed it.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,11 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
+OUTPUT_CLOSED = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    chosen = parser().parse_args(arguments)
+    described = parser()
+    chosen = described.parse_args(arguments)
+    if chosen.command is None:
+        described.print_help()
+        return 0
     # The demo tells in its own words what the library would log.
     logging.getLogger("dualcache").addHandler(logging.NullHandler())
     try:
@@ -31,16 +38,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more when it ends; that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OUTPUT_CLOSED
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
     made = argparse.ArgumentParser(
-        prog="python -m dualcache",
+        prog="dualcache",
         description="One cache for def and async def, with Redis or Valkey behind it.",
     )
     made.add_argument("--version", action="version", version=f"dualcache {__version__}")
-    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = made.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     demo = commands.add_parser(
         "demo",
         help="show in a few seconds what the cache does",
@@ -50,9 +61,9 @@ def parser() -> argparse.ArgumentParser:
     )
     demo.add_argument(
         "--url",
-        default="memory://",
         metavar="URL",
         help="where to run it, as in redis://localhost:6379/0; keys are named dualcache-demo:… and "
-        "removed afterwards (default: memory://, which needs no server)",
+        "removed afterwards (default: DUALCACHE_URL or REDIS_CACHE_* of the environment, else "
+        "memory://, which needs no server)",
     )
     return made

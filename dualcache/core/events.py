@@ -104,10 +104,12 @@ class PendingOverflowed(Event, frozen=True):
 class BackendDown(Event, frozen=True):
     """The breaker opened: the backend is not asked for `retry_ms`.
 
-    `is_configuration`: it will not mend itself, a person is needed.
+    `reason` is a code, or the first word of the server's error; `cause` says the same for people.
+    `is_configuration`: waiting does not mend it, a person has to.
     """
 
     reason: str = ""
+    cause: str = ""
     retry_ms: int = 0
     is_configuration: bool = False
 

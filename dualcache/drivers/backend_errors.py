@@ -5,6 +5,7 @@ redis is imported inside the functions: `memory://` never needs it.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, TypeVar
 
@@ -137,9 +138,20 @@ def _unavailable(error: Exception) -> BackendUnavailable:
     made = BackendUnavailable(
         "the server cannot be reached",
         code="DC200",
-        details=(("class", type(error).__name__),),
+        details=(("class", type(error).__name__), *_cause_of(error)),
     )
     return _marked(made)
+
+
+def _cause_of(error: Exception) -> tuple[tuple[str, str], ...]:
+    """Return the system's own words for the failure, which hold no argument of anybody's."""
+    for cause in _chain(error):
+        if isinstance(cause, OSError) and isinstance(cause.errno, int):
+            # asyncio puts a text of its own, with the address, in the place of the system's; the
+            # numbers of the resolver are below zero, and only its own text explains them.
+            told = os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+            return (("cause", told[:1].lower() + told[1:]),)
+    return ()
 
 
 def _is_tls_refusal(error: BaseException) -> bool:

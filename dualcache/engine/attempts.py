@@ -87,7 +87,25 @@ def note_failure(error: BackendError, env: Env, since: int) -> None:
     if pause_ms:
         health.is_clear = False
         reason = prefix or error.code
-        env.emit(BackendDown(reason=reason, retry_ms=pause_ms, is_configuration=is_configuration))
+        env.emit(
+            BackendDown(
+                reason=reason,
+                cause=cause_of(error, env),
+                retry_ms=pause_ms,
+                is_configuration=is_configuration,
+            )
+        )
+
+
+def cause_of(error: BackendError, env: Env) -> str:
+    """Say in a few words why the backend failed: the system's own where it has some."""
+    if isinstance(error, BackendTimeout) and env.timeout_ms:
+        return f"timed out after {env.timeout_ms} ms"
+    told = dict(error.details).get("cause")
+    if told:
+        return told
+    what = error.prefix if isinstance(error, BackendRefused) else error.what
+    return f"{what}: {error.help}" if error.help else what
 
 
 def note_refusal(prefix: str, env: Env) -> None:

@@ -69,6 +69,8 @@ class Env(Struct):
     prefix: str = ""
     channel: str = ""
     tier: Tier = "redis"
+    timeout_ms: int = 0
+    """How long a call waits for the backend, for messages; 0 where nothing is waited for."""
     is_strict: bool = False
     hits_are_heard: bool = False
     ways: tuple[CommitWay, ...] = (CommitWay.IFEQ, CommitWay.SCRIPT, CommitWay.WATCH)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -471,11 +473,37 @@ def test_log_lines_tell_each_change_of_state_once(
     for n in range(5):
         colour.run(load, n)
     levels = [(record.levelname, record.getMessage()) for record in caplog.records]
+    where = f"dualcache: {own_server.url}"
+    down = f"{where} cannot be reached (connection refused); functions run without the cache"
     assert levels == [
-        ("WARNING", "backend down (DC200): loads run without it"),
-        ("INFO", "backend up again"),
-        ("INFO", "1 invalidations kept during the outage delivered"),
+        ("WARNING", f"{down}; next try in 0.5 s"),
+        ("INFO", f"{where} answers again; functions use the cache"),
+        ("INFO", f"{where} got what was kept while it did not answer: 1 invalidation"),
     ]
+
+
+def test_a_log_line_says_how_long_a_silent_server_was_waited_for(
+    colour: Colour, own_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = colour.cache(own_server.url)
+    load, _ = counted(colour, cache)
+    colour.run(load, 1)
+    own_server.pause()
+    for n in range(4):
+        colour.run(load, n)
+    own_server.resume()
+    (line,) = caplog.messages
+    assert line == (
+        f"dualcache: {own_server.url} does not answer (timed out after 250 ms); functions run "
+        "without the cache; next try in 0.5 s"
+    )
+
+
+def test_a_log_line_is_complete_where_logging_is_not_configured(own_server: Server) -> None:
+    own_server.kill()
+    program = f"from dualcache import Cache; Cache({own_server.url!r}).get('k')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.startswith(f"dualcache: {own_server.url} cannot be reached (connection ")
 
 
 # What the server refuses
@@ -597,7 +625,7 @@ def test_a_missing_or_wrong_password_is_told_once_as_configuration(
     assert down.is_configuration
     assert down.retry_ms >= 10_000
     (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "configuration" in line.getMessage()
+    assert "refuses this program" in line.getMessage()
     own_server.cli("AUTH", "right-s3cret")
     asked = own_server.cli("INFO", "commandstats")
     calls = sum(asked.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("auth", "hello"))

@@ -54,8 +54,77 @@ def test_a_server_that_is_not_there_is_named_on_stderr(capsys: pytest.CaptureFix
     address = f"127.0.0.1:{free_port()}"
     assert main(["demo", "--url", f"redis://:hush@{address}/0"]) == 1
     shown = capsys.readouterr()
-    assert shown.err == f"no answer from redis://***@{address}/0 (DC200): is the server running?\n"
+    why = "connection refused; is the server running there?"
+    assert shown.err == f"no answer from redis://***@{address}/0: {why}\n"
     assert not shown.out
+
+
+def test_without_a_url_it_runs_where_the_environment_says(
+    redis_server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DUALCACHE_URL", redis_server.url)
+    monkeypatch.setenv("DUALCACHE_ENABLED", "off")  # the demo shows a cache that is on
+    assert main(["demo"]) == 0
+    assert f"dualcache demo on {redis_server.url};" in capsys.readouterr().out
+    assert main(["demo", "--url", "memory://"]) == 0
+    assert "dualcache demo on memory://;" in capsys.readouterr().out
+    monkeypatch.delenv("DUALCACHE_URL")
+    monkeypatch.setenv("REDIS_CACHE_PORT", str(free_port()))
+    assert main(["demo"]) == 1
+    assert "connection refused" in capsys.readouterr().err
+
+
+def refused_by(server: Server, how: str) -> tuple[str, str]:
+    """Return a URL that cannot work, and a word of its cause."""
+    address = f"127.0.0.1:{server.port}"
+    if how == "wrong password":
+        server.cli("CONFIG", "SET", "requirepass", "right")
+        return f"redis://:wrong@{address}/0", "WRONGPASS: check user name and password in the URL"
+    if how == "no password":
+        server.cli("CONFIG", "SET", "requirepass", "right")
+        return f"redis://{address}/0", "NOAUTH: give the password in the URL"
+    if how == "TLS to a plain port":
+        return f"rediss://{address}/0", "does the port speak TLS?"
+    return "redis://no-such-host.invalid/0", "no answer from redis://no-such-host.invalid"
+
+
+@pytest.mark.parametrize(
+    "how", ["wrong password", "no password", "TLS to a plain port", "unknown host"]
+)
+def test_the_cause_is_named(
+    how: str, own_server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, cause = refused_by(own_server, how)
+    assert main(["demo", "--url", url]) == 1
+    shown = capsys.readouterr()
+    assert cause in shown.err
+    assert "Traceback" not in shown.err
+    assert "wrong@" not in shown.err
+
+
+def test_a_command_is_not_needed_to_get_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "demo" in capsys.readouterr().out
+
+
+def test_output_that_nobody_reads_any_more_ends_it_quietly() -> None:
+    command = f"{sys.executable} -W error -m dualcache demo | head -n 1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.stdout.startswith("dualcache demo on memory://")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_rows_fit_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for columns in (200, 86, 85, 50):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert main(["demo", "--url", "memory://"]) == 0
+        rows = capsys.readouterr().out.partition("\n\n")[2].rpartition("\n\n")[0]
+        assert rows.count("ok ") == 9
+        assert max(map(len, rows.splitlines())) <= columns
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_the_continuous_integration_runs_the_readmes_test_command() -> None:
 
 def test_the_readmes_demo_command_is_one_that_the_command_line_knows() -> None:
     arguments = COMMANDS[0].rpartition(" -m dualcache ")[2].split()
-    assert parser().parse_args(arguments).url == "memory://"
+    assert parser().parse_args(arguments).command == "demo"
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -9,6 +9,7 @@ from dualcache.core.events import BackendDown, BackendUp, PendingOverflowed, Rep
 from dualcache.core.ops import Delete, Look, Ping, Seen
 from dualcache.core.scans import Scan, ScanPage, Unlink
 from dualcache.engine import recovery
+from dualcache.engine.attempts import cause_of
 from dualcache.engine.deletion import Owed, delete_matching
 from dualcache.engine.recovery import Health, ask, ask_once, sign_of_life
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
@@ -16,6 +17,7 @@ from tests.engine.conversation import KEY, cut, refused, script, slow, surroundi
 
 if TYPE_CHECKING:
     from dualcache.core.events import Event
+    from dualcache.errors import BackendError
 
 LOOK = Look(KEY)
 NOTHING = Seen(None)
@@ -43,7 +45,8 @@ def test_a_refusal_opens_the_breaker_and_an_answer_after_the_pause_closes_it() -
     script(ask(LOOK, env)).raises(BackendUnavailable)
     now_ms[0] = 500
     script(ask(LOOK, env), (LOOK, NOTHING)).returns(NOTHING)
-    assert events == [BackendDown(reason="DC201", retry_ms=500), BackendUp()]
+    down = BackendDown(reason="DC201", cause="refused", retry_ms=500)
+    assert events == [down, BackendUp()]
     assert env.health.is_clear
 
 
@@ -131,7 +134,10 @@ def refusal(prefix: str) -> BackendRefused:
     [
         ("OOM", [StoresStopped(reason="OOM")]),
         ("WRONGTYPE", []),
-        ("NOAUTH", [BackendDown(reason="NOAUTH", retry_ms=10_000, is_configuration=True)]),
+        (
+            "NOAUTH",
+            [BackendDown(reason="NOAUTH", cause="NOAUTH", retry_ms=10_000, is_configuration=True)],
+        ),
     ],
 )
 def test_what_a_server_turns_down_is_told_once(prefix: str, told: list[Event]) -> None:
@@ -148,3 +154,26 @@ def test_a_sign_of_life_closes_the_breaker() -> None:
     script(sign_of_life(env), (Ping(), refused())).returns(False)
     script(sign_of_life(env), (Ping(), None)).returns(True)
     assert [type(event) for event in events] == [BackendDown, BackendUp]
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (BackendTimeout("no answer", code="DC201"), "timed out after 250 ms"),
+        (
+            BackendUnavailable("no way", code="DC200", details=(("cause", "connection refused"),)),
+            "connection refused",
+        ),
+        (BackendRefused("no", code="DC203", help="give it"), "NOAUTH: give it"),
+        (BackendUnavailable("the link was cut", code="DC200"), "the link was cut"),
+    ],
+)
+def test_the_cause_of_a_failure_is_told_in_words(error: BackendError, cause: str) -> None:
+    env, _ = surroundings()
+    env.timeout_ms = 250
+    if isinstance(error, BackendRefused):
+        error.prefix = "NOAUTH"
+    assert cause_of(error, env) == cause
+    env.timeout_ms = 0
+    if isinstance(error, BackendTimeout):
+        assert cause_of(error, env) == "no answer"

@@ -66,7 +66,7 @@ def storm(server: Server, source: Server, seed: int, seconds: float) -> list[Ste
 
 def is_expected(line: str) -> bool:
     """Tell whether a line on stderr is one of a change of state."""
-    return line.startswith("backend down")
+    return line.startswith("dualcache: redis://")
 
 
 def harm(server: Server, draw: random.Random) -> None:
