@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.core.entry import MISSING
 from dualcache.engine.batch import mapping_of
+from dualcache.forking import OfOneProcess
 from dualcache.handles import value_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 
-class AsyncCache:
+class AsyncCache(OfOneProcess):
     """The methods of `Cache` as coroutines; namespace, policy and flights are shared with it."""
 
     def __init__(self, cache: Cache) -> None:

@@ -1,10 +1,15 @@
-"""Forks: what must begin anew in the child, where no thread or connection of the parent works."""
+"""What belongs to one process: it begins anew in a forked child, and is neither copied nor pickled.
+
+No thread or connection of the parent works in a child.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, SupportsIndex
 from weakref import WeakSet
+
+from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
 
@@ -13,6 +18,20 @@ if TYPE_CHECKING:
 
 
 THINGS: Final[WeakSet[Renewable]] = WeakSet()
+
+
+class OfOneProcess:
+    """Something of which there is no copy, in this process or another."""
+
+    def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
+        """Refuse to be copied or pickled, for which both ask here."""
+        raise UsageError(
+            "a cache can be neither copied nor pickled: its connections, locks and flights belong "
+            "to one process",
+            code="DC180",
+            help="make it once at module level and import it there; leave it out of objects that "
+            "are copied or pickled (__getstate__ tells what is)",
+        )
 
 
 def renew_in_children(thing: Renewable) -> None:

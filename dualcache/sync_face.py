@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualcache.core.entry import MISSING
 from dualcache.engine.batch import mapping_of
+from dualcache.forking import OfOneProcess
 from dualcache.handles import value_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 
-class SyncFace:
+class SyncFace(OfOneProcess):
     """What `Cache` offers to sync code, beside the decorators."""
 
     requests: Requests
