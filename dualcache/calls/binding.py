@@ -112,6 +112,14 @@ class Binding:
         tags = full_tags(self.prefix, tags_of(*values))
         return Call(self.key_of(*values), policy, tags, loader, values)
 
+    def _first_policy(self, values: tuple[Any, ...]) -> Policy:
+        """Make the policy, and look at the first call that needs it."""
+        if any(name in sys.modules for name in WEB):
+            from dualcache.calls.routes import warn_of_unsafe_read
+
+            warn_of_unsafe_read(self.call, values)
+        return self.policy
+
     def loader_of(self, values: tuple[Any, ...]) -> Callable[..., Any]:
         """Return what runs the function for just these values, in signature order."""
         return values.loader if isinstance(values, GivenValues) else self.loader
@@ -136,14 +144,6 @@ def names_of(templates: Iterable[object]) -> set[str]:
     """Return the parameters that templates name; what is no template is refused elsewhere."""
     texts = [each for each in templates if isinstance(each, str)]
     return set[str]().union(*(parse_template(each).names for each in texts))
-
-    def _first_policy(self, values: tuple[Any, ...]) -> Policy:
-        """Make the policy, and look at the first call that needs it."""
-        if any(name in sys.modules for name in WEB):
-            from dualcache.calls.routes import warn_of_unsafe_read
-
-            warn_of_unsafe_read(self.call, values)
-        return self.policy
 
 
 def full_tags(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
