@@ -29,7 +29,7 @@ class Page(pydantic.BaseModel):
     addresses: list[ipaddress.IPv4Address]
 
 
-ROWS: Final[list[dict[str, Any]]] = [
+ROWS: Final[list[dict[Any, Any]]] = [
     {
         "title": Markup("<b>one</b>"),
         "slug": Slug("one"),

@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from collections.abc import Mapping
 from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -143,7 +144,7 @@ VALUES: Final = [
 ]
 NUMBERS: Final = [None, True, 0, -1, 1, 2**64 - 1, -(2**63), 30_000_000, 0.0, 1e300]
 TEXTS: Final = ["", "1e30000000", "a", "Europe/Paris", "collections.deque", "collections.Counter"]
-LEAVES: Final = [*NUMBERS, *TEXTS, b"", b"1" * 16, b"\xff" * 20, [], {}]
+LEAVES: Final[list[Any]] = [*NUMBERS, *TEXTS, b"", b"1" * 16, b"\xff" * 20, [], {}]
 TAGS: Final = range(21)
 
 
@@ -169,11 +170,9 @@ def test_structured_documents_cost_what_their_length_allows() -> None:
 
 def decoded(data: bytes) -> Any:
     """Return the value, or nothing where there is none; only a `DecodeError` may be raised."""
-    try:
+    with suppress(DecodeError):
         return tagged.decode(data)
-    except DecodeError as error:
-        assert error.reason in {"payload", "unknown_type"}
-        return None
+    return None
 
 
 def grown(chance: random.Random, depth: int) -> Any:
