@@ -6,10 +6,14 @@ import re
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec.structs import replace
+
 from dualcache.calls.identity import home_module
+from dualcache.calls.security import is_credential
 from dualcache.core.escaping import escape_literal
 from dualcache.core.keys import is_free_text, is_keyable_annotation, user_key
 from dualcache.core.templates import (
+    Field,
     Template,
     check_names,
     check_unambiguous,
@@ -96,7 +100,9 @@ def checked_template(signature: CallSignature, text: object, what: Kind) -> Temp
             details=[("given", f"a value of type {type(text).__name__}")],
             help='write it as text, like "user:{user_id}"',
         )
-    template = parse_template(text, what=f"{what} template", owner=signature.name)
+    template = _hiding(
+        signature, parse_template(text, what=f"{what} template", owner=signature.name)
+    )
     known = (*signature.parameters, *signature.identity.names)
     check_names(template, known, signature_text=str(signature))
     start = literal_prefix(template)
@@ -113,6 +119,17 @@ def checked_template(signature: CallSignature, text: object, what: Kind) -> Temp
     if what == "pattern":
         _check_outside_classes(template)
     return template
+
+
+def _hiding(signature: CallSignature, template: Template) -> Template:
+    """Return a template that writes a digest for what a security scheme has read."""
+    parts = tuple(
+        replace(part, is_digested=True)
+        if isinstance(part, Field) and part.is_plain and is_credential(signature, part.name)
+        else part
+        for part in template.parts
+    )
+    return replace(template, parts=parts)
 
 
 def _check_outside_classes(template: Template) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from dualcache.calls.endpoint_roles import request_of
+from dualcache.core.digests import digest, is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -56,9 +57,14 @@ def _written(
     mark: str, pairs: Iterable[tuple[str, str]], wanted: Sequence[str] | None, encoding: str
 ) -> Iterator[str]:
     for name, value in sorted(pairs, key=lambda pair: pair[0]):
-        text = [quote(each.encode(encoding, "surrogatepass"), safe="") for each in (name, value)]
         if wanted is None or name.encode(encoding, "replace").decode("utf-8", "replace") in wanted:
-            yield f"{mark}{text[0]}={text[1]}"
+            written = _quoted(value, encoding)
+            shown = digest(written) if is_secret_name(name) else written
+            yield f"{mark}{_quoted(name, encoding)}={shown}"
+
+
+def _quoted(text: str, encoding: str) -> str:
+    return quote(text.encode(encoding, "surrogatepass"), safe="")
 
 
 def _binds_query(request: Any) -> bool:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from dualcache.calls.endpoint_roles import Role, is_left_out, members
 from dualcache.calls.naming import value_at
 from dualcache.calls.rendering import Value
+from dualcache.calls.security import is_hidden
+from dualcache.core.canonical import digested
+from dualcache.core.digests import digest
 from dualcache.core.keys import canonical, text
 from dualcache.core.scalars import is_scalar_value
 from dualcache.errors import UnkeyableArgument
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["mend_of", "variant_parts"]
 
-DIGEST_BYTES: Final = 16
 WORDS: Final = frozenset({"None", "True", "False", "nan", "inf"})
 """Texts that a value other than a string is written as."""
 
@@ -33,12 +35,16 @@ def variant_parts(call: CallSignature, name: str, role: Role, hint: Any) -> list
     """Return what a parameter adds to the key: nothing where a value is a framework's object."""
     at = call.parameters.index(name)
     fault = _fault(call, name)
+    if role is not Role.OPEN and is_hidden(call, name):
+        return [f":{name}=", Value(f"p{at}", value_at(at), digested, fault, is_digested=True)]
     if role is Role.KEYABLE and _is_of_one_kind(hint):
         return [f":{name}=", Value(f"p{at}", value_at(at), _write_uniform, fault)]
 
     def write(value: Any) -> str:
         is_nothing = role is Role.OPEN and is_left_out(name, value)
-        return "" if is_nothing else f":{name}={_write_mixed(value)}"
+        return "" if is_nothing else f":{name}={write_value(value)}"
+
+    write_value = digested if is_hidden(call, name) else _write_mixed
 
     # In parentheses, so that an int is not taken for the whole of what is written.
     return [Value(f"(p{at})", value_at(at), write, fault)]
@@ -102,8 +108,4 @@ def _write_mixed(value: Any) -> str:
 
 
 def _digest(value: Any) -> str:
-    # Imported here: it loads OpenSSL.
-    from hashlib import blake2b
-
-    form = canonical(value).encode("utf-8", "surrogatepass")
-    return f"~{blake2b(form, digest_size=DIGEST_BYTES).hexdigest()}"
+    return digest(canonical(value))

@@ -20,9 +20,9 @@ from dualcache.calls.checks import (
 )
 from dualcache.calls.receivers import bound_parts, constant, receiver_form
 from dualcache.calls.rendering import Kind, Plan, Value, compile_names
+from dualcache.calls.security import is_hidden
 from dualcache.calls.signature import MARKS
 from dualcache.core.canonical import digested
-from dualcache.core.digests import is_secret_name
 from dualcache.core.keys import canonical, several, text
 from dualcache.core.templates import Field, Template, field_text
 from dualcache.errors import UnkeyableArgument, UsageError
@@ -136,7 +136,7 @@ def _default_form(
 ) -> Callable[[Any], str]:
     if signature.first_is_receiver and name == signature.parameters[0]:
         return receiver_form(signature)
-    if is_secret_name(name):
+    if is_hidden(signature, name):
         return digested
     return without(ignore, canonical) if ignore and _is_bundle(signature, name) else canonical
 

@@ -184,6 +184,13 @@ def test_two_requests_have_one_key_only_where_they_ask_for_the_same(
     assert set(key(one, path)).isdisjoint("*?[]{} \x00")
 
 
+def test_a_secret_of_the_query_is_not_shown() -> None:
+    one, other = KEYED.key_for(asking("page=1&token=hush")), KEYED.key_for(asking("token=other"))
+    assert one.startswith("p:global:query=page=1&token=~")
+    assert other.startswith("p:global:query=token=~")
+    assert "hush" not in one
+
+
 def test_broken_utf8_is_told_apart() -> None:
     keys = {KEYED.key_for(asking(query)) for query in (b"a=%FF", b"a=%FE", b"a=\xff\xfe", b"a")}
     assert len(keys) == 4
