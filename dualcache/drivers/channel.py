@@ -23,6 +23,7 @@ from dualcache.core.ops import (
 from dualcache.drivers import wire, wire_watch
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connector import Connector
+from dualcache.drivers.handshake import Handshake
 from dualcache.drivers.patience import LARGE_BYTES
 from dualcache.drivers.tracking import TRACKED, tracking_commands
 from dualcache.drivers.wire_notice import is_told
@@ -53,8 +54,10 @@ class Channel:
 
     def __init__(self, target: Target, tracking: Tracking | None = None) -> None:
         self._tracking = tracking
-        self._shared = Connector(target, on_end=self._ended, on_slow=self._note_slow)
-        self._large = Connector(target, on_end=self._ended, on_slow=self._note_slow)
+        handshake = Handshake(target)
+        on_end, on_slow = self._ended, self._note_slow
+        self._shared = Connector(target, handshake, on_end=on_end, on_slow=on_slow)
+        self._large = Connector(target, handshake, on_end=on_end, on_slow=on_slow)
         self._slow: dict[str, None] = {}
         self._watched = asyncio.Lock()
 

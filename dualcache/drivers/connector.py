@@ -7,8 +7,6 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.drivers.backend_errors import classify
-from dualcache.drivers.connections import make_async_connection
 from dualcache.drivers.daemon import in_daemon
 from dualcache.drivers.link import Link
 from dualcache.errors import BackendUnavailable
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dualcache.core.ops import Op
+    from dualcache.drivers.handshake import Handshake
     from dualcache.drivers.urls import Target
 
 CONNECTIONS: Final = "dualcache.drivers.async_connections"
@@ -29,12 +28,14 @@ class Connector:
     def __init__(
         self,
         target: Target,
+        handshake: Handshake,
         *,
         on_end: Callable[[Link], None],
         on_slow: Callable[[Op[Any]], None],
     ) -> None:
         self.link: Link | None = None
         self._target = target
+        self._handshake = handshake
         self._on_end = on_end
         self._on_slow = on_slow
         self._loop = asyncio.get_running_loop()
@@ -86,13 +87,13 @@ class Connector:
     async def _connect(self) -> Link:
         if CONNECTIONS not in sys.modules:
             await in_daemon(lambda: import_module(CONNECTIONS), discard=id)
-        connection = make_async_connection(self._target)
-        try:
-            async with asyncio.timeout(self._target.socket_connect_timeout):
-                await connection.connect()
-        except BaseException as error:  # noqa: BLE001  also when it is cancelled
-            await connection.disconnect(nowait=True)
-            raise classify(error) from None
+        began = self._loop.time()
+        connection = await self._handshake.open_async()
         return Link(
-            connection, self._target, self._loop, on_end=self._on_end, on_slow=self._on_slow
+            connection,
+            self._target,
+            self._loop,
+            began=began,
+            on_end=self._on_end,
+            on_slow=self._on_slow,
         )

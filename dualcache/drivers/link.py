@@ -36,6 +36,7 @@ class Link:
         target: Target,
         loop: asyncio.AbstractEventLoop,
         *,
+        began: float,
         on_end: Callable[[Link], None],
         on_slow: Callable[[Op[Any]], None],
     ) -> None:
@@ -48,7 +49,9 @@ class Link:
         self._patience = target.socket_timeout
         self._watchdog = Watchdog(target.socket_timeout, target.longest_call)
         self._loop = loop
-        self._turn_began = 0.0
+        # Connecting is part of the first calls: they wait no longer than others.
+        self._turn_began = began
+        self._is_first_turn = True
         self._answered = 0
         self._unsent: list[bytes] = []
         self._expected: deque[Expected] = deque()
@@ -84,7 +87,10 @@ class Link:
     def _begin_turn(self) -> None:
         """Have all that is sent in this turn of the loop written at its end."""
         self._loop.call_soon(self._flush)
-        self._turn_began = self._loop.time()
+        if self._is_first_turn:
+            self._is_first_turn = False
+        else:
+            self._turn_began = self._loop.time()
         if self._timer is None:
             self._timer = self._loop.call_at(self._turn_began + self._patience, self._watch)
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust
 from dualcache.drivers import wire, wire_watch
 from dualcache.drivers.backend_errors import classify, too_slow
-from dualcache.drivers.connections import make_connection
+from dualcache.drivers.handshake import Handshake
 from dualcache.drivers.tracking import TRACKED, UNTRACKED, Lane, tracking_commands
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
@@ -34,6 +34,7 @@ class SyncBackend:
 
     def __init__(self, target: Target, tracking: Tracking | None = None) -> None:
         self._target = target
+        self._handshake = Handshake(target)
         self._tracking = tracking
         self._begin()
 
@@ -58,8 +59,9 @@ class SyncBackend:
         was_connected = lane is not None
         try:
             if lane is None:
-                lane = Lane(make_connection(self._target))
-            lane.connection.begin()
+                lane = Lane(self._handshake.open())  # the budget of this call has begun
+            else:
+                lane.connection.begin()
             if self._tracking is None or type(op) not in TRACKED:
                 reply = self._converse(lane.connection, op)
             else:

@@ -61,6 +61,17 @@ def checked_text(text: str) -> str:
     return text
 
 
+def _client_name(value: object, name: str) -> str:
+    text = _text(value, name)
+    if not all("!" <= character <= "~" for character in text):
+        raise UsageError(
+            f"{name} of {OWNER} holds a blank, or another character that servers refuse",
+            code="DC162",
+            help="write it as my-app",
+        )
+    return text
+
+
 def _one_of(*choices: str) -> Callable[[object, str], str]:
     by_folded = {choice.casefold(): choice for choice in choices}
 
@@ -93,7 +104,7 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "retry_on_timeout": _flag,
     "socket_keepalive": _flag,
     "protocol": _resp,
-    "client_name": _text,
+    "client_name": _client_name,
     "ssl_ca_certs": _text,
     "ssl_ca_path": _text,
     "ssl_ca_data": _text,

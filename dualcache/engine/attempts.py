@@ -72,7 +72,7 @@ def note_failure(error: BackendError, env: Env, since: int) -> None:
         return
     health = env.health
     prefix = error.prefix if isinstance(error, BackendRefused) else ""
-    if prefix and prefix not in OUTAGE_REFUSALS:
+    if prefix and prefix not in OUTAGE_REFUSALS and not error.is_configuration:
         note_answer(env)
         if prefix in WRITE_REFUSALS:
             note_refusal(prefix, env)
@@ -86,7 +86,7 @@ def note_failure(error: BackendError, env: Env, since: int) -> None:
     )
     if pause_ms:
         health.is_clear = False
-        reason = prefix or error.code
+        reason = error.code if prefix in {"", "ERR"} else prefix
         env.emit(
             BackendDown(
                 reason=reason,
@@ -99,12 +99,13 @@ def note_failure(error: BackendError, env: Env, since: int) -> None:
 
 def cause_of(error: BackendError, env: Env) -> str:
     """Say in a few words why the backend failed: the system's own where it has some."""
-    if isinstance(error, BackendTimeout) and env.timeout_ms:
+    if isinstance(error, BackendTimeout) and error.code == "DC201" and env.timeout_ms:
         return f"timed out after {env.timeout_ms} ms"
     told = dict(error.details).get("cause")
     if told:
         return told
-    what = error.prefix if isinstance(error, BackendRefused) else error.what
+    has_word = isinstance(error, BackendRefused) and error.prefix != "ERR"
+    what = error.prefix if has_word else error.what  # type: ignore[attr-defined]
     return f"{what}: {error.help}" if error.help else what
 
 

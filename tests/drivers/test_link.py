@@ -32,7 +32,14 @@ def test_who_waits_for_room_is_not_cancelled_when_the_link_fails() -> None:
         connection = cast("Any", FullConnection())
         target = parse_url("redis://cache", socket_timeout=60)
         loop = asyncio.get_running_loop()
-        link = Link(connection, target, loop, on_end=lambda _: None, on_slow=lambda _: None)
+        link = Link(
+            connection,
+            target,
+            loop,
+            began=loop.time(),
+            on_end=lambda _: None,
+            on_slow=lambda _: None,
+        )
         replied = link.exchange(b"*1", 1)
         await asyncio.sleep(0)  # the turn ends: its commands are written
         await asyncio.sleep(0)

@@ -39,10 +39,9 @@ def loads_cut_off(*, is_cold: bool = False) -> FlowOf:
 
     def flow(_: World, actor: Actor) -> Flow[Any]:
         env = actor.process.env
-        if env.health.breaker.is_closed:
-            env.health.breaker.failed(
-                env.elapsed_ms(), since=env.health.breaker.events, is_certain=True
-            )
+        breaker = env.health.breaker
+        if breaker.is_closed:
+            breaker.failed(env.elapsed_ms(), since=breaker.events, is_certain=True)
             env.health.is_clear = False
         actor.usage.recent_hits = 0.0 if is_cold else 1.0
         return get_or_load(Call(KEY, actor.policy()), env)
