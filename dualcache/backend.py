@@ -21,6 +21,7 @@ from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.memory import MemoryStore
 from dualcache.drivers.null import NullStore
+from dualcache.drivers.warmup import WarmUp
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.recovery import Health
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 
 MOST_RECIPES: Final = 256
 """For how many recipes direct calls have a part of the front tier."""
+IMPORTS: Final = tuple(
+    f"dualcache.drivers.{name}" for name in ("async_driver", "channel", "async_connections")
+)
+"""What the first call of the async colour needs: redis-py's asyncio half takes 0.1 to 0.3 s."""
 MEMORY_WAYS: Final = (CommitWay.IFEQ,)
 
 
@@ -96,6 +101,7 @@ class Backend:
             self.env.front = self.stream.front
         self._connections: SyncBackend | None = None
         self._channels: Channels | None = None
+        self._imports = WarmUp(*IMPORTS)
 
     def run(self, flow: Flow[Any]) -> Any:
         """Run a flow in this thread."""
@@ -106,17 +112,25 @@ class Backend:
         self, flow: Flow[Any], finish: Callable[[Any], Any] | None = None
     ) -> Coroutine[Any, Any, Any]:
         """Run a flow in this task; `finish` makes the result of what it returns."""
-        driver = self._async or self._make_async()
+        driver = self._async
+        if driver is None:
+            if self._store is None and not self._imports.is_done:
+                return self._arun_first(flow, finish)
+            driver = self._make_async()
         return driver.run(flow, finish)
+
+    async def _arun_first(self, flow: Flow[Any], finish: Callable[[Any], Any] | None) -> Any:
+        """Run a flow when a thread has imported what that needs: the loop goes on meanwhile."""
+        await self._imports.wait()
+        driver = self._async or self._make_async()
+        return await driver.run(flow, finish)
 
     def warm(self) -> None:
         """Import what the async colour needs, so that the first call need not wait for it."""
         if self._async is None:
+            if self._store is None:
+                self._imports.now()
             self._make_async()
-        if self._store is None:
-            from importlib import import_module
-
-            import_module("redis.asyncio")
 
     def hear_hits(self) -> None:
         """Let each hit be an event; hits then no longer end in the compiled wrappers."""
@@ -156,6 +170,7 @@ class Backend:
 
     def renew(self) -> None:
         """Begin anew in a forked child: no connection, flight or lock of the parent is used."""
+        self._imports = WarmUp(*IMPORTS)  # the parent's thread is not here
         self.flights.renew()
         self.changes.renew()
         for part in (self._store, self._connections, self._channels, self.stream):

@@ -143,5 +143,9 @@ class SyncFace(OfOneProcess):
         """Tell whether the backend answers."""
         return self.backend.run(self.requests.ping(self.backend))  # type: ignore[no-any-return]
 
+    def warm(self) -> None:
+        """Import now what the first call of the async face needs; `lifespan` does it too."""
+        self.backend.warm()
+
     def _run(self, flow: Any) -> Any:
         return self.acting.run(flow)

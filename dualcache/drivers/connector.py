@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from dualcache.drivers.daemon import in_daemon
 from dualcache.drivers.link import Link
 from dualcache.errors import BackendUnavailable
 
@@ -17,9 +14,6 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Op
     from dualcache.drivers.handshake import Handshake
     from dualcache.drivers.urls import Target
-
-CONNECTIONS: Final = "dualcache.drivers.async_connections"
-"""Imports redis-py's asyncio half, which takes longer than a loop may stand still."""
 
 
 class Connector:
@@ -85,8 +79,6 @@ class Connector:
             self.link = attempt.result()
 
     async def _connect(self) -> Link:
-        if CONNECTIONS not in sys.modules:
-            await in_daemon(lambda: import_module(CONNECTIONS), discard=id)
         began = self._loop.time()
         connection = await self._handshake.open_async()
         return Link(

@@ -51,7 +51,7 @@ def words(text: str) -> set[str]:
 
 
 def public(kind: type) -> set[str]:
-    return {name for name in vars(kind) if not name.startswith("_")}
+    return {name for each in kind.__mro__[:-1] for name in vars(each) if not name.startswith("_")}
 
 
 def test_every_public_name_is_explained() -> None:
