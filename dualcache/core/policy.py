@@ -22,6 +22,10 @@ DYNAMIC_TTL_MS: Final = 86_400_000
 """What an entry is taken to last before its ttl is known from its value."""
 
 
+READ_WEIGHT: Final = 1 / 16
+"""How much one read moves the running share of hits."""
+
+
 class Usage:
     """Counters of one function; each is only ever added to, so a lost race costs one count."""
 
@@ -52,6 +56,11 @@ class Usage:
         self.load_ms: float | None = None
         self.recent_hits = 1.0
         """Share of hits among recent reads, as a running mean."""
+
+    def count_miss(self) -> None:
+        """Count a caller who has to load."""
+        self.misses += 1
+        self.recent_hits -= self.recent_hits * READ_WEIGHT
 
     def count_load(self, load_ms: float) -> None:
         """Let `load_ms` enter the running mean of load times."""

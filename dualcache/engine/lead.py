@@ -14,7 +14,7 @@ from dualcache.engine.commit import commit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, STALE, Sight
 from dualcache.engine.outage import is_outage
-from dualcache.engine.read import count_miss, served
+from dualcache.engine.read import served, tell_miss
 from dualcache.engine.recovery import ask_once
 from dualcache.engine.starting import NOTHING, Start, give_up, leave_unstored, owe_entry
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
@@ -37,17 +37,19 @@ def lead(
     env: Env,
     known: Mapping[str, bytes | None],
     *,
-    is_counted: bool,
+    is_told: bool,
 ) -> Flow[Outcome]:
     """Acquire the right to store and load, or find that another process has loaded meanwhile.
 
-    `is_counted`: this call was counted as a miss when the key was read, with the tags' ids `known`.
+    `is_told`: that this call found nothing was told when the key was read, with the tags' ids
+    `known`. It is a miss only if it loads.
     """
     start = yield from acquire(call, flight, env, known)
     if isinstance(start, Sight) and start.state is FRESH:
         return served(call, start, env)
-    if not is_counted:
-        count_miss(call, "absent", env)
+    if not is_told:
+        tell_miss(call, "absent", env)
+    call.policy.usage.count_miss()
     if isinstance(start, Start):
         return (yield from load_stored(call, start, flight, env))
     return (yield from load_unstored(call, flight, env, start))

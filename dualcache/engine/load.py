@@ -30,7 +30,7 @@ from dualcache.engine.acquire import start_refresh
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored
-from dualcache.engine.read import count_miss, find_in_front, look, served
+from dualcache.engine.read import find_in_front, look, served, tell_miss
 from dualcache.engine.tags import NO_IDS
 from dualcache.errors import BackendError, DecodeError
 
@@ -86,11 +86,13 @@ def share(
 
     `is_stored=False`: nothing is read or stored (the backend fails, or the ttl is 0). A caller whom
     the backend fails cannot learn what others invalidated before he came. So an older load is none
-    for him: he waits for it to end, and shares the next with all who came meanwhile.
+    for him: he waits for it to end, and shares the next with all who came meanwhile. Each caller
+    tells what he missed; but only who loads is counted as a miss, and who is served by another's
+    load as a hit.
     """
     if sight is not None or not is_stored:
-        count_miss(call, sight.state.value if sight else "not_stored", env)
-    is_counted = sight is not None or not is_stored
+        tell_miss(call, sight.state.value if sight else "not_stored", env)
+    is_told = sight is not None or not is_stored
     after: Flight | None = None
     while True:
         ask_join = asking(call, began, sight, after, is_stored=is_stored)
@@ -107,16 +109,16 @@ def share(
         if isinstance(flight, Flight) and flight.leader is ask_join:
             known = sight.ids if sight else NO_IDS
             loading = (
-                lead(call, flight, env, known, is_counted=is_counted)
+                lead(call, flight, env, known, is_told=is_told)
                 if is_stored
-                else load_unstored(call, flight, env)
+                else load_missed(call, flight, env)
             )
             return (yield from fly(flight, loading))
-        if not is_counted:
-            count_miss(call, "unread", env)
-            is_counted = True
+        if not is_told:
+            tell_miss(call, "unread", env)
+            is_told = True
         if not isinstance(flight, Flight):
-            return (yield from load_unstored(call, None, env))
+            return (yield from load_missed(call, None, env))
         outcome = yield from follow(call, flight, ask_join, env)
         if outcome is not None:
             return outcome
@@ -145,6 +147,7 @@ def follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome
     landing = yield from await_landing(call, flight)
     if landing is None:
         env.emit(WaitExpired(call.policy.label))
+        call.policy.usage.count_miss()
         return (yield from fly(flight, load_beside(call, flight, env)))
     outcome = landing.outcome
     if outcome is None:
@@ -152,14 +155,22 @@ def follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome
     is_same_basis = ask_join.basis is not None and flight.basis == ask_join.basis
     if outcome.tick <= ask_join.began and not is_same_basis and not ask_join.is_lenient:
         return None
-    call.policy.usage.coalesced += 1
     env.emit(Coalesced(call.policy.label))
+    call.policy.usage.coalesced += 1
     if outcome.error is not None:
         return outcome
     try:
-        return replace(outcome, value=own_copy(call, outcome))
+        own = replace(outcome, value=own_copy(call, outcome))
     except Exception:  # noqa: BLE001  whatever the user's type does when it is copied
-        return (yield from load_unstored(call, None, env))
+        return (yield from load_missed(call, None, env))
+    call.policy.usage.hits += 1
+    return own
+
+
+def load_missed(call: Call, flight: Flight | None, env: Env) -> Flow[Outcome]:
+    """Load without storing, for a caller whom nobody serves."""
+    call.policy.usage.count_miss()
+    return (yield from load_unstored(call, flight, env))
 
 
 def own_copy(call: Call, outcome: Outcome) -> object:

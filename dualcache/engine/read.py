@@ -9,6 +9,7 @@ from dualcache.core.events import Hit, Miss, NotRead, Unusable
 from dualcache.core.flight import Outcome
 from dualcache.core.front import UNTRACKED, Read
 from dualcache.core.ops import Distrust, Look, ReadTags
+from dualcache.core.policy import READ_WEIGHT
 from dualcache.engine.freshness import (
     ABSENT,
     FILLING,
@@ -47,8 +48,6 @@ UNTYPED_HELP: Final = (
 )
 UNREAD: Final = {state.value: state for state in (UNTYPED, UNKNOWN)}
 """The states of an entry that is good for others, by the reason why this reader has no value."""
-HIT_WEIGHT: Final = 1 / 16
-"""How much one read moves the running share of hits."""
 
 
 def get(call: Call, env: Env) -> Flow[object]:
@@ -239,16 +238,19 @@ def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:
     if tier != "front":
         usage = call.policy.usage
         usage.hits += 1
-        usage.recent_hits += (1 - usage.recent_hits) * HIT_WEIGHT
+        usage.recent_hits += (1 - usage.recent_hits) * READ_WEIGHT
     if env.hits_are_heard:
         env.emit(Hit(call.policy.label, tier or env.tier))
 
 
 def count_miss(call: Call, reason: str, env: Env) -> None:
     """Count a miss and tell why."""
-    usage = call.policy.usage
-    usage.misses += 1
-    usage.recent_hits -= usage.recent_hits * HIT_WEIGHT
+    call.policy.usage.count_miss()
+    tell_miss(call, reason, env)
+
+
+def tell_miss(call: Call, reason: str, env: Env) -> None:
+    """Tell that a caller found nothing to serve, and why."""
     env.emit(Miss(call.policy.label, reason))
     if reason == UNTYPED.value:
         report_untyped(call, env)

@@ -11,6 +11,7 @@ from tests.behaviour.seen import Seen, settled
 
 if TYPE_CHECKING:
     from tests.colours import AsyncColour, Colour, SyncColour
+    from tests.servers import Server
 
 
 def test_twenty_callers_share_one_load(colour: Colour, backend_url: str) -> None:
@@ -28,8 +29,50 @@ def test_twenty_callers_share_one_load(colour: Colour, backend_url: str) -> None
     gate.open()
     assert [caller.result() for caller in callers] == [{"id": 7}] * 20
     assert loads == [7]
+    assert load.cache_info()[:2] == (19, 1)
+    assert cache.stats().coalesced == 19
     assert colour.run(load, 7) == {"id": 7}
     assert loads == [7]
+
+
+def test_followers_of_a_load_that_fails_are_neither_hits_nor_misses(
+    colour: Colour, backend_url: str
+) -> None:
+    cache, gate = colour.cache(backend_url), colour.gate()
+    seen = Seen(cache)
+
+    async def fails() -> None:
+        await gate.passed()
+        raise OSError
+
+    load = cache(key="k")(colour.function(fails))
+    callers = [colour.start(load) for _ in range(4)]
+    seen.wait_for(Miss, 4)
+    gate.open()
+    assert {type(caller.error()) for caller in callers} == {OSError}
+    assert load.cache_info()[:2] == (0, 1)
+    assert cache.stats().coalesced == 3
+
+
+def test_who_is_served_by_another_process_is_a_hit_and_no_miss(
+    colour: Colour, redis_server: Server
+) -> None:
+    here, there = (colour.cache(redis_server.url) for _ in range(2))
+    gate, seen = colour.gate(), Seen(there)
+
+    async def value() -> int:
+        await gate.passed()
+        return 1
+
+    first, second = (cache(key="k")(colour.function(value)) for cache in (here, there))
+    leading = colour.start(first)
+    gate.wait_until_entered()
+    waiting = colour.start(second)
+    seen.wait_for(Miss)
+    gate.open()
+    assert [leading.result(), waiting.result()] == [1, 1]
+    assert first.cache_info()[:2] == (0, 1)
+    assert second.cache_info()[:2] == (1, 0)
 
 
 def test_every_caller_gets_a_mutable_result_of_its_own(colour: Colour, backend_url: str) -> None:
