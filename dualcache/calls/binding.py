@@ -10,6 +10,7 @@ from dualcache.calls.naming import make_key, make_names
 from dualcache.calls.open_calls import GivenValues
 from dualcache.calls.wrapper import compile_loader
 from dualcache.core.entry import OWNER_BYTES
+from dualcache.core.keys import several
 from dualcache.core.policy import Call, Policy
 from dualcache.core.templates import parse_template
 
@@ -131,7 +132,7 @@ class Binding:
 
 def named_in(call: CallSignature, naming: Naming) -> set[str]:
     """Return the parameters that a key is made of or a tag names; none where all are in the key."""
-    templates = list(naming.tags)
+    templates = several(naming.tags, f"tags of {call.name}", 'write tags=["…"]')
     if naming.key is not None:
         templates.append(naming.key)
     names = names_of(templates)

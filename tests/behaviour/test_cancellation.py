@@ -7,7 +7,8 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from redis import connection as redis_connection
+
+from dualcache.drivers.sync_connections import BoundedPlain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterator
@@ -224,9 +225,9 @@ def test_an_interrupt_at_any_read_or_write_leaves_no_dirty_connection(
 
         return call
 
-    for name in ("read_response", "send_packed_command"):
-        real = getattr(redis_connection.Connection, name)
-        monkeypatch.setattr(redis_connection.Connection, name, interrupting(real))
+    for name in ("read_response", "send"):
+        real = getattr(BoundedPlain, name)
+        monkeypatch.setattr(BoundedPlain, name, interrupting(real))
 
     @cache(key="k", tags=["t"])
     def load() -> str:
