@@ -11,7 +11,6 @@ from dualcache.calls.endpoint_binding import EndpointBinding
 from dualcache.calls.endpoint_options import ENDPOINT, endpoint_options
 from dualcache.calls.endpoint_roles import is_response
 from dualcache.calls.routes import INSTEAD, layers, routes_of
-from dualcache.core.entry import Recipe
 from dualcache.core.scope import switched_off
 from dualcache.decorators import NAMING, POLICY, Cached
 from dualcache.engine.invalidation import invalidate
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from dualcache.backend import Backend
     from dualcache.cache import Cache
     from dualcache.calls.binding import Naming
-    from dualcache.core.entry import Packed
+    from dualcache.core.entry import Packed, Recipe
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
@@ -60,12 +59,12 @@ class CachedEndpoint(Cached):
         """Return how results are stored; responses never are."""
         made = super().recipe(annotation)
 
-        def pack(key: str, value: Any) -> Packed:
+        def pack(value: Any) -> Packed:
             if is_response(value):
                 raise unstored_response(type(value).__name__)
-            return made.pack(key, value)
+            return made.pack(value)
 
-        return Recipe(pack, made.unpack)
+        return made._replace(pack=pack)
 
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Serve one request in this thread."""

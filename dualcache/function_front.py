@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.codecs.copies import copier_of
 from dualcache.codecs.recipe import is_immutable
-from dualcache.core.entry import MISSING
+from dualcache.core.entry import MISSING, Packed
 from dualcache.tiers.front import FrontEntry, Owner, TaggedEntry, index_key
 
 if TYPE_CHECKING:
@@ -143,14 +143,14 @@ def frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any]
     """
     if is_immutable(value):
         return value, None
-    recipe, key, stored = call.policy.recipe, call.key, read.stored
+    recipe, stored = call.policy.recipe, read.stored
     copy = copier_of(value)
     if copy is not None:
         return copy(value), copy
     read_payload = recipe.reader_of(stored)
     if read_payload is not None:
         return bytes(stored.payload), read_payload
-    return stored, lambda kept: recipe.unpack(key, kept)
+    return Packed(stored.codec, stored.flags, stored.payload), recipe.copy
 
 
 def payload_bytes(read: Read) -> int:

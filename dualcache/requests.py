@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from dualcache.calls.binding import full_tags
 from dualcache.codecs.recipe import make_recipe
-from dualcache.core.entry import MISSING, Recipe
+from dualcache.core.entry import MISSING
 from dualcache.core.globs import matches_everything
 from dualcache.core.keys import several, user_key, user_pattern, user_tag
 from dualcache.core.options import refuse_unknown, to_bool
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from dualcache.backend import Backend
-    from dualcache.core.entry import Entry
+    from dualcache.core.entry import Entry, Recipe
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
@@ -257,7 +257,7 @@ class Requests:
 
     def _glancing(self, key: str) -> Call:
         recipe = self._known_recipe(MISSING)
-        glance = Recipe(recipe.pack, recipe.verify)
+        glance = recipe._replace(unpack=recipe.verify)
         return self.call(key, Policy(DIRECT, glance, ttl_ms=None, usage=self.usage))
 
     def _known_recipe(self, annotation: Any) -> Recipe:

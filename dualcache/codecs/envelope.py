@@ -220,7 +220,7 @@ def _spelled_tags(tags: Sequence[Tag]) -> bytes:
         )
     parts = [_COUNT.pack(len(tags))]
     for name, tag_id in tags:
-        text = name.encode("utf-8", "surrogatepass")
+        text = name.encode()
         if len(text) > _LONGEST_NAME:
             raise UnencodableValue(
                 f"the name of a tag has {len(text)} bytes, at most {_LONGEST_NAME} fit",
@@ -241,7 +241,7 @@ def _read_tags(raw: bytes, start: int) -> tuple[tuple[Tag, ...], int]:
             at = begins + length
             if at > size:
                 raise _refused("truncated", "the tags are longer than the content")
-            name = raw[begins:at].decode("utf-8", "surrogatepass")
+            name = raw[begins:at].decode()
             tags.append(_new_tag(Tag, (name, tag_id)))  # half the time of Tag(name, tag_id)
     except (struct.error, UnicodeDecodeError) as error:
         raise undecodable("truncated", "the tags are garbled", code="DC310", cause=error) from None

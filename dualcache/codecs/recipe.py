@@ -19,9 +19,9 @@ from dualcache.codecs.ids import (
     undecodable,
     unsigned,
 )
-from dualcache.codecs.sign import Signer
+from dualcache.codecs.sign import SIGNATURE_BYTES, Signer
 from dualcache.codecs.subclasses import learn
-from dualcache.core.entry import MISSING, Packed, Recipe
+from dualcache.core.entry import MISSING, Packed, Recipe, no_signature
 from dualcache.errors import DecodeError, UnencodableValue, UsageError
 
 if TYPE_CHECKING:
@@ -69,32 +69,31 @@ def make_recipe(
         _require_size("compress_above", compress_above, least=0)
         require_zstd()
     _require_size("max_value_bytes", max_value_bytes, least=1)
-    packer = _Packer(annotation, steps, signer, compress_above, max_value_bytes)
+    packer = _Packer(annotation, steps, compress_above, max_value_bytes)
     unpacker = _Unpacker(readers_for(annotation, steps), signer, max_value_bytes)
     pack = _refer if codec == "reference" else packer.pack
-    return Recipe(pack, unpacker.unpack, unpacker.reader_of, unpacker.verify)
+    sign = no_signature if signer is None or codec == "reference" else signer.signed
+    return Recipe(pack, unpacker.unpack, unpacker.copy, unpacker.reader_of, unpacker.verify, sign)
 
 
 class _Packer:
-    """Finds the first form that keeps a value, then compresses and signs."""
+    """Finds the first form that keeps a value, then compresses."""
 
-    __slots__ = ("_annotation", "_compress_above", "_max_bytes", "_signer", "_steps")
+    __slots__ = ("_annotation", "_compress_above", "_max_bytes", "_steps")
 
     def __init__(
         self,
         annotation: object,
         steps: Sequence[Step],
-        signer: Signer | None,
         compress_above: int | None,
         max_bytes: int,
     ) -> None:
         self._annotation = annotation
         self._steps = steps
-        self._signer = signer
         self._compress_above = compress_above
         self._max_bytes = max_bytes
 
-    def pack(self, key: str, value: Any) -> Packed:
+    def pack(self, value: Any) -> Packed:
         """Return `value` as bytes that give it back."""
         errors: list[Exception] = []
         for form, is_checked in self._steps:
@@ -104,14 +103,14 @@ class _Packer:
                     codec = form.id
                     if isinstance(form, AnnotatedForm):
                         codec = form.id_for(value, data, is_checked=is_checked)
-                    return self._finished(key, codec, data)
+                    return self._finished(codec, data)
             except _TooLarge as error:
                 raise error.told from None
             except Exception as error:  # noqa: BLE001  a value that this form does not take
                 errors.append(error)
         raise advice_for(value, self._annotation, [form.id for form, _ in self._steps], errors)
 
-    def _finished(self, key: str, codec: CodecId, data: bytes) -> Packed:
+    def _finished(self, codec: CodecId, data: bytes) -> Packed:
         if len(data) > self._max_bytes:
             raise _TooLarge(len(data), self._max_bytes)
         flags = 0
@@ -119,9 +118,6 @@ class _Packer:
             frame = compressed(data)
             if frame is not None:
                 flags, data = COMPRESSED, frame
-        if self._signer is not None:
-            flags |= SIGNED
-            data = self._signer.signed(key, codec, flags, data)
         return Packed(codec, flags, data)
 
 
@@ -145,7 +141,12 @@ class _Unpacker:
             raise needs_type()
         payload = stored.payload
         if stored.flags or self._signer is not None:
-            payload = self._opened(key, stored)
+            payload = self._verified(key, stored)
+            if stored.flags & COMPRESSED:
+                payload = decompressed(payload, self._max_bytes)
+        return self._decoded(read, payload)
+
+    def _decoded(self, read: Callable[[Any], Any], payload: bytes | memoryview) -> Any:
         if len(payload) > self._max_bytes:
             raise undecodable("oversized", "the payload is over max_value_bytes", code="DC311")
         try:
@@ -172,6 +173,20 @@ class _Unpacker:
         if stored.flags & SIGNED or self._signer is not None:
             self._verified(key, stored)
 
+    def copy(self, packed: Packed) -> Any:
+        """Return another copy of a value that this process packed, or has verified."""
+        payload = packed.payload
+        if packed.codec == _REFERENCE:
+            return payload
+        read = self._readers.get(packed.codec)
+        if read is None:
+            raise needs_type()
+        if packed.flags & SIGNED:
+            payload = payload[SIGNATURE_BYTES:]
+        if packed.flags & COMPRESSED:
+            payload = decompressed(payload, self._max_bytes)
+        return self._decoded(read, payload)
+
     def reader_of(self, stored: Stored) -> Callable[[Any], Any] | None:
         """Return what decodes the payload of an entry, if it is neither signed nor compressed."""
         if stored.flags or self._signer is not None:
@@ -179,19 +194,14 @@ class _Unpacker:
         reader: Callable[[Any], Any] | None = self._readers.get(stored.codec)
         return reader
 
-    def _opened(self, key: str, stored: Stored) -> bytes | memoryview:
-        payload = self._verified(key, stored)
-        return decompressed(payload, self._max_bytes) if stored.flags & COMPRESSED else payload
-
     def _verified(self, key: str, stored: Stored) -> memoryview:
-        payload = memoryview(stored.payload)
         if self._signer is not None:
             if not stored.flags & SIGNED:
                 raise unsigned("the payload is not signed, and a secret is configured")
-            return self._signer.verified(key, stored.codec, stored.flags, payload)
+            return self._signer.verified(key, stored)
         if stored.flags & SIGNED:
             raise unsigned("the payload is signed, and no secret is configured")
-        return payload
+        return memoryview(stored.payload)
 
 
 class _TooLarge(Exception):
@@ -206,7 +216,7 @@ class _TooLarge(Exception):
         )
 
 
-def _refer(_: str, value: Any) -> Packed:
+def _refer(value: Any) -> Packed:
     return Packed(_REFERENCE, 0, value)
 
 

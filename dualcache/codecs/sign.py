@@ -1,4 +1,6 @@
-"""Signatures: keyed blake2b over the key, the codec, the flags and the payload.
+"""Signatures: keyed blake2b over the key, the codec, the flags, the tags and the payload.
+
+The tags belong to it: an entry without one of its tags would outlive an invalidation.
 
 The algorithm is fixed: nothing in stored bytes chooses it. What is read is verified before it is
 decompressed or decoded.
@@ -9,19 +11,23 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from dualcache.codecs.ids import unsigned
+from dualcache.codecs.ids import SIGNED, unsigned
+from dualcache.core.entry import Packed
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from hashlib import blake2b
 
+    from dualcache.core.entry import Stored, Tag
+
 __all__ = ["SIGNATURE_BYTES", "Signer"]
 
 SIGNATURE_BYTES: Final = 16
 _PERSON: Final = b"dualcache sig 1"
 _LONGEST_KEY: Final = 64
-_SCOPE: Final = Struct(">QBBQ")
+_SCOPE: Final = Struct(">QBBQQ")
+_TAG: Final = Struct(">8sQ")
 
 
 class Signer:
@@ -43,25 +49,32 @@ class Signer:
     def __repr__(self) -> str:
         return f"Signer({len(self._states)} secrets)"
 
-    def signed(self, key: str, codec: int, flags: int, body: bytes) -> bytes:
-        """Return `body` with its signature before it."""
-        return self._signatures(key, codec, flags, body)[0] + body
+    def signed(self, key: str, packed: Packed, tags: Sequence[Tag]) -> Packed:
+        """Return a value that is packed with its signature before it."""
+        codec, flags, body = packed.codec, packed.flags | SIGNED, packed.payload
+        return Packed(codec, flags, self._signatures(key, codec, flags, tags, body)[0] + body)
 
-    def verified(self, key: str, codec: int, flags: int, payload: memoryview) -> memoryview:
+    def verified(self, key: str, stored: Stored) -> memoryview:
         """Return the payload without its signature; raise `SignatureError` if that is not ours."""
         from hmac import compare_digest
 
+        payload = memoryview(stored.payload)
         found, body = payload[:SIGNATURE_BYTES], payload[SIGNATURE_BYTES:]
-        fits = [compare_digest(found, own) for own in self._signatures(key, codec, flags, body)]
+        own = self._signatures(key, stored.codec, stored.flags, stored.tags, body)
+        fits = [compare_digest(found, each) for each in own]
         if not any(fits):
             raise unsigned("no configured secret has signed this payload for this key")
         return body
 
     def _signatures(
-        self, key: str, codec: int, flags: int, body: bytes | memoryview
+        self, key: str, codec: int, flags: int, tags: Sequence[Tag], body: bytes | memoryview
     ) -> list[bytes]:
         name = key.encode("utf-8", "surrogatepass")
-        scope = _SCOPE.pack(len(name), codec, flags, len(body)) + name
+        parts = [_SCOPE.pack(len(name), codec, flags, len(tags), len(body)), name]
+        for tag, tag_id in tags:
+            text = tag.encode("utf-8", "surrogatepass")
+            parts += (_TAG.pack(tag_id, len(text)), text)
+        scope = b"".join(parts)
         digests: list[bytes] = []
         for state in self._states:
             own = state.copy()

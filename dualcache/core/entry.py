@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 HEADER_BYTES: Final = 32
 TOKEN_BYTES: Final = 8
@@ -103,15 +103,23 @@ def not_verified(_: str, __: Stored) -> None:
     """Stand for a recipe that takes whatever is stored."""
 
 
+def no_signature(_: str, packed: Packed, __: Sequence[Tag]) -> Packed:
+    """Stand for a recipe without a secret."""
+    return packed
+
+
 class Recipe(NamedTuple):
     """How the values of one function become bytes and come back; built once per function.
 
-    `reader_of` gives what decodes the bare payload of an entry that was unpacked once, `None` where
-    more than that is to be done. `verify` raises for what no type makes readable, and decodes
-    nothing.
+    `copy` decodes what this process packed or has verified. `reader_of` gives what decodes the bare
+    payload of an entry that was unpacked once, `None` where more than that is to be done. `verify`
+    raises for what no type makes readable, and decodes nothing. `sign` adds the signature of a
+    value that is packed, for a key and the tags it gets.
     """
 
-    pack: Callable[[str, Any], Packed]
+    pack: Callable[[Any], Packed]
     unpack: Callable[[str, Stored], Any]
+    copy: Callable[[Packed], Any]
     reader_of: Callable[[Stored], Callable[[Any], Any] | None] = no_reader
     verify: Callable[[str, Stored], None] = not_verified
+    sign: Callable[[str, Packed, Sequence[Tag]], Packed] = no_signature

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from dualcache.core.entry import MISSING, Kind, Stored
+from dualcache.core.entry import MISSING
 from dualcache.core.events import Coalesced, WaitExpired
 from dualcache.core.flight import (
     ABANDONED,
@@ -178,10 +178,9 @@ def own_copy(call: Call, outcome: Outcome) -> object:
     packed = outcome.packed
     if packed is None:
         return deepcopy(outcome.value)
-    stored = Stored(Kind.VALUE, packed.codec, packed.flags, b"", 0, None, 0, (), packed.payload)
     try:
-        return call.policy.recipe.unpack(call.key, stored)
-    except DecodeError:
+        return call.policy.recipe.copy(packed)
+    except DecodeError:  # the leader's function has another type than this caller's
         return deepcopy(outcome.value)
 
 

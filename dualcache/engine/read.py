@@ -221,7 +221,10 @@ def judge(
             state = FILLING if stored.kind is Kind.FILLING else TOMBSTONE
             return Sight(state, tick, raw, stored, None, ids)
         if stored.tags and not are_alive(stored.tags, ids):
-            return Sight(UNUSABLE, tick, raw, stored, None, ids)
+            are_ours = all(tag.name.startswith(f"{env.prefix}~") for tag in stored.tags)
+            if not are_ours:  # forged: their keys are nobody's tags, and not to be read or made
+                env.emit(Unusable(call.policy.label, "foreign"))
+            return Sight(UNUSABLE, tick, raw, stored if are_ours else None, None, ids)
         value = call.policy.recipe.unpack(call.key, stored)
     except DecodeError as error:
         if error.reason in UNREAD:

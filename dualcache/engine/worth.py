@@ -40,7 +40,7 @@ def worth(call: Call, value: Any, env: Env) -> Worth | None:
     fresh_ms, whole_ms = lifetime_ms(
         ttl_ms, policy.stale_if_error_ms, policy.jitter, env.draw() if policy.jitter else 0.0
     )
-    return Worth(policy.recipe.pack(call.key, value), fresh_ms, whole_ms)
+    return Worth(policy.recipe.pack(value), fresh_ms, whole_ms)
 
 
 def report_unstored(call: Call, error: DualCacheError, env: Env) -> None:
@@ -66,14 +66,15 @@ def sealed(
     load_ms: float,
     env: Env,
 ) -> bytes:
-    """Make the bytes that are stored for a value."""
+    """Make the bytes that are stored for a value, signed together with its tags."""
+    tags = entry_tags(tag_names(call.policy, call, value), ids)
     return env.seal(
         call.key,
-        what.packed,
+        call.policy.recipe.sign(call.key, what.packed, tags),
         version=env.draw_token(),
         created_ms=env.now_ms(),
         fresh_ms=what.fresh_ms,
         load_ms=round(load_ms),
-        tags=entry_tags(tag_names(call.policy, call, value), ids),
+        tags=tags,
         owner=call.policy.owner,
     )

@@ -204,7 +204,7 @@ def test_a_value_comes_back_equal_and_of_the_same_type(value: Any) -> None:
 def packed(value: Any) -> Any:
     from tests.codecs.test_recipe import stored
 
-    return stored(make_recipe().pack("k", value), "k")
+    return stored(make_recipe().pack(value), "k")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import threading
 from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -23,9 +23,12 @@ from dualcache.codecs.envelope import open_envelope, seal
 from dualcache.codecs.ids import COMPRESSED, NEEDS_TYPE, SIGNED, CodecId
 from dualcache.codecs.recipe import is_immutable, make_recipe
 from dualcache.codecs.sign import Signer
-from dualcache.core.entry import MISSING, Packed, Recipe, Stored
+from dualcache.core.entry import MISSING, Packed, Recipe, Stored, Tag
 from dualcache.errors import DecodeError, SignatureError, UnencodableValue, UsageError
 from tests.codecs.values import plain_values
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KEY = "shop:user:1"
 NOON = datetime(2024, 3, 1, 12)  # noqa: DTZ001  naive on purpose
@@ -125,12 +128,17 @@ class HoldsModel:
 
 def kept(value: Any, annotation: object = MISSING, **options: Any) -> tuple[Any, Packed]:
     recipe = make_recipe(annotation, **options)
-    packed = recipe.pack(KEY, value)
+    packed = pack(recipe, value)
     return recipe.unpack(KEY, stored(packed)), packed
 
 
-def stored(packed: Packed, key: str = KEY) -> Stored:
-    raw = seal(key, packed, version=b"12345678", created_ms=1, fresh_ms=None, load_ms=1)
+def pack(recipe: Recipe, value: Any, tags: Sequence[Tag] = ()) -> Packed:
+    """Return a value as it is stored under KEY with these tags."""
+    return recipe.sign(KEY, recipe.pack(value), tags)
+
+
+def stored(packed: Packed, key: str = KEY, tags: Sequence[Tag] = ()) -> Stored:
+    raw = seal(key, packed, version=b"12345678", created_ms=1, fresh_ms=None, load_ms=1, tags=tags)
     return open_envelope(key, raw)
 
 
@@ -229,7 +237,7 @@ def test_what_no_form_keeps_is_refused_with_advice(
     value: Any, annotation: object, advice: str
 ) -> None:
     with pytest.raises(UnencodableValue) as caught:
-        make_recipe(annotation).pack(KEY, value)
+        pack(make_recipe(annotation), value)
     assert advice in caught.value.help
     assert caught.value.code == "DC300"
     if hasattr(value, "close"):
@@ -241,7 +249,7 @@ def test_a_coroutine_is_refused_with_advice() -> None:
 
     coroutine = load()
     with pytest.raises(UnencodableValue, match="await it"):
-        make_recipe().pack(KEY, coroutine)
+        pack(make_recipe(), coroutine)
     coroutine.close()
 
 
@@ -249,7 +257,7 @@ def test_a_structure_that_contains_itself_is_refused() -> None:
     value: list[Any] = []
     value.append(value)
     with pytest.raises(UnencodableValue, match="contains itself"):
-        make_recipe().pack(KEY, value)
+        pack(make_recipe(), value)
 
 
 def test_packing_uses_up_no_iterator() -> None:
@@ -258,7 +266,7 @@ def test_packing_uses_up_no_iterator() -> None:
 
     value = Lazy(items=(x for x in "ab"))
     with pytest.raises(UnencodableValue):
-        make_recipe(Lazy).pack(KEY, value)
+        pack(make_recipe(Lazy), value)
     assert list(value.items) == ["a", "b"]
 
 
@@ -316,7 +324,7 @@ def test_a_value_is_marked_where_reading_it_back_needs_the_annotation(
 
 @pytest.mark.parametrize("value", [Model(id=1), Stamped(id=1)])
 def test_a_model_is_not_read_as_anything_but_a_model(value: Model) -> None:
-    packed = make_recipe(type(value)).pack(KEY, value)
+    packed = pack(make_recipe(type(value)), value)
     assert reason_of(make_recipe(), packed) == "untyped"
     assert reason_of(make_recipe(dict), packed) == "untyped"
 
@@ -324,13 +332,13 @@ def test_a_model_is_not_read_as_anything_but_a_model(value: Model) -> None:
 def test_what_is_there_is_told_without_decoding_it() -> None:
     plain, signed = make_recipe(), make_recipe(secret="s")
     plain.verify(KEY, stored(Packed(CodecId.MSGPACK, 0, b"no msgpack")))
-    plain.verify(KEY, stored(make_recipe(User).pack(KEY, User(1))))
-    signed.verify(KEY, stored(signed.pack(KEY, 1)))
+    plain.verify(KEY, stored(pack(make_recipe(User), User(1))))
+    signed.verify(KEY, stored(pack(signed, 1)))
     reference = make_recipe(codec="reference", secret="s")
-    reference.verify(KEY, stored(reference.pack(KEY, object())))
+    reference.verify(KEY, stored(pack(reference, object())))
     for recipe, packed in (
-        (plain, signed.pack(KEY, 1)),
-        (signed, plain.pack(KEY, 1)),
+        (plain, pack(signed, 1)),
+        (signed, pack(plain, 1)),
         (plain, Packed(CodecId.PICKLE, 0, b"x")),
     ):
         with pytest.raises(DecodeError):
@@ -361,13 +369,13 @@ def test_pickle_keeps_what_nothing_else_does() -> None:
     assert back is threading.Thread
     assert packed.flags == SIGNED
     with pytest.raises(UnencodableValue) as caught:
-        make_recipe(codec="pickle", secret="s").pack(KEY, threading.Lock())
+        pack(make_recipe(codec="pickle", secret="s"), threading.Lock())
     assert caught.value.code == "DC302"
 
 
 def test_with_a_secret_everything_is_signed_for_its_key_and_nothing_else_is_read() -> None:
     recipe = make_recipe(secret="s")
-    packed = recipe.pack(KEY, [1])
+    packed = pack(recipe, [1])
     assert recipe.unpack(KEY, stored(packed)) == [1]
     with pytest.raises(SignatureError):
         recipe.unpack("other", stored(packed, "other"))
@@ -376,29 +384,66 @@ def test_with_a_secret_everything_is_signed_for_its_key_and_nothing_else_is_read
         packed._replace(payload=b"short"),
         packed._replace(codec=CodecId.TAGGED),
         packed._replace(flags=SIGNED | COMPRESSED),
-        make_recipe().pack(KEY, [1]),
-        make_recipe(secret="t").pack(KEY, [1]),
+        pack(make_recipe(), [1]),
+        pack(make_recipe(secret="t"), [1]),
     ):
         assert reason_of(recipe, changed) == "signature"
     assert reason_of(make_recipe(), packed) == "signature"
 
 
+TAGS = (Tag("~t:users", b"12345678"), Tag("~t:user:1", bytes(8)))
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        (),
+        TAGS[:1],
+        TAGS[::-1],
+        (*TAGS, Tag("~t:more", b"12345678")),
+        (Tag("~t:users", b"87654321"), TAGS[1]),
+        (Tag("~t:other", b"12345678"), TAGS[1]),
+        (Tag("~t:user", b"s1234567"), TAGS[1]),
+    ],
+)
+def test_the_tags_are_signed_too(tags: Sequence[Tag]) -> None:
+    recipe = make_recipe(secret="s")
+    packed = pack(recipe, [1], TAGS)
+    assert recipe.unpack(KEY, stored(packed, tags=TAGS)) == [1]
+    with pytest.raises(SignatureError):
+        recipe.unpack(KEY, stored(packed, tags=tags))
+
+
+@pytest.mark.parametrize("options", [{}, {"secret": "s"}, {"secret": "s", "compress_above": 10}])
+def test_a_copy_of_what_this_process_has_is_decoded_without_looking_at_it_again(
+    options: dict[str, Any],
+) -> None:
+    recipe = make_recipe(list[User], **options)
+    value = [User(1)] * 100
+    for packed in (recipe.pack(value), pack(recipe, value, TAGS)):
+        assert is_same(recipe.copy(packed), value)
+    with pytest.raises(DecodeError):
+        make_recipe(**options).copy(make_recipe(User).pack(User(1)))
+    reference = make_recipe(codec="reference")
+    assert reference.copy(reference.pack(value)) is value
+
+
 def test_only_a_bare_payload_has_a_reader_of_its_own() -> None:
     plain, signed, packing = make_recipe(), make_recipe(secret="s"), make_recipe(compress_above=10)
-    entry = stored(plain.pack(KEY, [1]))
+    entry = stored(pack(plain, [1]))
     read = plain.reader_of(entry)
     assert read is not None
     assert read(entry.payload) == [1]
-    assert signed.reader_of(stored(signed.pack(KEY, [1]))) is None
-    assert packing.reader_of(stored(packing.pack(KEY, "long " * 1_000))) is None
+    assert signed.reader_of(stored(pack(signed, [1]))) is None
+    assert packing.reader_of(stored(pack(packing, "long " * 1_000))) is None
 
 
 def test_secrets_rotate() -> None:
     old, new = make_recipe(secret="old"), make_recipe(secret=[b"new", "old", "x" * 100])
-    assert new.unpack(KEY, stored(old.pack(KEY, 1))) == 1
-    assert make_recipe(secret="new").unpack(KEY, stored(new.pack(KEY, 1))) == 1
+    assert new.unpack(KEY, stored(pack(old, 1))) == 1
+    assert make_recipe(secret="new").unpack(KEY, stored(pack(new, 1))) == 1
     with pytest.raises(SignatureError):
-        old.unpack(KEY, stored(new.pack(KEY, 1)))
+        old.unpack(KEY, stored(pack(new, 1)))
 
 
 def test_a_signer_shows_no_secret() -> None:
@@ -431,14 +476,14 @@ def test_json_keeps_what_json_can_say() -> None:
         assert is_same(back, value)
         assert packed.codec == (CodecId.JSON_TYPED if annotation is User else CodecId.JSON)
     with pytest.raises(UnencodableValue, match="leave codec= out"):
-        make_recipe(codec="json").pack(KEY, {1: 2})
+        pack(make_recipe(codec="json"), {1: 2})
 
 
 def test_raw_keeps_bytes_and_text() -> None:
     for value in (b"\x00x", "text", "\ud800", "", b""):
         assert is_same(kept(value, codec="raw")[0], value)
     with pytest.raises(UnencodableValue, match="keeps bytes and str"):
-        make_recipe(codec="raw").pack(KEY, 1)
+        pack(make_recipe(codec="raw"), 1)
 
 
 def test_msgpack_and_tagged_can_be_asked_for() -> None:
@@ -467,7 +512,7 @@ def test_a_codec_of_ones_own() -> None:
     back, packed = kept("abc", codec=Reversing())
     assert (back, packed) == ("abc", (CodecId.USER, 0, b"cba"))
     with pytest.raises(UnencodableValue) as caught:
-        make_recipe(codec=Reversing()).pack(KEY, 5)
+        pack(make_recipe(codec=Reversing()), 5)
     assert caught.value.code == "DC302"
     assert reason_of(make_recipe(codec=Reversing()), Packed(CodecId.USER, 0, b"\xff")) == "payload"
     assert reason_of(make_recipe(), packed) == "codec"
@@ -495,9 +540,9 @@ def test_options_that_cannot_be_are_refused(
 
 def test_a_value_over_the_limit_is_neither_stored_nor_read() -> None:
     with pytest.raises(UnencodableValue) as caught:
-        make_recipe(max_value_bytes=100).pack(KEY, "x" * 100)
+        pack(make_recipe(max_value_bytes=100), "x" * 100)
     assert caught.value.code == "DC301"
-    packed = make_recipe().pack(KEY, "x" * 100)
+    packed = pack(make_recipe(), "x" * 100)
     assert reason_of(make_recipe(max_value_bytes=100), packed) == "oversized"
 
 
@@ -519,7 +564,7 @@ def test_hostile_payloads_are_a_decode_error_or_a_value(
 def test_a_message_holds_no_value() -> None:
     recipe = make_recipe(Colour)
     with pytest.raises(DecodeError) as caught:
-        recipe.unpack(KEY, stored(make_recipe().pack(KEY, "hunter2")))
+        recipe.unpack(KEY, stored(pack(make_recipe(), "hunter2")))
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
 

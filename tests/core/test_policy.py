@@ -11,7 +11,11 @@ from dualcache.errors import UsageError
 if TYPE_CHECKING:
     from dualcache.core.policy import Policy
 
-RECIPE = Recipe(lambda _, value: Packed(0, 0, value), lambda _, stored: stored.payload)
+RECIPE = Recipe(
+    lambda value: Packed(0, 0, value),
+    lambda _, stored: stored.payload,
+    lambda packed: packed.payload,
+)
 DEFAULTS = Options(ttl=60, jitter=0.1, stale_if_error=5)
 
 

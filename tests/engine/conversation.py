@@ -125,7 +125,7 @@ def surroundings(first_token: int = 1, **changes: Any) -> tuple[Env, list[Event]
     return Env(**{**options, **changes}), events
 
 
-def pack(_: str, value: Any) -> Packed:
+def pack(value: Any) -> Packed:
     return Packed(6, 0, str(value).encode())
 
 
@@ -136,7 +136,11 @@ def unpack(_: str, stored: Any) -> Any:
     return text
 
 
-RECIPE = Recipe(pack, unpack)
+def copy(packed: Packed) -> Any:
+    return unpack("", packed)
+
+
+RECIPE = Recipe(pack, unpack, copy)
 
 
 def policy(**options: Any) -> Policy:
@@ -172,7 +176,7 @@ def stored(
 ) -> bytes:
     return seal(
         key,
-        pack(key, value),
+        pack(value),
         version=token(number),
         created_ms=created_ms,
         fresh_ms=fresh_ms,

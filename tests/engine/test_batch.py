@@ -344,14 +344,14 @@ def test_the_exception_of_a_single_load_is_raised() -> None:
 
 def test_entries_whose_tags_are_dead_are_replaced_and_loaded_in_one_call() -> None:
     env, _ = surroundings()
-    dead_a, dead_b = (stored("old", key=key, tags=[Tag("t", token(60))]) for key in "ab")
+    dead_a, dead_b = (stored("old", key=key, tags=[Tag("~t:t", token(60))]) for key in "ab")
     script(
         many(env),
         LOOKED,
         LED,
         LED,
         (Batch, (Seen(dead_a), Seen(dead_b))),
-        (ReadTags(("t",)), (None,)),
+        (ReadTags(("~t:t",)), (None,)),
         (
             Batch(
                 (
@@ -378,7 +378,7 @@ def test_entries_whose_tags_are_dead_are_replaced_and_loaded_in_one_call() -> No
 
 def test_a_caller_who_is_interrupted_while_replacing_gives_back_what_he_had_taken() -> None:
     env, _ = surroundings()
-    dead = stored("old", key="a", tags=[Tag("t", token(60))])
+    dead = stored("old", key="a", tags=[Tag("~t:t", token(60))])
     script(
         many(env, "abc"),
         (Batch, (Seen(None),) * 3),
@@ -429,7 +429,7 @@ def test_a_server_that_takes_no_writes_leaves_one_call_of_the_loader() -> None:
 
 def test_a_key_whose_tags_cannot_be_read_is_loaded_with_the_others_and_not_stored() -> None:
     env, _ = surroundings()
-    tagged = stored("old", key="a", tags=[Tag("t", token(60))])
+    tagged = stored("old", key="a", tags=[Tag("~t:t", token(60))])
     script(
         many(env),
         LOOKED,

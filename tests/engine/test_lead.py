@@ -27,6 +27,7 @@ from tests.engine.conversation import (
     DAY_MS,
     KEY,
     cold,
+    copy,
     filling,
     lead,
     refused,
@@ -46,7 +47,7 @@ NEW = (Load, Loaded("new", 5.0))
 GIVEN_BACK = (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED)
 
 
-def unencodable(_: str, value: Any) -> NoReturn:
+def unencodable(value: Any) -> NoReturn:
     raise UnencodableValue("a lock", code="DC300", help="cache something else")
 
 
@@ -117,7 +118,7 @@ def test_an_exception_of_the_condition_is_the_users() -> None:
 
 def test_a_value_that_no_codec_keeps_is_returned_and_told_of_once() -> None:
     env, events = surroundings()
-    asked = cold(recipe=Recipe(unencodable, unpack))
+    asked = cold(recipe=Recipe(unencodable, unpack, copy))
     for number in (1, 2):
         marker = filling(number, load_ms=5 if number > 1 else 0)
         outcome = script(

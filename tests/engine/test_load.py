@@ -97,7 +97,7 @@ def test_an_absent_key_is_leased_loaded_and_committed_over_the_lease() -> None:
         (Commit(KEY, filling(1), blob, 60_000, CommitWay.IFEQ), STORED),
         (Land, None),
     ).ends()
-    assert outcome == Outcome("v", None, 4, pack(KEY, "v"))
+    assert outcome == Outcome("v", None, 4, pack("v"))
     assert events == [Miss("k", "absent"), LoadedEvent("k", 5.0, "stored")]
     assert (asked.policy.usage.misses, asked.policy.usage.loads) == (1, 1)
 
@@ -198,8 +198,8 @@ def test_a_follower_decodes_his_copy_where_the_leader_encoded_it() -> None:
     script(
         get_or_load(cold(), env),
         (Join, other()),
-        (AwaitFlight, Landing(Outcome("v", None, LATER, pack(KEY, "decoded")))),
-    ).returns(Outcome("decoded", None, LATER, pack(KEY, "decoded")))
+        (AwaitFlight, Landing(Outcome("v", None, LATER, pack("decoded")))),
+    ).returns(Outcome("decoded", None, LATER, pack("decoded")))
 
 
 def test_a_follower_copies_what_does_not_come_back_from_its_bytes() -> None:
@@ -207,7 +207,7 @@ def test_a_follower_copies_what_does_not_come_back_from_its_bytes() -> None:
     outcome = script(
         get_or_load(cold(), env),
         (Join, other()),
-        (AwaitFlight, Landing(Outcome("v", None, LATER, pack(KEY, "broken")))),
+        (AwaitFlight, Landing(Outcome("v", None, LATER, pack("broken")))),
     ).ends()
     assert outcome.value == "v"
 

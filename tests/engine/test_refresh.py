@@ -54,10 +54,10 @@ RESEALED = stored("old", 1)
 STORED = CommitReply.STORED
 
 
-def pack_some(key: str, value: Any) -> Packed:
+def pack_some(value: Any) -> Packed:
     if value == "unencodable":
         raise UnencodableValue("no form keeps it", code="DC300")
-    return pack(key, value)
+    return pack(value)
 
 
 CHOOSY = RECIPE._replace(pack=pack_some)
@@ -89,7 +89,7 @@ def test_a_refresh_seals_a_usable_entry_anew_and_commits_over_that() -> None:
         (Load, Loaded("new", 5.0)),
         (Commit(KEY, RESEALED, stored("new", 2, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
     ).ends()
-    assert outcome == Outcome("new", None, 2, pack(KEY, "new"))
+    assert outcome == Outcome("new", None, 2, pack("new"))
     assert events == [LoadedEvent("k", 5.0, "stored")]
 
 

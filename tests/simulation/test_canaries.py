@@ -219,7 +219,7 @@ def test_a_plain_set_arrives_after_a_later_invalidation() -> None:
         value = Value(world.version, actor.role.name)
         blob = env.seal(
             KEY,
-            pack(KEY, value),
+            pack(value),
             version=env.draw_token(),
             created_ms=0,
             fresh_ms=None,

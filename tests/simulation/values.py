@@ -27,7 +27,7 @@ class Value(NamedTuple):
     writer: str = ""
 
 
-def pack(_: str, value: Value) -> Packed:
+def pack(value: Value) -> Packed:
     return Packed(1, 0, f"{value.version} {value.writer}".encode())
 
 
@@ -36,7 +36,11 @@ def unpack(_: str, stored: Any) -> Value:
     return Value(int(version), writer)
 
 
-RECIPE: Final = Recipe(pack, unpack)
+def copy(packed: Packed) -> Value:
+    return unpack("", packed)
+
+
+RECIPE: Final = Recipe(pack, unpack, copy)
 
 
 def names_of_key(key: str) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ class World:
             version = self.current.draw()
             blob = seal(
                 scenario.key,
-                pack(scenario.key, Value(0)),
+                pack(Value(0)),
                 version=version,
                 created_ms=self.wall_ms,
                 fresh_ms=None,

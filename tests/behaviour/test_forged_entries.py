@@ -1,0 +1,136 @@
+"""Entries and internal keys that somebody else wrote: a miss each, and no trouble for anybody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from dualcache import BackendDown, Loaded, Unusable
+from dualcache.codecs.envelope import seal
+from dualcache.codecs.recipe import make_recipe
+from dualcache.core.entry import Tag
+from tests.behaviour.seen import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache import Cache
+    from tests.colours import Colour
+    from tests.servers import Server
+
+SECRET: Final = "a s3cret that is quite long"
+TOKEN: Final = b"12345678"
+
+
+def forged(key: str, value: Any, *tags: bytes) -> bytes:
+    """Spell an entry with tags of any names; a name of the same length stands in for each."""
+    names = [Tag("t" * len(tag), TOKEN) for tag in tags]
+    packed = make_recipe().pack(value)
+    raw = seal(key, packed, version=TOKEN, created_ms=1, fresh_ms=None, load_ms=1, tags=names)
+    body = raw[8:]
+    for name, tag in zip(names, tags, strict=True):
+        body = body.replace(name.name.encode(), tag, 1)
+    return resealed(key, raw[:4], body)
+
+
+def resealed(key: str, head: bytes, body: bytes) -> bytes:
+    from zlib import crc32
+
+    check = crc32(body, crc32(head, crc32(key.encode())))
+    return head + check.to_bytes(4, "big") + body
+
+
+def counted(colour: Colour, cache: Cache, **options: Any) -> tuple[Callable[..., Any], list[int]]:
+    calls: list[int] = []
+
+    def body() -> int:
+        calls.append(1)
+        return 42
+
+    return cache(key="k", **options)(colour.function(body)), calls
+
+
+NAMES: Final = {
+    "a lone surrogate": b"~t:\xed\xa0\x80",
+    "no UTF-8": b"~t:\xff\xff",
+    "a user's key": b"user:1",
+    "the key itself": b"k",
+    "another namespace": b"other:~t:users",
+    "nothing": b"",
+    "an end": b"~t:\r\n*1\r\n$8\r\nFLUSHALL\r\n",
+    "a long one": b"~t:" + b"x" * 60_000,
+    "one that does not exist": b"~t:nobody",
+}
+
+
+@pytest.mark.parametrize("tag", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("secret", [None, SECRET])
+@pytest.mark.parametrize("tags_of", [(), lambda _: ["mine"]])
+def test_a_forged_tag_is_a_miss_and_harms_no_call(
+    colour: Colour, redis_server: Server, tag: bytes, secret: str | None, tags_of: Any
+) -> None:
+    cache = colour.cache(redis_server.url, secret=secret)
+    seen = Seen(cache)
+    load, calls = counted(colour, cache, tags=tags_of)
+    redis_server.cli("SET", "k", forged("k", "forged", tag, b"~t:users"))
+    redis_server.cli("SET", "user:1", "a value of the user's")
+    assert colour.call(cache, "get", "k") is None
+    assert [colour.run(load), colour.run(load), colour.run(load)] == [42, 42, 42]
+    assert len(calls) == (2 if tags_of else 1)  # tags of a result are known from the second on
+    assert seen.count(BackendDown) == 0
+    assert redis_server.cli("GET", "user:1") == b"a value of the user's"
+    assert redis_server.cli("EXISTS", "other:~t:users") == 0
+
+
+def test_an_entry_that_lost_its_tags_is_not_taken_for_signed(
+    colour: Colour, redis_server: Server
+) -> None:
+    cache = colour.cache(redis_server.url, secret=SECRET)
+    seen = Seen(cache)
+    load, calls = counted(colour, cache, tags=["users"])
+    colour.run(load)
+    raw = redis_server.cli("GET", "k")
+    assert colour.run(load) == 42
+    assert len(calls) == 1
+    without = bytes([*raw[:3], raw[3] & ~0x10])
+    at = raw.index(b"~t:users") + len(b"~t:users")
+    start = raw.index(b"\x00\x01", 32)
+    redis_server.cli("SET", "k", resealed("k", without, raw[8:start] + raw[at:]))
+    colour.call(cache, "invalidate", tags=["users"])
+    assert colour.call(cache, "get", "k") is None
+    assert [event.reason for event in seen.of(Unusable)] == ["signature"]
+    assert colour.run(load) == 42
+    assert [event.outcome for event in seen.of(Loaded)] == ["stored", "stored"]
+
+
+def test_followers_of_a_signed_load_get_copies_of_their_own(
+    colour: Colour, backend_url: str
+) -> None:
+    cache = colour.cache(backend_url, secret=SECRET)
+    gate = colour.gate()
+
+    async def body() -> list[list[int]]:
+        await gate.passed()
+        return [[1]]
+
+    load = cache(key="k", tags=["t"])(colour.function(body))
+    callers = [colour.start(load) for _ in range(4)]
+    gate.open()
+    results = [caller.result() for caller in callers]
+    results[0][0].append(2)
+    assert results[1:] == [[[1]]] * 3
+    assert colour.run(load) == [[1]]
+
+
+def test_what_an_endpoint_returns_is_signed_and_read(colour: Colour, backend_url: str) -> None:
+    cache = colour.cache(backend_url, secret=SECRET)
+    calls: list[int] = []
+
+    def body(post_id: int) -> dict[str, int]:
+        calls.append(post_id)
+        return {"id": post_id}
+
+    load = cache(key_prefix="post")(colour.function(body))
+    assert [colour.run(load, 1), colour.run(load, 1)] == [{"id": 1}, {"id": 1}]
+    assert calls == [1]
