@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from dualcache.async_cache import AsyncCache
 from dualcache.backend import Backend
 from dualcache.calls.definitions import Definitions
+from dualcache.calls.first_argument import refuse_no_function
 from dualcache.calls.methods import decorated_inside
 from dualcache.clients import Clients
 from dualcache.configuring import configure
@@ -144,6 +145,7 @@ class Cache(SyncFace):
             return self(**positional((function, *more), options))
         if function is None:
             return lambda decorated: self._decorated(decorated, options)
+        refuse_no_function(function)
         return self._decorated(function, options)
 
     def invalidates(

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.codecs.recipe import LIMITS
+from dualcache.core.callables import refuse_async
 from dualcache.core.durations import to_ms
 from dualcache.core.entry import MISSING
 from dualcache.core.front_tier import FrontTier, to_front
@@ -71,7 +72,9 @@ def configure(
     target = target_of(url, known, split)
     name = to_namespace(namespace or known.namespace)
     ttl = (DEFAULT_TTL if known.ttl is None else known.ttl) if ttl is MISSING else ttl
-    if not callable(ttl):
+    if callable(ttl):
+        refuse_async(ttl, option="ttl", owner="Cache()")
+    else:
         to_ms(ttl, option="ttl", owner="Cache()", allow_none=True)
     jitter = split.policy.get("jitter", DEFAULT_JITTER)
     to_share(jitter, "jitter", owner="Cache()")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.calls.advice import unnamed_parameters, warn
 from dualcache.calls.binding import Binding, Naming, full_tags, owner_of_label
 from dualcache.calls.methods import as_attribute
 from dualcache.calls.open_calls import aproved_first, proved_first
 from dualcache.calls.signature import ABSENT, CallSignature
 from dualcache.calls.wrapper import Kept, compile_wrapper
 from dualcache.codecs.recipe import LIMITS
+from dualcache.core.callables import adapted
 from dualcache.core.entry import MISSING
 from dualcache.core.front_tier import to_own_front
 from dualcache.core.keys import several, user_tag
@@ -68,15 +70,18 @@ class Cached:
             policy_options,
             cache.requests.defaults,
             owner=self.call.name,
+            parameters=self.call.parameters,
         )
         naming = {name: options[name] for name in NAMING if name in options}
         tags = naming.get("tags", ())
-        self.tags_of: Callable[..., Any] | None = tags if callable(tags) else None
-        if self.tags_of is not None:
+        self.tags_of: Callable[..., Any] | None = None
+        if callable(tags):
+            self.tags_of = adapted(tags, self.call.parameters, option="tags", owner=self.call.name)
             naming["tags"] = ()
         self.policy_options = policy_options
         self.usage = Usage()
         self.binding = self.bound(Naming(**naming))
+        self.advise()
         self.definition = cache.definitions.admit(
             self.call,
             self.binding.label,
@@ -87,6 +92,13 @@ class Cached:
         )
         self.front = self.function_front()
         cache.register(self)
+
+    def advise(self) -> None:
+        """Warn of a key that tells less apart than the arguments do."""
+        key = self.options.get("key")
+        if key is not None and self.options.get("vary") is None:
+            for line in unnamed_parameters(self.call, key, self.options.get("ignore", ())):
+                warn(line)
 
     @property
     def has_default_name(self) -> bool:
@@ -135,6 +147,7 @@ class Cached:
             self.policy_options,
             self.cache.requests.defaults,
             owner=self.call.name,
+            parameters=self.call.parameters,
             tags_of=None if self.tags_of is None else self.tags_of_result,
             usage=self.usage,
             front=self.front if self.cache.is_at_home else None,

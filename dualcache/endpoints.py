@@ -40,6 +40,9 @@ class CachedEndpoint(Cached):
     binding: EndpointBinding
     has_default_name = False
 
+    def advise(self) -> None:
+        """Say nothing: every parameter is part of an endpoint's key."""
+
     def bound(self, naming: Naming) -> EndpointBinding:
         """Return how calls become keys; warn of what a hit cannot give back."""
         self.endpoint = endpoint_options(self.options, self.call.name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualcache.calls.binding import names_of
 from dualcache.calls.methods import as_attribute, decorated_inside
-from dualcache.calls.naming import make_names
+from dualcache.calls.naming import make_deletions, make_names
 from dualcache.calls.open_calls import GivenValues
 from dualcache.calls.signature import CallSignature
 from dualcache.calls.wrapper import compile_loader, compile_wrapper
@@ -58,7 +58,7 @@ class Invalidating:
         self.call = CallSignature.of(function)
         self.call.name_in_templates(names_of((*keys, *tags, *patterns)))
         self.loader = compile_loader(self.call)
-        self.keys_of = make_names(self.call, keys, what="key")
+        self.keys_of = make_deletions(self.call, keys, "patterns")
         self.tags_of = make_names(self.call, tags, what="tag")
         self.patterns_of = make_names(self.call, patterns, what="pattern")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import Struct, field, to_builtins
 
+from dualcache.core.callables import refuse_async
 from dualcache.core.events import (
     BackendDown,
     BackendUp,
@@ -91,6 +92,7 @@ class Observers:
 
     def add(self, observer: Observer) -> None:
         """Have an observer called with each event from now on."""
+        refuse_async(observer, option="the observer", owner="on_event()")
         self._observers = (*self._observers, observer)
 
     def emit(self, event: Event, server: str = "") -> None:

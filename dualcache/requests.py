@@ -15,7 +15,7 @@ from dualcache.calls.binding import full_tags
 from dualcache.codecs.recipe import make_recipe
 from dualcache.core.entry import MISSING
 from dualcache.core.globs import matches_everything
-from dualcache.core.keys import several, user_key, user_pattern, user_tag
+from dualcache.core.keys import no_pattern, several, user_key, user_pattern, user_tag
 from dualcache.core.options import refuse_unknown, to_bool
 from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
 from dualcache.engine import batch, invalidation, load, read, read_many, write
@@ -193,7 +193,7 @@ class Requests:
         backend: Backend,
     ) -> Flow[Invalidated]:
         """Delete keys, tags and patterns, however many; what cannot be right is told when run."""
-        names = yield from paced(user_key, keys)
+        names = yield from paced(no_pattern, keys)
         return (yield from self._deletion(names, tags, patterns, backend, ""))
 
     def invalidate(

@@ -14,7 +14,14 @@ from dualcache.calls.endpoint_query import query_of
 from dualcache.calls.endpoint_reading import QUERY, parts_read
 from dualcache.calls.endpoint_roles import Role
 from dualcache.calls.endpoint_variants import mend_of, variant_parts
-from dualcache.calls.naming import KeyMaker, extra_parts, make_names, template_parts
+from dualcache.calls.first_argument import refuse_whole_key
+from dualcache.calls.naming import (
+    KeyMaker,
+    extra_parts,
+    make_deletions,
+    make_names,
+    template_parts,
+)
 from dualcache.calls.rendering import Plan, Value, compile_names
 from dualcache.calls.signature import ABSENT
 from dualcache.core.globs import open_ended
@@ -72,7 +79,7 @@ class EndpointBinding(Binding):
         # The method of the request is looked at before anything is served.
         self.indexed = None
         extras = [f"{before}:{id_template}" for before, id_template in options.extra]
-        self._extras_of = make_names(call, extras, what="key")
+        self._extras_of = make_deletions(call, extras, "pattern_to_invalidate_extra")
         patterns = [open_pattern(call, pattern) for pattern in options.patterns]
         self._patterns_of = make_names(call, patterns, what="pattern")
         text = checked_template(call, options.prefix, "key").parts
@@ -84,6 +91,7 @@ class EndpointBinding(Binding):
         del is_shared
         check_ignored(self.call, naming.ignore)
         self.parameters = EndpointParameters(self.call, self.options, naming.ignore)
+        refuse_whole_key(self.options.prefix, self.parameters)
         self._check(is_last=False)
         if self.options.invalidates and not self.parameters.may_have_request:
             raise no_request(self.call)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from dualcache.calls.first_argument import Unnamed, refuse_duration
 from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
 
@@ -67,7 +68,8 @@ def positional(values: Sequence[Any], options: Mapping[str, Any]) -> dict[str, A
             details=[("places", ", ".join(POSITIONS))],
             help="write a function alone, or a key_prefix and what follows it, or names",
         )
-    written = dict(zip(POSITIONS, values, strict=False))
+    refuse_duration(values[0])
+    written = dict(zip(POSITIONS, (Unnamed(values[0]), *values[1:]), strict=False))
     for name in written:
         if name in options:
             several = "prefixes" if name == "key_prefix" else f"values of {name}"

@@ -22,20 +22,23 @@ from dualcache.calls.receivers import bound_parts, constant, receiver_form
 from dualcache.calls.rendering import Kind, Plan, Value, compile_names
 from dualcache.calls.security import is_hidden
 from dualcache.calls.signature import MARKS
+from dualcache.core.callables import taking_of
 from dualcache.core.canonical import digested
-from dualcache.core.keys import canonical, several, text
-from dualcache.core.templates import Field, Template, field_text
+from dualcache.core.keys import canonical, is_pattern, several, star_in_key, text
+from dualcache.core.templates import Field, Template, field_text, parse_template
 from dualcache.errors import UnkeyableArgument, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from dualcache.calls.signature import CallSignature
+    from dualcache.core.callables import Taking
 
 __all__ = [
     "KeyMaker",
     "extra_parts",
     "fault_of",
+    "make_deletions",
     "make_key",
     "make_names",
     "template_parts",
@@ -113,6 +116,17 @@ def make_names(
         where=f"{what}s of {signature.module}.{signature.qualname}",
         settle=settled_now(signature, check),
     )
+
+
+def make_deletions(
+    signature: CallSignature, templates: Sequence[str], instead: str
+) -> Callable[..., tuple[str, ...]]:
+    """Compile the making of keys to delete; a wildcard in a template belongs into `instead`."""
+    made = make_names(signature, templates, what="key")
+    parsed = [parse_template(each, owner=signature.name).parts for each in templates]
+    if any(is_pattern(part) for parts in parsed for part in parts if isinstance(part, str)):
+        raise star_in_key(f'did you mean {instead}=["…*"]?')
+    return made
 
 
 def _default_parts(
@@ -200,19 +214,32 @@ def extra_parts(
                 help="give a function of the call's arguments",
             )
         how = vary
+        taking = taking_of(
+            vary,
+            signature.parameters,
+            option="vary",
+            owner=signature.name,
+            has_result=False,
+        )
 
         def read(values: tuple[Any, ...]) -> Any:
-            args, kwargs = signature.call_form(values)
-            return how(*args, **kwargs)
+            if taking is None:
+                args, kwargs = signature.call_form(values)
+                return how(*args, **kwargs)
+            given = [values[at] for at in taking.positions]
+            return how(*given, **{name: values[at] for name, at in taking.keywords})
 
         fault = fault_of(signature, "", "return text, a number, or a tuple of these from vary")
-        parts += [":vary=", Value(_vary_call(signature), read, canonical, fault)]
+        parts += [":vary=", Value(_vary_call(signature, taking), read, canonical, fault)]
     if version is not None:
         parts.append(f":version={canonical(version)}")
     return parts
 
 
-def _vary_call(signature: CallSignature) -> str:
+def _vary_call(signature: CallSignature, taking: Taking | None) -> str:
+    if taking is not None:
+        given = [f"p{at}" for at in taking.positions]
+        return f"_vary({', '.join([*given, *(f'{name}=p{at}' for name, at in taking.keywords)])})"
     arguments = [
         f"{MARKS.get(parameter.kind, '')}p{at}"
         if parameter.kind is not Parameter.KEYWORD_ONLY

@@ -5,6 +5,7 @@ What a value looks like inside a name is in `canonical`; what an annotation tell
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from dualcache.core.canonical import canonical, text
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_whole_part = re.compile(r"(?:^|[:_/.-])\*|\*(?:[:_/.-]|$)")
+
 __all__ = [
     "MAX_KEY_BYTES",
     "SURELY_SHORT",
@@ -26,7 +29,10 @@ __all__ = [
     "fit",
     "is_free_text",
     "is_keyable_annotation",
+    "is_pattern",
+    "no_pattern",
     "several",
+    "star_in_key",
     "text",
     "user_key",
     "user_pattern",
@@ -74,6 +80,28 @@ def several(names: Iterable[T], what: str, mend: str) -> list[T]:
 def user_key(key: object) -> str:
     """Check and write a key that the caller gave directly; `UsageError` if it cannot be one."""
     return fit(_not_internal(_user_text(key, "key"), "key"))
+
+
+def no_pattern(key: object) -> str:
+    """Check and write a key that the caller wants to delete; `UsageError` if it is a pattern."""
+    if isinstance(key, str) and is_pattern(key):
+        raise star_in_key('did you mean patterns=["…*"]? In a pattern, \\* is a star of the key')
+    return user_key(key)
+
+
+def is_pattern(key: str) -> bool:
+    """Tell whether a key was meant as a pattern: a star stands for a whole part of it.
+
+    Other stars, and `?` and `[`, stand in keys too: in formulas, in URLs.
+    """
+    return _whole_part.search(key) is not None
+
+
+def star_in_key(help_line: str) -> UsageError:
+    """Build the error for a key to delete that is meant as a pattern."""
+    return UsageError(
+        "a key to invalidate holds a *, which is no wildcard there", code="DC128", help=help_line
+    )
 
 
 def user_pattern(pattern: object) -> str:

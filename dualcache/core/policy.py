@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct, field
 
+from dualcache.core.callables import adapted
 from dualcache.core.durations import to_ms
 from dualcache.core.entry import MISSING, NO_OWNER
 from dualcache.core.options import to_share
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from dualcache.core.entry import Recipe
     from dualcache.core.front import FrontPort
@@ -124,6 +126,7 @@ def make_policy(
     defaults: Options,
     *,
     owner: str,
+    parameters: Collection[str] = (),
     tags_of: Callable[..., tuple[str, ...]] | None = None,
     usage: Usage | None = None,
     front: FrontPort | None = None,
@@ -131,17 +134,15 @@ def make_policy(
 ) -> Policy:
     """Check options, convert their units, and fill in the cache's defaults.
 
-    Raises `UsageError` that names the option and `owner`; `mark` is what its entries carry.
+    Raises `UsageError` that names the option and `owner`; `parameters` name its calls'
+    arguments (a direct call has none), and `mark` is what its entries carry.
     """
     ttl = defaults.ttl if options.ttl is MISSING else options.ttl
     jitter = defaults.jitter if options.jitter is MISSING else options.jitter
     stale = defaults.stale_if_error if options.stale_if_error is MISSING else options.stale_if_error
-    if options.condition is not None and not callable(options.condition):
-        raise UsageError(
-            f"condition of {owner} is not callable",
-            code="DC154",
-            help="give a function of the result and the call's arguments",
-        )
+    condition = options.condition
+    if condition is not None:
+        condition = adapted(condition, parameters, option="condition", owner=owner)
     is_dynamic = callable(ttl)
     return Policy(
         label=label,
@@ -149,9 +150,9 @@ def make_policy(
         ttl_ms=DYNAMIC_TTL_MS
         if is_dynamic
         else to_ms(ttl, option="ttl", owner=owner, allow_none=True),
-        ttl_of=dynamic_ttl(ttl, owner) if is_dynamic else None,
+        ttl_of=dynamic_ttl(ttl, parameters, owner) if is_dynamic else None,
         tags_of=tags_of,
-        condition=options.condition,
+        condition=condition,
         stale_if_error_ms=to_ms(stale, option="stale_if_error", owner=owner),
         stale_on=to_stale_on(
             defaults.stale_on if options.stale_on is MISSING else options.stale_on, owner
@@ -183,10 +184,21 @@ def to_stale_on(
     )
 
 
-def dynamic_ttl(ttl_of: Callable[..., Any], owner: str) -> Callable[..., int | None]:
-    """Return a callable's ttl in ms; it is checked like a written one each time."""
+def dynamic_ttl(
+    ttl_of: Callable[..., Any], parameters: Collection[str], owner: str
+) -> Callable[..., int | None]:
+    """Return a callable's ttl in ms; it is checked like a written one each time.
+
+    What has ended already is not stored: a negative ttl is 0.
+    """
+    called = adapted(ttl_of, parameters, option="ttl", owner=owner)
 
     def ttl_ms(result: Any, *args: Any) -> int | None:
-        return to_ms(ttl_of(result, *args), option="ttl", owner=owner, allow_none=True)
+        ttl = called(result, *args)
+        if isinstance(ttl, int | float) and ttl < 0:
+            return 0
+        if isinstance(ttl, timedelta) and ttl < timedelta(0):
+            return 0
+        return to_ms(ttl, option="ttl", owner=owner, allow_none=True)
 
     return ttl_ms

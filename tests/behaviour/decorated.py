@@ -27,7 +27,7 @@ class Shop:
     name: str
     loads: ClassVar[list[str]] = []
 
-    @cache(key="shop:{self.name}:{n}")
+    @cache(key="shop:{self.name}:{n}", ignore=("currency",))
     def price(self, n: int, currency: str = "EUR") -> str:
         """Tell a price."""
         self.loads.append(f"price {n}")

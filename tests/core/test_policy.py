@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,9 @@ DEFAULTS = Options(ttl=60, jitter=0.1, stale_if_error=5)
 
 
 def made(**options: Any) -> Policy:
-    return make_policy("k", RECIPE, Options(**options), DEFAULTS, owner="@cache()")
+    return make_policy(
+        "k", RECIPE, Options(**options), DEFAULTS, owner="@cache()", parameters=("factor",)
+    )
 
 
 def test_options_that_were_not_written_are_those_of_the_cache() -> None:
@@ -41,10 +44,19 @@ def test_a_callable_ttl_is_asked_with_the_result_and_the_arguments() -> None:
 
 
 def test_what_a_callable_ttl_returns_is_checked_like_a_written_one() -> None:
-    policy = made(ttl=lambda _: -1)
+    policy = made(ttl=lambda result: result)
     assert policy.ttl_of is not None
-    with pytest.raises(UsageError, match=r"ttl of @cache\(\)"):
-        policy.ttl_of(0)
+    given: list[object] = ["5 parsecs", True, [], float("nan")]
+    for wrong in given:
+        with pytest.raises(UsageError, match=r"ttl of @cache\(\)"):
+            policy.ttl_of(wrong)
+
+
+@pytest.mark.parametrize("ended", [0, -1, -0.5, timedelta(0), timedelta(-1)])
+def test_a_callable_ttl_that_has_ended_is_nought(ended: object) -> None:
+    policy = made(ttl=lambda: ended)
+    assert policy.ttl_of is not None
+    assert policy.ttl_of("result", 3) == 0
 
 
 def test_a_condition_that_cannot_be_called_is_refused() -> None:
