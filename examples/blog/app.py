@@ -5,8 +5,11 @@ Run it with `uvicorn examples.blog.app:app`; see README.md beside this file.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sqlite3
+import tempfile
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -206,4 +209,11 @@ def create_app(path: str) -> FastAPI:
     return app
 
 
-app = create_app(os.environ.get("BLOG_DATABASE", "blog.sqlite3"))
+def temporary_database() -> str:
+    """Return the path of a database that goes with this process."""
+    folder = tempfile.mkdtemp(prefix="blog-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return f"{folder}/blog.sqlite3"
+
+
+app = create_app(os.environ.get("BLOG_DATABASE") or temporary_database())

@@ -12,6 +12,8 @@ import inspect
 import io
 import os
 import re
+import subprocess
+import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, Final
 
@@ -91,7 +93,8 @@ def run_statement(
         node, mode = ast.Expression(statement.value), "eval"
     code = compile(node, place, mode, flags=flags, dont_inherit=True)
     with redirect_stdout(io.StringIO()) as printed:
-        value = runner.run(awaited(code, names))
+        brings_a_loop = "asyncio.run(" in ast.unparse(statement)
+        value = eval(code, names) if brings_a_loop else runner.run(awaited(code, names))
     return printed.getvalue().strip() or repr(value)
 
 
@@ -99,6 +102,20 @@ async def awaited(code: Any, names: dict[str, Any]) -> Any:
     """Evaluate a code object within the loop; what awaits at its top level is awaited."""
     value = eval(code, names)
     return await value if code.co_flags & inspect.CO_COROUTINE else value
+
+
+def test_the_first_block_of_the_readme_runs_as_a_script(tmp_path: Path) -> None:
+    first = next(block for block in blocks_of(ROOT / "README.md") if block.language == "python")
+    script = tmp_path / "first.py"
+    script.write_text(first.text, "utf-8")
+    command = [sys.executable, "-W", "error", str(script)]
+    outside = {name: value for name, value in os.environ.items() if "CACHE_" not in name}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env=outside | {"PYTHONPATH": str(ROOT)}
+    )
+    remarks = [found for line in first.text.splitlines() if (found := REMARK.search(line))]
+    assert done.stdout.splitlines() == [found[2] for found in remarks], done.stderr
+    assert done.returncode == 0
 
 
 def test_the_readme_has_the_two_commands_word_for_word() -> None:

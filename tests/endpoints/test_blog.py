@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.docs.pages import ROOT
 from tests.endpoints.conftest import keys_of, patient
 from tests.endpoints.web import Site
 
@@ -142,3 +146,19 @@ def test_the_keys_are_those_that_the_readme_shows(redis_server: Server, blog: Bl
         "latest_posts:global",
         "user_profile:1",
     }
+
+
+def test_without_a_setting_the_example_leaves_no_file_behind(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    code = "from examples.blog import app; print(app.app.state.database.path.exists())"
+    outside = {name: value for name, value in os.environ.items() if "CACHE_" not in name}
+    outside |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
+    outside.pop("BLOG_DATABASE", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, timeout=60, cwd=tmp_path, env=outside, check=True,
+    )  # fmt: skip
+    assert done.stdout == "True\n"
+    assert list(tmp_path.iterdir()) == [temporary]
+    assert list(temporary.iterdir()) == []
