@@ -44,10 +44,14 @@ SURELY_SHORT = MAX_KEY_BYTES // 4
 """So many characters always fit: one takes at most four bytes."""
 
 _DIGEST_BYTES = 20
+_END_BYTES = (MAX_KEY_BYTES - 2 * _DIGEST_BYTES - len("~~")) // 2
 
 
 def fit(name: str) -> str:
-    """Keep a name of up to 512 UTF-8 bytes; of a longer one keep a head, and end it in a digest."""
+    """Keep a name of up to 512 UTF-8 bytes; of a longer one keep head and tail around a digest.
+
+    So that patterns over either end still match. Both have up to 235 bytes.
+    """
     if len(name) <= SURELY_SHORT:
         return name
     data = name.encode("utf-8", "surrogatepass")
@@ -57,8 +61,10 @@ def fit(name: str) -> str:
     from hashlib import blake2b
 
     digest = blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
-    head = data[: MAX_KEY_BYTES - len(digest) - 1].decode("utf-8", "ignore")
-    return f"{head}~{digest}"
+    # A character that is cut in two is left out.
+    head = data[:_END_BYTES].decode("utf-8", "ignore")
+    tail = data[-_END_BYTES:].decode("utf-8", "ignore")
+    return f"{head}~{digest}~{tail}"
 
 
 def several(names: Iterable[T], what: str, mend: str) -> list[T]:
@@ -107,7 +113,7 @@ def star_in_key(help_line: str) -> UsageError:
 def user_pattern(pattern: object) -> str:
     """Check and write a glob pattern over keys; its wildcards stay.
 
-    A pattern is matched against the stored name: of a key longer than 512 bytes, the head.
+    A pattern is matched against the stored name: of a key longer than 512 bytes, head and tail.
     """
     name = _not_internal(_user_text(pattern, "pattern"), "pattern")
     return name if has_wildcard(name) else fit(name)

@@ -74,13 +74,27 @@ def test_no_name_is_longer_than_512_bytes_and_short_ones_stay(name: str) -> None
 
 
 @pytest.mark.parametrize("char", ["a", "é", "語", "😀"])
-def test_a_long_name_keeps_a_head_and_ends_in_a_digest(char: str) -> None:
+def test_a_long_name_keeps_head_and_tail_around_a_digest(char: str) -> None:
     fitted = fit(char * 513)
-    head, _, digest = fitted.rpartition("~")
-    assert set(head) == {char}
-    assert len(head.encode()) > 460
+    head, digest, tail = fitted.split("~")
+    assert set(head) == set(tail) == {char}
+    assert len(head.encode()) > 230
+    assert len(tail.encode()) > 230
     assert digest == blake2b((char * 513).encode(), digest_size=20).hexdigest()
     assert fit(char * 514) != fitted
+
+
+@pytest.mark.parametrize("size", [513, 700, 10_000])
+def test_a_pattern_sees_head_and_tail_of_a_long_name_and_not_its_middle(size: int) -> None:
+    name = fit(f"doc:{'x' * size}:middle:{'é' * size}:end")
+    for pattern in ("doc:*", "*:end", "doc:*:end", "*é:end"):
+        assert compile_glob(pattern)(name.encode())
+    assert not compile_glob("*:middle:*")(name.encode())
+
+
+def test_names_that_differ_in_the_middle_alone_stay_apart() -> None:
+    names = {fit(f"doc:{'x' * 300}{middle}{'x' * 300}:end") for middle in "abc"}
+    assert len(names) == 3
 
 
 class Name(StrEnum):
