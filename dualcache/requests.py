@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from dualcache.calls.binding import full_tags
 from dualcache.codecs.recipe import make_recipe
+from dualcache.core.callables import checked_loader
 from dualcache.core.entry import MISSING
 from dualcache.core.globs import matches_everything
 from dualcache.core.keys import no_pattern, several, user_key, user_pattern, user_tag
@@ -156,10 +157,11 @@ class Requests:
         tags: Iterable[str],
         annotation: Any,
         backend: Backend,
-        usage_of: object = None,
+        usage_of: object = MISSING,
     ) -> Flow[Outcome]:
-        """Serve one key, or load it."""
-        usage = self._usage_of(usage_of or loader)
+        """Serve one key, or load it; `usage_of` is the loader as the user gave it."""
+        given = checked_loader(loader if usage_of is MISSING else usage_of, "get_or_load()")
+        usage = self._usage_of(given)
         policy = self.policy(options, annotation, "get_or_load()", usage, backend)
         call = self.call(key, policy, self.tags(tags, "get_or_load()"))
         call = replace(call, function=loader)
@@ -174,10 +176,11 @@ class Requests:
         tags: Iterable[str],
         annotation: Any,
         backend: Backend,
-        usage_of: object = None,
+        usage_of: object = MISSING,
     ) -> Flow[dict[str, Any]]:
         """Serve several keys; `loader` gets the list of those that this caller must load."""
-        usage = self._usage_of(usage_of or loader)
+        given = checked_loader(loader if usage_of is MISSING else usage_of, "get_or_load_many()")
+        usage = self._usage_of(given)
         policy = self.policy(options, annotation, "get_or_load_many()", usage, backend)
         names = self.tags(tags, "get_or_load_many()")
         wanted = distinct(keys, "get_or_load_many()")

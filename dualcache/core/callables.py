@@ -17,7 +17,7 @@ from dualcache.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["Taking", "adapted", "refuse_async", "taking_of"]
+__all__ = ["Taking", "adapted", "checked_loader", "refuse_async", "taking_of"]
 
 IN_ORDER: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 MOST_KNOWN: Final = 512
@@ -111,6 +111,22 @@ def refuse_async(function: object, *, option: str, owner: str) -> None:
         is_async = inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each)
         if is_async or inspect.isgeneratorfunction(each):
             raise _has_to_be_awaited(option, owner)
+
+
+def checked_loader(loader: Any, owner: str) -> Any:
+    """Return the loader of a direct call; `UsageError` for what is no function."""
+    if callable(loader):
+        return loader
+    is_called = type(loader) is CoroutineType
+    if is_called:
+        loader.close()
+    raise UsageError(
+        f"the loader of {owner} is of type {type(loader).__name__}, not a function",
+        code="DC131",
+        help="give the function, or lambda: …, without calling it"
+        if is_called
+        else "give a function that returns the value when it is missing; set() stores a value",
+    )
 
 
 def _no_coroutine(answer: Any, option: str, owner: str) -> Any:

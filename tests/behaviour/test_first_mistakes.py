@@ -264,3 +264,18 @@ def test_a_callable_that_wants_too_much_is_refused_at_decoration(
             cache(**options)(colour.function(by_id))
     with pytest.raises(UsageError, match=r"vary of by_id\(\) takes more values"):
         cache(vary=lambda a, b: (a, b))(colour.function(by_id))
+
+
+@pytest.mark.parametrize("loader", [42, None, "", 0, {"a": 1}])
+def test_a_loader_that_is_no_function_is_refused(colour: Colour, cache: Cache, loader: Any) -> None:
+    for method, name in (("get_or_load", "k"), ("get_or_load_many", ["k"])):
+        with pytest.raises(UsageError, match=rf"the loader of {method}\(\) is of type") as caught:
+            colour.call(cache, method, name, loader)
+        assert caught.value.code == "DC131"
+        assert "set()" in caught.value.help
+
+
+def test_a_loader_that_was_called_already_is_refused(colour: Colour, cache: Cache) -> None:
+    with pytest.raises(UsageError, match="type coroutine") as caught:
+        colour.call(cache, "get_or_load", "k", later())
+    assert "without calling it" in caught.value.help
