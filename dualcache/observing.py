@@ -17,6 +17,7 @@ from dualcache.core.events import (
     Replayed,
     StoresStopped,
 )
+from dualcache.core.interrupts import interrupt_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,7 +105,10 @@ class Observers:
         for observer in self._observers:
             try:
                 observer(event)
-            except Exception as error:  # noqa: BLE001  the caller must not notice
+            except Exception as error:
+                if interrupt_in(error) is not None:
+                    raise
+                # The observer's own: the caller must not notice.
                 self.failures += 1
                 if not isinstance(event, ObserverFailed):
                     self.emit(ObserverFailed(error=type(error).__name__), server)

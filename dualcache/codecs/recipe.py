@@ -22,6 +22,7 @@ from dualcache.codecs.ids import (
 from dualcache.codecs.sign import SIGNATURE_BYTES, Signer
 from dualcache.codecs.subclasses import learn
 from dualcache.core.entry import MISSING, Packed, Recipe, no_signature
+from dualcache.core.interrupts import interrupt_in
 from dualcache.errors import DecodeError, UnencodableValue, UsageError
 
 if TYPE_CHECKING:
@@ -106,8 +107,10 @@ class _Packer:
                     return self._finished(codec, data)
             except _TooLarge as error:
                 raise error.told from None
-            except Exception as error:  # noqa: BLE001  a value that this form does not take
-                errors.append(error)
+            except Exception as error:
+                if interrupt_in(error) is not None:
+                    raise
+                errors.append(error)  # a value that this form does not take
         raise advice_for(value, self._annotation, [form.id for form, _ in self._steps], errors)
 
     def _finished(self, codec: CodecId, data: bytes) -> Packed:
@@ -153,8 +156,10 @@ class _Unpacker:
             return read(payload)
         except DecodeError:
             raise
-        except Exception as error:  # noqa: BLE001  hostile bytes fail in every way there is
-            raise undecodable(
+        except Exception as error:
+            if interrupt_in(error) is not None:
+                raise
+            raise undecodable(  # hostile bytes fail in every way there is
                 "payload", "the payload is no value", code="DC311", cause=error
             ) from None
 

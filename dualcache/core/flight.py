@@ -126,7 +126,8 @@ class Join(Op["Flight | JoinReply"]):
 
     The reply is a flight; the caller leads it iff its `leader` is this very op. A lenient caller
     takes the result of an older load too. A patient one waits for its end, and then asks again:
-    `after` is the flight that was waited for, whose waiters share the next.
+    `after` is the flight that was waited for, whose waiters share the next. `led` is the flight
+    that the caller leads, for the driver: an interrupt may take the reply from the caller.
     """
 
     key: str
@@ -137,6 +138,7 @@ class Join(Op["Flight | JoinReply"]):
     is_patient: bool = False
     after: Flight | None = None
     tags: tuple[str, ...] = ()
+    led: Flight | None = None
 
 
 class AwaitFlight(Op["Landing | None"]):

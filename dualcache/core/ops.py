@@ -237,10 +237,7 @@ class GiveWay(Op[None]):
 
 
 class AwaitChange(Op[None]):
-    """Wait until the key may have changed since `mark` was taken, for at most `wait_ms`.
-
-    Without a mark nobody tells: the wait is then a short pause.
-    """
+    """Wait until the key may have changed since `mark`, at most `wait_ms`; without one, pause."""
 
     key: str
     wait_ms: float

@@ -9,12 +9,12 @@ from contextvars import ContextVar
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.flight import Flight, JoinReply
+from dualcache.core.flight import ABANDONED, Flight, Join, JoinReply, Land
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from dualcache.core.flight import CloseFlights, Join, Land, Landing, Stage, TakeOver
+    from dualcache.core.flight import CloseFlights, Landing, Stage, TakeOver
 
     MayFollow = Callable[[Join, Flight | None, "tuple[Flight, ...]", int, bool], bool | JoinReply]
     MayTakeOver = Callable[[Flight, Stage], bool]
@@ -65,6 +65,8 @@ class FlightTable:
         if ask.key in self._flights:
             self._forget(self._flights[ask.key])
         made = Flight(ask.key, ask, thread, ask.tags)
+        # Noted before the flight can be found, so that an interrupted caller can end it.
+        ask.led = made
         made.doomed = self._doomed.get(ask.key)
         self._flights[ask.key] = made
         for tag in ask.tags:
@@ -103,15 +105,25 @@ class FlightTable:
         flight = op.flight
         with self._lock:
             flight.leaders -= 1
-            if flight.landing is not None or (flight.leaders and op.landing.outcome is None):
-                return
+            if flight.landing is None:
+                if flight.leaders > 0 and op.landing.outcome is None:
+                    return
+                flight.landing = op.landing
             self._forget(flight)
             if self._doomed.get(flight.key) is flight:
                 del self._doomed[flight.key]
-            flight.landing = op.landing
-            waking, flight.landed = flight.landed, []
-        for wake in waking:
+        # Emptied after the last call: should an interrupt end this early, `abandon` wakes the rest.
+        for wake in flight.landed:
             wake()
+        flight.landed.clear()
+        if isinstance(flight.leader, Join):
+            flight.leader.led = None  # no cycle is left behind
+
+    def abandon(self, joins: Iterable[Join]) -> None:
+        """End the flights that were led by these joins, as far as they have not ended."""
+        for join in joins:
+            if join.led is not None:
+                self.land(Land(join.led, ABANDONED))
 
     def close(self, op: CloseFlights) -> None:
         """Let no newcomer join the flights of these keys, or of variants of them."""

@@ -64,6 +64,13 @@ class Cells(LRUCache[str, Cell]):
         while self._max_bytes is not None and self._bytes > self._max_bytes:
             self.popitem()
 
+    def rebuilt(self) -> Cells:
+        """Return the same cells, counted anew; the order in which they were used is not kept."""
+        made = Cells(int(self.maxsize), self._max_bytes)
+        for key in list(self):
+            made[key] = self[key]
+        return made
+
     def __delitem__(self, key: str, *arguments: Any) -> None:
         if self._max_bytes is not None:
             self._bytes -= weight(key, LRUCache.__getitem__(self, key))
@@ -91,7 +98,12 @@ class MemoryStore:
     def perform(self, op: Op[Any]) -> Any:
         """Perform one backend op and return its reply."""
         with self._lock:
-            return PERFORMERS[type(op)](self, op)
+            try:
+                return PERFORMERS[type(op)](self, op)
+            except BaseException:
+                # A signal handler may have raised half-way through the bookkeeping of the bounds.
+                self._cells = self._cells.rebuilt()
+                raise
 
     def renew(self) -> None:
         """Go on in a forked child, with what the parent had stored."""

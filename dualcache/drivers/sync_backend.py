@@ -5,19 +5,18 @@ They are used through their public methods; what is raised on one drops it.
 
 from __future__ import annotations
 
-from contextlib import suppress
-from threading import Condition
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from msgspec.structs import replace
 
+from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust
 from dualcache.drivers import wire, wire_watch
 from dualcache.drivers.backend_errors import classify, too_slow
 from dualcache.drivers.handshake import Handshake
-from dualcache.drivers.tracking import TRACKED, UNTRACKED, Lane, tracking_commands
+from dualcache.drivers.sync_pool import SyncPool
+from dualcache.drivers.tracking import TRACKED, UNTRACKED, tracking_commands
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
 
     from dualcache.core.ops import Op
     from dualcache.drivers.connections import Connection
-    from dualcache.drivers.tracking import Redirect, Tracking
+    from dualcache.drivers.tracking import Lane, Redirect, Tracking
     from dualcache.drivers.urls import Target
+    from dualcache.errors import BackendError
 
 
 class SyncBackend:
@@ -39,11 +39,10 @@ class SyncBackend:
         self._begin()
 
     def _begin(self) -> None:
-        self._slots: list[Lane | None] = [None] * self._target.max_connections
-        self._freed = Condition()
-        self._waiting = 0
+        self._pool = SyncPool(self._target.max_connections, self._target.socket_timeout)
+        self._life = 0
         # A cache that nobody closed: the collector would take sockets before their connections.
-        self._forgotten = finalize(self, disconnect_all, self._slots)
+        self._forgotten = finalize(self, disconnect_all, self._pool.lanes)
         self._forgotten.atexit = False
 
     def renew(self) -> None:
@@ -52,14 +51,45 @@ class SyncBackend:
         self._begin()
 
     def perform(self, op: Op[Any]) -> Any:
-        """Perform one backend op; raise `BackendError`, having dropped its connection."""
+        """Perform one backend op; raise `BackendError`, having dropped its connection.
+
+        What a signal handler raises ends the op too. It is raised on as it is, whatever its type.
+        """
         if type(op) is Distrust:
             return self.close()
-        lane = self._take()
-        was_connected = lane is not None
+        pool = self._pool
+        taken: list[Lane] = []
         try:
-            if lane is None:
-                lane = Lane(self._handshake.open())  # the budget of this call has begun
+            pool.take(taken)
+            return self._perform_on(taken[0], op)
+        finally:
+            # In one call into C, and before any other call: see `sync_pool`.
+            pool.free.extend(taken)
+            if pool.waiting:
+                pool.wake()
+
+    def close(self) -> None:
+        """Close every idle connection; those in use are closed before they are used again."""
+        self._life += 1
+        pool = self._pool
+        taken: list[Lane] = []
+        try:
+            while pool.take_free(taken):
+                self._drop(taken[-1])
+        finally:
+            pool.free.extend(taken)
+            if pool.waiting:
+                pool.wake()
+
+    def _perform_on(self, lane: Lane, op: Op[Any]) -> Any:
+        if lane.is_busy or lane.life != self._life:
+            self._drop(lane)
+        was_connected = lane.connection is not None
+        lane.is_busy = True
+        try:
+            if lane.connection is None:
+                lane.life = self._life
+                lane.connection = self._handshake.open()  # the budget of this call has begun
             else:
                 lane.connection.begin()
             if self._tracking is None or type(op) not in TRACKED:
@@ -67,26 +97,17 @@ class SyncBackend:
             else:
                 reply = self._read_tracked(lane, op, self._tracking)
         except BackendRefused:
-            self._give(lane)
+            lane.is_busy = False
             raise
         except BaseException as error:  # noqa: BLE001  the connection may be dirty
-            made = self._blamed(error, lane, was_connected=was_connected)
+            interrupt = interrupt_in(error)
+            made = interrupt or self._blamed(error, lane, was_connected=was_connected)
             self._drop(lane)
-            self._give(None)
+            if interrupt is not None:
+                raise interrupt  # noqa: B904  it is raised as it came
             raise made from None
-        self._give(lane)
+        lane.is_busy = False
         return reply
-
-    def close(self) -> None:
-        """Close every idle connection; those in use are closed when they come back."""
-        slots = self._slots
-        for _ in range(len(slots)):
-            try:
-                lane = slots.pop()
-            except IndexError:
-                return
-            self._drop(lane)
-            slots.insert(0, None)
 
     def _read_tracked(self, lane: Lane, op: Op[Any], tracking: Tracking) -> Any:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""
@@ -107,69 +128,40 @@ class SyncBackend:
         else:
             lane.stream = UNTRACKED
 
-    def _drop(self, lane: Lane | None) -> None:
+    def _drop(self, lane: Lane) -> None:
         """Close a connection, whatever state it is in."""
-        if lane is None:
-            return
         disconnect_all([lane])
-        if self._tracking is not None:
+        if self._tracking is not None and lane.client_id:
             self._tracking.gone(lane.client_id)
+        lane.connection, lane.client_id, lane.stream = None, 0, UNTRACKED
+        lane.is_busy = False
 
     def _converse(self, connection: Connection, op: Op[Any]) -> Any:
         if type(op) is Commit and op.way is CommitWay.WATCH:
             return commit_watched(connection, op)
         return wire.decode(op, exchange(connection, *wire.encode(op)))
 
-    def _blamed(
-        self, error: BaseException, lane: Lane | None, *, was_connected: bool
-    ) -> BaseException:
-        if not isinstance(error, Exception):
-            return error
+    def _blamed(self, error: BaseException, lane: Lane, *, was_connected: bool) -> BackendError:
         made = classify(error)
-        if isinstance(made, BackendTimeout) and lane is not None and lane.connection.is_overdue:
-            return too_slow(lane.connection.budget.moved)
+        connection = lane.connection
+        if isinstance(made, BackendTimeout) and connection is not None and connection.is_overdue:
+            return too_slow(connection.budget.moved)
         if was_connected and isinstance(made, BackendUnavailable):
             made.was_connected = True
             self.close()
         return made
 
-    def _take(self) -> Lane | None:
-        try:
-            return self._slots.pop()
-        except IndexError:
-            return self._take_freed()
 
-    def _take_freed(self) -> Lane | None:
-        ends = monotonic() + self._target.socket_timeout
-        with self._freed:
-            self._waiting += 1
-            try:
-                while True:
-                    try:
-                        return self._slots.pop()
-                    except IndexError:
-                        if not self._freed.wait(ends - monotonic()):
-                            raise BackendTimeout(
-                                "no connection came free in time",
-                                code="DC208",
-                                help="raise max_connections in the URL or the options",
-                            ) from None
-            finally:
-                self._waiting -= 1
-
-    def _give(self, lane: Lane | None) -> None:
-        self._slots.append(lane)
-        if self._waiting:
-            with self._freed:
-                self._freed.notify()
-
-
-def disconnect_all(lanes: Iterable[Lane | None]) -> None:
+def disconnect_all(lanes: Iterable[Lane]) -> None:
     """Close connections of which nothing is asked any more."""
     for lane in lanes:
-        if lane is not None:
-            with suppress(Exception):
-                lane.connection.disconnect()
+        if lane.connection is None:
+            continue
+        try:
+            lane.connection.disconnect()
+        except Exception as error:  # a connection that fails to close is gone all the same
+            if interrupt_in(error) is not None:
+                raise
 
 
 def exchange(connection: Connection, data: bytes, count: int) -> list[Any]:

@@ -5,14 +5,18 @@ It performs what it is told and decides nothing. The asyncio twin is `async_driv
 
 from __future__ import annotations
 
-from threading import Event
+from _thread import start_new_thread
+from functools import partial
+from queue import Empty, SimpleQueue
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOver
+from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
 from dualcache.drivers.flights import led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
+from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Op
     from dualcache.drivers.changes import Changes
     from dualcache.drivers.flights import FlightTable
+
+CLEAN_UP_SECONDS: Final = 0.25
+"""How long an interrupted caller waits for its flow to give back what it holds."""
 
 
 class SyncDriver:
@@ -45,42 +52,91 @@ class SyncDriver:
         }
 
     def run(self, flow: Flow[Any]) -> Any:
-        """Run a flow to its end; whatever is raised meanwhile is thrown into it."""
+        """Run a flow to its end; a failure of the backend is thrown into it.
+
+        Anything else that is raised meanwhile (KeyboardInterrupt, whatever a signal handler raises)
+        ends the flow, wherever it lands, and is raised on.
+        """
         perform_local = self._local.get
+        generator: Any = flow  # typing does not know its frame, which goes when it ends
+        joins: list[Join] = []
         try:
             op = next(flow)
             while True:
+                kind = type(op)
+                if kind is Join:
+                    joins.append(cast("Join", op))
                 try:
-                    perform: Callable[[Any], Any] = perform_local(type(op), self._perform)
+                    perform: Callable[[Any], Any] = perform_local(kind, self._perform)
                     reply = perform(op)
-                except BaseException as error:  # noqa: BLE001  the flow cleans up and raises it again
+                except BackendError as error:
                     op = flow.throw(error)
                 else:
                     op = flow.send(reply)
-        except StopIteration as end:
-            return end.value
+        except BaseException as error:
+            if generator.gi_frame is None and type(error) is StopIteration:
+                return error.value
+            if generator.gi_frame is not None or joins:
+                waiting: list[Callable[[], None]] = []
+                has_ended: list[bool] = []
+                # Signal handlers run in the main thread, so the clean-up runs in another one. That
+                # is the first call here, and in C: a second interrupt finds it under way.
+                try:
+                    start_new_thread(self._end, (flow, joins, has_ended, waiting))
+                except RuntimeError:  # too many threads, or the interpreter is ending
+                    self._end(flow, joins, has_ended, waiting)
+                await_end(has_ended, waiting)
+            raise
+
+    def _end(
+        self,
+        flow: Flow[Any],
+        joins: list[Join],
+        has_ended: list[bool],
+        waiting: list[Callable[[], None]],
+    ) -> None:
+        """Let an interrupted flow give back what it holds; then wake who is waiting for that."""
+        try:
+            op = flow.throw(Interrupted())
+            while True:
+                try:
+                    perform: Callable[[Any], Any] = self._local.get(type(op), self._perform)
+                    reply = perform(op)
+                except Exception as error:  # noqa: BLE001  the flow decides what it means
+                    op = flow.throw(error)
+                else:
+                    op = flow.send(reply)
+        except BaseException:  # noqa: BLE001  its caller raises what interrupted it
+            self._flights.abandon(joins)
+        has_ended.append(True)
+        for wake in waiting:
+            wake()
 
     def _load(self, op: Load) -> Loaded | Raised:
         began = monotonic()
-        token = led.set((*led.get(), *op.flights)) if op.flights else None
+        before = led.get()
         try:
+            if op.flights:
+                led.set((*before, *op.flights))
             value = op.function(*op.args)
-        except Exception as error:  # noqa: BLE001  the user's own: it goes to the caller as it is
-            return Raised(error, (monotonic() - began) * 1000)
+        except Exception as error:
+            if interrupt_in(error) is not None:
+                raise
+            return Raised(error, (monotonic() - began) * 1000)  # the user's own: raised as it is
         finally:
-            if token is not None:
-                led.reset(token)
+            # Not by a token: an interrupt may come between the set and the token's assignment.
+            led.set(before)
         return Loaded(value, (monotonic() - began) * 1000)
 
     def _join(self, op: Join) -> Any:
         return self._flights.join(op, is_blocking=True)
 
     def _await_flight(self, op: AwaitFlight) -> Landing | None:
-        woken = Event()
+        waking = Waking()
         flight: Flight = op.flight
         try:
-            if self._flights.when_landed(flight, woken.set) is None:
-                woken.wait(op.wait_ms / 1000)
+            if self._flights.when_landed(flight, waking.wake) is None:
+                waking.wait(op.wait_ms / 1000)
         finally:
             self._flights.stop_waiting(flight)
         return flight.landing
@@ -90,17 +146,51 @@ class SyncDriver:
         if op.mark is None:
             sleep(poll_pause(op.wait_ms))
             return
-        woken = Event()
-        changes.wait(op.key, woken.set)
+        waking = Waking()
         try:
+            changes.wait(op.key, waking.wake)
             if changes.mark(op.key) == op.mark:
-                woken.wait(push_pause(op.wait_ms))
+                waking.wait(push_pause(op.wait_ms))
         finally:
-            changes.forget(op.key, woken.set)
+            changes.forget(op.key, waking.wake)
 
     def _fence(self, _: Fence) -> bool:
-        woken = Event()
-        return self._changes.ask_proof(woken.set) and woken.wait(FENCE_SECONDS)
+        waking = Waking()
+        return self._changes.ask_proof(waking.wake) and waking.wait(FENCE_SECONDS)
+
+
+def await_end(has_ended: list[bool], waiting: list[Callable[[], None]]) -> None:
+    """Wait until a clean-up has ended, but not for long."""
+    ended = Waking()
+    waiting.append(ended.wake)
+    if not has_ended:
+        ended.wait(CLEAN_UP_SECONDS)
+
+
+class Interrupted(BaseException):
+    """Thrown into a flow whose caller was interrupted; what interrupted it stays the caller's."""
+
+
+class Waking:
+    """A wait of one thread that any thread may end by `wake`.
+
+    Not an Event: that takes its lock in Python code, so an interrupt of whoever wakes could leave
+    it locked, and the waiter would hang in spite of its time-out.
+    """
+
+    __slots__ = ("_woken", "wake")
+
+    def __init__(self) -> None:
+        self._woken: SimpleQueue[None] = SimpleQueue()
+        self.wake: Callable[[], None] = partial(self._woken.put, None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait; tell whether it was woken before the time was over."""
+        try:
+            self._woken.get(timeout=seconds)
+        except Empty:
+            return False
+        return True
 
 
 def nothing_to_do(_: GiveWay) -> None:

@@ -79,14 +79,21 @@ class Tracking:
 
 
 class Lane:
-    """A connection and what the server tracks for it."""
+    """A place for one connection, and what the server tracks for it.
 
-    __slots__ = ("client_id", "connection", "stream")
+    `is_busy` from before the first byte is sent until all replies are read: a lane that comes back
+    busy was interrupted, and its connection is not used again. `life` is that of the pool when it
+    connected: a failure ends it for all, so that none of its connections is used again.
+    """
 
-    def __init__(self, connection: Any) -> None:
+    __slots__ = ("client_id", "connection", "is_busy", "life", "stream")
+
+    def __init__(self, connection: Any = None) -> None:
         self.connection = connection
         self.client_id = 0
         self.stream = UNTRACKED
+        self.is_busy = False
+        self.life = 0
 
 
 def tracking_commands(redirect: Redirect) -> bytes:

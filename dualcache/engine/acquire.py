@@ -33,7 +33,7 @@ from dualcache.engine.freshness import (
     UNUSABLE,
     Sight,
 )
-from dualcache.engine.leases import lease_ms, marker, or_release, take_lease
+from dualcache.engine.leases import lease_ms, marker, take_lease
 from dualcache.engine.read import examine, ids_of, look
 from dualcache.engine.recovery import ask
 from dualcache.engine.starting import NOTHING, Start, resealed, take_refresh
@@ -55,32 +55,25 @@ MOST_ROUNDS: Final = 8
 
 
 def acquire(
-    call: Call, flight: Flight, env: Env, known: Mapping[str, bytes | None] = NO_IDS
+    call: Call,
+    flight: Flight,
+    env: Env,
+    taken: dict[bytes, str],
+    known: Mapping[str, bytes | None] = NO_IDS,
 ) -> Flow[Start | Sight]:
     """Get the lease of a key, waiting for whoever holds it; never fail for the backend.
 
     `known` are the ids of tags that a look found just now. Returns where the load starts from. A
     sight instead is fresh, or says that the caller may not store; it is then stale if something is
-    there that may be served where the load fails.
+    there that may be served where the load fails. `taken` gets each token that may have arrived,
+    with its key, before it is sent: the caller gives all of them back if it is interrupted.
     """
-    sent: dict[bytes, str] = {}
-    return (yield from or_release(acquiring(call, flight, env, sent, known), sent, env))
-
-
-def acquiring(
-    call: Call,
-    flight: Flight,
-    env: Env,
-    sent: dict[bytes, str],
-    known: Mapping[str, bytes | None],
-) -> Flow[Start | Sight]:
-    """Go round until the key is ours, is fresh, or has kept its holder for too long."""
     began_ms = env.elapsed_ms()
     stale = NOTHING
     try:
         for _ in range(MOST_ROUNDS):
             mark = env.front.mark(call.key)
-            leased = yield from take_lease(LookAndLease, call, env, sent, known)
+            leased = yield from take_lease(LookAndLease, call, env, taken, known)
             if leased.seen.raw == leased.filling and len(leased.filling) <= OWNED_HEADER_BYTES:
                 # Our own marker, to the letter, too short to tell a tag that may have died.
                 return Start(after_claim(call, leased), leased.filling)
@@ -89,11 +82,11 @@ def acquiring(
             sight = yield from examine(call, leased.seen, leased.tick, env)
             known = sight.ids
             start = claimed(leased, sight)
-            if start is None and is_replaceable(flight, sight, sent):
-                (start,) = yield from reclaim_all(((call, sight),), sent, env)
+            if start is None and is_replaceable(flight, sight, taken):
+                (start,) = yield from reclaim_all(((call, sight),), taken, env)
             elif start is None and sight.state is not ABSENT:
                 stale = sight if sight.state is STALE else stale
-                start = yield from refresh_or_wait(call, flight, sight, began_ms, mark, env)
+                start = yield from refresh_or_wait(call, flight, sight, began_ms, mark, taken, env)
             if start is not None:
                 return start
     except BackendError:
@@ -153,15 +146,29 @@ def reclaim_all(
 
 
 def refresh_or_wait(
-    call: Call, flight: Flight, sight: Sight, began_ms: int, mark: int | None, env: Env
+    call: Call,
+    flight: Flight,
+    sight: Sight,
+    began_ms: int,
+    mark: int | None,
+    taken: dict[bytes, str],
+    env: Env,
 ) -> Flow[Start | Sight | None]:
     """Load what is to be replaced, or wait for whoever does so or holds the key."""
-    start = (yield from take_refresh(call, sight, env)) if sight.state in REPLACED else None
-    return start or (yield from await_other(call, flight, sight, began_ms, mark, env))
+    start = None
+    if sight.state in REPLACED:
+        start = yield from take_refresh(call, sight, taken, env)
+    return start or (yield from await_other(call, flight, sight, began_ms, mark, taken, env))
 
 
 def await_other(
-    call: Call, flight: Flight, sight: Sight, began_ms: int, mark: int | None, env: Env
+    call: Call,
+    flight: Flight,
+    sight: Sight,
+    began_ms: int,
+    mark: int | None,
+    taken: dict[bytes, str],
+    env: Env,
 ) -> Flow[Start | Sight | None]:
     """Wait for another process's load; `None` where the key has changed and is to be leased anew.
 
@@ -180,18 +187,19 @@ def await_other(
             return sight
         if sight.raw != raw or sight.state is UNUSABLE:
             return None
-        start = (yield from take_refresh(call, sight, env)) if sight.state in REPLACED else None
-        if start is not None:
-            return start
+        if sight.state in REPLACED:
+            start = yield from take_refresh(call, sight, taken, env)
+            if start is not None:
+                return start
     env.emit(WaitExpired(call.policy.label))
     return sight if sight.state is STALE else NOTHING
 
 
-def start_refresh(call: Call, env: Env) -> Flow[Start]:
+def start_refresh(call: Call, taken: dict[bytes, str], env: Env) -> Flow[Start]:
     """Get the right to replace what a key holds; every load of it begun before loses its own.
 
     A usable entry stays for the time it has left, sealed anew under a version that no other load
-    started from. Anything else is claimed.
+    started from. Anything else is claimed. `taken` is as for `acquire`.
     """
     tick = env.tick()
     began_ms = env.elapsed_ms()
@@ -204,8 +212,7 @@ def start_refresh(call: Call, env: Env) -> Flow[Start]:
         reply = yield from commit(call.key, sight.raw or b"", blob, left_ms, env)
         if reply is CommitReply.STORED:
             return Start(replace(sight, raw=blob), blob, is_refresh=True)
-    sent: dict[bytes, str] = {}
-    leased = yield from or_release(take_lease(Claim, call, env, sent, sight.ids), sent, env)
+    leased = yield from take_lease(Claim, call, env, taken, sight.ids)
     return Start(after_claim(call, leased), leased.filling)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dualcache.core.ops import LookAndLease
 from dualcache.engine.acquire import claimed, is_replaceable, reclaim_all
 from dualcache.engine.freshness import UNKNOWN, UNTYPED
-from dualcache.engine.leases import or_release, take_leases
+from dualcache.engine.leases import take_leases
 from dualcache.engine.pacing import paced
 from dualcache.engine.read import ids_of, judge, judge_again
 from dualcache.engine.starting import NOTHING, Start
@@ -27,28 +27,20 @@ if TYPE_CHECKING:
 
 
 def acquire_all(
-    wanted: Sequence[Wanted], env: Env, known: Mapping[str, bytes | None]
+    wanted: Sequence[Wanted],
+    env: Env,
+    taken: dict[bytes, str],
+    known: Mapping[str, bytes | None],
 ) -> Flow[list[Start | Sight | None]]:
     """Get the leases of several keys in one trip; never fail for the backend.
 
     For each: where its load starts, what is fresh, or `NOTHING` where it may not be stored. `None`
     where it is to be acquired by itself: another holds it, or a stale entry is there to stand in.
-    `known` are the ids of tags that a look found just now.
+    `known` are the ids of tags that a look found just now; `taken` is as for `acquire`.
     """
-    sent: dict[bytes, str] = {}
-    return (yield from or_release(acquiring_all(wanted, env, sent, known), sent, env))
-
-
-def acquiring_all(
-    wanted: Sequence[Wanted],
-    env: Env,
-    sent: dict[bytes, str],
-    known: Mapping[str, bytes | None],
-) -> Flow[list[Start | Sight | None]]:
-    """Send the leases; see to those that were not to be had at once."""
     calls = [call for call, _ in wanted]
     try:
-        leased = yield from take_leases(LookAndLease, calls, env, sent, known)
+        leased = yield from take_leases(LookAndLease, calls, env, taken, known)
     except BackendError:
         return [NOTHING] * len(wanted)
 
@@ -61,7 +53,7 @@ def acquiring_all(
     left = [at for at, start in enumerate(starts) if start is None]
     rest = [(*wanted[at], leased[at], sights[at]) for at in left]
     try:
-        found: Sequence[Start | Sight | None] = yield from settle(rest, sent, env)
+        found: Sequence[Start | Sight | None] = yield from settle(rest, taken, env)
     except BackendError:
         found = [NOTHING] * len(left)
     for at, start in zip(left, found, strict=True):

@@ -16,7 +16,7 @@ from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import concluded, make_ready
 from dualcache.engine.leases import RELEASED_MS
-from dualcache.engine.led_keys import Held, Lead, end_all, raise_first
+from dualcache.engine.led_keys import Held, Lead, end_all, give_back, raise_first
 from dualcache.engine.load import LIKELY_HITS, get_or_load
 from dualcache.engine.pacing import STEPS_AT_ONCE, paced
 from dualcache.engine.read import count_hit, count_miss, find_in_front, served
@@ -57,14 +57,14 @@ def get_or_load_many(
         except BackendError:
             is_down = True
     found.update(serve_fresh(calls, sights, env))
-    held = Held({}, {})
+    held = Held({}, {}, {})
     missing = {name: call for name, call in calls.items() if name not in found}
     try:
         led = yield from join_all(missing, sights, held, began, is_down=is_down)
         leads = yield from lease_all(led, sights, found, held, env, is_down=is_down)
         found.update((yield from load_all(leads, loader, held, env)))
     except BaseException:
-        yield from end_all(held, env)
+        yield from give_back(held, env)
         raise
     yield from end_all(held, env)
     raise_first(held)
@@ -137,7 +137,9 @@ def lease_all(
     starts: Sequence[Start | Sight | None] = [NOTHING] * len(led)
     if not is_down:
         known = {tag: each for sight in sights.values() for tag, each in sight.ids.items()}
-        starts = yield from acquire_all([(call, flight) for _, call, flight in led], env, known)
+        starts = yield from acquire_all(
+            [(call, flight) for _, call, flight in led], env, held.sent, known
+        )
     leads = []
     for (name, call, flight), start in zip(led, starts, strict=True):
         if isinstance(start, Start):

@@ -8,11 +8,13 @@ from dualcache.core.entry import HEADER_BYTES, Packed
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import LoadFailed, StaleHit
 from dualcache.core.flight import Outcome
+from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import CommitReply, Load, MakeTags, Raised, do
 from dualcache.engine.acquire import acquire
 from dualcache.engine.commit import commit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, STALE, Sight
+from dualcache.engine.leases import or_release
 from dualcache.engine.outage import is_outage
 from dualcache.engine.read import served, tell_miss
 from dualcache.engine.recovery import ask_once
@@ -44,7 +46,26 @@ def lead(
     `is_told`: that this call found nothing was told when the key was read, with the tags' ids
     `known`. It is a miss only if it loads.
     """
-    start = yield from acquire(call, flight, env, known)
+    taken: dict[bytes, str] = {}
+    leading = lead_with(call, flight, env, known, taken, is_told=is_told)
+    return (yield from or_release(leading, taken, env))
+
+
+def lead_with(
+    call: Call,
+    flight: Flight,
+    env: Env,
+    known: Mapping[str, bytes | None],
+    taken: dict[bytes, str],
+    *,
+    is_told: bool,
+) -> Flow[Outcome]:
+    """Lead a load; what is `taken` for it is the caller's to give back after an interrupt.
+
+    The caller's, since there must be no moment between taking and loading in which an interrupt
+    would find nobody responsible.
+    """
+    start = yield from acquire(call, flight, env, taken, known)
     if isinstance(start, Sight) and start.state is FRESH:
         return served(call, start, env)
     if not is_told:
@@ -65,21 +86,17 @@ class Ready(NamedTuple):
 def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Flow[Outcome]:
     """Load, and commit over what the key held when the load began."""
     sight, expected = start.sight, start.expected
-    try:
-        ids = yield from ids_before_load(call, sight, env)
-        tick = env.tick()
-        if flight is not None:
-            flight.basis = (bytes(expected[:HEADER_BYTES]), tuple(sight.ids.items()))
-            flight.start = (start, ids)
-            flight.load_tick = tick
-        result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
-        if isinstance(result, Raised):
-            yield from give_up(call, start, env)
-            return failed(call, result, tick, sight, env)
-        return (yield from store(call, start, result, ids, tick, env))
-    except BaseException:
+    ids = yield from ids_before_load(call, sight, env)
+    tick = env.tick()
+    if flight is not None:
+        flight.basis = (bytes(expected[:HEADER_BYTES]), tuple(sight.ids.items()))
+        flight.start = (start, ids)
+        flight.load_tick = tick
+    result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
+    if isinstance(result, Raised):
         yield from give_up(call, start, env)
-        raise
+        return failed(call, result, tick, sight, env)
+    return (yield from store(call, start, result, ids, tick, env))
 
 
 def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
@@ -165,8 +182,10 @@ def make_ready(
         report_unstored(call, error, env)
     except UsageError as error:  # a ttl or tags that cannot be: no reason to fail a load
         report_unstored(call, error, env)
-    except Exception as error:  # noqa: BLE001  raised by the policy's callables: the user's own
-        return Outcome(None, error, tick)
+    except Exception as error:
+        if interrupt_in(error) is not None:
+            raise
+        return Outcome(None, error, tick)  # raised by the policy's callables: the user's own
     env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
     return Outcome(result.value, None, tick)
 

@@ -29,11 +29,13 @@ class Lead(NamedTuple):
 class Held(NamedTuple):
     """What this caller has to give back, however its load ends.
 
-    `markers` are the leases, each with its key; `landings` how each flight is to end.
+    `markers` are the leases, each with its key; `landings` how each flight is to end. `sent` are
+    all markers that may have arrived: a caller who is interrupted gives them back too.
     """
 
     markers: dict[bytes, str]
     landings: dict[Flight, Landing]
+    sent: dict[bytes, str]
 
 
 def end_all(held: Held, env: Env) -> Flow[None]:
@@ -44,6 +46,12 @@ def end_all(held: Held, env: Env) -> Flow[None]:
         yield from land_all(held)
         raise
     yield from land_all(held)
+
+
+def give_back(held: Held, env: Env) -> Flow[None]:
+    """Give back whatever may have been taken, for a caller who was interrupted."""
+    held.markers.update(held.sent)
+    yield from end_all(held, env)
 
 
 def land_all(held: Held) -> Flow[None]:

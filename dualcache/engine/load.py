@@ -25,11 +25,13 @@ from dualcache.core.flight import (
     Outcome,
     TakeOver,
 )
+from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import do
 from dualcache.engine.acquire import start_refresh
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored
+from dualcache.engine.leases import or_release
 from dualcache.engine.read import find_in_front, look, served, tell_miss
 from dualcache.engine.tags import NO_IDS
 from dualcache.errors import BackendError, DecodeError
@@ -72,8 +74,14 @@ def refresh(call: Call, env: Env) -> Flow[Outcome]:
     this key loses its right to store. Where the new result is not to be stored, the old entry goes
     all the same; where the load fails, or the backend cannot be asked at all, it stays.
     """
+    taken: dict[bytes, str] = {}
+    return (yield from or_release(refresh_with(call, taken, env), taken, env))
+
+
+def refresh_with(call: Call, taken: dict[bytes, str], env: Env) -> Flow[Outcome]:
+    """Refresh; what is `taken` for it is the caller's to give back after an interrupt."""
     try:
-        start = yield from start_refresh(call, env)
+        start = yield from start_refresh(call, taken, env)
     except BackendError:
         return (yield from load_unstored(call, None, env))
     return (yield from load_stored(call, start, None, env))
@@ -161,7 +169,9 @@ def follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome
         return outcome
     try:
         own = replace(outcome, value=own_copy(call, outcome))
-    except Exception:  # noqa: BLE001  whatever the user's type does when it is copied
+    except Exception as error:  # whatever the user's type does when it is copied
+        if interrupt_in(error) is not None:
+            raise
         return (yield from load_missed(call, None, env))
     call.policy.usage.hits += 1
     return own

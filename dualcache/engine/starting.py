@@ -47,22 +47,18 @@ NOTHING: Final = Sight(ABSENT, -1)
 """Seen by a caller who may not store: what it loads is for itself."""
 
 
-def take_refresh(call: Call, sight: Sight, env: Env) -> Flow[Start | None]:
+def take_refresh(call: Call, sight: Sight, taken: dict[bytes, str], env: Env) -> Flow[Start | None]:
     """Try to become the one who loads a stale entry anew."""
     token = env.draw_token()
     start = Start(sight, sight.raw or b"", token)
     lease = TryLease(refresh_key(call, env), token, lease_ms(call.policy.usage))
     owner = call.policy.owner
-    try:
-        if not (yield from ask_once(lease, env)):
-            return None
-        if owner and env.ways and env.owner_of(start.expected) != owner:
-            return (yield from adopt(call, start, env))
-    except BackendError:
-        raise
-    except BaseException:  # it may be ours though the reply was never seen
-        yield from give_up(call, start, env)
-        raise
+    taken[token] = lease.key
+    if not (yield from ask_once(lease, env)):
+        del taken[token]
+        return None
+    if owner and env.ways and env.owner_of(start.expected) != owner:
+        return (yield from adopt(call, start, env))
     return start
 
 

@@ -148,6 +148,8 @@ class FrontStore(Cache[str, FrontEntry]):
     def popitem(self) -> tuple[str, FrontEntry]:
         """Evict the oldest entry that was not hit since it was last looked at."""
         while True:
+            if not self._line:  # an interrupted `put` left an entry that is in no line
+                self._line.extend(self.values())
             entry = self._line.popleft()
             if not entry.fresh_until:
                 continue

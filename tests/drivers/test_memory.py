@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+from contextlib import suppress
+
 import pytest
 
 from dualcache.core.ops import (
@@ -22,6 +25,7 @@ from dualcache.core.ops import (
 )
 from dualcache.core.scans import ReadHeads, Scan, Unlink
 from dualcache.drivers.memory import MemoryStore
+from tests.behaviour.interrupting import interrupted
 
 TAG = NewTag("t", b"id", 500)
 ETERNAL_TAG = NewTag("e", b"id", None)
@@ -181,3 +185,21 @@ def test_a_store_that_is_closed_has_forgotten_everything(store: MemoryStore) -> 
     assert store.perform(Look("a")) == Seen(b"v")
     store.close()
     assert store.perform(Look("a")) == Seen(None)
+
+
+@pytest.mark.parametrize("max_bytes", [None, 12])
+def test_an_interrupt_at_any_point_leaves_a_store_that_works(
+    clock: Clock, max_bytes: int | None
+) -> None:
+    store = MemoryStore(clock, 3, max_bytes)
+    for at in itertools.count(1):
+        with interrupted(at, KeyboardInterrupt) as countdown, suppress(KeyboardInterrupt):
+            put(store, f"k{at % 5}", b"content"[: at % 4], at % 3)
+            store.perform(Delete((f"k{at % 4}",)))
+        clock.now_ms += 1
+        for name in range(5):
+            put(store, f"k{name}", b"ab")
+        kept = [store.perform(Look(f"k{name}")).raw for name in range(5)]
+        assert kept == [None, None, b"ab", b"ab", b"ab"]
+        if not countdown.raised_at:
+            break
