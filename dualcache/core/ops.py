@@ -42,14 +42,18 @@ WRONG_TYPE = b""
 """What a read replies for a key that holds no string: as unusable as an empty one."""
 
 
+FOR_EVER: Final = -1
+"""The time left to a key that has no end, as PTTL replies; -2 says that there is no key."""
+
+
 class Seen(Struct, frozen=True):
     """What one read found: the key's bytes, and each tag's id in the order asked.
 
     `left_ms` is the key's time to live where it was asked for; `None`: not asked, or for ever.
-    `tag_left_ms` likewise for tags that were to be made; -1: for ever. `refusal` is the first
-    word of the error by which a server turned the write of this op down while it answered the read.
-    `stream` is the stream of pushes for which the server tracks this read; `None`: pushes do not
-    depend on the connection.
+    Beside a lease it is `FOR_EVER` for a key that never ends, as that is no lease. `tag_left_ms`
+    likewise for tags that were to be made. `refusal` is the first word of the error by which a
+    server turned the write of this op down while it answered the read. `stream` is the stream of
+    pushes for which the server tracks this read; `None`: pushes do not depend on the connection.
     """
 
     raw: bytes | None
@@ -120,8 +124,11 @@ class ProlongTag(Op[None]):
     life_ms: int | None
 
 
-class TryLease(Op[bool]):
-    """Take an efficiency lease: True where nobody holds it."""
+class TryLease(Op["bool | None"]):
+    """Take an efficiency lease: True where nobody holds it.
+
+    `None` where the key holds what is no lease, or what never ends: nobody will give it back.
+    """
 
     key: str
     token: bytes

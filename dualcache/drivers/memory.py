@@ -14,6 +14,7 @@ from cachetools import LRUCache
 from dualcache.core.entry import OWNED_HEADER_BYTES
 from dualcache.core.globs import compile_glob
 from dualcache.core.ops import (
+    FOR_EVER,
     Batch,
     Claim,
     Commit,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from dualcache.core.ops import NewTag, Op
 
-FOR_EVER: Final = -1
 GONE_AT_ONCE_MS: Final = 1
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.core.entry import HEADER_BYTES, OWNED_HEADER_BYTES
 from dualcache.core.ops import (
+    FOR_EVER,
     Batch,
     Claim,
     Commit,
@@ -28,6 +29,13 @@ from dualcache.core.ops import (
 )
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.drivers.scripts import COMMIT_SHA, commit_source
+from dualcache.drivers.wire_leases import (
+    lifetime,
+    new_tag_commands,
+    new_tag_replies,
+    try_lease_commands,
+    try_lease_reply,
+)
 from dualcache.drivers.wire_notice import publish, telling
 from dualcache.drivers.wire_resp import (
     Command,
@@ -45,10 +53,7 @@ from dualcache.errors import BackendRefused
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dualcache.core.ops import NewTag, Op
-
-FOR_EVER: Final = -1
-"""What PTTL replies for a key that has no end; -2 says that there is no key."""
+    from dualcache.core.ops import Op
 
 
 class Spelling(NamedTuple):
@@ -131,13 +136,13 @@ def scan_reply(_: Scan, replies: Sequence[Any]) -> ScanPage:
 
 def lease_commands(op: LookAndLease) -> Sequence[Command]:
     lease: Command = ("SET", op.key, op.filling, "NX", "PX", op.lease_ms)
-    return (lease, ("GET", op.key), *new_tag_commands(op.tags))
+    return (lease, ("GET", op.key), ("PTTL", op.key), *new_tag_commands(op.tags))
 
 
 def lease_reply(op: LookAndLease, replies: Sequence[Any]) -> Seen:
     refusal = refused_write(replies[0])
-    ids, left_ms = new_tag_replies(op.tags, replies[2:])
-    return Seen(content(replies[1]), ids, None, left_ms, refusal)
+    ids, left_ms = new_tag_replies(op.tags, replies[3:])
+    return Seen(content(replies[1]), ids, lifetime(replies[2]), left_ms, refusal)
 
 
 def claim_commands(op: Claim) -> Sequence[Command]:
@@ -159,37 +164,10 @@ def make_tags_reply(op: MakeTags, replies: Sequence[Any]) -> tuple[bytes | None,
     return new_tag_replies(op.tags, replies)[0]
 
 
-def new_tag_commands(tags: Sequence[NewTag]) -> tuple[Command, ...]:
-    commands: list[Command] = []
-    for tag in tags:
-        life: Command = () if tag.life_ms is None else ("PX", tag.life_ms)
-        make: Command = ("SET", tag.key, tag.id, "NX", *life)
-        commands += (make, ("GET", tag.key), ("PTTL", tag.key))
-    return tuple(commands)
-
-
-def new_tag_replies(
-    tags: Sequence[NewTag], replies: Sequence[Any]
-) -> tuple[tuple[bytes | None, ...], tuple[int, ...]]:
-    starts = range(0, 3 * len(tags), 3)
-    for start in starts:
-        refused_write(replies[start])
-    ids = tuple(content(replies[start + 1]) for start in starts)
-    return ids, tuple(number(replies[start + 2]) for start in starts)
-
-
 def prolong_commands(op: ProlongTag) -> Sequence[Command]:
     if op.life_ms is None:
         return (("PERSIST", op.key),)
     return (("PEXPIRE", op.key, op.life_ms),)
-
-
-def try_lease_commands(op: TryLease) -> Sequence[Command]:
-    return (("SET", op.key, op.token, "NX", "PX", op.lease_ms),)
-
-
-def try_lease_reply(_: TryLease, replies: Sequence[Any]) -> bool:
-    return checked(replies[0]) is not None
 
 
 # Writes
@@ -281,12 +259,12 @@ def written(
 
 SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     Look: Spelling(write_look, lambda op: 2 if op.with_ttl else 1, look_reply),
-    LookAndLease: written(lease_commands, lease_reply, lambda op: 2 + 3 * len(op.tags)),
+    LookAndLease: written(lease_commands, lease_reply, lambda op: 3 + 3 * len(op.tags)),
     Claim: telling(written(claim_commands, claim_reply, lambda op: 1 + 3 * len(op.tags))),
     ReadTags: written(read_tags_commands, read_tags_reply),
     MakeTags: written(make_tags_commands, make_tags_reply, lambda op: 3 * len(op.tags)),
     ProlongTag: written(prolong_commands, number_reply),
-    TryLease: written(try_lease_commands, try_lease_reply),
+    TryLease: written(try_lease_commands, try_lease_reply, lambda _: 3),
     Commit: telling(written(commit_commands, commit_reply)),
     LoadScript: written(script_commands, script_reply),
     Delete: telling(written(delete_commands, number_reply)),

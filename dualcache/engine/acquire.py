@@ -13,6 +13,7 @@ from dualcache.core.entry import HEADER_BYTES, OWNED_HEADER_BYTES
 from dualcache.core.events import WaitExpired
 from dualcache.core.front import UNTRACKED
 from dualcache.core.ops import (
+    FOR_EVER,
     WRONG_TYPE,
     AwaitChange,
     Claim,
@@ -82,7 +83,7 @@ def acquire(
             sight = yield from examine(call, leased.seen, leased.tick, env)
             known = sight.ids
             start = claimed(leased, sight)
-            if start is None and is_replaceable(flight, sight, taken):
+            if start is None and is_replaceable(flight, leased, sight, taken):
                 (start,) = yield from reclaim_all(((call, sight),), taken, env)
             elif start is None and sight.state is not ABSENT:
                 stale = sight if sight.state is STALE else stale
@@ -100,18 +101,22 @@ def claimed(leased: Leased, sight: Sight) -> Start | Sight | None:
         return Start(sight, leased.filling)
     if sight.state is FRESH:
         return sight
-    if sight.state is TOMBSTONE or (sight.state is ABSENT and leased.seen.refusal):
+    is_held = sight.state is TOMBSTONE and leased.seen.left_ms != FOR_EVER
+    if is_held or (sight.state is ABSENT and leased.seen.refusal):
         return NOTHING
     return None
 
 
-def is_replaceable(flight: Flight, sight: Sight, sent: Container[bytes]) -> bool:
+def is_replaceable(flight: Flight, leased: Leased, sight: Sight, sent: Container[bytes]) -> bool:
     """Tell whether a key holds what nobody need wait for.
 
-    An entry or a marker that can never be served; the marker of a load of this process whose tags
-    were invalidated; one of ours whose reply was lost: no token is sent twice, so it is replaced.
+    An entry or a marker that can never be served; a marker or a hold without an end, which none of
+    ours is; the marker of a load of this process whose tags were invalidated; one of ours whose
+    reply was lost: no token is sent twice, so it is replaced.
     """
     if sight.state is UNUSABLE:
+        return True
+    if sight.state in (FILLING, TOMBSTONE) and leased.seen.left_ms == FOR_EVER:
         return True
     if sight.state is not FILLING or sight.raw is None:
         return False
@@ -176,7 +181,9 @@ def await_other(
     while its load lives: that of a dead one ends before the bound does, and is taken then.
     """
     raw = sight.raw
-    announced_ms = sight.stored.load_ms if sight.stored else 0
+    # What was measured here goes before what a marker says: anybody could have written that.
+    is_measured = call.policy.usage.load_ms is not None
+    announced_ms = sight.stored.load_ms if sight.stored and not is_measured else 0
     flight.announced_ms = max(flight.announced_ms, announced_ms)  # followers wait as long
     ends_ms = began_ms + wait_bound_ms(call.policy.usage, announced_ms)
     while (left_ms := ends_ms - env.elapsed_ms()) > 0:

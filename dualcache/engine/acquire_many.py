@@ -74,7 +74,7 @@ def settle(
         if sight.state in (UNTYPED, UNKNOWN) and sight.raw and not calls[at].policy.owner:
             # It cannot stand in for a load as a stale entry could, so nobody need wait for a lease.
             starts[at] = Start(sight, sight.raw)
-        if starts[at] is None and is_replaceable(flight, sight, sent):
+        if starts[at] is None and is_replaceable(flight, leased, sight, sent):
             doomed.append(at)
     replaced = yield from reclaim_all([(calls[at], sights[at]) for at in doomed], sent, env)
     for at, start in zip(doomed, replaced, strict=True):

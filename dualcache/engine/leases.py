@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from dualcache.core.entry import Tag
-from dualcache.core.ops import Claim, GiveWay, LookAndLease
+from dualcache.core.events import Unusable
+from dualcache.core.ops import Claim, Delete, GiveWay, LookAndLease, MakeTags
 from dualcache.engine.attempts import note_refusal, twice
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.pacing import MOST_AT_ONCE, slices
 from dualcache.engine.recovery import ask_once
-from dualcache.engine.tags import NO_IDS, entry_life_ms, new_tags, prolonged, tag_life_ms
+from dualcache.engine.tags import (
+    NO_IDS,
+    entry_life_ms,
+    foreign_tags,
+    new_tags,
+    prolonged,
+    tag_life_ms,
+)
 from dualcache.engine.trips import ask_together
 from dualcache.errors import BackendError
 
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dualcache.core.ops import Flow, Seen
-    from dualcache.core.policy import Call, Usage
+    from dualcache.core.policy import Call, Policy, Usage
     from dualcache.engine.env import Env
 
 T = TypeVar("T")
@@ -124,6 +132,11 @@ def send_leases(
     tick = env.tick()
     replies = yield from ask_together(ops, env, ask_once)
     note_refusals(replies, env)
+    foreign = foreign_tags(names, replies[0].tag_ids)
+    if foreign:
+        made = yield from replace_tags(foreign, calls[0].policy, env)
+        ids = {**dict(zip(names, replies[0].tag_ids, strict=True)), **made}
+        replies = [replace(replies[0], tag_ids=tuple(ids.values()), tag_left_ms=()), *replies[1:]]
     dying = prolonged(names, replies[0], life_ms, entry_ms) if names else ()
     if dying:
         yield from ask_together(dying, env)
@@ -133,6 +146,19 @@ def send_leases(
             del sent[op.filling]
         found.append(Leased(op.filling, tick, seen))
     return found
+
+
+def replace_tags(
+    names: Sequence[str], policy: Policy, env: Env
+) -> Flow[Mapping[str, bytes | None]]:
+    """Delete what is under the keys of tags and is none, and make the tags; return their ids.
+
+    Otherwise no entry with such a tag could ever be served, and each call would load.
+    """
+    env.emit(Unusable(policy.label, "foreign"))
+    yield from ask_once(Delete(tuple(names)), env)
+    tags = new_tags(names, tag_life_ms(entry_life_ms(policy)), env)
+    return dict(zip(names, (yield from ask_once(MakeTags(tags), env)), strict=True))
 
 
 def marker(call: Call, ids: Mapping[str, bytes | None], env: Env) -> bytes:

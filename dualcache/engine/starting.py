@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec.structs import replace
 
 from dualcache.core.entry import Packed
-from dualcache.core.ops import CommitReply, Look, TryLease
+from dualcache.core.events import Unusable
+from dualcache.core.ops import CommitReply, Delete, Look, TryLease
 from dualcache.engine.commit import commit
 from dualcache.engine.deletion import Owed, notice_of
 from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, Sight
@@ -48,18 +49,35 @@ NOTHING: Final = Sight(ABSENT, -1)
 
 
 def take_refresh(call: Call, sight: Sight, taken: dict[bytes, str], env: Env) -> Flow[Start | None]:
-    """Try to become the one who loads a stale entry anew."""
-    token = env.draw_token()
-    start = Start(sight, sight.raw or b"", token)
-    lease = TryLease(refresh_key(call, env), token, lease_ms(call.policy.usage))
-    owner = call.policy.owner
-    taken[token] = lease.key
-    if not (yield from ask_once(lease, env)):
-        del taken[token]
+    """Try to become the one who loads a stale entry anew.
+
+    What nobody will give back is deleted: it is no lease of ours, and would stop every refresh.
+    """
+    key, owner = refresh_key(call, env), call.policy.owner
+    start = Start(sight, sight.raw or b"", env.draw_token())
+    is_ours = yield from try_lease(key, start, call, taken, env)
+    if is_ours is None:
+        env.emit(Unusable(call.policy.label, "foreign"))
+        yield from ask_once(Delete((key,)), env)
+        start = start._replace(token=env.draw_token())
+        is_ours = yield from try_lease(key, start, call, taken, env)
+    if not is_ours:
         return None
     if owner and env.ways and env.owner_of(start.expected) != owner:
         return (yield from adopt(call, start, env))
     return start
+
+
+def try_lease(
+    key: str, start: Start, call: Call, taken: dict[bytes, str], env: Env
+) -> Flow[bool | None]:
+    """Ask for the efficiency lease of a key once."""
+    token = start.token or b""
+    taken[token] = key
+    is_ours = yield from ask_once(TryLease(key, token, lease_ms(call.policy.usage)), env)
+    if not is_ours:
+        del taken[token]
+    return is_ours
 
 
 def adopt(call: Call, start: Start, env: Env) -> Flow[Start | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dualcache.core.entry import UNKNOWN_TAG_ID, Tag
+from dualcache.core.entry import TOKEN_BYTES, UNKNOWN_TAG_ID, Tag
 from dualcache.core.ops import NewTag, ProlongTag
 
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ def are_alive(tags: Sequence[Tag], ids: Mapping[str, bytes | None]) -> bool:
 def has_died(tags: Sequence[Tag], ids: Mapping[str, bytes | None]) -> bool:
     """Tell whether one of these tags, among those whose ids are known, has another id by now."""
     return any(name in ids and ids[name] != tag_id for name, tag_id in tags)
+
+
+def foreign_tags(names: Sequence[str], ids: Sequence[bytes | None]) -> tuple[str, ...]:
+    """Return the tags whose keys hold no id: another type, or what somebody else wrote there."""
+    pairs = zip(names, ids, strict=True)
+    return tuple([name for name, each in pairs if each is not None and len(each) != TOKEN_BYTES])
 
 
 def entry_tags(names: Iterable[str], ids: Mapping[str, bytes | None]) -> tuple[Tag, ...]:

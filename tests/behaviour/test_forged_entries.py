@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from dualcache import BackendDown, Loaded, Unusable
-from dualcache.codecs.envelope import seal
+from dualcache import BackendDown, Loaded, Unusable, WaitExpired
+from dualcache.codecs.envelope import seal, seal_filling, seal_tombstone
 from dualcache.codecs.recipe import make_recipe
 from dualcache.core.entry import Tag
 from tests.behaviour.seen import Seen
@@ -134,3 +135,115 @@ def test_what_an_endpoint_returns_is_signed_and_read(colour: Colour, backend_url
     load = cache(key_prefix="post")(colour.function(body))
     assert [colour.run(load, 1), colour.run(load, 1)] == [{"id": 1}, {"id": 1}]
     assert calls == [1]
+
+
+FOREIGN: Final = {
+    "a list": ("LPUSH", "{}", "1"),
+    "a hash": ("HSET", "{}", "a", "1"),
+    "a short text": ("SET", "{}", "hello"),
+    "nothing": ("SET", "{}", ""),
+    "a long text": ("SET", "{}", "x" * 1_000),
+    "a text with an end": ("SET", "{}", "hello", "PX", "99999999"),
+}
+
+
+@pytest.mark.parametrize("command", FOREIGN.values(), ids=FOREIGN)
+def test_what_is_no_tag_under_the_key_of_a_tag_is_replaced(
+    colour: Colour, redis_server: Server, command: tuple[str, ...]
+) -> None:
+    cache = colour.cache(redis_server.url)
+    seen = Seen(cache)
+    load, calls = counted(colour, cache, tags=["users", "others"])
+    redis_server.cli(*(part.format("~t:users") for part in command))
+    assert [colour.run(load) for _ in range(3)] == [42] * 3
+    assert len(calls) == 1
+    assert [event.reason for event in seen.of(Unusable)] == ["foreign"]
+    redis_server.cli("DEL", "~t:users")
+    redis_server.cli(*(part.format("~t:users") for part in command))
+    assert [colour.run(load) for _ in range(3)] == [42] * 3
+    assert len(calls) == 2
+    colour.call(cache, "set", "direct", 1, tags=["users"])
+    assert colour.call(cache, "get", "direct") == 1
+    colour.call(cache, "invalidate", tags=["users"])
+    assert colour.call(cache, "get", "direct") is None
+    assert colour.run(load) == 42
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("command", FOREIGN.values(), ids=FOREIGN)
+def test_what_is_no_tag_under_the_base_of_variants_is_replaced(
+    colour: Colour, redis_server: Server, command: tuple[str, ...]
+) -> None:
+    cache = colour.cache(redis_server.url)
+    calls: list[int] = []
+
+    def body(post_id: int, page: int = 1) -> int:
+        calls.append(page)
+        return page
+
+    load = cache(key_prefix="post")(colour.function(body))
+    redis_server.cli(*(part.format("~b:post:1") for part in command))
+    assert [colour.run(load, 1, 2) for _ in range(3)] == [2] * 3
+    assert calls == [2]
+    colour.call(cache, "invalidate", "post:1")
+    assert colour.run(load, 1, 2) == 2
+    assert calls == [2, 2]
+
+
+@pytest.mark.parametrize("command", FOREIGN.values(), ids=FOREIGN)
+def test_what_is_no_lease_under_the_lease_of_a_stale_entry_is_replaced(
+    colour: Colour, redis_server: Server, command: tuple[str, ...]
+) -> None:
+    now = [1_000.0]
+    cache = colour.cache(redis_server.url, clock=lambda: now[0])
+    seen = Seen(cache)
+    load, calls = counted(colour, cache, ttl=10, stale_if_error=1_000)
+    assert colour.run(load) == 42
+    now[0] += 20
+    redis_server.cli(*(part.format("~r:k") for part in command))
+    assert [colour.run(load) for _ in range(3)] == [42] * 3
+    assert len(calls) == 2
+    assert [event.outcome for event in seen.of(Loaded)] == ["stored"] * 2
+    assert seen.count(WaitExpired) == 0
+
+
+@pytest.mark.parametrize("created_ms", [0, 1_000_000])
+@pytest.mark.parametrize("load_ms", [0, 2**32 - 2])
+@pytest.mark.parametrize("kind", ["filling", "tombstone"])
+def test_a_marker_without_an_end_is_not_waited_for(
+    colour: Colour, redis_server: Server, kind: str, created_ms: int, load_ms: int
+) -> None:
+    cache = colour.cache(redis_server.url)
+    seen = Seen(cache)
+    load, calls = counted(colour, cache)
+    many = colour.function(lambda keys: dict.fromkeys(keys, 42))
+    if kind == "filling":
+        raw = seal_filling("k", token=TOKEN, created_ms=created_ms, load_ms=load_ms)
+        other = seal_filling("l", token=TOKEN, created_ms=created_ms, load_ms=load_ms)
+    else:
+        raw = seal_tombstone("k", token=TOKEN, created_ms=created_ms)
+        other = seal_tombstone("l", token=TOKEN, created_ms=created_ms)
+    redis_server.cli("SET", "k", raw)
+    redis_server.cli("SET", "l", other)
+    assert [colour.run(load) for _ in range(3)] == [42] * 3
+    assert len(calls) == 1
+    assert colour.call(cache, "get_or_load_many", ["l", "m"], many) == {"l": 42, "m": 42}
+    assert colour.call(cache, "get", "l") == 42
+    assert seen.of(Loaded)[0].outcome == "stored"
+    assert seen.count(WaitExpired) == 0
+
+
+def test_a_marker_announces_no_more_than_was_measured_here(
+    colour: Colour, redis_server: Server
+) -> None:
+    cache = colour.cache(redis_server.url)
+    seen = Seen(cache)
+    load, calls = counted(colour, cache)
+    colour.run(load)
+    raw = seal_filling("k", token=TOKEN, created_ms=0, load_ms=2**32 - 2)
+    redis_server.cli("SET", "k", raw, "PX", "60000")
+    began = time.monotonic()
+    assert colour.run(load) == 42
+    assert time.monotonic() - began < 10  # a second, where 30 were announced
+    assert len(calls) == 2
+    assert seen.count(WaitExpired) == 1

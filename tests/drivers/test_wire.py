@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.core.ops import (
+    FOR_EVER,
     WRONG_TYPE,
     Batch,
     Claim,
@@ -65,16 +66,16 @@ def spelled(*commands: str) -> bytes:
         (Look("é"), ["GET é"]),
         (ReadTags(("t", "u")), ["MGET t u"]),
         (Scan(7, "a*", 10), ["SCAN 7 MATCH a* COUNT 10 TYPE string"]),
-        (LookAndLease("k", b"f", 9), ["SET k f NX PX 9", "GET k"]),
+        (LookAndLease("k", b"f", 9), ["SET k f NX PX 9", "GET k", "PTTL k"]),
         (
             LookAndLease("k", b"f", 9, (TAG,)),
-            ["SET k f NX PX 9", "GET k", "SET t id NX PX 500", "GET t", "PTTL t"],
+            ["SET k f NX PX 9", "GET k", "PTTL k", "SET t id NX PX 500", "GET t", "PTTL t"],
         ),
         (Claim("k", b"f", 9), ["SET k f PX 9"]),
         (MakeTags((ETERNAL_TAG,)), ["SET t id NX", "GET t", "PTTL t"]),
         (ProlongTag("t", 500), ["PEXPIRE t 500"]),
         (ProlongTag("t", None), ["PERSIST t"]),
-        (TryLease("k", b"f", 9), ["SET k f NX PX 9"]),
+        (TryLease("k", b"f", 9), ["SET k f NX PX 9", "STRLEN k", "PTTL k"]),
         (Commit("k", b"old", b"new", 9, CommitWay.IFEQ), ["SET k new IFEQ old PX 9"]),
         (Commit("k", b"old", b"new", None, CommitWay.IFEQ), ["SET k new IFEQ old"]),
         (SCRIPT, [f"EVALSHA {COMMIT_SHA.decode()} 1 k {'h' * 32} new 100"]),
@@ -106,12 +107,14 @@ def test_an_op_is_spelled_as_these_commands(op: Op[Any], commands: list[str]) ->
         (Look("k", (), with_ttl=True), [b"v", -2], Seen(b"v", (), 0)),
         (ReadTags(("t", "u")), [[b"id", None]], (b"id", None)),
         (Scan(0, "*", 10), [[b"7", [b"a", b"b"]]], ScanPage(7, (b"a", b"b"))),
-        (LookAndLease("k", b"f", 9), [b"OK", b"f"], Seen(b"f")),
-        (LookAndLease("k", b"f", 9), [error("OOM"), None], Seen(None, refusal="OOM")),
+        (LookAndLease("k", b"f", 9), [b"OK", b"f", 9], Seen(b"f", (), 9)),
+        (LookAndLease("k", b"f", 9), [None, b"g", -1], Seen(b"g", (), FOR_EVER)),
+        (LookAndLease("k", b"f", 9), [None, b"g", error("NOPERM")], Seen(b"g")),
+        (LookAndLease("k", b"f", 9), [error("OOM"), None, -2], Seen(None, (), -2, refusal="OOM")),
         (
             LookAndLease("k", b"f", 9, (TAG,)),
-            [None, b"v", error("READONLY"), b"other", 400],
-            Seen(b"v", (b"other",), None, (400,)),
+            [None, b"v", 9, error("READONLY"), b"other", 400],
+            Seen(b"v", (b"other",), 9, (400,)),
         ),
         (
             Claim("k", b"f", 9, (TAG,)),
@@ -121,8 +124,13 @@ def test_an_op_is_spelled_as_these_commands(op: Op[Any], commands: list[str]) ->
         (Claim("k", b"f", 9), [error("MISCONF")], Seen(None, refusal="MISCONF")),
         (MakeTags((TAG,)), [None, b"other", -1], (b"other",)),
         (ProlongTag("t", 500), [1], 1),
-        (TryLease("k", b"f", 9), [b"OK"], True),
-        (TryLease("k", b"f", 9), [None], False),
+        (TryLease("k", b"f", 9), [b"OK", 8, 9], True),
+        (TryLease("k", b"f", 9), [None, 8, 9], False),
+        (TryLease("k", b"f", 9), [None, 0, -2], False),
+        (TryLease("k", b"f", 9), [None, error("NOPERM"), error("NOPERM")], False),
+        (TryLease("k", b"f", 9), [None, 8, -1], None),
+        (TryLease("k", b"f", 9), [None, 5, 9], None),
+        (TryLease("k", b"f", 9), [None, error("WRONGTYPE"), 9], None),
         (Delete(("k",)), [1], 1),
         (Unlink((b"k",)), [0], 0),
         (ReadHeads((b"k", b"l")), [b"head", error("WRONGTYPE")], (b"head", b"")),
@@ -169,7 +177,7 @@ def test_a_reply_of_another_command_is_told_from_a_reply(op: Op[Any], replies: l
         (LookAndLease("k", b"f", 9), [error("NOPERM"), None]),
         (Claim("k", b"f", 9), [error("NOPERM")]),
         (MakeTags((TAG,)), [error("NOPERM"), None, -2]),
-        (TryLease("k", b"f", 9), [error("OOM")]),
+        (TryLease("k", b"f", 9), [error("OOM"), 0, -2]),
         (Delete(("k",)), [error("READONLY")]),
         (Ping(), [error("NOAUTH")]),
         (IFEQ, [error("OOM")]),
@@ -208,13 +216,13 @@ def test_the_script_is_given_as_a_source() -> None:
 
 def test_a_batch_is_as_many_commands_and_replies_as_its_ops() -> None:
     ops = (LookAndLease("k", b"f", 9, (TAG,)), Claim("l", b"f", 9, (TAG,)), MakeTags((TAG,)), IFEQ)
-    replies = [b"OK", b"f", b"OK", b"id", 5, b"OK", b"OK", b"id", 5, b"OK", b"id", 5, None]
+    replies = [b"OK", b"f", 9, b"OK", b"id", 5, b"OK", b"OK", b"id", 5, b"OK", b"id", 5, None]
     assert wire.encode(Batch(ops)) == (
         b"".join(wire.encode(op)[0] for op in ops),
         len(replies),
     )
     assert wire.decode(Batch(ops), replies) == (
-        Seen(b"f", (b"id",), None, (5,)),
+        Seen(b"f", (b"id",), 9, (5,)),
         Seen(b"f", (b"id",), None, (5,)),
         (b"id",),
         CommitReply.REFUSED,

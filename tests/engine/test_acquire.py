@@ -366,9 +366,9 @@ def test_a_tag_that_the_caller_does_not_know_is_no_reason_to_take_a_lease_over()
     script(
         get_or_load(cold("~t:b"), env),
         LED,
-        (LookAndLease, Seen(THEIRS, (b"other",), None, (DAY_MS,))),
+        (LookAndLease, Seen(THEIRS, (b"other-id",), None, (DAY_MS,))),
         (AwaitChange, None),
-        (Look, Seen(stored("theirs"), (b"other",))),
+        (Look, Seen(stored("theirs"), (b"other-id",))),
         LANDED,
     ).ends()
 
