@@ -25,6 +25,7 @@ from dualcache.drivers.warmup import WarmUp
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.recovery import Health
+from dualcache.forking import hold_still_at_forks
 from dualcache.function_front import FunctionFront
 from dualcache.observing import FrontStats
 from dualcache.streaming import Stream
@@ -176,9 +177,13 @@ class Backend:
         for part in (self._store, self._connections, self._channels, self.stream):
             if part is not None:
                 part.renew()
+        if self._sync is not None:
+            self._sync.keeper.renew()
 
     def close(self) -> None:
         """Close the connections of the sync colour, and forget what memory holds."""
+        if self._sync is not None:
+            self._sync.keeper.stop()
         for part in (self.stream, self._store, self._connections):
             if part is not None:
                 part.close()
@@ -207,6 +212,7 @@ class Backend:
             self._connections = self._connections or SyncBackend(self.target, self._tracking)
             perform = self._connections.perform
         self._sync = SyncDriver(perform, self.flights, self.changes)
+        hold_still_at_forks(self._sync.keeper)
         return self._sync
 
     def _make_async(self) -> AsyncDriver:

@@ -1,6 +1,6 @@
 """What belongs to one process: it begins anew in a forked child, and is neither copied nor pickled.
 
-No thread or connection of the parent works in a child.
+No thread or connection of the parent works in a child; what may hold a lock holds still at a fork.
 """
 
 from __future__ import annotations
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     class Renewable(Protocol):
         def renew(self) -> None: ...
 
+    class Holding(Protocol):
+        def stop(self) -> None: ...
+
+        def resume(self) -> None: ...
+
 
 THINGS: Final[WeakSet[Renewable]] = WeakSet()
+WORKING: Final[WeakSet[Holding]] = WeakSet()
 
 
 class OfOneProcess:
@@ -39,6 +45,26 @@ def renew_in_children(thing: Renewable) -> None:
     THINGS.add(thing)
 
 
+def hold_still_at_forks(thing: Holding) -> None:
+    """Have `thing.stop()` called before each fork, and `thing.resume()` in the parent after it.
+
+    What its thread holds at the moment of a fork would be held for ever in the child.
+    """
+    WORKING.add(thing)
+
+
+def stop_all() -> None:
+    """Hold still for a fork."""
+    for thing in list(WORKING):
+        thing.stop()
+
+
+def resume_all() -> None:
+    """Go on in the parent after a fork."""
+    for thing in list(WORKING):
+        thing.resume()
+
+
 def renew_all() -> None:
     """Begin anew in a forked child."""
     for thing in list(THINGS):
@@ -46,4 +72,4 @@ def renew_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=renew_all)
+    os.register_at_fork(before=stop_all, after_in_parent=resume_all, after_in_child=renew_all)

@@ -37,7 +37,9 @@ class Loaded(Event, frozen=True):
     """The user's function ran for `load_ms`; `outcome` says what became of its result."""
 
     load_ms: float = 0.0
-    outcome: Literal["stored", "refused", "not_stored", "unencodable", "backend_down"] = "stored"
+    outcome: Literal["stored", "refused", "late", "not_stored", "unencodable", "backend_down"] = (
+        "stored"
+    )
 
 
 class LoadFailed(Event, frozen=True):

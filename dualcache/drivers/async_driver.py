@@ -17,6 +17,7 @@ from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOve
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
 from dualcache.drivers.flights import led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
+from dualcache.drivers.task_keeper import KeptByTask
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -156,6 +157,7 @@ class AsyncDriver:
     async def _load(self, op: Load) -> Loaded | Raised:
         began = monotonic()
         token = led.set((*led.get(), *op.flights)) if op.flights else None
+        kept = None if op.keeping is None else KeptByTask(op.keeping, self.run)
         try:
             value = await op.function(*op.args)
         except Exception as error:  # noqa: BLE001  the user's own: it goes to the caller as it is
@@ -163,6 +165,8 @@ class AsyncDriver:
         finally:
             if token is not None:
                 led.reset(token)
+            if kept is not None:
+                kept.release()
         return Loaded(value, (monotonic() - began) * 1000)
 
     def _join(self, op: Join) -> Any:

@@ -15,6 +15,7 @@ from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOve
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
 from dualcache.drivers.flights import led
+from dualcache.drivers.keeper import Keeper, Kept
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 from dualcache.errors import BackendError
 
@@ -39,6 +40,7 @@ class SyncDriver:
         self._perform = perform
         self._flights = flights
         self._changes = changes
+        self.keeper = Keeper(self.run)
         self._local: dict[type[Op[Any]], Callable[[Any], Any]] = {
             Load: self._load,
             Join: self._join,
@@ -115,9 +117,12 @@ class SyncDriver:
     def _load(self, op: Load) -> Loaded | Raised:
         began = monotonic()
         before = led.get()
+        kept = None if op.keeping is None else Kept(op.keeping)
         try:
             if op.flights:
                 led.set((*before, *op.flights))
+            if kept is not None:
+                self.keeper.keep(kept)
             value = op.function(*op.args)
         except Exception as error:
             if interrupt_in(error) is not None:
@@ -126,6 +131,8 @@ class SyncDriver:
         finally:
             # Not by a token: an interrupt may come between the set and the token's assignment.
             led.set(before)
+            if kept is not None:
+                self.keeper.release(kept)
         return Loaded(value, (monotonic() - began) * 1000)
 
     def _join(self, op: Join) -> Any:

@@ -14,14 +14,15 @@ from dualcache.engine.acquire_many import acquire_all
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, Sight
-from dualcache.engine.lead import concluded, make_ready
+from dualcache.engine.lead import Begun, concluded, make_ready
 from dualcache.engine.leases import RELEASED_MS
 from dualcache.engine.led_keys import Held, Lead, end_all, give_back, raise_first
 from dualcache.engine.load import LIKELY_HITS, get_or_load
 from dualcache.engine.pacing import STEPS_AT_ONCE, paced
 from dualcache.engine.read import count_hit, count_miss, find_in_front, served
 from dualcache.engine.read_many import look_many
-from dualcache.engine.starting import NOTHING, Start
+from dualcache.engine.renewal import begin_lease, keeping
+from dualcache.engine.starting import NOTHING, Start, held_by
 from dualcache.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.lead import Ready
+    from dualcache.engine.renewal import Lease
 
 
 def get_or_load_many(
@@ -171,21 +173,28 @@ def load_all(
     """Call the loader once for all led keys, and store what it returns."""
     if not leads:
         return {}
+    held_here: dict[bytes, str] = {}
+    for lead in leads:
+        if lead.start is not None:
+            held_here.update(held_by(lead.call, lead.start, env))
+    lease = begin_lease(held_here, leads[0].call.policy.usage, env)
     tick = env.tick()
     for lead in leads:
         if lead.start is not None:
             sight, expected = lead.start.sight, lead.start.expected
             lead.flight.basis = (expected[:HEADER_BYTES], tuple(sight.ids.items()))
-            lead.flight.start = (lead.start, sight.ids)
+            owner = lead.call.policy.owner
+            lead.flight.start = Begun(lead.start, sight.ids, lease, owner)
         lead.flight.load_tick = tick
     flights = tuple([lead.flight for lead in leads])
-    result = yield from do(Load(loader, ([lead.name for lead in leads],), flights))
+    names = [lead.name for lead in leads]
+    result = yield from do(Load(loader, (names,), flights, keeping(lease, env)))
     if isinstance(result, Raised):
         held.landings.update(dict.fromkeys(flights, Landing(Outcome(None, result.error, tick))))
         raise result.error
     values = mapping_of(result.value)
     loaded = [lead for lead in leads if lead.name in values]
-    yield from store_all(loaded, values, result, held, tick, env)
+    yield from store_all(loaded, values, result, held, tick, env, lease)
     return {lead.name: values[lead.name] for lead in loaded}
 
 
@@ -196,6 +205,7 @@ def store_all(
     held: Held,
     tick: int,
     env: Env,
+    lease: Lease,
 ) -> Flow[None]:
     """Commit all that is to be stored, and give the other leases back, in one trip."""
     ready: list[tuple[Lead, Loaded, Ready]] = []
@@ -222,10 +232,15 @@ def store_all(
     replies = yield from commit_each(changes, env)
     env.front.drop([lead.call.key for lead, *_ in ready])
     held.markers.clear()
-    for at, ((lead, one, made), reply) in enumerate(zip(ready, replies, strict=False)):
+    now_ms = env.elapsed_ms()
+    for at, ((lead, one, made), change, reply) in enumerate(
+        zip(ready, changes, replies, strict=False)
+    ):
         if at and not at % STEPS_AT_ONCE:
             yield GiveWay()
-        held.landings[lead.flight] = Landing(concluded(lead.call, one, made, reply, tick, env))
+        is_late = lease.is_late(change.expected, now_ms)
+        ended = concluded(lead.call, one, made, reply, tick, env, is_late=is_late)
+        held.landings[lead.flight] = Landing(ended)
 
 
 def load_others(

@@ -18,7 +18,15 @@ from dualcache.engine.leases import or_release
 from dualcache.engine.outage import is_outage
 from dualcache.engine.read import served, tell_miss
 from dualcache.engine.recovery import ask_once
-from dualcache.engine.starting import NOTHING, Start, give_up, leave_unstored, owe_entry
+from dualcache.engine.renewal import begin_lease, keeping
+from dualcache.engine.starting import (
+    NOTHING,
+    Start,
+    give_up,
+    held_by,
+    leave_unstored,
+    owe_entry,
+)
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
 from dualcache.engine.worth import report_unstored, sealed, worth
 from dualcache.errors import BackendError, UnencodableValue, UsageError
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Loaded
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
+    from dualcache.engine.renewal import Lease
     from dualcache.engine.worth import Worth
 
 
@@ -76,6 +85,15 @@ def lead_with(
     return (yield from load_unstored(call, flight, env, start))
 
 
+class Begun(NamedTuple):
+    """Where a load starts from, and what it holds: a successor commits there too."""
+
+    start: Start
+    ids: Mapping[str, bytes | None]
+    lease: Lease
+    owner: bytes
+
+
 class Ready(NamedTuple):
     """What is to be committed for a value."""
 
@@ -87,16 +105,18 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
     """Load, and commit over what the key held when the load began."""
     sight, expected = start.sight, start.expected
     ids = yield from ids_before_load(call, sight, env)
+    lease = begin_lease(held_by(call, start, env), call.policy.usage, env)
     tick = env.tick()
     if flight is not None:
         flight.basis = (bytes(expected[:HEADER_BYTES]), tuple(sight.ids.items()))
-        flight.start = (start, ids)
+        flight.start = Begun(start, ids, lease, call.policy.owner)
         flight.load_tick = tick
-    result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
+    leading = (flight,) if flight else ()
+    result = yield from do(Load(call.function, call.args, leading, keeping(lease, env)))
     if isinstance(result, Raised):
         yield from give_up(call, start, env)
         return failed(call, result, tick, sight, env)
-    return (yield from store(call, start, result, ids, tick, env))
+    return (yield from store(call, start, result, ids, tick, env, lease))
 
 
 def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
@@ -104,16 +124,18 @@ def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
 
     That is sound: this load began after the lease was taken and its tags' ids were read, and the
     compare fails if the key was invalidated since. A leader that hangs for good would otherwise
-    keep the key from being stored for as long as its process lives.
+    keep the key from being stored for as long as its process lives. The entry must have the marks
+    by which that load could have been revoked: the same owner, and no tag whose id was not read.
     """
-    if flight.start is None or not flight.start[1].keys() >= set(call.tags):
+    begun: Begun | None = flight.start
+    if begun is None or begun.owner != call.policy.owner or not begun.ids.keys() >= {*call.tags}:
         return (yield from load_unstored(call, flight, env))
-    start, ids = flight.start
+    start = begun.start
     tick = flight.load_tick = env.tick()
     result = yield from do(Load(call.function, call.args, (flight,)))
     if isinstance(result, Raised):
         return failed(call, result, tick, start.sight, env)
-    return (yield from store(call, start, result, ids, tick, env))
+    return (yield from store(call, start, result, begun.ids, tick, env, begun.lease))
 
 
 def ids_before_load(call: Call, sight: Sight, env: Env) -> Flow[Mapping[str, bytes | None]]:
@@ -143,6 +165,7 @@ def store(
     ids: Mapping[str, bytes | None],
     tick: int,
     env: Env,
+    lease: Lease,
 ) -> Flow[Outcome]:
     """Commit what was loaded, if it is to be stored; the caller gets it in any case."""
     ready = make_ready(call, result, ids, tick, env)
@@ -162,9 +185,12 @@ def store(
             owe_entry(call, env)
     else:
         env.front.drop((call.key,))
+        if reply is CommitReply.STORED:
+            lease.fill(start.expected)
         if start.is_over_entry:
             yield from give_up(call, start, env)
-    return concluded(call, result, ready, reply, tick, env)
+    is_late = lease.is_late(start.expected, env.elapsed_ms())
+    return concluded(call, result, ready, reply, tick, env, is_late=is_late)
 
 
 def make_ready(
@@ -191,15 +217,24 @@ def make_ready(
 
 
 def concluded(
-    call: Call, result: Loaded, ready: Ready, reply: CommitReply | None, tick: int, env: Env
+    call: Call,
+    result: Loaded,
+    ready: Ready,
+    reply: CommitReply | None,
+    tick: int,
+    env: Env,
+    *,
+    is_late: bool,
 ) -> Outcome:
     """Tell how a commit went (`None`: the backend failed), and how the load ends."""
-    label, load_ms = call.policy.label, result.load_ms
-    if reply is None:
-        env.emit(LoadedEvent(label, load_ms, "backend_down"))
-    else:
-        is_stored = reply is CommitReply.STORED
-        env.emit(LoadedEvent(label, load_ms, "stored" if is_stored else "refused"))
+    how: Literal["stored", "backend_down", "late", "refused"] = "refused"
+    if reply is CommitReply.STORED:
+        how = "stored"
+    elif reply is None:
+        how = "backend_down"
+    elif is_late:
+        how = "late"
+    env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
     return Outcome(result.value, None, tick, ready.worth.packed)
 
 

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 FIRST_LEASE_MS: Final = 10_000
 LEAST_LEASE_MS: Final = 2_000
-MOST_LEASE_MS: Final = 120_000
+MOST_LEASE_MS: Final = 30_000
 KEY_MS: Final = 2
 """By how much each key of a big job makes its leases longer: all are taken before the load."""
 RELEASED_MS: Final = 1
@@ -54,10 +54,15 @@ class Leased(NamedTuple):
 
 
 def lease_ms(usage: Usage) -> int:
-    """Return how long a load may take before it loses the right to store: four measured loads."""
+    """Return how long a lease lasts unless it is renewed: four measured loads."""
     if usage.load_ms is None:
         return FIRST_LEASE_MS
     return round(min(MOST_LEASE_MS, max(LEAST_LEASE_MS, 4 * usage.load_ms)))
+
+
+def job_ms(count: int) -> int:
+    """Return by how much the leases of so many keys are longer."""
+    return KEY_MS * count if count > MOST_AT_ONCE else 0
 
 
 def new_filling(call: Call, env: Env, tags: Sequence[Tag] = ()) -> bytes:
@@ -97,7 +102,7 @@ def take_leases(
     are the ids of tags as a look found them just now: the markers then tell what they depend on.
     """
     found: list[Leased] = []
-    more_ms = KEY_MS * len(calls) if len(calls) > MOST_AT_ONCE else 0
+    more_ms = job_ms(len(calls))
     for part in slices(calls):
         if found:
             yield GiveWay()

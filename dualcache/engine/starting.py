@@ -148,6 +148,13 @@ def owe_entry(call: Call, env: Env) -> None:
     env.front.drop((call.key,))
 
 
+def held_by(call: Call, start: Start, env: Env) -> dict[bytes, str]:
+    """Return what a load holds while it runs, by token: its marker, or a stale entry's lease."""
+    if not start.is_over_entry:
+        return {start.expected: call.key}
+    return {} if start.token is None else {start.token: refresh_key(call, env)}
+
+
 def give_up(call: Call, start: Start, env: Env) -> Flow[None]:
     """Give back what the load had taken: the marker, or the lease of a stale entry."""
     try:

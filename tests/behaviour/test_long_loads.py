@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dualcache import Loaded, Miss, WaitExpired
-from dualcache.engine import flights
+from dualcache.engine import flights, renewal
 from tests.behaviour.seen import Seen
+from tests.bodies import WAIT_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache import Cache
     from tests.colours import AsyncColour, Colour
+    from tests.servers import Server
 
 CALLERS = 30
 
@@ -145,3 +151,167 @@ def test_nobody_takes_over_from_a_first_load_of_some_seconds(
     assert [caller.result() for caller in callers] == [7] * CALLERS
     assert len(loads) == 1
     assert [event.outcome for event in seen.of(Loaded)] == ["stored"]
+
+
+class Renewals:
+    """Counts the renewals of leases, each of which is due at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.after_each: Callable[[], object] = lambda: None
+        self._changed = threading.Condition()
+        monkeypatch.setattr(renewal, "RENEWALS", 2_000)  # of a lease of 10 s: every 5 ms
+        renew = renewal.renew
+
+        def counted(*args: Any) -> Any:
+            pause_ms = yield from renew(*args)
+            with self._changed:
+                self.count += 1
+                self._changed.notify_all()
+            self.after_each()
+            return pause_ms
+
+        monkeypatch.setattr(renewal, "renew", counted)
+
+    def wait_for_more(self, more: int = 2) -> None:
+        """Block until renewals have ended that began after this call."""
+        with self._changed:
+            count = self.count + more
+            assert self._changed.wait_for(lambda: self.count >= count, WAIT_SECONDS)
+
+
+@pytest.fixture
+def renewals(monkeypatch: pytest.MonkeyPatch) -> Renewals:
+    return Renewals(monkeypatch)
+
+
+KINDS = pytest.mark.parametrize("kind", ["function", "get_or_load", "get_or_load_many", "stale"])
+
+
+def caller_of(colour: Colour, cache: Cache, kind: str, body: Callable[..., Any]) -> Any:
+    """Return a call that loads `k` by the body, in one way or another."""
+
+    async def many(names: list[str]) -> dict[str, int]:
+        return dict.fromkeys(names, await body())
+
+    one, several = colour.function(body), colour.function(many)
+    options: dict[str, Any] = (
+        {"ttl": 1, "stale_if_error": 100_000, "jitter": 0} if kind == "stale" else {}
+    )
+    function = cache(key="k", **options)(one)
+    calls: dict[str, Callable[[], Any]] = {
+        "get_or_load": lambda: colour.face(cache).get_or_load("k", one),
+        "get_or_load_many": lambda: colour.face(cache).get_or_load_many(["k"], several),
+    }
+    return calls.get(kind, function)
+
+
+@KINDS
+def test_a_load_that_outlives_its_first_lease_is_stored(
+    colour: Colour, renewals: Renewals, kind: str
+) -> None:
+    now = [1_000.0]
+    cache, gate, loads = colour.cache("memory://", clock=lambda: now[0]), colour.gate(), []
+    seen = Seen(cache)
+
+    async def body() -> int:
+        loads.append(1)
+        if len(loads) > (kind == "stale"):
+            await gate.passed()
+        return 7
+
+    call = caller_of(colour, cache, kind, body)
+    if kind == "stale":
+        colour.run(call)
+        now[0] += 5
+
+    def passing() -> None:
+        now[0] += 1 if kind == "stale" else 4  # of a lease of 2 s, as a load was measured, or 10 s
+
+    caller = colour.start(call)
+    gate.wait_until_entered()
+    before = now[0]
+    renewals.after_each = passing
+    renewals.wait_for_more(8)
+    renewals.after_each = lambda: None
+    renewals.wait_for_more()
+    gate.open()
+    caller.result()
+    assert seen.of(Loaded)[-1].outcome == "stored"
+    assert colour.call(cache, "get", "k") == 7
+    assert now[0] - before >= (8 if kind == "stale" else 32)
+
+
+@KINDS
+def test_renewals_reach_the_server_and_end_with_the_load(
+    colour: Colour, redis_server: Server, renewals: Renewals, kind: str
+) -> None:
+    now = [1_000.0]
+    cache, gate, loads = colour.cache(redis_server.url, clock=lambda: now[0]), colour.gate(), []
+
+    async def body() -> int:
+        loads.append(1)
+        if len(loads) > (kind == "stale"):
+            await gate.passed()
+        return 7
+
+    call, name = caller_of(colour, cache, kind, body), "~r:k" if kind == "stale" else "k"
+    if kind == "stale":
+        colour.run(call)
+        now[0] += 5
+    caller = colour.start(call)
+    gate.wait_until_entered()
+    redis_server.cli("PEXPIRE", name, "100000")
+    renewals.wait_for_more()
+    assert int(redis_server.cli("PTTL", name)) <= 10_000
+    redis_server.cli("PEXPIRE", name, "1000")
+    renewals.wait_for_more()
+    assert int(redis_server.cli("PTTL", name)) > 1_000
+    gate.open()
+    caller.result()
+    count = renewals.count
+    assert colour.call(cache, "get", "k") == 7
+    assert renewals.count == count
+    if kind == "stale":
+        assert int(redis_server.cli("PTTL", name)) <= 1  # given back: it ends at once
+
+
+def test_a_lease_that_ended_is_told_apart_from_one_that_was_revoked(
+    colour: Colour, backend_url: str
+) -> None:
+    cache, gate = colour.cache(backend_url), colour.gate()
+    seen = Seen(cache)
+
+    async def body() -> int:
+        await gate.passed()
+        return 7
+
+    load = cache(key="k")(colour.function(body))
+    caller = colour.start(load)
+    gate.wait_until_entered()
+    colour.call(cache, "invalidate", "k")
+    gate.open()
+    caller.result()
+    assert [event.outcome for event in seen.of(Loaded)] == ["refused"]
+
+
+def test_a_lease_that_nobody_could_renew_makes_its_load_late(
+    colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "RENEWALS", 0.001)  # due when all is over
+    now = [1_000.0]
+    cache, gate = colour.cache("memory://", clock=lambda: now[0]), colour.gate()
+    seen = Seen(cache)
+
+    async def body() -> int:
+        await gate.passed()
+        return 7
+
+    load = cache(key="k")(colour.function(body))
+    caller = colour.start(load)
+    gate.wait_until_entered()
+    now[0] += 11
+    gate.open()
+    assert caller.result() == 7
+    assert [event.outcome for event in seen.of(Loaded)] == ["late"]
+    assert colour.call(cache, "get", "k", "nothing") == "nothing"

@@ -34,7 +34,9 @@ from dualcache.core.ops import (
 )
 from dualcache.core.policy import Usage
 from dualcache.engine.freshness import FILLING, Sight
+from dualcache.engine.lead import Begun
 from dualcache.engine.load import get_or_load
+from dualcache.engine.renewal import Lease
 from dualcache.engine.starting import Start
 from tests.engine.conversation import (
     KEY,
@@ -281,7 +283,9 @@ def test_a_follower_waits_for_as_long_as_another_process_announced() -> None:
 def beside(*tags: str) -> tuple[Flight, Call]:
     """Return a flight whose load holds a lease, and a call that comes to it."""
     flight = other()
-    flight.start = (Start(Sight(FILLING, 1, filling(50)), filling(50)), {"t": token(60)})
+    start = Start(Sight(FILLING, 1, filling(50)), filling(50))
+    lease = Lease({filling(50): KEY}, LEASE_MS, LEASE_MS, set())
+    flight.start = Begun(start, {"t": token(60)}, lease, b"")
     return flight, cold(*tags)
 
 
@@ -312,6 +316,20 @@ def test_a_successor_commits_over_the_lease_of_the_leader(reply: CommitReply) ->
 def test_a_successor_who_has_tags_that_the_leader_does_not_know_stores_nothing() -> None:
     env, _ = surroundings()
     flight, asked = beside("t", "other")
+    script(
+        get_or_load(asked, env),
+        (Join, flight),
+        (AwaitFlight, None),
+        (TakeOver, True),
+        (Load, Loaded("mine", 5.0)),
+        (Land, None),
+    ).ends()
+
+
+def test_a_successor_of_another_function_stores_nothing() -> None:
+    env, _ = surroundings()
+    flight, asked = beside("t")
+    flight.start = flight.start._replace(owner=b"another!")
     script(
         get_or_load(asked, env),
         (Join, flight),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Choice = tuple[str, str]
 
 LOCAL_TROUBLES: Final = frozenset(
-    {"lost request", "lost reply", "cut", "timeout", "cancel", "raised", "bound"}
+    {"lost request", "lost reply", "cut", "timeout", "cancel", "raised", "bound", "renewal"}
 )
 SERVER_TROUBLES: Final = frozenset({"evict", "pause over", "age"})
 TROUBLES: Final = LOCAL_TROUBLES | SERVER_TROUBLES

@@ -111,11 +111,13 @@ def test_a_tag_whose_creator_pauses_between_reading_and_making_it_misses_its_dea
     def only_read(tags: Any) -> Any:
         return tuple(command for tag in tags for command in (Ping(), ReadTags((tag.key,))))
 
-    def made_late(call: Any, start: Any, result: Any, ids: Any, tick: int, env: Env) -> Flow[Any]:
+    def made_late(
+        call: Any, start: Any, result: Any, ids: Any, tick: int, env: Env, lease: Any
+    ) -> Flow[Any]:
         drawn = env.draw_token()
         if ids[TAG] is None and (yield from ask(TryLease(TAG, drawn, 10**9), env)):
             ids = {**ids, TAG: drawn}
-        return (yield from store(call, start, result, ids, tick, env))
+        return (yield from store(call, start, result, ids, tick, env, lease))
 
     monkeypatch.setattr(commands, "making", only_read)
     monkeypatch.setattr(lead, "store", made_late)
@@ -164,9 +166,11 @@ def test_a_tag_of_the_result_must_not_be_read_after_the_load(
 ) -> None:
     store = lead.store
 
-    def late(call: Any, start: Any, result: Any, ids: Any, tick: int, env: Any) -> Flow[Any]:
+    def late(
+        call: Any, start: Any, result: Any, ids: Any, tick: int, env: Any, lease: Any
+    ) -> Flow[Any]:
         (found,) = yield from ask(MakeTags((NewTag(TAG, env.draw_token(), None),)), env)
-        return (yield from store(call, start, result, {**ids, TAG: found}, tick, env))
+        return (yield from store(call, start, result, {**ids, TAG: found}, tick, env, lease))
 
     monkeypatch.setattr(lead, "store", late)
     reader = loads(tags_of=lambda *_: (TAG,))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 COMES_WHEN: Final = {
     "asked": ("lost request", "cut", "timeout", "cancel"),
     "answered": ("lost reply", "timeout", "cancel"),
-    "loading": ("raised", "cancel"),
+    "loading": ("raised", "cancel", "renewal"),
     "following": ("bound", "cancel"),
     "waiting": ("bound", "cancel"),
     "fencing": ("bound",),
@@ -34,7 +34,7 @@ def offers(world: World) -> Iterator[Choice]:
     kinds = world.scenario.troubles
     for name, actor in world.actors.items():
         for kind in COMES_WHEN.get(actor.state, ()):
-            if kind in kinds and not (kind == "lost request" and not is_untouched(actor)):
+            if kind in kinds and may_come(kind, actor):
                 yield (kind, name)
     for process in world.processes.values():
         if "pause over" in kinds and not process.env.health.breaker.is_closed:
@@ -59,8 +59,10 @@ def offers_of_links(process: Process) -> Iterator[Choice]:
             yield ("reap", connection.label)
 
 
-def is_untouched(actor: Actor) -> bool:
-    return actor.trip is not None and actor.trip.is_untouched
+def may_come(kind: str, actor: Actor) -> bool:
+    if kind == "lost request":
+        return actor.trip is not None and actor.trip.is_untouched
+    return kind != "renewal" or actor.op.keeping is not None
 
 
 # A caller
@@ -82,6 +84,19 @@ def bound(world: World, actor: Actor) -> None:
         actor.process.changes.forget(actor.op.key, actor.wake)
     actor.process.clock_ms += round(actor.op.wait_ms) + 1
     flows.advance(world, actor, None)
+
+
+def renewal(world: World, actor: Actor) -> None:
+    """Send a renewal of the lease on a connection of its own: it may arrive at any time."""
+    connection = actor.process.connect()
+    connection.send(renewing(actor), actor)
+    connection.leave()
+    world.say_of(actor, "renews its lease")
+
+
+def renewing(actor: Actor) -> Any:
+    """Return what a renewal asks the server."""
+    return next(actor.op.keeping.renew())
 
 
 def cancel(world: World, actor: Actor) -> None:
@@ -217,6 +232,7 @@ TROUBLES_BY_NAME: Final[dict[str, Callable[[World, str], None]]] = {
     "raised": of_actor(raised),
     "bound": of_actor(bound),
     "cancel": of_actor(cancel),
+    "renewal": of_actor(renewal),
     "lost request": of_actor(lost_request),
     "lost reply": of_actor(lost_reply),
     "cut": of_actor(cut),

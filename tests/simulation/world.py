@@ -56,7 +56,7 @@ class World:
         self.is_settled = False
         self.log: list[str] | None = None
         self.has_sets = any(role.is_set for role in scenario.roles)
-        self.can_fail = bool(scenario.troubles & {"raised", "cancel"})
+        self.can_fail = bool(scenario.troubles & {"raised", "cancel", "renewal"})
         self.processes: dict[str, Process] = {}
         self.actors: dict[str, Actor] = {}
         for role in scenario.roles:

@@ -1,0 +1,126 @@
+"""Renewing the leases of loads that threads run: in a thread for all of them.
+
+When a renewal is due, and what it sends, comes in with the load; here are the clock and the waking.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread, current_thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.core.ops import Flow, Keeping
+
+LINGER_SECONDS: Final = 2.0
+"""How long the thread waits for another load before it ends."""
+STOP_SECONDS: Final = 1.0
+"""How long anybody waits for a renewal that is under way: it is bounded by its own time-outs."""
+
+
+class Kept:
+    """A load whose leases are kept, and when that is due; `lock` is held during a renewal."""
+
+    __slots__ = ("due", "keeping", "lock")
+
+    def __init__(self, keeping: Keeping) -> None:
+        self.keeping = keeping
+        self.due = monotonic() + keeping.every_ms / 1000
+        self.lock = Lock()
+
+
+class Keeper:
+    """One daemon thread for all loads in threads of a cache; it ends when there are none.
+
+    A load that ends before its first renewal costs no more than an entry in a set. A signal handler
+    may raise anywhere in `keep` and `release`: the set and the queue change in one call into C, and
+    the thread never waits for a lock that is held by a load.
+    """
+
+    def __init__(self, run: Callable[[Flow[Any]], Any]) -> None:
+        self._run = run
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew in a forked child, where no thread of the parent runs."""
+        self._lock = Lock()
+        self._kept: set[Kept] = set()
+        self._thread: Thread | None = None
+        self._woken: SimpleQueue[None] = SimpleQueue()
+        self._wakes_at = inf
+        self._is_used = False
+        self._is_stopping = False
+
+    def keep(self, kept: Kept) -> None:
+        """Renew the leases of a load from now on; to be followed by a `release`, come what may."""
+        self._kept.add(kept)
+        self._is_used = True
+        with self._lock:
+            if self._thread is None:
+                self._start()
+        if kept.due < self._wakes_at:
+            self._woken.put(None)
+
+    def release(self, kept: Kept) -> None:
+        """Renew them no more. No renewal is under way then, which could undo their giving back."""
+        self._kept.discard(kept)
+        if kept.lock.acquire(timeout=STOP_SECONDS):
+            kept.lock.release()
+
+    def stop(self) -> None:
+        """End the thread; `resume`, or the next load, begins another."""
+        with self._lock:
+            thread = self._thread
+            self._is_stopping = True
+        if thread is not None and thread is not current_thread():
+            self._woken.put(None)
+            thread.join(STOP_SECONDS)
+
+    def resume(self) -> None:
+        """Go on with the loads that still run."""
+        with self._lock:
+            if self._kept and self._thread is None:
+                self._start()
+
+    def _start(self) -> None:
+        self._is_stopping = False
+        self._thread = Thread(target=self._serve, name="dualcache-leases", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._has_ended():
+            # Whoever comes from now on wakes this thread, unless it wakes early enough by itself.
+            self._wakes_at = inf
+            now = monotonic()
+            kept = tuple(self._kept)
+            for each in kept:
+                if each.due <= now:
+                    self._renew(each)
+            self._is_used = False
+            self._wakes_at = min([now + LINGER_SECONDS, *(each.due for each in kept)])
+            try:
+                self._woken.get(timeout=max(0.0, self._wakes_at - monotonic()))
+            except Empty:
+                continue
+
+    def _has_ended(self) -> bool:
+        with self._lock:
+            has_ended = self._is_stopping or not (self._kept or self._is_used)
+            if has_ended:
+                self._thread = None
+            return has_ended
+
+    def _renew(self, kept: Kept) -> None:
+        if not kept.lock.acquire(blocking=False):
+            return  # its load has ended
+        pause_ms: float | None = None
+        try:
+            if kept in self._kept:
+                pause_ms = self._run(kept.keeping.renew())
+        finally:
+            kept.due = inf if pause_ms is None else monotonic() + pause_ms / 1000
+            kept.lock.release()
