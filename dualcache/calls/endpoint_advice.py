@@ -51,8 +51,9 @@ def unkeyed(binding: EndpointBinding) -> Iterator[str]:
         parts &= IDENTITY
     if parts and not binding.has_vary:
         part = min(parts & IDENTITY or parts)
+        vary = f"vary=lambda{' ' if call.parameters else ''}{', '.join(call.parameters)}:"
         yield (
             f"[DC411] {call.name} reads {part} of its request, which is no part of its key, so "
-            "one answer is served to everybody; write vary=lambda …: with what tells answers "
-            "apart, or vary=lambda …: None if nothing does"
+            f"one answer is served to everybody; write {vary} … with what tells answers apart, or "
+            f"{vary} None if nothing does"
         )

@@ -19,9 +19,9 @@ from dualcache.calls.endpoint_roles import (
     is_request,
     method_of,
     role_of,
-    speaks_flask,
     takes_tasks,
 )
+from dualcache.calls.flask_context import speaks_flask
 from dualcache.calls.signature import ABSENT
 from dualcache.core.templates import parse_template
 
@@ -103,7 +103,7 @@ class EndpointParameters:
 
     @property
     def may_have_request(self) -> bool:
-        """Whether a call may come with a request: by annotation, by name, or from Flask."""
+        """Whether a call may come with a request: by annotation, by name, or from a context."""
         return bool(self.requests) or speaks_flask(self.call)
 
     @property

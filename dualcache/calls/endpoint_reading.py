@@ -6,13 +6,13 @@ through is taken to read nothing.
 
 from __future__ import annotations
 
-import sys
 from dis import get_instructions
 from inspect import unwrap
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.calls.endpoint_roles import is_named_request
+from dualcache.calls.flask_context import loaded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ MOST_CALLS: Final = 3
 
 
 def parts_read(call: CallSignature, requests: Collection[str]) -> frozenset[str]:
-    """Name the parts that the body reads of these parameters, and of Flask's current request."""
+    """Name the parts that a body reads of these parameters, and of a request in a context."""
     return frozenset(set(_of_function(call.function, requests, MOST_CALLS)) - HARMLESS)
 
 
@@ -94,12 +94,17 @@ def _of_known(value: Any, path: list[str], calls_left: int) -> Iterator[str]:
         if requests:
             yield from _of_function(value, requests, calls_left - 1)
         return
-    flask = sys.modules.get("flask")
-    if flask is None or type(value).__module__ != "werkzeug.local":
+    if type(value).__module__ != "werkzeug.local":
         return
-    if value is flask.request:
-        yield from path[:1]
-    elif value is flask.g:  # holds anything, connections of a database more often than users
-        yield from IDENTITY.intersection(path[:1])
-    elif value is not flask.current_app:
+    for framework in loaded():
+        if value is framework.request:
+            yield from path[:1]
+        elif (
+            value is framework.g
+        ):  # holds anything, connections of a database more often than users
+            yield from IDENTITY.intersection(path[:1])
+        else:
+            continue
+        return
+    if not any(value is framework.current_app for framework in loaded()):
         yield "session"  # or who has logged in, as Flask-Login's current_user

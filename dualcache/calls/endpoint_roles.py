@@ -6,19 +6,17 @@ none is imported here, nor has to be installed.
 
 from __future__ import annotations
 
-import sys
 from enum import Enum
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
 
+from dualcache.calls.flask_context import serving
 from dualcache.calls.signature import ABSENT
 from dualcache.core.canonical import field_names
 from dualcache.core.keys import is_keyable_annotation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-
-    from dualcache.calls.signature import CallSignature
 
 __all__ = [
     "Role",
@@ -32,7 +30,6 @@ __all__ = [
     "method_of",
     "request_of",
     "role_of",
-    "speaks_flask",
     "takes_tasks",
 ]
 
@@ -173,22 +170,8 @@ def has_type(value: object, types: tuple[type, ...]) -> bool:
     return _is_of(type(value), types)
 
 
-def speaks_flask(call: CallSignature) -> bool:
-    """Tell whether a function's module, or what encloses it, has something of Flask's."""
-    if "flask" not in sys.modules:
-        return False
-    function: Any = call.function
-    visible = list(getattr(function, "__globals__", {}).values())
-    for cell in getattr(function, "__closure__", None) or ():
-        try:
-            visible.append(cell.cell_contents)
-        except ValueError:  # not assigned yet
-            continue
-    return any(_is_from_flask(value) for value in visible)
-
-
 def request_of(values: Sequence[Any], places: Sequence[int]) -> Any | None:
-    """Return the request among these values, or Flask's current request."""
+    """Return the request among these values, or the current one of Flask or Quart."""
     for at in places:
         value = values[at]
         # Django's request has no url: its class tells what it is.
@@ -196,12 +179,12 @@ def request_of(values: Sequence[Any], places: Sequence[int]) -> Any | None:
             is_request(value) or _role_of_class(type(value)) is Role.REQUEST
         ):
             return value
-    flask = sys.modules.get("flask")
-    return flask.request if flask is not None and flask.has_request_context() else None
+    framework = serving()
+    return None if framework is None else framework.request
 
 
 def method_of(values: Sequence[Any], places: Sequence[int]) -> str | None:
-    """Return the method of the request among these values, or of Flask's current request."""
+    """Return the method of the request among these values, or of the current one."""
     request = request_of(values, places)
     return None if request is None else str(request.method).upper()
 
@@ -250,14 +233,3 @@ def _is_of(kind: type, types: tuple[type, ...]) -> bool:
     if issubclass(kind, bool):
         return bool in types
     return issubclass(kind, types)
-
-
-def _is_from_flask(value: Any) -> bool:
-    kind: type[Any] = type(value)
-    if (
-        kind.__module__ == "builtins"
-    ):  # a module, a function or a class says itself where it is from
-        name = getattr(value, "__name__" if kind.__name__ == "module" else "__module__", "")
-    else:
-        name = getattr(value, "__module__", "") if isinstance(value, type) else kind.__module__
-    return str(name).partition(".")[0] == "flask"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.calls.endpoint import SAFE
+from dualcache.calls.flask_context import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -71,9 +71,8 @@ def _requests_among(values: Sequence[Any]) -> Iterator[Any]:
             getattr(value, "method", None), str
         ):
             yield value
-    flask = sys.modules.get("flask")
-    if flask is not None and flask.has_request_context():
-        yield flask.request
+    if (framework := serving()) is not None:
+        yield framework.request
 
 
 def _endpoint_of(request: Any) -> Any:
@@ -83,10 +82,10 @@ def _endpoint_of(request: Any) -> Any:
         return scope["endpoint"]
     if (match := getattr(request, "resolver_match", None)) is not None:
         return match.func
-    flask = sys.modules.get("flask")
-    if flask is not None and flask.has_request_context():
-        return flask.current_app.view_functions.get(flask.request.endpoint)
-    return None
+    framework = serving()
+    if framework is None:
+        return None
+    return framework.current_app.view_functions.get(framework.request.endpoint)
 
 
 def _is_the_same(endpoint: Any, function: Any) -> bool:
