@@ -41,10 +41,12 @@ def unnamed_parameters(
     hints = signature.hints()
     if signature.is_in_class and signature.parameters[:1] and signature.parameters[0] not in hints:
         named.add(signature.parameters[0])
+    # Under a decorator of somebody else's, what has no annotation is mostly what that supplies.
+    may_be = is_keyable_annotation if signature.open_calls else _may_be_key
     left_out = [
         name
         for name in signature.parameters
-        if name not in named and not name.startswith("_") and _may_be_key(hints.get(name, ABSENT))
+        if name not in named and not name.startswith("_") and may_be(hints.get(name, ABSENT))
     ]
     bound = signature.identity.bound
     left_out += [one.name for one in bound if one.name not in named and not one.is_receiver]

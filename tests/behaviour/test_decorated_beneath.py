@@ -105,7 +105,8 @@ def test_a_key_is_never_made_of_another_argument_than_the_one_it_names(colour: C
     def body(session: Any, user_id: int = 1, lang: str = "en") -> list[Any]:
         return [session, user_id, lang]
 
-    for options in (OPTIONS["template"], {"key": "u:{user_id}"}, OPTIONS["ignored"]):
+    by_user = {"key": "u:{user_id}", "ignore": ("lang",)}
+    for options in (OPTIONS["template"], by_user, OPTIONS["ignored"]):
         load = cache(**options)(first(colour.function(body)))
         # 7 is taken for the session: the key would be that of user 1.
         with pytest.raises(TypeError, match="user_id"):
@@ -160,7 +161,8 @@ def test_a_plain_value_before_a_named_one_is_looked_up_when_one_call_has_shown_w
 
 
 def test_a_call_that_cannot_be_is_refused_as_python_refuses_it(colour: Colour) -> None:
-    load = colour.cache("memory://")(key="u:{user_id}")(first(colour.function(session_first)))
+    cache = colour.cache("memory://")
+    load = cache(key="u:{user_id}", ignore=("lang",))(first(colour.function(session_first)))
     wrong: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
         ((), {}),
         ((1, 2, 3, 4, 5), {}),
@@ -240,8 +242,8 @@ def test_decorators_made_in_c_and_partials_are_called_as_before(colour: Colour) 
         return n * by
 
     if not colour.is_async:
-        assert cache(key="lru:{n}")(functools.lru_cache(body))(3) == 6
-    bound = cache(key="partial:{n}")(functools.partial(colour.function(body), by=3))
+        assert cache(key="lru:{n}", ignore=("by",))(functools.lru_cache(body))(3) == 6
+    bound = cache(key="partial:{n}", ignore=("by",))(functools.partial(colour.function(body), by=3))
     assert colour.run(bound, 3) == 9
 
 
