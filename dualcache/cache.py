@@ -33,7 +33,6 @@ if TYPE_CHECKING:
         Callable,
         Coroutine,
         Generator,
-        Mapping,
         Sequence,
     )
     from typing import Self, Unpack
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from typing_extensions import ParamSpec, TypeVar
 
     from dualcache.core.front_tier import FrontTier
-    from dualcache.core.settings import Settings
     from dualcache.observing import Stats
     from dualcache.typing import (
         CachedCoroutine,
@@ -53,6 +51,8 @@ if TYPE_CHECKING:
         DecoratorOptions,
         Duration,
         Observer,
+        Secret,
+        Url,
     )
 
     P = ParamSpec("P")
@@ -75,15 +75,15 @@ class Cache(SyncFace):
 
     def __init__(
         self,
-        url: str | None = None,
+        url: Url | None = None,
         *,
         namespace: str = "",
         ttl: Duration | Any | None = MISSING,
         codec: str | Codec | None = None,
-        secret: str | bytes | Sequence[str | bytes] | None = None,
+        secret: Secret | Sequence[Secret] | None = None,
         front: FrontTier | int | None = None,
         max_staleness: Duration = 5,
-        settings: Settings | Mapping[str, str] | None = None,
+        settings: object = None,
         clock: Clock | None = None,
         **policy: Any,
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.codecs.recipe import LIMITS
@@ -13,13 +14,14 @@ from dualcache.core.front_tier import FrontTier, to_front
 from dualcache.core.options import nearest, to_bool, to_namespace, to_share
 from dualcache.core.policy import Options, to_stale_on
 from dualcache.core.settings import Settings, read_environment
+from dualcache.core.workers import is_one_of_several
 from dualcache.drivers.url_options import CHECKS
 from dualcache.drivers.urls import Target, parse_url
 from dualcache.errors import UsageError
 from dualcache.observing import log
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from dualcache.typing import Url
 
 DEFAULT_TTL: Final = 3600
 LEAST_STALENESS_MS: Final = 50
@@ -31,6 +33,17 @@ POLICY_OPTIONS: Final = (
 NAMED_OPTIONS: Final = (
     *("namespace", "front", "ttl", "codec", "secret", "max_staleness", "settings", "clock"),
 )
+ELSEWHERE: Final = {
+    **dict.fromkeys(("prefix", "key_prefix", "global_prefix", "version_prefix"), "namespace"),
+    **dict.fromkeys(("timeout", "default_timeout", "expire", "expiration", "default_ttl"), "ttl"),
+    **dict.fromkeys(("serializer", "coder", "encoder", "pickler"), "codec"),
+    **dict.fromkeys(("host", "port", "location", "backend", "endpoint", "dsn"), "url"),
+    **dict.fromkeys(("local", "l1", "local_cache", "maxsize"), "front"),
+    **dict.fromkeys(("signing_key", "secret_key"), "secret"),
+    **dict.fromkeys(("redis", "connection", "redis_client"), "client"),
+    "timer": "clock",
+}
+"""What other caches call an option, and what it is here."""
 
 
 class Configuration(NamedTuple):
@@ -50,13 +63,13 @@ class Configuration(NamedTuple):
 
 
 def configure(
-    url: str | None,
+    url: Url | None,
     *,
     namespace: str,
     ttl: Any,
     front: FrontTier | int | None,
     max_staleness: Any,
-    settings: Settings | Mapping[str, str] | None,
+    settings: object,
     options: dict[str, Any],
 ) -> Configuration:
     """Check the arguments of `Cache`, and take from the environment where they are silent."""
@@ -136,7 +149,8 @@ def split_options(options: dict[str, Any]) -> Split:
     """Tell connection options from policy options; refuse what is neither."""
     for name in options:
         if name not in CHECKS and name not in POLICY_OPTIONS:
-            likely = nearest(name, (*CHECKS, *POLICY_OPTIONS, *NAMED_OPTIONS))
+            known = (*CHECKS, *POLICY_OPTIONS, *NAMED_OPTIONS)
+            likely = ELSEWHERE.get(name.lower()) or nearest(name, known)
             raise UsageError(
                 f"Cache() has no option {name}",
                 code="DC151",
@@ -146,7 +160,7 @@ def split_options(options: dict[str, Any]) -> Split:
     return Split(connection, {k: v for k, v in options.items() if k not in connection})
 
 
-def target_of(url: str | None, known: Settings, split: Split) -> Target:
+def target_of(url: Url | None, known: Settings, split: Split) -> Target:
     """Return where the cache lives: a client's server, the URL, the environment's, or memory."""
     client, async_client = split.policy.get("client"), split.policy.get("async_client")
     if client is not None or async_client is not None:
@@ -162,9 +176,22 @@ def target_of(url: str | None, known: Settings, split: Split) -> Target:
     if url is None:
         url = known.url
     if url is None:
-        log("INFO", "no URL is configured: the cache lives in the memory of this process")
+        tell_of_memory()
         url = "memory://"
     target = parse_url(url, **split.connection)
     for warning in target.warnings:
         log("WARNING", "%s", warning)
     return target
+
+
+def tell_of_memory() -> None:
+    """Log that nothing says where the cache lives; with several workers each has its own."""
+    if is_one_of_several(os.environ, sys.argv, sys.modules):
+        log(
+            "WARNING",
+            "no URL is configured, and there are several worker processes: each has a cache of "
+            "its own in its memory, and does not see what another invalidates; give Cache a URL, "
+            "or set DUALCACHE_URL",
+        )
+    else:
+        log("INFO", "no URL is configured: the cache lives in the memory of this process")

@@ -30,6 +30,8 @@ __all__ = [
     "DecoratorOptions",
     "Duration",
     "Observer",
+    "Secret",
+    "Url",
 ]
 
 P = ParamSpec("P")
@@ -40,6 +42,22 @@ S = TypeVar("S")
 
 Duration: TypeAlias = "float | str | timedelta"
 """Seconds, or `"5m"` and `"1h30m"` as text, or a `timedelta`."""
+
+
+class HiddenText(Protocol):
+    """A secret of pydantic's, which does not show itself."""
+
+    def get_secret_value(self) -> str | bytes: ...
+
+
+class UrlValue(Protocol):
+    """A URL of pydantic's."""
+
+    def unicode_string(self) -> str: ...
+
+
+Secret: TypeAlias = "str | bytes | HiddenText"  # noqa: S105  a type
+Url: TypeAlias = "str | HiddenText | UrlValue"
 
 
 class Codec(Protocol):

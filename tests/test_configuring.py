@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import pydantic
 import pytest
 
 from dualcache import Cache, UsageError
@@ -33,3 +37,46 @@ def test_objects_themselves_are_kept_in_memory() -> None:
     cache = Cache("memory://", codec="reference")
     load = cache(key="item:{item}")(lambda item: [item])
     assert load(1) is load(1)
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [
+        ("prefix", "namespace"), ("key_prefix", "namespace"), ("timeout", "ttl"),
+        ("default_timeout", "ttl"), ("serializer", "codec"), ("host", "url"), ("timer", "clock"),
+        ("maxsize", "front"), ("namspace", "namespace"), ("max_connection", "max_connections"),
+    ],
+)  # fmt: skip
+def test_an_option_of_another_cache_is_refused_with_its_name_here(option: str, meant: str) -> None:
+    options: dict[str, Any] = {option: "x"}
+    with pytest.raises(UsageError, match=rf"Cache\(\) has no option {option}") as caught:
+        Cache("memory://", **options)
+    assert caught.value.help == f"did you mean {meant}?"
+
+
+def test_settings_may_be_an_object_and_a_secret_may_be_hidden() -> None:
+    settings = SimpleNamespace(REDIS_CACHE_HOST="cache", REDIS_CACHE_PORT=7)
+    with Cache(settings=settings, secret=pydantic.SecretStr("hush")) as cache:
+        assert "redis://cache:7/0" in repr(cache)
+    hidden: list[Any] = [pydantic.SecretStr("new"), pydantic.SecretBytes(b"old"), "older"]
+    with Cache("memory://", secret=hidden, codec="pickle") as cache:
+        cache.set("k", {1: 2})
+        assert cache.get("k") == {1: 2}
+    with pytest.raises(UsageError, match="a secret is empty"):
+        Cache("memory://", secret=pydantic.SecretStr(""))
+    with pytest.raises(UsageError, match="neither text nor bytes"):
+        Cache("memory://", secret=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("workers", "level"), [("4", "WARNING"), ("1", "INFO")])
+def test_private_memory_in_several_workers_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, workers: str, level: str
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", workers)
+    for name in ("DUALCACHE_URL", "REDIS_CACHE_URL", "REDIS_CACHE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    with caplog.at_level("INFO", "dualcache"):
+        Cache().close()
+    (line,) = caplog.records
+    assert line.levelname == level
+    assert "no URL is configured" in line.getMessage()

@@ -25,6 +25,7 @@ SHARED: Final = {
     "DC106": "a name is empty: as it is given, and as its template makes it",
     "DC110": "an argument has no canonical form: found by the form, named by the function",
     "DC151": "an option is not known: of a decorator or URL, and of Cache",
+    "DC152": "a value has the wrong type: of an option, and of a variable of settings",
     "DC154": "an option is not callable: of the policy, and of the names",
     "DC161": "a URL cannot be read: as a whole, and one option's text",
     "DC188": "two places are named: a URL's and a client's, and those of two clients",

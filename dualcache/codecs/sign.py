@@ -8,11 +8,13 @@ decompressed or decoded.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from dualcache.codecs.ids import SIGNED, unsigned
 from dualcache.core.entry import Packed
+from dualcache.core.options import revealed
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,8 +87,10 @@ class Signer:
 
 
 def _secrets(secret: str | bytes | Sequence[str | bytes]) -> list[bytes]:
-    listed = [secret] if isinstance(secret, (str, bytes)) else list(secret)
-    keys = [one for one in map(_as_bytes, listed) if one]
+    first = revealed(secret)
+    is_one = isinstance(first, (str, bytes)) or not isinstance(first, Iterable)
+    listed = [first] if is_one else list(first)
+    keys = [one for one in map(_as_bytes, map(revealed, listed)) if one]
     if not keys or len(keys) < len(listed):
         raise UsageError(
             "a secret is empty, or neither text nor bytes",

@@ -6,7 +6,7 @@ the mend. What was given is not shown: it may be a secret in the wrong place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dualcache.errors import UsageError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "nearest",
     "refuse_unknown",
+    "revealed",
     "subject",
     "to_bool",
     "to_int",
@@ -52,6 +53,21 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], *, what: str, own
                 details=(("known", ", ".join(sorted(known)) or "none"),),
                 help=_mend_of_unknown(name, known),
             )
+
+
+def revealed(value: Any) -> Any:
+    """Return the text of a pydantic secret or URL, as settings hold them; any other value as it is.
+
+    Known by what they can do, so that pydantic need not be imported.
+    """
+    if isinstance(value, str):
+        return value
+    reveal = getattr(value, "get_secret_value", None)
+    if reveal is not None:
+        return revealed(reveal())
+    package = type(value).__module__.partition(".")[0]
+    is_url = package in ("pydantic", "pydantic_core") and hasattr(value, "unicode_string")
+    return value.unicode_string() if is_url else value
 
 
 def to_share(value: object, option: str, *, owner: str = "") -> float:

@@ -1,17 +1,16 @@
-"""What the environment says about a cache: the mapping comes in, `os.environ` is never read."""
+"""What the environment, or a settings object, says about a cache; `os.environ` is never read."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
 
 from msgspec import Struct
 
 from dualcache.core.durations import to_ms
-from dualcache.core.options import nearest, to_bool, to_int, to_namespace
+from dualcache.core.options import nearest, revealed, to_bool, to_int, to_namespace
 from dualcache.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["KNOWN_VARIABLES", "Settings", "read_environment"]
 
@@ -54,14 +53,17 @@ class Settings(Struct, frozen=True):
         )
 
 
-def read_environment(environ: Mapping[str, str]) -> Settings:
-    """Read the variables of dualcache and of the endpoint decorator from `environ`.
+def read_environment(source: Mapping[str, Any] | object) -> Settings:
+    """Read the variables of dualcache and of the endpoint decorator.
 
-    An empty variable counts as not set. A variable with one of the prefixes that nobody knows is a
-    warning in the result; a value that cannot be right is a `UsageError` that names its variable.
+    `source` is a mapping, or an object with attributes of these names in upper or lower case, as
+    pydantic's settings. An empty variable counts as not set. A variable with one of the prefixes
+    that nobody knows is a warning in the result; a value that cannot be right is a `UsageError`
+    that names its variable.
     """
-    given = {name: environ[name] for name in environ if name.startswith(_PREFIXES)}
-    values = {name: value for name, value in given.items() if value.strip()}
+    given = _given(source)
+    texts = {name: _text(name, value) for name, value in given.items()}
+    values = {name: text for name, text in texts.items() if text.strip()}
     ttl = values.get("DUALCACHE_TTL")
     return Settings(
         url=_url(values),
@@ -70,6 +72,48 @@ def read_environment(environ: Mapping[str, str]) -> Settings:
         front=_front(values.get("DUALCACHE_FRONT", "off")),
         enabled=to_bool(values.get("DUALCACHE_ENABLED", True), "DUALCACHE_ENABLED", owner=_OWNER),
         warnings=tuple(_warning(name) for name in sorted(given.keys() - {*KNOWN_VARIABLES})),
+    )
+
+
+def _given(source: Any) -> dict[str, Any]:
+    """Return what a mapping or an object holds under one of the prefixes."""
+    if isinstance(source, Mapping):
+        return {
+            name: source[name]
+            for name in source
+            if isinstance(name, str) and name.startswith(_PREFIXES)
+        }
+    # A class of settings has its values as attributes, an object in its fields.
+    names = {*KNOWN_VARIABLES, *(name.upper() for name in getattr(source, "__dict__", ()))}
+    found: dict[str, Any] = {}
+    for name in names:
+        value = getattr(source, name, getattr(source, name.lower(), None))
+        if name.startswith(_PREFIXES) and value is not None:
+            found[name] = value
+    if not found.keys() & {*KNOWN_VARIABLES}:
+        kind = type(source).__name__
+        raise UsageError(
+            f"settings of Cache() is of type {kind}, and has none of the known variables",
+            code="DC132",
+            details=(("known", ", ".join(KNOWN_VARIABLES)),),
+            help="give a mapping or an object that has them, or the URL itself as Cache(url)",
+        )
+    return found
+
+
+def _text(name: str, value: object) -> str:
+    """Write a value as it would stand in the environment."""
+    value = revealed(value)
+    if value is None:
+        return ""
+    if isinstance(value, timedelta):
+        return f"{value // timedelta(milliseconds=1)}ms"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise UsageError(
+        f"{name} of {_OWNER} is of type {type(value).__name__}",
+        code="DC152",
+        help="write text or a number",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dualcache.core.durations import to_ms
-from dualcache.core.options import to_bool, to_int
+from dualcache.core.options import revealed, to_bool, to_int
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def _flag(value: object, name: str) -> bool:
 
 
 def _text(value: object, name: str) -> str:
+    value = revealed(value)
     if not isinstance(value, str) or not value:
         raise UsageError(
             f"{name} of {OWNER} is not text, or empty", code="DC162", help="write text"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
-from dualcache.core.options import nearest, refuse_unknown, to_int
+from dualcache.core.options import nearest, refuse_unknown, revealed, to_int
 from dualcache.drivers.patience import CALL_TIMEOUTS
 from dualcache.drivers.url_options import CHECKS, OWNER, TLS_SCHEMES, checked_text, options_of
 from dualcache.errors import UsageError
@@ -76,10 +76,13 @@ class Target(Struct, frozen=True, kw_only=True):
 
     @property
     def safe_url(self) -> str:
-        """The URL for logs: without options, with `***` where user name and password stood."""
+        """The URL for logs: without options, with `***` in the place of a password.
+
+        A user name is shown where it stands alone: so one sees what was taken for it.
+        """
         if self.kind != "redis":
             return f"{self.scheme}://"
-        user_info = "***@" if self.username or self.password else ""
+        user_info = "***@" if self.password else f"{self.username}@" if self.username else ""
         if self.path is not None:
             return f"{self.scheme}://{user_info}{self.path}?db={self.db}"
         host = f"[{self.host}]" if self.host and ":" in self.host else self.host
@@ -89,19 +92,21 @@ class Target(Struct, frozen=True, kw_only=True):
         return f"Target({self.safe_url!r})"
 
 
-def parse_url(url: str, **options: Any) -> Target:
+def parse_url(url: object, **options: Any) -> Target:
     """Take `url` apart; `options` are those of its query, and win over it.
 
     Raises `UsageError` for whatever cannot be right, without a secret in message, args or cause.
     Nothing is resolved or connected.
     """
-    scheme, rest = _split_scheme(url)
+    scheme, rest = _split_scheme(revealed(url))
     location, _, query = rest.partition("?")
     authority, slash, path = location.partition("/")
     if "@" in path or "@" in query:
         _refuse("holds an @ after the host", "percent-encode user name, password and options")
     known = options_of(scheme)
     given = _query_options(query, known, scheme)
+    if "db" in given and path.strip("/") and scheme != "unix" and scheme not in _NO_LOCATION:
+        _refuse("names the database twice, in its path and as db=", "write it once")
     refuse_unknown(options, known, what="option", owner=f"{scheme}://")
     given.update({name: value for name, value in options.items() if value is not None})
     checked = {name: CHECKS[name](value, name) for name, value in given.items()}
@@ -110,7 +115,7 @@ def parse_url(url: str, **options: Any) -> Target:
             _refuse("names a place", f"write {scheme}:// alone; options follow a question mark")
         return Target(kind=scheme, scheme=scheme, **checked)
     fields = _location(scheme, authority, f"{slash}{path}") | checked
-    return Target(kind="redis", scheme=scheme, warnings=_warnings(checked), **fields)
+    return Target(kind="redis", scheme=scheme, warnings=_warnings(fields), **fields)
 
 
 def _split_scheme(url: object) -> tuple[str, str]:
@@ -211,6 +216,11 @@ def _unquoted(text: str) -> str:
 
 def _warnings(checked: Mapping[str, Any]) -> tuple[str, ...]:
     found: list[str] = []
+    if checked.get("username") and not checked.get("password"):
+        found.append(
+            "the URL names a user and no password; a password alone stands behind a colon: "
+            "redis://:password@host"
+        )
     if checked.get("ssl_cert_reqs", "required") != "required":
         found.append("ssl_cert_reqs is not 'required': whoever answers is taken for the server")
     elif checked.get("ssl_check_hostname") is False:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +41,54 @@ def test_every_variable_of_dualcache_is_read() -> None:
     assert read_environment(environ) == Settings(
         url="redis://one", namespace="shop", ttl=300.0, front=1000, enabled=False
     )
+
+
+class Shouting(pydantic.BaseModel):
+    REDIS_CACHE_HOST: str = "cache"
+    REDIS_CACHE_PORT: int = 6390
+    REDIS_CACHE_PASSWORD: pydantic.SecretStr = pydantic.SecretStr("pw")
+    DUALCACHE_ENABLED: bool = False
+    DEBUG: bool = True
+
+
+class Quiet(pydantic.BaseModel):
+    redis_cache_url: pydantic.RedisDsn = pydantic.RedisDsn("redis://cache/1")
+    dualcache_ttl: timedelta = timedelta(minutes=5)
+    dualcache_front: int | None = 1000
+    dualcache_namspace: str = "shop"
+
+
+class Plain:
+    REDIS_CACHE_HOST = "cache"
+
+    @property
+    def REDIS_CACHE_URL(self) -> str:  # noqa: N802  as settings are written
+        return f"redis://{self.REDIS_CACHE_HOST}:7"
+
+
+def test_settings_of_pydantic_and_of_other_classes_are_read() -> None:
+    assert read_environment(Shouting()) == Settings(url="redis://:pw@cache:6390/0", enabled=False)
+    quiet = read_environment(Quiet())
+    assert (quiet.url, quiet.ttl, quiet.front) == ("redis://cache:6379/1", 300.0, 1000)
+    (warning,) = quiet.warnings
+    assert "did you mean DUALCACHE_NAMESPACE?" in warning
+    assert read_environment(Plain()).url == "redis://cache:7"
+
+
+def test_values_of_a_mapping_may_be_what_they_are() -> None:
+    found = read_environment(
+        {"REDIS_CACHE_PORT": 6390, "REDIS_CACHE_DB": None, "DUALCACHE_TTL": 1.5, 5: "ignored"}
+    )
+    assert found == Settings(url="redis://localhost:6390/0", ttl=1.5)
+    with pytest.raises(UsageError, match="REDIS_CACHE_PORT of the environment is of type list"):
+        read_environment({"REDIS_CACHE_PORT": [6390]})
+
+
+@pytest.mark.parametrize("settings", [object(), "redis://cache", 5, Shouting])
+def test_settings_that_say_nothing_of_a_cache_are_refused(settings: object) -> None:
+    with pytest.raises(UsageError, match="none of the known variables") as caught:
+        read_environment(settings)
+    assert caught.value.code == "DC132"
 
 
 def test_a_ttl_without_a_unit_counts_seconds() -> None:

@@ -6,6 +6,7 @@ import sys
 import traceback
 from typing import Any
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +42,6 @@ def where(target: Target) -> tuple[object, ...]:
         ("redis://cache/", ("cache", 6379, 0, None, None)),
         ("redis://cache:/", ("cache", 6379, 0, None, None)),
         ("redis://cache?db=3", ("cache", 6379, 3, None, None)),
-        ("redis://cache/1?db=3", ("cache", 6379, 3, None, None)),
         ("redis://:pw@cache/3", ("cache", 6379, 3, None, "pw")),
         ("redis://me:pw@cache", ("cache", 6379, 0, "me", "pw")),
         ("redis://me@cache", ("cache", 6379, 0, "me", None)),
@@ -248,11 +248,13 @@ def test_a_keyword_with_a_percent_sign_is_taken_as_it_is() -> None:
         ("rediss://:s3cr3t@[::1]:6390", "rediss://***@[::1]:6390/0"),
         ("unix://me:s3cr3t@/run/redis.sock?db=2", "unix://***@/run/redis.sock?db=2"),
         ("redis://cache?password=s3cr3t", "redis://***@cache:6379/0"),
+        ("redis://me@cache/3", "redis://me@cache:6379/3"),
+        ("redis://cache?username=me", "redis://me@cache:6379/0"),
         ("memory://?max_entries=5", "memory://"),
         ("null://", "null://"),
     ],
 )
-def test_neither_repr_nor_safe_url_shows_who(url: str, safe: str) -> None:
+def test_neither_repr_nor_safe_url_shows_a_password_or_who_has_it(url: str, safe: str) -> None:
     target = parse_url(url)
     assert target.safe_url == safe
     assert repr(target) == f"Target({safe!r})"
@@ -270,6 +272,38 @@ def test_neither_repr_nor_safe_url_shows_who(url: str, safe: str) -> None:
 def test_tls_that_proves_nothing_is_a_warning(query: str, words: str) -> None:
     (warning,) = parse_url(f"rediss://cache?{query}").warnings
     assert words in warning
+
+
+def test_a_user_without_a_password_is_a_warning_that_shows_neither() -> None:
+    (warning,) = parse_url("redis://s3cr3t@cache").warnings
+    assert "redis://:password@host" in warning
+    assert "s3cr3t" not in warning
+    for url in ("redis://me:pw@cache", "redis://:pw@cache", "redis://cache"):
+        assert parse_url(url).warnings == ()
+    assert parse_url("redis://me@cache", password="pw").warnings == ()
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://cache/2?db=3", "redis://cache/2?db=2", "valkey://c/0?db=1"]
+)
+def test_a_database_that_is_named_twice_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="names the database twice") as caught:
+        parse_url(url)
+    assert caught.value.code == "DC161"
+
+
+def test_a_keyword_goes_before_the_database_of_the_path() -> None:
+    assert parse_url("redis://cache/2", db=3).db == 3
+    assert parse_url("unix:///run/redis.sock?db=3").db == 3
+
+
+def test_a_url_and_a_password_may_be_values_of_pydantic() -> None:
+    url = pydantic.RedisDsn("redis://me:s3cr3t@cache/3")
+    assert where(parse_url(url)) == ("cache", 6379, 3, "me", "s3cr3t")
+    hidden = pydantic.SecretStr("redis://:s3cr3t@cache/3")
+    assert where(parse_url(hidden)) == ("cache", 6379, 3, None, "s3cr3t")
+    password = pydantic.SecretStr("s3cr3t")
+    assert parse_url("redis://cache", password=password).password == "s3cr3t"
 
 
 def test_tls_as_it_should_be_is_no_warning() -> None:
