@@ -6,6 +6,7 @@ Elsewhere nothing but the request tells `?page=2` from page 1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -13,7 +14,7 @@ from dualcache.calls.endpoint_roles import request_of
 from dualcache.core.digests import digest, is_secret_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from dualcache.calls.signature import CallSignature
 
@@ -76,19 +77,21 @@ def _binds_query(request: Any) -> bool:
 
 
 def _query_of(request: Any) -> str:
-    """Return the query string: of ASGI, Werkzeug or aiohttp, of Django, or of the URL itself."""
+    """Return the query string, byte by byte."""
+    found = next(each for each in _queries_of(request) if isinstance(each, (bytes, str)))
+    data = found.encode("utf-8", "surrogateescape") if isinstance(found, str) else found
+    return data.decode("latin-1")
+
+
+def _queries_of(request: Any) -> Iterator[Any]:
+    """Yield what may be the query: of ASGI, Werkzeug or aiohttp, of Django, of the URL itself."""
     scope = getattr(request, "scope", None)
     if isinstance(scope, dict):
-        found = scope.get("query_string", b"")
-    else:
-        found = getattr(request, "query_string", None)
-        if found is None:
-            found = getattr(request, "META", {}).get("QUERY_STRING")
-        if found is None:
-            found = urlsplit(str(getattr(request, "url", ""))).query
-    if isinstance(found, str):
-        found = found.encode("utf-8", "surrogateescape")
-    return found.decode("latin-1")  # type: ignore[no-any-return]  # the request is anybody's
+        yield scope.get("query_string", b"")
+    yield getattr(request, "query_string", None)
+    meta = getattr(request, "META", None)
+    yield meta.get("QUERY_STRING") if isinstance(meta, Mapping) else None
+    yield urlsplit(str(getattr(request, "url", ""))).query
 
 
 def _path_of(request: Any) -> Mapping[str, Any]:
@@ -100,4 +103,4 @@ def _path_of(request: Any) -> Mapping[str, Any]:
         match = getattr(request, "resolver_match", None)
         found = getattr(request, "view_args", None) or getattr(match, "kwargs", None)
         found = found or getattr(request, "match_info", None)
-    return found if hasattr(found, "items") else {}  # type: ignore[return-value]
+    return found if isinstance(found, Mapping) else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, MagicMock, Mock
 from urllib.parse import parse_qsl, quote
 
 import flask
@@ -357,6 +357,24 @@ def test_a_request_without_a_method_is_no_read(cache: Cache, request_of: Callabl
     if request_of is Mock:
         assert [feed(request_of()), feed(request_of())] == [1, 1]
         assert len(runs) == 4
+
+
+@pytest.mark.parametrize("kind", [Mock, MagicMock, AsyncMock])
+def test_a_mock_that_tells_its_method_is_a_request(cache: Cache, kind: type[Mock]) -> None:
+    @cache(key_prefix="post")
+    def post(request: Request, post_id: int) -> int:
+        return post_id
+
+    @cache(key_prefix="feed")
+    def feed(request, page=1):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return page
+
+    assert [post(kind(method="GET"), 5), post(kind(method="GET"), 5)] == [5, 5]
+    assert cache.get("post:5") == 5
+    assert post(kind(method="PATCH"), 5) == 5
+    assert cache.get("post:5") is None
+    assert feed(kind(method="GET", url="/feed?a=1")) == 1
+    assert cache.get("feed:global:page=1") is None
 
 
 def test_a_write_without_an_id_is_refused_for_a_real_request_only(cache: Cache) -> None:
