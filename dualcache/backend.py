@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ from dualcache.codecs.envelope import open_envelope, owner_of, seal, seal_fillin
 from dualcache.core.entry import TOKEN_BYTES
 from dualcache.core.notice import channel_of
 from dualcache.core.ops import CommitWay
+from dualcache.core.time_travel import time_traveller
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.memory import MemoryStore
@@ -27,7 +29,7 @@ from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.recovery import Health
 from dualcache.forking import hold_still_at_forks
 from dualcache.function_front import FunctionFront
-from dualcache.observing import FrontStats
+from dualcache.observing import FrontStats, log
 from dualcache.streaming import Stream
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class Backend:
         self.target = target
         self.flights = FlightTable(may_follow, may_take_over)
         self.changes = Changes()
+        self._has_own_time = clock is None
         is_redis = target.kind == "redis"
         self.env = Env(
             now_ms=wall_clock(clock),
@@ -103,6 +106,18 @@ class Backend:
         self._connections: SyncBackend | None = None
         self._channels: Channels | None = None
         self._imports = WarmUp(*IMPORTS)
+
+    def tell_of_time_travel(self) -> None:
+        """Log once that a test moves the time, where the cache does not see it."""
+        library = time_traveller(sys.modules) if self._has_own_time else None
+        if library is not None:
+            self._has_own_time = False
+            log(
+                "WARNING",
+                "%s moves the time, and the cache does not follow: entries do not expire by it; "
+                'make the cache with Cache("memory://", clock=lambda: time.time())',
+                library,
+            )
 
     def run(self, flow: Flow[Any]) -> Any:
         """Run a flow in this thread."""

@@ -140,6 +140,7 @@ class Cached:
     def make_policy(self, binding: Binding) -> Policy:
         """Make the policy when annotations can be resolved: at the first call."""
         self.clear_former()
+        self.cache.backend.tell_of_time_travel()
         annotation = self.call.return_annotation()
         return make_policy(
             binding.label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,3 +81,17 @@ def test_private_memory_in_several_workers_is_a_warning(
     (line,) = caplog.records
     assert line.levelname == level
     assert "no URL is configured" in line.getMessage()
+
+
+def test_a_cache_that_does_not_see_the_time_a_test_moves_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    frozen = SimpleNamespace(freeze_factories=[object()])
+    monkeypatch.setitem(sys.modules, "freezegun.api", frozen)
+    with Cache("memory://", clock=lambda: 0.0) as seeing, Cache("memory://") as cache:
+        seeing(name="seeing")(lambda: 1)()
+        for name in ("one", "other"):
+            assert cache(name=name)(lambda: 1)() == 1
+    (line,) = caplog.records
+    assert "freezegun moves the time" in line.getMessage()
+    assert "clock=lambda: time.time()" in line.getMessage()
