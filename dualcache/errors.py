@@ -116,7 +116,7 @@ class BackendError(DualCacheError):
     """Redis, the way to it, or its configuration is at fault.
 
     `is_configuration`: it will not mend itself (a wrong password, a certificate, a missing right).
-    `was_connected`: it came over a connection that had worked, so a fresh one may do.
+    `was_connected`: it came over a connection that was open, so a fresh one may do.
     `is_garbled`: the bytes on the wire made no sense.
     `is_outage`: it tells against the server; False where the cause is on this side, such as a value
     too large for the link.

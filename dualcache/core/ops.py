@@ -141,6 +141,8 @@ class CommitReply(Enum):
     """The key no longer holds what the load started from."""
     UNSUPPORTED = "unsupported"
     """The server cannot compare in this way, or may not."""
+    TOO_LARGE = "too_large"
+    """A value of this size cuts the connection, or is too slow for the link."""
     NO_SCRIPT = "no_script"
     """The server does not know the script: give it, and ask again."""
 

@@ -36,6 +36,8 @@ _PREFIXES = frozenset(
 _IN_SCRIPT = re.compile(r"^(?:ERR )?Error (?:running|compiling) script.*?: -?([A-Z]{3,})\b")
 _WITHOUT_RESP3 = re.compile(r"^(?:ERR )?unknown command [`']?HELLO\b", re.IGNORECASE)
 _NO_SUCH_DB = re.compile(r"^(?:ERR )?(?:DB index is out of range|invalid DB index)")
+_HANGS_UP = re.compile(r"^(?:ERR )?Protocol error\b")
+"""The last words before the server closes the connection: a value is over its limit."""
 _TLS_REASONS = ("CERTIFICATE", "UNKNOWN_CA", "WRONG_VERSION", "PROTOCOL_VERSION", "HANDSHAKE")
 _LONGEST_CHAIN = 8
 
@@ -94,8 +96,10 @@ def _auth_errors() -> tuple[type[Exception], ...]:
     )
 
 
-def _refused(error: Exception, *, is_auth: bool) -> BackendRefused:
+def _refused(error: Exception, *, is_auth: bool) -> BackendError:
     text = str(error).rpartition(" of pipeline caused error: ")[2]
+    if _HANGS_UP.match(text):
+        return _unavailable(error)
     prefix = _prefix_of(error, text)
     if is_auth and prefix not in _ABOUT_CONFIGURATION:
         prefix = "WRONGPASS"

@@ -81,7 +81,6 @@ class Channel:
         if type(op) is Distrust:
             return self.drop()
         connector = self._large if self._is_large(op) else self._shared
-        was_connected = connector.is_up
         link = await connector.ready()
         try:
             if self._tracking is not None and type(op) in TRACKED:
@@ -91,8 +90,7 @@ class Channel:
             raise
         except Exception as error:  # noqa: BLE001  a reply of any shape ends the connection
             made = classify(error)
-            has_worked = was_connected or link.has_answered
-            made.was_connected = has_worked and isinstance(made, BackendUnavailable)
+            made.was_connected = isinstance(made, BackendUnavailable)
             link.fail(made)
             raise made from None
 

@@ -35,11 +35,6 @@ class Connector:
         self._loop = asyncio.get_running_loop()
         self._connecting: asyncio.Task[Link] | None = None
 
-    @property
-    def is_up(self) -> bool:
-        """Whether there is a link that lives."""
-        return self.link is not None and self.link.is_up
-
     async def ready(self) -> Link:
         """Return a link that is up and takes more."""
         link = self.link

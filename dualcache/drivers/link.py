@@ -114,11 +114,6 @@ class Link:
         self._on_end(self)
 
     @property
-    def has_answered(self) -> bool:
-        """Whether anything was answered on it: it is a connection that had worked."""
-        return self._answered > 0
-
-    @property
     def takes_more(self) -> bool:
         """Whether it is up, and its socket takes more."""
         return self.is_up and self._draining is None

@@ -90,6 +90,7 @@ class SyncBackend:
             if lane.connection is None:
                 lane.life = self._life
                 lane.connection = self._handshake.open()  # the budget of this call has begun
+                was_connected = True  # its handshake was answered
             else:
                 lane.connection.begin()
             if self._tracking is None or type(op) not in TRACKED:

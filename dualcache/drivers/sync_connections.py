@@ -39,14 +39,17 @@ LONGEST_SECONDS: Final = 3_600.0
 class Budget:
     """How long the call under way may last, and what of it has come so far."""
 
-    __slots__ = ("call", "ends", "has_begun", "is_short", "moved", "patience")
+    __slots__ = ("ends", "extra", "has_begun", "is_changed", "moved", "patience")
 
     def __init__(self, patience: float) -> None:
         self.patience = patience
+        self.extra = 0.0
+        """What a large command may take beyond the patience."""
         self.ends = inf
         self.has_begun = False
         """Whether something has been received: only then the next piece needs a look."""
-        self.is_short = False
+        self.is_changed = False
+        """Whether the socket has another time-out than its own."""
         self.moved = 0
 
 
@@ -73,7 +76,7 @@ class BoundedSocket:
         if not budget.has_begun:
             budget.has_begun = True
             return self._receive_into(buffer)
-        self._shorten()
+        self._bound()
         count = self._receive_into(buffer)
         budget.moved += count
         return count
@@ -81,7 +84,7 @@ class BoundedSocket:
     def recv(self, *arguments: Any) -> bytes:
         """Receive, as a socket does; redis-py's own parser reads by this."""
         if self._budget.has_begun:
-            self._shorten()
+            self._bound()
         data = self._socket.recv(*arguments)
         self._budget.has_begun = True
         self._budget.moved += len(data)
@@ -95,24 +98,25 @@ class BoundedSocket:
         budget = self._budget
         rest = memoryview(data)
         while rest:
-            self._shorten()
+            self._bound()
             sent = self._socket.send(rest[:SLICE_BYTES])
             budget.moved += sent
             rest = rest[sent:]
-        self._shorten(budget.patience + extra_seconds(len(data)))
-        budget.is_short = True
+        budget.extra = extra_seconds(len(data))
+        budget.has_begun = True  # what remains is not sent yet, wherever it is
+        self._bound()
 
-    def _shorten(self, patience: float | None = None) -> None:
-        """Let the next wait end with the budget."""
+    def _bound(self) -> None:
+        """Let the next wait end with the patience, and with the budget."""
         budget = self._budget
         if budget.ends == inf:
             return
         left = budget.ends - monotonic()
         if left <= 0:
             raise TimeoutError("the call took too long")
-        wanted = budget.patience if patience is None else patience
-        if left < wanted or patience is not None or budget.is_short:
-            budget.is_short = True
+        wanted = budget.patience + budget.extra
+        if left < wanted or budget.extra or budget.is_changed:
+            budget.is_changed = True
             self._socket.settimeout(min(left, wanted))
 
 
@@ -130,7 +134,7 @@ class _Bounded(Mixin):  # type: ignore[misc]
         budget.ends = monotonic() + self._longest
         budget.has_begun = False
         budget.moved = 0
-        if budget.is_short:
+        if budget.is_changed:
             self._relax()
 
     def send(self, data: bytes) -> None:
@@ -170,7 +174,8 @@ class _Bounded(Mixin):  # type: ignore[misc]
 
     def _relax(self) -> None:
         """Give the socket its own time-out back."""
-        self.budget.is_short = False
+        self.budget.is_changed = False
+        self.budget.extra = 0.0
         if self._sock is not None:
             self._sock.settimeout(self.socket_timeout)
 

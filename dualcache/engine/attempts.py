@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dualcache.core.events import BackendDown, BackendUp, StoresStopped
-from dualcache.core.ops import WRITE_REFUSALS
+from dualcache.core.ops import WRITE_REFUSALS, Look, LookAndLease
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def watched(op: Op[T], env: Env) -> Flow[T]:
     try:
         reply: T = yield op
     except BackendError as error:
-        note_failure(error, env, since)
+        note_failure(error, env, since, op)
         raise
     if not health.breaker.is_closed or health.breaker.failures:
         note_answer(env)
@@ -58,12 +58,13 @@ def watched(op: Op[T], env: Env) -> Flow[T]:
 
 def note_answer(env: Env) -> None:
     """Close the breaker after an answer."""
+    env.health.cut_keys.suspect = None
     if env.health.breaker.succeeded():
         env.health.settle()
         env.emit(BackendUp())
 
 
-def note_failure(error: BackendError, env: Env, since: int) -> None:
+def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None:
     """Count a failure; tell observers once per change of state.
 
     `since` is what the breaker's `events` was when the op began.
@@ -71,6 +72,10 @@ def note_failure(error: BackendError, env: Env, since: int) -> None:
     if not error.is_outage:
         return
     health = env.health
+    was_read = error.was_connected and isinstance(op, Look | LookAndLease)
+    if was_read and health.cut_keys.is_cut_again(op.key, env.elapsed_ms()):  # type: ignore[attr-defined]
+        health.is_clear = False
+        return
     prefix = error.prefix if isinstance(error, BackendRefused) else ""
     if prefix and prefix not in OUTAGE_REFUSALS and not error.is_configuration:
         note_answer(env)

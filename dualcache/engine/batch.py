@@ -15,7 +15,7 @@ from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import Begun, concluded, make_ready
-from dualcache.engine.leases import RELEASED_MS
+from dualcache.engine.leases import RELEASED_MS, release_too_large
 from dualcache.engine.led_keys import Held, Lead, end_all, give_back, raise_first
 from dualcache.engine.load import LIKELY_HITS, get_or_load
 from dualcache.engine.pacing import STEPS_AT_ONCE, paced
@@ -230,6 +230,7 @@ def store_all(
         if marker not in filled:
             changes.append(Change(key, marker, marker, RELEASED_MS))
     replies = yield from commit_each(changes, env)
+    yield from release_too_large(changes, replies, held.markers, env)
     env.front.drop([lead.call.key for lead, *_ in ready])
     held.markers.clear()
     now_ms = env.elapsed_ms()

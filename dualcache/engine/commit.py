@@ -12,13 +12,14 @@ from dualcache.core.ops import (
     GiveWay,
     LoadScript,
 )
+from dualcache.engine import cut_keys
 from dualcache.engine.pacing import slices_by_size
-from dualcache.engine.recovery import ask
+from dualcache.engine.recovery import ask, ask_once
 from dualcache.engine.trips import ask_together
-from dualcache.errors import BackendError
+from dualcache.errors import BackendError, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dualcache.core.notice import Notice
     from dualcache.core.ops import Flow
@@ -90,11 +91,40 @@ def commit_together(changes: Sequence[Change], env: Env) -> Flow[list[CommitRepl
     A way that is lacking, or a script that was forgotten, shows in the first trip of a big job, so
     no more than that is ever sent twice.
     """
+    if len(changes) == 1 and len(changes[0].blob) > cut_keys.LARGE_BYTES:
+        return [(yield from commit_large(changes[0], env))]
+    return (yield from find_way(changes, env, send_commits))
+
+
+def commit_large(change: Change, env: Env) -> Flow[CommitReply]:
+    """Compare and set one large value; one that cuts the connection is not sent again.
+
+    A server hangs up at a value over one of its limits, and a link may be too slow for it.
+    """
+    size_bytes, known = len(change.blob), env.health.cut_keys
+    if not known.may_write(change.key, size_bytes, env.elapsed_ms()):
+        return CommitReply.TOO_LARGE
+    try:
+        (reply,) = yield from find_way((change,), env, send_large)
+    except (BackendUnavailable, BackendTimeout) as error:
+        if not error.was_connected and error.is_outage:
+            raise
+        known.note_write(change.key, size_bytes, env.elapsed_ms())
+        return CommitReply.TOO_LARGE
+    return reply
+
+
+def find_way(
+    changes: Sequence[Change],
+    env: Env,
+    send: Callable[[Sequence[Commit], Env], Flow[list[CommitReply]]],
+) -> Flow[list[CommitReply]]:
+    """Send commits in the best way that the server has."""
     ways = env.ways
     if not ways:
         return [CommitReply.REFUSED] * len(changes)
     ops = [as_commit(change, ways) for change in changes]
-    replies = yield from send_commits(ops, env)
+    replies = yield from send(ops, env)
     while CommitReply.UNSUPPORTED in replies:
         unmet = [at for at, reply in enumerate(replies) if reply is CommitReply.UNSUPPORTED]
         lacking = {ops[at].way for at in unmet}
@@ -104,7 +134,7 @@ def commit_together(changes: Sequence[Change], env: Env) -> Flow[list[CommitRepl
         if ways:
             for at in unmet:
                 ops[at] = as_commit(changes[at], ways)
-            again = yield from send_commits([ops[at] for at in unmet], env)
+            again = yield from send([ops[at] for at in unmet], env)
         for at, reply in zip(unmet, again, strict=True):
             replies[at] = reply
     return replies
@@ -139,3 +169,13 @@ def send_commits(ops: Sequence[Commit], env: Env) -> Flow[list[CommitReply]]:
             is_lacking = reply is CommitReply.NO_SCRIPT
             replies[at] = CommitReply.UNSUPPORTED if is_lacking else reply
     return replies
+
+
+def send_large(ops: Sequence[Commit], env: Env) -> Flow[list[CommitReply]]:
+    """Send one commit, once: its script goes before it, as the server may have forgotten that."""
+    (op,) = ops
+    if op.way is CommitWay.SCRIPT:
+        _, reply = yield from ask_once(Batch((LoadScript(), op)), env)
+    else:
+        reply = yield from ask_once(op, env)
+    return [CommitReply.UNSUPPORTED if reply is CommitReply.NO_SCRIPT else reply]

@@ -12,6 +12,7 @@ from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import CommitReply, Load, MakeTags, Raised, do
 from dualcache.engine.acquire import acquire
 from dualcache.engine.commit import commit
+from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, STALE, Sight
 from dualcache.engine.leases import or_release
@@ -187,7 +188,9 @@ def store(
         env.front.drop((call.key,))
         if reply is CommitReply.STORED:
             lease.fill(start.expected)
-        if start.is_over_entry:
+        if reply is CommitReply.TOO_LARGE:  # the marker is still there
+            yield from leave_unstored(call, start, env)
+        elif start.is_over_entry:
             yield from give_up(call, start, env)
     is_late = lease.is_late(start.expected, env.elapsed_ms())
     return concluded(call, result, ready, reply, tick, env, is_late=is_late)
@@ -227,11 +230,14 @@ def concluded(
     is_late: bool,
 ) -> Outcome:
     """Tell how a commit went (`None`: the backend failed), and how the load ends."""
-    how: Literal["stored", "backend_down", "late", "refused"] = "refused"
+    how: Literal["stored", "backend_down", "late", "not_stored", "refused"] = "refused"
     if reply is CommitReply.STORED:
         how = "stored"
     elif reply is None:
         how = "backend_down"
+    elif reply is CommitReply.TOO_LARGE:
+        how = "not_stored"
+        report_unstored(call, over_a_limit(), env)
     elif is_late:
         how = "late"
     env.emit(LoadedEvent(call.policy.label, result.load_ms, how))

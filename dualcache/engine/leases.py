@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from dualcache.core.entry import Tag
 from dualcache.core.events import Unusable
-from dualcache.core.ops import Claim, Delete, GiveWay, LookAndLease, MakeTags
+from dualcache.core.ops import Claim, CommitReply, Delete, GiveWay, LookAndLease, MakeTags
 from dualcache.engine.attempts import note_refusal, twice
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
@@ -221,3 +221,19 @@ def or_release(flow: Flow[T], sent: Mapping[bytes, str], env: Env) -> Flow[T]:
     except BaseException:
         yield from release_all(sent, env)
         raise
+
+
+def release_too_large(
+    changes: Sequence[Change],
+    replies: Sequence[CommitReply | None],
+    markers: Mapping[bytes, str],
+    env: Env,
+) -> Flow[None]:
+    """Give back the leases of values that the server does not take: their markers are there."""
+    left = [
+        Change(change.key, change.expected, change.expected, RELEASED_MS)
+        for change, reply in zip(changes, replies, strict=False)
+        if reply is CommitReply.TOO_LARGE and change.expected in markers
+    ]
+    if left:
+        yield from commit_each(left, env)

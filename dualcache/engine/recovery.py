@@ -7,12 +7,13 @@ delivered before anything else is asked of the backend.
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dualcache.core.events import PendingOverflowed, Replayed
-from dualcache.core.ops import Fence, Ping, do
+from dualcache.core.ops import Fence, Look, LookAndLease, Ping, do
 from dualcache.engine.attempts import note_answer, note_failure, watched
 from dualcache.engine.breaker import Breaker
+from dualcache.engine.cut_keys import CutKeys, over_a_limit
 from dualcache.engine.deletion import deliver
 from dualcache.errors import BackendError, BackendUnavailable
 
@@ -33,10 +34,19 @@ class Health:
     adding and removing never race.
     """
 
-    __slots__ = ("_numbers", "are_stores_stopped", "breaker", "has_overflowed", "is_clear", "owed")
+    __slots__ = (
+        "_numbers",
+        "are_stores_stopped",
+        "breaker",
+        "cut_keys",
+        "has_overflowed",
+        "is_clear",
+        "owed",
+    )
 
     def __init__(self) -> None:
         self.breaker = Breaker()
+        self.cut_keys = CutKeys()
         self.owed: dict[int, Owed] = {}
         self.is_clear = True
         self.has_overflowed = False
@@ -61,7 +71,8 @@ class Health:
         clear; here it is the other way round, so that one of the two sees the other.
         """
         self.is_clear = True
-        if self.owed or self.has_overflowed or not self.breaker.is_closed:
+        is_open = not self.breaker.is_closed
+        if self.owed or self.has_overflowed or is_open or self.cut_keys.reads:
             self.is_clear = False
 
 
@@ -72,12 +83,12 @@ def ask(op: Op[T], env: Env) -> Flow[T]:
     """
     health = env.health
     if not health.is_clear:
-        yield from restore(env)
+        yield from prepare(op, env)
     since = health.breaker.events
     try:
         reply: T = yield op
     except BackendError as error:
-        note_failure(error, env, since)
+        note_failure(error, env, since, op)
         if not isinstance(error, BackendUnavailable) or not error.was_connected:
             raise
         return (yield from watched(op, env))
@@ -89,8 +100,16 @@ def ask(op: Op[T], env: Env) -> Flow[T]:
 def ask_once(op: Op[T], env: Env) -> Flow[T]:
     """Perform an op that must not be sent twice, after what is owed."""
     if not env.health.is_clear:
-        yield from restore(env)
+        yield from prepare(op, env)
     return (yield from watched(op, env))
+
+
+def prepare(op: Op[Any], env: Env) -> Flow[None]:
+    """Get back to a clear state before an op; raise where it is not to be performed."""
+    reads = env.health.cut_keys
+    if isinstance(op, Look | LookAndLease) and not reads.may_read(op.key, env.elapsed_ms()):
+        raise over_a_limit()
+    yield from restore(env)
 
 
 def restore(env: Env, *, is_clear: bool = False) -> Flow[None]:

@@ -15,12 +15,13 @@ from dualcache.core.events import Invalidated
 from dualcache.core.flight import CloseFlights
 from dualcache.core.ops import Claim, CommitReply, GiveWay
 from dualcache.engine.commit import Change, commit_each
+from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import Owed
 from dualcache.engine.invalidation import delete
 from dualcache.engine.leases import take_leases
 from dualcache.engine.pacing import paced, slices_by_size
 from dualcache.engine.read import ids_of
-from dualcache.engine.worth import Worth, sealed, tag_names, worth
+from dualcache.engine.worth import Worth, report_unstored, sealed, tag_names, worth
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -103,10 +104,12 @@ def put_together(puts: Sequence[Put], env: Env) -> Flow[dict[str, bool]]:
         replies = yield from commit_each(changes, env)
     except BackendError:
         return {}
+    if CommitReply.TOO_LARGE in replies:
+        report_unstored(puts[0].call, over_a_limit(), env)
     return {
         change.key: reply is CommitReply.STORED
         for change, reply in zip(changes, replies, strict=True)
-        if reply is not None
+        if reply not in {None, CommitReply.TOO_LARGE}
     }
 
 
