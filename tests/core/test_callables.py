@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache.core.callables import adapted, taking_of
+from dualcache.core.callables import adapted, checked_loader, taking_of
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -135,3 +135,11 @@ def test_a_callable_of_the_arguments_alone_gets_no_result() -> None:
     assert taken(lambda x: x) == (False, (0,), ())
     assert taken(lambda *values: values) is None
     assert taken(operator.itemgetter(0)) is None
+
+
+def test_a_loader_is_a_function_that_nobody_has_called_yet() -> None:
+    assert checked_loader(len, "get_or_load()") is len
+    for given, mend in ((42, "set() stores a value"), (later(1), "without calling it")):
+        with pytest.raises(UsageError, match=r"the loader of get_or_load\(\) is of type") as caught:
+            checked_loader(given, "get_or_load()")
+        assert (caught.value.code, mend in caught.value.help) == ("DC131", True)

@@ -8,6 +8,7 @@ from typing import Any
 import pydantic
 import pytest
 
+from dualcache.core.canonical import digested
 from dualcache.core.keys import canonical, is_free_text
 from dualcache.core.templates import built_name, check_unambiguous, parse_template
 
@@ -92,3 +93,9 @@ def test_a_secret_has_one_name_whatever_its_placeholder_is_called() -> None:
 
 def test_a_digest_cannot_run_into_its_neighbour() -> None:
     check_unambiguous(parse_template("{token}_{name}"), lambda _: is_free_text(str))
+
+
+def test_a_hidden_value_is_told_apart_by_type_too() -> None:
+    assert digested(None) == "None"
+    assert digested(1) != digested("1")
+    assert len(digested(SESAME)) == 33

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from dualcache.core.escaping import escape_literal, escape_part
 from dualcache.core.globs import compile_glob
-from dualcache.core.keys import escape, fit, user_key, user_pattern, user_tag
+from dualcache.core.keys import (
+    escape,
+    fit,
+    no_pattern,
+    several,
+    user_key,
+    user_pattern,
+    user_tag,
+)
 from dualcache.errors import UsageError
 
 any_text = st.text(alphabet=st.characters(categories=None)) | st.text(
@@ -135,3 +143,28 @@ def test_a_name_that_is_empty_or_no_text_is_refused(check: type, name: object) -
 def test_a_key_that_begins_with_a_tilde_is_refused(check: type) -> None:
     with pytest.raises(UsageError, match="must not begin with ~"):
         check("~t:users")
+
+
+@pytest.mark.parametrize("key", ["*", "user:*", "user*", "*_user", "a/*/b", "a:*:b", "user-*"])
+def test_a_key_to_delete_that_is_meant_as_a_pattern_is_refused(key: str) -> None:
+    with pytest.raises(UsageError, match="no wildcard there") as caught:
+        no_pattern(key)
+    assert (caught.value.code, "patterns=" in caught.value.help) == ("DC128", True)
+
+
+@pytest.mark.parametrize("key", ["user:1", "2*3", "/list?page=[1]", "user:%2A"])
+def test_a_key_to_delete_may_hold_what_is_no_pattern(key: str) -> None:
+    assert no_pattern(key) == user_key(key)
+
+
+def test_a_key_to_delete_is_checked_as_any_key() -> None:
+    with pytest.raises(UsageError, match="must be text"):
+        no_pattern(5)
+
+
+def test_several_names_are_no_text_and_can_be_gone_through() -> None:
+    assert several(("a", "b"), "tags", "…") == ["a", "b"]
+    for wrong in ("users", b"users", 5):
+        with pytest.raises(UsageError, match="tags is .*, not several names") as caught:
+            several(wrong, "tags", 'write tags=["…"]')  # type: ignore[arg-type]
+        assert caught.value.code == "DC157"
