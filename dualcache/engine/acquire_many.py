@@ -9,7 +9,7 @@ from dualcache.engine.acquire import claimed, is_replaceable, reclaim_all
 from dualcache.engine.freshness import UNKNOWN, UNTYPED
 from dualcache.engine.leases import take_leases
 from dualcache.engine.pacing import paced
-from dualcache.engine.read import ids_of, judge, judge_again
+from dualcache.engine.read import ids_of, judge, judge_again, left_of
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.errors import BackendError
 
@@ -46,7 +46,8 @@ def acquire_all(
 
     def judged(found: tuple[Call, Leased]) -> Sight:
         call, each = found
-        return judge(call, each.seen.raw, ids_of(call, each.seen), each.tick, env)
+        seen = each.seen
+        return judge(call, seen.raw, ids_of(call, seen), each.tick, env, left_of(seen))
 
     sights = yield from paced(judged, zip(calls, leased, strict=True))
     starts = [claimed(each, sight) for each, sight in zip(leased, sights, strict=True)]

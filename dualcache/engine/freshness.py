@@ -50,11 +50,16 @@ REPLACED: Final = (STALE, UNTYPED, UNKNOWN)
 """The states of an entry that stays until what is loaded in its place is stored."""
 
 
+MOST_SKEW_MS: Final = 1_000
+"""How far the clocks of two machines may lie apart for an entry's age to be taken from them."""
+
+
 class Sight(Struct, frozen=True):
     """One look at one key: its state, its bytes, and the tags' ids as they were then.
 
     `value` is set where the state is FRESH or STALE. `tick` was drawn before the look.
     `is_doubtful`: a value of ours, but not of this key: it may be the reply to another command.
+    `left_ms` is what the backend said that the key has left, where it was asked.
     """
 
     state: State
@@ -64,6 +69,7 @@ class Sight(Struct, frozen=True):
     value: Any = None
     ids: Mapping[str, bytes | None] = {}
     is_doubtful: bool = False
+    left_ms: int | None = None
 
     @property
     def basis(self) -> object:
@@ -72,19 +78,36 @@ class Sight(Struct, frozen=True):
         return None if raw is None else (bytes(raw[:HEADER_BYTES]), tuple(self.ids.items()))
 
 
-def is_fresh(stored: Stored, now_ms: int) -> bool:
+def is_fresh(stored: Stored, now_ms: int, left_ms: int | None = None, stale_ms: int = 0) -> bool:
     """Decide whether an entry is fresh; one without a stale window is so as long as it exists.
 
-    A clock that went back makes no entry immortal: the backend's own expiry ends it.
+    `left_ms` is what the backend says that the entry has left, `stale_ms` its stale window. A clock
+    that went back makes no entry immortal: the backend's own expiry ends it.
     """
-    return stored.fresh_ms is None or now_ms - stored.created_ms < stored.fresh_ms
+    return stored.fresh_ms is None or fresh_left_ms(stored, now_ms, left_ms, stale_ms) > 0
 
 
-def keepable_ms(stored: Stored, left_ms: int | None, now_ms: int) -> int | None:
+def fresh_left_ms(stored: Stored, now_ms: int, left_ms: int | None, stale_ms: int) -> int:
+    """Return for how long an entry with a stale window stays fresh; below 1: it is not.
+
+    So long as both say so: the clocks, and where it is known what the entry has left beyond its
+    stale window. A writer's clock that is ahead made its entries look young until they were gone.
+    What comes from the future tells no age: then the backend decides, or nobody can.
+    """
+    fresh_ms = stored.fresh_ms or 0
+    is_told = left_ms is not None and stale_ms > 0
+    age_ms = now_ms - stored.created_ms
+    if age_ms < -MOST_SKEW_MS:
+        age_ms = 0 if is_told else fresh_ms
+    by_clock = fresh_ms - age_ms
+    return by_clock if left_ms is None or not is_told else min(by_clock, left_ms - stale_ms)
+
+
+def keepable_ms(stored: Stored, left_ms: int | None, now_ms: int, stale_ms: int = 0) -> int | None:
     """Return how long a copy of an entry may be kept: while it is there, and fresh."""
     if stored.fresh_ms is None:
         return left_ms
-    fresh_ms = max(0, stored.fresh_ms - max(0, now_ms - stored.created_ms))
+    fresh_ms = min(stored.fresh_ms, max(0, fresh_left_ms(stored, now_ms, left_ms, stale_ms)))
     return fresh_ms if left_ms is None else min(fresh_ms, left_ms)
 
 

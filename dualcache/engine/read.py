@@ -8,7 +8,7 @@ from dualcache.core.entry import MISSING, Entry, Kind
 from dualcache.core.events import Hit, Miss, NotRead, Unusable
 from dualcache.core.flight import Outcome
 from dualcache.core.front import UNTRACKED, Read
-from dualcache.core.ops import Distrust, Look, ReadTags
+from dualcache.core.ops import FOR_EVER, Distrust, Look, ReadTags
 from dualcache.core.policy import READ_WEIGHT
 from dualcache.engine.freshness import (
     ABSENT,
@@ -115,7 +115,7 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
         age=max(0, env.now_ms() - stored.created_ms) / 1000,
         ttl=None if seen.left_ms is None else seen.left_ms / 1000,
         tier="front" if is_kept(call) else env.tier,
-        stale=not is_fresh(stored, env.now_ms()),
+        stale=sight.state is STALE or (is_unread and not is_fresh(stored, env.now_ms())),
         tags=tuple(shown_tags(tag.name for tag in stored.tags)),
     )
 
@@ -136,14 +136,19 @@ def look(call: Call, env: Env) -> Flow[Sight]:
     if call.policy.front is not None:
         return (yield from look_to_keep(call, call.policy.front, env))
     tick = env.tick()
-    seen = yield from ask(Look(call.key, call.tags), env)
-    sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
+    seen = yield from ask(look_of(call), env)
+    sight = judge(call, seen.raw, ids_of(call, seen), tick, env, seen.left_ms)
     if sight.state is not UNUSABLE:
         return sight
     if sight.is_doubtful:
         yield Distrust()
     (sight,) = yield from judge_again((call,), (sight,), env)
     return sight
+
+
+def look_of(call: Call) -> Look:
+    """Return the op that reads a key; what it has left tells what is stale better than clocks."""
+    return Look(call.key, call.tags, call.policy.stale_if_error_ms > 0)
 
 
 def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
@@ -154,7 +159,7 @@ def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
     tick = env.tick()
     tickets = [front.begin_read((call.key, *call.tags))]
     seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
-    sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
+    sight = judge(call, seen.raw, ids_of(call, seen), tick, env, seen.left_ms)
     stream = seen.stream
     if sight.is_doubtful:
         yield Distrust()
@@ -163,17 +168,18 @@ def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
         tickets.append(front.begin_read(others))
         more = yield from ask(Look(others[0], others[1:]), env)  # a look is tracked as the first
         ids = dict(zip(others, (more.raw, *more.tag_ids), strict=True))
-        sight = judge(call, sight.raw, {**sight.ids, **ids}, tick, env)
+        sight = judge(call, sight.raw, {**sight.ids, **ids}, tick, env, seen.left_ms)
         stream = stream if more.stream == stream else UNTRACKED
     if sight.state is FRESH and sight.stored is not None:
-        life_ms = keepable_ms(sight.stored, seen.left_ms, env.now_ms())
+        stale_ms = call.policy.stale_if_error_ms
+        life_ms = keepable_ms(sight.stored, seen.left_ms, env.now_ms(), stale_ms)
         front.install(call, sight.value, Read(tickets, sight.stored, life_ms, stream))
     return sight
 
 
 def examine(call: Call, seen: Seen, tick: int, env: Env) -> Flow[Sight]:
     """Judge what a read found; read the tags first that only the entry itself names."""
-    sight = judge(call, seen.raw, ids_of(call, seen), tick, env)
+    sight = judge(call, seen.raw, ids_of(call, seen), tick, env, left_of(seen))
     if sight.state is UNUSABLE:
         (sight,) = yield from judge_again((call,), (sight,), env)
     return sight
@@ -198,7 +204,8 @@ def judge_again(calls: Sequence[Call], sights: Sequence[Sight], env: Env) -> Flo
     judged = []
     for call, sight, own in zip(calls, sights, unread, strict=True):
         known = {**sight.ids, **{name: ids[name] for name in own}}
-        judged.append(judge(call, sight.raw, known, sight.tick, env) if own else sight)
+        again = judge(call, sight.raw, known, sight.tick, env, sight.left_ms) if own else sight
+        judged.append(again)
     return judged
 
 
@@ -207,10 +214,23 @@ def ids_of(call: Call, seen: Seen) -> Mapping[str, bytes | None]:
     return dict(zip(call.tags, seen.tag_ids, strict=True)) if call.tags else NO_IDS
 
 
+def left_of(seen: Seen) -> int | None:
+    """Return what a key has left, as far as that was asked; `None` too for one without an end."""
+    return None if seen.left_ms == FOR_EVER else seen.left_ms
+
+
 def judge(
-    call: Call, raw: bytes | None, ids: Mapping[str, bytes | None], tick: int, env: Env
+    call: Call,
+    raw: bytes | None,
+    ids: Mapping[str, bytes | None],
+    tick: int,
+    env: Env,
+    left_ms: int | None = None,
 ) -> Sight:
-    """Decide what a key holds; nothing that is read is trusted, and nothing is raised."""
+    """Decide what a key holds; nothing that is read is trusted, and nothing is raised.
+
+    `left_ms` is what the backend says that it has left, where it was asked.
+    """
     if raw is None:
         return Sight(ABSENT, tick, None, None, None, ids)
     try:
@@ -224,7 +244,8 @@ def judge(
             are_ours = all(tag.name.startswith(f"{env.prefix}~") for tag in stored.tags)
             if not are_ours:  # forged: their keys are nobody's tags, and not to be read or made
                 env.emit(Unusable(call.policy.label, "foreign"))
-            return Sight(UNUSABLE, tick, raw, stored if are_ours else None, None, ids)
+            known = stored if are_ours else None
+            return Sight(UNUSABLE, tick, raw, known, None, ids, left_ms=left_ms)
         value = call.policy.recipe.unpack(call.key, stored)
     except DecodeError as error:
         if error.reason in UNREAD:
@@ -232,7 +253,9 @@ def judge(
             return Sight(UNREAD[error.reason], tick, raw, stored, None, ids)
         env.emit(Unusable(call.policy.label, error.reason))
         return Sight(UNUSABLE, tick, raw, None, None, ids, error.reason == "checksum")
-    is_stale = stored.fresh_ms is not None and not is_fresh(stored, env.now_ms())
+    is_stale = stored.fresh_ms is not None and not is_fresh(
+        stored, env.now_ms(), left_ms, call.policy.stale_if_error_ms
+    )
     return Sight(STALE if is_stale else FRESH, tick, raw, stored, value, ids)
 
 

@@ -22,6 +22,29 @@ def test_an_entry_is_fresh_until_its_time_of_freshness_is_over(
     assert is_fresh(entry(fresh_ms), now_ms) is expected
 
 
+@pytest.mark.parametrize("created_ms", [1_000, 1_020, 21_000])
+@pytest.mark.parametrize(("left_ms", "left_fresh_ms"), [(350, 50), (300, 0), (1, -299)])
+def test_what_an_entry_has_left_ends_it_whatever_the_writers_clock_said(
+    created_ms: int, left_ms: int, left_fresh_ms: int
+) -> None:
+    stored = entry(100, created_ms)
+    assert is_fresh(stored, 1_000, left_ms, 300) is (left_fresh_ms > 0)
+    assert keepable_ms(stored, left_ms, 1_000, 300) == max(0, left_fresh_ms)
+
+
+@pytest.mark.parametrize(("left_ms", "stale_ms"), [(None, 300), (350, 0), (401, 300), (399, 300)])
+def test_an_entry_is_stale_once_the_clocks_say_so(left_ms: int | None, stale_ms: int) -> None:
+    assert is_fresh(entry(100), 1_099, left_ms, stale_ms)
+    assert not is_fresh(entry(100), 1_100, left_ms, stale_ms)
+
+
+def test_an_entry_from_the_future_is_not_taken_for_fresh_by_clocks_alone() -> None:
+    assert is_fresh(entry(100, created_ms=2_000), 1_000)
+    assert not is_fresh(entry(100, created_ms=2_001), 1_000)
+    assert keepable_ms(entry(100, created_ms=2_001), None, 1_000) == 0
+    assert is_fresh(entry(None, created_ms=10**9), 1_000)
+
+
 @pytest.mark.parametrize(
     ("fresh_ms", "left_ms", "keepable"),
     [
