@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.calls.endpoint import SAFE, Way, way_of
-from dualcache.calls.endpoint_advice import advice
+from dualcache.calls.endpoint_advice import at_decoration
 from dualcache.calls.endpoint_binding import EndpointBinding
 from dualcache.calls.endpoint_options import ENDPOINT, endpoint_options
 from dualcache.calls.endpoint_roles import is_response
@@ -54,7 +54,7 @@ class CachedEndpoint(Cached):
             prefix=self.cache.requests.prefix,
             is_shared=self.cache.backend.target.kind == "redis",
         )
-        for line in advice(binding):
+        for line in at_decoration(binding):
             warnings.warn(line, stacklevel=OUR_FRAMES)
         return binding
 

@@ -1,11 +1,11 @@
-"""What an endpoint is warned of at decoration: nothing here changes a key or a call."""
+"""What an endpoint is warned of: nothing here changes a key or a call."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from dualcache.calls.endpoint import Choice, is_named_id, not_the_id
-from dualcache.calls.endpoint_reading import IDENTITY, QUERY, parts_read
+from dualcache.calls.endpoint_reading import BODY, IDENTITY, QUERY, parts_read
 from dualcache.calls.endpoint_roles import Role
 
 if TYPE_CHECKING:
@@ -13,13 +13,31 @@ if TYPE_CHECKING:
 
     from dualcache.calls.endpoint_binding import EndpointBinding
 
-__all__ = ["advice", "unkeyed"]
+__all__ = ["at_decoration", "at_first_read", "not_the_ids"]
 
 
-def advice(binding: EndpointBinding) -> Iterator[str]:
+def at_decoration(binding: EndpointBinding) -> Iterator[str]:
+    """Yield what is likely wrong with an endpoint, unless it may well be one that writes."""
+    if not (binding.options.invalidates or is_likely_write(binding)):
+        yield from of_a_read(binding)
+
+
+def at_first_read(binding: EndpointBinding) -> Iterator[str]:
+    """Yield what could not be said at decoration."""
+    if is_likely_write(binding):
+        yield from of_a_read(binding)
+    if binding.parameters.has_own:
+        yield from unkeyed(binding)
+
+
+def is_likely_write(binding: EndpointBinding) -> bool:
+    """Tell whether an endpoint reads the body of its request, itself or as a model."""
+    parameters = binding.parameters
+    return parameters.has_body or not BODY.isdisjoint(parts_read(binding.call, parameters.requests))
+
+
+def of_a_read(binding: EndpointBinding) -> Iterator[str]:
     """Yield what is likely wrong with a read, each with its code and what to write."""
-    if binding.options.invalidates:
-        return
     owner, parameters = binding.call.name, binding.parameters
     if not parameters.has_own:
         yield from unkeyed(binding)
@@ -34,8 +52,13 @@ def advice(binding: EndpointBinding) -> Iterator[str]:
             "not run on a hit; add them in a dependency or a middleware instead"
         )
     if parameters.choice is Choice.NONE:
-        for name in filter(is_named_id, parameters.candidates):
-            yield not_the_id(name, owner, binding.options)
+        yield from not_the_ids(binding)
+
+
+def not_the_ids(binding: EndpointBinding) -> Iterator[str]:
+    """Yield which parameters are called like an id and are none."""
+    for name in filter(is_named_id, binding.parameters.candidates):
+        yield not_the_id(name, binding.call.name, binding.options)
 
 
 def unkeyed(binding: EndpointBinding) -> Iterator[str]:

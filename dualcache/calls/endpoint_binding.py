@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dualcache.calls.binding import Binding, escaped_glob, full_tags
 from dualcache.calls.checks import check_ignored, checked_template, template_check, unkeyable_hint
 from dualcache.calls.endpoint import GLOBAL, Choice, no_id, no_request
-from dualcache.calls.endpoint_advice import unkeyed
+from dualcache.calls.endpoint_advice import at_first_read, not_the_ids
 from dualcache.calls.endpoint_parameters import UNKNOWN, EndpointParameters, id_of_read
 from dualcache.calls.endpoint_query import query_of
 from dualcache.calls.endpoint_reading import QUERY, parts_read
@@ -28,7 +28,7 @@ from dualcache.core.globs import open_ended
 from dualcache.core.policy import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dualcache.calls.binding import Naming
     from dualcache.calls.endpoint_options import EndpointOptions
@@ -51,6 +51,7 @@ class EndpointBinding(Binding):
 
     __slots__ = (
         "_extras_of",
+        "_has_written",
         "_naming",
         "_own",
         "_patterns_of",
@@ -72,6 +73,7 @@ class EndpointBinding(Binding):
     ) -> None:
         self.options = options
         self._naming = naming
+        self._has_written = False
         self._reads: dict[tuple[str, ...], Callable[..., tuple[str, str]]] = {}
         self._own: dict[tuple[str, ...], Callable[..., tuple[str, ...]]] = {}
         super().__init__(call, naming, make_policy, prefix=prefix, is_shared=is_shared)
@@ -156,8 +158,12 @@ class EndpointBinding(Binding):
         own: tuple[str, ...] = ()
         if isinstance(chosen, tuple):
             own = self._own_maker(chosen)(*values)
-        elif method not in ("POST", UNKNOWN) and not self.options.invalidates:
-            raise no_id(self.call, self.options)
+        elif method not in ("POST", UNKNOWN, None):
+            if not self.options.invalidates:
+                raise no_id(self.call, self.options)
+            if not self._has_written:
+                self._has_written = True
+                self._advise(not_the_ids(self))
         return Deletion((*own, *self._extras_of(*values)), self._patterns_of(*values))
 
     def _check(self, *, is_last: bool) -> None:
@@ -187,7 +193,8 @@ class EndpointBinding(Binding):
         chosen = id_of_read(self._chosen(values))
         maker = self._reads.get(chosen)
         if maker is None:
-            self._advise()
+            if not self._reads:
+                self._advise(at_first_read(self))
             maker = self._reads[chosen] = self._read_maker(chosen)
         return maker(*values)
 
@@ -220,11 +227,11 @@ class EndpointBinding(Binding):
             self._own[chosen] = maker
         return maker
 
-    def _advise(self) -> None:
-        """Warn at the first read where only then an endpoint is known to read."""
-        code = getattr(self.call.function, "__code__", None)
-        if not self._reads and code is not None and self.parameters.has_own:
-            for line in unkeyed(self):
+    def _advise(self, lines: Iterable[str]) -> None:
+        """Warn of what only a call could tell, at the place of the function."""
+        code: Any = getattr(self.call.function, "__code__", None)
+        for line in lines:
+            if code is not None:
                 warnings.warn_explicit(line, UserWarning, code.co_filename, code.co_firstlineno)
 
 

@@ -23,6 +23,7 @@ from dualcache.calls.endpoint_roles import (
 )
 from dualcache.calls.flask_context import speaks_flask
 from dualcache.calls.signature import ABSENT
+from dualcache.core.canonical import field_names
 from dualcache.core.templates import parse_template
 
 if TYPE_CHECKING:
@@ -115,6 +116,16 @@ class EndpointParameters:
     def has_tasks(self) -> bool:
         """Whether the body is handed background tasks."""
         return takes_tasks(self.hints.values())
+
+    @property
+    def has_body(self) -> bool:
+        """Whether FastAPI makes a parameter of the request's body: a model, and no dependency."""
+        parameters = self.call.signature.parameters
+        return any(
+            field_names(hint) is not None
+            for name, hint in self.hints.items()
+            if isinstance(hint, type) and parameters[name].default is Parameter.empty
+        )
 
     @property
     def label(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dualcache.calls.signature import CallSignature
 
-__all__ = ["IDENTITY", "QUERY", "parts_read"]
+__all__ = ["BODY", "IDENTITY", "QUERY", "parts_read"]
 
 QUERY: Final = frozenset(
     {"query_params", "path_params", "url", "args", "view_args", "values", "query_string"}
@@ -29,6 +29,8 @@ QUERY: Final = frozenset(
 """Parts of a request, in any framework, that query string and path values stand for."""
 IDENTITY: Final = frozenset({"headers", "cookies", "authorization", "user", "session", "auth"})
 """Parts that tell who asks."""
+BODY: Final = frozenset({"json", "body", "form", "stream", "data", "files", "POST", "get_json"})
+"""Parts that a request has which writes."""
 HARMLESS: Final = frozenset({"app", "method", "url_for", "base_url", "is_disconnected"})
 """Parts that are the same for all requests of one endpoint."""
 LOADS: Final = ("LOAD_GLOBAL", "LOAD_DEREF", "LOAD_FAST", "STORE_FAST_LOAD_FAST")

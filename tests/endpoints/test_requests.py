@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl, quote
 
 import flask
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import BackgroundTasks, FastAPI, Request
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
@@ -331,6 +332,46 @@ def test_with_parameters_of_its_own_the_warning_comes_when_it_reads(cache: Cache
         assert orders(asking(headers=headers)) == "ann:1"
     assert told[0].filename == __file__
     assert orders(asking(headers=headers)) == "ann:1"
+
+
+class Change(BaseModel):
+    text: str
+
+
+async def by_json(request: Request) -> Any:
+    return (await request.json())["text"] + request.headers["x-user"]
+
+
+def with_a_model(
+    request: Request, change: Change, tasks: BackgroundTasks, post_id: str = ""
+) -> str:
+    return change.text
+
+
+@pytest.mark.parametrize(
+    ("write", "values"),
+    [(by_json, ()), (with_a_model, (Change(text="a"), BackgroundTasks()))],
+)
+def test_what_reads_a_body_is_warned_about_only_when_it_reads(
+    cache: Cache, write: Callable[..., Any], values: tuple[Any, ...]
+) -> None:
+    decorated = cache(key_prefix="post")(write)
+    with pytest.warns(UserWarning, match="DC4") as told:
+        decorated.key_for(asking(), *values)
+    assert told[0].filename == __file__
+    decorated.key_for(asking(), *values)
+
+
+def test_a_write_that_deletes_no_key_of_its_own_is_warned_about_once(cache: Cache) -> None:
+    @cache(key_prefix="post", to_invalidate_extra={"latest": "global"})
+    def write(request: Request, post_id: str) -> str:
+        return post_id
+
+    assert write(asking(method="POST"), "a") == "a"
+    with pytest.warns(UserWarning, match=r'DC410.*resource_id_name="post_id"') as told:
+        assert write(asking(method="PUT"), "a") == "a"
+    assert told[0].filename == __file__
+    assert write(asking(method="PUT"), "a") == "a"
 
 
 # What is no request
