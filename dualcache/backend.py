@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Recipe
     from dualcache.core.events import Event
     from dualcache.core.front_tier import FrontTier
-    from dualcache.core.ops import Flow
+    from dualcache.core.ops import Flow, Op
     from dualcache.drivers.async_driver import AsyncDriver
     from dualcache.drivers.channel import Channels
     from dualcache.drivers.sync_backend import SyncBackend
@@ -235,13 +235,17 @@ class Backend:
 
         if self._store is not None:
             perform = without_waiting(self._store.perform)
-            self._async = AsyncDriver(perform, self.flights, self.changes)
         else:
             from dualcache.drivers.channel import Channels
 
             self._channels = self._channels or Channels(self.target, self._tracking)
-            self._async = AsyncDriver(self._channels.perform, self.flights, self.changes)
+            perform = self._channels.perform
+        self._async = AsyncDriver(perform, self.flights, self.changes, self._finish_elsewhere)
         return self._async
+
+    def _finish_elsewhere(self, flow: Flow[Any], op: Op[Any]) -> bool:
+        """Run the rest of an async flow whose loop is gone, over the sync connections."""
+        return (self._sync or self._make_sync()).finish(flow, op)
 
     @property
     def _tracking(self) -> Tracking | None:

@@ -62,7 +62,7 @@ class Flight:
     `leaders` how many still load, `awaited` the flights that a leader's context waits for. `landed`
     are called once, after the landing. `next` is the flight that those share who waited for this
     one and may not take its result. `doomed` is a flight of this key whose tags were invalidated
-    while it loads.
+    while it loads. `is_orphaned` tells whether its leader is stuck: its event loop does not run.
     """
 
     __slots__ = (
@@ -71,6 +71,7 @@ class Flight:
         "basis",
         "doomed",
         "is_open",
+        "is_orphaned",
         "key",
         "landed",
         "landing",
@@ -91,6 +92,7 @@ class Flight:
         self.leaders = 1
         self.threads = [thread]
         self.is_open = True
+        self.is_orphaned: Callable[[], bool] = never
         self.load_tick: int | None = None
         self.announced_ms = 0.0
         self.takeovers = 0
@@ -106,6 +108,11 @@ class Flight:
     def stage(self) -> Stage:
         """How far it has come by now."""
         return Stage(self.takeovers, self.load_tick, self.announced_ms)
+
+
+def never() -> bool:
+    """Answer for a leader that runs in a thread: that always goes on."""
+    return False
 
 
 class JoinReply(Enum):

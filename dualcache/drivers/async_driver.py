@@ -9,7 +9,8 @@ import asyncio
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import ref
 
 import anyio
 
@@ -32,18 +33,26 @@ if TYPE_CHECKING:
 
 CLEAN_UP_SECONDS: Final = 0.25
 """How long a cancelled caller waits for its flow to give back what it holds."""
+LEADING: Final[set[Flow[Any]]] = set()
+"""Flows that may have to give something back. The collector finalizes a task that nobody holds, and
+all it refers to, in any order: a flow that only its coroutine held could be closed before it."""
 
 
 class AsyncDriver:
-    """Runs flows: local ops here, backend ops by `perform`."""
+    """Runs flows: local ops here, backend ops by `perform`.
+
+    `finish_elsewhere` runs the rest of a flow, from an op on, where no event loop is needed.
+    """
 
     def __init__(
         self,
         perform: Callable[[Op[Any]], Awaitable[Any]],
         flights: FlightTable,
         changes: Changes,
+        finish_elsewhere: Callable[[Flow[Any], Op[Any]], bool] = lambda _flow, _op: False,
     ) -> None:
         self._perform = perform
+        self._finish_elsewhere = finish_elsewhere
         self._flights = flights
         self._changes = changes
         self._at_once: dict[type[Op[Any]], Callable[[Any], Any]] = {
@@ -60,17 +69,24 @@ class AsyncDriver:
             GiveWay: give_way,
         }
 
-    async def run(self, flow: Flow[Any], finish: Callable[[Any], Any] | None = None) -> Any:
+    async def run(  # noqa: C901, PLR0912, PLR0915  whole: each coroutine more costs every hit
+        self, flow: Flow[Any], finish: Callable[[Any], Any] | None = None
+    ) -> Any:
         """Run a flow to its end; whatever is raised meanwhile is thrown into it.
 
         `finish` makes the result of what the flow returns: one coroutine less than a caller's own.
         """
         waiting, at_once = self._waiting, self._at_once
+        generator: Any = flow  # typing does not know its frame, which goes when it ends
+        joins: list[Join] = []
         result: Any = None
         try:
             op = next(flow)
             while True:
                 kind = type(op)
+                if kind is Join:
+                    joins.append(cast("Join", op))
+                    LEADING.add(flow)
                 try:
                     if kind in at_once:
                         reply = at_once[kind](op)
@@ -79,16 +95,23 @@ class AsyncDriver:
                         reply = await perform(op)
                 except Exception as error:  # noqa: BLE001  the flow decides what it means
                     op = flow.throw(error)
-                except GeneratorExit:
-                    self._finish_at_once(flow)
-                    raise
-                except BaseException as error:
-                    await self._clean_up(flow, error)
-                    raise
                 else:
                     op = flow.send(reply)
         except StopIteration as end:
             result = end.value
+        except GeneratorExit:
+            self._finish_at_once(flow)
+            self._flights.abandon(joins)
+            raise
+        except BaseException as error:
+            if generator.gi_frame is not None:
+                await self._clean_up(flow, error)
+            if generator.gi_frame is None:
+                self._flights.abandon(joins)
+            raise
+        finally:
+            if joins:
+                LEADING.discard(flow)
         return result if finish is None else finish(result)
 
     async def _clean_up(self, flow: Flow[Any], error: BaseException) -> None:
@@ -134,11 +157,14 @@ class AsyncDriver:
         self._finish_at_once(flow)
 
     def _finish_at_once(self, flow: Flow[Any]) -> None:
-        """End a flow where nothing can be awaited: its flights land, what needs the backend fails.
+        """End a flow where nothing can be awaited: its flights land, its leases go elsewhere.
 
         So where its coroutine is closed or collected while it waits, or its loop is ending. What is
         thrown is no GeneratorExit: `yield from` would not hand that on, but close what it runs.
         """
+        op = self._until_it_waits(flow, flow.throw, asyncio.CancelledError())
+        if op is None or self._finish_elsewhere(flow, op):
+            return
         while self._until_it_waits(flow, flow.throw, asyncio.CancelledError()) is not None:
             pass
 
@@ -164,13 +190,17 @@ class AsyncDriver:
             return Raised(error, (monotonic() - began) * 1000)
         finally:
             if token is not None:
-                led.reset(token)
+                with suppress(ValueError):  # the collector closes it in a context of its own
+                    led.reset(token)
             if kept is not None:
                 kept.release()
         return Loaded(value, (monotonic() - began) * 1000)
 
     def _join(self, op: Join) -> Any:
-        return self._flights.join(op, is_blocking=False)
+        reply = self._flights.join(op, is_blocking=False)
+        if op.led is not None:
+            op.led.is_orphaned = partial(has_stopped, ref(asyncio.get_running_loop()))
+        return reply
 
     async def _await_flight(self, op: AwaitFlight) -> Landing | None:
         try:
@@ -197,6 +227,12 @@ class AsyncDriver:
     async def _fence(self, _: Fence) -> bool:
         with Waking(FENCE_SECONDS) as waking:
             return self._changes.ask_proof(waking.wake) and await waking.woken
+
+
+def has_stopped(loop: ref[asyncio.AbstractEventLoop]) -> bool:
+    """Tell whether a loop is gone, closed or stopped; what it ran may go on one day, or never."""
+    running = loop()
+    return running is None or not running.is_running()
 
 
 async def give_way(_: GiveWay) -> None:

@@ -49,6 +49,10 @@ class FlightTable:
         leads, thread = led.get(), get_ident()
         with self._lock:
             flight = (ask.after and ask.after.next) or self._flights.get(ask.key)
+            if flight is not None and flight.is_orphaned():
+                self._forget(flight)
+                self._doomed[ask.key] = flight  # so that its marker is replaced, not waited for
+                flight = None
             verdict = self._may_follow(ask, flight, leads, thread, is_blocking)
             if isinstance(verdict, JoinReply):
                 return verdict

@@ -49,6 +49,7 @@ class Keeper:
         """Begin anew in a forked child, where no thread of the parent runs."""
         self._lock = Lock()
         self._kept: set[Kept] = set()
+        self.forget = self._kept.discard  # the first half of `release`, in one call into C
         self._thread: Thread | None = None
         self._woken: SimpleQueue[None] = SimpleQueue()
         self._wakes_at = inf

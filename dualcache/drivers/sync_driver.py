@@ -6,10 +6,11 @@ It performs what it is told and decides nothing. The asyncio twin is `async_driv
 from __future__ import annotations
 
 from _thread import start_new_thread
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOver
 from dualcache.core.interrupts import interrupt_in
@@ -99,20 +100,37 @@ class SyncDriver:
     ) -> None:
         """Let an interrupted flow give back what it holds; then wake who is waiting for that."""
         try:
-            op = flow.throw(Interrupted())
-            while True:
-                try:
-                    perform: Callable[[Any], Any] = self._local.get(type(op), self._perform)
-                    reply = perform(op)
-                except Exception as error:  # noqa: BLE001  the flow decides what it means
-                    op = flow.throw(error)
-                else:
-                    op = flow.send(reply)
+            self._drive(flow, flow.throw(Interrupted()))
         except BaseException:  # noqa: BLE001  its caller raises what interrupted it
             self._flights.abandon(joins)
         has_ended.append(True)
         for wake in waiting:
             wake()
+
+    def finish(self, flow: Flow[Any], op: Op[Any]) -> bool:
+        """Run the rest of a flow that is ending, from an op on; tell whether that is under way.
+
+        In a thread of its own: whoever hands it over may be the collector, who must not wait.
+        """
+        try:
+            start_new_thread(self._finish, (flow, op))
+        except RuntimeError:  # the interpreter is ending
+            return False
+        return True
+
+    def _finish(self, flow: Flow[Any], op: Op[Any]) -> None:
+        with suppress(BaseException):
+            self._drive(flow, op)
+
+    def _drive(self, flow: Flow[Any], op: Op[Any]) -> NoReturn:
+        while True:
+            try:
+                perform: Callable[[Any], Any] = self._local.get(type(op), self._perform)
+                reply = perform(op)
+            except Exception as error:  # noqa: BLE001  the flow decides what it means
+                op = flow.throw(error)
+            else:
+                op = flow.send(reply)
 
     def _load(self, op: Load) -> Loaded | Raised:
         began = monotonic()
@@ -129,6 +147,8 @@ class SyncDriver:
                 raise
             return Raised(error, (monotonic() - began) * 1000)  # the user's own: raised as it is
         finally:
+            # What must not be missed comes first: an interrupt may follow any call into C.
+            self.keeper.forget(kept)
             # Not by a token: an interrupt may come between the set and the token's assignment.
             led.set(before)
             if kept is not None:
