@@ -6,12 +6,13 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.core.entry import MISSING
+from dualcache.core.keys import user_pattern
 from dualcache.engine.batch import mapping_of
 from dualcache.forking import OfOneProcess
 from dualcache.handles import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from typing import Self
 
     import redis.asyncio as redis_asyncio
@@ -147,6 +148,32 @@ class AsyncCache(OfOneProcess):
         made = self._requests.options("set_many()", ttl, {"jitter": 0})
         return await self._run(self._requests.set_many(values, made, tags, self._cache.acting))  # type: ignore[no-any-return]
 
+    async def add(
+        self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()
+    ) -> bool:
+        """Store a value where none is served; return whether it was stored; see `Cache.add`."""
+        made = self._requests.options("add()", ttl, {"jitter": 0})
+        return await self._run(self._requests.add(key, value, made, tags, self._cache.acting))  # type: ignore[no-any-return]
+
+    async def incr(
+        self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
+    ) -> int | None:
+        """Add to a counter and return what it is now; see `Cache.incr`."""
+        made = self._requests.options("incr()", ttl, {"jitter": 0})
+        return await self._run(self._requests.incr(key, by, made, tags, self._cache.acting))  # type: ignore[no-any-return]
+
+    async def decr(
+        self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
+    ) -> int | None:
+        """Subtract from a counter, as `incr` adds; it may go below 0."""
+        made = self._requests.options("decr()", ttl, {"jitter": 0})
+        flow = self._requests.incr(key, by, made, tags, self._cache.acting, sign=-1)
+        return await self._run(flow)  # type: ignore[no-any-return]
+
+    def keys(self, pattern: str = "*") -> AsyncIterator[str]:
+        """Iterate over the names under which values are stored; see `Cache.keys`."""
+        return self._names(user_pattern(pattern))
+
     async def invalidate(
         self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
     ) -> Invalidated:
@@ -191,6 +218,16 @@ class AsyncCache(OfOneProcess):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    async def _names(self, pattern: str) -> AsyncIterator[str]:
+        cursor = 0
+        while True:
+            page = await self._run(self._requests.names(cursor, pattern, self._cache.acting))
+            for name in page.names:
+                yield name
+            cursor = page.cursor
+            if not cursor:
+                return
 
     async def _run(self, flow: Any) -> Any:
         return await self._cache.acting.arun(flow)

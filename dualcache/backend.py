@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cachetools import LRUCache
 
-from dualcache.codecs.envelope import open_envelope, owner_of, seal, seal_filling
+from dualcache.codecs.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
 from dualcache.core.entry import TOKEN_BYTES
 from dualcache.core.notice import channel_of
 from dualcache.core.ops import CommitWay
@@ -88,6 +88,7 @@ class Backend:
             seal_filling=seal_filling,
             open_envelope=open_envelope,
             owner_of=owner_of,
+            kind_of=kind_of,
             prefix=prefix,
             channel=channel_of(prefix) if is_publishing and is_redis else "",
             tier="redis" if is_redis else "memory",
@@ -210,10 +211,11 @@ class Backend:
         self.close()
 
     def _local_store(self) -> MemoryStore | NullStore:
-        self.env.ways = MEMORY_WAYS
         target = self.target
         if target.kind == "null":
+            self.env.ways = ()
             return NullStore()
+        self.env.ways = MEMORY_WAYS
         return MemoryStore(self.env.elapsed_ms, target.max_entries, target.max_bytes)
 
     def _make_sync(self) -> SyncDriver:

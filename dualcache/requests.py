@@ -6,20 +6,20 @@ Names are checked and completed here, units converted, recipes chosen. Nothing i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from operator import index
+from typing import TYPE_CHECKING, Any
 
-from cachetools import LRUCache
 from msgspec.structs import replace
 
-from dualcache.calls.binding import full_tags
-from dualcache.codecs.recipe import make_recipe
 from dualcache.core.callables import checked_loader
 from dualcache.core.entry import MISSING
 from dualcache.core.globs import matches_everything
-from dualcache.core.keys import no_pattern, several, user_key, user_pattern, user_tag
-from dualcache.core.options import refuse_unknown, to_bool
-from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
-from dualcache.engine import batch, invalidation, load, read, read_many, write
+from dualcache.core.keys import no_pattern, several, user_key, user_pattern
+from dualcache.core.options import to_bool
+from dualcache.direct_calls import DirectCalls
+from dualcache.engine import batch, invalidation, listing, load, read, read_many, write
+from dualcache.engine.add import add
+from dualcache.engine.incr import incr
 from dualcache.engine.pacing import paced
 from dualcache.engine.recovery import fence, sign_of_life
 from dualcache.errors import UsageError
@@ -28,98 +28,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from dualcache.backend import Backend
-    from dualcache.core.entry import Entry, Recipe
+    from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
-
-DIRECT: Final = "direct"
-"""The label of direct calls, in events and statistics."""
-CALL_OPTIONS: Final = ("jitter", "stale_if_error", "stale_on", "condition")
-MOST_KNOWN: Final = 1_024
-"""How many annotations and loaders are remembered."""
+    from dualcache.core.policy import Options
+    from dualcache.engine.listing import NamePage
 
 
-class Requests:
+class Requests(DirectCalls):
     """Makes the flows of one cache's methods; `backend` is the one that will run them."""
-
-    def __init__(
-        self,
-        prefix: str,
-        defaults: Options,
-        codec: Any,
-        secret: Any,
-        *,
-        is_shared: bool,
-        limits: Mapping[str, Any],
-    ) -> None:
-        self.prefix = prefix
-        self.defaults = defaults
-        self.usage = Usage()
-        self._codec = codec
-        self._secret = secret
-        self._is_shared = is_shared
-        self._limits = limits
-        if codec == "reference":
-            self.recipe()
-        self._recipes: LRUCache[Any, Recipe] = LRUCache(MOST_KNOWN)
-        self._usages: LRUCache[str, Usage] = LRUCache(MOST_KNOWN)
-
-    def recipe(self, annotation: Any = MISSING, codec: Any = None, **own: Any) -> Recipe:
-        """Return how values of a type are stored; `own` goes before what holds for the cache."""
-        chosen = self._codec if codec is None else codec
-        if self._is_shared and chosen == "reference":
-            raise UsageError(
-                'codec="reference" keeps objects of this process, and the cache is on a server',
-                code="DC178",
-                help="use it with memory://, or leave codec= out",
-            )
-        options = {**self._limits, **own}
-        return make_recipe(annotation, codec=chosen, secret=self._secret, **options)
-
-    def options(self, what: str, ttl: Any, options: dict[str, Any]) -> Options:
-        """Return the options of a direct call; refuse what is none."""
-        refuse_unknown(options, CALL_OPTIONS, what="option", owner=what)
-        return Options(ttl, **options)
-
-    def usages(self) -> list[Usage]:
-        """Return the counters of all loaders of direct calls that are remembered."""
-        return list(self._usages.values())
-
-    def policy(
-        self, options: Options, annotation: Any, what: str, usage: Usage, backend: Backend
-    ) -> Policy:
-        """Return the policy of a direct call."""
-        recipe = self._known_recipe(annotation)
-        return make_policy(
-            DIRECT,
-            recipe,
-            options,
-            self.defaults,
-            owner=what,
-            usage=usage,
-            front=backend.front_for(recipe),
-        )
-
-    def call(self, key: str, policy: Policy, tags: tuple[str, ...] = ()) -> Call:
-        """Return the call of a direct use of a key; `tags` in full."""
-        return Call(self.prefix + user_key(key), policy, tags)
-
-    def tags(self, tags: Iterable[str], what: str) -> tuple[str, ...]:
-        """Return the keys under which the tags of a direct call live."""
-        names = several(tags, f"tags of {what}", 'write tags=["…"]')
-        return full_tags(self.prefix, [user_tag(tag) for tag in names])
 
     def get(self, key: str, annotation: Any, backend: Backend) -> Flow[Any]:
         """Read one key; the flow returns MISSING for a miss."""
-        return read.get(self._reading(key, annotation, backend), backend.env)
+        return read.get(self.reading(key, annotation, backend), backend.env)
 
     def get_many(
         self, keys: Iterable[str], annotation: Any, backend: Backend
     ) -> Flow[dict[str, Any]]:
         """Read several keys; the flow returns those that were found."""
         wanted = distinct(keys, "get_many()")
-        read_as = self._reading_as(annotation, backend)
+        read_as = self.reading_as(annotation, backend)
         calls = yield from paced(lambda key: self.call(key, read_as), wanted)
         values = yield from read_many.get_many(calls, backend.env)
         pairs = zip(wanted, values, strict=True)
@@ -149,6 +78,41 @@ class Requests:
         stored = yield from write.set_many(pairs, backend.env)
         return [key for key, is_there in zip(values, stored, strict=True) if is_there]
 
+    def add(
+        self, key: str, value: Any, options: Options, tags: Iterable[str], backend: Backend
+    ) -> Flow[bool]:
+        """Store one value where none is."""
+        policy = self.policy(options, MISSING, "add()", self.usage, backend)
+        recipe = policy.recipe._replace(unpack=policy.recipe.verify)  # whether, not what
+        call = self.call(key, replace(policy, recipe=recipe), self.tags(tags, "add()"))
+        return add(call, value, backend.env)
+
+    def incr(
+        self,
+        key: str,
+        by: int,
+        options: Options,
+        tags: Iterable[str],
+        backend: Backend,
+        *,
+        sign: int = 1,
+    ) -> Flow[int | None]:
+        """Add to a counter, or subtract from it."""
+        try:
+            step = sign * index(by)
+        except TypeError:
+            raise UsageError(
+                f"a counter was to change by a {type(by).__name__}, which is no whole number",
+                code="DC182",
+                help="give by= an int; it may be negative",
+            ) from None
+        policy = self.policy(options, MISSING, "incr()", self.usage, backend)
+        return incr(self.call(key, policy, self.tags(tags, "incr()")), step, backend.env)
+
+    def names(self, cursor: int, pattern: str, backend: Backend) -> Flow[NamePage]:
+        """Return a page of the names that match."""
+        return listing.list_names(cursor, pattern, backend.env)
+
     def get_or_load(
         self,
         key: str,
@@ -161,7 +125,7 @@ class Requests:
     ) -> Flow[Outcome]:
         """Serve one key, or load it; `usage_of` is the loader as the user gave it."""
         given = checked_loader(loader if usage_of is MISSING else usage_of, "get_or_load()")
-        usage = self._usage_of(given)
+        usage = self.usage_of_loader(given)
         policy = self.policy(options, annotation, "get_or_load()", usage, backend)
         call = self.call(key, policy, self.tags(tags, "get_or_load()"))
         call = replace(call, function=loader)
@@ -180,7 +144,7 @@ class Requests:
     ) -> Flow[dict[str, Any]]:
         """Serve several keys; `loader` gets the list of those that this caller must load."""
         given = checked_loader(loader if usage_of is MISSING else usage_of, "get_or_load_many()")
-        usage = self._usage_of(given)
+        usage = self.usage_of_loader(given)
         policy = self.policy(options, annotation, "get_or_load_many()", usage, backend)
         names = self.tags(tags, "get_or_load_many()")
         wanted = distinct(keys, "get_or_load_many()")
@@ -232,15 +196,15 @@ class Requests:
 
     def peek(self, key: str, annotation: Any, backend: Backend) -> Flow[Entry | None]:
         """Tell what is stored under a key."""
-        return read.peek(self._reading(key, annotation, backend), backend.env)
+        return read.peek(self.reading(key, annotation, backend), backend.env)
 
     def contains(self, key: str, backend: Backend) -> Flow[bool]:
         """Tell whether a fresh entry is under a key; it is not decoded."""
-        return read.contains(self._glancing(key), backend.env)
+        return read.contains(self.glancing(key), backend.env)
 
     def ttl(self, key: str, backend: Backend) -> Flow[float | None]:
         """Return the seconds that what is under a key has left; it is not decoded."""
-        return read.ttl(self._glancing(key), backend.env)
+        return read.ttl(self.glancing(key), backend.env)
 
     def fence(self, backend: Backend) -> Flow[None]:
         """Wait until every invalidation acknowledged by now has been heard."""
@@ -249,35 +213,6 @@ class Requests:
     def ping(self, backend: Backend) -> Flow[bool]:
         """Ask the backend for a sign of life."""
         return sign_of_life(backend.env)
-
-    def _reading(self, key: str, annotation: Any, backend: Backend) -> Call:
-        return self.call(key, self._reading_as(annotation, backend))
-
-    def _reading_as(self, annotation: Any, backend: Backend) -> Policy:
-        recipe = self._known_recipe(annotation)
-        front = backend.front_for(recipe)
-        return Policy(DIRECT, recipe, ttl_ms=None, usage=self.usage, front=front)
-
-    def _glancing(self, key: str) -> Call:
-        recipe = self._known_recipe(MISSING)
-        glance = recipe._replace(unpack=recipe.verify)
-        return self.call(key, Policy(DIRECT, glance, ttl_ms=None, usage=self.usage))
-
-    def _known_recipe(self, annotation: Any) -> Recipe:
-        try:
-            known = self._recipes.get(annotation)
-        except TypeError:  # an annotation that cannot be hashed
-            return self.recipe(annotation)
-        if known is None:
-            known = self._recipes[annotation] = self.recipe(annotation)
-        return known
-
-    def _usage_of(self, loader: object) -> Usage:
-        name = f"{getattr(loader, '__module__', '')}.{getattr(loader, '__qualname__', '')}"
-        usage = self._usages.get(name)
-        if usage is None:
-            usage = self._usages[name] = Usage()
-        return usage
 
     def _pattern(self, pattern: str) -> str:
         checked = user_pattern(pattern)

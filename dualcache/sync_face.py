@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dualcache.core.entry import MISSING
+from dualcache.core.keys import user_pattern
 from dualcache.engine.batch import mapping_of
 from dualcache.forking import OfOneProcess
 from dualcache.handles import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from typing_extensions import TypeVar
 
@@ -117,6 +118,42 @@ class SyncFace(OfOneProcess):
         made = self.requests.options("set_many()", ttl, {"jitter": 0})
         return self._run(self.requests.set_many(values, made, tags, self.acting))  # type: ignore[no-any-return]
 
+    def add(self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()) -> bool:
+        """Store a value where none is served; return whether it was stored.
+
+        Of several callers at once, in any process, one gets True. A load of this key that is under
+        way is revoked. False where the backend fails, too: whether it was stored is not known then.
+        """
+        made = self.requests.options("add()", ttl, {"jitter": 0})
+        return self._run(self.requests.add(key, value, made, tags, self.acting))  # type: ignore[no-any-return]
+
+    def incr(
+        self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
+    ) -> int | None:
+        """Add to a counter and return what it is now; without an entry it begins at 0.
+
+        `ttl` and `tags` are for a new entry; one that is there keeps its own. `None` where the
+        backend fails: nothing is ever counted twice. Raises `UsageError` where something else than
+        a whole number is stored.
+        """
+        made = self.requests.options("incr()", ttl, {"jitter": 0})
+        return self._run(self.requests.incr(key, by, made, tags, self.acting))  # type: ignore[no-any-return]
+
+    def decr(
+        self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
+    ) -> int | None:
+        """Subtract from a counter, as `incr` adds; it may go below 0."""
+        made = self.requests.options("decr()", ttl, {"jitter": 0})
+        return self._run(self.requests.incr(key, by, made, tags, self.acting, sign=-1))  # type: ignore[no-any-return]
+
+    def keys(self, pattern: str = "*") -> Iterator[str]:
+        """Iterate over the names under which values are stored, without the namespace, by SCAN.
+
+        In no order. A name that comes or goes meanwhile may be left out, or come twice. Raises
+        `BackendError` where the backend fails, since the rest would be missing.
+        """
+        return self._names(user_pattern(pattern))
+
     def invalidate(
         self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
     ) -> Invalidated:
@@ -146,6 +183,15 @@ class SyncFace(OfOneProcess):
     def warm(self) -> None:
         """Import now what the first call of the async face needs; `lifespan` does it too."""
         self.backend.warm()
+
+    def _names(self, pattern: str) -> Iterator[str]:
+        cursor = 0
+        while True:
+            page = self._run(self.requests.names(cursor, pattern, self.acting))
+            yield from page.names
+            cursor = page.cursor
+            if not cursor:
+                return
 
     def _run(self, flow: Any) -> Any:
         return self.acting.run(flow)

@@ -24,6 +24,7 @@ FACADES: Final = {
     "clients",
     "configuring",
     "decorators",
+    "direct_calls",
     "endpoints",
     "forking",
     "fronting",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ReferenceBlob",
+    "kind_of",
     "open_envelope",
     "owner_of",
     "seal",
@@ -176,6 +177,16 @@ def open_envelope(key: str, raw: bytes) -> Stored:
         tags,
         payload,
     )
+
+
+def kind_of(raw: bytes) -> Kind | None:
+    """Return what a key holds, by its first bytes; `None` for whatever is not ours.
+
+    The checksum is not looked at.
+    """
+    if len(raw) < HEADER_BYTES or raw[0] != MAGIC or raw[3] & ~KNOWN_FLAGS:
+        return None
+    return _KIND_BYTES.get(raw[1])
 
 
 def owner_of(raw: bytes) -> bytes:

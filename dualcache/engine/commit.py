@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dualcache.core.ops import (
@@ -20,9 +21,10 @@ from dualcache.errors import BackendError, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from dualcache.core.notice import Notice
-    from dualcache.core.ops import Flow
+    from dualcache.core.ops import Flow, Op
     from dualcache.engine.env import Env
 
 LARGE_BYTES: Final = 4_096
@@ -53,6 +55,12 @@ def commit(
 ) -> Flow[CommitReply]:
     """Compare and set, in the best way that the server has."""
     (reply,) = yield from commit_all((Change(key, expected, blob, ttl_ms, notice),), env)
+    return reply
+
+
+def commit_once(change: Change, env: Env) -> Flow[CommitReply]:
+    """Compare and set without ever repeating it: a reply that is lost leaves it open."""
+    (reply,) = yield from find_way((change,), env, partial(send_commits, asking=ask_once))
     return reply
 
 
@@ -153,18 +161,20 @@ def way_for(change: Change, ways: Sequence[CommitWay]) -> CommitWay:
     return ways[0]
 
 
-def send_commits(ops: Sequence[Commit], env: Env) -> Flow[list[CommitReply]]:
+def send_commits(
+    ops: Sequence[Commit], env: Env, asking: Callable[[Op[Any], Env], Flow[Any]] = ask
+) -> Flow[list[CommitReply]]:
     """Send commits; a script that the server has forgotten goes with them again.
 
     By WATCH each is a conversation of its own.
     """
     replies: list[CommitReply] = []
     for part in [(op,) for op in ops] if ops[0].way is CommitWay.WATCH else (ops,):
-        replies += yield from ask_together(part, env)
+        replies += yield from ask_together(part, env, asking)
     if CommitReply.NO_SCRIPT in replies:
         lacking = [at for at, reply in enumerate(replies) if reply is CommitReply.NO_SCRIPT]
         again = Batch((LoadScript(), *(ops[at] for at in lacking)))
-        _, *found = yield from ask(again, env)
+        _, *found = yield from asking(again, env)
         for at, reply in zip(lacking, found, strict=True):
             is_lacking = reply is CommitReply.NO_SCRIPT
             replies[at] = CommitReply.UNSUPPORTED if is_lacking else reply

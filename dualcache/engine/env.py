@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Protocol
 
-    from dualcache.core.entry import NO_OWNER, Packed, Stored, Tag
+    from dualcache.core.entry import NO_OWNER, Kind, Packed, Stored, Tag
     from dualcache.core.events import Event, Tier
     from dualcache.core.front import FrontTiers
     from dualcache.engine.recovery import Health
@@ -65,6 +65,7 @@ class Env(Struct):
     seal_filling: SealFilling
     open_envelope: Callable[[str, bytes], Stored]
     owner_of: Callable[[bytes], bytes]
+    kind_of: Callable[[bytes], Kind | None]
     front: FrontTiers = NO_FRONT
     prefix: str = ""
     channel: str = ""

@@ -16,9 +16,9 @@ from dualcache.codecs.forms import _NAMES as CODECS
 from dualcache.configuring import POLICY_OPTIONS
 from dualcache.core.front_tier import TRANSPORTS
 from dualcache.decorators import NAMING, POLICY
+from dualcache.direct_calls import CALL_OPTIONS
 from dualcache.handles import HANDLES
 from dualcache.observing import FrontStats, Stats, TemplateStats
-from dualcache.requests import CALL_OPTIONS
 from tests.docs.pages import ROOT
 
 PAGE: Final = (ROOT / "docs/reference.md").read_text("utf-8")

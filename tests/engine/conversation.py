@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from dualcache.codecs.envelope import open_envelope, owner_of, seal, seal_filling
+from dualcache.codecs.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
 from dualcache.core.entry import MISSING, NO_OWNER, Packed, Recipe, Tag
 from dualcache.core.flight import Flight
 from dualcache.core.ops import CommitWay, GiveWay
@@ -120,6 +120,7 @@ def surroundings(first_token: int = 1, **changes: Any) -> tuple[Env, list[Event]
         "seal_filling": seal_filling,
         "open_envelope": open_envelope,
         "owner_of": owner_of,
+        "kind_of": kind_of,
         "ways": (CommitWay.IFEQ,),
     }
     return Env(**{**options, **changes}), events

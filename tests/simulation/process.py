@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from dualcache.codecs.envelope import open_envelope, owner_of, seal, seal_filling
+from dualcache.codecs.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
 from dualcache.core.front import NO_FRONT
 from dualcache.core.ops import CommitWay
 from dualcache.drivers.changes import Changes
@@ -84,6 +84,7 @@ class Process:
             seal_filling=seal_filling,
             open_envelope=open_envelope,
             owner_of=owner_of,
+            kind_of=kind_of,
             front=NO_FRONT if self.function is None else self.front,
             ways=(CommitWay.IFEQ,),
         )

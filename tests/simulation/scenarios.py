@@ -6,6 +6,7 @@ from collections.abc import Callable  # noqa: TC003  the alias below is one at r
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dualcache.core.policy import Call
+from dualcache.engine.add import add
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
@@ -83,6 +84,14 @@ def sets(tags: tuple[str, ...] = ()) -> FlowOf:
     def flow(world: World, actor: Actor) -> Flow[Any]:
         call = Call(KEY, actor.policy(), tags)
         return set_value(call, Value(world.version, actor.role.name), actor.process.env)
+
+    return flow
+
+
+def sets_if_absent(tags: tuple[str, ...] = ()) -> FlowOf:
+    def flow(world: World, actor: Actor) -> Flow[Any]:
+        call = Call(KEY, actor.policy(), tags)
+        return add(call, Value(world.version, actor.role.name), actor.process.env)
 
     return flow
 

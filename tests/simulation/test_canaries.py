@@ -24,6 +24,7 @@ from dualcache.drivers import memory
 from dualcache.drivers.flights import FlightTable
 from dualcache.engine import invalidation, lead, leases, recovery
 from dualcache.engine.recovery import ask
+from dualcache.errors import BackendError
 from tests.simulation import commands, flows, rules, steps
 from tests.simulation.explorer import explore
 from tests.simulation.scenarios import (
@@ -240,6 +241,34 @@ def test_a_plain_set_arrives_after_a_later_invalidation() -> None:
         cast(
             {"A.r1": gets()},
             {"A.w1": plain_set, "B.w2": deletes_key},
+            troubles=frozenset({"timeout"}),
+            faults=1,
+        ),
+        "acknowledged",
+    )
+
+
+def test_a_plain_addition_arrives_after_a_later_invalidation() -> None:
+    def plain_add(world: World, actor: Actor) -> Flow[Any]:
+        env = actor.process.env
+        blob = env.seal(
+            KEY,
+            pack(Value(world.version, actor.role.name)),
+            version=env.draw_token(),
+            created_ms=0,
+            fresh_ms=None,
+            load_ms=0,
+        )
+        try:
+            return (yield from ask(TryLease(KEY, blob, 60_000), env))
+        except BackendError:
+            return False
+
+    plain_add.__qualname__ = "sets plainly where nothing is"
+    breaks(
+        cast(
+            {"A.r1": gets()},
+            {"A.w1": plain_add, "B.w2": deletes_key},
             troubles=frozenset({"timeout"}),
             faults=1,
         ),

@@ -17,6 +17,7 @@ from tests.simulation.scenarios import (
     loads,
     refreshes,
     sets,
+    sets_if_absent,
 )
 from tests.simulation.values import OWNER, TAG
 
@@ -83,6 +84,11 @@ def test_a_reader_and_a_writer_of_one_process_with_any_one_trouble(kind: str) ->
 
 def test_a_reader_and_a_writer_that_scans() -> None:
     holds_everywhere(cast({"A.r1": loads(), "B.r2": gets()}, {"B.w1": deletes_pattern}))
+
+
+def test_an_addition_beside_an_invalidation_with_any_one_trouble() -> None:
+    writers = {"A.w1": sets_if_absent(), "B.w2": deletes_key}
+    holds_everywhere(cast({"A.r1": gets()}, writers, troubles=TROUBLES, faults=1))
 
 
 def test_a_reader_and_a_writer_that_clears_its_function() -> None:

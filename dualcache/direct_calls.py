@@ -1,0 +1,132 @@
+"""How a direct call gets its names, its policy and its recipe. Nothing is performed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from cachetools import LRUCache
+
+from dualcache.calls.binding import full_tags
+from dualcache.codecs.recipe import make_recipe
+from dualcache.core.entry import MISSING
+from dualcache.core.keys import several, user_key, user_tag
+from dualcache.core.options import refuse_unknown
+from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dualcache.backend import Backend
+    from dualcache.core.entry import Recipe
+
+DIRECT: Final = "direct"
+"""The label of direct calls, in events and statistics."""
+CALL_OPTIONS: Final = ("jitter", "stale_if_error", "stale_on", "condition")
+MOST_KNOWN: Final = 1_024
+"""How many annotations and loaders are remembered."""
+
+
+class DirectCalls:
+    """What the direct calls of one cache have in common."""
+
+    def __init__(
+        self,
+        prefix: str,
+        defaults: Options,
+        codec: Any,
+        secret: Any,
+        *,
+        is_shared: bool,
+        limits: Mapping[str, Any],
+    ) -> None:
+        self.prefix = prefix
+        self.defaults = defaults
+        self.usage = Usage()
+        self._codec = codec
+        self._secret = secret
+        self._is_shared = is_shared
+        self._limits = limits
+        if codec == "reference":
+            self.recipe()
+        self._recipes: LRUCache[Any, Recipe] = LRUCache(MOST_KNOWN)
+        self._usages: LRUCache[str, Usage] = LRUCache(MOST_KNOWN)
+
+    def recipe(self, annotation: Any = MISSING, codec: Any = None, **own: Any) -> Recipe:
+        """Return how values of a type are stored; `own` goes before what holds for the cache."""
+        chosen = self._codec if codec is None else codec
+        if self._is_shared and chosen == "reference":
+            raise UsageError(
+                'codec="reference" keeps objects of this process, and the cache is on a server',
+                code="DC178",
+                help="use it with memory://, or leave codec= out",
+            )
+        options = {**self._limits, **own}
+        return make_recipe(annotation, codec=chosen, secret=self._secret, **options)
+
+    def options(self, what: str, ttl: Any, options: dict[str, Any]) -> Options:
+        """Return the options of a direct call; refuse what is none."""
+        refuse_unknown(options, CALL_OPTIONS, what="option", owner=what)
+        return Options(ttl, **options)
+
+    def usages(self) -> list[Usage]:
+        """Return the counters of all loaders of direct calls that are remembered."""
+        return list(self._usages.values())
+
+    def policy(
+        self, options: Options, annotation: Any, what: str, usage: Usage, backend: Backend
+    ) -> Policy:
+        """Return the policy of a direct call."""
+        recipe = self.known_recipe(annotation)
+        return make_policy(
+            DIRECT,
+            recipe,
+            options,
+            self.defaults,
+            owner=what,
+            usage=usage,
+            front=backend.front_for(recipe),
+        )
+
+    def call(self, key: str, policy: Policy, tags: tuple[str, ...] = ()) -> Call:
+        """Return the call of a direct use of a key; `tags` in full."""
+        return Call(self.prefix + user_key(key), policy, tags)
+
+    def tags(self, tags: Iterable[str], what: str) -> tuple[str, ...]:
+        """Return the keys under which the tags of a direct call live."""
+        names = several(tags, f"tags of {what}", 'write tags=["…"]')
+        return full_tags(self.prefix, [user_tag(tag) for tag in names])
+
+    def reading(self, key: str, annotation: Any, backend: Backend) -> Call:
+        """Return the call that reads a key as a type."""
+        return self.call(key, self.reading_as(annotation, backend))
+
+    def reading_as(self, annotation: Any, backend: Backend) -> Policy:
+        """Return the policy of reads as a type."""
+        recipe = self.known_recipe(annotation)
+        front = backend.front_for(recipe)
+        return Policy(DIRECT, recipe, ttl_ms=None, usage=self.usage, front=front)
+
+    def glancing(self, key: str) -> Call:
+        """Return the call that tells what is under a key, and decodes nothing."""
+        recipe = self.known_recipe(MISSING)
+        glance = recipe._replace(unpack=recipe.verify)
+        return self.call(key, Policy(DIRECT, glance, ttl_ms=None, usage=self.usage))
+
+    def known_recipe(self, annotation: Any) -> Recipe:
+        """Return the recipe of a type, made once."""
+        try:
+            known = self._recipes.get(annotation)
+        except TypeError:  # an annotation that cannot be hashed
+            return self.recipe(annotation)
+        if known is None:
+            known = self._recipes[annotation] = self.recipe(annotation)
+        return known
+
+    def usage_of_loader(self, loader: object) -> Usage:
+        """Return the counters of a loader, by its name."""
+        name = f"{getattr(loader, '__module__', '')}.{getattr(loader, '__qualname__', '')}"
+        usage = self._usages.get(name)
+        if usage is None:
+            usage = self._usages[name] = Usage()
+        return usage

@@ -1,0 +1,148 @@
+"""Counting: an entry that is a whole number, changed under a compare so that no count is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from dualcache.core.flight import CloseFlights
+from dualcache.core.ops import AwaitChange, CommitReply, Look
+from dualcache.engine.claim import claim_absent
+from dualcache.engine.commit import Change, commit_once
+from dualcache.engine.deletion import notice_of
+from dualcache.engine.freshness import FILLING, FRESH, UNKNOWN, UNTYPED, Sight
+from dualcache.engine.leases import or_release, release_all
+from dualcache.engine.read import examine
+from dualcache.engine.recovery import ask
+from dualcache.engine.starting import Start
+from dualcache.engine.worth import sealed, worth
+from dualcache.errors import BackendError, UsageError
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Flow
+    from dualcache.core.policy import Call
+    from dualcache.engine.env import Env
+
+MOST_TRIES: Final = 200
+"""How often a counter may change under a caller's hands: each time one of so many has counted."""
+TRIES_IN_A_ROW: Final = 3
+PAUSE_MS: Final = 20.0
+"""How long a caller steps aside at most, so that many do not trip each other up."""
+PRESENT: Final = (FRESH, UNTYPED, UNKNOWN)
+
+
+class Counter(NamedTuple):
+    """A counter as it is: what its change starts from, and the time that it has left.
+
+    `is_new`: the key is claimed, and nothing is counted yet.
+    """
+
+    start: Start
+    left_ms: int | None = None
+    is_new: bool = False
+
+
+def incr(call: Call, by: int, env: Env) -> Flow[int | None]:
+    """Add to a counter, which begins at 0 where no entry is served; return what it is now.
+
+    An entry that is there keeps its lifetime and its tags; those of `call` are for a new one.
+    `None`: not known to be counted, since the backend failed or takes no writes. Nothing is counted
+    twice, so a commit whose reply is lost is not repeated. Raises `UsageError` where something else
+    than a whole number is stored.
+    """
+    sent: dict[bytes, str] = {}
+    return (yield from or_release(counting(call, by, sent, env), sent, env))
+
+
+def counting(call: Call, by: int, sent: dict[bytes, str], env: Env) -> Flow[int | None]:
+    """Try until nobody else changes the counter between the read and the commit."""
+    held: bytes | None = None
+    try:
+        for tries in range(MOST_TRIES):
+            if held is not None or tries >= TRIES_IN_A_ROW:
+                yield AwaitChange(call.key, PAUSE_MS)
+            found = yield from find_counter(call, held, sent, env)
+            held = None
+            if isinstance(found, Counter):
+                total = yield from count_on(call, found, by, env)
+                if total is not None or not env.ways:
+                    return total
+            elif found.state is FILLING:
+                held = found.raw  # another write, most likely; a load that lasts is replaced
+            elif found.state not in PRESENT:
+                return None
+    except BackendError:
+        env.front.drop((call.key,))
+    return None
+
+
+def find_counter(
+    call: Call, held: bytes | None, sent: dict[bytes, str], env: Env
+) -> Flow[Counter | Sight]:
+    """Return the counter as it is, or claimed where there is none; else what is in the way.
+
+    `held` is the marker that was there before a pause: whoever still holds the key loses it.
+    """
+    tick = env.tick()
+    began_ms = env.elapsed_ms()
+    seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
+    sight = yield from examine(call, seen, tick, env)
+    if sight.state not in PRESENT:
+        claimed = yield from claim_absent(call, sent, env, lambda marker: marker == held)
+        return Counter(claimed, is_new=True) if isinstance(claimed, Start) else claimed
+    left_ms = seen.left_ms
+    if left_ms is not None:
+        left_ms = max(1, left_ms - (env.elapsed_ms() - began_ms))
+    return Counter(Start(sight, sight.raw or b""), left_ms)
+
+
+def count_on(call: Call, counter: Counter, by: int, env: Env) -> Flow[int | None]:
+    """Change a counter that is still as it was found; `None` where it is not any more."""
+    start = counter.start
+    total = by if counter.is_new else number_of(start.sight) + by
+    change = changed(call, counter, total, env)
+    if change is None:  # a ttl of 0: nothing is stored
+        yield from release_all({start.expected: call.key}, env)
+        return total
+    reply = yield from commit_once(change, env)
+    if reply is not CommitReply.STORED:
+        return None
+    env.front.drop((call.key,))
+    yield CloseFlights((call.key,))
+    return total
+
+
+def changed(call: Call, counter: Counter, total: int, env: Env) -> Change | None:
+    """Return what is to be committed: a new entry, or the old one with another value."""
+    start, left_ms, is_new = counter
+    notice = notice_of((call.key,), env)
+    stored = start.sight.stored
+    if is_new or stored is None:
+        what = worth(call, total, env)
+        if what is None:
+            return None
+        blob = sealed(call, total, what, start.sight.ids, 0, env)
+        return Change(call.key, start.expected, blob, what.ttl_ms, notice)
+    recipe = call.policy.recipe
+    blob = env.seal(
+        call.key,
+        recipe.sign(call.key, recipe.pack(total), stored.tags),
+        version=env.draw_token(),
+        created_ms=stored.created_ms,
+        fresh_ms=stored.fresh_ms,
+        load_ms=stored.load_ms,
+        tags=stored.tags,
+        owner=env.owner_of(start.expected),
+    )
+    return Change(call.key, start.expected, blob, left_ms, notice)
+
+
+def number_of(sight: Sight) -> int:
+    """Return the value of a counter."""
+    value = sight.value
+    if sight.state is not FRESH or type(value) is not int:
+        raise UsageError(
+            "what is stored under this key is no whole number",
+            code="DC181",
+            help="count under a key of its own, or set it to a whole number first",
+        )
+    return value

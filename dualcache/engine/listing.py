@@ -1,0 +1,45 @@
+"""Listing the names under which values are stored, page by page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from dualcache.core.entry import Kind
+from dualcache.core.scans import ReadHeads, Scan
+from dualcache.engine.deletion import SCAN_COUNT
+from dualcache.engine.recovery import ask
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Flow
+    from dualcache.engine.env import Env
+
+
+class NamePage(NamedTuple):
+    """Some names, without the namespace; the next page begins at `cursor`, 0 after the last."""
+
+    cursor: int
+    names: list[str]
+
+
+def list_names(cursor: int, pattern: str, env: Env) -> Flow[NamePage]:
+    """Return a page of the names that match; raise `BackendError`, as the rest would be missing.
+
+    Complete for names that are there throughout. A key that matches may be a load under way, or
+    another program's: what it holds says whether a value of ours is there.
+    """
+    page = yield from ask(Scan(cursor, env.prefix + pattern, SCAN_COUNT), env)
+    own = tuple([key for key in dict.fromkeys(page.keys) if not is_internal(key, env)])
+    heads = (yield from ask(ReadHeads(own), env)) if own else ()
+    pairs = zip(own, heads, strict=True)
+    found = [key for key, head in pairs if env.kind_of(head) is Kind.VALUE]
+    return NamePage(page.cursor, [name_of(key, env) for key in found])
+
+
+def is_internal(key: bytes, env: Env) -> bool:
+    """Tell whether a key is one of the cache's own: a tag, a base, a lease."""
+    return key.startswith(b"%b~" % env.prefix.encode())
+
+
+def name_of(key: bytes, env: Env) -> str:
+    """Return a key as its user names it."""
+    return key.decode("utf-8", "surrogateescape").removeprefix(env.prefix)
