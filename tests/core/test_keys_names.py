@@ -165,6 +165,6 @@ def test_a_key_to_delete_is_checked_as_any_key() -> None:
 def test_several_names_are_no_text_and_can_be_gone_through() -> None:
     assert several(("a", "b"), "tags", "…") == ["a", "b"]
     for wrong in ("users", b"users", 5):
-        with pytest.raises(UsageError, match="tags is .*, not several names") as caught:
+        with pytest.raises(UsageError, match=r"tags is .*, not several names") as caught:
             several(wrong, "tags", 'write tags=["…"]')  # type: ignore[arg-type]
         assert caught.value.code == "DC157"
