@@ -60,7 +60,7 @@ class SyncBackend:
         pool = self._pool
         taken: list[Lane] = []
         try:
-            pool.take(taken)
+            pool.take(taken, op)
             return self._perform_on(taken[0], op)
         finally:
             # In one call into C, and before any other call: see `sync_pool`.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import subprocess
 import sys
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dualcache import Cache
-    from tests.colours import Colour
+    from tests.colours import Colour, SyncColour
     from tests.proxy import Proxy
 
 CALLS = 300
@@ -306,6 +307,43 @@ def test_an_outage_that_many_callers_meet_begins_with_the_first_pause(
     assert seen.count(BackendDown) == 1
     clock.advance(0.6)
     assert colour.call(cache, "get", "k") == 1
+
+
+def test_more_threads_than_connections_are_no_outage(
+    threads: SyncColour, redis_server: Server
+) -> None:
+    cache = threads.cache(redis_server.url, max_connections=4, strict=True)
+    seen = Seen(cache)
+    load, loads = counted(threads, cache, tags=["t:{n}"])
+    for n in range(20):
+        threads.run(load, n)
+    loads.clear()
+
+    def read() -> None:
+        for n in range(300):
+            load(n % 20)
+
+    def delete() -> None:
+        for n in range(50):
+            cache.invalidate(f"other:{n}")
+
+    threads.gather(*[read] * 24, *[delete] * 2)
+    assert loads == []
+    assert seen.count(BackendDown) == 0
+
+
+def test_who_gets_no_connection_loads_without_storing(
+    threads: SyncColour, own_server: Server
+) -> None:
+    cache = threads.cache(own_server.url, max_connections=1, socket_timeout=0.3)
+    seen = Seen(cache)
+    load, _ = counted(threads, cache)
+    threads.run(load, 1)
+    own_server.pause()  # the one connection is held until a time-out, which is the only failure
+    callers = [threads.start(functools.partial(load, n)) for n in range(1, 5)]
+    assert [caller.result() for caller in callers] == [{"n": n} for n in range(1, 5)]
+    own_server.resume()
+    assert seen.count(BackendDown) == 0
 
 
 def test_killed_connections_are_replaced_without_an_event(
