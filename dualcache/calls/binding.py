@@ -53,6 +53,7 @@ class Binding:
         "label",
         "loader",
         "make_policy",
+        "naming",
         "prefix",
     )
 
@@ -66,6 +67,7 @@ class Binding:
         is_shared: bool,
     ) -> None:
         self.call = call
+        self.naming = naming
         self.prefix = prefix
         call.name_in_templates(named_in(call, naming))
         maker = self.named(naming, is_shared=is_shared)
@@ -116,9 +118,9 @@ class Binding:
     def _first_policy(self, values: tuple[Any, ...]) -> Policy:
         """Make the policy, and look at the first call that needs it."""
         if any(name in sys.modules for name in WEB):
-            from dualcache.calls.routes import warn_of_unsafe_read
+            from dualcache.calls.first_call import look_at
 
-            warn_of_unsafe_read(self.call, values)
+            look_at(self.call, self.naming, values)
         return self.policy
 
     def loader_of(self, values: tuple[Any, ...]) -> Callable[..., Any]:

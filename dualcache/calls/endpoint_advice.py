@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.calls.endpoint import Choice, is_named_id, not_the_id
-from dualcache.calls.endpoint_reading import BODY, IDENTITY, QUERY, parts_read
+from dualcache.calls.endpoint_reading import BODY, IDENTITY, QUERY, unkeyed_line, parts_read
 from dualcache.calls.endpoint_roles import Role
 
 if TYPE_CHECKING:
@@ -73,10 +73,4 @@ def unkeyed(binding: EndpointBinding) -> Iterator[str]:
     if binding.parameters.has_own:
         parts &= IDENTITY
     if parts and not binding.has_vary:
-        part = min(parts & IDENTITY or parts)
-        vary = f"vary=lambda{' ' if call.parameters else ''}{', '.join(call.parameters)}:"
-        yield (
-            f"[DC411] {call.name} reads {part} of its request, which is no part of its key, so "
-            f"one answer is served to everybody; write {vary} … with what tells answers apart, or "
-            f"{vary} None if nothing does"
-        )
+        yield unkeyed_line(call, min(parts & IDENTITY or parts))

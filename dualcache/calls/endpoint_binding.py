@@ -52,7 +52,6 @@ class EndpointBinding(Binding):
     __slots__ = (
         "_extras_of",
         "_has_written",
-        "_naming",
         "_own",
         "_patterns_of",
         "_reads",
@@ -72,7 +71,6 @@ class EndpointBinding(Binding):
         is_shared: bool,
     ) -> None:
         self.options = options
-        self._naming = naming
         self._has_written = False
         self._reads: dict[tuple[str, ...], Callable[..., tuple[str, str]]] = {}
         self._own: dict[tuple[str, ...], Callable[..., tuple[str, ...]]] = {}
@@ -107,7 +105,7 @@ class EndpointBinding(Binding):
     @property
     def has_vary(self) -> bool:
         """Whether the user tells calls apart by more than their parameters."""
-        return self._naming.vary is not None
+        return self.naming.vary is not None
 
     def method(self, values: tuple[Any, ...]) -> str | None:
         """Return the method of this call's request; `None` where there is none."""
@@ -199,7 +197,7 @@ class EndpointBinding(Binding):
         return maker(*values)
 
     def _read_maker(self, chosen: tuple[str, ...]) -> Callable[..., tuple[str, str]]:
-        call, naming, parameters = self.call, self._naming, self.parameters
+        call, naming, parameters = self.call, self.naming, self.parameters
         template = self._template(chosen, is_last=True)
         base = template_parts(call, template, typed=naming.typed_key)
         added: list[str | Value] = []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dualcache.calls.signature import CallSignature
 
-__all__ = ["BODY", "IDENTITY", "QUERY", "parts_read"]
+__all__ = ["BODY", "IDENTITY", "QUERY", "unkeyed_line", "parts_read"]
 
 QUERY: Final = frozenset(
     {"query_params", "path_params", "url", "args", "view_args", "values", "query_string"}
@@ -41,6 +41,16 @@ MOST_CALLS: Final = 3
 def parts_read(call: CallSignature, requests: Collection[str]) -> frozenset[str]:
     """Name the parts that a body reads of these parameters, and of a request in a context."""
     return frozenset(set(_of_function(call.function, requests, MOST_CALLS)) - HARMLESS)
+
+
+def unkeyed_line(call: CallSignature, part: str) -> str:
+    """Say that a function reads what its key does not hold, and what to write."""
+    vary = f"vary=lambda{' ' if call.parameters else ''}{', '.join(call.parameters)}:"
+    return (
+        f"[DC411] {call.name} reads {part} of its request, which is no part of its key, so one "
+        f"answer is served to everybody; write {vary} … with what tells answers apart, or {vary} "
+        "None if nothing does"
+    )
 
 
 def _of_function(function: Any, requests: Collection[str], calls_left: int) -> Iterator[str]:

@@ -156,3 +156,20 @@ def test_a_view_of_flask_is_warned_of_and_its_helpers_are_not(shop: Cache) -> No
     assert client.post("/helped/1").json == [1]
     with pytest.warns(UserWarning, match=r"DC405.*post\(\) answers a POST"):
         client.post("/posts/1")
+
+
+def test_a_function_that_reads_the_current_request_is_warned_of(shop: Cache) -> None:
+    app = flask.Flask(__name__)
+
+    @shop(key="search")
+    def search() -> str:
+        return flask.request.args["q"]
+
+    @shop(key="twice:{number}")
+    def twice(number: int) -> int:
+        return number * 2
+
+    with app.test_request_context("/?q=tea"):
+        with pytest.warns(UserWarning, match=r"DC411.*search.*vary=lambda: …"):
+            assert search() == "tea"
+        assert twice(2) == 4

@@ -334,6 +334,46 @@ def test_with_parameters_of_its_own_the_warning_comes_when_it_reads(cache: Cache
     assert orders(asking(headers=headers)) == "ann:1"
 
 
+def from_asking(headers: dict[str, str]) -> Request:
+    return asking("page=2", headers=[(a.encode(), b.encode()) for a, b in headers.items()])
+
+
+def test_a_function_with_a_template_is_warned_about_at_its_first_call(cache: Cache) -> None:
+    @cache(key="orders:{page}")
+    def orders(request: Request, page: int) -> str:
+        return request.headers["x-user"]
+
+    @cache(key="page")
+    def page_of(request: Request) -> str:
+        return request.query_params["page"]
+
+    ann = from_asking({"x-user": "ann"})
+    with pytest.warns(UserWarning, match=r"DC411.*orders.*headers") as told:
+        assert orders(ann, 1) == "ann"
+    assert told[0].filename == __file__
+    assert orders(ann, 1) == "ann"
+    with pytest.warns(UserWarning, match=r"DC411.*page_of.*query_params"):
+        assert page_of(ann) == "2"
+
+
+def test_a_function_whose_key_holds_its_request_is_not_warned_about(cache: Cache) -> None:
+    @cache(key="of:{request.headers[x-user]}")
+    def named(request: Request) -> str:
+        return request.headers["x-user"]
+
+    @cache(key="varied", vary=lambda request: request.headers["x-user"])
+    def varied(request: Request) -> str:
+        return request.headers["x-user"]
+
+    @cache(key="plain:{page}")
+    def plain(request: Request, page: int) -> str:
+        return f"{request.url.path}{request.app}{page}"
+
+    ann = from_asking({"x-user": "ann"})
+    ann.scope["app"] = "app"
+    assert [named(ann), varied(ann), plain(ann, 1)] == ["ann", "ann", "/app1"]
+
+
 class Change(BaseModel):
     text: str
 
