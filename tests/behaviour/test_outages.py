@@ -333,16 +333,22 @@ def test_more_threads_than_connections_are_no_outage(
 
 
 def test_who_gets_no_connection_loads_without_storing(
-    threads: SyncColour, own_server: Server
+    threads: SyncColour, redis_server: Server, proxy: Proxy
 ) -> None:
-    cache = threads.cache(own_server.url, max_connections=1, socket_timeout=0.3)
+    cache = threads.cache(proxy.url, max_connections=1, socket_timeout=0.3, call_timeout=3)
     seen = Seen(cache)
     load, _ = counted(threads, cache)
     threads.run(load, 1)
-    own_server.pause()  # the one connection is held until a time-out, which is the only failure
-    callers = [threads.start(functools.partial(load, n)) for n in range(1, 5)]
-    assert [caller.result() for caller in callers] == [{"n": n} for n in range(1, 5)]
-    own_server.resume()
+    proxy.fault(replies=Faults(chunk_bytes=1, interval=0.1))  # the one connection is busy
+    holder = threads.start(functools.partial(load, 1))
+    assert cache.backend._connections is not None
+    while cache.backend._connections._pool.free:
+        assert not holder.done
+    others = [threads.start(functools.partial(load, n)) for n in range(2, 5)]
+    assert [other.result() for other in others] == [{"n": n} for n in range(2, 5)]
+    assert not holder.done
+    proxy.heal()
+    assert holder.result() == {"n": 1}
     assert seen.count(BackendDown) == 0
 
 
