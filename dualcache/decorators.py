@@ -87,7 +87,8 @@ class Cached:
             self.binding.label,
             ignore=options.get("ignore", ()),
             holder=self,
-            is_default=self.has_default_name,
+            is_named=self.options.get("name") is not None,
+            has_template=self.has_template,
             is_shared=cache.backend.target.kind == "redis",
         )
         self.front = self.function_front()
@@ -101,9 +102,9 @@ class Cached:
                 warn(line)
 
     @property
-    def has_default_name(self) -> bool:
-        """Whether the function's own name is that of its keys."""
-        return self.options.get("key") is None and self.options.get("name") is None
+    def has_template(self) -> bool:
+        """Whether the user names the keys, and not the function."""
+        return self.options.get("key") is not None
 
     def function_front(self) -> FunctionFront | None:
         """Return this function's part of the front tier, if the cache has one."""

@@ -38,7 +38,7 @@ class CachedEndpoint(Cached):
 
     known = (*NAMING, *POLICY, *ENDPOINT)
     binding: EndpointBinding
-    has_default_name = False
+    has_template = True
 
     def advise(self) -> None:
         """Say nothing: every parameter is part of an endpoint's key."""

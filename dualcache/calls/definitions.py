@@ -5,13 +5,18 @@ Two functions of one default name would serve each other's results.
 
 from __future__ import annotations
 
-import inspect
 import weakref
 from enum import Enum
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.calls.identity import globals_of, home_module, is_interactive
+from dualcache.calls.identity import (
+    globals_of,
+    home_module,
+    is_interactive,
+    written_function,
+)
+from dualcache.calls.receivers import unkeyed_receivers
 from dualcache.core.canonical import class_name
 from dualcache.errors import UsageError
 
@@ -44,28 +49,34 @@ class Definition:
 
     def __init__(self, signature: CallSignature, ignore: Collection[str]) -> None:
         identity = signature.identity
+        written = written_function(identity.function)
         self.function = _reference(identity.function)
-        self.code = _code_of(identity.function)
-        self.closure = {name: _reference(value) for name, value in _closure(identity.function)}
+        self.written = getattr(written, "__code__", None)
+        """The code that the user wrote, beneath whatever decorates it."""
+        called = written if type(identity.function).__module__ == "functools" else identity.function
+        self.code = getattr(called, "__code__", None)
+        self.closure = {name: _reference(value) for name, value in _closure(called)}
         self.owner = identity.owner and _reference(identity.owner)
+        self.receivers = [_reference(each) for each in unkeyed_receivers(signature)]
         self.ignored = frozenset(ignore)
         self.globals = globals_of(identity.function)
         self.spec = self.globals.get("__spec__")
         self.is_interactive = is_interactive(identity.function)
-        self.is_default = False
+        self.claims_name = False
         self.holders: list[Callable[[], Any]] = []
         self.pending: list[Any] = []
         """Holders of earlier functions, whose entries are to be cleared before the next call."""
 
     def relation_to(self, former: Definition) -> Relation:
         """Tell what this function is to one of the same name."""
-        if self.code is None or former.code is None:
-            return Relation.SAME if self.function() is former.function() else Relation.OTHER
-        if self.is_interactive and self.code is not former.code:
+        is_same_text = self.written is not None and self.written is former.written
+        if self.is_interactive and not (is_same_text or self.function() is former.function()):
             return Relation.LATER
         if self._has_code_and_closure_of(former):
             return Relation.SAME
-        is_same_file = self.code.co_filename == former.code.co_filename
+        if self.written is None or former.written is None:
+            return Relation.OTHER
+        is_same_file = self.written.co_filename == former.written.co_filename
         is_same_run = self.globals is former.globals and self.spec is former.spec
         return Relation.LATER if is_same_file and not is_same_run else Relation.OTHER
 
@@ -82,12 +93,19 @@ class Definition:
 
     def _has_code_and_closure_of(self, former: Definition) -> bool:
         mine, others = self.closure, former.closure
+        if self.code is None:  # an object, or written in C
+            is_same = self.function() is former.function()
+        else:
+            # A variable that has no value yet is mostly the name of the function itself.
+            both = mine.keys() & others.keys()
+            is_same = self.code == former.code and all(
+                _is_same(mine[name](), others[name]()) for name in both
+            )
         return (
-            self.code == former.code
+            is_same
             and self.ignored == former.ignored
             and (self.owner and self.owner()) is (former.owner and former.owner())
-            # A variable that has no value yet is mostly the name of the function itself.
-            and all(_is_same(mine[name](), others[name]()) for name in mine.keys() & others.keys())
+            and [each() for each in self.receivers] == [each() for each in former.receivers]
         )
 
 
@@ -104,7 +122,8 @@ class Definitions:
         *,
         ignore: Collection[str],
         holder: Any,
-        is_default: bool,
+        is_named: bool,
+        has_template: bool,
         is_shared: bool,
     ) -> Definition:
         """Remember a function; `UsageError` where another one has its default name.
@@ -112,12 +131,13 @@ class Definitions:
         `holder` has a method `clear()` for the entries of the function.
         """
         made = Definition(signature, ignore)
-        made.is_default = is_default
-        name = _name_of(signature, label)
+        # A name that was given stands for the object too, where nothing in the key tells which.
+        made.claims_name = not has_template and (not is_named or bool(made.receivers))
+        name = label if is_named else _name_of(signature, label)
         former = self._by_name.get(name)
         if former is not None:
             relation = made.relation_to(former)
-            if relation is Relation.OTHER and is_default and former.is_default:
+            if relation is Relation.OTHER and made.claims_name and former.claims_name:
                 raise _another(signature)
             if relation is Relation.SAME:
                 made.holders, made.pending = former.holders, former.pending
@@ -165,11 +185,6 @@ def _reference(value: Any) -> Callable[[], Any]:
     except TypeError:
         return lambda: value
     return lambda: GONE if (alive := found()) is None else alive
-
-
-def _code_of(function: Any) -> Any:
-    code = getattr(function, "__code__", None)
-    return getattr(inspect.unwrap(function), "__code__", None) if code is None else code
 
 
 def _closure(function: Any) -> Iterator[tuple[str, Any]]:

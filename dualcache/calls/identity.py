@@ -6,18 +6,26 @@ Here are its name, and the values that such a callable brings along besides a ca
 from __future__ import annotations
 
 import functools
+import inspect
+import sys
 import types
 from inspect import Parameter, signature
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dualcache.core.main_module import MAIN_MODULES, imported_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Bound", "Identity", "home_module", "identity_of", "is_interactive"]
-
-MAIN_MODULES = ("__main__", "__mp_main__")
-"""The names of the main module, also in a process that multiprocessing spawned."""
+__all__ = [
+    "Bound",
+    "Identity",
+    "globals_of",
+    "home_module",
+    "identity_of",
+    "is_interactive",
+    "written_function",
+]
 
 _IMMUTABLE = (str, bytes, int, float, complex, bool, types.NoneType)
 
@@ -86,23 +94,10 @@ def identity_of(function: Any) -> Identity:
 
 
 def home_module(function: Any, module: str) -> str | None:
-    """Return the name of a function's module as other processes import it; `None`: it has no file.
-
-    A script is called by its file, as it is when another module imports it; with `python -m` the
-    main module knows its own name.
-    """
+    """Return what a function's module is called in other processes; `None`: it has no file."""
     if module not in MAIN_MODULES:
         return module
-    names = globals_of(function)
-    spec_name = getattr(names.get("__spec__"), "name", None)
-    if isinstance(spec_name, str) and spec_name not in MAIN_MODULES:
-        return spec_name
-    file = names.get("__file__")
-    if not isinstance(file, str) or is_interactive(function):
-        return None
-    path = PurePath(file)
-    # `python folder` runs folder/__main__.py, as `python -m folder` does.
-    return f"{path.parent.name}.__main__" if path.stem == "__main__" else path.stem
+    return None if is_interactive(function) else imported_name(globals_of(function))
 
 
 def is_interactive(function: Any) -> bool:
@@ -110,13 +105,20 @@ def is_interactive(function: Any) -> bool:
     names = globals_of(function)
     if names.get("__name__") not in MAIN_MODULES:
         return False
-    code = getattr(function, "__code__", None)
+    code = getattr(written_function(function), "__code__", None)
     return "__file__" not in names or getattr(code, "co_filename", "").startswith("<")
 
 
+def written_function(function: Any) -> Any:
+    """Return what the user wrote: a decorator between has globals and code of its own module."""
+    return inspect.unwrap(function)
+
+
 def globals_of(function: Any) -> Mapping[str, Any]:
-    """Return the names of the module that a function was defined in; none where it is not known."""
-    found: Mapping[str, Any] = getattr(function, "__globals__", None) or {}
+    """Return the names of the module that a function was written in; none where nothing tells."""
+    found: Mapping[str, Any] | None = getattr(written_function(function), "__globals__", None)
+    if found is None:
+        found = vars(sys.modules.get(getattr(function, "__module__", None) or "", object))
     return found
 
 

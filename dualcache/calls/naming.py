@@ -75,7 +75,8 @@ def make_key(
     check_ignored(signature, ignore)
     if key is None:
         label = own_name(signature, name, is_shared=is_shared)
-        parts, check = _default_parts(signature, label, ignore), default_check(signature, ignore)
+        parts = _default_parts(signature, label, ignore, is_named=name is not None)
+        check = default_check(signature, ignore)
     else:
         template = checked_template(signature, key, "key")
         label = key
@@ -130,9 +131,10 @@ def make_deletions(
 
 
 def _default_parts(
-    signature: CallSignature, label: str, ignore: Collection[str]
+    signature: CallSignature, label: str, ignore: Collection[str], *, is_named: bool
 ) -> list[str | Value]:
-    parts: list[str | Value] = [label, *bound_parts(signature, ignore)]
+    bound = bound_parts(signature, ignore, is_named=is_named)
+    parts: list[str | Value] = [label, *bound]
     for at, name in enumerate(signature.parameters):
         if name in ignore:
             continue

@@ -27,19 +27,29 @@ __all__ = ["bound_parts", "constant", "receiver_form"]
 _IMMUTABLE = (str, bytes, int, float, complex, tuple, frozenset, Enum)
 
 
-def bound_parts(signature: CallSignature, ignore: Collection[str]) -> list[str | Value]:
+def bound_parts(
+    signature: CallSignature, ignore: Collection[str], *, is_named: bool
+) -> list[str | Value]:
     """Write what is bound to the function, as if it were written before the arguments of a call.
 
-    `UnkeyableArgument` now for what can never be part of a key.
+    `UnkeyableArgument` now for what can never be part of a key; a name that was given stands for
+    such an object too.
     """
     parts: list[str | Value] = []
+    unkeyed = unkeyed_receivers(signature) if is_named else []
     for one in signature.identity.bound:
-        if one.name in ignore:
+        if one.name in ignore or any(one.value is each for each in unkeyed):
             continue
         write = _bound_form(signature, one)
         parts.append(f":{escape_part(one.name)}=" if one.is_extra else ":")
         parts.append(constant(one.value, write))
     return parts
+
+
+def unkeyed_receivers(signature: CallSignature) -> list[Any]:
+    """Return the objects that are bound and are not their value."""
+    objects = [one.value for one in signature.identity.bound if one.is_receiver]
+    return [each for each in objects if not isinstance(each, type) and not _has_key(class_of(each))]
 
 
 def constant(value: Any, write: Callable[[Any], str], field: Field | None = None) -> Value:
@@ -82,8 +92,12 @@ def receiver_form(signature: CallSignature) -> Callable[[Any], str]:
     return write
 
 
+def _has_key(kind: type[Any]) -> bool:
+    return hasattr(kind, "__cache_key__") or _is_value(kind)
+
+
 def _refuse_no_value(signature: CallSignature, kind: type[Any]) -> None:
-    if not (hasattr(kind, "__cache_key__") or _is_value(kind)):
+    if not _has_key(kind):
         raise UnkeyableArgument(
             f"{signature.name} has no key for its object",
             code="DC112",

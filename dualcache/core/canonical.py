@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dualcache.core.digests import digest, is_secret_name
 from dualcache.core.escaping import escape, escape_part
+from dualcache.core.main_module import module_name
 from dualcache.core.scalars import scalar_writer, unkeyable
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def text(value: object, typed: bool = False) -> str:
 
 def class_name(kind: type[Any]) -> str:
     """Return the module-qualified name of a class, escaped; it always holds a dot."""
-    return escape_part(f"{kind.__module__}.{kind.__qualname__}")
+    return escape_part(f"{module_name(kind.__module__)}.{kind.__qualname__}")
 
 
 def class_of(value: object) -> type[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import subprocess
 import sys
@@ -25,6 +26,16 @@ def report(day): ...
 if __name__ == "__main__":
     print(report.key_for("today"))
 """
+
+
+def kept(function: Any) -> Any:
+    """Decorate as a library does, with functools.wraps."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
 
 
 class Session:
@@ -77,6 +88,14 @@ def test_entries_go_however_often_the_function_was_typed_in_between(session: Ses
     session.run("del f")
     session.run('@cache(key="a:{n}")\ndef f(n): return "third"')
     assert session(1) == "third"
+
+
+def test_a_decorator_beneath_hides_no_new_definition(session: Session) -> None:
+    session.names["kept"] = kept
+    session.run("@cache\n@kept\ndef f(n): return n")
+    assert session(1) == 1
+    session.run("@cache\n@kept\ndef f(n): return -n")
+    assert session(1) == -1
 
 
 def test_handles_of_the_new_function_do_not_see_old_entries(session: Session) -> None:

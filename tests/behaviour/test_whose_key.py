@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial, singledispatch, update_wrapper
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache import KeyTemplateError, UnkeyableArgument, UsageError
+from dualcache import Cache, KeyTemplateError, UnkeyableArgument, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dualcache import Cache
     from tests.colours import Colour
 
 
@@ -262,8 +261,6 @@ def unmarked(function: Any, times: int = 1) -> Any:
 
 
 def test_functions_under_a_decorator_that_hides_them_are_told_apart() -> None:
-    from dualcache import Cache
-
     def one(number: int) -> str:
         return f"one {number}"
 
@@ -284,8 +281,6 @@ def test_functions_under_a_decorator_that_hides_them_are_told_apart() -> None:
 
 
 def test_a_closure_of_functions_is_compared_by_their_code_and_defaults() -> None:
-    from dualcache import Cache
-
     def step(by: int) -> Any:
         def inner(number: int = by, *, more: int = by) -> int:
             return number + more
@@ -301,8 +296,6 @@ def test_a_closure_of_functions_is_compared_by_their_code_and_defaults() -> None
 
 
 def test_a_function_that_calls_itself_may_be_made_twice() -> None:
-    from dualcache import Cache
-
     cache = Cache("memory://")
 
     def make() -> Any:
@@ -314,3 +307,48 @@ def test_a_function_that_calls_itself_may_be_made_twice() -> None:
 
     assert make()(20) == make()(20) == 6765
     cache.close()
+
+
+class Doubled:
+    """A decorator that is an object, and shows itself as the function."""
+
+    def __init__(self, function: Any, by: int) -> None:
+        update_wrapper(self, function)
+        self.function, self.by = function, by
+
+    def __call__(self, number: int) -> Any:
+        return self.function(number) * self.by
+
+
+def test_objects_that_pass_for_one_function_are_told_apart() -> None:
+    def one(number: int) -> int:
+        return number
+
+    with Cache("memory://") as cache:
+        doubled: Any = Doubled(one, 2)
+        assert cache(doubled)(1) == cache(doubled)(1) == 2
+        with pytest.raises(UsageError, match="another function"):
+            cache(Doubled(one, 3))
+        with pytest.raises(UsageError, match="another function"):
+            cache(one)
+    with Cache("memory://") as cache:
+        assert cache(lru_cache(one)).key_for(1) == cache(lru_cache(one)).key_for(1)
+        assert cache(one).key_for(1) == cache(lru_cache(one)).key_for(1)
+
+
+def test_a_name_stands_for_one_object_that_is_no_value(colour: Colour, cache: Cache) -> None:
+    kind = coloured(colour, Session)
+    session = kind()
+    load = cache(name="session")(session.load)
+    assert colour.run(load, 1) == 1
+    assert cache(name="session")(session.load).key_for(1) == load.key_for(1) == "session:1"
+    with pytest.raises(UsageError, match="another function"):
+        cache(name="session")(kind().load)
+    assert cache(name="other")(kind()).key_for(1) == "other:1"
+
+
+def test_a_function_under_a_decorator_of_another_module_is_named_by_its_own() -> None:
+    names: dict[str, Any] = {"__name__": "__main__", "__file__": "job.py", "under": singledispatch}
+    exec(compile("@under\ndef report(day): return day", "job.py", "exec"), names)
+    with Cache("null://") as cache:
+        assert cache(names["report"]).key_for(1) == "job.report:1"
