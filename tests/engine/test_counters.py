@@ -143,6 +143,20 @@ def test_a_value_over_a_limit_of_the_server_is_not_added_and_leaves_no_claim() -
     assert any(isinstance(event, NotStored) for event in events)
 
 
+def test_what_the_server_is_known_to_cut_at_is_not_sent() -> None:
+    env, _ = surroundings()
+    blob = stored("x" * (LARGE_BYTES + 1), 2)
+    env.health.cut_keys.note_write(KEY, len(blob), 0)
+    script(add(call(), "x" * (LARGE_BYTES + 1), env), LEASED, (Delete((KEY,)), 1), CLOSED).returns(
+        False
+    )
+
+
+def test_a_value_that_is_not_to_be_stored_is_not_added() -> None:
+    env, _ = surroundings()
+    script(add(call(ttl_ms=0), "v", env)).returns(False)
+
+
 def test_nothing_is_added_where_the_claim_does_not_arrive_or_is_turned_down() -> None:
     env, _ = surroundings()
     script(add(call(), "v", env), (LookAndLease, slow())).returns(False)

@@ -1,0 +1,116 @@
+"""Big jobs: how they are split, and that others are let run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dualcache.core.flight import CloseFlights, Join, Land
+from dualcache.core.ops import GiveWay, Load, Loaded
+from dualcache.core.policy import Call
+from dualcache.drivers.memory import MemoryStore
+from dualcache.engine.batch import get_or_load_many
+from dualcache.engine.invalidation import invalidate
+from dualcache.engine.pacing import (
+    MOST_AT_ONCE,
+    MOST_BYTES_AT_ONCE,
+    STEPS_AT_ONCE,
+    paced,
+    slices,
+    slices_by_size,
+)
+from dualcache.engine.read_many import get_many
+from dualcache.engine.write import set_many
+from tests.engine.conversation import lead, policy, surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.core.ops import Flow
+    from dualcache.engine.env import Env
+
+NAMES = [f"k{number}" for number in range(2 * MOST_AT_ONCE + 1)]
+POLICY = policy()
+CALLS = {name: Call(name, POLICY) for name in NAMES}
+
+
+def run(flow: Flow[Any], store: MemoryStore) -> tuple[Any, int]:
+    """Run a flow on a store; return what it returns, and how often it gave way."""
+    local: dict[type, Callable[[Any], Any]] = {
+        Join: lead,
+        Load: lambda op: Loaded(dict.fromkeys(op.args[0], "v"), 1.0),
+        GiveWay: lambda _: None,
+        Land: lambda _: None,
+        CloseFlights: lambda _: None,
+    }
+    given = 0
+    try:
+        op = next(flow)
+        while True:
+            given += type(op) is GiveWay
+            op = flow.send(local.get(type(op), store.perform)(op))
+    except StopIteration as end:
+        return end.value, given
+
+
+def sets(env: Env) -> Flow[Any]:
+    return set_many([(call, "v") for call in CALLS.values()], env)
+
+
+def loads(env: Env) -> Flow[Any]:
+    return get_or_load_many(CALLS, dict.fromkeys, lambda _: dict, env)
+
+
+def reads(env: Env) -> Flow[Any]:
+    return get_many(list(CALLS.values()), env)
+
+
+def deletes(env: Env) -> Flow[Any]:
+    return invalidate(NAMES, (), (), env)
+
+
+@pytest.mark.parametrize("job", [sets, loads, reads, deletes])
+def test_a_big_job_gives_way_about_once_in_so_many_steps(job: Callable[[Env], Flow[Any]]) -> None:
+    store = MemoryStore(lambda: 0.0)
+    env, _ = surroundings()
+    run(sets(env), store)
+    if job is loads:
+        run(deletes(env), store)
+    result, given = run(job(env), store)
+    assert given >= len(NAMES) // STEPS_AT_ONCE
+    if job is deletes:
+        assert result.removed == len(NAMES)
+    else:
+        assert len(result) == len(NAMES)
+
+
+def test_a_small_job_does_not_pause() -> None:
+    env, _ = surroundings()
+    few = {name: CALLS[name] for name in NAMES[:STEPS_AT_ONCE]}
+    store = MemoryStore(lambda: 0.0)
+    _, given = run(get_or_load_many(few, dict.fromkeys, lambda _: dict, env), store)
+    assert given == 0
+
+
+def test_items_are_made_in_order() -> None:
+    flow = paced(str, range(STEPS_AT_ONCE + 1))
+    assert type(next(flow)) is GiveWay
+    with pytest.raises(StopIteration) as end:
+        flow.send(None)
+    assert end.value.value == [str(number) for number in range(STEPS_AT_ONCE + 1)]
+
+
+def test_slices_hold_all_in_order() -> None:
+    assert [len(part) for part in slices(NAMES)] == [MOST_AT_ONCE, MOST_AT_ONCE, 1]
+    assert [name for part in slices(NAMES) for name in part] == NAMES
+    assert list(slices([])) == []
+
+
+def test_slices_by_size_hold_no_more_than_fits_or_one() -> None:
+    third = MOST_BYTES_AT_ONCE // 3
+    sizes = [third, third, third, third, 4 * third, 1, 1]
+    parts = slices_by_size(sizes, lambda size: size)
+    assert parts == [[third] * 3, [third], [4 * third], [1, 1]]
+    assert [len(part) for part in slices_by_size(NAMES, lambda _: 0)] == [1000, 1000, 1]
+    assert slices_by_size([], lambda _: 0) == []
