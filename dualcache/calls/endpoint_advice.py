@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.calls.endpoint import Choice, is_named_id, not_the_id
-from dualcache.calls.endpoint_reading import BODY, IDENTITY, QUERY, unkeyed_line, parts_read
+from dualcache.calls.endpoint_reading import BODY, IDENTITY, QUERY, parts_read, unkeyed_line
 from dualcache.calls.endpoint_roles import Role
 
 if TYPE_CHECKING:

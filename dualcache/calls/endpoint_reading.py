@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dualcache.calls.signature import CallSignature
 
-__all__ = ["BODY", "IDENTITY", "QUERY", "unkeyed_line", "parts_read"]
+__all__ = ["BODY", "IDENTITY", "QUERY", "parts_read", "unkeyed_line"]
 
 QUERY: Final = frozenset(
     {"query_params", "path_params", "url", "args", "view_args", "values", "query_string"}

@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.calls.endpoint import SAFE
-from dualcache.calls.endpoint_reading import IDENTITY, unkeyed_line, parts_read
+from dualcache.calls.endpoint_reading import IDENTITY, parts_read, unkeyed_line
 from dualcache.calls.endpoint_roles import REQUESTS
 from dualcache.calls.flask_context import serving
 from dualcache.calls.routes import INSTEAD, VERBS, layers

@@ -39,25 +39,27 @@ def acquire_all(
     `known` are the ids of tags that a look found just now; `taken` is as for `acquire`.
     """
     calls = [call for call, _ in wanted]
-    try:
-        leased = yield from take_leases(LookAndLease, calls, env, taken, known)
-    except BackendError:
-        return [NOTHING] * len(wanted)
+    leased = yield from take_leases(LookAndLease, calls, env, taken, known)
 
-    def judged(found: tuple[Call, Leased]) -> Sight:
+    def judged(found: tuple[Call, Leased | None]) -> Sight:
         call, each = found
+        if each is None:
+            return NOTHING
         seen = each.seen
         return judge(call, seen.raw, ids_of(call, seen), each.tick, env, left_of(seen))
 
     sights = yield from paced(judged, zip(calls, leased, strict=True))
-    starts = [claimed(each, sight) for each, sight in zip(leased, sights, strict=True)]
-    left = [at for at, start in enumerate(starts) if start is None]
-    rest = [(*wanted[at], leased[at], sights[at]) for at in left]
+    starts: list[Start | Sight | None] = [NOTHING] * len(wanted)
+    rest: dict[int, tuple[Call, Flight, Leased, Sight]] = {}
+    for at, (each, sight) in enumerate(zip(leased, sights, strict=True)):
+        starts[at] = NOTHING if each is None else claimed(each, sight)
+        if each is not None and starts[at] is None:
+            rest[at] = (*wanted[at], each, sight)
     try:
-        found: Sequence[Start | Sight | None] = yield from settle(rest, taken, env)
+        found: Sequence[Start | Sight | None] = yield from settle([*rest.values()], taken, env)
     except BackendError:
-        found = [NOTHING] * len(left)
-    for at, start in zip(left, found, strict=True):
+        found = [NOTHING] * len(rest)
+    for at, start in zip(rest, found, strict=True):
         starts[at] = start
     return starts
 

@@ -84,7 +84,11 @@ def take_lease(
     sent: dict[bytes, str],
     known: Mapping[str, bytes | None] = NO_IDS,
 ) -> Flow[Leased]:
-    """Send one marker, as `take_leases` does."""
+    """Send one marker, again with a fresh token if a worn connection was cut: none goes twice.
+
+    `sent` gets each marker that may have arrived, with its key. `known` are the ids of tags as a
+    look found them just now: the marker then tells what it depends on. Raises `BackendError`.
+    """
     (leased,) = yield from twice(partial(send_leases, kind, (call,), env, sent, known))
     return leased
 
@@ -95,18 +99,21 @@ def take_leases(
     env: Env,
     sent: dict[bytes, str],
     known: Mapping[str, bytes | None] = NO_IDS,
-) -> Flow[list[Leased]]:
-    """Send markers, again with fresh tokens if a worn connection was cut: no token goes twice.
+) -> Flow[list[Leased | None]]:
+    """Send several markers as `take_lease` sends one; `None` where the backend failed.
 
-    `calls` are of one policy. `sent` gets each marker that may have arrived, with its key. `known`
-    are the ids of tags as a look found them just now: the markers then tell what they depend on.
+    `calls` are of one policy. Each trip is on its own: a lease that was taken before one that fails
+    is held, and to be given back.
     """
-    found: list[Leased] = []
+    found: list[Leased | None] = []
     more_ms = job_ms(len(calls))
     for part in slices(calls):
         if found:
             yield GiveWay()
-        found += yield from twice(partial(send_leases, kind, part, env, sent, known, more_ms))
+        try:
+            found += yield from twice(partial(send_leases, kind, part, env, sent, known, more_ms))
+        except BackendError:
+            found += [None] * len(part)
     return found
 
 

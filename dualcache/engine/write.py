@@ -22,7 +22,6 @@ from dualcache.engine.leases import take_leases
 from dualcache.engine.pacing import paced, slices_by_size
 from dualcache.engine.read import ids_of
 from dualcache.engine.worth import Worth, report_unstored, sealed, tag_names, worth
-from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -94,16 +93,13 @@ def size_of(put: Put) -> int:
 
 def put_together(puts: Sequence[Put], env: Env) -> Flow[dict[str, bool]]:
     """Claim and commit; return by key whether the value is there. Keys left out could not be."""
-    try:
-        leased = yield from take_leases(Claim, [put.call for put in puts], env, {})
-        changes = []
-        for (call, value, what), (filling, _, seen) in zip(puts, leased, strict=True):
-            if what is not None and not seen.refusal:
-                blob = sealed(call, value, what, ids_of(call, seen), 0, env)
-                changes.append(Change(call.key, filling, blob, what.ttl_ms))
-        replies = yield from commit_each(changes, env)
-    except BackendError:
-        return {}
+    leased = yield from take_leases(Claim, [put.call for put in puts], env, {})
+    changes = []
+    for (call, value, what), claim in zip(puts, leased, strict=True):
+        if what is not None and claim is not None and not claim.seen.refusal:
+            blob = sealed(call, value, what, ids_of(call, claim.seen), 0, env)
+            changes.append(Change(call.key, claim.filling, blob, what.ttl_ms))
+    replies = yield from commit_each(changes, env)
     if CommitReply.TOO_LARGE in replies:
         report_unstored(puts[0].call, over_a_limit(), env)
     return {

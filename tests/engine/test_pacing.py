@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import CloseFlights, Join, Land
-from dualcache.core.ops import GiveWay, Load, Loaded
+from dualcache.core.ops import Batch, GiveWay, Load, Loaded, LookAndLease
 from dualcache.core.policy import Call
 from dualcache.drivers.memory import MemoryStore
 from dualcache.engine.batch import get_or_load_many
@@ -22,7 +23,8 @@ from dualcache.engine.pacing import (
 )
 from dualcache.engine.read_many import get_many
 from dualcache.engine.write import set_many
-from tests.engine.conversation import lead, policy, surroundings
+from dualcache.errors import BackendTimeout
+from tests.engine.conversation import lead, policy, slow, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +37,8 @@ POLICY = policy()
 CALLS = {name: Call(name, POLICY) for name in NAMES}
 
 
-def run(flow: Flow[Any], store: MemoryStore) -> tuple[Any, int]:
-    """Run a flow on a store; return what it returns, and how often it gave way."""
+def run(flow: Flow[Any], perform: Callable[[Any], Any]) -> tuple[Any, int]:
+    """Run a flow; return what it returns, and how often it gave way."""
     local: dict[type, Callable[[Any], Any]] = {
         Join: lead,
         Load: lambda op: Loaded(dict.fromkeys(op.args[0], "v"), 1.0),
@@ -49,7 +51,12 @@ def run(flow: Flow[Any], store: MemoryStore) -> tuple[Any, int]:
         op = next(flow)
         while True:
             given += type(op) is GiveWay
-            op = flow.send(local.get(type(op), store.perform)(op))
+            try:
+                reply = local.get(type(op), perform)(op)
+            except BackendTimeout as error:
+                op = flow.throw(error)
+            else:
+                op = flow.send(reply)
     except StopIteration as end:
         return end.value, given
 
@@ -59,7 +66,7 @@ def sets(env: Env) -> Flow[Any]:
 
 
 def loads(env: Env) -> Flow[Any]:
-    return get_or_load_many(CALLS, dict.fromkeys, lambda _: dict, env)
+    return get_or_load_many(CALLS, dict.fromkeys, lambda _: lambda: "v", env)
 
 
 def reads(env: Env) -> Flow[Any]:
@@ -74,10 +81,10 @@ def deletes(env: Env) -> Flow[Any]:
 def test_a_big_job_gives_way_about_once_in_so_many_steps(job: Callable[[Env], Flow[Any]]) -> None:
     store = MemoryStore(lambda: 0.0)
     env, _ = surroundings()
-    run(sets(env), store)
+    run(sets(env), store.perform)
     if job is loads:
-        run(deletes(env), store)
-    result, given = run(job(env), store)
+        run(deletes(env), store.perform)
+    result, given = run(job(env), store.perform)
     assert given >= len(NAMES) // STEPS_AT_ONCE
     if job is deletes:
         assert result.removed == len(NAMES)
@@ -85,11 +92,32 @@ def test_a_big_job_gives_way_about_once_in_so_many_steps(job: Callable[[Env], Fl
         assert len(result) == len(NAMES)
 
 
+def test_of_a_big_load_the_keys_whose_leases_were_taken_are_stored() -> None:
+    store = MemoryStore(lambda: 0.0)
+    env, events = surroundings()
+    leases = 0
+
+    def perform(op: Any) -> Any:
+        nonlocal leases
+        if isinstance(op, Batch) and isinstance(op.ops[0], LookAndLease):
+            leases += 1
+            if leases == 2:
+                raise slow()
+        return store.perform(op)
+
+    result, _ = run(loads(env), perform)
+    assert len(result) == len(NAMES)
+    outcomes = [event.outcome for event in events if isinstance(event, LoadedEvent)]
+    assert outcomes.count("stored") == MOST_AT_ONCE + 1
+    found, _ = run(reads(env), store.perform)
+    assert found.count("v") == MOST_AT_ONCE + 1
+
+
 def test_a_small_job_does_not_pause() -> None:
     env, _ = surroundings()
     few = {name: CALLS[name] for name in NAMES[:STEPS_AT_ONCE]}
     store = MemoryStore(lambda: 0.0)
-    _, given = run(get_or_load_many(few, dict.fromkeys, lambda _: dict, env), store)
+    _, given = run(get_or_load_many(few, dict.fromkeys, lambda _: lambda: "v", env), store.perform)
     assert given == 0
 
 
