@@ -11,7 +11,7 @@ from dualcache.core.callables import refuse_async
 from dualcache.core.durations import to_ms
 from dualcache.core.entry import MISSING
 from dualcache.core.front_tier import FrontTier, to_front
-from dualcache.core.options import nearest, to_bool, to_namespace, to_share
+from dualcache.core.options import meant, to_bool, to_namespace, to_share
 from dualcache.core.policy import Options, to_stale_on
 from dualcache.core.settings import Settings, read_environment
 from dualcache.core.workers import is_one_of_several
@@ -31,19 +31,8 @@ POLICY_OPTIONS: Final = (
     *LIMITS,
 )
 NAMED_OPTIONS: Final = (
-    *("namespace", "front", "ttl", "codec", "secret", "max_staleness", "settings", "clock"),
+    *("url", "namespace", "front", "ttl", "codec", "secret", "max_staleness", "settings", "clock"),
 )
-ELSEWHERE: Final = {
-    **dict.fromkeys(("prefix", "key_prefix", "global_prefix", "version_prefix"), "namespace"),
-    **dict.fromkeys(("timeout", "default_timeout", "expire", "expiration", "default_ttl"), "ttl"),
-    **dict.fromkeys(("serializer", "coder", "encoder", "pickler"), "codec"),
-    **dict.fromkeys(("host", "port", "location", "backend", "endpoint", "dsn"), "url"),
-    **dict.fromkeys(("local", "l1", "local_cache", "maxsize"), "front"),
-    **dict.fromkeys(("signing_key", "secret_key"), "secret"),
-    **dict.fromkeys(("redis", "connection", "redis_client"), "client"),
-    "timer": "clock",
-}
-"""What other caches call an option, and what it is here."""
 
 
 class Configuration(NamedTuple):
@@ -149,8 +138,7 @@ def split_options(options: dict[str, Any]) -> Split:
     """Tell connection options from policy options; refuse what is neither."""
     for name in options:
         if name not in CHECKS and name not in POLICY_OPTIONS:
-            known = (*CHECKS, *POLICY_OPTIONS, *NAMED_OPTIONS)
-            likely = ELSEWHERE.get(name.lower()) or nearest(name, known)
+            likely = meant(name, (*CHECKS, *POLICY_OPTIONS, *NAMED_OPTIONS))
             raise UsageError(
                 f"Cache() has no option {name}",
                 code="DC151",

@@ -38,7 +38,11 @@ class CachedEndpoint(Cached):
 
     known = (*NAMING, *POLICY, *ENDPOINT)
     binding: EndpointBinding
-    has_template = True
+
+    @property
+    def has_template(self) -> bool:
+        """Whether the user names the keys: the prefix is a template."""
+        return True
 
     def advise(self) -> None:
         """Say nothing: every parameter is part of an endpoint's key."""

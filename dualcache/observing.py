@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import Struct, field, to_builtins
 
-from dualcache.core.callables import refuse_async
+from dualcache.core.callables import taking_of
 from dualcache.core.events import (
     BackendDown,
     BackendUp,
@@ -18,6 +18,7 @@ from dualcache.core.events import (
     StoresStopped,
 )
 from dualcache.core.interrupts import interrupt_in
+from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,6 +85,19 @@ class Stats(Struct, frozen=True):
         return plain
 
 
+def to_observer(observer: Any) -> Observer:
+    """Check an observer of events; one that takes no event is called without."""
+    if not callable(observer):
+        raise UsageError(
+            "the observer of on_event() is not callable",
+            code="DC154",
+            help="give a function of one event: @cache.on_event above it, or on_event(function)",
+        )
+    taking = taking_of(observer, (), option="the observer", owner="on_event()", first="event")
+    takes_event = taking is None or taking.takes_result
+    return observer if takes_event else lambda _: observer()
+
+
 class Observers:
     """Hands events to observers; one that raises is counted, and harms nobody."""
 
@@ -93,7 +107,7 @@ class Observers:
 
     def add(self, observer: Observer) -> None:
         """Have an observer called with each event from now on."""
-        refuse_async(observer, option="the observer", owner="on_event()")
+        observer = to_observer(observer)
         self._observers = (*self._observers, observer)
 
     def emit(self, event: Event, server: str = "") -> None:

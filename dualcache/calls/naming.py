@@ -221,7 +221,6 @@ def extra_parts(
             signature.parameters,
             option="vary",
             owner=signature.name,
-            has_result=False,
         )
 
         def read(values: tuple[Any, ...]) -> Any:

@@ -56,7 +56,7 @@ def adapted(
             code="DC154",
             help="give a function of the result and the call's arguments",
         )
-    taking = taking_of(function, parameters, option=option, owner=owner, has_result=True)
+    taking = taking_of(function, parameters, option=option, owner=owner, first="result")
 
     def call(result: Any, *values: Any) -> Any:
         given = values if taking is None else [values[at] for at in taking.positions]
@@ -74,13 +74,15 @@ def taking_of(
     *,
     option: str,
     owner: str,
-    has_result: bool,
+    first: str = "",
 ) -> Taking | None:
     """Decide what a callable is given of a call's values; `None`: everything, in order.
 
-    `UsageError` for one that wants more than there is, or that has to be awaited.
+    `first` says what comes before them, if anything does: the result, an event. `UsageError` for
+    one that wants more than there is, or that has to be awaited.
     """
     refuse_async(function, option=option, owner=owner)
+    has_result = bool(first)
     shape = _shape_of(function)
     if shape is None:  # written in C: `bool`, `operator.itemgetter("ttl")`
         return Taking(True, ()) if has_result else None
@@ -90,7 +92,7 @@ def taking_of(
     needed = [name for name, can_do_without in wanted if not can_do_without]
     missing = {name for name, can_do_without in shape.by_name if not can_do_without}
     if len(needed) > len(names) or missing - {*names}:
-        raise _cannot_be_called(option, owner, names, has_result=has_result)
+        raise _cannot_be_called(option, owner, [first, *names] if first else names)
     is_named = {*needed} <= {*names}
     by_name = [name for name, _ in shape.by_name if name in names]
     if shape.takes_rest:
@@ -145,12 +147,11 @@ def _has_to_be_awaited(option: str, owner: str) -> UsageError:
     )
 
 
-def _cannot_be_called(option: str, owner: str, names: list[str], *, has_result: bool) -> UsageError:
-    values = ", ".join([*(["result"] if has_result else []), *names])
+def _cannot_be_called(option: str, owner: str, values: list[str]) -> UsageError:
     return UsageError(
         f"{option} of {owner} takes more values than there are",
         code="DC130",
-        details=[("given", f"({values})")],
+        details=[("given", f"({', '.join(values)})")],
         help="take fewer, or name its parameters after those of the function",
     )
 

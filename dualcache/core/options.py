@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "meant",
     "nearest",
     "refuse_unknown",
     "revealed",
@@ -29,6 +30,25 @@ _WORDS = {
     **dict.fromkeys(("0", "false", "no", "off"), False),
 }
 _LONGEST_NUMBER = 20
+# What other caches call an option, and what it may be here.
+_ELSEWHERE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("expire", "expires", "timeout", "default_timeout", "default_ttl", "expiration", "seconds"),
+        ("ttl",),
+    ),
+    **dict.fromkeys(("cache_time", "expire_after", "expire_time", "max_age", "lifetime"), ("ttl",)),
+    **dict.fromkeys(("prefix", "key_prefix", "global_prefix"), ("namespace", "key_prefix")),
+    **dict.fromkeys(("serializer", "coder", "encoder", "pickler"), ("codec",)),
+    **dict.fromkeys(("host", "port", "location", "backend", "endpoint", "dsn"), ("url",)),
+    **dict.fromkeys(("local", "l1", "local_cache", "maxsize", "max_size"), ("front",)),
+    **dict.fromkeys(("signing_key", "secret_key"), ("secret",)),
+    **dict.fromkeys(("redis", "connection", "redis_client"), ("client",)),
+    **dict.fromkeys(("timer", "time_func"), ("clock",)),
+    **dict.fromkeys(("key_builder", "make_cache_key", "key_func", "cache_key"), ("key", "vary")),
+    **dict.fromkeys(("unless", "skip_cache_func", "cache_if", "when", "if_"), ("condition",)),
+    **dict.fromkeys(("exclude", "args_to_ignore", "ignore_args", "noself"), ("ignore",)),
+    **dict.fromkeys(("stale", "grace", "stale_ttl"), ("stale_if_error",)),
+}
 _PUNCTUATION = "._-"
 
 
@@ -40,6 +60,13 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     by_folded = {candidate.casefold(): candidate for candidate in known}
     found = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """Return the known option that was meant: as another cache calls it, or the nearest name."""
+    known = tuple(known)
+    elsewhere = (each for each in _ELSEWHERE.get(name.casefold(), ()) if each in known)
+    return next(elsewhere, None) or nearest(name, known)
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str], *, what: str, owner: str) -> None:
@@ -134,7 +161,7 @@ def subject(option: str, owner: str) -> str:
 
 
 def _mend_of_unknown(name: str, known: tuple[str, ...]) -> str:
-    close = nearest(name, known)
+    close = meant(name, known)
     return f"did you mean {close}?" if close else "take it out, or use one of the known ones"
 
 

@@ -105,7 +105,7 @@ def test_a_key_is_never_made_of_another_argument_than_the_one_it_names(colour: C
     def body(session: Any, user_id: int = 1, lang: str = "en") -> list[Any]:
         return [session, user_id, lang]
 
-    by_user = {"key": "u:{user_id}", "ignore": ("lang",)}
+    by_user: dict[str, Any] = {"key": "u:{user_id}", "ignore": ("lang",)}
     for options in (OPTIONS["template"], by_user, OPTIONS["ignored"]):
         load = cache(**options)(first(colour.function(body)))
         # 7 is taken for the session: the key would be that of user 1.

@@ -279,3 +279,32 @@ def test_a_loader_that_was_called_already_is_refused(colour: Colour, cache: Cach
     with pytest.raises(UsageError, match="type coroutine") as caught:
         colour.call(cache, "get_or_load", "k", later())
     assert "without calling it" in caught.value.help
+
+
+def test_an_observer_may_do_without_the_event_and_is_refused_where_it_cannot_be_called(
+    colour: Colour, cache: Cache
+) -> None:
+    told: list[str] = []
+    cache.on_event(lambda: told.append("none"))  # type: ignore[misc, arg-type]
+    cache.on_event(lambda event: told.append(type(event).__name__))
+    colour.run(cache(colour.function(by_id)), 1)
+    assert told == ["none", "Miss", "none", "Loaded"]
+    assert cache.stats().observer_failures == 0
+    for wrong in (5, lambda event, more: (event, more)):
+        with pytest.raises(UsageError, match="the observer of on_event"):
+            cache.on_event(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [("expire", "ttl"), ("timeout", "ttl"), ("key_builder", "key"), ("unless", "condition"),
+     ("prefix", "key_prefix"), ("noself", "ignore"), ("serializer", "codec"), ("tag", "tags")],
+)  # fmt: skip
+def test_an_option_of_another_cache_is_answered_with_its_name_here(
+    cache: Cache, option: str, meant: str
+) -> None:
+    options: dict[str, Any] = {option: 60}
+    with pytest.raises(UsageError, match=f"has no option {option}") as caught:
+        cache(**options)(by_id)
+    if meant != "key_prefix":
+        assert caught.value.help == f"did you mean {meant}?"

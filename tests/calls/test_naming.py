@@ -439,7 +439,7 @@ def test_compiled_and_plain_rendering_agree(values: list[Any]) -> None:
 class Catalogue:
     """Its methods call their object otherwise than `self`."""
 
-    def item(this, number: int) -> int:  # noqa: N805  the name is the matter
+    def item(this, number: int) -> int:  # noqa: N805  # pyright: ignore[reportSelfClsParameterName]
         return number
 
 

@@ -112,7 +112,7 @@ def test_a_callable_that_has_to_be_awaited_is_refused(function: Any) -> None:
         adapted(function, NAMES, option="condition", owner="load()")
     assert caught.value.code == "DC129"
     with pytest.raises(UsageError, match="vary"):
-        taking_of(function, NAMES, option="vary", owner="load()", has_result=False)
+        taking_of(function, NAMES, option="vary", owner="load()")
 
 
 def test_an_answer_that_has_to_be_awaited_is_refused_and_never_left_unawaited() -> None:
@@ -128,7 +128,7 @@ def test_what_cannot_be_called_is_refused() -> None:
 
 def test_a_callable_of_the_arguments_alone_gets_no_result() -> None:
     def taken(function: Any) -> Any:
-        return taking_of(function, NAMES, option="vary", owner="load()", has_result=False)
+        return taking_of(function, NAMES, option="vary", owner="load()")
 
     assert taken(lambda: None) == (False, (), ())
     assert taken(lambda lang: lang) == (False, (), (("lang", 1),))
