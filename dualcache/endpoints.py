@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from dualcache.calls.advice import warn
 from dualcache.calls.endpoint import SAFE, Way, way_of
 from dualcache.calls.endpoint_advice import at_decoration
 from dualcache.calls.endpoint_binding import EndpointBinding
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
-
-OUR_FRAMES: Final = 5
-"""How many of our own calls stand between a warning and the line of the decorator."""
 
 
 class CachedEndpoint(Cached):
@@ -59,7 +56,7 @@ class CachedEndpoint(Cached):
             is_shared=self.cache.backend.target.kind == "redis",
         )
         for line in at_decoration(binding):
-            warnings.warn(line, stacklevel=OUR_FRAMES)
+            warn(line)
         return binding
 
     def recipe(self, annotation: Any) -> Recipe:

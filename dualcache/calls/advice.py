@@ -29,6 +29,15 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=level)
 
 
+def warn_of_function(signature: CallSignature, message: str) -> None:
+    """Warn at the place of a function: of what only one of its calls could tell."""
+    code = getattr(signature.function, "__code__", None)
+    if code is None:
+        warn(message)
+    else:
+        warnings.warn_explicit(message, UserWarning, code.co_filename, code.co_firstlineno)
+
+
 def unnamed_parameters(
     signature: CallSignature, key: str, ignore: Collection[str]
 ) -> Iterator[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dualcache.calls.advice import warn_of_function
 from dualcache.calls.binding import Binding, escaped_glob, full_tags
 from dualcache.calls.checks import check_ignored, checked_template, template_check, unkeyable_hint
 from dualcache.calls.endpoint import GLOBAL, Choice, no_id, no_request
@@ -28,7 +28,7 @@ from dualcache.core.globs import open_ended
 from dualcache.core.policy import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from dualcache.calls.binding import Naming
     from dualcache.calls.endpoint_options import EndpointOptions
@@ -161,7 +161,8 @@ class EndpointBinding(Binding):
                 raise no_id(self.call, self.options)
             if not self._has_written:
                 self._has_written = True
-                self._advise(not_the_ids(self))
+                for line in not_the_ids(self):
+                    warn_of_function(self.call, line)
         return Deletion((*own, *self._extras_of(*values)), self._patterns_of(*values))
 
     def _check(self, *, is_last: bool) -> None:
@@ -192,7 +193,8 @@ class EndpointBinding(Binding):
         maker = self._reads.get(chosen)
         if maker is None:
             if not self._reads:
-                self._advise(at_first_read(self))
+                for line in at_first_read(self):
+                    warn_of_function(self.call, line)
             maker = self._reads[chosen] = self._read_maker(chosen)
         return maker(*values)
 
@@ -224,13 +226,6 @@ class EndpointBinding(Binding):
             maker = make_names(self.call, [self.template_of(chosen)], what="key")
             self._own[chosen] = maker
         return maker
-
-    def _advise(self, lines: Iterable[str]) -> None:
-        """Warn of what only a call could tell, at the place of the function."""
-        code: Any = getattr(self.call.function, "__code__", None)
-        for line in lines:
-            if code is not None:
-                warnings.warn_explicit(line, UserWarning, code.co_filename, code.co_firstlineno)
 
 
 def open_pattern(call: CallSignature, pattern: str) -> str:

@@ -5,10 +5,10 @@ What annotations cannot tell at decoration is told by the values of each call.
 
 from __future__ import annotations
 
-import warnings
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.calls.advice import warn_of_function
 from dualcache.calls.endpoint import GLOBAL, Choice, choose, is_named_id, not_the_id
 from dualcache.calls.endpoint_roles import (
     Role,
@@ -166,7 +166,7 @@ class EndpointParameters:
             self._is_advised = True
             for name in candidates:
                 if is_named_id(name) and by_name[name] is not None:
-                    warnings.warn(not_the_id(name, self.call.name, self.options), stacklevel=2)
+                    warn_of_function(self.call, not_the_id(name, self.call.name, self.options))
         return chosen
 
     def _roles(self) -> Mapping[str, Role]:

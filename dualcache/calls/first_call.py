@@ -5,9 +5,9 @@ Only then its request can be seen: whether it writes, and what the key does not 
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.calls.advice import warn_of_function
 from dualcache.calls.endpoint import SAFE
 from dualcache.calls.endpoint_reading import IDENTITY, parts_read, unkeyed_line
 from dualcache.calls.endpoint_roles import REQUESTS
@@ -45,10 +45,10 @@ def warn_of_unsafe_read(call: CallSignature, requests: Sequence[Any]) -> None:
         is_helper = endpoint is not None and not _is_the_same(endpoint, call.function)
         if method in SAFE or is_helper:
             continue
-        warnings.warn(
+        warn_of_function(
+            call,
             f"[DC405] {call.name} answers a {method} and is cached as a read, so it does not run "
             f"each time; {INSTEAD}",
-            stacklevel=2,
         )
         return
 
@@ -63,10 +63,8 @@ def warn_of_unkeyed_parts(call: CallSignature, naming: Naming, values: Sequence[
     named = zip(call.parameters, values, strict=False)
     own = [name for name, value in named if _is_request(value) and name not in used]
     parts = parts_read(call, own) & ASKED
-    code: Any = getattr(call.function, "__code__", None)
-    if parts and code is not None:
-        line = unkeyed_line(call, min(parts))
-        warnings.warn_explicit(line, UserWarning, code.co_filename, code.co_firstlineno)
+    if parts:
+        warn_of_function(call, unkeyed_line(call, min(parts)))
 
 
 def _requests_among(values: Sequence[Any]) -> Iterator[Any]:
