@@ -6,10 +6,10 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.core.entry import MISSING
+from dualcache.core.flight import value_of
 from dualcache.core.keys import user_pattern
 from dualcache.engine.batch import mapping_of
 from dualcache.forking import OfOneProcess
-from dualcache.handles import value_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping

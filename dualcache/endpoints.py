@@ -11,12 +11,13 @@ from dualcache.calls.endpoint_binding import EndpointBinding
 from dualcache.calls.endpoint_options import ENDPOINT, endpoint_options
 from dualcache.calls.endpoint_roles import is_response
 from dualcache.calls.routes import INSTEAD, layers, routes_of
+from dualcache.core.flight import value_of
 from dualcache.core.scope import switched_off
 from dualcache.decorators import NAMING, POLICY, Cached
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.probe import get_or_run
 from dualcache.errors import UnencodableValue, UsageError
-from dualcache.handles import SharedHandles, value_of
+from dualcache.handles import SharedHandles
 from dualcache.invalidating import ainvalidated_after, invalidated_after
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from dualcache.core.flight import value_of
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
-    from dualcache.core.flight import Outcome
     from dualcache.decorators import Cached
 
 
@@ -124,13 +125,3 @@ class Done:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.result, name)
-
-
-def value_of(outcome: Outcome) -> Any:
-    """Return the value of an outcome, or raise the user's own exception."""
-    if outcome.error is None:
-        return outcome.value
-    try:
-        raise outcome.error
-    finally:
-        del outcome

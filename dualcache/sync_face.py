@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dualcache.core.entry import MISSING
+from dualcache.core.flight import value_of
 from dualcache.core.keys import user_pattern
 from dualcache.engine.batch import mapping_of
 from dualcache.forking import OfOneProcess
-from dualcache.handles import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -15,6 +15,7 @@ from dualcache.core.ops import Op
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from dualcache.core.entry import Packed
 
@@ -23,13 +24,40 @@ class Outcome(Struct, frozen=True):
     """How a read ended: with a value, or with the exception that the user's function raised.
 
     `tick` is when the value was known to be current: nobody who began later may take it unseen.
-    `packed` is the value as bytes, where followers can have copies made of it.
+    `packed` is the value as bytes, where followers can have copies made of it. `traceback` and
+    `context` are those of the exception before anybody raised it on.
     """
 
     value: Any
     error: Exception | None = None
     tick: int = -1
     packed: Packed | None = None
+    traceback: TracebackType | None = None
+    context: BaseException | None = None
+
+
+def failure_of(error: Exception, tick: int) -> Outcome:
+    """Return the outcome of a load that raised."""
+    return Outcome(None, error, tick, None, error.__traceback__, error.__context__)
+
+
+def value_of(outcome: Outcome) -> Any:
+    """Return the value of an outcome, or raise the user's own exception.
+
+    All who waited for a load raise the same exception, each with the traceback that it came with:
+    no caller's frames stand in another's report. Nothing is left here that leads from the
+    exception's frames back to it: a cycle would keep the user's frames until it is collected.
+    """
+    error, context = outcome.error, outcome.context
+    if error is None:
+        return outcome.value
+    error.__context__ = context
+    try:
+        raise error.with_traceback(outcome.traceback)
+    finally:
+        if context is not None:  # what the caller is handling has taken its place
+            error.__context__ = context
+        del outcome, error, context
 
 
 class Landing(NamedTuple):
@@ -66,6 +94,7 @@ class Flight:
     """
 
     __slots__ = (
+        "__weakref__",
         "announced_ms",
         "awaited",
         "basis",

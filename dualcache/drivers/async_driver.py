@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from functools import partial
+from sys import exception
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import ref
@@ -16,8 +17,9 @@ import anyio
 
 from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOver
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
-from dualcache.drivers.flights import led
+from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
+from dualcache.drivers.raising import users_own
 from dualcache.drivers.task_keeper import KeptByTask
 
 if TYPE_CHECKING:
@@ -79,7 +81,8 @@ class AsyncDriver:
         waiting, at_once = self._waiting, self._at_once
         generator: Any = flow  # typing does not know its frame, which goes when it ends
         joins: list[Join] = []
-        result: Any = None
+        ended: list[Any] = []
+        op = reply = cast("Any", None)
         try:
             op = next(flow)
             while True:
@@ -98,7 +101,7 @@ class AsyncDriver:
                 else:
                     op = flow.send(reply)
         except StopIteration as end:
-            result = end.value
+            ended.append(end.value)
         except GeneratorExit:
             self._finish_at_once(flow)
             self._flights.abandon(joins)
@@ -112,7 +115,9 @@ class AsyncDriver:
         finally:
             if joins:
                 LEADING.discard(flow)
-        return result if finish is None else finish(result)
+            # See `value_of`: the frame of a user's exception leads back to this one.
+            del flow, op, reply, joins
+        return ended.pop() if finish is None else finish(ended.pop())
 
     async def _clean_up(self, flow: Flow[Any], error: BaseException) -> None:
         """Let a flow that was interrupted give back what it holds.
@@ -182,18 +187,20 @@ class AsyncDriver:
 
     async def _load(self, op: Load) -> Loaded | Raised:
         began = monotonic()
-        token = led.set((*led.get(), *op.flights)) if op.flights else None
+        handled = exception()
+        token = lead_too(op.flights) if op.flights else None
         kept = None if op.keeping is None else KeptByTask(op.keeping, self.run)
         try:
             value = await op.function(*op.args)
         except Exception as error:  # noqa: BLE001  the user's own: it goes to the caller as it is
-            return Raised(error, (monotonic() - began) * 1000)
+            return Raised(users_own(error, handled), (monotonic() - began) * 1000)
         finally:
             if token is not None:
                 with suppress(ValueError):  # the collector closes it in a context of its own
                     led.reset(token)
             if kept is not None:
                 kept.release()
+            del op, handled  # the user's frame leads back to this one: no cycle
         return Loaded(value, (monotonic() - began) * 1000)
 
     def _join(self, op: Join) -> Any:

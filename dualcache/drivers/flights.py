@@ -5,9 +5,10 @@ The rules are in `engine/flights.py` and come in as a function; here are the loc
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from dualcache.core.flight import ABANDONED, Flight, Join, JoinReply, Land
 
@@ -19,8 +20,22 @@ if TYPE_CHECKING:
     MayFollow = Callable[[Join, Flight | None, "tuple[Flight, ...]", int, bool], bool | JoinReply]
     MayTakeOver = Callable[[Flight, Stage], bool]
 
-led: ContextVar[tuple[Flight, ...]] = ContextVar("dualcache_led", default=())
-"""The flights that this context leads: whoever waits for one of them would wait for ever."""
+led: ContextVar[tuple[ref[Flight], ...]] = ContextVar("dualcache_led", default=())
+"""The flights that this context leads: whoever waits for one of them would wait for ever.
+
+Held weakly: a context is copied into tasks, threads and timers, which outlive the load by far.
+"""
+
+
+def live_leads() -> tuple[Flight, ...]:
+    """Return the flights that this context leads and that have not landed."""
+    known = [each() for each in led.get()]
+    return tuple([each for each in known if each is not None and each.landing is None])
+
+
+def lead_too(flights: Iterable[Flight]) -> Token[tuple[ref[Flight], ...]]:
+    """Note that this context leads these flights too; those that have landed are forgotten."""
+    return led.set(tuple([ref(each) for each in (*live_leads(), *flights)]))
 
 
 class FlightTable:
@@ -46,7 +61,7 @@ class FlightTable:
 
     def join(self, ask: Join, *, is_blocking: bool) -> Flight | JoinReply:
         """Follow the flight of a key or lead a new one, as the rules say."""
-        leads, thread = led.get(), get_ident()
+        leads, thread = live_leads() if led.get() else (), get_ident()
         with self._lock:
             flight = (ask.after and ask.after.next) or self._flights.get(ask.key)
             if flight is not None and flight.is_orphaned():
@@ -90,7 +105,7 @@ class FlightTable:
 
     def stop_waiting(self, flight: Flight) -> None:
         """Note that this context waits for `flight` no more."""
-        leads = led.get()
+        leads = live_leads() if led.get() else ()
         if leads:
             with self._lock:
                 for each in leads:

@@ -9,15 +9,17 @@ from _thread import start_new_thread
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
+from sys import exception
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOver
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
-from dualcache.drivers.flights import led
+from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.keeper import Keeper, Kept
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
+from dualcache.drivers.raising import users_own
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class SyncDriver:
             CloseFlights: flights.close,
         }
 
-    def run(self, flow: Flow[Any]) -> Any:
+    def run(self, flow: Flow[Any]) -> Any:  # noqa: PLR0915  no call more than it needs
         """Run a flow to its end; a failure of the backend is thrown into it.
 
         Anything else that is raised meanwhile (KeyboardInterrupt, whatever a signal handler raises)
@@ -63,6 +65,7 @@ class SyncDriver:
         perform_local = self._local.get
         generator: Any = flow  # typing does not know its frame, which goes when it ends
         joins: list[Join] = []
+        op = reply = cast("Any", None)
         try:
             op = next(flow)
             while True:
@@ -90,6 +93,9 @@ class SyncDriver:
                     self._end(flow, joins, has_ended, waiting)
                 await_end(has_ended, waiting)
             raise
+        finally:
+            # See `value_of`: the frame of a user's exception leads back to this one.
+            del op, reply, joins
 
     def _end(
         self,
@@ -134,23 +140,26 @@ class SyncDriver:
 
     def _load(self, op: Load) -> Loaded | Raised:
         began = monotonic()
-        before = led.get()
+        before, handled = led.get(), exception()
         kept = None if op.keeping is None else Kept(op.keeping)
         try:
             if op.flights:
-                led.set((*before, *op.flights))
+                lead_too(op.flights)
             if kept is not None:
                 self.keeper.keep(kept)
             value = op.function(*op.args)
         except Exception as error:
             if interrupt_in(error) is not None:
                 raise
-            return Raised(error, (monotonic() - began) * 1000)  # the user's own: raised as it is
+            return Raised(users_own(error, handled), (monotonic() - began) * 1000)
         finally:
             # What must not be missed comes first: an interrupt may follow any call into C.
-            self.keeper.forget(kept)
-            # Not by a token: an interrupt may come between the set and the token's assignment.
-            led.set(before)
+            try:
+                self.keeper.forget(kept)
+            finally:
+                # Not by a token: an interrupt may come between the set and its assignment.
+                led.set(before)
+                del op, handled  # the user's frame leads back to this one: no cycle
             if kept is not None:
                 self.keeper.release(kept)
         return Loaded(value, (monotonic() - began) * 1000)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from dualcache.core.entry import HEADER_BYTES, MISSING
-from dualcache.core.flight import ABANDONED, Flight, Join, Land, Landing, Outcome
+from dualcache.core.flight import (
+    ABANDONED,
+    Flight,
+    Join,
+    Land,
+    Landing,
+    Outcome,
+    failure_of,
+    value_of,
+)
 from dualcache.core.ops import GiveWay, Load, Raised, do
 from dualcache.engine.acquire_many import acquire_all
+from dualcache.engine.batch_others import load_others, serve_fresh
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import Begun, concluded, make_ready
 from dualcache.engine.leases import RELEASED_MS, release_too_large
-from dualcache.engine.led_keys import Held, Lead, end_all, give_back, raise_first
-from dualcache.engine.load import LIKELY_HITS, get_or_load
+from dualcache.engine.led_keys import Held, Lead, end_all, first_failure, give_back
+from dualcache.engine.load import LIKELY_HITS
 from dualcache.engine.pacing import STEPS_AT_ONCE, paced
-from dualcache.engine.read import count_hit, count_miss, find_in_front, served
+from dualcache.engine.read import count_miss, find_in_front, served
 from dualcache.engine.read_many import look_many
 from dualcache.engine.renewal import begin_lease, keeping
 from dualcache.engine.starting import NOTHING, Start, held_by
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Loaded
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
+    from dualcache.engine.freshness import Sight
     from dualcache.engine.lead import Ready
     from dualcache.engine.renewal import Lease
 
@@ -47,6 +54,17 @@ def get_or_load_many(
     that no two callers wait for each other. `one_of(name)` gives the function that loads a single
     one of those; it returns MISSING for a key that the loader does not know.
     """
+    found: dict[str, Any] = value_of((yield from load_many(calls, loader, one_of, env)))
+    return found
+
+
+def load_many(
+    calls: Mapping[str, Call],
+    loader: Callable[..., Any],
+    one_of: Callable[[str], Callable[[], Any]],
+    env: Env,
+) -> Flow[Outcome]:
+    """Serve and load; an outcome, as the frame of a flow must not hold what it raises."""
     began = env.tick()
     found = yield from serve_kept(calls, env)
     unkept = {name: call for name, call in calls.items() if name not in found}
@@ -69,11 +87,13 @@ def get_or_load_many(
         yield from give_back(held, env)
         raise
     yield from end_all(held, env)
-    raise_first(held)
+    failure = first_failure(held)
+    if failure is not None:
+        return failure
     leading = {lead.name for lead in leads}
     others = [name for name in missing if name not in found and name not in leading]
     found.update((yield from load_others(others, calls, one_of, env)))
-    return {name: found[name] for name in calls if name in found}
+    return Outcome({name: found[name] for name in calls if name in found})
 
 
 def serve_kept(calls: Mapping[str, Call], env: Env) -> Flow[dict[str, Any]]:
@@ -88,16 +108,6 @@ def are_hits_likely(calls: Mapping[str, Call]) -> bool:
         usage = call.policy.usage
         return usage.hits > 0 and usage.recent_hits >= LIKELY_HITS
     return False
-
-
-def serve_fresh(calls: Mapping[str, Call], sights: Mapping[str, Sight], env: Env) -> dict[str, Any]:
-    """Return what was found fresh; count it."""
-    found = {}
-    for name, sight in sights.items():
-        if sight.state is FRESH:
-            count_hit(calls[name], env)
-            found[name] = sight.value
-    return found
 
 
 def join_all(
@@ -190,8 +200,8 @@ def load_all(
     names = [lead.name for lead in leads]
     result = yield from do(Load(loader, (names,), flights, keeping(lease, env)))
     if isinstance(result, Raised):
-        held.landings.update(dict.fromkeys(flights, Landing(Outcome(None, result.error, tick))))
-        raise result.error
+        held.landings.update(dict.fromkeys(flights, Landing(failure_of(result.error, tick))))
+        return {}
     values = mapping_of(result.value)
     loaded = [lead for lead in leads if lead.name in values]
     yield from store_all(loaded, values, result, held, tick, env, lease)
@@ -244,32 +254,6 @@ def store_all(
         held.landings[lead.flight] = Landing(ended)
 
 
-def load_others(
-    names: Sequence[str],
-    calls: Mapping[str, Call],
-    one_of: Callable[[str], Callable[[], Any]],
-    env: Env,
-) -> Flow[dict[str, Any]]:
-    """Serve or load, one by one, what other callers were loading.
-
-    Whoever loads several keys stores them together: when the first has been waited for, the others
-    are looked at in one trip.
-    """
-    found: dict[str, Any] = {}
-    for at, name in enumerate(names):
-        if name in found:
-            continue
-        value = yield from load_one(calls[name], one_of(name), env)
-        if value is not MISSING:
-            found[name] = value
-        if at == 0 and len(names) > 1:
-            rest = {each: calls[each] for each in names[1:]}
-            with suppress(BackendError):
-                sights = yield from look_many(list(rest.values()), env)
-                found.update(serve_fresh(rest, dict(zip(rest, sights, strict=True)), env))
-    return found
-
-
 def mapping_of(value: Any) -> Mapping[str, Any]:
     """Return what a loader of many returned, which must be a mapping."""
     if not hasattr(value, "keys") or not hasattr(value, "__getitem__"):
@@ -279,17 +263,3 @@ def mapping_of(value: Any) -> Mapping[str, Any]:
             help="return a dict from key to value; keys that do not exist may be left out",
         )
     return dict(value)
-
-
-def load_one(call: Call, function: Callable[[], Any], env: Env) -> Flow[Any]:
-    """Serve or load one key that another caller was loading; MISSING where there is none."""
-    condition = call.policy.condition
-
-    def is_kept(value: object, *args: Any) -> object:
-        return value is not MISSING and (condition is None or condition(value, *args))
-
-    policy = replace(call.policy, condition=is_kept)
-    outcome = yield from get_or_load(replace(call, function=function, policy=policy), env)
-    if outcome.error is not None:
-        raise outcome.error
-    return outcome.value

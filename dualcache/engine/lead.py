@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from dualcache.core.entry import HEADER_BYTES, Packed
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import LoadFailed, StaleHit
-from dualcache.core.flight import Outcome
+from dualcache.core.flight import Outcome, failure_of
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import CommitReply, Load, MakeTags, Raised, do
 from dualcache.engine.acquire import acquire
@@ -171,8 +171,10 @@ def store(
     """Commit what was loaded, if it is to be stored; the caller gets it in any case."""
     ready = make_ready(call, result, ids, tick, env)
     if isinstance(ready, Outcome):
-        yield from (give_up if ready.error else leave_unstored)(call, start, env)
-        return ready
+        ended = [ready]  # not kept in this frame, to which that of the user's callable leads back
+        del ready
+        yield from (give_up if ended[0].error else leave_unstored)(call, start, env)
+        return ended.pop()
     # Others may hold the usable entry that this replaces; a plain fill is news to nobody.
     notice = notice_of((call.key,), env) if start.is_over_entry else None
     blob, ttl_ms = ready.blob, ready.worth.ttl_ms
@@ -214,7 +216,7 @@ def make_ready(
     except Exception as error:
         if interrupt_in(error) is not None:
             raise
-        return Outcome(None, error, tick)  # raised by the policy's callables: the user's own
+        return failure_of(error, tick)  # raised by the policy's callables: the user's own
     env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
     return Outcome(result.value, None, tick)
 
@@ -263,14 +265,14 @@ def failed(call: Call, result: Raised, tick: int, sight: Sight, env: Env) -> Out
     """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4)."""
     env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
     if sight.state is not STALE or sight.stored is None:
-        return Outcome(None, result.error, tick)
+        return failure_of(result.error, tick)
     try:
         may_stand_in = is_outage(call.policy, result.error)
     except Exception as error:  # noqa: BLE001  raised by stale_on: the user's own
         error.__context__ = result.error
-        return Outcome(None, error, tick)
+        return failure_of(error, tick)
     if not may_stand_in:
-        return Outcome(None, result.error, tick)
+        return failure_of(result.error, tick)
     call.policy.usage.stale_hits += 1
     env.emit(StaleHit(call.policy.label, env.tier))
     stored = sight.stored

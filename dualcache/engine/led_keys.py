@@ -10,7 +10,7 @@ from dualcache.engine.leases import release_all
 from dualcache.engine.pacing import STEPS_AT_ONCE
 
 if TYPE_CHECKING:
-    from dualcache.core.flight import Flight, Landing
+    from dualcache.core.flight import Flight, Landing, Outcome
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
@@ -62,8 +62,9 @@ def land_all(held: Held) -> Flow[None]:
         yield Land(flight, landing)
 
 
-def raise_first(held: Held) -> None:
-    """Raise what a callable of the policy raised: it is the user's own."""
+def first_failure(held: Held) -> Outcome | None:
+    """Return what the loader, or a callable of the policy, raised: it is the user's own."""
     for landing in held.landings.values():
         if landing.outcome is not None and landing.outcome.error is not None:
-            raise landing.outcome.error
+            return landing.outcome
+    return None

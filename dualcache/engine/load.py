@@ -214,9 +214,9 @@ def await_landing(call: Call, flight: Flight) -> Flow[Landing | None]:
 def fly(flight: Flight, loading: Flow[Outcome]) -> Flow[Outcome]:
     """Lead a flight to its landing; a leader who is interrupted hands over to the followers."""
     try:
-        outcome = yield from loading
+        ended = [(yield from loading)]  # see `value_of`: nothing is kept in this frame
     except BaseException:
         yield Land(flight, ABANDONED)
         raise
-    yield Land(flight, Landing(outcome))
-    return outcome
+    yield Land(flight, Landing(ended[0]))
+    return ended.pop()

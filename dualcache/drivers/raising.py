@@ -1,0 +1,19 @@
+"""What the user's function raised, without what the driver adds to it."""
+
+from __future__ import annotations
+
+
+def users_own(error: Exception, handled: BaseException | None) -> Exception:
+    """Return the exception that a function raised when called from the frame that caught it.
+
+    Its traceback begins with the function's own frame, and it does not follow from what the caller
+    was handling then: other callers get the same exception. A function in C has no frame.
+    """
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+    each: BaseException | None = error
+    while handled is not None and each is not None and each is not handled:
+        if each.__context__ is handled:
+            each.__context__ = None
+        each = each.__context__
+    return error

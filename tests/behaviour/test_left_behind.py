@@ -1,0 +1,214 @@
+"""What a call leaves behind when it has ended: nothing. Objects are counted, not megabytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import threading
+import traceback
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import pytest
+
+from dualcache import Cache, Miss
+from dualcache.core.flight import Flight
+from dualcache.drivers.flights import led
+from tests.behaviour.seen import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.colours import Colour
+
+CALLERS = 8
+
+
+class Local:
+    """Stands for what a user's function has in its frame."""
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Let only what nobody refers to be freed; what cycles hold stays."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+KINDS = ["function", "refresh", "get_or_load", "get_or_load_many", "condition", "ttl 0"]
+
+
+def failing(cache: Cache, kind: str, *, is_async: bool) -> tuple[Callable[[], Any], list[Any]]:
+    """Return a call whose function raises, and the references to what its frames hold."""
+    held: list[Any] = []
+
+    def body(*_: Any) -> Any:
+        local = Local()
+        held.append(ref(local))
+        try:
+            int("k")
+        except ValueError:
+            raise LookupError("v")  # noqa: B904  its context is to be kept too
+
+    async def later(*_: Any) -> Any:
+        await asyncio.sleep(0)
+        return body()
+
+    face = cache.aio if is_async else cache
+    loader: Any = later if is_async else body
+    plain = (lambda: asyncio.sleep(0, 1)) if is_async else (lambda: 1)
+    options: dict[str, Any] = {"ttl": 0} if kind == "ttl 0" else {}
+    function = cache(key="k", **options)(loader)
+    calls: dict[str, Callable[[], Any]] = {
+        "refresh": function.refresh,
+        "get_or_load": lambda: face.get_or_load("k", loader),
+        "get_or_load_many": lambda: face.get_or_load_many(["k", "l"], loader),
+        "condition": lambda: face.get_or_load("k", plain, condition=body),
+    }
+    return calls.get(kind, function), held
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_users_frame_goes_with_its_exception_in_threads(backend_url: str, kind: str) -> None:
+    with Cache(backend_url) as cache:
+        call, held = failing(cache, kind, is_async=False)
+        with suppress(LookupError):
+            call()
+        with without_collector():
+            with suppress(LookupError):
+                call()
+            assert [each() for each in held[1:]] == [None]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_users_frame_goes_with_its_exception_in_tasks(backend_url: str, kind: str) -> None:
+    async def main() -> None:
+        async with Cache(backend_url).aio as aio:
+            call, held = failing(aio._cache, kind, is_async=True)
+            with suppress(LookupError):
+                await call()
+            with without_collector():
+                with suppress(LookupError):
+                    await call()
+                await asyncio.sleep(0)
+                assert [each() for each in held[1:]] == [None]
+
+    asyncio.run(main())
+
+
+def frames_of(error: BaseException | None) -> list[str]:
+    return [frame.name for frame in traceback.extract_tb(error.__traceback__ if error else None)]
+
+
+@pytest.mark.parametrize("kind", ["function", "get_or_load", "ttl 0"])
+def test_no_waiters_frames_show_in_the_report_of_another(
+    colour: Colour, backend_url: str, kind: str
+) -> None:
+    cache, gate = colour.cache(backend_url), colour.gate()
+    seen = Seen(cache)
+
+    async def body() -> int:
+        await gate.passed()
+        raise ValueError("v")
+
+    one = colour.function(body)
+    options: dict[str, Any] = {"ttl": 0} if kind == "ttl 0" else {}
+    load = cache(key="k", **options)(one)
+    call = load if kind != "get_or_load" else lambda: colour.face(cache).get_or_load("k", one)
+    callers = [colour.start(call) for _ in range(CALLERS)]
+    seen.wait_for(Miss, CALLERS)
+    gate.open()
+    errors = [caller.error() for caller in callers]
+    assert {str(error) for error in errors} == {"v"}
+    assert len({id(error) for error in errors}) == 1
+    longest = max(len(frames_of(error)) for error in errors)
+    assert longest <= 12
+    assert "body" in frames_of(errors[0])
+
+
+def test_what_a_caller_was_handling_does_not_show_in_the_report_of_another(
+    threads: Any, backend_url: str
+) -> None:
+    cache, gate = threads.cache(backend_url), threads.gate()
+    seen = Seen(cache)
+
+    async def body() -> int:
+        await gate.passed()
+        try:
+            return int("inner")
+        except ValueError:
+            raise LookupError("v")  # noqa: B904  as users do
+
+    load = cache(key="k")(threads.function(body))
+
+    def handling() -> Any:
+        try:
+            int("a caller's own")
+        except ValueError:
+            return load()
+
+    callers = [threads.start(each) for each in (handling, load, load)]
+    seen.wait_for(Miss, 3)
+    gate.open()
+    for caller in callers:
+        error = caller.error()
+        assert isinstance(error, LookupError)
+        assert isinstance(error.__context__, ValueError)
+        assert error.__context__.__context__ is None
+
+
+def test_a_function_that_starts_the_next_round_holds_no_flights(
+    colour: Colour, backend_url: str
+) -> None:
+    cache, most = colour.cache(backend_url), 60
+    found: list[int] = []
+    ended = threading.Event()
+
+    if colour.is_async:
+
+        @cache(key="k:{n}")
+        async def rounds(n: int) -> int:
+            found.append(len(led.get()))
+            if n < most:
+                task = asyncio.ensure_future(rounds(n + 1))
+                task.add_done_callback(lambda _: None)
+            else:
+                ended.set()
+            return n
+
+    else:
+
+        @cache(key="k:{n}")
+        def rounds(n: int) -> int:
+            found.append(len(led.get()))
+            if n < most:
+                context = contextvars.copy_context()
+                threading.Thread(target=context.run, args=(rounds, n + 1)).start()
+            else:
+                ended.set()
+            return n
+
+    colour.run(rounds, 0)
+    assert ended.wait(30)
+    assert max(found) < 20
+
+
+def test_a_context_that_lives_on_keeps_no_flight(colour: Colour, backend_url: str) -> None:
+    cache, contexts = colour.cache(backend_url), []
+
+    async def body() -> int:
+        contexts.append(contextvars.copy_context())
+        return 3
+
+    load = cache(key="a key of this test")(colour.function(body))
+    colour.run(load)
+    gc.collect()
+    assert [each() for each in contexts[0][led]] == [None]
+    flights = [each for each in gc.get_objects() if type(each) is Flight]
+    assert not [each for each in flights if each.key == "a key of this test"]
