@@ -196,6 +196,7 @@ def test_a_function_that_starts_the_next_round_holds_no_flights(
 
     colour.run(rounds, 0)
     assert ended.wait(30)
+    assert colour.run(rounds, most) == most  # the last round has ended too
     assert max(found) < 20
 
 
