@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cachetools import LRUCache
 
 from dualcache.calls.binding import full_tags
+from dualcache.codecs.advice import Teller
 from dualcache.codecs.recipe import make_recipe
 from dualcache.core.entry import MISSING
 from dualcache.core.keys import several, user_key, user_tag
@@ -61,7 +62,7 @@ class DirectCalls:
                 code="DC178",
                 help="use it with memory://, or leave codec= out",
             )
-        options = {**self._limits, **own}
+        options = {"teller": Teller(is_local=not self._is_shared), **self._limits, **own}
         return make_recipe(annotation, codec=chosen, secret=self._secret, **options)
 
     def options(self, what: str, ttl: Any, options: dict[str, Any]) -> Options:
@@ -115,12 +116,13 @@ class DirectCalls:
 
     def known_recipe(self, annotation: Any) -> Recipe:
         """Return the recipe of a type, made once."""
+        teller = Teller(is_direct=True, is_local=not self._is_shared)
         try:
             known = self._recipes.get(annotation)
         except TypeError:  # an annotation that cannot be hashed
-            return self.recipe(annotation)
+            return self.recipe(annotation, teller=teller)
         if known is None:
-            known = self._recipes[annotation] = self.recipe(annotation)
+            known = self._recipes[annotation] = self.recipe(annotation, teller=teller)
         return known
 
     def usage_of_loader(self, loader: object) -> Usage:

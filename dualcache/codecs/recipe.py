@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.codecs.advice import advice_for
+from dualcache.codecs.advice import FUNCTION, advice_for
 from dualcache.codecs.annotated import AnnotatedForm
 from dualcache.codecs.compare import is_immutable, is_same
 from dualcache.codecs.compress import compressed, decompressed, require_zstd
@@ -28,6 +28,7 @@ from dualcache.errors import DecodeError, UnencodableValue, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dualcache.codecs.advice import Teller
     from dualcache.codecs.forms import Step
     from dualcache.core.entry import Stored
     from dualcache.typing import Codec
@@ -48,6 +49,7 @@ def make_recipe(
     check: bool = True,
     compress_above: int | None = None,
     max_value_bytes: int = DEFAULT_MAX_BYTES,
+    teller: Teller = FUNCTION,
 ) -> Recipe:
     """Build the recipe of one function.
 
@@ -57,7 +59,7 @@ def make_recipe(
     `check=False` leaves out the comparison of what was packed. A payload over `compress_above`
     bytes is compressed; one over `max_value_bytes` is neither stored nor read, nor expanded beyond
     that.
-    Raises `UsageError` for options that cannot be.
+    Raises `UsageError` for options that cannot be. `teller` is who stores, for advice.
 
     `pack` raises `UnencodableValue` and leaves the value as it was; `unpack` raises `DecodeError`.
     """
@@ -70,7 +72,7 @@ def make_recipe(
         _require_size("compress_above", compress_above, least=0)
         require_zstd()
     _require_size("max_value_bytes", max_value_bytes, least=1)
-    packer = _Packer(annotation, steps, compress_above, max_value_bytes)
+    packer = _Packer(annotation, steps, compress_above, max_value_bytes, teller)
     unpacker = _Unpacker(readers_for(annotation, steps), signer, max_value_bytes)
     pack = _refer if codec == "reference" else packer.pack
     sign = no_signature if signer is None or codec == "reference" else signer.signed
@@ -80,7 +82,7 @@ def make_recipe(
 class _Packer:
     """Finds the first form that keeps a value, then compresses."""
 
-    __slots__ = ("_annotation", "_compress_above", "_max_bytes", "_steps")
+    __slots__ = ("_annotation", "_compress_above", "_max_bytes", "_steps", "_teller")
 
     def __init__(
         self,
@@ -88,11 +90,13 @@ class _Packer:
         steps: Sequence[Step],
         compress_above: int | None,
         max_bytes: int,
+        teller: Teller,
     ) -> None:
         self._annotation = annotation
         self._steps = steps
         self._compress_above = compress_above
         self._max_bytes = max_bytes
+        self._teller = teller
 
     def pack(self, value: Any) -> Packed:
         """Return `value` as bytes that give it back."""
@@ -111,7 +115,8 @@ class _Packer:
                 if interrupt_in(error) is not None:
                     raise
                 errors.append(error)  # a value that this form does not take
-        raise advice_for(value, self._annotation, [form.id for form, _ in self._steps], errors)
+        tried = [form.id for form, _ in self._steps]
+        raise advice_for(value, self._annotation, tried, errors, self._teller)
 
     def _finished(self, codec: CodecId, data: bytes) -> Packed:
         if len(data) > self._max_bytes:

@@ -11,7 +11,7 @@ import pydantic
 import pytest
 from markupsafe import Markup
 
-from dualcache import MISSING, Loaded, Miss, Unusable
+from dualcache import MISSING, Loaded, Miss, NotStored, UnencodableValue, Unusable
 from dualcache.codecs import subclasses
 from dualcache.codecs.compare import is_same
 from tests.behaviour.seen import Seen
@@ -105,3 +105,36 @@ def test_a_type_that_a_reader_gives_is_learned(colour: Colour, backend_url: str)
     subclasses._LEARNED.clear()
     assert colour.call(cache, "get", "k") is None
     assert is_same(colour.call(cache, "get", "k", type=list[Slug]), [Slug("a")])
+
+
+class Sort:
+    """A class of the user's, of which nothing is known."""
+
+
+def test_what_is_not_stored_is_told_with_its_place_and_a_line_that_works(
+    colour: Colour, backend_url: str
+) -> None:
+    cache = colour.cache(backend_url)
+    seen = Seen(cache)
+    load = cache(key="k")(colour.function(lambda: [1, 2, {"owner": Sort()}]))
+    colour.run(load)
+    (told,) = seen.of(NotStored)
+    assert told.reason.startswith(f'result[2]["owner"]: a value of type {__name__}.Sort')
+    offer = "reference" if backend_url == "memory://" else "pickle"
+    assert f'codec="{offer}"' in told.help
+
+
+def test_what_a_set_does_not_store_is_told_without_a_function_to_annotate(
+    colour: Colour, backend_url: str
+) -> None:
+    cache = colour.cache(backend_url)
+    with pytest.raises(UnencodableValue) as caught:
+        colour.call(cache, "set", "k", [Page(path=Path("a"), addresses=[])])
+    assert caught.value.what.startswith(f"value[0]: a value of type {__name__}.Page")
+    assert "annotate" not in caught.value.help
+    assert "type=list[Page]" in caught.value.help
+    pages = [Page(path=Path("a"), addresses=[])]
+    loader = colour.function(lambda: pages)
+    for _ in range(2):
+        assert colour.call(cache, "get_or_load", "k", loader, type=list[Page]) == pages
+    assert colour.call(cache, "get", "k", type=list[Page]) == pages

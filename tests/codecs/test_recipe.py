@@ -230,7 +230,7 @@ def test_values_take_the_first_form_that_keeps_them(
         ((x for x in "ab"), MISSING, "list of the items"),
         (open("/dev/null"), MISSING, "plain values"),  # noqa: SIM115, PTH123  closed by the test
         (threading.Lock(), MISSING, "plain values"),
-        ({"a": threading.Lock()}, MISSING, "exactly the types"),
+        ({"a": threading.Lock()}, MISSING, "plain values"),
     ],
 )
 def test_what_no_form_keeps_is_refused_with_advice(

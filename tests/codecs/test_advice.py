@@ -1,0 +1,201 @@
+"""What is said of a value that cannot be stored: the place, the type, and a line that works."""
+
+from __future__ import annotations
+
+import enum
+import sqlite3
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, NamedTuple
+
+import pydantic
+import pytest
+import sqlalchemy as sa
+from markupsafe import Markup
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from dualcache.codecs.advice import Teller
+from dualcache.codecs.recipe import make_recipe
+from dualcache.core.entry import MISSING
+from dualcache.errors import UnencodableValue
+
+
+class Sort:
+    """A class of the user's, of which nothing is known."""
+
+
+class Status(enum.Enum):
+    NEW = 1
+
+
+@dataclass
+class User:
+    owner: Any = None
+    parts: dict[str, Any] = field(default_factory=dict)
+
+
+class Point(NamedTuple):
+    x: Any
+
+
+class Model(pydantic.BaseModel):
+    owner: Any = None
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Frame:
+    def to_dict(self) -> dict[str, int]:
+        return {}
+
+
+class Array:
+    def tolist(self) -> list[int]:
+        return []
+
+
+class Record:
+    def keys(self) -> list[str]:
+        return []
+
+
+class Page:
+    objects = None
+    _meta = None
+    DoesNotExist = None
+
+
+class Noon(tzinfo):
+    def utcoffset(self, _: Any) -> timedelta:
+        return timedelta()
+
+    dst = utcoffset
+
+    def tzname(self, _: Any) -> str:
+        return "noon"
+
+
+def told(value: Any, annotation: object = MISSING, **options: Any) -> UnencodableValue:
+    with pytest.raises(UnencodableValue) as caught:
+        make_recipe(annotation, **options).pack(value)
+    return caught.value
+
+
+NOON = f"a value of type {__name__}.Noon"
+SORT = f"a value of type {__name__}.Sort"
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "begins"),
+    [
+        (Sort(), MISSING, SORT),
+        ([1, 2, {"owner": Sort()}], MISSING, f'result[2]["owner"]: {SORT}'),
+        ([1, 2, User(Sort())], list[int | User], f"result[2].owner: {SORT}"),
+        ([1, User(parts={"a": (0, Sort())})], list[int | User], f'result[1].parts["a"][1]: {SORT}'),
+        (Model(owner=Sort()), Model, f"result.owner: {SORT}"),
+        ([Point(1), Status.NEW, Sort()], list[Any], f"result[2]: {SORT}"),
+        ([Point(Sort())], list[Point], f"result[0].x: {SORT}"),
+        ({"bob@example.org": Sort()}, MISSING, f"result[…]: {SORT}"),
+        ({7: Sort()}, MISSING, f"result[…]: {SORT}"),
+        ({"x" * 33: Sort()}, MISSING, f"result[…]: {SORT}"),
+        ({Sort(): 1}, MISSING, f"a key of result: {SORT}"),
+        ({"a": {Sort()}}, MISSING, f'an item of result["a"]: {SORT}'),
+        (deque([Sort()]), MISSING, "a value of type collections.deque"),
+        ([User()], MISSING, f"result[0]: a value of type {__name__}.User"),
+        ([datetime(2024, 1, 1, tzinfo=Noon())], MISSING, f"result[0].tzinfo: {NOON}"),
+        (User(Markup("a")), User, "result.owner: a value of type markupsafe.Markup"),
+        ([defaultdict(lambda: 1)], MISSING, "result[0]: a value of type collections.defaultdict"),
+    ],
+)
+def test_the_place_and_the_type_are_named(value: Any, annotation: object, begins: str) -> None:
+    error = told(value, annotation)
+    assert error.what == f"{begins} cannot be stored so that it comes back the same"
+    assert error.code == "DC300"
+
+
+def rows() -> list[Any]:
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    row = connection.execute("select 1 as id").fetchone()
+    connection.close()
+    with sa.create_engine("sqlite://").connect() as engine:
+        return [row, engine.execute(sa.text("select 1 as id")).first()]
+
+
+SQLITE_ROW, SQLALCHEMY_ROW = rows()
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "help_line"),
+    [
+        (User(), MISSING, "annotate the function: -> User"),
+        (Status.NEW, MISSING, "annotate the function: -> Status"),
+        (Model(), MISSING, "annotate the function: -> Model"),
+        ([User()], MISSING, "annotate the function: -> list[User]"),
+        ({"a": [User()]}, MISSING, "annotate the function with all that it returns, User included"),
+        ((User(),), MISSING, "annotate the function with all that it returns, User included"),
+        (Order(id=1), MISSING, "return a dict, a dataclass or a model of it: the object belongs"),
+        ([Order(id=1)], list[Order], "return a dict, a dataclass or a model of it: the object"),
+        (Page(), MISSING, "return a dict, a dataclass or a model of it: the object belongs"),
+        (SQLITE_ROW, MISSING, "return dict(row), or"),
+        ([SQLALCHEMY_ROW], MISSING, "return dict(row._mapping), or"),
+        (Record(), MISSING, "return dict(row), or"),
+        (Frame(), MISSING, "return plain values, such as those of its to_dict()"),
+        (Array(), MISSING, "return plain values, such as those of its tolist()"),
+        (defaultdict(lambda: 1), MISSING, "return a plain dict of it"),
+        (User(Markup("a")), User, "return a plain str of it"),
+        (Sort(), MISSING, 'return a dict, a dataclass or a model of it, or give codec="pickle"'),
+        (
+            [Sort()],
+            list[Sort],
+            'return a dict, a dataclass or a model of it, or give codec="pickle"',
+        ),
+        ([threading.Lock()], MISSING, "return what is needed of it as plain values"),
+        ({"a": iter([])}, MISSING, "return a list of the items"),
+        (datetime(2024, 1, 1, tzinfo=Noon()), MISSING, "return times of a zoneinfo.ZoneInfo"),
+    ],
+)
+def test_the_line_to_write_is_one_that_helps(
+    value: Any, annotation: object, help_line: str
+) -> None:
+    assert told(value, annotation).help.startswith(help_line)
+
+
+@pytest.mark.parametrize(
+    ("value", "help_line"),
+    [
+        (User(), "give get_or_load() the type, type=User; or store plain values"),
+        ([User()], "give get_or_load() the type, type=list[User]; or store plain values"),
+        ({"a": User()}, "give get_or_load() the type, type=…; or store plain values"),
+        (Sort(), 'store a dict, a dataclass or a model of it, or give codec="reference"'),
+        (Order(id=1), "store a dict, a dataclass or a model of it: the object belongs"),
+    ],
+)
+def test_a_direct_call_has_nothing_to_annotate(value: Any, help_line: str) -> None:
+    error = told(value, teller=Teller(is_direct=True, is_local=True))
+    assert error.help.startswith(help_line)
+    assert told([0, Sort()], teller=Teller(is_direct=True)).what.startswith("value[1]: ")
+
+
+@pytest.mark.parametrize("number", [1, 100])
+def test_a_value_that_contains_itself_is_told_as_such(number: int) -> None:
+    value: list[Any] = [0] * number
+    value.append(value)
+    assert "contains itself" in told(value).what
+    holder = User()
+    holder.owner = holder
+    assert told(holder, User).what.startswith(f"a value of type {__name__}.User")
+
+
+def test_json_offers_the_default_where_that_would_keep_the_value() -> None:
+    assert told([(1, 2)], codec="json").help.startswith("leave codec= out")
+    assert told([Sort()], codec="json").what.startswith(f"result[0]: {SORT}")
