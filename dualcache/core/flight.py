@@ -88,8 +88,8 @@ class Flight:
     caller who finds the same there knows that nothing was invalidated since. `start` is where that
     load starts from, so that a successor may commit there too. `threads` are the leaders',
     `leaders` how many still load, `awaited` the flights that a leader's context waits for. `landed`
-    are called once, after the landing. `next` is the flight that those share who waited for this
-    one and may not take its result. `doomed` is a flight of this key whose tags were invalidated
+    are those who wait, each woken once after the landing. `next` is the flight that those share who
+    waited for this one and may not take its result. `doomed` is a flight of this key whose tags were invalidated
     while it loads. `is_orphaned` tells whether its leader is stuck: its event loop does not run.
     """
 
@@ -131,7 +131,7 @@ class Flight:
         self.doomed: Flight | None = None
         self.awaited: list[Flight] = []
         self.landing: Landing | None = None
-        self.landed: list[Callable[[], None]] = []
+        self.landed: list[tuple[AwaitFlight, Callable[[], None]]] = []
 
     @property
     def stage(self) -> Stage:
@@ -178,10 +178,14 @@ class Join(Op["Flight | JoinReply"]):
 
 
 class AwaitFlight(Op["Landing | None"]):
-    """Wait for a flight to land, for at most `wait_ms`; `None` when that is over."""
+    """Wait for a flight to land, for at most `wait_ms`; `None` when that is over.
+
+    `landing` is given to those who wait when it lands: a flight keeps no exception.
+    """
 
     flight: Flight
     wait_ms: float
+    landing: Landing | None = None
 
 
 class TakeOver(Op[bool]):

@@ -212,11 +212,11 @@ class AsyncDriver:
     async def _await_flight(self, op: AwaitFlight) -> Landing | None:
         try:
             with Waking(op.wait_ms / 1000) as waking:
-                if self._flights.when_landed(op.flight, waking.wake) is None:
+                if self._flights.when_landed(op, waking.wake) is None:
                     await waking.woken
         finally:
             self._flights.stop_waiting(op.flight)
-        return op.flight.landing
+        return op.landing or op.flight.landing
 
     async def _await_change(self, op: AwaitChange) -> None:
         if op.mark is None:

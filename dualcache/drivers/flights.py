@@ -15,7 +15,7 @@ from dualcache.core.flight import ABANDONED, Flight, Join, JoinReply, Land
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from dualcache.core.flight import CloseFlights, Landing, Stage, TakeOver
+    from dualcache.core.flight import AwaitFlight, CloseFlights, Landing, Stage, TakeOver
 
     MayFollow = Callable[[Join, Flight | None, "tuple[Flight, ...]", int, bool], bool | JoinReply]
     MayTakeOver = Callable[[Flight, Stage], bool]
@@ -112,12 +112,12 @@ class FlightTable:
                     if flight in each.awaited:
                         each.awaited.remove(flight)
 
-    def when_landed(self, flight: Flight, wake: Callable[[], None]) -> Landing | None:
+    def when_landed(self, op: AwaitFlight, wake: Callable[[], None]) -> Landing | None:
         """Have `wake` called once at the landing, unless that has been: then return it."""
         with self._lock:
-            if flight.landing is None:
-                flight.landed.append(wake)
-            return flight.landing
+            if op.flight.landing is None:
+                op.flight.landed.append((op, wake))
+            return op.flight.landing
 
     def land(self, op: Land) -> None:
         """End a flight and wake its followers; a leader who gives up leaves it to the others."""
@@ -127,12 +127,17 @@ class FlightTable:
             if flight.landing is None:
                 if flight.leaders > 0 and op.landing.outcome is None:
                     return
-                flight.landing = op.landing
+                # Frames of an exception lead back to who holds the flight: only those who wait by
+                # now are given it, and nobody keeps it.
+                has_failed = op.landing.outcome is not None and op.landing.outcome.error is not None
+                flight.landing = ABANDONED if has_failed else op.landing
+                for waiting, _ in flight.landed:
+                    waiting.landing = op.landing
             self._forget(flight)
             if self._doomed.get(flight.key) is flight:
                 del self._doomed[flight.key]
         # Emptied after the last call: should an interrupt end this early, `abandon` wakes the rest.
-        for wake in flight.landed:
+        for _, wake in flight.landed:
             wake()
         flight.landed.clear()
         if isinstance(flight.leader, Join):

@@ -171,11 +171,11 @@ class SyncDriver:
         waking = Waking()
         flight: Flight = op.flight
         try:
-            if self._flights.when_landed(flight, waking.wake) is None:
+            if self._flights.when_landed(op, waking.wake) is None:
                 waking.wait(op.wait_ms / 1000)
         finally:
             self._flights.stop_waiting(flight)
-        return flight.landing
+        return op.landing or flight.landing
 
     def _await_change(self, op: AwaitChange) -> None:
         changes = self._changes

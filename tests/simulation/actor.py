@@ -113,7 +113,9 @@ class Actor:
             None if is_done else (self.redirect, self.holds()),
             (self.seen, self.is_woken) if self.state in {"waiting", "fencing"} else None,
             self.has_taken_long and not is_done,
-            landed(self.op.flight.landing) if self.state == "following" else None,
+            landed(self.op.landing or self.op.flight.landing)
+            if self.state == "following"
+            else None,
         )
 
 

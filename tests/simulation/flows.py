@@ -61,6 +61,7 @@ def perform(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
             return False, None
         case AwaitFlight():
             actor.state = "following"
+            flights.when_landed(op, lambda: None)
         case AwaitChange():
             await_change(world, actor, op)
         case Fence():
@@ -141,7 +142,7 @@ def wake(world: World, actor: Actor) -> None:
         world.say_of(actor, "looks again")
         advance(world, actor, None)
     else:
-        landing = actor.op.flight.landing
+        landing = actor.op.landing or actor.op.flight.landing
         outcome = landing.outcome
         actor.told("landed", None if outcome is None else (outcome.value, outcome.error is None))
         world.say_of(actor, "sees the flight land:", landing)
