@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dualcache.afterwards import ainvalidated_after, invalidated_after
 from dualcache.calls.advice import warn
 from dualcache.calls.endpoint import SAFE, Way, way_of
 from dualcache.calls.endpoint_advice import at_decoration
@@ -18,7 +19,6 @@ from dualcache.engine.invalidation import invalidate
 from dualcache.engine.probe import get_or_run
 from dualcache.errors import UnencodableValue, UsageError
 from dualcache.handles import SharedHandles
-from dualcache.invalidating import ainvalidated_after, invalidated_after
 
 if TYPE_CHECKING:
     from dualcache.backend import Backend

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
+from dualcache.afterwards import ainvalidated_after, invalidated_after
 from dualcache.calls.binding import names_of
 from dualcache.calls.methods import as_attribute, decorated_inside
 from dualcache.calls.naming import make_deletions, make_names
@@ -14,9 +14,8 @@ from dualcache.calls.wrapper import compile_loader, compile_wrapper
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from dualcache.backend import Backend
     from dualcache.cache import Cache
     from dualcache.core.events import Invalidated
     from dualcache.core.ops import Flow
@@ -91,51 +90,3 @@ class Invalidating:
         """Run the function in this task; invalidate if it succeeds."""
         flow = self.flow(values)
         return await ainvalidated_after(await self.run(values), flow, self.cache.backend)
-
-
-def invalidated_after(result: Any, flow: Flow[Invalidated], backend: Backend) -> Any:
-    """Invalidate, and return what a body in this thread returned.
-
-    A body that returned an awaitable has not written yet: its caller gets an awaitable in its
-    place, which invalidates when that has ended well.
-    """
-    if isawaitable(result):
-        return _postponed(result, flow, backend)
-    backend.run(flow)
-    return result
-
-
-async def ainvalidated_after(result: Any, flow: Flow[Invalidated], backend: Backend) -> Any:
-    """Invalidate, and return what a body in this task returned; see `invalidated_after`."""
-    if isawaitable(result):
-        return _postponed(result, flow, backend)
-    await backend.arun(flow)
-    return result
-
-
-def _postponed(result: Awaitable[Any], flow: Flow[Invalidated], backend: Backend) -> Awaitable[Any]:
-    """Return an awaitable that ends as `result` does, and invalidates before it does.
-
-    A future of the running loop runs whether or not somebody awaits it, so its place is taken by a
-    task. Everything else runs when it is awaited, and so does the coroutine that stands for it.
-    """
-    work = _awaited_first(result, flow, backend)
-    # Imported here: a program without a loop has no awaitable either.
-    import asyncio
-
-    if asyncio.isfuture(result) and result.get_loop() is _running_loop():
-        return asyncio.ensure_future(work)
-    return work
-
-
-async def _awaited_first(result: Awaitable[Any], flow: Flow[Invalidated], backend: Backend) -> Any:
-    return await ainvalidated_after(await result, flow, backend)
-
-
-def _running_loop() -> object:
-    import asyncio
-
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:  # a plain thread, as of a thread pool
-        return None

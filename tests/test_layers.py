@@ -18,6 +18,7 @@ ROOT: Final = "<root>"
 FOUNDATION: Final = {"errors", "typing"}
 INNER: Final = {"core", "engine", "codecs", "tiers", "drivers", "calls"}
 FACADES: Final = {
+    "afterwards",
     "async_cache",
     "backend",
     "cache",

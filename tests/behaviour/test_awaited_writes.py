@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dualcache import Cache, Invalidated, UsageError
 from tests.behaviour.seen import Seen
+from tests.bodies import WAIT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from tests.colours import AsyncColour
 
@@ -188,6 +191,72 @@ def test_a_future_of_a_loop_may_come_from_a_plain_thread(tasks: AsyncColour) -> 
 
     tasks.call(cache, "set", "row:1", "old")
     tasks.run(outer)
+    assert tasks.call(cache, "get", "row:1") is None
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as made:
+        yield made
+
+
+def test_a_future_of_a_thread_pool_is_waited_for(
+    backend_url: str, pool: ThreadPoolExecutor
+) -> None:
+    cache, may_write, rows = Cache(backend_url), threading.Event(), {1: "old"}
+
+    def write(n: int) -> str:
+        assert may_write.wait(WAIT_SECONDS)
+        rows[n] = "new"
+        return "done"
+
+    @cache(key="row:{n}")
+    def read(n: int) -> str:
+        return rows[n]
+
+    @cache.invalidates("row:{n}")
+    def begin(n: int) -> Future[str]:
+        return pool.submit(write, n)
+
+    writing = begin(1)
+    assert (read(1), writing.done()) == ("old", False)
+    may_write.set()
+    assert writing.result(WAIT_SECONDS) == "done"
+    assert read(1) == "new"
+    cache.close()
+
+
+def test_a_future_of_a_thread_pool_may_fail_or_be_cancelled(pool: ThreadPoolExecutor) -> None:
+    cache, may_go = Cache("memory://"), threading.Event()
+
+    @cache.invalidates("row:{n}")
+    def begin(n: int) -> Future[Any]:
+        return pool.submit(int, "wrong") if n else pool.submit(may_go.wait, WAIT_SECONDS)
+
+    cache.set_many({"row:0": "kept", "row:1": "kept"})
+    running, failing, waiting = begin(0), begin(1), begin(1)
+    assert waiting.cancel()
+    assert waiting.cancelled()
+    assert running.running()
+    assert not running.cancel()
+    may_go.set()
+    with pytest.raises(ValueError, match="wrong"):
+        failing.result(WAIT_SECONDS)
+    assert running.result(WAIT_SECONDS) is True
+    assert list(cache.get_many(["row:0", "row:1"])) == ["row:1"]
+
+
+def test_a_future_of_a_thread_pool_may_come_from_a_coroutine_function(
+    tasks: AsyncColour, pool: ThreadPoolExecutor
+) -> None:
+    cache = tasks.cache("memory://")
+
+    @cache.invalidates("row:{n}")
+    async def begin(n: int) -> Future[int]:
+        return pool.submit(abs, n)
+
+    tasks.call(cache, "set", "row:1", "old")
+    assert tasks.run(begin, 1).result(WAIT_SECONDS) == 1
     assert tasks.call(cache, "get", "row:1") is None
 
 
