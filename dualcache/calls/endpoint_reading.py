@@ -7,7 +7,7 @@ through is taken to read nothing.
 from __future__ import annotations
 
 from dis import get_instructions
-from inspect import unwrap
+from inspect import getattr_static, unwrap
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,8 +99,13 @@ def _of_known(value: Any, path: list[str], calls_left: int) -> Iterator[str]:
     """Yield what is read by a function that is called, or of Flask's objects of the request."""
     if isinstance(value, ModuleType) and path:
         value, path = vars(value).get(path[0]), path[1:]
+    elif path and type(value).__module__ not in ("builtins", "werkzeug.local"):
+        method = getattr_static(type(value), path[0], None)
+        value = method if isinstance(method, FunctionType) else value
     if isinstance(value, FunctionType) and calls_left:
-        code = unwrap(value).__code__
+        code: Any = getattr(unwrap(value), "__code__", None)
+        if not isinstance(code, CodeType):
+            return
         taken = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         requests = [name for name in taken if is_named_request(name)]
         if requests:

@@ -279,6 +279,18 @@ def who(request: Request) -> str:
     return request.cookies["session"]
 
 
+class Sessions:
+    def owner(self, request: Request) -> str:
+        return request.cookies["session"]
+
+
+sessions = Sessions()
+
+
+def by_service(request: Request) -> str:
+    return sessions.owner(request)
+
+
 def by_nested(request):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     return [request.user for _ in range(1)]
 
@@ -287,7 +299,7 @@ def by_flask() -> Any:
     return flask.session["user"]
 
 
-@pytest.mark.parametrize("read", [by_header, by_state, by_helper, by_nested, by_flask])
+@pytest.mark.parametrize("read", [by_header, by_state, by_helper, by_service, by_nested, by_flask])
 def test_a_read_whose_only_source_is_the_request_is_warned_about(
     cache: Cache, read: Callable[..., Any]
 ) -> None:
