@@ -21,6 +21,8 @@ __all__ = ["Taking", "adapted", "checked_loader", "refuse_async", "taking_of"]
 
 IN_ORDER: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 MOST_KNOWN: Final = 512
+RUNS_LATER: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+UNUSUAL: Final = RUNS_LATER | inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 class Taking(NamedTuple):
@@ -56,6 +58,9 @@ def adapted(
             code="DC154",
             help="give a function of the result and the call's arguments",
         )
+    if not parameters and _takes_one(function):
+        # What a direct call is mostly given, on a hit too.
+        return lambda result: _no_coroutine(function(result), option, owner)
     taking = taking_of(function, parameters, option=option, owner=owner, first="result")
 
     def call(result: Any, *values: Any) -> Any:
@@ -109,6 +114,11 @@ def taking_of(
 
 def refuse_async(function: object, *, option: str, owner: str) -> None:
     """Raise `UsageError` for a callable whose answer would have to be awaited or iterated."""
+    # Direct calls come here each time, mostly with a lambda: its flags tell.
+    if type(function) is FunctionType and not function.__dict__:
+        if function.__code__.co_flags & RUNS_LATER:
+            raise _has_to_be_awaited(option, owner)
+        return
     for each in (function, type(function).__call__ if callable(function) else None):
         is_async = inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each)
         if is_async or inspect.isgeneratorfunction(each):
@@ -154,6 +164,14 @@ def _cannot_be_called(option: str, owner: str, values: list[str]) -> UsageError:
         details=[("given", f"({', '.join(values)})")],
         help="take fewer, or name its parameters after those of the function",
     )
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    """Tell of a plain function whether it takes just one value in order."""
+    if type(function) is not FunctionType or function.__dict__:
+        return False
+    code = function.__code__
+    return code.co_argcount == 1 and not (code.co_kwonlyargcount or code.co_flags & UNUSUAL)
 
 
 def _shape_of(function: Callable[..., Any]) -> _Shape | None:

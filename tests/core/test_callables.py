@@ -143,3 +143,13 @@ def test_a_loader_is_a_function_that_nobody_has_called_yet() -> None:
         with pytest.raises(UsageError, match=r"the loader of get_or_load\(\) is of type") as caught:
             checked_loader(given, "get_or_load()")
         assert (caught.value.code, mend in caught.value.help) == ("DC131", True)
+
+
+def test_a_direct_call_has_a_result_alone() -> None:
+    assert called(lambda result: result, "r", names=()) == "r"
+    assert called(lambda: "none", "r", names=()) == "none"
+    assert called(len, "r", names=()) == 1
+    with pytest.raises(UsageError, match="async"):
+        called(later, "r", names=())
+    with pytest.raises(UsageError, match="takes more values"):
+        called(lambda result, key: (result, key), "r", names=())
