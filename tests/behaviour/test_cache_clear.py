@@ -90,6 +90,10 @@ def test_a_function_whose_name_begins_like_another_keeps_its_entries(
         {"key": "doc:{name}", "version": 2},
         {"key": "doc:{name}", "vary": len},
         {"key": "d*c[{name}]?"},
+        {"key": "white space:{name}"},
+        {"key": "{{brace}}\\:{name}"},
+        {"key": "é" * 300 + ":{name}"},
+        {"name": "a*[b]?"},
     ],
 )
 @pytest.mark.parametrize("name", ["short", "é" * 700])
