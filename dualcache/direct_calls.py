@@ -62,7 +62,8 @@ class DirectCalls:
                 code="DC178",
                 help="use it with memory://, or leave codec= out",
             )
-        options = {"teller": Teller(is_local=not self._is_shared), **self._limits, **own}
+        teller = Teller(is_local=not self._is_shared)
+        options: dict[str, Any] = {"teller": teller, **self._limits, **own}
         return make_recipe(annotation, codec=chosen, secret=self._secret, **options)
 
     def options(self, what: str, ttl: Any, options: dict[str, Any]) -> Options:
