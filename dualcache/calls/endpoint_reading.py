@@ -102,17 +102,25 @@ def _of_known(value: Any, path: list[str], calls_left: int) -> Iterator[str]:
     elif path and type(value).__module__ not in ("builtins", "werkzeug.local"):
         method = getattr_static(type(value), path[0], None)
         value = method if isinstance(method, FunctionType) else value
-    if isinstance(value, FunctionType) and calls_left:
-        code: Any = getattr(unwrap(value), "__code__", None)
-        if not isinstance(code, CodeType):
-            return
-        taken = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        requests = [name for name in taken if is_named_request(name)]
-        if requests:
+    if isinstance(value, FunctionType):
+        requests = _requests_of(value)
+        if requests and calls_left:
             yield from _of_function(value, requests, calls_left - 1)
-        return
-    if type(value).__module__ != "werkzeug.local":
-        return
+    elif type(value).__module__ == "werkzeug.local":
+        yield from _of_proxy(value, path)
+
+
+def _requests_of(function: FunctionType) -> list[str]:
+    """Name the parameters of a function that are called as a request is."""
+    code: Any = getattr(unwrap(function), "__code__", None)
+    if not isinstance(code, CodeType):
+        return []
+    taken = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return [name for name in taken if is_named_request(name)]
+
+
+def _of_proxy(value: Any, path: list[str]) -> Iterator[str]:
+    """Yield what is read of an object of Flask's or Quart's that stands for one of the request."""
     for framework in loaded():
         if value is framework.request:
             yield from path[:1]
@@ -120,8 +128,7 @@ def _of_known(value: Any, path: list[str], calls_left: int) -> Iterator[str]:
             value is framework.g
         ):  # holds anything, connections of a database more often than users
             yield from IDENTITY.intersection(path[:1])
-        else:
+        elif value is not framework.current_app:
             continue
         return
-    if not any(value is framework.current_app for framework in loaded()):
-        yield "session"  # or who has logged in, as Flask-Login's current_user
+    yield "session"  # or who has logged in, as Flask-Login's current_user

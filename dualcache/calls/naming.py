@@ -24,6 +24,7 @@ from dualcache.calls.security import is_hidden
 from dualcache.calls.signature import MARKS
 from dualcache.core.callables import taking_of
 from dualcache.core.canonical import digested
+from dualcache.core.digests import is_credential
 from dualcache.core.keys import canonical, is_pattern, several, star_in_key, text
 from dualcache.core.templates import Field, Template, field_text, parse_template
 from dualcache.errors import UnkeyableArgument, UsageError
@@ -231,10 +232,14 @@ def extra_parts(
             return how(*given, **{name: values[at] for name, at in taking.keywords})
 
         fault = fault_of(signature, "", "return text, a number, or a tuple of these from vary")
-        parts += [":vary=", Value(_vary_call(signature, taking), read, canonical, fault)]
+        parts += [":vary=", Value(_vary_call(signature, taking), read, _vary_form, fault)]
     if version is not None:
         parts.append(f":version={canonical(version)}")
     return parts
+
+
+def _vary_form(value: Any) -> str:
+    return digested(value) if is_credential(value) else canonical(value)
 
 
 def _vary_call(signature: CallSignature, taking: Taking | None) -> str:

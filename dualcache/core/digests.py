@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-__all__ = ["digest", "is_secret_name"]
+__all__ = ["digest", "is_credential", "is_secret_name"]
 
 _DIGEST_BYTES: Final = 16
 _SECRETS: Final = frozenset(
@@ -28,6 +28,10 @@ _ABOUT_LAST: Final = frozenset(
     | {"length", "size", "index", "position", "ttl", "age", "expiry", "expires", "at", "url"}
     | {"number", "total", "enabled", "required"}
 )
+# A scheme of RFC 9110 and what follows it; the head of a JSON Web Token, which begins with `{"`.
+_credential: Final = re.compile(
+    r"(?:(?:bearer|basic|digest|token|negotiate) +\S|eyJ[\w-]+\.)", re.IGNORECASE
+)
 _word: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -41,6 +45,11 @@ def is_secret_name(name: str) -> bool:
     if not words or words[0] in _ABOUT_FIRST or words[-1] in _ABOUT_LAST:
         return False
     return not _SECRETS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(pairwise(words))
+
+
+def is_credential(value: object) -> bool:
+    """Tell whether a value is text as it stands in an Authorization header, or a signed token."""
+    return isinstance(value, str) and _credential.match(value) is not None
 
 
 def digest(form: str) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dualcache.core.digests import digest, is_secret_name
+from dualcache.core.digests import digest, is_credential, is_secret_name
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,24 @@ def test_a_digest_has_one_form_and_tells_texts_apart() -> None:
     assert digest("a") == digest("a") != digest("b")
     assert digest("\ud800").startswith("~")
     assert len(digest("a" * 10_000)) == 33
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Bearer abc", True),
+        ("bearer   abc", True),
+        ("Basic YW5uOmh1c2g=", True),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.x", True),
+        ("Bearer", False),
+        ("bearer-of-news", False),
+        ("eyJ", False),
+        ("ann", False),
+        (5, False),
+        (None, False),
+    ],
+)
+def test_what_stands_in_an_authorization_header_is_a_credential(
+    value: object, expected: bool
+) -> None:
+    assert is_credential(value) is expected

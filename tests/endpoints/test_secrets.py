@@ -169,3 +169,19 @@ def test_urls_and_models_with_urls_are_part_of_a_key(stage: Stage) -> None:
         assert site.write("POST", "/?home=http://a.test", json=body) == 1
     assert site.write("POST", "/?home=http://b.test", json=body) == 2
     assert site.write("POST", "/?home=http://a.test", json={"home": "http://b.test/"}) == 3
+
+
+def test_a_header_that_vary_hands_over_is_in_no_key(cache: Cache) -> None:
+    @cache(key_prefix="me", vary=lambda request: request.headers.get("authorization"))
+    def me(request: Request) -> str:
+        return request.headers["authorization"]
+
+    def asking(token: str) -> Request:
+        headers = [(b"authorization", token.encode())]
+        return Request({"type": "http", "method": "GET", "path": "/", "headers": headers})
+
+    keys = [me.key_for(asking(token)) for token in ("Bearer hush-1", "Bearer hush-2", "ann")]
+    assert keys[0].startswith("me:global:vary=~")
+    assert len(set(keys)) == 3
+    assert "hush" not in "".join(keys)
+    assert keys[2] == "me:global:vary='ann'"
