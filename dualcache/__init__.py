@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from dualcache.cache import Cache
-    from dualcache.core.entry import MISSING, Entry
+    from dualcache.core.entry import MISSING, CacheInfo, Entry
     from dualcache.core.events import (
         BackendDown,
         BackendUp,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         UnkeyableArgument,
         UsageError,
     )
+    from dualcache.observing import FrontStats, Stats, TemplateStats
 
 __version__ = "0.1.0"
 
@@ -63,12 +64,14 @@ __all__ = [
     "BackendUp",
     "Cache",
     "CacheIdentificationInferenceError",
+    "CacheInfo",
     "Coalesced",
     "CodecError",
     "DecodeError",
     "DualCacheError",
     "Entry",
     "Event",
+    "FrontStats",
     "FrontTier",
     "Hit",
     "InvalidRequestError",
@@ -87,7 +90,9 @@ __all__ = [
     "Settings",
     "SignatureError",
     "StaleHit",
+    "Stats",
     "StoresStopped",
+    "TemplateStats",
     "UnencodableValue",
     "UnkeyableArgument",
     "Unusable",
@@ -97,7 +102,7 @@ __all__ = [
 
 HOMES: Final = {
     "dualcache.cache": ("Cache",),
-    "dualcache.core.entry": ("MISSING", "Entry"),
+    "dualcache.core.entry": ("MISSING", "CacheInfo", "Entry"),
     "dualcache.core.events": (
         "BackendDown",
         "BackendUp",
@@ -138,20 +143,23 @@ HOMES: Final = {
         "UsageError",
     ),
     "dualcache.core.front_tier": ("FrontTier",),
+    "dualcache.observing": ("FrontStats", "Stats", "TemplateStats"),
 }
 """Where each public name lives."""
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
-    for home, names in HOMES.items():
-        if name in names:
-            from importlib import import_module
+if not TYPE_CHECKING:  # or a checker takes every misspelt name for one that is there
 
-            value = getattr(import_module(home), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first asked for (PEP 562)."""
+        for home, names in HOMES.items():
+            if name in names:
+                from importlib import import_module
+
+                value = getattr(import_module(home), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -13,7 +13,7 @@ from dualcache.forking import OfOneProcess
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-    from typing import Self
+    from typing import Self, Unpack
 
     import redis.asyncio as redis_asyncio
     from typing_extensions import TypeVar
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.observing import Stats
+    from dualcache.typing import LoadOptions, PolicyOptions
 
+    D = TypeVar("D")
     R = TypeVar("R")
+    T = TypeVar("T")
 
 
 class AsyncCache(OfOneProcess):
@@ -41,10 +44,27 @@ class AsyncCache(OfOneProcess):
     def _backend(self) -> Backend:
         return self._cache.backend
 
+    @overload
+    async def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
+    @overload
+    async def get(self, key: str, default: D, *, type: type[T]) -> T | D: ...
+    @overload
+    async def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any: ...
+
     async def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
         """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
         value = await self._run(self._requests.get(key, type, self._cache.acting))
         return default if value is MISSING else value
+
+    @overload
+    async def get_many(self, keys: Iterable[str], *, type: type[T]) -> dict[str, T]: ...
+    @overload
+    async def get_many(
+        self,
+        keys: Iterable[str],
+        *,
+        type: Any = MISSING,
+    ) -> dict[str, Any]: ...
 
     async def get_many(
         self,
@@ -63,6 +83,11 @@ class AsyncCache(OfOneProcess):
         """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
         return await self._run(self._requests.ttl(key, self._cache.acting))  # type: ignore[no-any-return]
 
+    @overload
+    async def peek(self, key: str, *, type: type[T]) -> Entry[T] | None: ...
+    @overload
+    async def peek(self, key: str, *, type: Any = MISSING) -> Entry | None: ...
+
     async def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
         """Tell what is stored, with age, ttl, tier and tags; has no side effect.
 
@@ -72,10 +97,12 @@ class AsyncCache(OfOneProcess):
 
     @overload
     async def get_or_load(
-        self, key: str, loader: Callable[[], Awaitable[R]], **options: Any
+        self, key: str, loader: Callable[[], Awaitable[R]], **options: Unpack[LoadOptions]
     ) -> R: ...
     @overload
-    async def get_or_load(self, key: str, loader: Callable[[], R], **options: Any) -> R: ...
+    async def get_or_load(
+        self, key: str, loader: Callable[[], R], **options: Unpack[LoadOptions]
+    ) -> R: ...
 
     async def get_or_load(
         self,
@@ -85,10 +112,10 @@ class AsyncCache(OfOneProcess):
         ttl: Any = MISSING,
         tags: Iterable[str] = (),
         type: Any = MISSING,  # noqa: A002
-        **options: Any,
+        **options: Unpack[PolicyOptions],
     ) -> Any:
         """Return the stored value, or what `loader()` gives: one load for all callers at once."""
-        made = self._requests.options("get_or_load()", ttl, options)
+        made = self._requests.options("get_or_load()", ttl, {**options})
         flow = self._requests.get_or_load(
             key, awaited(loader), made, tags, type, self._cache.acting, usage_of=loader
         )
@@ -99,11 +126,14 @@ class AsyncCache(OfOneProcess):
         self,
         keys: Iterable[str],
         loader: Callable[[list[str]], Awaitable[Mapping[str, R]]],
-        **options: Any,
+        **options: Unpack[LoadOptions],
     ) -> dict[str, R]: ...
     @overload
     async def get_or_load_many(
-        self, keys: Iterable[str], loader: Callable[[list[str]], Mapping[str, R]], **options: Any
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Mapping[str, R]],
+        **options: Unpack[LoadOptions],
     ) -> dict[str, R]: ...
 
     async def get_or_load_many(
@@ -114,7 +144,7 @@ class AsyncCache(OfOneProcess):
         ttl: Any = MISSING,
         tags: Iterable[str] = (),
         type: Any = MISSING,  # noqa: A002
-        **options: Any,
+        **options: Unpack[PolicyOptions],
     ) -> dict[str, Any]:
         """Return the values of all keys; `loader` gets those that this caller must load.
 
@@ -128,7 +158,7 @@ class AsyncCache(OfOneProcess):
 
             return load_one
 
-        made = self._requests.options("get_or_load_many()", ttl, options)
+        made = self._requests.options("get_or_load_many()", ttl, {**options})
         flow = self._requests.get_or_load_many(
             keys, load, one_of, made, tags, type, self._cache.acting, usage_of=loader
         )

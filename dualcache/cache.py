@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
         Callable,
-        Coroutine,
         Generator,
         Sequence,
     )
@@ -43,8 +42,8 @@ if TYPE_CHECKING:
     from dualcache.core.front_tier import FrontTier
     from dualcache.observing import Stats
     from dualcache.typing import (
-        CachedCoroutine,
         CachedFunction,
+        CacheOptions,
         Clock,
         Codec,
         Decorator,
@@ -85,7 +84,7 @@ class Cache(SyncFace):
         max_staleness: Duration = 5,
         settings: object = None,
         clock: Clock | None = None,
-        **policy: Any,
+        **policy: Unpack[CacheOptions],
     ) -> None:
         made = configure(
             url,
@@ -94,7 +93,7 @@ class Cache(SyncFace):
             front=front,
             max_staleness=max_staleness,
             settings=settings,
-            options=policy,
+            options={**policy},
         )
         self._observers = Observers()
         self._clock = clock
@@ -122,10 +121,6 @@ class Cache(SyncFace):
 
     # Decorators
 
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # a coroutine function is a function too
-        self, function: Callable[P, Coroutine[Any, Any, R]], /
-    ) -> CachedCoroutine[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
     @overload

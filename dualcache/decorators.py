@@ -12,7 +12,7 @@ from dualcache.calls.signature import ABSENT, CallSignature
 from dualcache.calls.wrapper import Kept, compile_wrapper
 from dualcache.codecs.recipe import LIMITS
 from dualcache.core.callables import adapted
-from dualcache.core.entry import MISSING
+from dualcache.core.entry import MISSING, CacheInfo
 from dualcache.core.flight import value_of
 from dualcache.core.front_tier import to_own_front
 from dualcache.core.keys import several, user_tag
@@ -23,7 +23,7 @@ from dualcache.engine import load, read, write
 from dualcache.engine.invalidation import clear_function, invalidate
 from dualcache.errors import UsageError
 from dualcache.function_front import FunctionFront
-from dualcache.handles import HANDLES, AsyncHandles, CacheInfo, Handles
+from dualcache.handles import HANDLES, AsyncHandles, Handles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

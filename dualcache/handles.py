@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import astuple
+
+from dualcache.core.events import Cleared
 from dualcache.core.flight import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator
-
-    from dualcache.core.entry import Entry
+    from dualcache.core.entry import CacheInfo, Entry
     from dualcache.core.events import Invalidated
     from dualcache.decorators import Cached
-
-
-class CacheInfo(NamedTuple):
-    """What `functools.lru_cache` tells, of one function in this process."""
-
-    hits: int
-    misses: int
-    maxsize: int | None
-    currsize: int
-
 
 HANDLES: Final = (
     "invalidate",
@@ -105,23 +96,9 @@ class AsyncHandles(SharedHandles):
         call = self.cached.call_of(args, kwargs)
         return await self.cached.cache.backend.arun(self.cached.storing(call, value))  # type: ignore[no-any-return]
 
-    def cache_clear(self) -> Awaitable[Invalidated]:
+    def cache_clear(self) -> Cleared:
         """Forget every result of this function, in all processes.
 
         Done when this returns, as with `functools.lru_cache`; the result may be awaited too.
         """
-        return Done(self.cached.clear())
-
-
-class Done:
-    """A result that may also be awaited."""
-
-    def __init__(self, result: Invalidated) -> None:
-        self.result = result
-
-    def __await__(self) -> Generator[None, None, Invalidated]:
-        yield from ()
-        return self.result
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.result, name)
+        return Cleared(*astuple(self.cached.clear()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.core.entry import MISSING
 from dualcache.core.flight import value_of
@@ -12,6 +12,7 @@ from dualcache.forking import OfOneProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Unpack
 
     from typing_extensions import TypeVar
 
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.requests import Requests
+    from dualcache.typing import PolicyOptions
 
+    D = TypeVar("D")
     R = TypeVar("R")
+    T = TypeVar("T")
 
 
 class SyncFace(OfOneProcess):
@@ -36,10 +40,22 @@ class SyncFace(OfOneProcess):
 
     # Reading
 
+    @overload
+    def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
+    @overload
+    def get(self, key: str, default: D, *, type: type[T]) -> T | D: ...
+    @overload
+    def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any: ...
+
     def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
         """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
         value = self._run(self.requests.get(key, type, self.acting))
         return default if value is MISSING else value
+
+    @overload
+    def get_many(self, keys: Iterable[str], *, type: type[T]) -> dict[str, T]: ...
+    @overload
+    def get_many(self, keys: Iterable[str], *, type: Any = MISSING) -> dict[str, Any]: ...
 
     def get_many(self, keys: Iterable[str], *, type: Any = MISSING) -> dict[str, Any]:  # noqa: A002
         """Return what is stored of these keys, in one trip; what is missing is left out."""
@@ -52,6 +68,11 @@ class SyncFace(OfOneProcess):
     def ttl(self, key: str) -> float | None:
         """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
         return self._run(self.requests.ttl(key, self.acting))  # type: ignore[no-any-return]
+
+    @overload
+    def peek(self, key: str, *, type: type[T]) -> Entry[T] | None: ...
+    @overload
+    def peek(self, key: str, *, type: Any = MISSING) -> Entry | None: ...
 
     def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
         """Tell what is stored, with age, ttl, tier and tags; has no side effect.
@@ -70,10 +91,10 @@ class SyncFace(OfOneProcess):
         ttl: Any = MISSING,
         tags: Iterable[str] = (),
         type: Any = MISSING,  # noqa: A002
-        **options: Any,
+        **options: Unpack[PolicyOptions],
     ) -> R:
         """Return the stored value, or what `loader()` returns: one load for all callers at once."""
-        made = self.requests.options("get_or_load()", ttl, options)
+        made = self.requests.options("get_or_load()", ttl, {**options})
         flow = self.requests.get_or_load(key, loader, made, tags, type, self.acting)
         value: R = value_of(self._run(flow))
         return value
@@ -86,7 +107,7 @@ class SyncFace(OfOneProcess):
         ttl: Any = MISSING,
         tags: Iterable[str] = (),
         type: Any = MISSING,  # noqa: A002
-        **options: Any,
+        **options: Unpack[PolicyOptions],
     ) -> dict[str, R]:
         """Return the values of all keys; `loader` gets those that this caller must load.
 
@@ -96,7 +117,7 @@ class SyncFace(OfOneProcess):
         def one_of(name: str) -> Callable[[], Any]:
             return lambda: mapping_of(loader([name])).get(name, MISSING)
 
-        made = self.requests.options("get_or_load_many()", ttl, options)
+        made = self.requests.options("get_or_load_many()", ttl, {**options})
         flow = self.requests.get_or_load_many(keys, loader, one_of, made, tags, type, self.acting)
         return self._run(flow)  # type: ignore[no-any-return]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import (
     TYPE_CHECKING,
     Any,
+    ClassVar,
     Concatenate,
     ParamSpec,
     Protocol,
@@ -15,13 +17,15 @@ from typing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
 
-    from dualcache.core.entry import Entry
-    from dualcache.core.events import Event, Invalidated
+    from dualcache.core.entry import CacheInfo
+    from dualcache.core.events import Event
+    from dualcache.typing_handles import CacheClear, CachedInClass, Invalidate, Peek, Store
 
 __all__ = [
+    "CacheOptions",
     "CachedCoroutine",
     "CachedFunction",
     "Clock",
@@ -29,7 +33,9 @@ __all__ = [
     "Decorator",
     "DecoratorOptions",
     "Duration",
+    "LoadOptions",
     "Observer",
+    "PolicyOptions",
     "Secret",
     "Url",
 ]
@@ -82,60 +88,98 @@ Observer: TypeAlias = "Callable[[Event], None]"
 """Called with each event; an observer that raises is counted and otherwise ignored."""
 
 
-class CachedFunction(Protocol[P, R_co]):
-    """A decorated `def`: called as before, with handles on what is stored for a call."""
-
-    __wrapped__: Callable[..., Any]
-    __name__: str
-    __qualname__: str
+class Call(Protocol[P, R_co]):
+    """Anything that is called so: what the types of handles look at."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
-    @overload
-    def __get__(self, owner: None, kind: type, /) -> CachedFunction[P, R_co]: ...
-    @overload
-    def __get__(
-        self: CachedFunction[Concatenate[S, Q], R], owner: S, kind: type | None = None, /
-    ) -> CachedFunction[Q, R]: ...
-    @overload
-    def __get__(self, owner: object, kind: type | None = None, /) -> CachedFunction[P, R_co]: ...
 
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Invalidated: ...
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-    def peek(self, *args: P.args, **kwargs: P.kwargs) -> Entry | None: ...
-    def store(self, value: Any, /, *args: P.args, **kwargs: P.kwargs) -> bool: ...
-    def key_for(self, *args: P.args, **kwargs: P.kwargs) -> str: ...
-    def cache_info(self) -> Any: ...
-    def cache_clear(self) -> Any: ...
-    def cache_parameters(self) -> dict[str, Any]: ...
+class CachedFunction(Call[P, R_co], Protocol[P, R_co]):
+    """A decorated function: called as before, with handles on what is stored for a call.
 
+    Those that act are coroutines where the function is one. In a class it binds as a function does.
+    """
 
-class CachedCoroutine(Protocol[P, R_co]):
-    """A decorated `async def`: a coroutine function as before; handles that act are coroutines."""
-
-    __wrapped__: Callable[..., Any]
     __name__: str
     __qualname__: str
+    invalidate: ClassVar[Invalidate]
+    peek: ClassVar[Peek]
+    store: ClassVar[Store]
+    cache_clear: ClassVar[CacheClear]
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
+    @property
+    def __wrapped__(self) -> Callable[..., R_co]: ...
 
     @overload
-    def __get__(self, owner: None, kind: type, /) -> CachedCoroutine[P, R_co]: ...
+    def __get__(self, owner: None, kind: type, /) -> CachedInClass[P, R_co]: ...
     @overload
     def __get__(
-        self: CachedCoroutine[Concatenate[S, Q], R], owner: S, kind: type | None = None, /
-    ) -> CachedCoroutine[Q, R]: ...
+        self: Call[Concatenate[S, Q], R], owner: S, kind: type | None = None, /
+    ) -> CachedFunction[Q, R]: ...
     @overload
-    def __get__(self, owner: object, kind: type | None = None, /) -> CachedCoroutine[P, R_co]: ...
+    def __get__(self, owner: object, kind: type | None = None, /) -> CachedInClass[P, R_co]: ...
 
-    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Invalidated: ...
-    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-    async def peek(self, *args: P.args, **kwargs: P.kwargs) -> Entry | None: ...
-    async def store(self, value: Any, /, *args: P.args, **kwargs: P.kwargs) -> bool: ...
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
     def key_for(self, *args: P.args, **kwargs: P.kwargs) -> str: ...
-    def cache_info(self) -> Any: ...
-    def cache_clear(self) -> Any: ...
+    def cache_info(self) -> CacheInfo: ...
     def cache_parameters(self) -> dict[str, Any]: ...
+
+
+CachedCoroutine: TypeAlias = CachedFunction[P, Coroutine[Any, Any, R]]
+"""A decorated `async def`."""
+
+
+class PolicyOptions(TypedDict, total=False):
+    """The options that a direct load takes beside `ttl`, `tags` and `type`."""
+
+    jitter: float
+    stale_if_error: Any
+    stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
+    condition: Callable[..., object] | None
+
+
+class LoadOptions(PolicyOptions, total=False):
+    """Every option of a direct load."""
+
+    ttl: Any
+    tags: Iterable[str]
+    type: Any
+
+
+class CacheOptions(TypedDict, total=False):
+    """The options of `Cache(...)` beside its named arguments: of the policy, and of a URL."""
+
+    jitter: float
+    stale_if_error: Any
+    stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
+    strict: bool
+    publish: bool | None
+    client: Any
+    async_client: Any
+    compress_above: int | None
+    max_value_bytes: int
+    db: int | str
+    username: str
+    password: Any
+    max_connections: int | str
+    socket_timeout: float | str
+    socket_connect_timeout: float | str
+    call_timeout: float | str
+    health_check_interval: float | str
+    retry_on_timeout: bool | str
+    socket_keepalive: bool | str
+    protocol: int | str
+    client_name: str
+    ssl_ca_certs: str
+    ssl_ca_path: str
+    ssl_ca_data: str
+    ssl_certfile: str
+    ssl_keyfile: str
+    ssl_cert_reqs: str
+    ssl_check_hostname: bool | str
+    ssl_min_version: str
+    max_entries: int | str
+    max_bytes: int | str
 
 
 class DecoratorOptions(TypedDict, total=False):
@@ -170,9 +214,4 @@ class DecoratorOptions(TypedDict, total=False):
 class Decorator(Protocol):
     """What `cache(...)` returns: keeps parameters, result and colour of what it decorates."""
 
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # a coroutine function is a function too
-        self, function: Callable[P, Coroutine[Any, Any, R]], /
-    ) -> CachedCoroutine[P, R]: ...
-    @overload
     def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...

@@ -15,7 +15,7 @@ PACKAGE: Final = Path(__file__).parent.parent / "dualcache"
 FILES: Final = sorted(PACKAGE.rglob("*.py"))
 
 ROOT: Final = "<root>"
-FOUNDATION: Final = {"errors", "typing"}
+FOUNDATION: Final = {"errors", "typing", "typing_handles"}
 INNER: Final = {"core", "engine", "codecs", "tiers", "drivers", "calls"}
 FACADES: Final = {
     "afterwards",
@@ -42,7 +42,8 @@ OUTER: Final = {"testing", "integrations", "cli", "dashboard"}
 
 ALLOWED: Final = {
     "errors": set[str](),
-    "typing": {"errors"},
+    "typing": {"errors", "typing_handles"},
+    "typing_handles": {"errors", "typing"},
     "core": FOUNDATION,
     **{part: FOUNDATION | {"core"} for part in INNER - {"core"}},
     **dict.fromkeys(FACADES, FOUNDATION | INNER | FACADES),
@@ -179,7 +180,7 @@ def violation(path: Path, found: Import) -> str | None:
     if there == here and here != ROOT:
         return None
     # Protocols that users implement speak of the values of core.
-    if here == "typing" and there == "core" and found.is_typing_only:
+    if here in {"typing", "typing_handles"} and there == "core" and found.is_typing_only:
         return None
     return None if there in ALLOWED[here] else f"{here} never imports {there} ({found.module})"
 

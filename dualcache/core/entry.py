@@ -6,12 +6,20 @@ The bytes themselves are spelled and read in `codecs/envelope.py`; nothing here 
 from __future__ import annotations
 
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from typing_extensions import TypeVar
+
+    V_co = TypeVar("V_co", covariant=True, default=Any)
+else:  # the default is for type checkers, and its import would cost
+    from typing import TypeVar
+
+    V_co = TypeVar("V_co", covariant=True)
 
 HEADER_BYTES: Final = 32
 TOKEN_BYTES: Final = 8
@@ -80,14 +88,23 @@ class Stored(Struct, frozen=True):
     payload: Any
 
 
-class Entry(Struct, frozen=True):
+class CacheInfo(NamedTuple):
+    """What `functools.lru_cache` tells, of one function in this process."""
+
+    hits: int
+    misses: int
+    maxsize: int | None
+    currsize: int
+
+
+class Entry(Struct, Generic[V_co], frozen=True):
     """What `peek` tells about one key; looking changes nothing.
 
     `age` and `ttl` are seconds; `ttl` is `None` for an entry that never expires. `tier` is where
     the entry was found, `stale` whether its time of freshness is over.
     """
 
-    value: Any
+    value: V_co
     age: float
     ttl: float | None
     tier: Literal["front", "redis", "memory"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import astuple
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 Tier: TypeAlias = Literal["front", "redis", "memory"]
 
@@ -89,6 +93,14 @@ class Invalidated(Event, frozen=True):
     patterns: int = 0
     removed: int = 0
     pending: int = 0
+
+
+class Cleared(Invalidated, frozen=True):
+    """The result of `cache_clear()` of a coroutine function; it may be awaited, too."""
+
+    def __await__(self) -> Generator[None, None, Invalidated]:
+        yield from ()
+        return Invalidated(*astuple(self))
 
 
 class Replayed(Event, frozen=True):

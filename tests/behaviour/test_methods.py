@@ -318,7 +318,7 @@ def test_a_cached_function_may_be_assigned_to_a_class_later(
     def body(self: Any, n: int = 0) -> list[Any]:
         return [self.name, n]
 
-    load = cache(key="assigned:{self.name}:{n}")(colour.function(body))
+    load: Any = cache(key="assigned:{self.name}:{n}")(colour.function(body))
 
     class Repository:
         name = "one"

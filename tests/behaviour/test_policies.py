@@ -241,7 +241,7 @@ def test_only_exceptions_that_count_are_stood_in_for(
             raise error
         return "old"
 
-    spelled = {
+    spelled: dict[str, Any] = {
         "decorated": cache(key="k", **STALE, **options)(colour.function(read)),
         "endpoint": cache(key_prefix="e", **STALE, **options)(colour.function(read)),
         "direct": lambda: colour.face(cache).get_or_load(

@@ -1,10 +1,17 @@
-"""What type checkers see of decorated functions; checked by mypy strict and pyright, never run."""
+"""What type checkers see: mypy strict, pyright and ty check it, and it is never run.
+
+A line marked `not ty` is one that ty cannot tell yet.
+"""
 
 from __future__ import annotations
 
-from typing import assert_type
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, assert_type
 
-from dualcache import Cache, Entry, Invalidated
+from dualcache import MISSING, Cache, CacheInfo, Entry, Invalidated, Stats
+
+T = TypeVar("T")
 
 cache = Cache("memory://")
 
@@ -30,6 +37,31 @@ async def bare_coroutine(n: int) -> User:
 @cache(ttl=5)
 async def coroutine_with_options(n: int) -> User:
     return User()
+
+
+@cache
+def whatever(n: int) -> Any:
+    return n
+
+
+@cache(ttl=5)
+def whatever_with_options(n: int) -> Any:
+    return n
+
+
+@cache
+def same(value: T) -> T:
+    return value
+
+
+@cache(ttl=5)
+def same_with_options(value: T) -> T:
+    return value
+
+
+@cache
+async def same_later(value: T) -> T:
+    return value
 
 
 @cache.invalidates("user:{n}")
@@ -59,24 +91,72 @@ class Repository:
     def static(n: int) -> User:
         return bare(n)
 
+    @classmethod
+    @cache
+    def of_class(cls, n: int = 0) -> User:
+        return bare(n)
 
-def functions() -> None:
+    @cache(ttl=5)
+    @classmethod
+    async def of_class_later(cls, n: int = 0) -> User:
+        return bare(n)
+
+
+class Reads(Protocol):
+    def load(self, n: int) -> User: ...
+    async def later(self, n: int) -> User: ...
+
+
+class AbstractReads(ABC):
+    @abstractmethod
+    def load(self, n: int) -> User: ...
+    @abstractmethod
+    async def later(self, n: int) -> User: ...
+
+
+class CachedReads(AbstractReads):
+    @cache
+    def load(self, n: int) -> User:  # pyright: ignore[reportIncompatibleMethodOverride]  it does not bind objects that are called
+        return bare(n)
+
+    @cache
+    async def later(self, n: int) -> User:  # pyright: ignore[reportIncompatibleMethodOverride]  the same
+        return bare(n)
+
+
+def reader() -> Reads:
+    return CachedReads()  # pyright: ignore[reportReturnType]  the same
+
+
+def functions(text: str, number: int) -> None:
     assert_type(bare(1), User)
     assert_type(with_options(1, deep=True), User)
     assert_type(bare.invalidate(1), Invalidated)
     assert_type(bare.refresh(1), User)
-    assert_type(bare.peek(1), Entry | None)
+    assert_type(bare.peek(1), Entry[User] | None)
+    assert_type(bare.cache_clear(), Invalidated)
+    assert_type(bare.cache_info(), CacheInfo)
+    assert_type(bare.cache_info().hits, int)
+    assert_type(bare.__wrapped__, Callable[..., User])
+    assert_type(whatever(1), Any)
+    assert_type(whatever(1)["data"], Any)
+    assert_type(whatever_with_options(1)["data"], Any)
+    assert_type(same_with_options(text), str)
+    assert_type(same(number), int)
     assert_type(bare.store(User(), 1), bool)
     assert_type(bare.key_for(1), str)
     assert_type(saved(1), User)
 
 
-async def coroutines() -> None:
+async def coroutines(text: str) -> None:
     assert_type(await bare_coroutine(1), User)
     assert_type(await coroutine_with_options(1), User)
     assert_type(await coroutine_with_options.refresh(1), User)
     assert_type(await coroutine_with_options.invalidate(1), Invalidated)
-    assert_type(await coroutine_with_options.peek(1), Entry | None)
+    assert_type(await coroutine_with_options.peek(1), Entry[User] | None)
+    _cleared: Invalidated = await coroutine_with_options.cache_clear()
+    assert_type(coroutine_with_options.cache_clear().removed, int)
+    assert_type(await same_later(text), str)
     assert_type(coroutine_with_options.key_for(1), str)
     assert_type(await saved_later(1), User)
 
@@ -90,6 +170,16 @@ async def methods(repository: Repository) -> None:
     assert_type(Repository.load(repository, 1), User)
     assert_type(Repository.static(1), User)
     assert_type(Repository.static.key_for(1), str)
+    assert_type(Repository.load.invalidate(repository, 1), Invalidated)
+    assert_type(await Repository.later.refresh(repository, 1), User)
+    assert_type(Repository.of_class(1), User)
+    assert_type(repository.of_class(1), User)
+    assert_type(Repository.of_class.invalidate(1), Invalidated)  # not ty
+    assert_type(Repository.of_class.key_for(1), str)  # not ty
+    assert_type(Repository.of_class.peek(n=1), Entry[User] | None)  # not ty
+    assert_type(await Repository.of_class_later(1), User)  # not ty
+    assert_type(await Repository.of_class_later.invalidate(1), Invalidated)  # not ty
+    assert_type(await Repository.of_class_later.refresh(), User)  # not ty
 
 
 async def sizes(keys: list[str]) -> dict[str, int]:
@@ -104,7 +194,7 @@ async def number_later() -> int:
     return 1
 
 
-async def direct_calls() -> None:
+async def direct_calls(other: int) -> None:
     assert_type(cache.get_or_load("k", number), int)
     assert_type(await cache.aio.get_or_load("k", number_later), int)
     assert_type(await cache.aio.get_or_load("k", number, ttl="5m"), int)
@@ -112,6 +202,17 @@ async def direct_calls() -> None:
     assert_type(cache.invalidate("k"), Invalidated)
     assert_type(await cache.aio.invalidate("k"), Invalidated)
     assert_type(cache.peek("k"), Entry | None)
+    assert_type(cache.peek("k", type=User), Entry[User] | None)
+    assert_type(cache.get("k"), Any)
+    assert_type(cache.get("k", type=User), User | None)
+    assert_type(cache.get("k", other, type=User), User | int)
+    assert_type(cache.get("k", type=list[int]), list[int] | None)
+    assert cache.get("k", MISSING, type=User) is not MISSING
+    assert_type(cache.get_many(["k"], type=User), dict[str, User])
+    assert_type(await cache.aio.get("k", type=User), User | None)
+    assert_type(await cache.aio.get_many(["k"], type=User), dict[str, User])
+    assert_type(await cache.aio.peek("k", type=User), Entry[User] | None)
+    assert_type(cache.stats(), Stats)
     assert_type(cache.contains("k"), bool)
     assert_type(cache.key("k:{n}", n=1), str)
     with cache as entered:

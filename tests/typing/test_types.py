@@ -3,19 +3,28 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from dualcache.calls.endpoint_options import ENDPOINT
+from dualcache.configuring import POLICY_OPTIONS
+from dualcache.decorators import NAMING, POLICY
+from dualcache.direct_calls import CALL_OPTIONS
+from dualcache.drivers.url_options import CHECKS
+from dualcache.typing import CacheOptions, DecoratorOptions, PolicyOptions
 from tests.behaviour.seen import ROOT
 
 RIGHT: Final = Path(__file__).with_name("seen_types.py")
 WRONG: Final = """from __future__ import annotations
 
-from dualcache import Cache
+from dualcache import Cache, Cach  # wrong
+import dualcache
 
 cache = Cache("memory://")
+dualcache.Statts  # wrong
 
 
 @cache(ttl="5m")
@@ -33,6 +42,11 @@ class Repository:
     def load(self, n: int) -> str:
         return str(n)
 
+    @classmethod
+    @cache
+    def of(cls, n: int) -> str:
+        return str(n)
+
 
 async def wrong(repository: Repository) -> None:
     load("1")  # wrong
@@ -47,16 +61,25 @@ async def wrong(repository: Repository) -> None:
     repository.load(repository, 1)  # wrong
     repository.load.invalidate("1")  # wrong
     Cache(5)  # wrong
+    Cache(jiter=0.1)  # wrong, not ty
+    Repository.of("1")  # wrong
+    Repository.of.invalidate("1")  # wrong
+    later.invalidate(1).removed  # wrong
+    cache.get_or_load("k", load, jiter=0.1)  # wrong
+    _c: int | None = cache.get("k", type=str)  # wrong
 """
 """Each marked line has to be an error; a file of its own would be one of the project's."""
 CHECKERS: Final = {
     "mypy": ["mypy", "--strict", "--no-error-summary", "--hide-error-context"],
     "pyright": ["pyright"],
+    "ty": ["ty", "check", "--output-format=concise", f"--python={sys.prefix}"],
 }
 
 
 def complaints(checker: str, file: Path) -> set[int]:
     """Return the numbers of the lines that a type checker complains about."""
+    if find_spec(checker) is None:
+        pytest.skip(f"{checker} is not installed here")
     done = subprocess.run(
         [sys.executable, "-m", *CHECKERS[checker], str(file)],
         cwd=ROOT,
@@ -71,14 +94,30 @@ def complaints(checker: str, file: Path) -> set[int]:
 
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_parameters_and_results_are_seen_through_every_decorator(checker: str) -> None:
-    assert complaints(checker, RIGHT) == set()
+    unknown = {line for line, text in numbered(RIGHT.read_text()) if text.endswith("# not ty")}
+    assert complaints(checker, RIGHT) <= (unknown if checker == "ty" else set())
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_wrong_calls_are_refused(checker: str, tmp_path: Path) -> None:
     file = tmp_path / "wrong_types.py"
     file.write_text(WRONG)
-    marked = {
-        number for number, line in enumerate(WRONG.splitlines(), 1) if line.endswith("# wrong")
-    }
+    ends = ("# wrong",) if checker == "ty" else ("# wrong", "# wrong, not ty")
+    marked = {line for line, text in numbered(WRONG) if text.endswith(ends)}
     assert complaints(checker, file) == marked
+
+
+def numbered(text: str) -> list[tuple[int, str]]:
+    return list(enumerate(text.splitlines(), 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [
+        (CacheOptions, {*CHECKS, *POLICY_OPTIONS}),
+        (PolicyOptions, {*CALL_OPTIONS}),
+        (DecoratorOptions, {*NAMING, *POLICY, *ENDPOINT}),
+    ],
+)
+def test_type_checkers_know_every_option(options: Any, known: set[str]) -> None:
+    assert options.__annotations__.keys() == known
