@@ -10,6 +10,7 @@ import os
 import random
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cachetools import LRUCache
@@ -27,6 +28,7 @@ from dualcache.drivers.warmup import WarmUp
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.recovery import Health
+from dualcache.engine.ways import try_all_again_soon
 from dualcache.forking import hold_still_at_forks
 from dualcache.function_front import FunctionFront
 from dualcache.observing import FrontStats, log
@@ -226,7 +228,9 @@ class Backend:
         else:
             from dualcache.drivers.sync_backend import SyncBackend
 
-            self._connections = self._connections or SyncBackend(self.target, self._tracking)
+            self._connections = self._connections or SyncBackend(
+                self.target, self._tracking, partial(try_all_again_soon, self.env)
+            )
             perform = self._connections.perform
         self._sync = SyncDriver(perform, self.flights, self.changes)
         hold_still_at_forks(self._sync.keeper)
@@ -240,7 +244,9 @@ class Backend:
         else:
             from dualcache.drivers.channel import Channels
 
-            self._channels = self._channels or Channels(self.target, self._tracking)
+            self._channels = self._channels or Channels(
+                self.target, self._tracking, partial(try_all_again_soon, self.env)
+            )
             perform = self._channels.perform
         self._async = AsyncDriver(perform, self.flights, self.changes, self._finish_elsewhere)
         return self._async

@@ -143,11 +143,15 @@ class BackendTimeout(BackendError, TimeoutError):
 
 
 class BackendRefused(BackendError):
-    """The backend answered with an error; `prefix` is its first word (`OOM`, `NOPERM`, …)."""
+    """The backend answered with an error; `prefix` is its first word (`OOM`, `NOPERM`, …).
+
+    `is_lacking`: it does not have the command or the option, or this user may not use it.
+    """
 
     __module__ = "dualcache"
 
     prefix: str = "ERR"
+    is_lacking: bool = False
 
 
 class MissingClientError(BackendError):

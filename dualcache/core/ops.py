@@ -152,6 +152,8 @@ class CommitWay(Enum):
 
     IFEQ = "ifeq"
     SCRIPT = "script"
+    EVAL = "eval"
+    """The same script, sent along each time: where it may not be loaded."""
     WATCH = "watch"
 
 

@@ -36,6 +36,12 @@ _PREFIXES = frozenset(
 _IN_SCRIPT = re.compile(r"^(?:ERR )?Error (?:running|compiling) script.*?: -?([A-Z]{3,})\b")
 _WITHOUT_RESP3 = re.compile(r"^(?:ERR )?unknown command [`']?HELLO\b", re.IGNORECASE)
 _NO_SUCH_DB = re.compile(r"^(?:ERR )?(?:DB index is out of range|invalid DB index)")
+_LACKING = re.compile(
+    r"\bunknown (?:sub)?command|syntax error|unknown option"
+    r"|\b(?:command|not)\b.*\b(?:unsupported|supported|allowed|available|implemented|disabled)\b",
+    re.IGNORECASE,
+)
+"""How servers, services and proxies say that they do not have a command or one of its options."""
 _HANGS_UP = re.compile(r"^(?:ERR )?Protocol error\b")
 """The last words before the server closes the connection: a value is over its limit."""
 _TLS_REASONS = ("CERTIFICATE", "UNKNOWN_CA", "WRONG_VERSION", "PROTOCOL_VERSION", "HANDSHAKE")
@@ -115,6 +121,7 @@ def _refused(error: Exception, *, is_auth: bool) -> BackendError:
         help=mend,
     )
     made.prefix = prefix
+    made.is_lacking = prefix == "NOPERM" or (prefix == "ERR" and bool(_LACKING.search(text)))
     return _marked(made, is_configuration=bool(mend))
 
 

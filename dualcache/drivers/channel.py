@@ -30,7 +30,7 @@ from dualcache.drivers.wire_notice import is_told
 from dualcache.errors import BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from dualcache.core.ops import Op
     from dualcache.drivers.link import Link
@@ -52,9 +52,14 @@ class Channel:
     else; the next caller connects again.
     """
 
-    def __init__(self, target: Target, tracking: Tracking | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        tracking: Tracking | None = None,
+        on_open: Callable[[], None] = lambda: None,
+    ) -> None:
         self._tracking = tracking
-        handshake = Handshake(target)
+        handshake = Handshake(target, on_open)
         on_end, on_slow = self._ended, self._note_slow
         self._shared = Connector(target, handshake, on_end=on_end, on_slow=on_slow)
         self._large = Connector(target, handshake, on_end=on_end, on_slow=on_slow)
@@ -156,9 +161,15 @@ class Channel:
 class Channels:
     """The channel of each event loop of this process; a loop that is gone takes its own along."""
 
-    def __init__(self, target: Target, tracking: Tracking | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        tracking: Tracking | None = None,
+        on_open: Callable[[], None] = lambda: None,
+    ) -> None:
         self._target = target
         self._tracking = tracking
+        self._on_open = on_open
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Channel] = WeakKeyDictionary()
         self._of_parents: list[object] = []
         self._last: tuple[ref[asyncio.AbstractEventLoop], Channel] | None = None
@@ -183,7 +194,7 @@ class Channels:
     def _channel_of(self, loop: asyncio.AbstractEventLoop) -> Channel:
         channel = self._by_loop.get(loop)
         if channel is None:
-            channel = self._by_loop[loop] = Channel(self._target, self._tracking)
+            channel = self._by_loop[loop] = Channel(self._target, self._tracking, self._on_open)
         return channel
 
     async def aclose(self) -> None:
@@ -196,7 +207,10 @@ class Channels:
 
 async def commit_watched(link: Link, op: Commit) -> CommitReply:
     """Compare and set by WATCH, MULTI and EXEC; nobody else may watch on this link meanwhile."""
-    if not wire_watch.is_expected(op, await link.exchange(*wire_watch.watch_commands(op))):
-        await link.exchange(*wire_watch.UNWATCH)
-        return CommitReply.REFUSED
-    return wire_watch.exec_reply(await link.exchange(*wire_watch.exec_commands(op)))
+    try:
+        if not wire_watch.is_expected(op, await link.exchange(*wire_watch.watch_commands(op))):
+            await link.exchange(*wire_watch.UNWATCH)
+            return CommitReply.REFUSED
+        return wire_watch.exec_reply(await link.exchange(*wire_watch.exec_commands(op)))
+    except BackendRefused as error:
+        return wire_watch.refused(error)

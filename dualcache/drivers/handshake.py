@@ -17,6 +17,8 @@ from dualcache.drivers.connections import make_async_connection, make_connection
 from dualcache.errors import BackendError, BackendRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dualcache.drivers.connections import AsyncConnection, Connection
     from dualcache.drivers.urls import Target
 
@@ -29,29 +31,35 @@ ABOUT_HELLO: Final = frozenset({"ERR", "NOPROTO"})
 
 
 class Handshake:
-    """Opens the connections of one backend, and remembers which protocol its server speaks."""
+    """Opens the connections of one backend, and remembers which protocol its server speaks.
 
-    def __init__(self, target: Target) -> None:
+    `on_open` is called after each: another server may be behind the address, or other rights.
+    """
+
+    def __init__(self, target: Target, on_open: Callable[[], None] = lambda: None) -> None:
         self._target = target
+        self._on_open = on_open
 
     def open(self) -> Connection:
         """Return a connection on which a call may begin; raise `BackendError`."""
         try:
-            return opened(self._target)
+            connection = opened(self._target)
         except BackendRefused as error:
             older = self._older(error)
-        connection = opened(older)
-        self._target = older
+            connection = opened(older)
+            self._target = older
+        self._on_open()
         return connection
 
     async def open_async(self) -> AsyncConnection:
         """Return a connection of the running loop; raise `BackendError`."""
         try:
-            return await async_opened(self._target)
+            connection = await async_opened(self._target)
         except BackendRefused as error:
             older = self._older(error)
-        connection = await async_opened(older)
-        self._target = older
+            connection = await async_opened(older)
+            self._target = older
+        self._on_open()
         return connection
 
     def _older(self, error: BackendRefused) -> Target:

@@ -20,7 +20,7 @@ from dualcache.drivers.tracking import TRACKED, UNTRACKED, tracking_commands
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from dualcache.core.ops import Op
     from dualcache.drivers.connections import Connection
@@ -32,9 +32,14 @@ if TYPE_CHECKING:
 class SyncBackend:
     """Performs backend ops over at most `max_connections` connections, the last used one first."""
 
-    def __init__(self, target: Target, tracking: Tracking | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        tracking: Tracking | None = None,
+        on_open: Callable[[], None] = lambda: None,
+    ) -> None:
         self._target = target
-        self._handshake = Handshake(target)
+        self._handshake = Handshake(target, on_open)
         self._tracking = tracking
         self._begin()
 
@@ -184,7 +189,10 @@ def read(connection: Connection) -> Any:
 
 def commit_watched(connection: Connection, op: Commit) -> CommitReply:
     """Compare and set by WATCH, MULTI and EXEC, on a connection of its own."""
-    if not wire_watch.is_expected(op, exchange(connection, *wire_watch.watch_commands(op))):
-        exchange(connection, *wire_watch.UNWATCH)
-        return CommitReply.REFUSED
-    return wire_watch.exec_reply(exchange(connection, *wire_watch.exec_commands(op)))
+    try:
+        if not wire_watch.is_expected(op, exchange(connection, *wire_watch.watch_commands(op))):
+            exchange(connection, *wire_watch.UNWATCH)
+            return CommitReply.REFUSED
+        return wire_watch.exec_reply(exchange(connection, *wire_watch.exec_commands(op)))
+    except BackendRefused as error:
+        return wire_watch.refused(error)

@@ -93,15 +93,18 @@ def write_look(op: Look) -> bytes:
 
 
 def look_reply(op: Look, replies: Sequence[Any]) -> Seen:
-    left_ms = None
+    left_ms, refusal = None, ""
     if op.with_ttl:
-        left = number(replies[1])
-        # It may have ended since it was read: no time is then left, which is not for ever.
-        left_ms = None if left == FOR_EVER else max(0, left)
+        left = lifetime(replies[1])
+        if left is None:
+            refusal = "NOPERM"
+        elif left != FOR_EVER:
+            # It may have ended since it was read: no time is then left, which is not for ever.
+            left_ms = max(0, left)
     if not op.tags:
-        return Seen(content(replies[0]), (), left_ms)
+        return Seen(content(replies[0]), (), left_ms, refusal=refusal)
     found = strings(replies[0], 1 + len(op.tags))
-    return Seen(found[0], found[1:], left_ms)
+    return Seen(found[0], found[1:], left_ms, refusal=refusal)
 
 
 def read_tags_commands(op: ReadTags) -> Sequence[Command]:
@@ -177,6 +180,8 @@ def commit_commands(op: Commit) -> Sequence[Command]:
     if op.way is CommitWay.IFEQ:
         life: Command = () if op.ttl_ms is None else ("PX", op.ttl_ms)
         return (("SET", op.key, op.blob, "IFEQ", op.expected, *life),)
+    if op.way is CommitWay.EVAL:
+        return (("EVAL", commit_source(), 1, op.key, *commit_arguments(op)),)
     return (("EVALSHA", COMMIT_SHA, 1, op.key, *commit_arguments(op)),)
 
 
@@ -184,14 +189,14 @@ def commit_arguments(op: Commit) -> Command:
     return (op.expected[:HEADER_BYTES], op.blob, op.ttl_ms or 0)
 
 
-def commit_reply(op: Commit, replies: Sequence[Any]) -> CommitReply:
+def commit_reply(_: Commit, replies: Sequence[Any]) -> CommitReply:
     reply = replies[0]
     if isinstance(reply, BackendRefused):
         if reply.prefix == "NOSCRIPT":
             return CommitReply.NO_SCRIPT
         if reply.prefix == "WRONGTYPE":
             return CommitReply.REFUSED
-        if reply.prefix == "ERR" or (reply.prefix == "NOPERM" and op.way is CommitWay.SCRIPT):
+        if reply.is_lacking:
             return CommitReply.UNSUPPORTED
         raise reply
     if reply in (1, b"OK"):
@@ -219,6 +224,11 @@ def unlink_commands(op: Unlink) -> Sequence[Command]:
 
 def ping_commands(_: Ping) -> Sequence[Command]:
     return (("PING",),)
+
+
+def prolong_reply(_: ProlongTag, replies: Sequence[Any]) -> None:
+    """Without the right to prolong it, a tag ends earlier: that costs misses, and is safe."""
+    refused_write(replies[0])
 
 
 def number_reply(_: Op[Any], replies: Sequence[Any]) -> int:
@@ -263,7 +273,7 @@ SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     Claim: telling(written(claim_commands, claim_reply, lambda op: 1 + 3 * len(op.tags))),
     ReadTags: written(read_tags_commands, read_tags_reply),
     MakeTags: written(make_tags_commands, make_tags_reply, lambda op: 3 * len(op.tags)),
-    ProlongTag: written(prolong_commands, number_reply),
+    ProlongTag: written(prolong_commands, prolong_reply),
     TryLease: written(try_lease_commands, try_lease_reply, lambda _: 3),
     Commit: telling(written(commit_commands, commit_reply)),
     LoadScript: written(script_commands, script_reply),

@@ -32,7 +32,8 @@ def new_tag_replies(
     for start in starts:
         refused_write(replies[start])
     ids = tuple(content(replies[start + 1]) for start in starts)
-    return ids, tuple(number(replies[start + 2]) for start in starts)
+    lefts = (lifetime(replies[start + 2]) for start in starts)
+    return ids, tuple(FOR_EVER if left is None else left for left in lefts)
 
 
 def try_lease_commands(op: TryLease) -> Sequence[Command]:

@@ -60,7 +60,7 @@ def number(reply: Any) -> int:
 
 def refused_write(reply: Any) -> str:
     """Return the first word by which a write was turned down, or nothing; raise other errors."""
-    if isinstance(reply, BackendRefused) and reply.prefix in WRITE_REFUSALS:
+    if isinstance(reply, BackendRefused) and reply.prefix in {*WRITE_REFUSALS, "NOPERM"}:
         return reply.prefix
     checked(reply)
     return ""

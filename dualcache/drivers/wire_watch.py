@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dualcache.core.ops import Commit
+    from dualcache.errors import BackendRefused
 
 UNWATCH: Final = pack(("UNWATCH",)), 1
 
@@ -41,6 +42,13 @@ def exec_commands(op: Commit) -> tuple[bytes, int]:
     if op.notice is None:
         return data + pack(("EXEC",)), 3
     return data + publish(op.notice) + pack(("EXEC",)), 4
+
+
+def refused(error: BackendRefused) -> CommitReply:
+    """Return what a refusal says of this way; raise it where it says nothing."""
+    if not error.is_lacking:
+        raise error
+    return CommitReply.UNSUPPORTED
 
 
 def exec_reply(replies: Sequence[Any]) -> CommitReply:

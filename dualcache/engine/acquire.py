@@ -39,6 +39,7 @@ from dualcache.engine.read import examine, ids_of, look
 from dualcache.engine.recovery import ask
 from dualcache.engine.starting import NOTHING, Start, resealed, take_refresh
 from dualcache.engine.tags import NO_IDS
+from dualcache.engine.ways import can_commit
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def acquire(
     began_ms = env.elapsed_ms()
     stale = NOTHING
     try:
+        if not can_commit(env):
+            return (yield from look_alone(call, env))
         for _ in range(MOST_ROUNDS):
             mark = env.front.mark(call.key)
             leased = yield from take_lease(LookAndLease, call, env, taken, known)
@@ -93,6 +96,12 @@ def acquire(
     except BackendError:
         return stale
     return stale
+
+
+def look_alone(call: Call, env: Env) -> Flow[Sight]:
+    """Return what there is to be served, where nothing can be stored: no lease is taken."""
+    sight = yield from look(call, env)
+    return sight if sight.state in {FRESH, STALE} else NOTHING
 
 
 def claimed(leased: Leased, sight: Sight) -> Start | Sight | None:
@@ -212,7 +221,8 @@ def start_refresh(call: Call, taken: dict[bytes, str], env: Env) -> Flow[Start]:
     began_ms = env.elapsed_ms()
     seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
     sight = yield from examine(call, seen, tick, env)
-    if (sight.state is FRESH or sight.state in REPLACED) and sight.stored is not None:
+    is_there = sight.state is FRESH or sight.state in REPLACED
+    if is_there and sight.stored is not None and not seen.refusal:
         passed_ms = env.elapsed_ms() - began_ms
         left_ms = None if seen.left_ms is None else max(1, seen.left_ms - passed_ms)
         blob = resealed(call, sight.stored, env)

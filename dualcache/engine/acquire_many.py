@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.ops import LookAndLease
 from dualcache.engine.acquire import claimed, is_replaceable, reclaim_all
-from dualcache.engine.freshness import UNKNOWN, UNTYPED
+from dualcache.engine.freshness import FRESH, UNKNOWN, UNTYPED
 from dualcache.engine.leases import take_leases
 from dualcache.engine.pacing import paced
 from dualcache.engine.read import ids_of, judge, judge_again, left_of
+from dualcache.engine.read_many import look_many
 from dualcache.engine.starting import NOTHING, Start
+from dualcache.engine.ways import can_commit
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def acquire_all(
     `known` are the ids of tags that a look found just now; `taken` is as for `acquire`.
     """
     calls = [call for call, _ in wanted]
+    if not can_commit(env):
+        return (yield from look_at_all(calls, env))
     leased = yield from take_leases(LookAndLease, calls, env, taken, known)
 
     def judged(found: tuple[Call, Leased | None]) -> Sight:
@@ -62,6 +66,15 @@ def acquire_all(
     for at, start in zip(rest, found, strict=True):
         starts[at] = start
     return starts
+
+
+def look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | Sight | None]]:
+    """Return what there is to be served, where nothing can be stored: no lease is taken."""
+    try:
+        sights = yield from look_many(calls, env)
+    except BackendError:
+        return [NOTHING] * len(calls)
+    return [sight if sight.state is FRESH else NOTHING for sight in sights]
 
 
 def settle(

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dualcache.core.events import BackendDown, BackendUp, StoresStopped
-from dualcache.core.ops import WRITE_REFUSALS, Look, LookAndLease
+from dualcache.core.ops import (
+    WRITE_REFUSALS,
+    Batch,
+    Delete,
+    Look,
+    LookAndLease,
+    Ping,
+    ReadTags,
+)
+from dualcache.engine.ways import try_all_again
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -60,6 +69,7 @@ def note_answer(env: Env) -> None:
     """Close the breaker after an answer."""
     env.health.cut_keys.suspect = None
     if env.health.breaker.succeeded():
+        try_all_again(env)
         env.health.settle()
         env.emit(BackendUp())
 
@@ -72,11 +82,17 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
     if not error.is_outage:
         return
     health = env.health
+    if error.was_connected:  # whoever is connected next may be another server, or have other rights
+        try_all_again(env)
     was_read = error.was_connected and isinstance(op, Look | LookAndLease)
     if was_read and health.cut_keys.is_cut_again(op.key, env.elapsed_ms()):  # type: ignore[attr-defined]
         health.is_clear = False
         return
     prefix = error.prefix if isinstance(error, BackendRefused) else ""
+    if prefix == "NOPERM" and not is_needed(op):
+        note_answer(env)
+        note_refusal(prefix, env)
+        return
     if prefix and prefix not in OUTAGE_REFUSALS and not error.is_configuration:
         note_answer(env)
         if prefix in WRITE_REFUSALS:
@@ -100,6 +116,12 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
                 is_configuration=is_configuration,
             )
         )
+
+
+def is_needed(op: Op[Any]) -> bool:
+    """Tell whether there is no cache without the right to this op: it reads, or it deletes."""
+    parts = op.ops if isinstance(op, Batch) else (op,)
+    return any(isinstance(part, Look | LookAndLease | ReadTags | Delete | Ping) for part in parts)
 
 
 def cause_of(error: BackendError, env: Env) -> str:

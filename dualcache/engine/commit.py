@@ -10,6 +10,7 @@ from dualcache.core.ops import (
     Commit,
     CommitReply,
     CommitWay,
+    Delete,
     GiveWay,
     LoadScript,
 )
@@ -17,6 +18,7 @@ from dualcache.engine import cut_keys
 from dualcache.engine.pacing import slices_by_size
 from dualcache.engine.recovery import ask, ask_once
 from dualcache.engine.trips import ask_together
+from dualcache.engine.ways import can_commit, note_lacking
 from dualcache.errors import BackendError, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -128,21 +130,24 @@ def find_way(
     send: Callable[[Sequence[Commit], Env], Flow[list[CommitReply]]],
 ) -> Flow[list[CommitReply]]:
     """Send commits in the best way that the server has."""
-    ways = env.ways
-    if not ways:
+    if not can_commit(env):
         return [CommitReply.REFUSED] * len(changes)
+    ways = env.ways
     ops = [as_commit(change, ways) for change in changes]
     replies = yield from send(ops, env)
     while CommitReply.UNSUPPORTED in replies:
         unmet = [at for at, reply in enumerate(replies) if reply is CommitReply.UNSUPPORTED]
         lacking = {ops[at].way for at in unmet}
         ways = tuple(way for way in ways if way not in lacking)
-        env.ways = tuple(way for way in env.ways if way in ways)
+        note_lacking(lacking, env)
         again = [CommitReply.REFUSED] * len(unmet)
         if ways:
             for at in unmet:
                 ops[at] = as_commit(changes[at], ways)
             again = yield from send([ops[at] for at in unmet], env)
+        else:
+            # Others would wait for the markers. To delete more than those only costs misses.
+            yield from ask(Delete(tuple([changes[at].key for at in unmet])), env)
         for at, reply in zip(unmet, again, strict=True):
             replies[at] = reply
     return replies

@@ -74,5 +74,5 @@ class Env(Struct):
     """How long a call waits for the backend, for messages; 0 where nothing is waited for."""
     is_strict: bool = False
     hits_are_heard: bool = False
-    ways: tuple[CommitWay, ...] = (CommitWay.IFEQ, CommitWay.SCRIPT, CommitWay.WATCH)
+    ways: tuple[CommitWay, ...] = tuple(CommitWay)
     """How to compare-and-set, best first; what the server turned down is left out."""

@@ -13,7 +13,7 @@ from dualcache.engine.freshness import FILLING, FRESH, UNKNOWN, UNTYPED, Sight
 from dualcache.engine.leases import or_release, release_all
 from dualcache.engine.read import examine
 from dualcache.engine.recovery import ask
-from dualcache.engine.starting import Start
+from dualcache.engine.starting import NOTHING, Start
 from dualcache.engine.worth import sealed, worth
 from dualcache.errors import BackendError, UsageError
 
@@ -89,6 +89,8 @@ def find_counter(
     if sight.state not in PRESENT:
         claimed = yield from claim_absent(call, sent, env, lambda marker: marker == held)
         return Counter(claimed, is_new=True) if isinstance(claimed, Start) else claimed
+    if seen.refusal:  # without knowing how long it lives, it would be stored for ever
+        return NOTHING
     left_ms = seen.left_ms
     if left_ms is not None:
         left_ms = max(1, left_ms - (env.elapsed_ms() - began_ms))

@@ -6,6 +6,7 @@ any other, so the whole is one straight generator that both colours run.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Final
 
@@ -26,14 +27,16 @@ from dualcache.core.flight import (
     TakeOver,
 )
 from dualcache.core.interrupts import interrupt_in
-from dualcache.core.ops import do
+from dualcache.core.ops import Delete, do
 from dualcache.engine.acquire import start_refresh
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import FRESH, Sight
 from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored
 from dualcache.engine.leases import or_release
 from dualcache.engine.read import find_in_front, look, served, tell_miss
+from dualcache.engine.recovery import ask
 from dualcache.engine.tags import NO_IDS
+from dualcache.engine.ways import can_commit
 from dualcache.errors import BackendError, DecodeError
 
 if TYPE_CHECKING:
@@ -80,6 +83,12 @@ def refresh(call: Call, env: Env) -> Flow[Outcome]:
 
 def refresh_with(call: Call, taken: dict[bytes, str], env: Env) -> Flow[Outcome]:
     """Refresh; what is `taken` for it is the caller's to give back after an interrupt."""
+    if not can_commit(env):
+        outcome = yield from load_unstored(call, None, env)
+        if outcome.error is None:
+            with suppress(BackendError):
+                yield from ask(Delete((call.key,)), env)
+        return outcome
     try:
         start = yield from start_refresh(call, taken, env)
     except BackendError:

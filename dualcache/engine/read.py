@@ -170,7 +170,8 @@ def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
         ids = dict(zip(others, (more.raw, *more.tag_ids), strict=True))
         sight = judge(call, sight.raw, {**sight.ids, **ids}, tick, env, seen.left_ms)
         stream = stream if more.stream == stream else UNTRACKED
-    if sight.state is FRESH and sight.stored is not None:
+    # A copy never outlives its entry: where the time left may not be asked, none is kept.
+    if sight.state is FRESH and sight.stored is not None and not seen.refusal:
         stale_ms = call.policy.stale_if_error_ms
         life_ms = keepable_ms(sight.stored, seen.left_ms, env.now_ms(), stale_ms)
         front.install(call, sight.value, Read(tickets, sight.stored, life_ms, stream))

@@ -15,6 +15,7 @@ from dualcache.engine.attempts import note_answer, note_failure, watched
 from dualcache.engine.breaker import Breaker
 from dualcache.engine.cut_keys import CutKeys, over_a_limit
 from dualcache.engine.deletion import deliver
+from dualcache.engine.ways import Lacking
 from dualcache.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ class Health:
         "cut_keys",
         "has_overflowed",
         "is_clear",
+        "lacking",
         "owed",
     )
 
     def __init__(self) -> None:
         self.breaker = Breaker()
         self.cut_keys = CutKeys()
+        self.lacking = Lacking()
         self.owed: dict[int, Owed] = {}
         self.is_clear = True
         self.has_overflowed = False

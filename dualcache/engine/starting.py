@@ -88,7 +88,7 @@ def adopt(call: Call, start: Start, env: Env) -> Flow[Start | None]:
     """
     seen = yield from ask(Look(call.key, with_ttl=True), env)
     stored = start.sight.stored
-    if seen.raw == start.expected and stored is not None:
+    if seen.raw == start.expected and stored is not None and not seen.refusal:
         blob = resealed(call, stored, env)
         reply = yield from commit(call.key, start.expected, blob, seen.left_ms, env)
         if reply is CommitReply.STORED:

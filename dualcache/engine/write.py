@@ -21,6 +21,7 @@ from dualcache.engine.invalidation import delete
 from dualcache.engine.leases import take_leases
 from dualcache.engine.pacing import paced, slices_by_size
 from dualcache.engine.read import ids_of
+from dualcache.engine.ways import can_commit
 from dualcache.engine.worth import Worth, report_unstored, sealed, tag_names, worth
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def size_of(put: Put) -> int:
 
 def put_together(puts: Sequence[Put], env: Env) -> Flow[dict[str, bool]]:
     """Claim and commit; return by key whether the value is there. Keys left out could not be."""
+    if not can_commit(env):
+        return {}
     leased = yield from take_leases(Claim, [put.call for put in puts], env, {})
     changes = []
     for (call, value, what), claim in zip(puts, leased, strict=True):

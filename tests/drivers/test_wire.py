@@ -37,14 +37,19 @@ ETERNAL_TAG = NewTag("t", b"id", None)
 EXPECTED = b"h" * 32 + b"the rest"
 IFEQ = Commit("k", EXPECTED, b"new", 100, CommitWay.IFEQ)
 SCRIPT = Commit("k", EXPECTED, b"new", 100, CommitWay.SCRIPT)
+EVAL = Commit("k", EXPECTED, b"new", 100, CommitWay.EVAL)
 WATCH = Commit("k", EXPECTED, b"new", 100, CommitWay.WATCH)
 
 
-def error(prefix: str) -> BackendRefused:
-    """Return the error reply that begins with a word."""
+def error(prefix: str, *, is_lacking: bool = False) -> BackendRefused:
+    """Return the error reply that begins with a word; NOPERM is lacking a right."""
     refused = BackendRefused(f"the server answered {prefix}", code="DC208")
     refused.prefix = prefix
+    refused.is_lacking = is_lacking or prefix == "NOPERM"
     return refused
+
+
+UNKNOWN_COMMAND = error("ERR", is_lacking=True)
 
 
 def spelled(*commands: str) -> bytes:
@@ -123,7 +128,16 @@ def test_an_op_is_spelled_as_these_commands(op: Op[Any], commands: list[str]) ->
         ),
         (Claim("k", b"f", 9), [error("MISCONF")], Seen(None, refusal="MISCONF")),
         (MakeTags((TAG,)), [None, b"other", -1], (b"other",)),
-        (ProlongTag("t", 500), [1], 1),
+        (ProlongTag("t", 500), [1], None),
+        (ProlongTag("t", 500), [error("NOPERM")], None),
+        (Look("k", with_ttl=True), [b"v", error("NOPERM")], Seen(b"v", refusal="NOPERM")),
+        (LookAndLease("k", b"f", 9), [error("NOPERM"), None, -2], Seen(None, (), -2, (), "NOPERM")),
+        (
+            LookAndLease("k", b"f", 9, (TAG,)),
+            [b"OK", b"f", 9, error("NOPERM"), b"id", error("NOPERM")],
+            Seen(b"f", (b"id",), 9, (-1,)),
+        ),
+        (Claim("k", b"f", 9), [error("NOPERM")], Seen(None, refusal="NOPERM")),
         (TryLease("k", b"f", 9), [b"OK", 8, 9], True),
         (TryLease("k", b"f", 9), [None, 8, 9], False),
         (TryLease("k", b"f", 9), [None, 0, -2], False),
@@ -174,14 +188,18 @@ def test_a_reply_of_another_command_is_told_from_a_reply(op: Op[Any], replies: l
     [
         (Look("k"), [error("LOADING")]),
         (Look("k", ("t",)), [error("LOADING")]),
-        (LookAndLease("k", b"f", 9), [error("NOPERM"), None]),
-        (Claim("k", b"f", 9), [error("NOPERM")]),
-        (MakeTags((TAG,)), [error("NOPERM"), None, -2]),
+        (Look("k", with_ttl=True), [b"v", error("ERR")]),
+        (LookAndLease("k", b"f", 9), [error("ERR"), None, -2]),
+        (LookAndLease("k", b"f", 9), [None, error("NOPERM"), -2]),
+        (Claim("k", b"f", 9), [error("ERR")]),
+        (MakeTags((TAG,)), [error("ERR"), None, -2]),
+        (ProlongTag("t", 500), [error("ERR")]),
         (TryLease("k", b"f", 9), [error("OOM"), 0, -2]),
         (Delete(("k",)), [error("READONLY")]),
         (Ping(), [error("NOAUTH")]),
         (IFEQ, [error("OOM")]),
-        (IFEQ, [error("NOPERM")]),
+        (IFEQ, [error("ERR")]),
+        (SCRIPT, [error("ERR")]),
     ],
 )
 def test_an_error_that_fails_an_op_is_raised(op: Op[Any], replies: list[Any]) -> None:
@@ -197,8 +215,11 @@ def test_an_error_that_fails_an_op_is_raised(op: Op[Any], replies: list[Any]) ->
         (IFEQ, None, CommitReply.REFUSED),
         (SCRIPT, 0, CommitReply.REFUSED),
         (IFEQ, error("WRONGTYPE"), CommitReply.REFUSED),
-        (IFEQ, error("ERR"), CommitReply.UNSUPPORTED),
+        (IFEQ, UNKNOWN_COMMAND, CommitReply.UNSUPPORTED),
+        (IFEQ, error("NOPERM"), CommitReply.UNSUPPORTED),
         (SCRIPT, error("NOPERM"), CommitReply.UNSUPPORTED),
+        (EVAL, UNKNOWN_COMMAND, CommitReply.UNSUPPORTED),
+        (EVAL, 1, CommitReply.STORED),
         (SCRIPT, error("NOSCRIPT"), CommitReply.NO_SCRIPT),
     ],
 )
@@ -206,6 +227,21 @@ def test_the_reply_to_a_commit_tells_whether_it_is_stored(
     op: Commit, reply: Any, expected: CommitReply
 ) -> None:
     assert wire.decode(op, [reply]) is expected
+
+
+@pytest.mark.parametrize("refused", [UNKNOWN_COMMAND, error("NOPERM")])
+def test_a_watch_that_is_forbidden_is_no_way_to_commit(refused: BackendRefused) -> None:
+    assert wire_watch.refused(refused) is CommitReply.UNSUPPORTED
+
+
+def test_a_passing_refusal_of_a_watch_is_raised() -> None:
+    with pytest.raises(BackendRefused):
+        wire_watch.refused(error("ERR"))
+
+
+def test_a_script_that_may_not_be_loaded_is_sent_along() -> None:
+    data, count = wire.encode(EVAL)
+    assert (data.startswith(b"*7\r\n$4\r\nEVAL\r\n"), count) == (True, 1)
 
 
 def test_the_script_is_given_as_a_source() -> None:

@@ -9,6 +9,7 @@ from dualcache.core.ops import (
     Commit,
     CommitReply,
     CommitWay,
+    Delete,
     LoadScript,
     LookAndLease,
     Seen,
@@ -42,9 +43,12 @@ def test_a_way_that_the_server_does_not_have_is_not_tried_again() -> None:
 
 def test_a_server_that_cannot_compare_at_all_stores_nothing() -> None:
     env, _ = surroundings()
-    script(commit(KEY, b"old", b"new", 1_000, env), (Commit, UNSUPPORTED)).returns(
-        CommitReply.REFUSED
-    )
+    script(
+        commit(KEY, b"old", b"new", 1_000, env),
+        (Commit, UNSUPPORTED),
+        (Delete((KEY,)), 1),
+    ).returns(CommitReply.REFUSED)
+    script(commit(KEY, b"old", b"new", 1_000, env)).returns(CommitReply.REFUSED)
 
 
 def test_a_large_value_is_compared_by_its_header_in_a_script() -> None:

@@ -1,0 +1,71 @@
+"""Which ways to compare and set the server has: found by trying, forgotten after a while.
+
+A right may be granted later, and another server may stand behind the address.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dualcache.core.events import StoresStopped
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from dualcache.core.ops import CommitWay
+    from dualcache.engine.env import Env
+
+RETRY_MS: Final = 60_000
+"""After how long a way that was lacking is tried once more: that costs one trip."""
+SOON_MS: Final = 1_000
+NO_WAY: Final = "nothing to compare and set with"
+
+
+class Lacking:
+    """The ways there were before one was found to be lacking, and when they are tried again."""
+
+    __slots__ = ("before", "is_told", "retry_at_ms")
+
+    def __init__(self) -> None:
+        self.before: tuple[CommitWay, ...] = ()
+        self.retry_at_ms = 0
+        self.is_told = False
+
+
+def can_commit(env: Env) -> bool:
+    """Tell whether there is any way to compare and set, as far as is known.
+
+    Where there is none no lease is worth its trip, and others would wait for nobody.
+    """
+    lacking = env.health.lacking
+    if lacking.before and env.elapsed_ms() >= lacking.retry_at_ms:
+        try_all_again(env)
+    return bool(env.ways)
+
+
+def try_all_again(env: Env) -> None:
+    """Forget what was lacking: a while is over, or the connection is another."""
+    lacking = env.health.lacking
+    if lacking.before:
+        env.ways, lacking.before = lacking.before, ()
+
+
+def try_all_again_soon(env: Env) -> None:
+    """Let what was lacking be tried soon: a new connection may lead to another server.
+
+    Not at once: a pool that grows opens several, which lead to the same.
+    """
+    lacking = env.health.lacking
+    lacking.retry_at_ms = min(lacking.retry_at_ms, env.elapsed_ms() + SOON_MS)
+
+
+def note_lacking(ways: Container[CommitWay], env: Env) -> None:
+    """Note that the server does not have these; tell observers once if none is left."""
+    lacking = env.health.lacking
+    if not lacking.before:
+        lacking.before = env.ways
+        lacking.retry_at_ms = env.elapsed_ms() + RETRY_MS
+    env.ways = tuple(way for way in env.ways if way not in ways)
+    if not env.ways and not lacking.is_told:
+        lacking.is_told = True
+        env.emit(StoresStopped(reason=NO_WAY))

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dualcache.core.events import BackendDown, StoresStopped
+from dualcache.core.flight import CloseFlights, Join, Land
+from dualcache.core.ops import (
+    Commit,
+    CommitReply,
+    CommitWay,
+    Delete,
+    Load,
+    Loaded,
+    Look,
+    ReadTags,
+    Seen,
+    TryLease,
+)
+from dualcache.engine.attempts import watched
+from dualcache.engine.commit import commit
+from dualcache.engine.load import get_or_load, refresh
+from dualcache.engine.recovery import sign_of_life
+from dualcache.engine.ways import RETRY_MS, SOON_MS, can_commit, try_all_again_soon
+from dualcache.engine.write import set_value
+from dualcache.errors import BackendRefused, BackendUnavailable
+from tests.engine.conversation import KEY, cold, cut, lead, script, stored, surroundings
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Op
+    from dualcache.engine.env import Env
+
+UNSUPPORTED = CommitReply.UNSUPPORTED
+STORED = CommitReply.STORED
+
+
+LED = (Join, lead)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_ms = 0
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+def without_ways() -> tuple[Env, list[Any], Clock]:
+    """Return an env whose server has just shown that it cannot compare."""
+    clock = Clock()
+    env, events = surroundings(elapsed_ms=clock)
+    script(
+        commit(KEY, b"old", b"new", 1_000, env), (Commit, UNSUPPORTED), (Delete((KEY,)), 1)
+    ).returns(CommitReply.REFUSED)
+    return env, events, clock
+
+
+def test_a_way_that_was_lacking_is_tried_again_after_a_while() -> None:
+    env, events, clock = without_ways()
+    clock.now_ms = RETRY_MS - 1
+    assert not can_commit(env)
+    clock.now_ms = RETRY_MS
+    script(commit(KEY, b"old", b"new", 1_000, env), (Commit, STORED)).returns(STORED)
+    assert [event for event in events if isinstance(event, StoresStopped)] == [events[0]]
+
+
+def test_it_is_told_once_that_there_is_no_way() -> None:
+    env, events, clock = without_ways()
+    clock.now_ms = RETRY_MS
+    script(commit(KEY, b"old", b"new", 9, env), (Commit, UNSUPPORTED), (Delete, 0)).returns(
+        CommitReply.REFUSED
+    )
+    assert len(events) == 1
+
+
+def test_a_new_connection_may_lead_to_a_server_that_has_it() -> None:
+    env, _, _ = without_ways()
+    script(watched(Look(KEY), env), (Look, cut())).raises(BackendUnavailable)
+    assert env.ways == (CommitWay.IFEQ,)
+
+
+def test_after_a_connect_they_are_tried_soon() -> None:
+    env, _, clock = without_ways()
+    try_all_again_soon(env)
+    clock.now_ms = SOON_MS - 1
+    assert not can_commit(env)
+    clock.now_ms = SOON_MS
+    assert can_commit(env)
+
+
+def test_a_server_that_is_back_may_have_it() -> None:
+    env, _, _ = without_ways()
+    down = BackendUnavailable("refused", code="DC200")
+    script(watched(Look(KEY), env), (Look, down)).raises(BackendUnavailable)
+    assert not can_commit(env)
+    flow = sign_of_life(env)
+    next(flow)
+    with pytest.raises(StopIteration):
+        flow.send(None)
+    assert can_commit(env)
+
+
+def test_without_a_way_no_lease_is_taken() -> None:
+    env, _, _ = without_ways()
+    talk = script(
+        get_or_load(cold(), env),
+        LED,
+        (Look, Seen(None)),
+        (Load, Loaded("v", 5.0)),
+        (Land, None),
+    )
+    assert talk.ends().value == "v"
+
+
+def test_without_a_way_what_is_stored_is_served() -> None:
+    env, _, _ = without_ways()
+    talk = script(get_or_load(cold(), env), LED, (Look, Seen(stored("v"))), (Land, None))
+    assert talk.ends().value == "v"
+
+
+def test_without_a_way_a_refresh_drops_the_old_entry() -> None:
+    env, _, _ = without_ways()
+    talk = script(refresh(cold(), env), (Load, Loaded("v", 5.0)), (Delete((KEY,)), 1))
+    assert talk.ends().value == "v"
+
+
+def test_without_a_way_a_set_drops_what_it_cannot_replace() -> None:
+    env, _, _ = without_ways()
+    script(set_value(cold(), "v", env), (Delete, 1), (CloseFlights, None)).returns(False)
+
+
+def noperm() -> BackendRefused:
+    error = BackendRefused("no", code="DC203")
+    error.prefix, error.is_lacking, error.is_configuration = "NOPERM", True, True
+    return error
+
+
+@pytest.mark.parametrize(
+    ("op", "is_down"),
+    [
+        (Look(KEY), True),
+        (ReadTags(("t",)), True),
+        (Delete((KEY,)), True),
+        (TryLease("~r:k", b"token", 9), False),
+        (Commit(KEY, b"old", b"new", 9, CommitWay.IFEQ), False),
+    ],
+)
+def test_a_missing_right_stops_what_needs_it(op: Op[Any], is_down: bool) -> None:
+    env, events = surroundings()
+    script(watched(op, env), (type(op), noperm())).raises(BackendRefused)
+    assert any(isinstance(event, BackendDown) for event in events) is is_down
+    assert any(isinstance(event, StoresStopped) for event in events) is not is_down
