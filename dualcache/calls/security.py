@@ -21,11 +21,14 @@ DEEPEST: Final = 5
 def is_hidden(call: CallSignature, name: str) -> bool:
     """Tell whether a key shows a digest in the place of a parameter's value.
 
-    By its name, or since it is free text that comes, over whatever steps, from a security scheme.
+    By its name or alias, or since it is free text that comes from a cookie or, over whatever steps,
+    from a security scheme.
     """
     if is_secret_name(name):
         return True
-    return _is_text(call, name) and any(
+    if not _is_text(call, name):
+        return False
+    return any(_is_secret_source(mark) for mark in _marks(call, name)[1]) or any(
         _is_scheme(each) or _uses_scheme(each, DEEPEST) for each in _dependencies(call, name)
     )
 
@@ -40,18 +43,30 @@ def _is_text(call: CallSignature, name: str) -> bool:
 
 
 def _dependencies(call: CallSignature, name: str) -> Iterator[Any]:
-    """Yield what `Depends` and `Security` name for a parameter, as default or in `Annotated`."""
-    parameter = call.signature.parameters.get(name)
-    if parameter is None:
-        return
-    hint = call.hints().get(name)
-    kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    if parameter.default is not Parameter.empty:
-        marks.append(parameter.default)
+    """Yield what `Depends` and `Security` name for a parameter."""
+    kind, marks = _marks(call, name)
     for mark in marks:
         if type(mark).__name__ in ("Depends", "Security"):
             dependency = getattr(mark, "dependency", None)
             yield kind if dependency is None else dependency  # `Depends()` is of the annotation
+
+
+def _marks(call: CallSignature, name: str) -> tuple[Any, list[Any]]:
+    """Return a parameter's annotation, and what FastAPI is told of it there or as its default."""
+    hint = call.hints().get(name)
+    kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    parameter = call.signature.parameters.get(name)
+    if parameter is not None and parameter.default is not Parameter.empty:
+        marks.append(parameter.default)
+    return kind, marks
+
+
+def _is_secret_source(mark: Any) -> bool:
+    """Tell whether `Cookie()`, `Header(alias=…)` or the like say where a secret comes from."""
+    if not type(mark).__module__.startswith("fastapi."):
+        return False
+    alias = getattr(mark, "alias", None)
+    return type(mark).__name__ == "Cookie" or (isinstance(alias, str) and is_secret_name(alias))
 
 
 def _is_scheme(dependency: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID  # noqa: TC003  an annotation that is resolved
 
-from fastapi import Depends, FastAPI, Header, Request, Security
+from fastapi import Cookie, Depends, FastAPI, Header, Request, Security
 from fastapi.security import APIKeyHeader, HTTPBasic, HTTPBasicCredentials, OAuth2PasswordBearer
 from pydantic import BaseModel, HttpUrl
 
@@ -65,13 +65,23 @@ def by_name(request: Request, post_id: int, x_auth_token: Annotated[str, Header(
     return x_auth_token
 
 
+def by_cookie(request: Request, post_id: int, sid: Annotated[str, Cookie()] = "") -> str:
+    return sid
+
+
+def by_alias(
+    request: Request, post_id: int, given: str = Header(default="", alias="X-Auth-Token")
+) -> str:
+    return given
+
+
 def in_a_model(
     request: Request, post_id: int, who: Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]
 ) -> str:
     return who.password
 
 
-HEADERS = {"authorization": "Bearer hush-1", "x-auth-token": "hush-1"}
+HEADERS = {"authorization": "Bearer hush-1", "x-auth-token": "hush-1", "cookie": "sid=hush-1"}
 BASIC = {"authorization": "Basic YW5uOmh1c2gtMQ=="}
 
 
@@ -79,7 +89,8 @@ def test_what_a_scheme_reads_is_in_no_key_and_tells_answers_apart(
     redis_server: Server, redis_stage: Stage
 ) -> None:
     bodies: list[Callable[..., Any]] = [
-        by_default, by_annotation, over_a_step, over_two_steps, by_name, in_a_model,
+        by_default, by_annotation, over_a_step, over_two_steps,
+        by_name, by_cookie, by_alias, in_a_model,
     ]  # fmt: skip
     app = FastAPI()
     for body in bodies:
