@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from dualcache.core.entry import Kind
-from dualcache.core.scans import ReadHeads, Scan
-from dualcache.engine.deletion import SCAN_COUNT
+from dualcache.core.scans import Scan
+from dualcache.engine.deletion import SCAN_COUNT, read_heads
 from dualcache.engine.recovery import ask
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def list_names(cursor: int, pattern: str, env: Env) -> Flow[NamePage]:
     """
     page = yield from ask(Scan(cursor, env.prefix + pattern, SCAN_COUNT), env)
     own = tuple([key for key in dict.fromkeys(page.keys) if not is_internal(key, env)])
-    heads = (yield from ask(ReadHeads(own), env)) if own else ()
+    heads = (yield from read_heads(own, env)) if own else ()
     pairs = zip(own, heads, strict=True)
     found = [key for key, head in pairs if env.kind_of(head) is Kind.VALUE]
     return NamePage(page.cursor, [name_of(key, env) for key in found])

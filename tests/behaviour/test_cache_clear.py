@@ -174,3 +174,21 @@ def test_a_clear_that_cannot_be_delivered_is_kept_and_spares_other_keys(
     colour.run(load, "a")
     assert loads == ["a", "a"]
     assert colour.call(cache, "get", "user:session") == "by hand"
+
+
+def test_a_user_without_the_right_to_read_a_part_of_a_key_clears_a_function_all_the_same(
+    colour: Colour, any_own_server: Server
+) -> None:
+    own_server = any_own_server
+    rights = "+get +mget +set +del +unlink +pttl +pexpire +persist +scan +ping +watch +multi +exec"
+    user = ("SETUSER", "shop", "on", ">secret", "~*", "-@all", *rights.split(), "+unwatch")
+    own_server.cli("ACL", *user)
+    cache = colour.cache(own_server.url.replace("://", "://shop:secret@"))
+    load, loads = loader(colour, cache, key="user:{name}")
+    colour.run(load, "a")
+    if not colour.call(cache, "set", "user:session", "by hand"):
+        pytest.skip("without that right this server cannot compare")
+    assert load.cache_clear().removed == 1
+    colour.run(load, "a")
+    assert loads == ["a", "a"]
+    assert colour.call(cache, "get", "user:session") == "by hand"

@@ -5,12 +5,12 @@ import pytest
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.front import NoFront
-from dualcache.core.ops import Delete, Fence
+from dualcache.core.ops import Batch, Delete, Fence, Look, Seen
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
-from dualcache.engine.deletion import Owed, Owned
+from dualcache.engine.deletion import FEW_AT_ONCE, Owed, Owned
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.recovery import MOST_PENDING, fence
-from dualcache.errors import BackendUnavailable
+from dualcache.errors import BackendRefused, BackendUnavailable
 from tests.engine.conversation import (
     cut,
     filling,
@@ -85,6 +85,40 @@ def test_of_a_function_dies_what_carries_its_mark_be_it_a_value_or_a_load() -> N
         (Scan(7, "shop:user:*", 1000), ScanPage(0, ())),
         (CloseFlights(None), None),
     ).returns(Invalidated("user:{i}", patterns=1, removed=2))
+
+
+def denied() -> BackendRefused:
+    error = BackendRefused("no right", code="DC209")
+    error.prefix = "NOPERM"
+    return error
+
+
+def test_without_the_right_to_read_a_part_whole_entries_tell_whose_they_are() -> None:
+    env, _ = surroundings()
+    keys = tuple(b"k%d" % number for number in range(FEW_AT_ONCE + 1))
+    entry = stored("x" * 50, owner=OWNER)
+    script(
+        clear_function(OWNER, "*", env),
+        (Scan, ScanPage(0, keys)),
+        (ReadHeads, denied()),
+        (Batch(tuple(Look(key.decode()) for key in keys[:-1])), (Seen(None),) * FEW_AT_ONCE),
+        (Batch((Look(keys[-1].decode()),)), (Seen(entry),)),
+        (Unlink((keys[-1],)), 1),
+        (Unlink, 0),
+        (CloseFlights(None), None),
+    ).returns(Invalidated(patterns=1, removed=1))
+
+
+def test_a_head_that_is_refused_for_another_reason_is_owed() -> None:
+    env, _ = surroundings()
+    error = BackendRefused("busy", code="DC209")
+    error.prefix = "BUSY"
+    script(
+        clear_function(OWNER, "*", env),
+        (Scan, ScanPage(0, (b"k",))),
+        (ReadHeads, error),
+        (CloseFlights, None),
+    ).returns(Invalidated(patterns=1, pending=1))
 
 
 def test_the_search_for_a_functions_keys_leaves_out_short_names_that_do_not_match() -> None:
