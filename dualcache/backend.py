@@ -202,6 +202,8 @@ class Backend:
         """Close the connections of the sync colour, and forget what memory holds."""
         if self._sync is not None:
             self._sync.keeper.stop()
+        if self._channels is not None:
+            self._channels.forget_ended()
         for part in (self.stream, self._store, self._connections):
             if part is not None:
                 part.close()

@@ -24,6 +24,7 @@ from dualcache.drivers.urls import parse_url
 from dualcache.forking import renew_in_children
 from dualcache.invalidating import invalidating
 from dualcache.observing import Observers, stats_of
+from dualcache.registry import Registry
 from dualcache.requests import Requests
 from dualcache.sync_face import SyncFace
 
@@ -100,7 +101,7 @@ class Cache(SyncFace):
         self._max_staleness = made.max_staleness
         self._is_strict = made.is_strict
         self._is_publishing = made.is_publishing
-        self._functions: list[Cached] = []
+        self._functions = Registry()
         self.definitions = Definitions()
         is_shared = made.target.kind == "redis"
         self.requests = Requests(
@@ -165,10 +166,7 @@ class Cache(SyncFace):
     def stats(self) -> Stats:
         """Return the counters of this cache in this process."""
         usages = {"direct": [self.requests.usage, *self.requests.usages()]}
-        for cached in self._functions:
-            usages.setdefault(cached.binding.label, []).append(cached.usage)
-        kept = sum(cached.front.hits for cached in self._functions if cached.front is not None)
-        front = self.backend.front_stats(kept)
+        front = self.backend.front_stats(self._functions.count(usages))
         where = self.backend.target.safe_url
         return stats_of(self.backend.env, where, usages, self._observers.failures, front)
 
@@ -251,7 +249,7 @@ class Cache(SyncFace):
 
     def register(self, cached: Cached) -> None:
         """Let a decorated function be counted in `stats()`."""
-        self._functions.append(cached)
+        self._functions.add(cached)
 
     def _decorated(self, function: Any, options: dict[str, Any]) -> Any:
         if isinstance(function, staticmethod | classmethod):

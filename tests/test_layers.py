@@ -33,6 +33,7 @@ FACADES: Final = {
     "handles",
     "invalidating",
     "observing",
+    "registry",
     "requests",
     "streaming",
     "sync_face",

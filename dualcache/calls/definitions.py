@@ -85,6 +85,8 @@ class Definition:
 
         A typed-in function is often gone when the next one is called: only this refers to it then.
         """
+        if not len(self.holders) & (len(self.holders) - 1):  # now and then: those that have gone
+            self.holders[:] = [each for each in self.holders if each() is not GONE]
         self.holders.append((lambda: holder) if self.is_interactive else _reference(holder))
 
     def held(self) -> Iterator[Any]:

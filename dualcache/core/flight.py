@@ -89,8 +89,9 @@ class Flight:
     load starts from, so that a successor may commit there too. `threads` are the leaders',
     `leaders` how many still load, `awaited` the flights that a leader's context waits for. `landed`
     are those who wait, each woken once after the landing. `next` is the flight that those share who
-    waited for this one and may not take its result. `doomed` is a flight of this key whose tags were invalidated
-    while it loads. `is_orphaned` tells whether its leader is stuck: its event loop does not run.
+    waited for this one and may not take its result. `doomed` is a flight of this key whose tags
+    were invalidated while it loads. `is_orphaned` tells whether its leader is stuck: its event loop
+    does not run.
     """
 
     __slots__ = (

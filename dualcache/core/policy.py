@@ -59,6 +59,17 @@ class Usage:
         self.recent_hits = 1.0
         """Share of hits among recent reads, as a running mean."""
 
+    def add(self, other: Usage) -> None:
+        """Add what another function counted; the load time is that of the last one measured."""
+        self.hits += other.hits
+        self.misses += other.misses
+        self.stale_hits += other.stale_hits
+        self.coalesced += other.coalesced
+        self.loads += other.loads
+        self.unstored += other.unstored
+        self.unread += other.unread
+        self.load_ms = self.load_ms if other.load_ms is None else other.load_ms
+
     def count_miss(self) -> None:
         """Count a caller who has to load."""
         self.misses += 1

@@ -104,6 +104,11 @@ class Channel:
         self._shared.drop()
         self._large.drop()
 
+    def forget(self) -> None:
+        """Go without a word: the loop has ended, so nothing can be closed in it."""
+        self._shared.forget()
+        self._large.forget()
+
     async def aclose(self) -> None:
         """Close the connections and wait for their readers to end."""
         await self._shared.aclose()
@@ -159,7 +164,11 @@ class Channel:
 
 
 class Channels:
-    """The channel of each event loop of this process; a loop that is gone takes its own along."""
+    """The channel of each event loop of this process.
+
+    A channel holds its loop, so the weak key alone would keep both for ever: the channels of loops
+    that have ended go when another loop asks for its own.
+    """
 
     def __init__(
         self,
@@ -194,8 +203,16 @@ class Channels:
     def _channel_of(self, loop: asyncio.AbstractEventLoop) -> Channel:
         channel = self._by_loop.get(loop)
         if channel is None:
+            self.forget_ended()
             channel = self._by_loop[loop] = Channel(self._target, self._tracking, self._on_open)
         return channel
+
+    def forget_ended(self) -> None:
+        """Let the channels of loops that have ended go."""
+        for loop in list(self._by_loop):
+            channel = self._by_loop.pop(loop, None) if loop.is_closed() else None
+            if channel is not None:
+                channel.forget()
 
     async def aclose(self) -> None:
         """Close the running loop's channel."""

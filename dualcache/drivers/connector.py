@@ -49,6 +49,11 @@ class Connector:
         if link is not None:
             link.fail(BackendUnavailable("the connection was closed", code="DC200"))
 
+    def forget(self) -> None:
+        """Go without a word, with a loop that has ended."""
+        if self.link is not None:
+            self.link.forget()
+
     async def aclose(self) -> None:
         """Close the connection and wait for its reader to end."""
         link = self.link

@@ -118,6 +118,12 @@ class Link:
         """Whether it is up, and its socket takes more."""
         return self.is_up and self._draining is None
 
+    def forget(self) -> None:
+        """Be down, and say nothing of the reader that a loop left which did not cancel it."""
+        self.is_up = False
+        reader: Any = self._reader
+        reader._log_destroy_pending = False  # noqa: SLF001  as asyncio.gather does
+
     async def ended(self) -> None:
         """Wait until the reader task is gone."""
         await asyncio.wait([self._reader])

@@ -7,13 +7,14 @@ import contextvars
 import gc
 import threading
 import traceback
+import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import pytest
 
-from dualcache import Cache, Miss
+from dualcache import Cache, Miss, registry
 from dualcache.core.flight import Flight
 from dualcache.drivers.flights import led
 from tests.behaviour.seen import Seen
@@ -213,3 +214,100 @@ def test_a_context_that_lives_on_keeps_no_flight(colour: Colour, backend_url: st
     assert [each() for each in contexts[0][led]] == [None]
     flights = [each for each in gc.get_objects() if type(each) is Flight]
     assert not [each for each in flights if each.key == "a key of this test"]
+
+
+# Functions, and loops
+
+
+@pytest.mark.parametrize("front", [None, 100])
+def test_a_function_that_nobody_refers_to_goes_and_its_counters_stay(
+    colour: Colour, backend_url: str, front: int | None
+) -> None:
+    cache = colour.cache(backend_url, front=front)
+
+    class Large:
+        """Stands for what a closure holds."""
+
+    def made(number: int) -> Any:
+        large = Large()
+
+        def body(n: int) -> int:
+            assert large is not None
+            return n
+
+        return ref(large), cache(key=f"k{number}:{{n}}")(colour.function(body))
+
+    held = []
+    for number in range(5):
+        large, load = made(number)
+        held.append(large)
+        for _ in range(3):
+            colour.run(load, 1)
+        del load
+    gc.collect()
+    assert [each() for each in held] == [None] * 5
+    assert not list(cache._functions)
+    stats = cache.stats()
+    assert (stats.loads, stats.misses) == (5, 5)
+    assert stats.hits == 10
+    assert stats.templates["k3:{n}"].loads == 1
+
+
+def test_counters_of_functions_that_have_gone_are_told_apart_up_to_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "MOST_LABELS", 3)
+    cache = Cache("memory://")
+    for number in range(5):
+        cache(key=f"k{number}")(lambda: 1)()
+        gc.collect()
+    templates = cache.stats().templates
+    assert [name for name in templates if name != "direct"] == ["k0", "k1", "k2", "others"]
+    assert templates["others"].loads == 2
+
+
+def test_a_bound_method_and_a_decorated_one_keep_their_function(backend_url: str) -> None:
+    cache = Cache(backend_url)
+
+    class Repository:
+        @cache(key="k:{n}")
+        def load(self, n: int) -> int:
+            return n
+
+    bound = Repository().load
+    wrapped = cache(key="outer:{n}")(bound)
+    gc.collect()
+    assert [bound(1), bound(1), wrapped(2), wrapped(2)] == [1, 1, 2, 2]
+    assert cache.stats().loads == 3
+    assert len(list(cache._functions)) == 2
+    cache.close()
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_a_loop_that_has_ended_goes_when_the_next_one_comes(
+    redis_server: Any, *, is_cancelled: bool
+) -> None:
+    cache = Cache(redis_server.url)
+    loops: list[Any] = []
+
+    async def main() -> None:
+        loops.append(ref(asyncio.get_running_loop()))
+        assert await cache.aio.set("k", 1)
+
+    def run() -> None:
+        if is_cancelled:
+            asyncio.run(main())
+            return
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+        loop.close()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # nobody closed the cache in those loops
+        for _ in range(4):
+            run()
+        gc.collect()
+        assert sum(each() is not None for each in loops) <= 1
+        cache.close()
+        gc.collect()
+    assert sum(each() is not None for each in loops) <= 1

@@ -1,0 +1,70 @@
+"""The decorated functions of one cache: held weakly, and counted after they have gone too."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet, finalize
+
+from dualcache.core.policy import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dualcache.decorators import Cached
+    from dualcache.tiers.front import Owner
+
+MOST_LABELS: Final = 1_000
+"""For how many labels the counters of functions that have gone are told apart."""
+OTHERS: Final = "others"
+
+
+class Registry:
+    """A function that nobody refers to any more goes, with all that was made for it.
+
+    Only its counters stay. The collector may find that it has gone at any moment, in any thread and
+    under any lock, so they are put aside then, and added up when somebody comes by.
+    """
+
+    def __init__(self) -> None:
+        self._functions: WeakSet[Cached] = WeakSet()
+        self._gone: deque[tuple[str, Usage, Owner | None]] = deque()
+        self._totals: dict[str, Usage] = {}
+        self._front_hits = 0
+
+    def __iter__(self) -> Iterator[Cached]:
+        return iter(list(self._functions))
+
+    def add(self, cached: Cached) -> None:
+        """Follow a function from now on."""
+        self._add_up()
+        owner = None if cached.front is None else cached.front.owner
+        self._functions.add(cached)
+        followed = finalize(cached, self._gone.append, (cached.binding.label, cached.usage, owner))
+        followed.atexit = False
+
+    def count(self, usages: dict[str, list[Usage]]) -> int:
+        """Add the counters of all functions by their labels; return the hits of the front tier."""
+        self._add_up()
+        for label, usage in self._totals.items():
+            usages.setdefault(label, []).append(usage)
+        hits = self._front_hits
+        for cached in self:
+            usages.setdefault(cached.binding.label, []).append(cached.usage)
+            hits += 0 if cached.front is None else cached.front.hits
+        return hits
+
+    def _add_up(self) -> None:
+        while self._gone:
+            label, usage, owner = self._gone.popleft()
+            if label not in self._totals and len(self._totals) >= MOST_LABELS:
+                label = OTHERS
+            self._totals.setdefault(label, Usage()).add(usage)
+            if owner is not None:
+                self._front_hits += front_hits(owner)
+
+
+def front_hits(owner: Owner) -> int:
+    """Return the hits of a function that has gone, of which nobody counts any more."""
+    entries: list[Any] = list(owner.index.values())
+    return int(owner.hits + sum(entry.hits for entry in entries))
