@@ -47,6 +47,7 @@ def unnamed_parameters(
     annotation that does not resolve is mostly that of a service.
     """
     named = {*parse_template(key, owner=signature.name).names, *ignore, *signature.unresolved()}
+    named |= {"self", "cls"}
     hints = signature.hints()
     if signature.is_in_class and signature.parameters[:1] and signature.parameters[0] not in hints:
         named.add(signature.parameters[0])

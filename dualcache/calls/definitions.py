@@ -21,7 +21,7 @@ from dualcache.core.canonical import class_name
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, MutableMapping
 
     from dualcache.calls.signature import CallSignature
 
@@ -63,7 +63,11 @@ class Definition:
         self.spec = self.globals.get("__spec__")
         self.is_interactive = is_interactive(identity.function)
         self.claims_name = False
-        self.holders: list[Callable[[], Any]] = []
+        # By label, so that the same function made a million times is held once. A typed-in one is
+        # often gone when the next one is called: only this refers to it then.
+        self.holders: MutableMapping[str, Any] = (
+            {} if self.is_interactive else weakref.WeakValueDictionary()
+        )
         self.pending: list[Any] = []
         """Holders of earlier functions, whose entries are to be cleared before the next call."""
 
@@ -79,19 +83,6 @@ class Definition:
         is_same_file = self.written.co_filename == former.written.co_filename
         is_same_run = self.globals is former.globals and self.spec is former.spec
         return Relation.LATER if is_same_file and not is_same_run else Relation.OTHER
-
-    def hold(self, holder: Any) -> None:
-        """Remember what has the entries of this function.
-
-        A typed-in function is often gone when the next one is called: only this refers to it then.
-        """
-        if not len(self.holders) & (len(self.holders) - 1):  # now and then: those that have gone
-            self.holders[:] = [each for each in self.holders if each() is not GONE]
-        self.holders.append((lambda: holder) if self.is_interactive else _reference(holder))
-
-    def held(self) -> Iterator[Any]:
-        """Yield what has the entries of this function, and is still there."""
-        return (holder for each in self.holders if (holder := each()) is not GONE)
 
     def _has_code_and_closure_of(self, former: Definition) -> bool:
         mine, others = self.closure, former.closure
@@ -145,8 +136,8 @@ class Definitions:
                 made.holders, made.pending = former.holders, former.pending
             # On a server, a module that is loaded again finds its entries, as a new process does.
             elif relation is Relation.LATER and (made.is_interactive or not is_shared):
-                made.pending = [*former.pending, *former.held()]
-        made.hold(holder)
+                made.pending = [*former.pending, *former.holders.values()]
+        made.holders[label] = holder
         self._by_name[name] = made
         return made
 

@@ -202,3 +202,18 @@ def test_a_child_of_multiprocessing_finds_the_entries_of_the_main_module(tmp_pat
         check=False,
     )
     assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_a_function_that_is_made_again_and_again_is_held_once() -> None:
+    def make(cache: Cache) -> Any:
+        @cache(key="n:{n}")
+        def load(n: int) -> int:
+            return n
+
+        return load
+
+    with Cache("memory://") as cache:
+        kept = [make(cache) for _ in range(20)]
+        (definition,) = cache.definitions._by_name.values()
+        assert len(definition.holders) == 1
+        assert kept[0](1) == kept[-1](1) == 1
