@@ -44,10 +44,10 @@ def parts_of(value: Any) -> tuple[str, Any] | None:
 def raised(name: str, parts: Any) -> Any:
     """Put a value together; raise `DecodeError` where its type is not loaded."""
     library = LIBRARIES[name]
-    if library.module in _STANDARD:
-        kind = getattr(import_module(library.module), library.name)
-    else:
-        kind = getattr(sys.modules.get(library.module), library.name, None)
+    module = sys.modules.get(library.module)
+    if module is None and library.module in _STANDARD:
+        module = import_module(library.module)
+    kind = getattr(module, library.name, None)
     if kind is None:
         raise unknown_type()
     return library.made(kind, parts)

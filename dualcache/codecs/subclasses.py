@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from dualcache.codecs.ids import unknown_type
 from dualcache.codecs.objects import is_value_class
+from dualcache.core.main_module import module_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ def parts_of(value: Any) -> tuple[str, Any] | None:
 def raised(name: str, plain: Any) -> Any:
     """Make an object of a class that this process has learned, as its base makes it."""
     kind = _LEARNED.get(name)
-    if kind is None or _found(name) is not kind:
+    if kind is None or _name_of(kind) != name:  # it was defined anew since
         raise unknown_type()
     base = _plain_base(kind)
     if base is None or type(plain) is not base:
@@ -66,13 +67,17 @@ def learn(annotation: Any) -> None:
 
 
 def _name_of(kind: type) -> str | None:
-    name = f"{kind.__module__}:{kind.__qualname__}"
-    return name if _found(name) is kind else None
+    """Return the name of a class in every process; `None` where it is not found under its own."""
+    module, path = kind.__module__, kind.__qualname__
+    if _found(module, path) is not kind:
+        return None
+    # A script that is run and one that is imported have the same classes, unless both are loaded.
+    real = module_name(module)
+    return f"{real if _found(real, path) in (kind, None) else module}:{path}"
 
 
-def _found(name: str) -> object:
+def _found(module: str, path: str) -> object:
     """Return what a module that is loaded has under a name."""
-    module, _, path = name.partition(":")
     found: object = sys.modules.get(module)
     for part in path.split("."):
         found = getattr(found, part, None)

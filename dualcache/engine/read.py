@@ -136,7 +136,8 @@ def look(call: Call, env: Env) -> Flow[Sight]:
     if call.policy.front is not None:
         return (yield from look_to_keep(call, call.policy.front, env))
     tick = env.tick()
-    seen = yield from ask(look_of(call), env)
+    with_ttl = call.policy.stale_if_error_ms > 0  # what it has left tells more than clocks
+    seen = yield from ask(Look(call.key, call.tags, with_ttl), env)
     sight = judge(call, seen.raw, ids_of(call, seen), tick, env, seen.left_ms)
     if sight.state is not UNUSABLE:
         return sight
@@ -144,11 +145,6 @@ def look(call: Call, env: Env) -> Flow[Sight]:
         yield Distrust()
     (sight,) = yield from judge_again((call,), (sight,), env)
     return sight
-
-
-def look_of(call: Call) -> Look:
-    """Return the op that reads a key; what it has left tells what is stale better than clocks."""
-    return Look(call.key, call.tags, call.policy.stale_if_error_ms > 0)
 
 
 def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:

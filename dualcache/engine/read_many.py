@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.entry import MISSING
 from dualcache.core.events import Miss
-from dualcache.core.ops import Distrust, GiveWay
+from dualcache.core.ops import Distrust, GiveWay, Look
 from dualcache.engine.pacing import paced, slices
-from dualcache.engine.read import find_in_front, found, ids_of, judge, judge_again, look_of
+from dualcache.engine.read import find_in_front, found, ids_of, judge, judge_again
 from dualcache.engine.trips import ask_together
 from dualcache.errors import BackendError
 
@@ -48,7 +48,9 @@ def look_many(calls: Sequence[Call], env: Env) -> Flow[list[Sight]]:
     for part in slices(calls):
         if sights:
             yield GiveWay()
-        replies = yield from ask_together([look_of(call) for call in part], env)
+        replies = yield from ask_together(
+            [Look(call.key, call.tags, call.policy.stale_if_error_ms > 0) for call in part], env
+        )
         sights += yield from paced(judged, zip(part, replies, strict=True))
     if any(sight.is_doubtful for sight in sights):
         yield Distrust()

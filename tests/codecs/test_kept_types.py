@@ -401,3 +401,33 @@ def test_a_uuid_of_a_driver_is_kept_where_the_driver_is_loaded(
     assert is_same(back, value)
     with pytest.raises(DecodeError):
         tagged.decode(msgpack.encode({LIBRARY: ["asyncpg.pgproto.pgproto.UUID", "a"]}))
+
+
+def test_a_class_of_a_script_has_the_same_name_where_the_script_is_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = ModuleType("__main__")
+    vars(script)["__file__"] = "/srv/nightly.py"
+    ran = type("Slug", (str,), {"__module__": "__main__"})
+    vars(script)["Slug"] = ran
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    data = tagged.encode(ran("a"))
+    assert b"nightly:Slug" in data
+    assert type(tagged.decode(data)) is ran
+
+    nightly = ModuleType("nightly")
+    imported = type("Slug", (str,), {"__module__": "nightly"})
+    vars(nightly)["Slug"] = imported
+    monkeypatch.setitem(sys.modules, "nightly", nightly)
+    both = tagged.encode([ran("a"), imported("a")])  # one process has loaded it twice
+    assert [type(each) for each in tagged.decode(both)] == [ran, imported]
+    monkeypatch.delitem(sys.modules, "__main__")
+    assert type(tagged.decode(data)) is imported
+
+
+def test_a_module_of_the_standard_library_is_imported_for_its_types(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = tagged.encode(ipaddress.ip_address("10.0.0.1"))
+    monkeypatch.delitem(sys.modules, "ipaddress")
+    assert str(tagged.decode(data)) == "10.0.0.1"
