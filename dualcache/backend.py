@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cachetools import LRUCache
 
 from dualcache.codecs.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
-from dualcache.core.entry import TOKEN_BYTES
+from dualcache.core.entry import TOKEN_BYTES, Kind
 from dualcache.core.notice import channel_of
 from dualcache.core.ops import CommitWay
 from dualcache.core.time_travel import time_traveller
@@ -213,6 +213,12 @@ class Backend:
         if self._channels is not None:
             await self._channels.aclose()
         self.close()
+
+    def count_of(self, owner: bytes) -> int | None:
+        """Return how many entries of one function this process stores; `None` on a server."""
+        if self._store is None:
+            return None
+        return self._store.count(lambda raw: kind_of(raw) is Kind.VALUE and owner_of(raw) == owner)
 
     def _local_store(self) -> MemoryStore | NullStore:
         target = self.target

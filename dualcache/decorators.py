@@ -245,11 +245,14 @@ class Cached:
         return done
 
     def info(self) -> CacheInfo:
-        front = self.front
+        """Count hits, misses and what this process keeps: all of it in memory, else in front."""
+        usage, front = self.usage, self.front
+        stored = self.cache.backend.count_of(owner_of_label(self.binding.label))
         if front is None:
-            return CacheInfo(self.usage.hits, self.usage.misses, None, 0)
-        size = front.store.entries.maxsize
-        return CacheInfo(self.usage.hits + front.hits, self.usage.misses, int(size), front.size)
+            return CacheInfo(usage.hits, usage.misses, None, stored or 0)
+        size = front.size if stored is None else stored
+        bound = int(front.store.entries.maxsize)
+        return CacheInfo(usage.hits + front.hits, usage.misses, bound, size)
 
     def parameters(self) -> dict[str, Any]:
         """Return the options as they hold: `maxsize` and `typed` as `lru_cache` names them."""

@@ -54,6 +54,9 @@ class MethodHandle(functools.partial[Any]):
     def has_receiver(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Tell whether the first argument can be the object: it has an attribute of this name."""
         given = args[0] if args else kwargs.get(self.call.parameters[0])
+        home = getattr(self.call.function, "__objclass__", None)  # a method that is made in C
+        if home is not None:
+            return isinstance(given, home)
         is_plain = not isinstance(given, type) and type(given).__module__ == "builtins"
         return not is_plain and any(hasattr(given, name) for name in names_in_class(self.call))
 

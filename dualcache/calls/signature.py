@@ -151,11 +151,19 @@ def _qualname(function: Callable[..., Any]) -> str:
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    options: dict[str, Any] = {}
     if sys.version_info >= (3, 14):  # annotations are evaluated when asked for: leave what fails
         from annotationlib import Format
 
-        return inspect.signature(function, annotation_format=Format.FORWARDREF)
-    return inspect.signature(function)
+        options["annotation_format"] = Format.FORWARDREF
+    try:
+        return inspect.signature(function, **options)
+    except ValueError:  # made in C, and it does not tell: `max`, `int`
+        return inspect.signature(_anything)
+
+
+def _anything(*args: Any, **kwargs: Any) -> Any:
+    """Stand for a function that does not tell its signature."""
 
 
 def _is_coroutine(function: Callable[..., Any]) -> bool:

@@ -105,6 +105,12 @@ class MemoryStore:
                 self._cells = self._cells.rebuilt()
                 raise
 
+    def count(self, is_counted: Callable[[bytes], bool]) -> int:
+        """Return how many keys hold content of some kind; what has expired does not count."""
+        with self._lock:
+            live = [cell for key in list(self._cells) if (cell := self._cell(key)) is not None]
+        return sum(is_counted(cell.content) for cell in live)
+
     def renew(self) -> None:
         """Go on in a forked child, with what the parent had stored."""
         self._lock = Lock()

@@ -36,6 +36,10 @@ class NullStore:
         """Return what a server would reply on which nothing is ever stored."""
         return PERFORMERS[type(op)](op)
 
+    def count(self, _: Callable[[bytes], bool]) -> int:
+        """Nothing is here."""
+        return 0
+
     def renew(self) -> None:
         """Go on in a forked child."""
 

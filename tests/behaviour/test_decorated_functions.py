@@ -416,3 +416,46 @@ def test_a_lone_surrogate_in_a_key_works(colour: Colour, backend_url: str) -> No
     load = cache(key="text:{text}")(colour.function(body))
     assert colour.run(load, "\ud800") == colour.run(load, "\ud800") == 1
     assert len(loads) == 1
+
+
+def test_cache_info_tells_how_many_entries_this_process_keeps(
+    colour: Colour, backend_url: str
+) -> None:
+    now = [1_000.0]
+    cache = colour.cache(backend_url, clock=lambda: now[0])
+    one = cache(key="one:{n}", ttl=60)(colour.function(lambda n: n))
+    other = cache(key="other:{n}", ttl=5, codec="reference" if "memory" in backend_url else None)(
+        colour.function(lambda n: n)
+    )
+    cache.set("one:free", 1)
+    for n in range(3):
+        colour.run(one, n)
+        colour.run(other, n)
+    is_local = backend_url.startswith("memory")
+    if is_local or one.cache_info().maxsize is None:
+        assert one.cache_info().currsize == other.cache_info().currsize == (3 if is_local else 0)
+    colour.run(one.invalidate, 1)
+    now[0] += 10
+    if is_local:
+        assert (one.cache_info().currsize, other.cache_info().currsize) == (2, 0)
+    one.cache_clear()
+    assert one.cache_info()[3] == 0
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "result"),
+    [(max, (1, 3, 2), 3), (int, ("7",), 7), (str.upper, ("a",), "A"), (len, ("abc",), 3)],
+)
+def test_functions_that_do_not_tell_their_signature_are_cached(
+    backend_url: str, function: Any, arguments: tuple[Any, ...], result: Any
+) -> None:
+    with Cache(backend_url) as cache:
+        load = cache(name="made in C")(function)
+        for _ in range(3):
+            assert load(*arguments) == result
+        assert load.cache_info()[:2] == (2, 1)
+        assert load.peek(*arguments).value == result
+        assert load.key_for(*arguments) != load.key_for("xyz")
+        assert load.invalidate(*arguments).removed == 1
+        if function is max:
+            assert load([3, 1], key=None, default=5) == 3
