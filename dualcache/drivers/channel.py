@@ -209,6 +209,7 @@ class Channels:
 
     def forget_ended(self) -> None:
         """Let the channels of loops that have ended go."""
+        self._last = None
         for loop in list(self._by_loop):
             channel = self._by_loop.pop(loop, None) if loop.is_closed() else None
             if channel is not None:
