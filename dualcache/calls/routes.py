@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 __all__ = ["INSTEAD", "VERBS", "layers", "routes_of"]
 
 VERBS: Final = ("get", "head", "post", "put", "patch", "delete")
+MOST_LAYERS: Final = 50
 INSTEAD: Final = (
     "decorate what writes with @cache.invalidates(…), or with key_prefix= and a parameter "
     "`request: Request`, whose method then decides"
@@ -18,7 +20,8 @@ INSTEAD: Final = (
 
 def routes_of(app: Any, before: str = "") -> Iterator[tuple[str, Iterable[str], Any]]:
     """Yield path, methods and endpoint of every route, mounted ones included."""
-    for route in getattr(app, "routes", None) or ():
+    routes = getattr(app, "routes", None)
+    for route in routes if isinstance(routes, Iterable) else ():
         path = f"{before}{getattr(route, 'path', '')}"
         endpoint = getattr(route, "endpoint", None)
         if isinstance(endpoint, type):
@@ -34,7 +37,9 @@ def routes_of(app: Any, before: str = "") -> Iterator[tuple[str, Iterable[str], 
 
 def layers(function: Any) -> Iterator[Any]:
     """Yield a function and what is beneath it: under decorators, partials and methods."""
-    while function is not None:
+    for _ in range(MOST_LAYERS):  # a mock has any attribute, however deep
+        if function is None:
+            return
         yield function
         beneath = (getattr(function, name, None) for name in ("func", "__wrapped__", "__func__"))
         function = next((each for each in beneath if each is not None), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from typing import TYPE_CHECKING, Annotated, Any
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -218,3 +219,9 @@ def test_a_request_that_does_not_say_whose_it_is_is_warned_of(cache: Cache) -> N
 
     with pytest.warns(UserWarning, match="DC405"):
         put(Request({"type": "http", "method": "PUT", "path": "/", "headers": []}), 1)
+
+
+def test_an_application_that_is_a_mock_is_let_pass(cache: Cache) -> None:
+    full = Mock(routes=[Mock(endpoint=Mock(), path="/", methods={"PUT"})])
+    for app in (Mock(), full, MagicMock()):
+        start(cache, app)
