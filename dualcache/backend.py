@@ -32,7 +32,7 @@ from dualcache.engine.ways import try_all_again_soon
 from dualcache.forking import hold_still_at_forks
 from dualcache.function_front import FunctionFront
 from dualcache.observing import FrontStats, log
-from dualcache.streaming import Stream
+from dualcache.streaming import Stream, weakly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -97,6 +97,7 @@ class Backend:
             timeout_ms=round(target.socket_timeout * 1000) if is_redis else 0,
             is_strict=is_strict,
         )
+        self.env.leave_server = weakly(self.leave_server)
         self._store = None if is_redis else self._local_store()
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
@@ -104,7 +105,8 @@ class Backend:
         self._direct_fronts: LRUCache[Recipe, FunctionFront] = LRUCache(MOST_RECIPES)
         if front is not None and target.kind != "null":
             now = clock or time.monotonic
-            self.stream = Stream(front, target, self.env, self.changes, max_staleness, now)
+            leave = weakly(self.leave_server)
+            self.stream = Stream(front, target, self.env, self.changes, max_staleness, now, leave)
             self.env.front = self.stream.front
         self._connections: SyncBackend | None = None
         self._channels: Channels | None = None
@@ -219,6 +221,15 @@ class Backend:
         if self._store is None:
             return None
         return self._store.count(lambda raw: kind_of(raw) is Kind.VALUE and owner_of(raw) == owner)
+
+    def leave_server(self) -> None:
+        """Drop all connections of both colours: the server behind the address may be another."""
+        if self._connections is not None:
+            self._connections.close()
+        if self._channels is not None:
+            self._channels.drop()
+        if self.stream is not None:
+            self.stream.reconnect()
 
     def _local_store(self) -> MemoryStore | NullStore:
         target = self.target

@@ -42,6 +42,7 @@ class Stream:
         changes: Changes,
         max_staleness: float,
         now: Callable[[], float] = monotonic,
+        on_demoted: Callable[[], None] = lambda: None,
     ) -> None:
         self.front = Front(
             options, max_staleness=max_staleness, now=now, draw=env.draw, changes=changes
@@ -53,7 +54,7 @@ class Stream:
             self.front.open_alone()
             changes.ask_proof = proved_at_once
             return
-        self._make_listener(options, target, env, changes, max_staleness)
+        self._make_listener(options, target, env, changes, max_staleness, on_demoted)
 
     def close(self) -> None:
         """End the listener; the tier is emptied. The next use begins again."""
@@ -63,6 +64,12 @@ class Stream:
             self.front.transport, self.front.reason = "none", "closed"
         else:
             self.front.drop_all()
+
+    def reconnect(self) -> None:
+        """Empty the tier, and hear changes on another connection."""
+        if self._listener is not None:
+            self.front.broken()
+            self._listener.reconnect()
 
     def renew(self) -> None:
         """Begin anew in a forked child."""
@@ -80,6 +87,7 @@ class Stream:
         env: Env,
         changes: Changes,
         max_staleness: float,
+        on_demoted: Callable[[], None],
     ) -> None:
         from dualcache.drivers.listener import Listener
         from dualcache.drivers.tracking import Tracking
@@ -96,6 +104,7 @@ class Stream:
             transports=transports,
             max_staleness=max_staleness,
             now=front.now,
+            on_demoted=on_demoted,
         )
         self._listener = listener
         changes.ask_proof = listener.ask_proof
@@ -115,6 +124,18 @@ def close_all() -> None:
     """End the threads of listeners that are still there when the interpreter ends."""
     for listener in list(LISTENERS):
         listener.close()
+
+
+def weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls a method while its object is alive, and does not keep it."""
+    reference = weakref.WeakMethod(method)
+
+    def call() -> None:
+        alive = reference()
+        if alive is not None:
+            alive()
+
+    return call
 
 
 def proved_at_once(wake: Callable[[], None]) -> bool:

@@ -110,6 +110,10 @@ class Proxy:
     def url(self) -> str:
         return f"redis://{self.host}:{self.port}/0"
 
+    def lead_to(self, port: int) -> None:
+        """Connect new connections to another port; the present ones stay where they are."""
+        self._target = (self._target[0], port)
+
     def fault(self, *, requests: Faults = NONE, replies: Faults = NONE) -> None:
         """Set what befalls all connections, present and future, from now on."""
         self._requests, self._replies = requests, replies

@@ -6,6 +6,7 @@ Replies come back in the order of the commands, so a cancelled caller leaves no 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, ref
 
@@ -214,6 +215,15 @@ class Channels:
             channel = self._by_loop.pop(loop, None) if loop.is_closed() else None
             if channel is not None:
                 channel.forget()
+
+    def drop(self) -> None:
+        """Close the connections of every loop, each in its own; the next caller connects again."""
+        for loop, channel in list(self._by_loop.items()):
+            if loop is asyncio._get_running_loop():  # noqa: SLF001  the public one raises
+                channel.drop()
+                continue
+            with suppress(RuntimeError):  # the loop has ended, and its connections with it
+                loop.call_soon_threadsafe(channel.drop)
 
     async def aclose(self) -> None:
         """Close the running loop's channel."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.push_link import PushLink
+from dualcache.drivers.push_protocol import demoted
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Listener:
     """Connects, chooses a transport, hears pushes, asks for proofs, and begins again after a loss.
 
     `transports` are tried in this order; one counts only if a real push was seen on it. `now` is
-    the sink's clock; what is waited for here follows the machine's own.
+    the sink's clock; what is waited for here follows the machine's own. `on_demoted` is called when
+    the server turns out to be a replica though it was the master: no connection is to stay there.
     """
 
     def __init__(
@@ -55,7 +57,10 @@ class Listener:
         transports: Sequence[str],
         max_staleness: float,
         now: Callable[[], float],
+        on_demoted: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_demoted = on_demoted
+        self._had_master = False
         self._target = target
         self._sink = sink
         self._tracking = tracking
@@ -99,6 +104,12 @@ class Listener:
                 self._link.close()
         return thread
 
+    def reconnect(self) -> None:
+        """Leave the server that is connected: the tier is closed until another connection is up."""
+        link = self._link
+        if link is not None:
+            link.close()
+
     def renew(self) -> None:
         """Begin anew in a forked child; the parent's thread and socket are left alone."""
         self._lock = RLock()
@@ -137,6 +148,8 @@ class Listener:
                     pause, ttl_pause = FIRST_PAUSE, FIRST_TTL_PAUSE
                     self._listen(link, stopping)
             except Exception as error:  # noqa: BLE001  whatever it is, the thread goes on
+                if self._had_master and is_about_role(classify(error)):
+                    self._on_demoted()
                 if not stopping.is_set() and not is_without:
                     with suppress(Exception):  # a handler of the log that raises
                         self._sink.chose("none", classify(error).code)
@@ -178,6 +191,10 @@ class Listener:
                     raise error from None
                 refusals.append(f"{transport}: {error.code}")
                 continue
+            if self._had_master and link.is_of_other:
+                link.end()
+                raise demoted()
+            self._had_master = self._had_master or link.is_of_master
             self._use(link, transport, asked_at)
             if transport == "pubsub":
                 refusals.append(TO_BE_TOLD)
@@ -210,6 +227,13 @@ class Listener:
                 link.require_life(asked)
                 asked = monotonic()
                 link.ask_proof(None)
+
+
+def is_about_role(error: BackendError) -> bool:
+    """Tell whether the server that answers is not the master, or not any more."""
+    return error.code == "DC220" or (
+        isinstance(error, BackendRefused) and error.prefix in {"MASTERDOWN", "READONLY"}
+    )
 
 
 def is_passing(error: BackendError, link: PushLink) -> bool:

@@ -17,7 +17,7 @@ from dualcache.core.notice import Notice, channel_of, to_message
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connections import make_connection
 from dualcache.drivers.push_protocol import PushProtocol
-from dualcache.errors import BackendTimeout, BackendUnavailable
+from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +50,16 @@ class PushLink:
         self.is_open = False
 
     @property
+    def is_of_master(self) -> bool:
+        """Whether the server said that it is the master."""
+        return self._protocol.role == "master"
+
+    @property
+    def is_of_other(self) -> bool:
+        """Whether it said that it is not."""
+        return self._protocol.role not in {"", "master"}
+
+    @property
     def client_id(self) -> int:
         """The connection's id at the server: what others are redirected to."""
         return self._protocol.client_id
@@ -64,6 +74,7 @@ class PushLink:
         self.is_open = True
         set_push_handler(connection, self._pushed)
         asked_at = self._opened(transport, prefix)
+        self._watch_role()
         self._probe(transport, prefix)
         return asked_at
 
@@ -121,6 +132,17 @@ class PushLink:
         except StopIteration as end:
             asked_at: float = end.value
             return asked_at
+
+    def _watch_role(self) -> None:
+        """Have the server's role looked at with each proof, where that is allowed."""
+        for command in (("ROLE",), ("INFO", "replication")):
+            try:
+                reply = self._reply(*command)
+            except BackendRefused:
+                self._protocol.answered(None)  # its place in the line of answers
+                continue
+            self._protocol.watch_role(command, reply)
+            return
 
     def _pushed(self, message: Sequence[Any]) -> None:
         self._is_push = True

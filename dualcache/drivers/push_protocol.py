@@ -11,6 +11,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dualcache.core.notice import channel_of, from_message, life_key
+from dualcache.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -49,6 +50,8 @@ class PushProtocol:
         self.client_id = 0
         self._life_key = ""
         self._life: bytes | None = None
+        self._role_command: Command = ()
+        self.role = ""
 
     def opening(self, transport: str, prefix: str) -> Generator[Command, Any, float]:
         """Yield what switches pushes on, one command after the reply to the one before.
@@ -71,6 +74,14 @@ class PushProtocol:
             yield ("CLIENT", "LIST", "ID", self.client_id)  # each proof will ask for that
         return self._now()
 
+    def watch_role(self, command: Command, reply: Any) -> None:
+        """Look at the server's role with each proof: its answer to this command was `reply`.
+
+        A demoted master goes on answering, and pushing what it is told, if anything. Behind a load
+        balancer a new connection leads to the new master, but this one stays.
+        """
+        self._role_command, self.role = command, role_of(reply)
+
     def expect(self, take: Callable[[Any], None]) -> None:
         """Have `take` called with the answer to what is asked next."""
         self._expected.append(take)
@@ -83,6 +94,9 @@ class PushProtocol:
         if ids:
             commands.append(("CLIENT", "LIST", "ID", *ids))
             self.expect(lambda reply: self._listed(ids, reply))
+        if self._role_command:
+            commands.append(self._role_command)
+            self.expect(self._role_told)
         if self._life_key:
             *making, look = self._life_commands()
             commands += (*making, look)
@@ -141,6 +155,10 @@ class PushProtocol:
             self._life = found
             self._sink.broken()
 
+    def _role_told(self, reply: Any) -> None:
+        if role_of(reply) != self.role:
+            raise demoted()
+
     def _listed(self, ids: Sequence[int], reply: Any) -> None:
         alive = {int(word[3:]) for word in reply.split() if word.startswith(b"id=")}
         if not alive.issuperset(ids):
@@ -153,6 +171,23 @@ class PushProtocol:
             with suppress(ValueError):
                 self._wakes.remove(wake)
             wake()
+
+
+def role_of(reply: Any) -> str:
+    """Return the role that `ROLE` or `INFO replication` tells: `master` or another."""
+    if isinstance(reply, list):
+        return decoded_name(reply[0])
+    head, _, rest = reply.partition(b"role:")
+    return decoded_name(rest.partition(b"\r")[0]) if rest else decoded_name(head)
+
+
+def demoted() -> BackendUnavailable:
+    """Return the error for a server that is another master's replica now."""
+    return BackendUnavailable(
+        "the server has changed its role",
+        code="DC220",
+        details=(("cause", "another server is the master now"),),
+    )
 
 
 def decoded_name(name: Any) -> str:

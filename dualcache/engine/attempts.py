@@ -30,6 +30,10 @@ OUTAGE_REFUSALS: Final = frozenset(
 )
 CONFIGURATION_REFUSALS: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
+DEMOTED: Final = frozenset({"READONLY", "LOADING", "MASTERDOWN"})
+"""What a server says that was the master, or is about to be one."""
+LEAVE_PAUSE_MS: Final = 1_000
+
 
 def twice(attempt: Callable[[], Flow[T]]) -> Flow[T]:
     """Run a flow, and a new one if a connection that had worked was cut: a fresh one may do."""
@@ -42,11 +46,15 @@ def twice(attempt: Callable[[], Flow[T]]) -> Flow[T]:
 
 
 def insist(op: Op[T], env: Env) -> Flow[T]:
-    """Perform an op that may be repeated, once more if its connection was cut."""
+    """Perform an op that may be repeated, once more if its connection was cut, or is left."""
+    left_at_ms = env.health.leave_at_ms
     try:
         return (yield from watched(op, env))
     except BackendUnavailable as error:
         if not error.was_connected:
+            raise
+    except BackendRefused:
+        if env.health.leave_at_ms == left_at_ms:
             raise
     return (yield from watched(op, env))
 
@@ -89,6 +97,7 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
         health.is_clear = False
         return
     prefix = error.prefix if isinstance(error, BackendRefused) else ""
+    leave_demoted(prefix, env)
     if prefix == "NOPERM" and not is_needed(op):
         note_answer(env)
         note_refusal(prefix, env)
@@ -136,8 +145,21 @@ def cause_of(error: BackendError, env: Env) -> str:
     return f"{what}: {error.help}" if error.help else what
 
 
+def leave_demoted(prefix: str, env: Env) -> None:
+    """Leave a server that says that it is a replica, or no master yet.
+
+    Behind a load balancer the address leads to the new master, but old connections stay where they
+    are. Where it leads to the same server again, that is found out once a second.
+    """
+    now_ms = env.elapsed_ms()
+    if prefix in DEMOTED and now_ms >= env.health.leave_at_ms:
+        env.health.leave_at_ms = now_ms + LEAVE_PAUSE_MS
+        env.leave_server()
+
+
 def note_refusal(prefix: str, env: Env) -> None:
     """Note that the server takes no writes; tell observers once until it does again."""
+    leave_demoted(prefix, env)
     if not env.health.are_stores_stopped:
         env.health.are_stores_stopped = True
         env.emit(StoresStopped(reason=prefix))

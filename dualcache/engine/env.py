@@ -74,5 +74,7 @@ class Env(Struct):
     """How long a call waits for the backend, for messages; 0 where nothing is waited for."""
     is_strict: bool = False
     hits_are_heard: bool = False
+    leave_server: Callable[[], None] = lambda: None
+    """Drops all connections: those that are made next may lead to another server."""
     ways: tuple[CommitWay, ...] = tuple(CommitWay)
     """How to compare-and-set, best first; what the server turned down is left out."""

@@ -43,6 +43,7 @@ class Health:
         "has_overflowed",
         "is_clear",
         "lacking",
+        "leave_at_ms",
         "owed",
     )
 
@@ -50,6 +51,7 @@ class Health:
         self.breaker = Breaker()
         self.cut_keys = CutKeys()
         self.lacking = Lacking()
+        self.leave_at_ms = 0
         self.owed: dict[int, Owed] = {}
         self.is_clear = True
         self.has_overflowed = False
