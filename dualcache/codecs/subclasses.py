@@ -1,8 +1,9 @@
-"""Subclasses of plain types, such as `markupsafe.Markup`: kept by the name of their class.
+"""Subclasses of plain types, such as `markupsafe.Markup`, and enums, kept by the name of the class.
 
-A class is put together only in a process that has learned it: by having stored one, or by an
-annotation that names it. Nothing is imported, and no code of the class runs: its plain base makes
-the object. So only subclasses that add no state to an object are kept.
+An enum is kept by the name of its member, any other object by its plain form. A class is used only
+in a process that has learned it: by having stored one, or by an annotation that names it. Nothing
+is imported, and no code of the class runs: its plain base makes the object. So only subclasses that
+add no state to an object are kept.
 """
 
 from __future__ import annotations
@@ -35,14 +36,12 @@ def parts_of(value: Any) -> tuple[str, Any] | None:
     Not where an attribute was set, nor of a class that is not found under its own name.
     """
     kind = type(value)
-    base = _plain_base(kind)
-    if base is None or getattr(value, "__dict__", None):
-        return None
-    name = _name_of(kind)
+    plain = _plain_form(value, kind)
+    name = None if plain is None else _name_of(kind)
     if name is None:
         return None
     _LEARNED[name] = kind
-    return name, _HOW[base][0](value)
+    return name, plain
 
 
 def raised(name: str, plain: Any) -> Any:
@@ -50,6 +49,8 @@ def raised(name: str, plain: Any) -> Any:
     kind = _LEARNED.get(name)
     if kind is None or _name_of(kind) != name:  # it was defined anew since
         raise unknown_type()
+    if issubclass(kind, Enum):
+        return kind.__members__[plain]
     base = _plain_base(kind)
     if base is None or type(plain) is not base:
         raise TypeError
@@ -58,12 +59,22 @@ def raised(name: str, plain: Any) -> Any:
 
 def learn(annotation: Any) -> None:
     """Learn the classes that an annotation names."""
-    if isinstance(annotation, type) and _plain_base(annotation) is not None:
+    is_class = isinstance(annotation, type)
+    if is_class and (issubclass(annotation, Enum) or _plain_base(annotation) is not None):
         name = _name_of(annotation)
         if name is not None:
             _LEARNED[name] = annotation
     for part in get_args(annotation):
         learn(part)
+
+
+def _plain_form(value: Any, kind: type) -> Any:
+    """Return what an object is kept as; `None` where its class, or it alone, holds more."""
+    if issubclass(kind, Enum):
+        name = value._name_  # of a combination of flags there may be none, or one of no member
+        return name if kind.__members__.get(name) is value else None
+    base = _plain_base(kind)
+    return None if base is None or getattr(value, "__dict__", None) else _HOW[base][0](value)
 
 
 def _name_of(kind: type) -> str | None:

@@ -7,6 +7,7 @@ and a memory that their length bounds.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import msgpack
@@ -98,6 +99,8 @@ class _Lowering:
         kind: type[Any] = type(value)
         if is_class(kind, "fractions", "Fraction"):
             return lower_fraction(value)
+        if self._hook is not None and isinstance(value, Enum):  # its type is in the annotation
+            return self.lower(self._hook(value), depth - 1)
         for tag, module in _NAMED.items():
             named = module.parts_of(value)
             if named is not None:

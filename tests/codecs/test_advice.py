@@ -30,6 +30,18 @@ class Status(enum.Enum):
     NEW = 1
 
 
+class Bits(enum.Flag):
+    A = 1
+    B = 2
+
+
+def local_enum() -> Any:
+    class Local(enum.Enum):
+        NEW = 1
+
+    return Local
+
+
 @dataclass
 class User:
     owner: Any = None
@@ -138,7 +150,8 @@ SQLITE_ROW, SQLALCHEMY_ROW = rows()
     ("value", "annotation", "help_line"),
     [
         (User(), MISSING, "annotate the function: -> User"),
-        (Status.NEW, MISSING, "annotate the function: -> Status"),
+        (local_enum().NEW, MISSING, "annotate the function: -> Local"),
+        (Bits.A | Bits.B, MISSING, "return a dict, a dataclass or a model"),
         (Model(), MISSING, "annotate the function: -> Model"),
         ([User()], MISSING, "annotate the function: -> list[User]"),
         ({"a": [User()]}, MISSING, "annotate the function with all that it returns, User included"),

@@ -131,6 +131,20 @@ class Level(enum.IntEnum):
     LOW = 1
 
 
+class Name(enum.StrEnum):
+    ADA = "ada"
+
+
+class Plain(enum.Enum):
+    LIST = [1]  # noqa: RUF012  a member may hold anything
+    ALIAS = LIST
+
+
+class Bits(enum.Flag):
+    A = 1
+    B = 2
+
+
 class Point(NamedTuple):
     x: int
 
@@ -188,6 +202,11 @@ KEPT: Final[list[Any]] = [
     Clock(1, 2, fold=1),
     Span(1, 2, 3),
     Outer.Inner("a"),
+    Level.LOW,
+    Name.ADA,
+    Plain.ALIAS,
+    Bits.B,
+    {Level.LOW: [Name.ADA]},
     {Text("k"): {Id(int=1): ipaddress.ip_address("::1")}},
     {ipaddress.ip_address("::1"), Path("a"), Text("a")},
 ]
@@ -250,7 +269,15 @@ def with_tag() -> Tagged:
 
 @pytest.mark.parametrize(
     "value",
-    [with_attribute(), local(), with_tag(), Level.LOW, Point(1), Listed(), default(lambda: 1)],
+    [
+        with_attribute(),
+        local(),
+        with_tag(),
+        Bits.A | Bits.B,
+        Point(1),
+        Listed(),
+        default(lambda: 1),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_subclass_that_holds_more_or_cannot_be_found_is_refused(value: Any) -> None:
@@ -274,7 +301,7 @@ def test_a_class_is_made_only_where_it_has_been_learned() -> None:
     make_recipe(dict[str, type(local())])  # type: ignore[misc]  # which nobody can find by its name
     with pytest.raises(DecodeError):
         tagged.decode(data)
-    make_recipe(list[Text | None])
+    make_recipe(list[Text | Level | None])
     assert type(tagged.decode(data)) is Text
 
 
@@ -297,12 +324,15 @@ def test_a_class_that_was_defined_anew_is_not_made_of_the_old_one(
             {SUBCLASS: ["tests.codecs.test_kept_types:Text", ""]},
         ],
         ["tests.codecs.test_kept_types:Text"],
+        ["tests.codecs.test_kept_types:Level", "HIGH"],
+        ["tests.codecs.test_kept_types:Level", 1],
+        ["tests.codecs.test_kept_types:Level", []],
         [1, "a"],
         {"a": "b", "c": "d"},
     ],
 )
 def test_a_subclass_is_made_of_its_own_plain_form_alone(body: Any) -> None:
-    tagged.encode(Text("a"))
+    tagged.encode([Text("a"), Level.LOW])
     with pytest.raises(DecodeError):
         tagged.decode(msgpack.encode({SUBCLASS: body}))
 

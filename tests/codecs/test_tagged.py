@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from enum import IntEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,10 +17,6 @@ from dualcache.errors import DecodeError, UnencodableValue
 from tests.codecs.values import plain_values
 
 
-class Level(IntEnum):
-    LOW = 1
-
-
 @given(plain_values())
 def test_every_value_comes_back_the_same(value: object) -> None:
     assert is_same(tagged.decode(tagged.encode(value)), value)
@@ -32,7 +27,7 @@ def test_a_zone_of_pydantic_comes_back() -> None:
     assert is_same(tagged.decode(tagged.encode(value)), value)
 
 
-@pytest.mark.parametrize("value", [Level.LOW, object(), int, iter([]), sys])
+@pytest.mark.parametrize("value", [object(), int, iter([]), sys])
 def test_only_exact_types_are_taken(value: object) -> None:
     with pytest.raises(UnencodableValue):
         tagged.encode([value])
