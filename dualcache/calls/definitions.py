@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import weakref
 from enum import Enum
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.calls.identity import (
@@ -29,7 +29,7 @@ __all__ = ["Definition", "Definitions"]
 
 MOST_DEPTH: Final = 8
 """So deep are the closures of functions in a closure compared."""
-PLAIN: Final = (str, bytes, int, float, complex, bool, CodeType)
+PLAIN: Final = (str, bytes, int, float, complex, bool, NoneType, CodeType)
 GONE: Final = object()
 """Stands for a value that was only referred to weakly: nothing is the same as that."""
 
@@ -55,7 +55,9 @@ class Definition:
         """The code that the user wrote, beneath whatever decorates it."""
         called = written if type(identity.function).__module__ == "functools" else identity.function
         self.code = getattr(called, "__code__", None)
-        self.closure = {name: _reference(value) for name, value in _closure(called)}
+        self.closure = {
+            name: _variable(_reference(called), name, value) for name, value in _closure(called)
+        }
         self.owner = identity.owner and _reference(identity.owner)
         self.receivers = [_reference(each) for each in unkeyed_receivers(signature)]
         self.ignored = frozenset(ignore)
@@ -169,6 +171,21 @@ def _another(signature: CallSignature) -> UsageError:
             else f'give one of them @cache(name="…"), or a key="…" template, or rename {short}'
         ),
     )
+
+
+def _variable(function: Callable[[], Any], name: str, value: Any) -> Callable[[], Any]:
+    """Return what finds a variable of a closure again, without keeping anything large alive."""
+    if _is_plain(value):
+        return lambda: value
+    try:
+        weakref.ref(value)
+    except TypeError:  # a list, a dict: the function itself has it, as long as it lives
+        return lambda: dict(_closure(function())).get(name, GONE)
+    return _reference(value)
+
+
+def _is_plain(value: Any) -> bool:
+    return type(value) in PLAIN or (type(value) is tuple and all(map(_is_plain, value)))
 
 
 def _reference(value: Any) -> Callable[[], Any]:

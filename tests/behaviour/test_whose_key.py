@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import dataclass
 from functools import lru_cache, partial, singledispatch, update_wrapper
 from typing import TYPE_CHECKING, Any
@@ -352,3 +354,29 @@ def test_a_function_under_a_decorator_of_another_module_is_named_by_its_own() ->
     exec(compile("@under\ndef report(day): return day", "job.py", "exec"), names)
     with Cache("null://") as cache:
         assert cache(names["report"]).key_for(1) == "job.report:1"
+
+
+class Large(list[int]):
+    """A list that can be referred to weakly: to see whether it is gone."""
+
+
+def test_what_a_function_closes_over_goes_with_it(colour: Colour, cache: Cache) -> None:
+    large, plain = Large([1]), [Large([2])]
+    seen = [weakref.ref(large), weakref.ref(plain[0])]
+    factory(colour, cache, (large, plain), {"name": "one"})
+    factory(colour, cache, plain, {"name": "other"})
+    del large, plain
+    gc.collect()
+    assert [each() for each in seen] == [None, None]
+    factory(colour, cache, [1], {})
+    with pytest.raises(UsageError, match="another function"):
+        factory(colour, cache, [1], {})
+
+
+@pytest.mark.parametrize("value", [None, 1, "users", (1, "users", None)])
+def test_a_function_that_is_gone_may_be_made_again(
+    colour: Colour, cache: Cache, value: Any
+) -> None:
+    factory(colour, cache, value, {})
+    gc.collect()
+    assert factory(colour, cache, value, {}).key_for(1).endswith(":1")
