@@ -15,6 +15,7 @@ from dualcache.core.events import (
     ObserverFailed,
     PendingOverflowed,
     Replayed,
+    ScansRefused,
     StoresStopped,
 )
 from dualcache.core.interrupts import interrupt_in
@@ -171,6 +172,12 @@ def stopped_line(event: StoresStopped, server: str) -> Line:
     return "WARNING", f"{what}, nothing new is stored, {deletions}"
 
 
+def scans_line(event: ScansRefused, server: str) -> Line:
+    """Say what a server that does not list its keys means for invalidations."""
+    what = f"{server} does not let its keys be listed ({event.reason}: allow +scan)"
+    return "ERROR", f"{what}; patterns and clears are kept undelivered, keys and tags go on"
+
+
 def replayed_line(event: Replayed, server: str) -> Line:
     """Say how many deletions were delivered late."""
     many = "invalidation" if event.delivered == 1 else "invalidations"
@@ -187,6 +194,7 @@ LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
     BackendDown: down_line,
     BackendUp: lambda _, server: ("INFO", f"{server} answers again; functions use the cache"),
     StoresStopped: stopped_line,
+    ScansRefused: scans_line,
     Replayed: replayed_line,
     PendingOverflowed: overflow_line,
     NotStored: lambda e, _: ("WARNING", f"{e.template}: not stored: {e.reason}; {e.help}"),
@@ -209,7 +217,7 @@ def stats_of(
         backend=where,
         tier=env.tier,
         is_available=health.breaker.is_closed and not health.has_overflowed,
-        pending=len(health.owed),
+        pending=len(health.owed) + len(health.refused),
         hits=total.hits + (front.hits if front else 0),
         misses=total.misses,
         stale_hits=total.stale_hits,

@@ -138,6 +138,15 @@ class StoresStopped(Event, frozen=True):
     reason: str = ""
 
 
+class ScansRefused(Event, frozen=True):
+    """The backend does not let its keys be listed, so patterns and clears cannot be delivered.
+
+    They are kept, and tried again with each later invalidation; reads go on.
+    """
+
+    reason: str = ""
+
+
 class ObserverFailed(Event, frozen=True):
     """An observer raised; counted, and told to the other observers."""
 

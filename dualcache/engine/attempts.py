@@ -14,6 +14,7 @@ from dualcache.core.ops import (
     Ping,
     ReadTags,
 )
+from dualcache.core.scans import ReadHeads, Scan
 from dualcache.engine.ways import try_all_again
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
@@ -100,7 +101,8 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
     leave_demoted(prefix, env)
     if prefix == "NOPERM" and not is_needed(op):
         note_answer(env)
-        note_refusal(prefix, env)
+        if not isinstance(op, Scan | ReadHeads):
+            note_refusal(prefix, env)
         return
     if prefix and prefix not in OUTAGE_REFUSALS and not error.is_configuration:
         note_answer(env)

@@ -8,7 +8,7 @@ from dualcache.core.globs import compile_glob, literal_head
 from dualcache.core.keys import SURELY_SHORT
 from dualcache.core.notice import Notice, life_key
 from dualcache.core.ops import Batch, Delete, GiveWay, Look, Tell
-from dualcache.core.scans import ReadHeads, Scan, Unlink
+from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.attempts import insist
 from dualcache.engine.pacing import slices
 from dualcache.errors import BackendRefused
@@ -24,6 +24,10 @@ FEW_AT_ONCE: Final = 50
 """How many whole entries are read in one trip."""
 SURE_HEAD: Final = SURELY_SHORT // 4
 """So many characters at the beginning of a name stay, however much it is shortened."""
+
+
+class ScanRefused(BackendRefused):
+    """The server does not list its keys: it lacks the command, or this user the right to it."""
 
 
 class Owned(NamedTuple):
@@ -95,7 +99,7 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
     cursor = removed = 0
     while True:
         wider = f"{env.prefix}*{pattern.lstrip('*')}"
-        page = yield from insist(Scan(cursor, wider, SCAN_COUNT), env)
+        page = yield from scan(cursor, wider, env)
         removed += yield from unlink([key for key in page.keys if is_doomed(key)], env)
         cursor = page.cursor
         if not cursor:
@@ -117,7 +121,7 @@ def delete_owned(function: Owned, env: Env) -> Flow[int]:
     cursor = removed = 0
     while True:
         wider = f"{env.prefix}{literal_head(pattern, SURE_HEAD)}*"
-        page = yield from insist(Scan(cursor, wider, SCAN_COUNT), env)
+        page = yield from scan(cursor, wider, env)
         likely = [key for key in page.keys if is_key(key) or len(key) > SURELY_SHORT]
         if likely:
             heads = yield from read_heads(likely, env)
@@ -148,6 +152,22 @@ def read_heads(keys: Sequence[bytes], env: Env) -> Flow[Sequence[bytes]]:
         looks = tuple([Look(key.decode(errors="replace")) for key in keys[at : at + FEW_AT_ONCE]])
         heads += [seen.raw or b"" for seen in (yield from insist(Batch(looks), env))]
     return heads
+
+
+def scan(cursor: int, pattern: str, env: Env) -> Flow[ScanPage]:
+    """Read one page of the key space; raise `ScanRefused` where that can never be had."""
+    try:
+        return (yield from insist(Scan(cursor, pattern, SCAN_COUNT), env))
+    except BackendRefused as error:
+        if not error.is_lacking:
+            raise
+        refused = ScanRefused(
+            "the server does not let its keys be listed",
+            code="DC183",
+            help="allow +scan, or invalidate by keys and tags",
+        )
+        refused.prefix = error.prefix
+        raise refused from error
 
 
 def unlink(keys: Sequence[bytes], env: Env) -> Flow[int]:

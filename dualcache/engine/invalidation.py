@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.ops import GiveWay
-from dualcache.engine.deletion import Owed, Owned, deliver, doomed_by
+from dualcache.engine.deletion import Owed, Owned, ScanRefused, deliver, doomed_by
 from dualcache.engine.pacing import paced, slices
-from dualcache.engine.recovery import restore
+from dualcache.engine.recovery import restore, retry_refused
 from dualcache.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -104,9 +104,14 @@ def delete(
         yield from drop_copies(owed.keys, env)  # before the trip too: not served meanwhile
         if not health.is_clear:
             yield from restore(env, is_clear=is_clear)
+        if health.refused:
+            yield from retry_refused(env)
         removed = yield from deliver(owed, env)
     except BackendError as error:
-        health.owe(owed, env)
+        if isinstance(error, ScanRefused):
+            health.set_aside(owed, error, env)
+        else:
+            health.owe(owed, env)
         failure = error
         pending = asked.keys + asked.tags + asked.patterns
     except BaseException:
@@ -117,9 +122,16 @@ def delete(
     done = Invalidated(asked.template, asked.keys, asked.tags, asked.patterns, removed, pending)
     env.emit(done)
     if failure is not None and env.is_strict:
-        raise BackendUnavailable(
-            "the invalidation could not be delivered; it is kept and will be replayed",
-            code="DC207",
-            help="it reaches the backend before this process next reads it",
-        ) from failure
+        raise undelivered(failure) from failure
     return done
+
+
+def undelivered(failure: BackendError) -> BackendUnavailable:
+    """Make the error of a strict cache for a deletion that is kept."""
+    if isinstance(failure, ScanRefused):
+        return BackendUnavailable(failure.what, code=failure.code, help=failure.help)
+    return BackendUnavailable(
+        "the invalidation could not be delivered; it is kept and will be replayed",
+        code="DC207",
+        help="it reaches the backend before this process next reads it",
+    )

@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dualcache.core.events import PendingOverflowed, Replayed
+from dualcache.core.events import PendingOverflowed, Replayed, ScansRefused
 from dualcache.core.ops import Fence, Look, LookAndLease, Ping, do
 from dualcache.engine.attempts import note_answer, note_failure, watched
 from dualcache.engine.breaker import Breaker
 from dualcache.engine.cut_keys import CutKeys, over_a_limit
-from dualcache.engine.deletion import deliver
+from dualcache.engine.deletion import ScanRefused, deliver
 from dualcache.engine.ways import Lacking
 from dualcache.errors import BackendError, BackendUnavailable
 
@@ -45,6 +45,7 @@ class Health:
         "lacking",
         "leave_at_ms",
         "owed",
+        "refused",
     )
 
     def __init__(self) -> None:
@@ -53,6 +54,7 @@ class Health:
         self.lacking = Lacking()
         self.leave_at_ms = 0
         self.owed: dict[int, Owed] = {}
+        self.refused: dict[int, Owed] = {}
         self.is_clear = True
         self.has_overflowed = False
         self.are_stores_stopped = False
@@ -68,6 +70,17 @@ class Health:
         self.is_clear = False
         if dropped > MOST_PENDING:
             env.emit(PendingOverflowed(dropped=dropped))
+
+    def set_aside(self, owed: Owed, error: ScanRefused, env: Env) -> None:
+        """Keep a deletion that the server refuses to look for, without stopping reads for it.
+
+        It was said to be pending. Held back until it is delivered, reads would never come again.
+        """
+        if not self.refused:
+            env.emit(ScansRefused(reason=error.prefix))
+        self.refused[next(self._numbers)] = owed
+        if len(self.refused) > MOST_PENDING:
+            del self.refused[next(iter(self.refused))]
 
     def settle(self) -> None:
         """See whether all is well again.
@@ -144,12 +157,28 @@ def replay(env: Env) -> Flow[None]:
     health = env.health
     delivered = 0
     for number, owed in tuple(health.owed.items()):
-        yield from deliver(owed, env)
+        try:
+            yield from deliver(owed, env)
+        except ScanRefused as error:
+            health.set_aside(owed, error, env)
+        else:
+            delivered += 1
         health.owed.pop(number, None)
-        delivered += 1
     health.settle()
     if delivered:
         env.emit(Replayed(delivered=delivered))
+
+
+def retry_refused(env: Env) -> Flow[None]:
+    """Deliver what the server refused to look for before, if it does not refuse that any more."""
+    refused = env.health.refused
+    for number, owed in tuple(refused.items()):
+        try:
+            yield from deliver(owed, env)
+        except ScanRefused:
+            return
+        refused.pop(number, None)
+        env.emit(Replayed(delivered=1))
 
 
 def fence(env: Env) -> Flow[None]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache import BackendDown, Loaded, StoresStopped
+from dualcache import BackendDown, Loaded, ScansRefused, StoresStopped
 from tests.behaviour.seen import Seen
 from tests.front.tiers import eventually, tiered
 from tests.servers import HOST, Server
@@ -93,6 +93,37 @@ def test_without_the_right_to_store_what_is_stored_is_served(
     assert colour.call(cache, "invalidate", "k:1").pending == 0
     assert seen.count(BackendDown) == 0
     assert seen.count(StoresStopped) == 1
+
+
+@pytest.mark.parametrize("by", ["pattern", "clear", "cache_clear"])
+def test_what_cannot_be_looked_for_is_kept_and_does_not_stop_reads(
+    colour: Colour, own_server: Server, by: str
+) -> None:
+    cache = colour.cache(url_without(own_server, "-scan"), namespace="shop")
+    seen = Seen(cache)
+    load, loads = counted(colour, cache)
+    colour.run(load, 1)
+    for _ in range(2):
+        if by == "cache_clear":
+            done = load.cache_clear()
+        elif by == "clear":
+            done = colour.call(cache, "clear")
+        else:
+            done = colour.call(cache, "invalidate", patterns=["k:*"])
+        assert done.pending == 1
+    assert cache.stats().pending == 2
+    for _ in range(2):
+        colour.run(load, 1)
+        colour.run(load, 2)
+    assert loads == [1, 2]
+    assert colour.call(cache, "invalidate", "k:2").pending == 0
+    assert seen.count(ScansRefused) == 1
+    assert seen.count(BackendDown) == seen.count(StoresStopped) == 0
+    url_without(own_server)  # the right is granted
+    colour.call(cache, "invalidate", "k:3")
+    assert cache.stats().pending == 0
+    colour.run(load, 1)
+    assert loads == [1, 2, 1]
 
 
 def test_a_right_that_is_granted_later_is_used(colour: Colour, own_server: Server) -> None:

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from dualcache.core.events import Invalidated
+from dualcache.core.events import Invalidated, ScansRefused
 from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.front import NoFront
 from dualcache.core.ops import Batch, Delete, Fence, Look, Seen
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
-from dualcache.engine.deletion import FEW_AT_ONCE, Owed, Owned
+from dualcache.engine.deletion import FEW_AT_ONCE, Owed, Owned, ScanRefused
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.recovery import MOST_PENDING, fence
 from dualcache.errors import BackendRefused, BackendUnavailable
@@ -220,3 +220,64 @@ def test_whatever_is_kept_is_forgotten_where_a_fence_is_not_proved(is_proved: bo
     env, _ = surroundings(front=front)
     script(fence(env), (Fence(), is_proved)).returns(None)
     assert front.has_forgotten is not is_proved
+
+
+def lacking() -> BackendRefused:
+    error = denied()
+    error.is_lacking = True
+    return error
+
+
+def test_a_pattern_that_the_server_refuses_to_look_for_does_not_stop_reads() -> None:
+    env, events = surroundings()
+    script(invalidate([], [], ["a*"], env), (Scan, lacking()), (CloseFlights, None)).returns(
+        Invalidated(patterns=1, pending=1)
+    )
+    assert env.health.is_clear
+    assert events[0] == ScansRefused(reason="NOPERM")
+    assert len(env.health.refused) == 1
+    script(
+        invalidate(["k"], [], [], env),
+        (Scan, lacking()),
+        (Delete, 1),
+        (CloseFlights, None),
+    ).returns(Invalidated(keys=1, removed=1))
+    script(
+        invalidate(["k"], [], [], env),
+        (Scan, ScanPage(0, (b"a1",))),
+        (Unlink((b"a1",)), 1),
+        (Delete, 1),
+        (CloseFlights, None),
+    ).returns(Invalidated(keys=1, removed=1))
+    assert not env.health.refused
+    assert events.count(ScansRefused(reason="NOPERM")) == 1
+
+
+def test_a_pattern_that_is_refused_at_its_replay_is_set_aside() -> None:
+    env, _ = surroundings()
+    script(invalidate([], [], ["a*"], env), (Scan, slow()), (CloseFlights, None)).ends()
+    script(
+        invalidate(["k"], [], [], env),
+        (Scan, lacking()),
+        (Scan, lacking()),
+        (Delete, 1),
+        (CloseFlights, None),
+    ).returns(Invalidated(keys=1, removed=1))
+    assert env.health.is_clear
+    assert len(env.health.refused) == 1
+
+
+def test_a_strict_cache_raises_what_the_server_refuses() -> None:
+    env, _ = surroundings(is_strict=True)
+    with pytest.raises(BackendUnavailable) as caught:
+        script(clear(env), (Scan, lacking()), (CloseFlights, None)).ends()
+    assert caught.value.code == "DC183"
+
+
+def test_of_too_many_that_are_set_aside_the_oldest_goes() -> None:
+    env, _ = surroundings()
+    refused = ScanRefused("refused", code="DC183")
+    for number in range(MOST_PENDING + 1):
+        env.health.set_aside(Owed((), (f"{number}*",)), refused, env)
+    assert len(env.health.refused) == MOST_PENDING
+    assert next(iter(env.health.refused.values())) == Owed((), ("1*",))
