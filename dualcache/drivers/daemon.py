@@ -47,4 +47,10 @@ async def in_daemon(function: Callable[[], T], *, discard: Callable[[T], object]
                     discard(result)  # type: ignore[arg-type]
 
     Thread(target=run, name="dualcache-connect", daemon=True).start()
-    return await replied
+    try:
+        return await replied
+    except BaseException:
+        # Cancelled in the very turn of the loop in which the result came.
+        if replied.done() and not replied.cancelled() and replied.exception() is None:
+            discard(replied.result())
+        raise

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.servers import Binary
 
 COLOURS: Final = ("sync", "async", "sync", "async")
-FAULTS: Final = ("restart", "pause", "forget scripts", "cut", "flush", "nothing")
+FAULTS: Final = ("kill", "pause", "forget scripts", "cut", "flush", "nothing")
 
 
 def test_the_checker_finds_a_stale_read() -> None:
@@ -35,9 +35,11 @@ def test_the_checker_finds_a_stale_read() -> None:
     ]
 
 
-def storm(server: Server, source: Server, seed: int, seconds: float) -> list[Step]:
+def storm(
+    server: Server, source: Server, seed: int, seconds: float, faults: tuple[str, ...] = FAULTS
+) -> list[Step]:
     """Let processes work on a server that is harmed meanwhile; return all that they did."""
-    print(f"seed {seed} on {server.name} for {seconds} s")
+    print(f"{', '.join(faults)}: seed {seed} on {server.name} for {seconds} s")
     command = [sys.executable, "-W", "error", "-m", "tests.storms.worker"]
     workers = [
         subprocess.Popen(
@@ -51,7 +53,7 @@ def storm(server: Server, source: Server, seed: int, seconds: float) -> list[Ste
     ]
     draw, ends = random.Random(seed), time.monotonic() + seconds
     while time.monotonic() < ends:
-        harm(server, draw)
+        harm(server, draw, draw.choice(faults))
         time.sleep(draw.uniform(0.1, 0.6))  # the pace of the storm; nothing is waited for
     told = [worker.communicate(timeout=60) for worker in workers]
     for worker, (_, complaints) in zip(workers, told, strict=True):
@@ -69,10 +71,9 @@ def is_expected(line: str) -> bool:
     return line.startswith("dualcache: redis://")
 
 
-def harm(server: Server, draw: random.Random) -> None:
-    fault = draw.choice(FAULTS)
-    if fault == "restart":
-        server.restart()
+def harm(server: Server, draw: random.Random, fault: str) -> None:
+    if fault == "kill":
+        server.restart()  # by SIGKILL
     elif fault == "pause":
         server.pause()
         time.sleep(draw.uniform(0.05, 0.4))
@@ -98,6 +99,15 @@ def check(steps: list[Step]) -> None:
 def test_a_short_storm_leaves_no_stale_read(own_server: Server, redis_server: Server) -> None:
     seed = random.SystemRandom().randrange(10**6)
     check(storm(own_server, redis_server, seed, 6))
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("fault", ["kill", "pause"])
+def test_a_storm_of_one_fault_leaves_no_stale_read(
+    own_server: Server, redis_server: Server, fault: str
+) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    check(storm(own_server, redis_server, seed, storm_seconds(60), (fault,)))
 
 
 @pytest.mark.storm
