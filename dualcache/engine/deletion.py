@@ -114,7 +114,8 @@ def delete_owned(function: Owned, env: Env) -> Flow[int]:
     The pattern only narrows the search; what a key holds says whose it is. A load under way is
     revoked as by any deletion: what it started from carries the owner, so it is deleted.
     Others are told the pattern, since a copy outlives an entry that was evicted: whoever drops a
-    copy too many only reads it again.
+    copy too many only reads it again. A name that was shortened where the pattern has a literal
+    does not match it, and is told by itself.
     """
     owner, pattern = function
     is_key = compile_glob(env.prefix + pattern)
@@ -129,6 +130,9 @@ def delete_owned(function: Owned, env: Env) -> Flow[int]:
             own = [key for key, head in pairs if env.owner_of(head) == owner]
             removed += yield from unlink(own, env)
             yield from unlink([base_of(key, env) for key in own], env)
+            hidden = tuple([key.decode() for key in own if not is_key(key)])
+            if hidden and env.channel:
+                yield from insist(Tell(Notice(env.channel, hidden)), env)
         cursor = page.cursor
         if not cursor:
             break

@@ -87,6 +87,7 @@ def test_a_function_whose_name_begins_like_another_keeps_its_entries(
     [
         {},
         {"key": "doc:{name}:end"},
+        {"key": "{name}:middle:{name}"},
         {"key": "doc:{name}", "version": 2},
         {"key": "doc:{name}", "vary": len},
         {"key": "d*c[{name}]?"},

@@ -94,6 +94,22 @@ def test_of_a_function_its_pattern_is_told_when_all_is_deleted() -> None:
     ).ends()
 
 
+def test_of_a_function_a_shortened_name_that_hides_its_pattern_is_told_by_itself() -> None:
+    env, _ = surroundings(channel=CHANNEL)
+    hidden = b"a:" + b"x" * 235 + b"~digest~" + b"y" * 235
+    head = stored("v", owner=b"function")
+    script(
+        clear_function(b"function", "a:*:b:*", env),
+        (Scan, ScanPage(0, (hidden, b"a:1:b:2"))),
+        (ReadHeads, (head, head)),
+        (Unlink((hidden, b"a:1:b:2")), 2),
+        (Unlink, 0),
+        (Tell(Notice(CHANNEL, (hidden.decode(),))), None),
+        (Tell(Notice(CHANNEL, (), ("a:*:b:*",))), None),
+        (CloseFlights, None),
+    ).ends()
+
+
 def test_a_pattern_that_could_not_be_told_is_owed() -> None:
     env, _ = surroundings(channel=CHANNEL)
     done = script(
