@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from dualcache import StaleHit
+from dualcache import BackendDown, StaleHit
 from tests.behaviour.seen import Seen
+from tests.behaviour.test_outages import acl_url
 
 if TYPE_CHECKING:
     from dualcache import Cache
@@ -83,3 +84,18 @@ def test_a_direct_read_does_not_take_an_entry_from_the_future_for_fresh(
     assert colour.call(cache, "contains", "k") is False
     colour.call(writer, "set", "plain", 1)  # without a stale window its life alone decides
     assert colour.call(cache, "get", "plain") == 1
+
+
+@pytest.mark.parametrize("lacking", ["pttl", "strlen"])
+def test_a_user_without_the_right_to_lifetimes_is_served_and_refreshes(
+    colour: Colour, any_own_server: Server, lacking: str
+) -> None:
+    url = acl_url(any_own_server, "+@all", f"-{lacking}")
+    now = [1_000.0]
+    cache = colour.cache(url, clock=lambda: now[0])
+    seen = Seen(cache)
+    read = function(colour, cache, Source(100))
+    assert [colour.run(read), colour.run(read)] == [101, 101]
+    now[0] += 5
+    assert [colour.run(read), colour.run(read)] == [102, 102]
+    assert seen.count(BackendDown) == 0

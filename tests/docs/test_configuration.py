@@ -54,7 +54,8 @@ def is_command(server: Server, word: str) -> bool:
 
 
 def test_the_rights_are_those_of_all_commands_that_are_sent(redis_server: Server) -> None:
-    assert set(RIGHTS) == commands_of(redis_server, "wire.py", "wire_watch.py") | HANDSHAKE
+    modules = ("wire.py", "wire_leases.py", "wire_watch.py")
+    assert set(RIGHTS) == commands_of(redis_server, *modules) | HANDSHAKE
 
 
 def test_the_rights_for_a_front_tier_are_those_of_all_that_it_sends_besides(
