@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import weakref
 from enum import Enum
-from types import CodeType, FunctionType, NoneType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from dualcache.calls.closures import Closure, reference
 from dualcache.calls.identity import (
     globals_of,
     home_module,
@@ -21,17 +21,11 @@ from dualcache.core.canonical import class_name
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, MutableMapping
+    from collections.abc import Collection, MutableMapping
 
     from dualcache.calls.signature import CallSignature
 
 __all__ = ["Definition", "Definitions"]
-
-MOST_DEPTH: Final = 8
-"""So deep are the closures of functions in a closure compared."""
-PLAIN: Final = (str, bytes, int, float, complex, bool, NoneType, CodeType)
-GONE: Final = object()
-"""Stands for a value that was only referred to weakly: nothing is the same as that."""
 
 
 class Relation(Enum):
@@ -50,16 +44,14 @@ class Definition:
     def __init__(self, signature: CallSignature, ignore: Collection[str]) -> None:
         identity = signature.identity
         written = written_function(identity.function)
-        self.function = _reference(identity.function)
+        self.function = reference(identity.function)
         self.written = getattr(written, "__code__", None)
         """The code that the user wrote, beneath whatever decorates it."""
         called = written if type(identity.function).__module__ == "functools" else identity.function
         self.code = getattr(called, "__code__", None)
-        self.closure = {
-            name: _variable(_reference(called), name, value) for name, value in _closure(called)
-        }
-        self.owner = identity.owner and _reference(identity.owner)
-        self.receivers = [_reference(each) for each in unkeyed_receivers(signature)]
+        self.closure = Closure(called)
+        self.owner = identity.owner and reference(identity.owner)
+        self.receivers = [reference(each) for each in unkeyed_receivers(signature)]
         self.ignored = frozenset(ignore)
         self.globals = globals_of(identity.function)
         self.spec = self.globals.get("__spec__")
@@ -87,15 +79,10 @@ class Definition:
         return Relation.LATER if is_same_file and not is_same_run else Relation.OTHER
 
     def _has_code_and_closure_of(self, former: Definition) -> bool:
-        mine, others = self.closure, former.closure
         if self.code is None:  # an object, or written in C
             is_same = self.function() is former.function()
         else:
-            # A variable that has no value yet is mostly the name of the function itself.
-            both = mine.keys() & others.keys()
-            is_same = self.code == former.code and all(
-                _is_same(mine[name](), others[name]()) for name in both
-            )
+            is_same = self.closure.is_same(former.closure)
         return (
             is_same
             and self.ignored == former.ignored
@@ -171,67 +158,3 @@ def _another(signature: CallSignature) -> UsageError:
             else f'give one of them @cache(name="…"), or a key="…" template, or rename {short}'
         ),
     )
-
-
-def _variable(function: Callable[[], Any], name: str, value: Any) -> Callable[[], Any]:
-    """Return what finds a variable of a closure again, without keeping anything large alive."""
-    if _is_plain(value):
-        return lambda: value
-    try:
-        weakref.ref(value)
-    except TypeError:  # a list, a dict: the function itself has it, as long as it lives
-        return lambda: dict(_closure(function())).get(name, GONE)
-    return _reference(value)
-
-
-def _is_plain(value: Any) -> bool:
-    return type(value) in PLAIN or (type(value) is tuple and all(map(_is_plain, value)))
-
-
-def _reference(value: Any) -> Callable[[], Any]:
-    """Return a weak reference, or a strong one to what cannot be referred to weakly."""
-    try:
-        found = weakref.ref(value)
-    except TypeError:
-        return lambda: value
-    return lambda: GONE if (alive := found()) is None else alive
-
-
-def _closure(function: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the variables of enclosing functions that have a value by now."""
-    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
-    for name, cell in zip(names, getattr(function, "__closure__", None) or (), strict=False):
-        try:
-            yield name, cell.cell_contents
-        except ValueError:
-            continue
-
-
-def _is_same(one: Any, other: Any, depth: int = 0) -> bool:
-    """Tell whether two values of a closure can make no difference."""
-    if one is GONE or type(one) is not type(other) or depth > MOST_DEPTH:
-        return False
-    if one is other:
-        return True
-    if isinstance(one, tuple):
-        return len(one) == len(other) and all(
-            _is_same(mine, others, depth + 1) for mine, others in zip(one, other, strict=True)
-        )
-    if not isinstance(one, FunctionType):
-        return type(one) in PLAIN and bool(one == other)
-    mine, others = _made_of(one), _made_of(other)
-    return mine.keys() == others.keys() and all(
-        _is_same(mine[name], others[name], depth + 1) for name in mine
-    )
-
-
-def _made_of(function: FunctionType) -> dict[str, Any]:
-    """Return everything that tells a function from another of the same code, by name."""
-    code: Any = function.__code__
-    defaults = {f"{name}=": value for name, value in (function.__kwdefaults__ or {}).items()}
-    return {
-        **dict(_closure(function)),
-        **defaults,
-        "()": function.__defaults__,
-        "{}": code,
-    }

@@ -380,3 +380,16 @@ def test_a_function_that_is_gone_may_be_made_again(
     factory(colour, cache, value, {})
     gc.collect()
     assert factory(colour, cache, value, {}).key_for(1).endswith(":1")
+
+
+def test_a_default_is_part_of_the_key_and_makes_no_other_function() -> None:
+    with Cache("memory://") as cache:
+        made = []
+        for rate in (2, 3):
+
+            @cache
+            def times(number: int, rate: int = rate) -> int:
+                return number * rate
+
+            made.append(times)
+        assert [each(1) for each in made] == [each(1) for each in made] == [2, 3]
