@@ -24,6 +24,8 @@ _ABOUT_CONFIGURATION = {
     "WRONGPASS": "check user name and password in the URL",
     "NOPERM": "allow the user the commands and keys that the documentation lists",
     "DENIED": "the server is in protected mode: set a password there, or bind it to an address",
+    "MOVED": "this is a node of a Redis Cluster, which only a redis+cluster:// URL can use",
+    "CROSSSLOT": "this is a node of a Redis Cluster, which only a redis+cluster:// URL can use",
     "NOPROTO": "add protocol=2 to the URL: the server does not speak RESP3",
 }
 _PREFIXES = frozenset(
@@ -37,11 +39,12 @@ _IN_SCRIPT = re.compile(r"^(?:ERR )?Error (?:running|compiling) script.*?: -?([A
 _WITHOUT_RESP3 = re.compile(r"^(?:ERR )?unknown command [`']?HELLO\b", re.IGNORECASE)
 _NO_SUCH_DB = re.compile(r"^(?:ERR )?(?:DB index is out of range|invalid DB index)")
 _LACKING = re.compile(
-    r"\bunknown (?:sub)?command|syntax error|unknown option"
+    r"\b(?:unknown|unsupported) (?:sub)?command|syntax error|unknown option"
     r"|\b(?:command|not)\b.*\b(?:unsupported|supported|allowed|available|implemented|disabled)\b",
     re.IGNORECASE,
 )
 """How servers, services and proxies say that they do not have a command or one of its options."""
+NO_SUCH_COMMAND = "it does not have a command that the cache needs: is it a Sentinel, or a proxy?"
 _HANGS_UP = re.compile(r"^(?:ERR )?Protocol error\b")
 """The last words before the server closes the connection: a value is over its limit."""
 _TLS_REASONS = ("CERTIFICATE", "UNKNOWN_CA", "WRONG_VERSION", "PROTOCOL_VERSION", "HANDSHAKE")
@@ -114,11 +117,12 @@ def _refused(error: Exception, *, is_auth: bool) -> BackendError:
         mend = _ABOUT_CONFIGURATION["NOPROTO"]
     elif _NO_SUCH_DB.search(text):
         mend = "choose a db that the server has: redis://host/0"
+    made_help = mend or (NO_SUCH_COMMAND if prefix == "ERR" and _LACKING.search(text) else "")
     made = BackendRefused(
         f"the server refused with {prefix}",
         code="DC203" if mend else "DC202",
         details=(("class", type(error).__name__),),
-        help=mend,
+        help=made_help,
     )
     made.prefix = prefix
     made.is_lacking = prefix == "NOPERM" or (prefix == "ERR" and bool(_LACKING.search(text)))

@@ -104,12 +104,13 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
         if not isinstance(op, Scan | ReadHeads):
             note_refusal(prefix, env)
         return
-    if prefix and prefix not in OUTAGE_REFUSALS and not error.is_configuration:
+    is_unknown = isinstance(error, BackendRefused) and error.is_lacking and is_needed(op)
+    if prefix and prefix not in OUTAGE_REFUSALS and not (error.is_configuration or is_unknown):
         note_answer(env)
         if prefix in WRITE_REFUSALS:
             note_refusal(prefix, env)
         return
-    is_configuration = error.is_configuration or prefix in CONFIGURATION_REFUSALS
+    is_configuration = error.is_configuration or is_unknown or prefix in CONFIGURATION_REFUSALS
     pause_ms = health.breaker.failed(
         env.elapsed_ms(),
         since=since,

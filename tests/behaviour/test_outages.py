@@ -610,6 +610,10 @@ SAID = {
     b"-MASTERDOWN Link with MASTER is down\r\n": ("MASTERDOWN", False),
     b"-NOAUTH Authentication required.\r\n": ("NOAUTH", True),
     b"-NOPERM this user has no permissions\r\n": ("NOPERM", True),
+    b"-MOVED 3999 127.0.0.1:6381\r\n": ("MOVED", True),
+    b"-CROSSSLOT Keys in request don't hash to the same slot\r\n": ("CROSSSLOT", True),
+    # A Sentinel's port.
+    b"-ERR unknown command 'GET', with args beginning with: 'k'\r\n": ("DC202", True),
 }
 
 

@@ -152,3 +152,13 @@ def test_scripts_that_may_not_be_loaded_are_sent_along(colour: Colour, own_serve
             colour.run(load, n)
     assert loads == [0, 1, 2]
     assert {event.outcome for event in seen.of(Loaded)} == {"stored"}
+
+
+def test_a_right_to_delete_that_is_missing_stops_reads(colour: Colour, own_server: Server) -> None:
+    full = colour.cache(url_without(own_server))
+    colour.call(full, "set", "k:1", {"n": 0})
+    cache = colour.cache(url_without(own_server, "-del"))
+    load, _ = counted(colour, cache)
+    assert colour.run(load, 1) == {"n": 0}
+    assert colour.call(cache, "invalidate", "k:1").pending == 1
+    assert colour.run(load, 1) == {"n": 1}

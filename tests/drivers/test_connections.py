@@ -518,10 +518,35 @@ def test_a_refusal_is_told_by_its_prefix(text: str, prefix: str) -> None:
     made = classify(BaseParser.parse_error(text))
     assert isinstance(made, BackendRefused)
     assert made.prefix == prefix
-    about_us = {"NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "NOPROTO"}
+    about_us = {"NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "NOPROTO", "MOVED", "CROSSSLOT"}
     assert vars(made)["is_configuration"] is (prefix in about_us)
-    assert bool(made.help) is (prefix in about_us)
+    assert made.is_lacking is (prefix == "NOPERM" or "syntax error" in text)
+    assert bool(made.help) is (prefix in about_us or made.is_lacking)
     assert made.what == f"the server refused with {prefix}"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_lacking"),
+    [
+        ("ERR unknown command 'EVALSHA'", True),
+        ("ERR unknown subcommand 'tracking'. Try CLIENT HELP.", True),
+        ("ERR syntax error", True),
+        ("ERR command 'client|tracking' is not allowed", True),
+        ("ERR unsupported command 'watch'", True),
+        ("ERR This command is not supported in this plan", True),
+        ("NOPERM this user has no permissions to run the 'get' command", True),
+        ("ERR max requests limit exceeded", False),
+        ("ERR Error running script: attempt to index a nil value", False),
+        ("ERR value is not an integer or out of range", False),
+        ("READONLY You can't write against a read only replica.", False),
+    ],
+)
+def test_only_some_words_say_that_a_server_lacks_a_command(text: str, is_lacking: bool) -> None:
+    from redis._parsers.base import BaseParser
+
+    made = classify(BaseParser.parse_error(text))
+    assert isinstance(made, BackendRefused)
+    assert made.is_lacking is is_lacking
 
 
 def test_too_many_clients_is_no_refusal_of_a_command() -> None:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.core.events import BackendDown, StoresStopped
-from dualcache.core.flight import CloseFlights, Join, Land
+from dualcache.core.flight import CloseFlights, Flight, Join, Land
 from dualcache.core.ops import (
+    Claim,
     Commit,
     CommitReply,
     CommitWay,
@@ -18,14 +19,16 @@ from dualcache.core.ops import (
     Seen,
     TryLease,
 )
+from dualcache.engine.acquire_many import acquire_all
 from dualcache.engine.attempts import watched
 from dualcache.engine.commit import commit
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.recovery import sign_of_life
+from dualcache.engine.starting import NOTHING
 from dualcache.engine.ways import RETRY_MS, SOON_MS, can_commit, try_all_again_soon
 from dualcache.engine.write import set_value
 from dualcache.errors import BackendRefused, BackendUnavailable
-from tests.engine.conversation import KEY, cold, cut, lead, script, stored, surroundings
+from tests.engine.conversation import KEY, cold, cut, lead, refused, script, stored, surroundings
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Op
@@ -151,3 +154,27 @@ def test_a_missing_right_stops_what_needs_it(op: Op[Any], is_down: bool) -> None
     script(watched(op, env), (type(op), noperm())).raises(BackendRefused)
     assert any(isinstance(event, BackendDown) for event in events) is is_down
     assert any(isinstance(event, StoresStopped) for event in events) is not is_down
+
+
+def test_without_a_way_a_set_of_many_and_a_load_of_many_take_no_lease() -> None:
+    env, _, _ = without_ways()
+    down = BackendUnavailable("refused", code="DC200")
+    talk = script(acquire_all([(cold(), Flight(KEY, None, 0))], env, {}, {}), (Look, down))
+    assert talk.ends() == [NOTHING]
+    fresh = script(
+        acquire_all([(cold(), Flight(KEY, None, 0))], surroundings(ways=())[0], {}, {}),
+        (Look, Seen(stored("v"))),
+    ).ends()
+    assert [sight.value for sight in fresh] == ["v"]
+
+
+def test_a_refresh_over_an_entry_of_unknown_end_claims_the_key() -> None:
+    env, _ = surroundings()
+    seen = Seen(stored("old"), refusal="NOPERM")
+    talk = script(
+        refresh(cold(), env),
+        (Look, seen),
+        (Claim, refused()),
+        (Load, Loaded("v", 5.0)),
+    )
+    assert talk.ends().value == "v"
