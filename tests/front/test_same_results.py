@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.behaviour.test_cache_clear import *  # noqa: F403  every test of that file
+from tests.behaviour.test_counters import *  # noqa: F403  the same
 from tests.behaviour.test_decorated_beneath import *  # noqa: F403  every test of that file
 from tests.behaviour.test_decorated_functions import *  # noqa: F403  the same
 from tests.behaviour.test_invalidation import *  # noqa: F403  the same
