@@ -100,7 +100,10 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
     while True:
         wider = f"{env.prefix}*{pattern.lstrip('*')}"
         page = yield from scan(cursor, wider, env)
-        removed += yield from unlink([key for key in page.keys if is_doomed(key)], env)
+        for at, part in enumerate(slices(page.keys)):  # memory has one page of all keys
+            if at:
+                yield GiveWay()
+            removed += yield from unlink([key for key in part if is_doomed(key)], env)
         cursor = page.cursor
         if not cursor:
             break
@@ -123,11 +126,10 @@ def delete_owned(function: Owned, env: Env) -> Flow[int]:
     while True:
         wider = f"{env.prefix}{literal_head(pattern, SURE_HEAD)}*"
         page = yield from scan(cursor, wider, env)
-        likely = [key for key in page.keys if is_key(key) or len(key) > SURELY_SHORT]
-        if likely:
-            heads = yield from read_heads(likely, env)
-            pairs = zip(likely, heads, strict=True)
-            own = [key for key, head in pairs if env.owner_of(head) == owner]
+        for at, part in enumerate(slices(page.keys)):
+            if at:
+                yield GiveWay()
+            own = yield from owned_of(part, owner, is_key, env)
             removed += yield from unlink(own, env)
             yield from unlink([base_of(key, env) for key in own], env)
             hidden = tuple([key.decode() for key in own if not is_key(key)])
@@ -138,6 +140,18 @@ def delete_owned(function: Owned, env: Env) -> Flow[int]:
             break
     yield from tell_pattern(pattern, env)
     return removed
+
+
+def owned_of(
+    keys: Sequence[bytes], owner: bytes, is_key: Callable[[bytes], bool], env: Env
+) -> Flow[Sequence[bytes]]:
+    """Return those of the scanned keys whose entry or marker carries the owner."""
+    likely = [key for key in keys if is_key(key) or len(key) > SURELY_SHORT]
+    if not likely:
+        return ()
+    heads = yield from read_heads(likely, env)
+    pairs = zip(likely, heads, strict=True)
+    return [key for key, head in pairs if env.owner_of(head) == owner]
 
 
 def read_heads(keys: Sequence[bytes], env: Env) -> Flow[Sequence[bytes]]:

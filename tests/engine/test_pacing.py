@@ -12,7 +12,7 @@ from dualcache.core.ops import Batch, GiveWay, Load, Loaded, LookAndLease
 from dualcache.core.policy import Call
 from dualcache.drivers.memory import MemoryStore
 from dualcache.engine.batch import get_or_load_many
-from dualcache.engine.invalidation import invalidate
+from dualcache.engine.invalidation import clear_function, invalidate
 from dualcache.engine.pacing import (
     MOST_AT_ONCE,
     MOST_BYTES_AT_ONCE,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 NAMES = [f"k{number}" for number in range(2 * MOST_AT_ONCE + 1)]
 POLICY = policy()
+OWNER = b"function"
 CALLS = {name: Call(name, POLICY) for name in NAMES}
 
 
@@ -75,6 +76,27 @@ def reads(env: Env) -> Flow[Any]:
 
 def deletes(env: Env) -> Flow[Any]:
     return invalidate(NAMES, (), (), env)
+
+
+def clears(env: Env) -> Flow[Any]:
+    return invalidate((), (), ("k*",), env)
+
+
+def clears_function(env: Env) -> Flow[Any]:
+    return clear_function(OWNER, "k*", env)
+
+
+@pytest.mark.parametrize("job", [clears, clears_function])
+def test_a_page_of_many_keys_gives_way_about_once_in_a_thousand(
+    job: Callable[[Env], Flow[Any]],
+) -> None:
+    store = MemoryStore(lambda: 0.0)
+    env, _ = surroundings()
+    owned = [(Call(name, policy(owner=OWNER)), "v") for name in NAMES]
+    run(set_many(owned, env), store.perform)
+    result, given = run(job(env), store.perform)
+    assert result.removed == len(NAMES)
+    assert given >= len(NAMES) // MOST_AT_ONCE
 
 
 @pytest.mark.parametrize("job", [sets, loads, reads, deletes])
