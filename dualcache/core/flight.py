@@ -192,11 +192,13 @@ class AwaitFlight(Op["Landing | None"]):
 class TakeOver(Op[bool]):
     """Lead a flight beside its leader: true for the first whose wait ended in this stage of it.
 
-    The others go on waiting, for whichever load ends first.
+    The others go on waiting, for whichever load ends first. `is_taken` says the same as the reply,
+    to a caller from whom an interrupt takes that.
     """
 
     flight: Flight
     stage: Stage
+    is_taken: bool = False
 
 
 class Land(Op[None]):

@@ -111,13 +111,17 @@ def no_loader() -> None:
 
 
 class Call(Struct, frozen=True):
-    """One call of one function: its key and tags in full, its arguments and what loads it."""
+    """One call of one function: its key and tags in full, its arguments and what loads it.
+
+    `may_lack`: the function returns MISSING where there is no such value.
+    """
 
     key: str
     policy: Policy
     tags: tuple[str, ...] = ()
     function: Callable[..., Any] = no_loader
     args: tuple[Any, ...] = ()
+    may_lack: bool = False
 
 
 class Options(NamedTuple):

@@ -51,6 +51,11 @@ async def in_daemon(function: Callable[[], T], *, discard: Callable[[T], object]
         return await replied
     except BaseException:
         # Cancelled in the very turn of the loop in which the result came.
-        if replied.done() and not replied.cancelled() and replied.exception() is None:
+        if has_result(replied):
             discard(replied.result())
         raise
+
+
+def has_result(future: asyncio.Future[T]) -> bool:
+    """Tell whether a future has ended well."""
+    return future.done() and not future.cancelled() and future.exception() is None

@@ -98,6 +98,7 @@ class FlightTable:
         with self._lock:
             is_ours = self._may_take_over(flight, op.stage)
             if is_ours:
+                op.is_taken = True
                 flight.takeovers += 1
                 flight.leaders += 1
                 flight.threads.append(get_ident())

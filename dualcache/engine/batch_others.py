@@ -58,7 +58,7 @@ def load_one(call: Call, function: Callable[[], Any], env: Env) -> Flow[Any]:
         return value is not MISSING and (condition is None or condition(value, *args))
 
     policy = replace(call.policy, condition=is_kept)
-    one = replace(call, function=function, policy=policy)
+    one = replace(call, function=function, policy=policy, may_lack=True)
     return value_of((yield from get_or_load(one, env)))
 
 

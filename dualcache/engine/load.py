@@ -167,7 +167,7 @@ def follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome
         call.policy.usage.count_miss()
         return (yield from fly(flight, load_beside(call, flight, env)))
     outcome = landing.outcome
-    if outcome is None:
+    if outcome is None or (outcome.value is MISSING and not call.may_lack):
         return None
     is_same_basis = ask_join.basis is not None and flight.basis == ask_join.basis
     if outcome.tick <= ask_join.began and not is_same_basis and not ask_join.is_lenient:
@@ -216,7 +216,14 @@ def await_landing(call: Call, flight: Flight) -> Flow[Landing | None]:
         landing = yield from do(AwaitFlight(flight, wait_ms))
         if landing is not None:
             return landing
-        if (yield from do(TakeOver(flight, stage))):
+        taking = TakeOver(flight, stage)
+        try:
+            yield from do(taking)
+        except BaseException:
+            if taking.is_taken:
+                yield Land(flight, ABANDONED)
+            raise
+        if taking.is_taken:
             return None
 
 

@@ -482,3 +482,30 @@ def test_five_hundred_cold_keys_at_once_all_load(tasks: AsyncColour, backend_url
         return n
 
     assert tasks.gather(*[lambda n=n: load(n) for n in range(500)]) == list(range(500))
+
+
+def test_a_key_that_a_loader_of_many_lacks_is_loaded_by_who_has_it(
+    colour: Colour, backend_url: str
+) -> None:
+    cache, gates = colour.cache(backend_url), [colour.gate(), colour.gate()]
+    seen = Seen(cache)
+
+    def many(at: int) -> Any:
+        async def lacking(_: list[str]) -> dict[str, int]:
+            await gates[at].passed()
+            return {}
+
+        loader = colour.function(lacking)
+        return colour.start(lambda: colour.face(cache).get_or_load_many(["k"], loader))
+
+    first = many(0)
+    gates[0].wait_until_entered()
+    second = many(1)
+    seen.wait_for(Miss, 2)
+    gates[0].open()
+    gates[1].wait_until_entered()
+    seven = colour.function(lambda: 7)
+    third = colour.start(lambda: colour.face(cache).get_or_load("k", seven))
+    seen.wait_for(Miss, 3)
+    gates[1].open()
+    assert [first.result(), second.result(), third.result()] == [{}, {}, 7]

@@ -241,7 +241,7 @@ def test_the_first_whose_wait_is_over_takes_over_and_ends_the_flight_for_all() -
         get_or_load(cold(), env),
         (Join, flight),
         (AwaitFlight(flight, 30_000.0), None),
-        (TakeOver(flight, Stage()), True),
+        (TakeOver(flight, Stage()), take),
         (Load, Loaded("mine", 5.0)),
         (Land, lambda op: landings.append(op.landing)),
     ).ends()
@@ -280,6 +280,30 @@ def test_a_follower_waits_for_as_long_as_another_process_announced() -> None:
     ).ends()
 
 
+def take(op: TakeOver) -> bool:
+    op.is_taken = True
+    return True
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_who_is_interrupted_while_taking_over_gives_the_flight_back(*, is_taken: bool) -> None:
+    env, _ = surroundings()
+    flight = other()
+
+    def interrupted(op: TakeOver) -> KeyboardInterrupt:
+        op.is_taken = is_taken
+        return KeyboardInterrupt()
+
+    given_back = [(Land(flight, ABANDONED), None)] if is_taken else []
+    script(
+        get_or_load(cold(), env),
+        (Join, flight),
+        (AwaitFlight, None),
+        (TakeOver, interrupted),
+        *given_back,
+    ).raises(KeyboardInterrupt)
+
+
 def beside(*tags: str) -> tuple[Flight, Call]:
     """Return a flight whose load holds a lease, and a call that comes to it."""
     flight = other()
@@ -303,7 +327,7 @@ def test_a_successor_commits_over_the_lease_of_the_leader(reply: CommitReply) ->
         get_or_load(asked, env),
         (Join, flight),
         (AwaitFlight, None),
-        (TakeOver, True),
+        (TakeOver, take),
         (Load, Loaded("mine", 5.0)),
         (Commit, note),
         (Land, None),
@@ -320,7 +344,7 @@ def test_a_successor_who_has_tags_that_the_leader_does_not_know_stores_nothing()
         get_or_load(asked, env),
         (Join, flight),
         (AwaitFlight, None),
-        (TakeOver, True),
+        (TakeOver, take),
         (Load, Loaded("mine", 5.0)),
         (Land, None),
     ).ends()
@@ -334,7 +358,7 @@ def test_a_successor_of_another_function_stores_nothing() -> None:
         get_or_load(asked, env),
         (Join, flight),
         (AwaitFlight, None),
-        (TakeOver, True),
+        (TakeOver, take),
         (Load, Loaded("mine", 5.0)),
         (Land, None),
     ).ends()
@@ -348,7 +372,7 @@ def test_a_successor_whose_load_fails_leaves_the_lease_to_the_leader() -> None:
         get_or_load(asked, env),
         (Join, flight),
         (AwaitFlight, None),
-        (TakeOver, True),
+        (TakeOver, take),
         (Load, Raised(error, 5.0)),
         (Land, None),
     ).ends()
@@ -362,7 +386,7 @@ def test_a_successor_who_is_interrupted_gives_the_flight_back() -> None:
         get_or_load(asked, env),
         (Join, flight),
         (AwaitFlight, None),
-        (TakeOver, True),
+        (TakeOver, take),
         (Load, KeyboardInterrupt()),
         (Land(flight, ABANDONED), None),
     ).raises(KeyboardInterrupt)
