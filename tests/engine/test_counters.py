@@ -264,6 +264,11 @@ def test_nothing_is_counted_where_the_server_takes_no_writes_or_cannot_compare()
     script(incr(number(), 1, env), (LOOK, Seen(stored("5")))).returns(None)
 
 
+def test_a_counter_whose_end_may_not_be_read_is_left_as_it_is() -> None:
+    env, _ = surroundings()
+    script(incr(number(), 1, env), (LOOK, Seen(stored("5"), refusal="NOPERM"))).returns(None)
+
+
 def test_a_count_that_is_not_stored_gives_back_its_claim() -> None:
     env, _ = surroundings()
     script(

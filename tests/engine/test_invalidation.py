@@ -281,3 +281,21 @@ def test_of_too_many_that_are_set_aside_the_oldest_goes() -> None:
         env.health.set_aside(Owed((), (f"{number}*",)), refused, env)
     assert len(env.health.refused) == MOST_PENDING
     assert next(iter(env.health.refused.values())) == Owed((), ("1*",))
+
+
+def test_a_scan_that_is_refused_for_now_is_owed() -> None:
+    env, _ = surroundings()
+    error = BackendRefused("too many requests", code="DC202")
+    script(clear(env), (Scan, error), (CloseFlights, None)).returns(
+        Invalidated(patterns=1, pending=1)
+    )
+    assert len(env.health.owed) == 1
+
+
+def test_of_a_page_without_a_likely_key_nothing_is_read() -> None:
+    env, _ = surroundings()
+    script(
+        clear_function(OWNER, "user:*:posts*", env),
+        (Scan, ScanPage(0, (b"user:1", b"user:2"))),
+        (CloseFlights, None),
+    ).returns(Invalidated(patterns=1))
