@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from dualcache.core.events import Event
     from dualcache.core.front_tier import FrontTier
     from dualcache.core.ops import Flow, Op
+    from dualcache.core.pending import PendingLoad
     from dualcache.drivers.async_driver import AsyncDriver
     from dualcache.drivers.channel import Channels
     from dualcache.drivers.sync_backend import SyncBackend
@@ -128,6 +129,11 @@ class Backend:
         """Run a flow in this thread."""
         driver = self._sync or self._make_sync()
         return driver.run(flow)
+
+    def run_to_load(self, flow: Flow[Any], pending: PendingLoad) -> Any:
+        """Run a flow in this thread; where the function has to run, `pending` holds it."""
+        driver = self._sync or self._make_sync()
+        return driver.run_to_load(flow, pending)
 
     def arun(
         self, flow: Flow[Any], finish: Callable[[Any], Any] | None = None

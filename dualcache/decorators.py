@@ -13,7 +13,7 @@ from dualcache.calls.wrapper import Kept, compile_wrapper
 from dualcache.codecs.recipe import LIMITS
 from dualcache.core.callables import adapted
 from dualcache.core.entry import MISSING, CacheInfo
-from dualcache.core.flight import value_of
+from dualcache.core.flight import value_if_any, value_of
 from dualcache.core.front_tier import to_own_front
 from dualcache.core.keys import several, user_tag
 from dualcache.core.options import refuse_unknown
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
+    from dualcache.core.pending import PendingLoad
 
 NAMING: Final = ("key", "tags", "ignore", "vary", "version", "typed_key", "name")
 RECIPE: Final = ("check", *LIMITS)
@@ -180,9 +181,12 @@ class Cached:
         """Return what stands in the place of the function."""
         is_async, opened = self.call.is_coroutine, self.call.open_calls
         perform: Callable[..., Any] = self.perform_async if is_async else self.perform
+        stops = type(self) is Cached and not is_async and opened is None
         if opened is not None:
             perform = (aproved_first if is_async else proved_first)(opened, perform)
-        wrapper: Any = compile_wrapper(self.call, perform, self.kept())
+        elif stops:
+            perform = self.perform_to_load
+        wrapper: Any = compile_wrapper(self.call, perform, self.kept(), stops_at_load=stops)
         handles = AsyncHandles(self) if is_async else Handles(self)
         for name in HANDLES:
             setattr(wrapper, name, getattr(handles, name))
@@ -204,6 +208,15 @@ class Cached:
             return self.binding.run(values)
         backend = cache.backend
         return value_of(backend.run(load.get_or_load(self.binding.call_of(values), backend.env)))
+
+    def perform_to_load(self, values: tuple[Any, ...], pending: PendingLoad) -> Any:
+        """Serve one call in this thread; where the function has to run, `pending` holds it."""
+        cache = self.cache
+        if id(cache) in switched_off.get():
+            return self.binding.run(values)
+        backend = cache.backend
+        flow = load.get_or_load(self.binding.call_of(values), backend.env)
+        return value_if_any(backend.run_to_load(flow, pending))
 
     def perform_async(self, values: tuple[Any, ...]) -> Coroutine[Any, Any, Any]:
         """Serve one call in this task."""

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from dualcache.calls.open_calls import PLAIN
 from dualcache.calls.written import Names, compiled, written_signature, written_tuple
+from dualcache.core.pending import PendingLoad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,12 +49,17 @@ ABSENT: Final = Absent()
 
 
 def compile_wrapper(
-    call: CallSignature, perform: Callable[..., Any], kept: Kept | None = None
+    call: CallSignature,
+    perform: Callable[..., Any],
+    kept: Kept | None = None,
+    *,
+    stops_at_load: bool = False,
 ) -> Callable[..., Any]:
     """Return a function like the decorated one that hands its values, in order, to `perform`.
 
     `perform` takes one tuple; for a coroutine function it is one itself. Where values are `kept` in
-    process, a hit ends in the function itself: no lock, no flow, no text of a key.
+    process, a hit ends in the function itself: no lock, no flow, no text of a key. With
+    `stops_at_load` it also takes a `PendingLoad`; where that holds something, the function is run.
     """
     names = Names(call.parameters)
     keyword, wait = ("async def", "await ") if call.is_coroutine else ("def", "")
@@ -61,7 +67,9 @@ def compile_wrapper(
     values = written_tuple(call.parameters)
     heading = written_signature(call.signature.parameters.values(), names)
     lines = [] if kept is None else hit_lines(call, kept, names)
-    if call.open_calls is None:
+    if stops_at_load:
+        lines = [*lines, *loading_lines(call, values, perform, names)]
+    elif call.open_calls is None:
         lines = [*lines, f"{run}({values})"]
     else:
         heading = f"(*{names.local('args')}, **{names.local('kwargs')})"
@@ -72,6 +80,30 @@ def compile_wrapper(
         made = sharing(made, names.local("now"), kept.clock)
     functools.update_wrapper(made, call.function)
     return made
+
+
+def loading_lines(
+    call: CallSignature, values: str, perform: Callable[..., Any], names: Names
+) -> list[str]:
+    """Write the lines that ask for a value, and run the function where it has to be loaded."""
+    pending, error = names.local("pending"), names.local("error")
+    run = f"{names.of('function', call.function)}({written_call(call)})"
+    return [
+        f"{pending} = {names.of('pending_load', PendingLoad)}()",
+        "try:",
+        f"    {names.local('found')} = {names.of('perform', perform)}({values}, {pending})",
+        f"    if not {pending}:",
+        f"        return {names.local('found')}",
+        f"    {pending}.begin()",
+        "    try:",
+        f"        {pending}.result = {run}",
+        f"    except {names.of('raised', BaseException)} as {error}:",
+        f"        {pending}.error = {error}",
+        f"    return {pending}.finish()",
+        "finally:",
+        f"    if {pending}:",
+        f"        {pending}.close()",
+    ]
 
 
 def open_lines(
@@ -140,6 +172,16 @@ def compile_loader(call: CallSignature) -> Callable[..., Any]:
     kinds = {parameter.kind for parameter in call.signature.parameters.values()}
     if kinds <= {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}:
         return call.function
+    names = Names(call.parameters)
+    source = (
+        f"def wrapper({', '.join(call.parameters)}):\n"
+        f"    return {names.of('function', call.function)}({written_call(call)})\n"
+    )
+    return executed(source, call, names)
+
+
+def written_call(call: CallSignature) -> str:
+    """Write the arguments of a call that hands on the values of the parameters."""
     written = []
     for name, parameter in call.signature.parameters.items():
         if parameter.kind is Parameter.VAR_POSITIONAL:
@@ -150,12 +192,7 @@ def compile_loader(call: CallSignature) -> Callable[..., Any]:
             written.append(f"{name}={name}")
         else:
             written.append(name)
-    names = Names(call.parameters)
-    source = (
-        f"def wrapper({', '.join(call.parameters)}):\n"
-        f"    return {names.of('function', call.function)}({', '.join(written)})\n"
-    )
-    return executed(source, call, names)
+    return ", ".join(written)
 
 
 def executed(source: str, call: CallSignature, names: Names) -> FunctionType:

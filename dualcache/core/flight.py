@@ -41,6 +41,14 @@ def failure_of(error: Exception, tick: int) -> Outcome:
     return Outcome(None, error, tick, None, error.__traceback__, error.__context__)
 
 
+def value_if_any(outcome: Outcome | None) -> Any:
+    """Return the value of an outcome, or raise as `value_of` does; `None` where there is none."""
+    try:
+        return None if outcome is None else value_of(outcome)
+    finally:
+        del outcome  # as there
+
+
 def value_of(outcome: Outcome) -> Any:
     """Return the value of an outcome, or raise the user's own exception.
 

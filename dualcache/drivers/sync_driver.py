@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOver
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
+from dualcache.drivers.at_load import AtLoad, ComeToLoad
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.keeper import Keeper, Kept
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.flight import Flight, Landing
     from dualcache.core.ops import Flow, Op
+    from dualcache.core.pending import PendingLoad
     from dualcache.drivers.changes import Changes
     from dualcache.drivers.flights import FlightTable
 
@@ -55,19 +57,33 @@ class SyncDriver:
             Land: flights.land,
             CloseFlights: flights.close,
         }
+        self._up_to_load = dict(self._local)
+        self._up_to_load[Load] = come_to_load
 
-    def run(self, flow: Flow[Any]) -> Any:  # noqa: PLR0915  no call more than it needs
+    def run_to_load(self, flow: Flow[Any], pending: PendingLoad) -> Any:
+        """Run a flow to its end, or to its load: then `pending` holds it."""
+        return self.run(flow, self._up_to_load, pending)
+
+    def run(  # noqa: PLR0915  no call more than it needs
+        self,
+        flow: Flow[Any],
+        local: dict[type[Op[Any]], Callable[[Any], Any]] | None = None,
+        pending: PendingLoad | None = None,
+        joins: list[Join] | None = None,
+        goes_on: Callable[[], Any] | None = None,
+    ) -> Any:
         """Run a flow to its end; a failure of the backend is thrown into it.
 
-        Anything else that is raised meanwhile (KeyboardInterrupt, whatever a signal handler raises)
-        ends the flow, wherever it lands, and is raised on.
+        `goes_on` gives the reply to a flow that has begun, whose `joins` come with it. Anything
+        else that is raised meanwhile (KeyboardInterrupt, whatever a signal handler raises) ends the
+        flow, wherever it lands, and is raised on.
         """
-        perform_local = self._local.get
+        perform_local = (local or self._local).get
         generator: Any = flow  # typing does not know its frame, which goes when it ends
-        joins: list[Join] = []
+        joins = [] if joins is None else joins
         op = reply = cast("Any", None)
         try:
-            op = next(flow)
+            op = next(flow) if goes_on is None else flow.send(goes_on())
             while True:
                 kind = type(op)
                 if kind is Join:
@@ -82,6 +98,11 @@ class SyncDriver:
         except BaseException as error:
             if generator.gi_frame is None and type(error) is StopIteration:
                 return error.value
+            if error.__class__ is ComeToLoad and pending is not None:
+                held = error.held
+                held.driver, held.flow, held.joins = self, flow, joins
+                pending.append(held)  # the first call here, and in C: no interrupt comes before it
+                return None
             if generator.gi_frame is not None or joins:
                 waiting: list[Callable[[], None]] = []
                 has_ended: list[bool] = []
@@ -96,6 +117,16 @@ class SyncDriver:
         finally:
             # See `value_of`: the frame of a user's exception leads back to this one.
             del op, reply, joins
+
+    def give_back(self, flow: Flow[Any], joins: list[Join]) -> None:
+        """End a flow that was interrupted at its load; wait for that, but not for long."""
+        waiting: list[Callable[[], None]] = []
+        has_ended: list[bool] = []
+        try:
+            start_new_thread(self._end, (flow, joins, has_ended, waiting))
+        except RuntimeError:  # too many threads, or the interpreter is ending
+            self._end(flow, joins, has_ended, waiting)
+        await_end(has_ended, waiting)
 
     def _end(
         self,
@@ -227,6 +258,11 @@ class Waking:
         except Empty:
             return False
         return True
+
+
+def come_to_load(op: Load) -> NoReturn:
+    """Leave the load to the caller."""
+    raise ComeToLoad(AtLoad(op))
 
 
 def nothing_to_do(_: GiveWay) -> None:

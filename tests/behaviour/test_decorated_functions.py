@@ -20,7 +20,7 @@ from tests.behaviour.decorated import Mutable, Named, Shop, doubled, doubled_lat
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.colours import Colour
+    from tests.colours import Colour, SyncColour
 
 
 def shown(entry: Entry | None) -> Any:
@@ -459,3 +459,35 @@ def test_functions_that_do_not_tell_their_signature_are_cached(
         assert load.invalidate(*arguments).removed == 1
         if function is max:
             assert load([3, 1], key=None, default=5) == 3
+
+
+@pytest.mark.parametrize("front", [None, 1_000])
+def test_recursion_goes_as_deep_as_two_frames_a_level_allow(
+    threads: SyncColour, backend_url: str, front: int | None
+) -> None:
+    load: Any = threads.cache(backend_url, front=front)(key="recursive:{n}")(
+        lambda n: 0 if n == 0 else load(n - 1) + 1
+    )
+    load(1)  # everything is imported, and connected
+    depth = (sys.getrecursionlimit() - len(inspect.stack()) - 60) // 2
+    assert depth > sys.getrecursionlimit() * 0.3
+    assert load(depth) == depth
+    assert load.peek(depth // 2).value == depth // 2
+    with pytest.raises(RecursionError):
+        load(100 * depth)
+    assert load(depth) == depth
+
+
+@pytest.mark.parametrize(
+    "parameters", ["n", "n, /", "*, n", "n, *rest, flag=False, **more", "n=1, /, by=2, *, c=3"]
+)
+def test_what_a_function_is_given_is_what_was_given(threads: SyncColour, parameters: str) -> None:
+    names: dict[str, Any] = {}
+    exec(f"def body({parameters}):\n    return sorted(locals().items())\n", names)
+    body = names["body"]
+    load = threads.cache("memory://")(name="given")(body)
+    args, kwargs = ((), {"n": 5}) if parameters.startswith("*") else ((5,), {})
+    assert load(*args, **kwargs) == load(*args, **kwargs) == body(*args, **kwargs)
+    load.cache_clear()
+    if "rest" in parameters:
+        assert load(5, 6, 7, flag=True, z=1) == body(5, 6, 7, flag=True, z=1)
