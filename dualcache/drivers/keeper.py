@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from dualcache.core.ops import Flow, Keeping
 
-LINGER_SECONDS: Final = 2.0
-"""How long the thread waits for another load before it ends."""
+ROUND_SECONDS: Final = 0.5
+"""How often the thread looks around: before any renewal is due, so that no load has to wake it."""
+LINGER_ROUNDS: Final = 4
+"""For how many rounds it waits for another load before it ends."""
 STOP_SECONDS: Final = 1.0
 """How long anybody waits for a renewal that is under way: it is bounded by its own time-outs."""
 
@@ -53,13 +55,13 @@ class Keeper:
         self._thread: Thread | None = None
         self._woken: SimpleQueue[None] = SimpleQueue()
         self._wakes_at = inf
-        self._is_used = False
+        self._rounds_left = 0
         self._is_stopping = False
 
     def keep(self, kept: Kept) -> None:
         """Renew the leases of a load from now on; to be followed by a `release`, come what may."""
         self._kept.add(kept)
-        self._is_used = True
+        self._rounds_left = LINGER_ROUNDS
         with self._lock:
             if self._thread is None:
                 self._start()
@@ -101,8 +103,8 @@ class Keeper:
             for each in kept:
                 if each.due <= now:
                     self._renew(each)
-            self._is_used = False
-            self._wakes_at = min([now + LINGER_SECONDS, *(each.due for each in kept)])
+            self._rounds_left -= 1
+            self._wakes_at = min([now + ROUND_SECONDS, *(each.due for each in kept)])
             try:
                 self._woken.get(timeout=max(0.0, self._wakes_at - monotonic()))
             except Empty:
@@ -110,7 +112,7 @@ class Keeper:
 
     def _has_ended(self) -> bool:
         with self._lock:
-            has_ended = self._is_stopping or not (self._kept or self._is_used)
+            has_ended = self._is_stopping or not (self._kept or self._rounds_left > 0)
             if has_ended:
                 self._thread = None
             return has_ended

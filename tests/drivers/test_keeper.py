@@ -91,7 +91,7 @@ def test_a_load_whose_renewal_is_due_first_is_served_first(keeper: Keeper) -> No
 def test_the_thread_ends_where_nothing_is_loaded(
     monkeypatch: pytest.MonkeyPatch, keeper: Keeper
 ) -> None:
-    monkeypatch.setattr(keeping_module, "LINGER_SECONDS", 0.001)
+    monkeypatch.setattr(keeping_module, "ROUND_SECONDS", 0.001)
     keeper.release(kept_by(keeper, Renewals().keeping()))
     thread = keeper._thread
     assert thread is not None
