@@ -13,6 +13,7 @@ from dualcache.codecs.ids import CodecId
 from dualcache.codecs.objects import is_value_class
 from dualcache.codecs.places import Place, find_unkept
 from dualcache.core.entry import MISSING
+from dualcache.core.interrupts import interrupt_in
 from dualcache.errors import UnencodableValue
 
 if TYPE_CHECKING:
@@ -68,20 +69,31 @@ def advice_for(
     if told is not None and told.help:
         return told
     first = tried[0]
+    try:
+        what, help_line = _told(value, annotation, first, teller)
+    except Exception as raised:  # the user's classes are looked at: anything may be raised
+        if interrupt_in(raised) is not None:
+            raise
+        what, help_line = f"a value of {type.__repr__(type(value))}", "return plain values of it"
+    error = UnencodableValue(
+        f"{what} cannot be stored so that it comes back the same",
+        code="DC302" if first in _OWN_CODECS else "DC300",
+        help=help_line,
+    )
+    if errors and first in _OWN_CODECS:
+        error.__cause__ = errors[-1]
+    return error
+
+
+def _told(value: Any, annotation: object, first: CodecId, teller: Teller) -> tuple[str, str]:
+    """Return the place and type of the part that is at fault, and the line that helps."""
     root = "value" if teller.is_direct else "result"
     place = Place(root, value)
     if first not in (*_OWN_CODECS, CodecId.RAW_BYTES):
         place = find_unkept(value, root, is_annotated=annotation is not MISSING) or place
     where = "" if place.path == root else f"{place.path}: "
-    error = UnencodableValue(
-        f"{where}a value of type {_name(type(place.part))} cannot be stored so that it comes back "
-        "the same",
-        code="DC302" if first in _OWN_CODECS else "DC300",
-        help=_help(place, value, annotation, first, teller),
-    )
-    if errors and first in _OWN_CODECS:
-        error.__cause__ = errors[-1]
-    return error
+    what = f"{where}a value of type {_name(type(place.part))}"
+    return what, _help(place, value, annotation, first, teller)
 
 
 def _help(place: Place, value: Any, annotation: object, first: CodecId, teller: Teller) -> str:

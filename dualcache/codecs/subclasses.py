@@ -9,6 +9,7 @@ add no state to an object are kept.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -59,13 +60,18 @@ def raised(name: str, plain: Any) -> Any:
 
 def learn(annotation: Any) -> None:
     """Learn the classes that an annotation names."""
-    is_class = isinstance(annotation, type)
-    if is_class and (issubclass(annotation, Enum) or _plain_base(annotation) is not None):
-        name = _name_of(annotation)
-        if name is not None:
-            _LEARNED[name] = annotation
+    if isinstance(annotation, type):
+        with suppress(Exception):  # the user's classes are looked at: anything may be raised
+            _learn_class(annotation)
     for part in get_args(annotation):
         learn(part)
+
+
+def _learn_class(kind: type) -> None:
+    if issubclass(kind, Enum) or _plain_base(kind) is not None:
+        name = _name_of(kind)
+        if name is not None:
+            _LEARNED[name] = kind
 
 
 def _plain_form(value: Any, kind: type) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import signal
 import sqlite3
 import threading
 from collections import defaultdict, deque
@@ -16,7 +17,8 @@ import sqlalchemy as sa
 from markupsafe import Markup
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from dualcache.codecs.advice import Teller
+from dualcache.codecs.advice import Teller, advice_for
+from dualcache.codecs.ids import CodecId
 from dualcache.codecs.recipe import make_recipe
 from dualcache.core.entry import MISSING
 from dualcache.errors import UnencodableValue
@@ -207,6 +209,68 @@ def test_a_value_that_contains_itself_is_told_as_such(number: int) -> None:
     holder = User()
     holder.owner = holder
     assert told(holder, User).what.startswith(f"a value of type {__name__}.User")
+
+
+class Unhashable(type):
+    __hash__ = None  # type: ignore[assignment]  # as a metaclass with an __eq__ has
+
+
+class Odd(str, metaclass=Unhashable):
+    __slots__ = ()
+
+
+class Unbound:
+    """A proxy of a request, outside of any request."""
+
+    @property  # type: ignore[misc]  # as of proxies
+    def __class__(self) -> Any:
+        raise RuntimeError
+
+
+class Evasive(type):
+    def __getattr__(cls, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class Evaded(metaclass=Evasive):
+    pass
+
+
+@pytest.mark.parametrize("name", ["Odd", "Unbound", "Evaded"])
+@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: [value]])
+def test_a_class_that_raises_when_it_is_looked_at_is_told_all_the_same(
+    name: str, wrap: Any
+) -> None:
+    error = told(wrap(globals()[name]()))
+    assert error.code == "DC300"
+    assert "cannot be stored" in error.what
+
+
+class SoftLimit(Exception):
+    """Raised by a signal handler, as Celery does when a task has run for too long."""
+
+
+def test_an_interrupt_while_a_class_is_looked_at_is_raised() -> None:
+    class Slow(type):
+        def __getattr__(cls, name: str) -> Any:
+            signal.raise_signal(signal.SIGUSR1)
+
+    class Slowly(metaclass=Slow):
+        pass
+
+    def handler(*_: object) -> None:
+        raise SoftLimit
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(SoftLimit):
+            advice_for(Slowly(), MISSING, [CodecId.MSGPACK], [])
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_annotation_that_raises_when_it_is_looked_at_is_none_to_learn() -> None:
+    assert make_recipe(list[Odd]).pack([1]).payload
 
 
 def test_json_offers_the_default_where_that_would_keep_the_value() -> None:
