@@ -185,7 +185,9 @@ import asyncio, sys
 from concurrent.futures import ThreadPoolExecutor
 from dualcache import Cache
 
-cache = Cache(sys.argv[1], namespace="n")
+# Four threads import and connect at once: on a busy machine that takes longer than a call may.
+patient = {} if sys.argv[1] == "memory://" else {"socket_timeout": 10, "socket_connect_timeout": 10}
+cache = Cache(sys.argv[1], namespace="n", **patient)
 loads = []
 
 @cache(key="k:{n}")
