@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.calls.advice import unnamed_parameters, warn
-from dualcache.calls.binding import Binding, Naming, full_tags, owner_of_label
+from dualcache.calls.binding import Binding, Naming, full_tags
 from dualcache.calls.methods import as_attribute
 from dualcache.calls.open_calls import aproved_first, proved_first
 from dualcache.calls.signature import ABSENT, CallSignature
@@ -155,7 +155,7 @@ class Cached:
             tags_of=None if self.tags_of is None else self.tags_of_result,
             usage=self.usage,
             front=self.front if self.cache.is_at_home else None,
-            mark=owner_of_label(binding.label),
+            mark=binding.owner,
         )
 
     def clear_former(self) -> None:
@@ -249,8 +249,7 @@ class Cached:
     def clear(self) -> Invalidated:
         """Forget every result of this function and no other key; begin counting anew."""
         backend, binding = self.cache.backend, self.binding
-        owner = owner_of_label(binding.label)
-        flow = clear_function(owner, binding.clears, backend.env, binding.label)
+        flow = clear_function(binding.owner, binding.clears, backend.env, binding.label)
         done: Invalidated = backend.run(flow)
         self.usage.reset()
         if self.front is not None:
@@ -260,7 +259,7 @@ class Cached:
     def info(self) -> CacheInfo:
         """Count hits, misses and what this process keeps: all of it in memory, else in front."""
         usage, front = self.usage, self.front
-        stored = self.cache.backend.count_of(owner_of_label(self.binding.label))
+        stored = self.cache.backend.count_of(self.binding.owner)
         if front is None:
             return CacheInfo(usage.hits, usage.misses, None, stored or 0)
         size = front.size if stored is None else stored

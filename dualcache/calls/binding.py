@@ -6,8 +6,9 @@ import sys
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dualcache.calls.naming import make_key, make_names
+from dualcache.calls.naming import make_key, make_names, template_parts
 from dualcache.calls.open_calls import GivenValues
+from dualcache.calls.receivers import bound_parts, constants_of
 from dualcache.calls.wrapper import compile_loader
 from dualcache.core.entry import OWNER_BYTES
 from dualcache.core.keys import several
@@ -44,6 +45,7 @@ class Binding:
     """
 
     __slots__ = (
+        "_owner",
         "_policy",
         "_tags_of",
         "call",
@@ -76,6 +78,7 @@ class Binding:
         self.loader = compile_loader(call)
         self.make_policy = make_policy
         self._policy: Policy | None = None
+        self._owner: bytes | None = None
         self._tags_of = make_names(call, naming.tags, what="tag") if naming.tags != () else None
         self.clears = clearing_pattern(naming, maker.label)
         self.indexed = indexed_positions(call, naming)
@@ -93,6 +96,13 @@ class Binding:
             name=naming.name,
             is_shared=is_shared,
         )
+
+    @property
+    def owner(self) -> bytes:
+        """The mark of what this function stores; what is bound to it tells it from others too."""
+        if self._owner is None:
+            self._owner = owner_of_label(self.label + bound_text(self.call, self.naming))
+        return self._owner
 
     @property
     def policy(self) -> Policy:
@@ -166,6 +176,17 @@ def indexed_positions(call: CallSignature, naming: Naming) -> tuple[int, ...] | 
     else:
         names = parse_template(naming.key, owner=call.name).names
     return tuple(at for at, name in enumerate(call.parameters) if name in names)
+
+
+def bound_text(call: CallSignature, naming: Naming) -> str:
+    """Return what is bound to a function, as its keys have it: a partial's values, an object."""
+    if not call.identity.bound:
+        return ""
+    if naming.key is None:
+        return constants_of(bound_parts(call, naming.ignore, is_named=naming.name is not None))
+    template = parse_template(naming.key, owner=call.name)
+    typed = naming.typed_key
+    return constants_of(template_parts(call, template, typed=typed, ignore=naming.ignore))
 
 
 def owner_of_label(label: str) -> bytes:

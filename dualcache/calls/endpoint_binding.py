@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.calls.advice import warn_of_function
-from dualcache.calls.binding import Binding, escaped_glob, full_tags
+from dualcache.calls.binding import Binding, escaped_glob, full_tags, owner_of_label
 from dualcache.calls.checks import check_ignored, checked_template, template_check, unkeyable_hint
 from dualcache.calls.endpoint import GLOBAL, Choice, no_id, no_request
 from dualcache.calls.endpoint_advice import at_first_read, not_the_ids
@@ -85,6 +85,13 @@ class EndpointBinding(Binding):
         text = checked_template(call, options.prefix, "key").parts
         literal = (escaped_glob(part) if isinstance(part, str) else "*" for part in text)
         self.clears = f"{''.join(literal)}:*"
+
+    @property
+    def owner(self) -> bytes:
+        """The mark of what this endpoint stores."""
+        if self._owner is None:
+            self._owner = owner_of_label(self.label)
+        return self._owner
 
     def named(self, naming: Naming, *, is_shared: bool) -> KeyMaker:
         """Look at the parameters; refuse what can be told to be wrong."""

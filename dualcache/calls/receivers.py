@@ -16,14 +16,15 @@ from dualcache.core.scalars import is_scalar_value
 from dualcache.errors import UnkeyableArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from dualcache.calls.identity import Bound
     from dualcache.calls.signature import CallSignature
     from dualcache.core.templates import Field
 
-__all__ = ["bound_parts", "constant", "receiver_form"]
+__all__ = ["bound_parts", "constant", "constants_of", "receiver_form"]
 
+CONSTANT = "(None)"
 _IMMUTABLE = (str, bytes, int, float, complex, tuple, frozenset, Enum)
 
 
@@ -58,7 +59,13 @@ def constant(value: Any, write: Callable[[Any], str], field: Field | None = None
     It is written anew at each call, since an object that is bound may change.
     """
     # In parentheses, so that nothing is taken for the whole of what is written.
-    return Value("(None)", lambda _: value, lambda _: write(value), lambda error: error, field)
+    return Value(CONSTANT, lambda _: value, lambda _: write(value), lambda error: error, field)
+
+
+def constants_of(parts: Iterable[str | Value]) -> str:
+    """Return what the parts of a name that come from no argument are now, as one text."""
+    values = [part for part in parts if isinstance(part, Value) and part.source == CONSTANT]
+    return "".join([f"\0{part.write(part.read(()))}" for part in values])
 
 
 def _bound_form(signature: CallSignature, one: Bound) -> Callable[[Any], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -193,3 +194,51 @@ def test_a_user_without_the_right_to_read_a_part_of_a_key_clears_a_function_all_
     colour.run(load, "a")
     assert loads == ["a", "a"]
     assert colour.call(cache, "get", "user:session") == "by hand"
+
+
+@pytest.mark.parametrize("options", [{}, {"key": "price:{currency}:{item}"}, {"name": "price"}])
+def test_partials_of_one_function_clear_their_own_entries(
+    colour: Colour, backend_url: str, options: dict[str, Any]
+) -> None:
+    cache = colour.cache(backend_url)
+    loads: list[str] = []
+
+    def price(currency: str, item: str) -> str:
+        loads.append(currency)
+        return f"{currency} {item}"
+
+    body = colour.function(price)
+    euros, dollars = (cache(**options)(partial(body, each)) for each in ("EUR", "USD"))
+    for _ in range(2):
+        colour.run(euros, "tea")
+        colour.run(dollars, "tea")
+    assert euros.cache_clear().removed == 1
+    colour.run(euros, "tea")
+    colour.run(dollars, "tea")
+    assert loads == ["EUR", "USD", "EUR"]
+
+
+def test_methods_that_are_bound_clear_the_entries_of_their_object(
+    colour: Colour, backend_url: str
+) -> None:
+    cache = colour.cache(backend_url)
+    loads: list[str] = []
+
+    class Shop:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __cache_key__(self) -> str:
+            return self.name
+
+        def load(self, n: int) -> str:
+            loads.append(self.name)
+            return f"{self.name} {n}"
+
+    here, there = (cache(Shop(name).load) for name in ("here", "there"))
+    for load in (here, there, here, there):
+        load(1)
+    assert here.cache_clear().removed == 1
+    for load in (here, there):
+        load(1)
+    assert loads == ["here", "there", "here"]
