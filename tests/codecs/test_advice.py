@@ -141,8 +141,11 @@ def rows() -> list[Any]:
     connection.row_factory = sqlite3.Row
     row = connection.execute("select 1 as id").fetchone()
     connection.close()
-    with sa.create_engine("sqlite://").connect() as engine:
-        return [row, engine.execute(sa.text("select 1 as id")).first()]
+    engine = sa.create_engine("sqlite://")
+    with engine.connect() as connected:
+        other = connected.execute(sa.text("select 1 as id")).first()
+    engine.dispose()
+    return [row, other]
 
 
 SQLITE_ROW, SQLALCHEMY_ROW = rows()
