@@ -374,3 +374,9 @@ def test_names_are_those_of_values_without_the_namespace() -> None:
 def test_a_page_without_names_is_not_read() -> None:
     env, _ = surroundings()
     script(list_names(0, "a*", env), (Scan(0, "a*", 1000), ScanPage(0, ()))).returns((0, []))
+
+
+def test_a_counter_of_which_the_end_is_unknown_is_not_stored_for_ever() -> None:
+    env, _ = surroundings()
+    seen = Seen(stored("1"), refusal="NOPERM")
+    script(incr(number(), 1, env), (LOOK, seen)).returns(None)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -55,6 +56,8 @@ from tests.engine.conversation import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from dualcache.core.policy import Call
 
 STORED = CommitReply.STORED
@@ -223,6 +226,52 @@ def test_a_follower_loads_for_himself_what_cannot_be_copied() -> None:
         (Load, Loaded("mine", 5.0)),
     ).ends()
     assert outcome.value == "mine"
+
+
+class Limit(Exception):
+    """What a signal handler raises."""
+
+
+@pytest.fixture
+def interrupted() -> Iterator[Callable[..., NoReturn]]:
+    """What a signal interrupts by an exception."""
+
+    def handler(*_: object) -> None:
+        raise Limit
+
+    before = signal.signal(signal.SIGUSR1, handler)
+
+    def interrupt(*_: object) -> NoReturn:
+        signal.raise_signal(signal.SIGUSR1)
+        raise AssertionError
+
+    yield interrupt
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_interrupt_of_a_copy_is_no_reason_to_load(
+    interrupted: Callable[..., NoReturn],
+) -> None:
+    env, _ = surroundings()
+    copied = type("Copied", (), {"__deepcopy__": interrupted})
+    script(get_or_load(cold(), env), (Join, other()), (AwaitFlight, landing(copied()))).raises(
+        Limit
+    )
+
+
+def test_an_interrupt_of_the_policys_callables_is_no_failure_of_the_load(
+    interrupted: Callable[..., NoReturn],
+) -> None:
+    env, _ = surroundings()
+    talk = script(
+        get_or_load(cold(condition=interrupted), env),
+        (Join, lead),
+        (LookAndLease, lambda op: Seen(op.filling)),
+        (Load, Loaded("v", 5.0)),
+        (Commit, CommitReply.STORED),
+        (Land, None),
+    )
+    talk.raises(Limit)
 
 
 def test_a_follower_gets_the_exception_of_the_leader() -> None:

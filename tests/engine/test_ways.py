@@ -15,12 +15,13 @@ from dualcache.core.ops import (
     Load,
     Loaded,
     Look,
+    Raised,
     ReadTags,
     Seen,
     TryLease,
 )
 from dualcache.engine.acquire_many import acquire_all
-from dualcache.engine.attempts import watched
+from dualcache.engine.attempts import LEAVE_PAUSE_MS, insist, watched
 from dualcache.engine.commit import commit
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.recovery import sign_of_life
@@ -178,3 +179,48 @@ def test_a_refresh_over_an_entry_of_unknown_end_claims_the_key() -> None:
         (Load, Loaded("v", 5.0)),
     )
     assert talk.ends().value == "v"
+
+
+def test_a_refresh_that_fails_without_a_way_leaves_the_old_entry() -> None:
+    env, _, _ = without_ways()
+    talk = script(refresh(cold(), env), (Load, Raised(KeyError(), 5.0)))
+    assert isinstance(talk.ends().error, KeyError)
+
+
+def test_each_way_that_is_lacking_is_left_out() -> None:
+    env, events = surroundings(ways=(CommitWay.IFEQ, CommitWay.SCRIPT, CommitWay.EVAL))
+    script(
+        commit(KEY, b"old", b"new", 9, env),
+        (Commit(KEY, b"old", b"new", 9, CommitWay.IFEQ), UNSUPPORTED),
+        (Commit(KEY, b"old", b"new", 9, CommitWay.SCRIPT), UNSUPPORTED),
+        (Commit(KEY, b"old", b"new", 9, CommitWay.EVAL), STORED),
+    ).returns(STORED)
+    assert env.ways == (CommitWay.EVAL,)
+    assert events == []
+
+
+def readonly() -> BackendRefused:
+    error = BackendRefused("no", code="DC202")
+    error.prefix = "READONLY"
+    return error
+
+
+def test_a_deletion_that_a_demoted_server_refuses_is_tried_on_another_connection() -> None:
+    left: list[bool] = []
+    clock = Clock()
+    env, _ = surroundings(elapsed_ms=clock, leave_server=lambda: left.append(True))
+    script(insist(Delete((KEY,)), env), (Delete, readonly()), (Delete, 1)).returns(1)
+    assert left == [True]
+
+
+def test_a_server_that_stays_a_replica_is_left_once_a_second() -> None:
+    left: list[bool] = []
+    clock = Clock()
+    env, _ = surroundings(elapsed_ms=clock, leave_server=lambda: left.append(True))
+    refusals = ((Delete, readonly()), (Delete, readonly()))
+    script(insist(Delete((KEY,)), env), *refusals).raises(BackendRefused)
+    script(insist(Delete((KEY,)), env), refusals[0]).raises(BackendRefused)
+    assert left == [True]
+    clock.now_ms = LEAVE_PAUSE_MS
+    script(insist(Delete((KEY,)), env), *refusals).raises(BackendRefused)
+    assert left == [True, True]
