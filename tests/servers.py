@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import redis
 from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
+
+from dualcache.drivers.redis_py import without_extras
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -172,7 +173,7 @@ class Server:
                 port=self.port,
                 socket_timeout=5,
                 retry=Retry(NoBackoff(), 0),
-                maint_notifications_config=MaintNotificationsConfig(enabled=False),
+                **without_extras(redis.Connection),
             )
         return self._client
 

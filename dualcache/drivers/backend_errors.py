@@ -35,6 +35,21 @@ _PREFIXES = frozenset(
         *("UNBLOCKED", "UNKILLABLE", "WRONGTYPE", *_ABOUT_CONFIGURATION),
     )
 )
+_WORD_OF_CLASS = {
+    "AskError": "ASK",
+    "BusyLoadingError": "LOADING",
+    "ClusterCrossSlotError": "CROSSSLOT",
+    "ClusterDownError": "CLUSTERDOWN",
+    "ExecAbortError": "EXECABORT",
+    "MasterDownError": "MASTERDOWN",
+    "MovedError": "MOVED",
+    "NoPermissionError": "NOPERM",
+    "NoScriptError": "NOSCRIPT",
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "TryAgainError": "TRYAGAIN",
+}
+"""redis-py before 8 drops the word of an error that it has a class for."""
 _IN_SCRIPT = re.compile(r"^(?:ERR )?Error (?:running|compiling) script.*?: -?([A-Z]{3,})\b")
 _WITHOUT_RESP3 = re.compile(r"^(?:ERR )?unknown command [`']?HELLO\b", re.IGNORECASE)
 _NO_SUCH_DB = re.compile(r"^(?:ERR )?(?:DB index is out of range|invalid DB index)")
@@ -97,12 +112,13 @@ def too_slow(moved_bytes: int) -> BackendTimeout:
 def _auth_errors() -> tuple[type[Exception], ...]:
     from redis import exceptions as known
 
-    return (
-        known.AuthenticationError,
-        known.AuthorizationError,
-        known.AuthenticationWrongNumberOfArgsError,
-        known.ExternalAuthProviderError,
+    names = (
+        "AuthenticationError",
+        "AuthorizationError",
+        "AuthenticationWrongNumberOfArgsError",
+        "ExternalAuthProviderError",  # since redis-py 7
     )
+    return tuple(getattr(known, name) for name in names if hasattr(known, name))
 
 
 def _refused(error: Exception, *, is_auth: bool) -> BackendError:
@@ -137,7 +153,10 @@ def _prefix_of(error: Exception, text: str) -> str:
     """
     in_script = _IN_SCRIPT.search(text)
     hidden = in_script[1] if in_script else ""
-    found = (getattr(error, "status_code", None), text.partition(" ")[0], hidden)
+    named = _WORD_OF_CLASS.get(type(error).__name__)
+    if text.startswith("Authentication required"):
+        named = "NOAUTH"
+    found = (getattr(error, "status_code", None), named, text.partition(" ")[0], hidden)
     return next((word for word in found if word in _PREFIXES), "ERR")
 
 

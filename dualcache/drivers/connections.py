@@ -5,9 +5,10 @@ redis is imported inside the functions: `memory://` never needs it. Nothing here
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dualcache.drivers.backend_errors import classify
+from dualcache.drivers.redis_py import accepted, without_extras
 
 if TYPE_CHECKING:
     import redis
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     Connection: TypeAlias = BoundedPlain | BoundedTls | BoundedUnix
     AsyncConnection: TypeAlias = HeardPlain | HeardTls | HeardUnix
 
-P = TypeVar("P")
-T = TypeVar("T")
-U = TypeVar("U")
 
 __all__ = [
     "classify",
@@ -45,8 +43,9 @@ def make_connection(target: Target) -> Connection:
     from dualcache.drivers.sync_connections import BoundedPlain, BoundedTls, BoundedUnix
 
     kind = _kind(target, BoundedPlain, BoundedTls, BoundedUnix)
-    arguments = _arguments(target) | {"call_timeout": target.longest_call}
-    return kind(**arguments, retry=Retry(NoBackoff(), 0))
+    arguments = _arguments(target, kind) | {"call_timeout": target.longest_call}
+    made: Connection = kind(**arguments, retry=Retry(NoBackoff(), 0))
+    return made
 
 
 def make_async_connection(target: Target) -> AsyncConnection:
@@ -61,9 +60,10 @@ def make_async_connection(target: Target) -> AsyncConnection:
     from dualcache.drivers.async_connections import HeardPlain, HeardTls, HeardUnix
 
     kind = _kind(target, HeardPlain, HeardTls, HeardUnix)
-    arguments = _arguments(target)
+    arguments = _arguments(target, kind)
     arguments["socket_timeout"] = None
-    return kind(**arguments, retry=Retry(NoBackoff(), 0))
+    made: AsyncConnection = kind(**arguments, retry=Retry(NoBackoff(), 0))
+    return made
 
 
 def make_client(target: Target) -> redis.Redis:
@@ -73,15 +73,16 @@ def make_client(target: Target) -> redis.Redis:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
+    kind = _kind(
+        target,
+        connection.Connection,
+        connection.SSLConnection,
+        connection.UnixDomainSocketConnection,
+    )
     pool = redis.BlockingConnectionPool(
-        connection_class=_kind(
-            target,
-            connection.Connection,
-            connection.SSLConnection,
-            connection.UnixDomainSocketConnection,
-        ),
+        connection_class=kind,
         retry=Retry(NoBackoff(), int(target.retry_on_timeout), _retried()),
-        **_pool_arguments(target),
+        **_pool_arguments(target, kind),
     )
     return redis.Redis.from_pool(pool)
 
@@ -93,15 +94,16 @@ def make_async_client(target: Target) -> redis_asyncio.Redis:
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
+    kind = _kind(
+        target,
+        connection.Connection,
+        connection.SSLConnection,
+        connection.UnixDomainSocketConnection,
+    )
     pool = asyncio.BlockingConnectionPool(
-        connection_class=_kind(
-            target,
-            connection.Connection,
-            connection.SSLConnection,
-            connection.UnixDomainSocketConnection,
-        ),
+        connection_class=kind,
         retry=Retry(NoBackoff(), int(target.retry_on_timeout), _retried()),
-        **_pool_arguments(target),
+        **_pool_arguments(target, kind),
     )
     return asyncio.Redis.from_pool(pool)
 
@@ -109,15 +111,13 @@ def make_async_client(target: Target) -> redis_asyncio.Redis:
 # --- what redis-py is told ----------------------------------------------------------------------
 
 
-def _kind(target: Target, plain: type[P], tls: type[T], unix: type[U]) -> type[P | T | U]:
+def _kind(target: Target, plain: Any, tls: Any, unix: Any) -> Any:
     if target.path is not None:
         return unix
     return tls if target.is_tls else plain
 
 
-def _arguments(target: Target) -> dict[str, Any]:
-    from redis.maint_notifications import MaintNotificationsConfig
-
+def _arguments(target: Target, kind: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "db": target.db,
         "username": target.username,
@@ -128,10 +128,7 @@ def _arguments(target: Target) -> dict[str, Any]:
         "protocol": target.protocol,
         "client_name": target.client_name,
         "decode_responses": False,
-        # Each of these two would cost a handshake one or two trips more; with the second on,
-        # redis-py 8 also stops noticing a reply that an earlier command left unread.
-        "driver_info": None,
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        **without_extras(kind),
     }
     if target.path is not None:
         return arguments | {"path": target.path} | target.redis_arguments
@@ -140,7 +137,9 @@ def _arguments(target: Target) -> dict[str, Any]:
         "port": target.port,
         "socket_keepalive": target.socket_keepalive,
     }
+    known = accepted(kind)
     tls = _tls_arguments(target) if target.is_tls else {}
+    tls = {name: value for name, value in tls.items() if value is not None or name in known}
     return arguments | place | tls | target.redis_arguments
 
 
@@ -161,9 +160,10 @@ def _tls_arguments(target: Target) -> dict[str, Any]:
     }
 
 
-def _pool_arguments(target: Target) -> dict[str, Any]:
-    return _arguments(target) | {
+def _pool_arguments(target: Target, kind: Any) -> dict[str, Any]:
+    return _arguments(target, kind) | {
         "max_connections": target.max_connections,
+        "retry_on_error": list(_retried()) if target.retry_on_timeout else [],
         "timeout": target.socket_timeout,
         "health_check_interval": target.health_check_interval,
     }

@@ -273,6 +273,8 @@ def close_now(connection: AsyncConnection) -> None:
     closing = connection.disconnect(nowait=True)
     try:
         closing.send(None)
-    except BaseException:  # noqa: BLE001  ended, or failed: nothing is asked of it any more
-        return
-    closing.close()
+        closing.close()
+    except BaseException:  # noqa: BLE001, S110  ended, or failed: nothing is asked of it any more
+        pass
+    # Outside of a task, as the watchdog is, redis-py before 8 fails before it comes to this.
+    connection.transport.close()

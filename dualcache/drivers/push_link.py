@@ -17,6 +17,7 @@ from dualcache.core.notice import Notice, channel_of, to_message
 from dualcache.drivers.backend_errors import classify
 from dualcache.drivers.connections import make_connection
 from dualcache.drivers.push_protocol import PushProtocol
+from dualcache.drivers.redis_py import reader_of_pushes
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class PushLink:
         self._target = replace(target, protocol=PUSHES)
         self._protocol = PushProtocol(sink, tracking, now)
         self._connection: AbstractConnection = make_connection(self._target)
+        self._read = reader_of_pushes(self._connection)
         self._sending = Lock()
         self._has_ended = False
         self._is_push = False
@@ -85,7 +87,7 @@ class PushLink:
             if not connection.can_read(timeout=seconds):
                 return False
             self._is_push = False
-            reply = connection.read_response(disable_decoding=True, push_request=True)
+            reply = self._read()
         except Exception as error:  # noqa: BLE001  whatever redis-py raises
             raise classify(error) from None
         self._heard_at = monotonic()

@@ -146,6 +146,11 @@ class _Bounded(Mixin):  # type: ignore[misc]
         sock.sendall(data)
 
     @property
+    def is_connected(self) -> bool:
+        """Whether there is a socket; redis-py has this since version 8."""
+        return self._sock is not None
+
+    @property
     def is_overdue(self) -> bool:
         """Whether the budget of the call is used up."""
         return monotonic() >= self.budget.ends

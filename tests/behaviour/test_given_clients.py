@@ -91,7 +91,7 @@ def test_time_outs_are_the_clients_unless_they_are_those_of_redis_py(colour: Col
     [
         ({"ssl_ca_certs": ""}, False),
         ({"ssl_ca_certs": "", "ssl_cert_reqs": "none"}, True),
-        ({"host": "localhost"}, False),
+        ({"host": "localhost", "ssl_check_hostname": True}, False),
         ({"host": "localhost", "ssl_check_hostname": False}, True),
         ({}, True),
     ],
@@ -103,7 +103,7 @@ def test_certificates_are_judged_as_the_client_judges_them(
     with TlsLink(redis_server.port) as link:
         trusted = {"host": HOST, "port": link.port, "ssl": True, "ssl_ca_certs": str(AUTHORITY)}
         arguments = {name: value or None for name, value in (trusted | given).items()}
-        arguments |= {name: value for name, value in given.items() if value is False}
+        arguments |= {name: value for name, value in given.items() if isinstance(value, bool)}
         cache = colour.cache(strict=True, **client_of(colour, **arguments, **PATIENT))
         if reached:
             assert colour.call(cache, "set", "k", 1) is True

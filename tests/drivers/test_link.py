@@ -15,6 +15,12 @@ class FullConnection:
 
     is_connected = True
 
+    @property
+    def transport(self) -> FullConnection:
+        return self
+
+    def close(self) -> None: ...
+
     async def send_packed_command(self, _: Any, *, check_health: bool) -> None:
         assert not check_health
         await asyncio.get_running_loop().create_future()

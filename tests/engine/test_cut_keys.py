@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import NotStored
-from dualcache.core.flight import CloseFlights
+from dualcache.core.flight import CloseFlights, Join, Land
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -13,17 +14,34 @@ from dualcache.core.ops import (
     CommitReply,
     CommitWay,
     Delete,
+    Load,
+    Loaded,
     LoadScript,
     Look,
+    LookAndLease,
     Seen,
 )
+from dualcache.core.policy import Call, Usage
 from dualcache.engine import cut_keys
-from dualcache.engine.commit import commit
+from dualcache.engine.commit import Change, commit
 from dualcache.engine.cut_keys import LARGE_BYTES, LEFT_ALONE_MS, CutKeys, over_a_limit
+from dualcache.engine.leases import RELEASED_MS, release_too_large
+from dualcache.engine.load import get_or_load
 from dualcache.engine.recovery import ask
 from dualcache.engine.write import set_value
 from dualcache.errors import BackendTimeout, BackendUnavailable
-from tests.engine.conversation import KEY, call, cut, filling, refused, script, slow, surroundings
+from tests.engine.conversation import (
+    KEY,
+    call,
+    cut,
+    filling,
+    lead,
+    policy,
+    refused,
+    script,
+    slow,
+    surroundings,
+)
 
 LOOK = Look(KEY)
 LARGE = b"x" * (LARGE_BYTES + 1)
@@ -132,3 +150,33 @@ def test_a_set_that_is_too_large_is_told_once_and_takes_the_old_value_away() -> 
     script(set_value(one, TEXT, env), (Claim, Seen(filling(3))), *at_last).returns(False)
     (told,) = [event for event in events if isinstance(event, NotStored)]
     assert told.help == over_a_limit().help
+
+
+def test_a_load_that_is_too_large_gives_its_lease_back() -> None:
+    env, events = surroundings()
+    usage = Usage()
+    usage.recent_hits = 0.0
+    outcome = script(
+        get_or_load(Call(KEY, policy(usage=usage), ()), env),
+        (Join, lead),
+        (LookAndLease, Seen(filling(1))),
+        (Load, Loaded(TEXT, 5.0)),
+        (Commit, cut()),
+        (Commit(KEY, filling(1), filling(1), RELEASED_MS, CommitWay.IFEQ), CommitReply.STORED),
+        (Land, None),
+    ).ends()
+    assert outcome.value == TEXT
+    assert [event.outcome for event in events if isinstance(event, LoadedEvent)] == ["not_stored"]
+    assert [event for event in events if isinstance(event, NotStored)]
+
+
+def test_of_many_loads_the_one_that_is_too_large_gives_its_lease_back() -> None:
+    env, _ = surroundings()
+    marker = filling(1)
+    changes = [Change("a", b"other", b"v", None), Change(KEY, marker, LARGE, None)]
+    replies = [CommitReply.STORED, CommitReply.TOO_LARGE]
+    script(
+        release_too_large(changes, replies, {marker: KEY}, env),
+        (Commit(KEY, marker, marker, RELEASED_MS, CommitWay.IFEQ), CommitReply.STORED),
+    ).returns(None)
+    script(release_too_large(changes[:1], replies[:1], {marker: KEY}, env)).returns(None)
