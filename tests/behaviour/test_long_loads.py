@@ -23,12 +23,12 @@ CALLERS = 30
 
 
 @pytest.fixture
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the bounds of measured loads end after 30, 60, 120 ms …, so that a test need not wait."""
     monkeypatch.setattr(flights, "LEAST_WAIT_MS", 30.0)
 
 
-@pytest.mark.usefixtures("_short_waits")
+@pytest.mark.usefixtures("short_waits")
 def test_one_waiter_takes_over_where_a_load_takes_too_long_and_not_all(
     colour: Colour, backend_url: str
 ) -> None:
@@ -55,7 +55,7 @@ def test_one_waiter_takes_over_where_a_load_takes_too_long_and_not_all(
     assert loads.count(7) == 1 + seen.count(WaitExpired)  # what ended first is stored
 
 
-@pytest.mark.usefixtures("_short_waits")
+@pytest.mark.usefixtures("short_waits")
 def test_a_successor_that_ends_first_stores_and_ends_the_wait_of_all(
     colour: Colour, backend_url: str
 ) -> None:
@@ -80,7 +80,7 @@ def test_a_successor_that_ends_first_stores_and_ends_the_wait_of_all(
     assert loads == [0, 7, 7]
 
 
-@pytest.mark.usefixtures("_short_waits")
+@pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize("how", ["key", "tag", "pattern"])
 def test_a_successor_whose_key_is_invalidated_meanwhile_stores_nothing(
     colour: Colour, backend_url: str, how: str
@@ -106,7 +106,7 @@ def test_a_successor_whose_key_is_invalidated_meanwhile_stores_nothing(
     assert colour.run(load, 7) == colour.call(cache, "get", "k:7")
 
 
-@pytest.mark.usefixtures("_short_waits")
+@pytest.mark.usefixtures("short_waits")
 def test_a_leader_that_is_cancelled_leaves_the_flight_to_its_successor(
     tasks: AsyncColour, backend_url: str
 ) -> None:

@@ -9,6 +9,7 @@ from tests.behaviour.test_counters import *  # noqa: F403  the same
 from tests.behaviour.test_decorated_beneath import *  # noqa: F403  every test of that file
 from tests.behaviour.test_decorated_functions import *  # noqa: F403  the same
 from tests.behaviour.test_invalidation import *  # noqa: F403  the same
+from tests.behaviour.test_long_loads import *  # noqa: F403  the same
 from tests.behaviour.test_refreshing import *  # noqa: F403  the same
 from tests.behaviour.test_single_flight import *  # noqa: F403  the same
 from tests.behaviour.test_users_names import *  # noqa: F403  the same
