@@ -242,7 +242,7 @@ def test_where_nobody_said_that_processes_tell_it_is_not_relied_upon(
 def test_the_rights_that_the_page_lists_are_enough(colour: Colour, any_own_server: Server) -> None:
     rights = (
         "+get +mget +set +del +unlink +getrange +strlen +pttl +pexpire +persist +scan +ping +select"
-        " +evalsha +script|load +watch +unwatch +multi +exec &shop:~c +publish +subscribe"
+        " +evalsha +script|load +watch +unwatch +multi +exec &shop:~c +publish +subscribe +role"
     )
     url = user(any_own_server, "resetchannels", "-@all", *rights.split())
     any_own_server.cli("ACL", "LOG", "RESET")
