@@ -125,15 +125,10 @@ class Backend:
                 library,
             )
 
-    def run(self, flow: Flow[Any]) -> Any:
-        """Run a flow in this thread."""
+    def run(self, flow: Flow[Any], pending: PendingLoad | None = None) -> Any:
+        """Run a flow in this thread; with `pending` only up to its load, which that then holds."""
         driver = self._sync or self._make_sync()
-        return driver.run(flow)
-
-    def run_to_load(self, flow: Flow[Any], pending: PendingLoad) -> Any:
-        """Run a flow in this thread; where the function has to run, `pending` holds it."""
-        driver = self._sync or self._make_sync()
-        return driver.run_to_load(flow, pending)
+        return driver.run(flow) if pending is None else driver.run_to_load(flow, pending)
 
     def arun(
         self, flow: Flow[Any], finish: Callable[[Any], Any] | None = None

@@ -216,7 +216,7 @@ class Cached:
             return self.binding.run(values)
         backend = cache.backend
         flow = load.get_or_load(self.binding.call_of(values), backend.env)
-        return value_if_any(backend.run_to_load(flow, pending))
+        return value_if_any(backend.run(flow, pending))
 
     def perform_async(self, values: tuple[Any, ...]) -> Coroutine[Any, Any, Any]:
         """Serve one call in this task."""

@@ -211,7 +211,11 @@ class DecoratorOptions(TypedDict, total=False):
     query: bool | str | Sequence[str] | None
 
 
-class Decorator(Protocol):
-    """What `cache(...)` returns: keeps parameters, result and colour of what it decorates."""
+class Decorator:
+    """What `cache(...)` returns: keeps parameters, result and colour of what it decorates.
 
-    def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
+    No protocol: a cached function would be one too, and `cache(anything)` a decorator.
+    """
+
+    def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]:
+        raise NotImplementedError

@@ -71,13 +71,20 @@ class CachedInClass(Generic[P, R_co]):
     if TYPE_CHECKING:
         __name__: str
         __qualname__: str
-        __call__: ClassVar[CallInClass]
         refresh: ClassVar[CallInClass]
         key_for: ClassVar[KeyForInClass]
         invalidate: ClassVar[InvalidateInClass]
         peek: ClassVar[PeekInClass]
         store: ClassVar[StoreInClass]
         cache_clear: ClassVar[Callable[[], Invalidated]]
+
+        @overload
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+        @overload
+        def __call__(
+            self: CachedInClass[Concatenate[type[Any], Q], R], *args: Q.args, **kwargs: Q.kwargs
+        ) -> R: ...
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
         @property
         def __wrapped__(self) -> Callable[..., R_co]: ...

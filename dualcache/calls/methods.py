@@ -48,7 +48,7 @@ class CachedMethod:
         vars(self).update(vars(function))  # `__wrapped__` is the function as it was
 
     @property  # type: ignore[misc]  # what isinstance() is to see
-    def __class__(self) -> type:
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]  the same
         return FunctionType
 
     def __getattr__(self, name: str) -> Any:
@@ -74,7 +74,7 @@ class BoundMethod:
         self.__func__ = function
 
     @property  # type: ignore[misc]  # what isinstance() is to see
-    def __class__(self) -> type:
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]  the same
         return MethodType
 
     @property

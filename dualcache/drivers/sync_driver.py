@@ -99,7 +99,7 @@ class SyncDriver:
             if generator.gi_frame is None and type(error) is StopIteration:
                 return error.value
             if error.__class__ is ComeToLoad and pending is not None:
-                held = error.held
+                held = error.held  # pyright: ignore[reportAttributeAccessIssue]  by its class
                 held.driver, held.flow, held.joins = self, flow, joins
                 pending.append(held)  # the first call here, and in C: no interrupt comes before it
                 return None

@@ -182,6 +182,17 @@ async def methods(repository: Repository) -> None:
     assert_type(await Repository.of_class_later.refresh(), User)  # not ty
 
 
+def given(function: Callable[[int], User]) -> Callable[..., Any]:
+    return function
+
+
+def callables(repository: Repository, anything: Any) -> None:
+    given(bare)
+    given(Repository.static)
+    given(repository.load)
+    assert_type(cache(anything)(1), Any)
+
+
 async def sizes(keys: list[str]) -> dict[str, int]:
     return {key: len(key) for key in keys}
 
