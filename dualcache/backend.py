@@ -24,7 +24,7 @@ from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.memory import MemoryStore
 from dualcache.drivers.null import NullStore
-from dualcache.drivers.warmup import WarmUp
+from dualcache.drivers.warmup import IMPORTS, WarmUp
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.recovery import Health
@@ -52,10 +52,6 @@ if TYPE_CHECKING:
 
 MOST_RECIPES: Final = 256
 """For how many recipes direct calls have a part of the front tier."""
-IMPORTS: Final = tuple(
-    f"dualcache.drivers.{name}" for name in ("async_driver", "channel", "async_connections")
-)
-"""What the first call of the async colour needs: redis-py's asyncio half takes 0.1 to 0.3 s."""
 MEMORY_WAYS: Final = (CommitWay.IFEQ,)
 
 

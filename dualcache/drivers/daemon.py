@@ -7,9 +7,10 @@ may hang.
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
 from contextlib import suppress
 from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,41 +22,50 @@ T = TypeVar("T")
 
 async def in_daemon(function: Callable[[], T], *, discard: Callable[[T], object]) -> T:
     """Run `function` in a thread; `discard` gets a result that nobody waits for any more."""
-    loop = asyncio.get_running_loop()
-    replied: asyncio.Future[T] = loop.create_future()
+    return await Errand(function, discard).result()
 
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if error is not None:
-            if not replied.done():
-                replied.set_exception(error)
-        elif replied.done():
-            discard(result)  # type: ignore[arg-type]  # without an error there is a result
-        else:
-            replied.set_result(result)  # type: ignore[arg-type]
 
-    def run() -> None:
-        result, error = None, None
+class Errand(Generic[T]):
+    """One function, run in a thread for a task that may be cancelled meanwhile."""
+
+    def __init__(self, function: Callable[[], T], discard: Callable[[T], object]) -> None:
+        self._function = function
+        self._discard = discard
+        self._loop = asyncio.get_running_loop()
+        self._replied: asyncio.Future[T] = self._loop.create_future()
+
+    async def result(self) -> T:
+        """Start the thread and wait for what the function returns."""
+        Thread(target=self._run, name="dualcache-connect", daemon=True).start()
         try:
-            result = function()
-        except BaseException as raised:  # noqa: BLE001  it is raised where it is awaited
-            error = raised
+            return await self._replied
+        except BaseException:
+            # Cancelled in the very turn of the loop in which the result came.
+            if self._replied.done() and not self._replied.cancelled():
+                self._drop(self._replied)
+            raise
+
+    def _run(self) -> None:
+        done: Future[T] = Future()
         try:
-            loop.call_soon_threadsafe(settle, result, error)
+            done.set_result(self._function())
+        except BaseException as error:  # noqa: BLE001  it is raised where it is awaited
+            done.set_exception(error)
+        try:
+            self._loop.call_soon_threadsafe(self._settle, done)
         except RuntimeError:  # the loop has ended meanwhile
-            if error is None:
-                with suppress(Exception):
-                    discard(result)  # type: ignore[arg-type]
+            self._drop(done)
 
-    Thread(target=run, name="dualcache-connect", daemon=True).start()
-    try:
-        return await replied
-    except BaseException:
-        # Cancelled in the very turn of the loop in which the result came.
-        if has_result(replied):
-            discard(replied.result())
-        raise
+    def _settle(self, done: Future[T]) -> None:
+        error = done.exception()
+        if self._replied.done():
+            self._drop(done)
+        elif error is not None:
+            self._replied.set_exception(error)
+        else:
+            self._replied.set_result(done.result())
 
-
-def has_result(future: asyncio.Future[T]) -> bool:
-    """Tell whether a future has ended well."""
-    return future.done() and not future.cancelled() and future.exception() is None
+    def _drop(self, done: Future[T] | asyncio.Future[T]) -> None:
+        if done.exception() is None:
+            with suppress(Exception):
+                self._discard(done.result())

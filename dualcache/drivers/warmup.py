@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from importlib import import_module
 from threading import Lock, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["WarmUp"]
+__all__ = ["IMPORTS", "WarmUp"]
+
+IMPORTS: Final = tuple(
+    [f"dualcache.drivers.{name}" for name in ("async_driver", "channel", "async_connections")]
+)
+"""What the first call of the async colour needs: redis-py's asyncio half takes 0.1 to 0.3 s."""
 
 
 class WarmUp:
