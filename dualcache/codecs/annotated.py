@@ -65,10 +65,10 @@ class AnnotatedForm:
 
     def decode_typed(self, data: bytes | memoryview) -> Any:
         """Decode what has the `typed_id`: never without the annotation."""
-        self._read = self._read or self._built().decode
+        read = self._read = self._read or self._built().decode
         if not self._is_typed:
             raise needs_type()
-        return self._read(data)
+        return read(data)
 
     def id_for(self, value: Any, data: bytes, *, is_checked: bool) -> CodecId:
         """Return the codec number under which `data`, made of `value`, is stored.

@@ -222,12 +222,12 @@ class Odd(str, metaclass=Unhashable):
     __slots__ = ()
 
 
-class Unbound:
-    """A proxy of a request, outside of any request."""
+def outside(_: object) -> Any:
+    raise RuntimeError("working outside of request context")
 
-    @property  # type: ignore[misc]  # as of proxies
-    def __class__(self) -> Any:
-        raise RuntimeError
+
+Unbound = type("Unbound", (), {"__class__": property(outside)})
+"""A proxy of a request, outside of any request."""
 
 
 class Evasive(type):
