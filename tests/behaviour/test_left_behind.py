@@ -20,7 +20,7 @@ from dualcache.drivers.flights import led
 from tests.behaviour.seen import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from tests.colours import Colour
 
@@ -32,7 +32,7 @@ class Local:
 
 
 @contextmanager
-def without_collector() -> Iterator[None]:
+def without_collector() -> Generator[None, None, None]:
     """Let only what nobody refers to be freed; what cycles hold stays."""
     gc.collect()
     gc.disable()
@@ -171,30 +171,23 @@ def test_a_function_that_starts_the_next_round_holds_no_flights(
     found: list[int] = []
     ended = threading.Event()
 
-    if colour.is_async:
+    def begin(n: int) -> None:
+        if colour.is_async:
+            task = asyncio.ensure_future(rounds(n))
+            task.add_done_callback(lambda _: None)
+        else:
+            context = contextvars.copy_context()
+            threading.Thread(target=context.run, args=(rounds, n)).start()
 
-        @cache(key="k:{n}")
-        async def rounds(n: int) -> int:
-            found.append(len(led.get()))
-            if n < most:
-                task = asyncio.ensure_future(rounds(n + 1))
-                task.add_done_callback(lambda _: None)
-            else:
-                ended.set()
-            return n
+    def body(n: int) -> int:
+        found.append(len(led.get()))
+        if n < most:
+            begin(n + 1)
+        else:
+            ended.set()
+        return n
 
-    else:
-
-        @cache(key="k:{n}")
-        def rounds(n: int) -> int:
-            found.append(len(led.get()))
-            if n < most:
-                context = contextvars.copy_context()
-                threading.Thread(target=context.run, args=(rounds, n + 1)).start()
-            else:
-                ended.set()
-            return n
-
+    rounds: Any = cache(key="k:{n}")(colour.function(body))
     colour.run(rounds, 0)
     assert ended.wait(30)
     assert colour.run(rounds, most) == most  # the last round has ended too

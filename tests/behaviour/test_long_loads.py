@@ -191,7 +191,7 @@ KINDS = pytest.mark.parametrize("kind", ["function", "get_or_load", "get_or_load
 def caller_of(colour: Colour, cache: Cache, kind: str, body: Callable[..., Any]) -> Any:
     """Return a call that loads `k` by the body, in one way or another."""
 
-    async def many(names: list[str]) -> dict[str, int]:
+    async def many(names: list[str]) -> dict[str, Any]:
         return dict.fromkeys(names, await body())
 
     one, several = colour.function(body), colour.function(many)

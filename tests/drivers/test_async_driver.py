@@ -87,7 +87,9 @@ class Site:
         async def tagged() -> str:
             return "loaded"
 
-        self.plain, self.lasting, self.tagged = plain, lasting, tagged
+        self.plain: Any = plain
+        self.lasting: Any = lasting
+        self.tagged: Any = tagged
 
     def behind(self, server: Server | None) -> None:
         """Put a server before the store, or take it away."""
