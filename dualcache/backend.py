@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +18,6 @@ from dualcache.codecs.envelope import kind_of, open_envelope, owner_of, seal, se
 from dualcache.core.entry import TOKEN_BYTES, Kind
 from dualcache.core.notice import channel_of
 from dualcache.core.ops import CommitWay
-from dualcache.core.time_travel import time_traveller
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.memory import MemoryStore
@@ -31,7 +29,7 @@ from dualcache.engine.recovery import Health
 from dualcache.engine.ways import try_all_again_soon
 from dualcache.forking import hold_still_at_forks
 from dualcache.function_front import FunctionFront
-from dualcache.observing import FrontStats, log
+from dualcache.observing import FrontStats, was_told_of_time_travel
 from dualcache.streaming import Stream, weakly
 
 if TYPE_CHECKING:
@@ -111,15 +109,8 @@ class Backend:
 
     def tell_of_time_travel(self) -> None:
         """Log once that a test moves the time, where the cache does not see it."""
-        library = time_traveller(sys.modules) if self._has_own_time else None
-        if library is not None:
+        if self._has_own_time and was_told_of_time_travel():
             self._has_own_time = False
-            log(
-                "WARNING",
-                "%s moves the time, and the cache does not follow: entries do not expire by it; "
-                'make the cache with Cache("memory://", clock=lambda: time.time())',
-                library,
-            )
 
     def run(self, flow: Flow[Any], pending: PendingLoad | None = None) -> Any:
         """Run a flow in this thread; with `pending` only up to its load, which that then holds."""

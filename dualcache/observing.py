@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import Struct, field, to_builtins
@@ -19,6 +20,7 @@ from dualcache.core.events import (
     StoresStopped,
 )
 from dualcache.core.interrupts import interrupt_in
+from dualcache.core.time_travel import time_traveller
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -144,6 +146,19 @@ def log(level: str, text: str, *arguments: object) -> None:
     import logging
 
     logging.getLogger(LOGGER).log(getattr(logging, level), "dualcache: " + text, *arguments)  # noqa: G003  a constant
+
+
+def was_told_of_time_travel() -> bool:
+    """Log that a library moves the time of a test, if one does; return whether it was logged."""
+    library = time_traveller(sys.modules)
+    if library is not None:
+        log(
+            "WARNING",
+            "%s moves the time, and the cache does not follow: entries do not expire by it; "
+            'make the cache with Cache("memory://", clock=lambda: time.time())',
+            library,
+        )
+    return library is not None
 
 
 STATES: Final = {"DC200": "cannot be reached", "DC201": "does not answer"}
