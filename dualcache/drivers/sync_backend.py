@@ -14,6 +14,7 @@ from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust
 from dualcache.drivers import wire, wire_watch
 from dualcache.drivers.backend_errors import classify, too_slow
+from dualcache.drivers.connections import make_connection
 from dualcache.drivers.handshake import Handshake
 from dualcache.drivers.sync_pool import SyncPool
 from dualcache.drivers.tracking import TRACKED, UNTRACKED, tracking_commands
@@ -41,6 +42,9 @@ class SyncBackend:
         self._target = target
         self._handshake = Handshake(target, on_open)
         self._tracking = tracking
+        # Not used, but it imports what connections need, before any call holds anything. An import
+        # that is interrupted leaves its module locked, and the clean-up of that call would hang.
+        make_connection(target)
         self._begin()
 
     def _begin(self) -> None:
