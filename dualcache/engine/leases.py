@@ -148,7 +148,7 @@ def send_leases(
     if foreign:
         made = yield from replace_tags(foreign, calls[0].policy, env)
         ids = {**dict(zip(names, replies[0].tag_ids, strict=True)), **made}
-        replies = [replace(replies[0], tag_ids=tuple(ids.values()), tag_left_ms=()), *replies[1:]]
+        replies = [replace(replies[0], tag_ids=tuple(ids.values())), *replies[1:]]
     dying = prolonged(names, replies[0], life_ms, entry_ms) if names else ()
     if dying:
         yield from ask_together(dying, env)

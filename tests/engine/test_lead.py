@@ -6,12 +6,14 @@ import pytest
 
 from dualcache.core.entry import UNKNOWN_TAG_ID, Recipe, Tag
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.events import NotStored
+from dualcache.core.events import NotStored, Unusable
 from dualcache.core.flight import Join, Land
 from dualcache.core.ops import (
+    FOR_EVER,
     Commit,
     CommitReply,
     CommitWay,
+    Delete,
     Load,
     Loaded,
     LookAndLease,
@@ -21,13 +23,15 @@ from dualcache.core.ops import (
     ReadTags,
     Seen,
 )
+from dualcache.engine.cut_keys import LARGE_BYTES, over_a_limit
 from dualcache.engine.load import get_or_load
-from dualcache.errors import UnencodableValue
+from dualcache.errors import UnencodableValue, UsageError
 from tests.engine.conversation import (
     DAY_MS,
     KEY,
     cold,
     copy,
+    cut,
     filling,
     lead,
     refused,
@@ -116,6 +120,55 @@ def test_an_exception_of_the_condition_is_the_users() -> None:
     assert type(outcome.error) is ZeroDivisionError
 
 
+def test_a_ttl_that_cannot_be_is_told_of_and_costs_only_the_storing() -> None:
+    env, events = surroundings()
+
+    def wrong(_: object) -> int:
+        raise UsageError("ttl is no duration", code="DC130", help="return seconds")
+
+    outcome = script(
+        get_or_load(cold(ttl_of=wrong), env), LED, (LookAndLease, MINE), NEW, GIVEN_BACK, LANDED
+    ).ends()
+    assert (outcome.value, outcome.error) == ("new", None)
+    assert events[-2:] == [
+        NotStored("k", "ttl is no duration", "return seconds"),
+        LoadedEvent("k", 5.0, "not_stored"),
+    ]
+
+
+def test_a_value_that_cuts_the_connection_is_returned_and_its_lease_given_back() -> None:
+    env, events = surroundings()
+    large = "x" * (LARGE_BYTES + 1)
+    outcome = script(
+        get_or_load(cold(), env),
+        LED,
+        (LookAndLease, MINE),
+        (Load, Loaded(large, 5.0)),
+        (Commit, cut()),
+        GIVEN_BACK,
+        LANDED,
+    ).ends()
+    assert outcome.value == large
+    assert events[-2:] == [
+        NotStored("k", over_a_limit().what, over_a_limit().help),
+        LoadedEvent("k", 5.0, "not_stored"),
+    ]
+
+
+def test_a_value_as_large_as_one_that_cut_the_connection_is_not_sent() -> None:
+    env, _ = surroundings()
+    env.health.cut_keys.note_write(KEY, LARGE_BYTES + 1, 0)
+    outcome = script(
+        get_or_load(cold(), env),
+        LED,
+        (LookAndLease, MINE),
+        (Load, Loaded("x" * (LARGE_BYTES + 1), 5.0)),
+        GIVEN_BACK,
+        LANDED,
+    ).ends()
+    assert outcome.error is None
+
+
 def test_a_value_that_no_codec_keeps_is_returned_and_told_of_once() -> None:
     env, events = surroundings()
     asked = cold(recipe=Recipe(unencodable, unpack, copy))
@@ -157,6 +210,40 @@ def test_a_tag_that_would_die_before_its_entry_is_prolonged() -> None:
         get_or_load(cold("~t:a"), env),
         LED,
         (LookAndLease, Seen(filling(2), (b"its life",), None, (1_000,))),
+        (ProlongTag("~t:a", DAY_MS), None),
+        NEW,
+        (Commit, STORED),
+        LANDED,
+    ).ends()
+
+
+def test_what_is_no_tag_is_replaced_before_the_load_and_the_other_tags_stay() -> None:
+    env, events = surroundings()
+    tags = [Tag("~t:a", b"its life"), Tag("~t:b", token(4))]
+    script(
+        get_or_load(cold("~t:a", "~t:b"), env),
+        LED,
+        (LookAndLease, Seen(filling(3), (b"its life", b"foreign"), None, (DAY_MS, FOR_EVER))),
+        (Delete(("~t:b",)), 1),
+        (MakeTags((NewTag("~t:b", token(4), DAY_MS),)), (token(4),)),
+        NEW,
+        (
+            Commit(KEY, filling(3), stored("new", 5, tags=tags, load_ms=5), 60_000, CommitWay.IFEQ),
+            STORED,
+        ),
+        LANDED,
+    ).ends()
+    assert Unusable("k", "foreign") in events
+
+
+def test_a_tag_beside_one_that_is_replaced_is_prolonged_all_the_same() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold("~t:a", "~t:b"), env),
+        LED,
+        (LookAndLease, Seen(filling(3), (b"its life", b"foreign"), None, (1_000, FOR_EVER))),
+        (Delete(("~t:b",)), 1),
+        (MakeTags, (token(4),)),
         (ProlongTag("~t:a", DAY_MS), None),
         NEW,
         (Commit, STORED),
