@@ -26,9 +26,10 @@ from dualcache.codecs.sign import Signer
 from dualcache.core.entry import MISSING, Packed, Recipe, Stored, Tag
 from dualcache.errors import DecodeError, SignatureError, UnencodableValue, UsageError
 from tests.codecs.values import plain_values
+from tests.soft_limit import SoftLimit, soft_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 KEY = "shop:user:1"
 NOON = datetime(2024, 3, 1, 12)  # noqa: DTZ001  naive on purpose
@@ -516,6 +517,30 @@ def test_a_codec_of_ones_own() -> None:
     assert caught.value.code == "DC302"
     assert reason_of(make_recipe(codec=Reversing()), Packed(CodecId.USER, 0, b"\xff")) == "payload"
     assert reason_of(make_recipe(), packed) == "codec"
+
+
+class Interrupted(Reversing):
+    """Its work is interrupted, whichever way it goes."""
+
+    def __init__(self, reach: Callable[[], None]) -> None:
+        self.reach = reach
+
+    def encode(self, value: Any, /) -> bytes:
+        self.reach()
+        return super().encode(value)
+
+    def decode(self, data: bytes, /) -> Any:
+        self.reach()
+        return super().decode(data)
+
+
+def test_an_interrupt_is_no_failure_of_a_codec() -> None:
+    with soft_limit() as reach:
+        recipe = make_recipe(codec=Interrupted(reach))
+        with pytest.raises(SoftLimit):
+            pack(recipe, "abc")
+        with pytest.raises(SoftLimit):
+            recipe.copy(Packed(CodecId.USER, 0, b"cba"))
 
 
 @pytest.mark.parametrize(

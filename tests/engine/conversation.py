@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dualcache.codecs.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
+from dualcache.codecs.ids import undecodable
 from dualcache.core.entry import MISSING, NO_OWNER, Packed, Recipe, Tag
 from dualcache.core.flight import Flight
 from dualcache.core.ops import CommitWay, GiveWay
@@ -142,6 +143,15 @@ def copy(packed: Packed) -> Any:
 
 
 RECIPE = Recipe(pack, unpack, copy)
+
+
+def unread_by(reason: str) -> Recipe:
+    """Return the recipe of a reader for whom there is a reason not to read what others stored."""
+
+    def unread(key: str, packed: Any) -> NoReturn:
+        raise undecodable(reason, "not for this reader", code="DC314")
+
+    return RECIPE._replace(unpack=unread)
 
 
 def policy(**options: Any) -> Policy:

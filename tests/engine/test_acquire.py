@@ -6,10 +6,11 @@ import pytest
 
 from dualcache.codecs.envelope import seal_filling, seal_tombstone
 from dualcache.core.entry import Tag
-from dualcache.core.events import StaleHit, StoresStopped, WaitExpired
+from dualcache.core.events import StaleHit, StoresStopped, Unusable, WaitExpired
 from dualcache.core.flight import Flight, Join, Land
 from dualcache.core.front import NoFront
 from dualcache.core.ops import (
+    FOR_EVER,
     WRONG_TYPE,
     AwaitChange,
     Batch,
@@ -179,6 +180,22 @@ def test_nothing_is_stored_over_a_hold() -> None:
     env, _ = surroundings()
     hold = seal_tombstone(KEY, token=token(50), created_ms=NOW_MS)
     script(get_or_load(cold(), env), LED, (LookAndLease, Seen(hold)), NEW, LANDED).ends()
+
+
+@pytest.mark.parametrize(
+    "raw", [filling(50), seal_tombstone(KEY, token=token(50), created_ms=NOW_MS)]
+)
+def test_nobody_waits_for_a_marker_or_a_hold_that_never_ends(raw: bytes) -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold(), env),
+        LED,
+        (LookAndLease, Seen(raw, (), FOR_EVER)),
+        (Commit(KEY, raw, filling(2), LEASE_MS, CommitWay.IFEQ), STORED),
+        NEW,
+        (Commit(KEY, filling(2), stored("new", 3, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
+        LANDED,
+    ).ends()
 
 
 def test_an_entry_that_nobody_can_read_is_replaced() -> None:
@@ -517,6 +534,29 @@ def test_whoever_does_not_get_the_lease_of_a_stale_entry_waits_for_its_holder() 
         LANDED,
     ).ends()
     assert outcome.value == "theirs"
+
+
+@pytest.mark.parametrize("is_mine", [True, False])
+def test_what_nobody_will_give_back_is_no_lease_of_a_stale_entry_and_is_deleted(
+    is_mine: bool,
+) -> None:
+    env, events = surroundings()
+    given_back = (Commit("~r:k", token(3), token(3), 1, CommitWay.IFEQ), STORED)
+    then: list[tuple[Any, Any]] = [(AwaitChange, None), (Look, Seen(stored("new")))]
+    if is_mine:
+        then = [NEW, (Commit, STORED), given_back]
+    outcome = script(
+        get_or_load(kept_long(), env),
+        LED,
+        (LookAndLease, Seen(STALE)),
+        (TryLease("~r:k", token(2), LEASE_MS), None),
+        (Delete(("~r:k",)), 1),
+        (TryLease("~r:k", token(3), LEASE_MS), is_mine),
+        *then,
+        LANDED,
+    ).ends()
+    assert outcome.value == "new"
+    assert Unusable("k", "foreign") in events
 
 
 def test_the_lease_of_a_stale_entry_is_tried_again_after_each_wait() -> None:

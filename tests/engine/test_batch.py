@@ -28,6 +28,7 @@ from dualcache.core.ops import (
 )
 from dualcache.core.policy import Call, Usage
 from dualcache.engine.batch import get_or_load_many
+from dualcache.engine.pacing import MOST_BYTES_AT_ONCE
 from dualcache.errors import UsageError
 from tests.engine.conversation import (
     DAY_MS,
@@ -44,6 +45,7 @@ from tests.engine.conversation import (
     stored,
     surroundings,
     token,
+    unread_by,
 )
 
 if TYPE_CHECKING:
@@ -461,6 +463,66 @@ def test_a_stale_entry_is_loaded_by_itself_so_that_it_can_stand_in() -> None:
         (Commit, STORED),
         LANDED,
     ).returns({"a": "old"})
+
+
+@pytest.mark.parametrize("reason", ["untyped", "unknown_type"])
+def test_an_entry_that_this_reader_cannot_read_is_loaded_over_with_the_others(reason: str) -> None:
+    env, _ = surroundings()
+    theirs = stored("theirs", key="a")
+    script(
+        many(env, hits=0, recipe=unread_by(reason)),
+        LED,
+        LED,
+        (Batch, (Seen(theirs), Seen(filling(2, "b")))),
+        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
+        (
+            Batch(
+                (
+                    Commit("a", theirs, stored("va", 3, key="a", load_ms=5), 60_000, WAY),
+                    Commit("b", filling(2, "b"), stored("vb", 4, key="b", load_ms=5), 60_000, WAY),
+                )
+            ),
+            (STORED, STORED),
+        ),
+        LANDED,
+        LANDED,
+    ).returns({"a": "va", "b": "vb"})
+
+
+def test_an_entry_that_was_to_be_loaded_over_stays_where_the_loader_fails() -> None:
+    env, _ = surroundings()
+    script(
+        many(env, hits=0, recipe=unread_by("untyped")),
+        LED,
+        LED,
+        (Batch, (Seen(stored("theirs", key="a")), Seen(filling(2, "b")))),
+        (Load, Raised(OSError(), 5.0)),
+        (Commit("b", filling(2, "b"), filling(2, "b"), 1, WAY), STORED),
+        LANDED,
+        LANDED,
+    ).raises(OSError)
+
+
+def test_a_value_among_several_that_the_server_does_not_take_leaves_no_marker_behind() -> None:
+    env, events = surroundings()
+    large = "x" * (MOST_BYTES_AT_ONCE + 1)
+    script(
+        many(env),
+        LOOKED,
+        LED,
+        LED,
+        LEASED,
+        (Load, Loaded({"a": large, "b": "vb"}, 5.0)),
+        (Commit, cut()),
+        (Commit("b", filling(2, "b"), stored("vb", 4, key="b", load_ms=5), 60_000, WAY), STORED),
+        (Commit("a", filling(1, "a"), filling(1, "a"), 1, WAY), STORED),
+        LANDED,
+        LANDED,
+    ).returns({"a": large, "b": "vb"})
+    assert [event.outcome for event in events if type(event) is LoadedEvent] == [
+        "not_stored",
+        "stored",
+    ]
 
 
 def test_without_a_hit_so_far_the_leases_are_asked_for_at_once() -> None:

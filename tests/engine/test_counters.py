@@ -26,10 +26,11 @@ from dualcache.core.scans import ReadHeads, Scan, ScanPage
 from dualcache.drivers.memory import MemoryStore
 from dualcache.engine.add import add
 from dualcache.engine.cut_keys import LARGE_BYTES
+from dualcache.engine.deletion import Owed
 from dualcache.engine.incr import MOST_TRIES, incr
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.listing import list_names
-from dualcache.errors import UsageError
+from dualcache.errors import BackendRefused, BackendUnavailable, UsageError
 from tests.engine.conversation import (
     KEY,
     LEASE_MS,
@@ -129,6 +130,20 @@ def test_an_addition_whose_commit_may_not_have_arrived_is_taken_back() -> None:
     script(add(call(), "v", env), LEASED, (Commit, slow()), (Delete((KEY,)), 1), CLOSED).returns(
         False
     )
+
+
+def unsaved() -> BackendRefused:
+    error = BackendRefused("it cannot write to its disk", code="DC203")
+    error.prefix = "MISCONF"
+    return error
+
+
+def test_a_strict_addition_that_could_not_be_taken_back_asks_for_nothing_more() -> None:
+    env, _ = surroundings(is_strict=True)
+    script(
+        add(call(), "v", env), LEASED, (Commit, slow()), (Delete((KEY,)), unsaved()), CLOSED
+    ).raises(BackendUnavailable)
+    assert list(env.health.owed.values()) == [Owed((KEY,))]
 
 
 def test_a_value_over_a_limit_of_the_server_is_not_added_and_leaves_no_claim() -> None:

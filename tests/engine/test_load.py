@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -54,6 +53,7 @@ from tests.engine.conversation import (
     surroundings,
     token,
 )
+from tests.soft_limit import SoftLimit, soft_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -228,25 +228,16 @@ def test_a_follower_loads_for_himself_what_cannot_be_copied() -> None:
     assert outcome.value == "mine"
 
 
-class Limit(Exception):
-    """What a signal handler raises."""
-
-
 @pytest.fixture
 def interrupted() -> Iterator[Callable[..., NoReturn]]:
     """What a signal interrupts by an exception."""
+    with soft_limit() as reach:
 
-    def handler(*_: object) -> None:
-        raise Limit
+        def interrupt(*_: object) -> NoReturn:
+            reach()
+            raise AssertionError
 
-    before = signal.signal(signal.SIGUSR1, handler)
-
-    def interrupt(*_: object) -> NoReturn:
-        signal.raise_signal(signal.SIGUSR1)
-        raise AssertionError
-
-    yield interrupt
-    signal.signal(signal.SIGUSR1, before)
+        yield interrupt
 
 
 def test_an_interrupt_of_a_copy_is_no_reason_to_load(
@@ -255,7 +246,7 @@ def test_an_interrupt_of_a_copy_is_no_reason_to_load(
     env, _ = surroundings()
     copied = type("Copied", (), {"__deepcopy__": interrupted})
     script(get_or_load(cold(), env), (Join, other()), (AwaitFlight, landing(copied()))).raises(
-        Limit
+        SoftLimit
     )
 
 
@@ -271,7 +262,7 @@ def test_an_interrupt_of_the_policys_callables_is_no_failure_of_the_load(
         (Commit, CommitReply.STORED),
         (Land, None),
     )
-    talk.raises(Limit)
+    talk.raises(SoftLimit)
 
 
 def test_a_follower_gets_the_exception_of_the_leader() -> None:

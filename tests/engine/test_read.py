@@ -4,12 +4,12 @@ import pytest
 
 from dualcache.codecs.envelope import seal_tombstone
 from dualcache.core.entry import MISSING, Entry, Tag
-from dualcache.core.events import Hit, Miss, Unusable
+from dualcache.core.events import Hit, Miss, NotRead, Unusable
 from dualcache.core.flight import Outcome
 from dualcache.core.front import UNTRACKED
 from dualcache.core.ops import Batch, Distrust, Load, Loaded, Look, ReadTags, Seen
 from dualcache.engine.probe import get_or_run
-from dualcache.engine.read import get, peek
+from dualcache.engine.read import UNTYPED_HELP, UNTYPED_REASON, get, peek
 from dualcache.engine.read_many import get_many
 from tests.engine.conversation import (
     KEY,
@@ -22,9 +22,11 @@ from tests.engine.conversation import (
     stored,
     surroundings,
     token,
+    unread_by,
 )
 
 STALE = stored("old", fresh_ms=100, created_ms=NOW_MS - 500)
+UNTYPED = unread_by("untyped")
 TAGGED = stored("v", tags=[Tag("~t:a", token(50)), Tag("~t:b", token(51))])
 
 
@@ -65,6 +67,31 @@ def test_an_entry_that_nobody_can_read_is_a_miss_and_told_of(raw: bytes) -> None
     env, events = surroundings()
     script(get(call(), env), (Look, Seen(raw))).returns(MISSING)
     assert [type(event) for event in events] == [Unusable, Miss]
+
+
+def test_an_entry_that_reads_only_with_its_type_is_a_miss_and_its_remedy_told_once() -> None:
+    env, events = surroundings()
+    asked = call(recipe=UNTYPED)
+    for _ in range(2):
+        script(get(asked, env), (Look, Seen(stored("v")))).returns(MISSING)
+    miss = Miss("k", "untyped")
+    assert events == [miss, NotRead("k", UNTYPED_REASON, UNTYPED_HELP), miss]
+    assert (asked.policy.usage.misses, asked.policy.usage.unread) == (2, 2)
+
+
+def test_an_entry_of_a_type_that_is_still_to_be_learned_is_a_plain_miss() -> None:
+    env, events = surroundings()
+    asked = call(recipe=unread_by("unknown_type"))
+    script(get(asked, env), (Look, Seen(stored("v")))).returns(MISSING)
+    assert events == [Miss("k", "unknown_type")]
+    assert asked.policy.usage.unread == 0
+
+
+def test_an_entry_that_names_keys_of_others_as_its_tags_is_forged_and_they_are_not_read() -> None:
+    env, events = surroundings(prefix="shop:")
+    forged = stored("v", tags=[Tag("shop:~t:a", token(50)), Tag("bank:balance", token(51))])
+    script(get(call(), env), (Look, Seen(forged))).returns(MISSING)
+    assert events == [Unusable("k", "foreign"), Miss("k", "unusable")]
 
 
 def test_a_backend_that_fails_is_a_miss() -> None:
@@ -204,6 +231,22 @@ def test_a_peek_shows_a_stale_entry_as_such() -> None:
     script(peek(call(), env), (Look, Seen(STALE))).returns(
         Entry("old", 0.5, None, "redis", True, ())
     )
+
+
+@pytest.mark.parametrize("is_stale", [False, True])
+def test_a_peek_shows_an_entry_of_unknown_type_without_its_value_and_tells_once(
+    is_stale: bool,
+) -> None:
+    env, events = surroundings()
+    asked = call(recipe=UNTYPED)
+    raw = STALE if is_stale else stored("v")
+    age = 0.5 if is_stale else 0.0
+    for _ in range(2):
+        script(peek(asked, env), (Look, Seen(raw))).returns(
+            Entry(MISSING, age, None, "redis", is_stale, ())
+        )
+    assert events == [NotRead("k", UNTYPED_REASON, UNTYPED_HELP)]
+    assert asked.policy.usage.unread == 2
 
 
 def test_a_peek_tells_that_the_front_tier_would_answer() -> None:

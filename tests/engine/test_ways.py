@@ -78,6 +78,23 @@ def test_it_is_told_once_that_there_is_no_way() -> None:
     assert len(events) == 1
 
 
+def test_all_ways_that_were_found_lacking_one_after_the_other_are_tried_again_together() -> None:
+    clock = Clock()
+    both = (CommitWay.IFEQ, CommitWay.WATCH)
+    env, events = surroundings(elapsed_ms=clock, ways=both)
+    script(commit(KEY, b"old", b"new", 9, env), (Commit, UNSUPPORTED), (Commit, STORED)).returns(
+        STORED
+    )
+    clock.now_ms = 1
+    script(commit(KEY, b"old", b"new", 9, env), (Commit, UNSUPPORTED), (Delete, 1)).returns(
+        CommitReply.REFUSED
+    )
+    assert [type(event) for event in events] == [StoresStopped]
+    clock.now_ms = RETRY_MS
+    assert can_commit(env)
+    assert env.ways == both
+
+
 def test_a_new_connection_may_lead_to_a_server_that_has_it() -> None:
     env, _, _ = without_ways()
     script(watched(Look(KEY), env), (Look, cut())).raises(BackendUnavailable)
