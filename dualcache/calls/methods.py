@@ -90,6 +90,11 @@ class BoundMethod:
         return self.__func__.__doc__
 
     @property
+    def __annotations__(self) -> dict[str, Any]:  # type: ignore[override]  # the same
+        # Python puts an empty dict into a class whose annotations somebody asked for.
+        return self.__func__.__annotations__
+
+    @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]  # what functools.wraps copies
         return {name: getattr(self, name) for name in vars(self.__func__)}
 
