@@ -145,6 +145,14 @@ class FrontStore(Cache[str, FrontEntry]):
         self.used_bytes = 0
         return len(entries)
 
+    def clear(self) -> None:
+        """Forget every entry at once: cachetools before 8 evicts them one by one instead."""
+        if "clear" in vars(Cache):
+            super().clear()
+        else:
+            for key in tuple(self):
+                del self[key]
+
     def popitem(self) -> tuple[str, FrontEntry]:
         """Evict the oldest entry that was not hit since it was last looked at."""
         while True:
