@@ -16,6 +16,7 @@ from dualcache.drivers import wire, wire_watch
 from dualcache.drivers.backend_errors import classify, too_slow
 from dualcache.drivers.connections import make_connection
 from dualcache.drivers.handshake import Handshake
+from dualcache.drivers.scripts import commit_source
 from dualcache.drivers.sync_pool import SyncPool
 from dualcache.drivers.tracking import TRACKED, UNTRACKED, tracking_commands
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
@@ -42,9 +43,10 @@ class SyncBackend:
         self._target = target
         self._handshake = Handshake(target, on_open)
         self._tracking = tracking
-        # Not used, but it imports what connections need, before any call holds anything. An import
-        # that is interrupted leaves its module locked, and the clean-up of that call would hang.
+        # What a call would import is imported here, before any holds anything. An import that is
+        # interrupted can leave all imports locked, and the clean-up of its call would hang.
         make_connection(target)
+        commit_source()
         self._begin()
 
     def _begin(self) -> None:
