@@ -18,7 +18,7 @@ from dualcache.drivers.dialing import dial
 from dualcache.drivers.patience import LARGE_BYTES, extra_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     # redis-py types these in part only, and mixes methods that cannot be told apart.
     Mixin: TypeAlias = Any
@@ -166,7 +166,7 @@ class _Bounded(Mixin):  # type: ignore[misc]
             super().connect_check_health(*arguments, **options)
 
     @contextmanager
-    def _connecting(self) -> Iterator[None]:
+    def _connecting(self) -> Generator[None]:
         budget = self.budget
         ends, begun = budget.ends, budget.has_begun
         budget.ends = min(ends, monotonic() + (self.socket_connect_timeout or LONGEST_SECONDS))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 import redis.asyncio
+from redis.asyncio import connection as async_connection
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.sentinel import Sentinel
 
@@ -112,11 +113,11 @@ def test_certificates_are_judged_as_the_client_judges_them(
                 colour.call(cache, "invalidate", "k")
 
 
-class FakeConnection(redis.connection.Connection):
+class FakeConnection(redis.Connection):
     """As fakeredis has one."""
 
 
-class AsyncFakeConnection(redis.asyncio.connection.Connection): ...
+class AsyncFakeConnection(async_connection.Connection): ...
 
 
 class Pool(redis.ConnectionPool):
@@ -206,8 +207,9 @@ def test_a_client_that_cannot_be_followed_is_refused(
     ids=["a URL", "another port", "another db", "a db"],
 )
 def test_two_places_are_refused(options: dict[str, Any]) -> None:
+    client: dict[str, Any] = {"client": redis.Redis()}
     with pytest.raises(UsageError) as caught:
-        Cache(**({"client": redis.Redis()} | options))
+        Cache(**(client | options))
     assert caught.value.code == "DC188"
 
 
