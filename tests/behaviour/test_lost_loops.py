@@ -94,7 +94,7 @@ def test_a_load_on_a_loop_that_stopped_is_waited_for_by_nobody(
     if is_closed:
         del task
         gc.collect()
-    if not is_closed:  # it goes on one day, and must not store over what came since
+    else:  # it goes on one day, and must not store over what came since
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             loop.run_until_complete(task)
