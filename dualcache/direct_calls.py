@@ -68,7 +68,7 @@ class DirectCalls:
 
     def options(self, what: str, ttl: Any, options: dict[str, Any]) -> Options:
         """Return the options of a direct call; refuse what is none."""
-        refuse_unknown(options, CALL_OPTIONS, what="option", owner=what)
+        refuse_unknown(options, (*CALL_OPTIONS, "tags", "ttl", "type"), what="option", owner=what)
         return Options(ttl, **options)
 
     def usages(self) -> list[Usage]:

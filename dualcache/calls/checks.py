@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from inspect import Parameter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args, get_origin
 
 from msgspec.structs import replace
 
@@ -198,7 +198,9 @@ def template_check(signature: CallSignature, template: Template, *, stores: bool
 def unkeyable_hint(
     signature: CallSignature, name: str, hint: Any, help_line: str
 ) -> UnkeyableArgument:
-    shown = f"{hint.__module__}.{hint.__qualname__}" if type(hint) is type else str(hint)
+    if get_origin(hint) is Annotated:  # what stands behind the type may hold values
+        hint = get_args(hint)[0]
+    shown = f"{hint.__module__}.{hint.__qualname__}" if isinstance(hint, type) else str(hint)
     return UnkeyableArgument(
         f"parameter {name} of {signature.name} cannot be part of a key",
         code="DC111",

@@ -147,7 +147,7 @@ def restore(env: Env, *, is_clear: bool = False) -> Flow[None]:
         raise BackendUnavailable(
             "the backend is not asked: its circuit breaker is open",
             code="DC205",
-            help="it is tried again within seconds; stats() tells why it opened",
+            help="it is tried again within seconds; the log tells why it opened",
         )
     yield from replay(env)
 

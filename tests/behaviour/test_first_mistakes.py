@@ -295,6 +295,12 @@ def test_an_observer_may_do_without_the_event_and_is_refused_where_it_cannot_be_
             cache.on_event(wrong)  # type: ignore[arg-type]
 
 
+def test_a_misspelt_parameter_of_a_direct_load_is_known(cache: Cache) -> None:
+    with pytest.raises(UsageError, match=r"get_or_load\(\) has no option tll") as caught:
+        cache.get_or_load("k", lambda: 1, tll=5)  # type: ignore[call-arg]
+    assert caught.value.help == "did you mean ttl?"
+
+
 @pytest.mark.parametrize(
     ("option", "meant"),
     [("expire", "ttl"), ("timeout", "ttl"), ("key_builder", "key"), ("unless", "condition"),

@@ -6,7 +6,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import attrs
 import msgspec
@@ -27,6 +27,22 @@ if TYPE_CHECKING:
 
 class Session:
     pass
+
+
+class Kind(type):
+    pass
+
+
+class Mapped(metaclass=Kind):
+    pass
+
+
+def taking(hint: Any) -> Callable[..., None]:
+    def function(db: Any) -> None:
+        raise NotImplementedError
+
+    function.__annotations__["db"] = hint
+    return function
 
 
 def get_user(user_id: int, lang: str = "en") -> None:
@@ -184,6 +200,11 @@ def test_an_unkeyable_annotation_is_refused_at_decoration() -> None:
         '  help      only if no result ever differs by it: ignore=("db",); else name what tells '
         'its values apart: key="…:{db.id}:…", or a __cache_key__() method on its class'
     )
+    for hint in (Annotated[Session, "hush"], Mapped, Annotated[Mapped, "hush"]):
+        with pytest.raises(UnkeyableArgument) as caught:
+            keys(taking(hint))
+        shown = "Mapped" if "Mapped" in str(hint) else "Session"
+        assert caught.value.details == (("parameter", f"db: {__name__}.{shown}"),)
     assert keys(query, ignore=("db",)).of(Session(), "x").endswith(":'x'")
     with pytest.raises(UnkeyableArgument, match="parameter db of query"):
         keys(query, "q:{db}:{term}")
