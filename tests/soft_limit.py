@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 
 class SoftLimit(Exception):
@@ -15,7 +15,7 @@ class SoftLimit(Exception):
 
 
 @contextmanager
-def soft_limit() -> Iterator[Callable[[], None]]:
+def soft_limit() -> Generator[Callable[[], None]]:
     """Set a limit; the function that is given reaches it, in the midst of whatever calls it."""
     before = signal.signal(signal.SIGUSR1, _reached)
     try:
