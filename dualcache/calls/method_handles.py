@@ -111,12 +111,13 @@ def heirs(home: type, call: CallSignature) -> Iterator[type]:
 
 
 def descendants(kind: type) -> Iterator[type]:
-    seen, waiting = {kind}, [kind]
+    # By identity: a metaclass may define `==` without a hash.
+    seen, waiting = {id(kind)}, [kind]
     while waiting:
         below: list[type] = type.__subclasses__(waiting.pop())
         for each in below:
-            if each not in seen:
-                seen.add(each)
+            if id(each) not in seen:
+                seen.add(id(each))
                 waiting.append(each)
                 yield each
 

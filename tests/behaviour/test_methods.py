@@ -229,6 +229,14 @@ def test_handles_know_the_object_under_our_own_decorators(colour: Colour, backen
         assert inspect.iscoroutinefunction(repository.own) is inspect.iscoroutinefunction(own)
 
 
+class Unhashable(type):
+    __hash__ = None  # type: ignore[assignment]  # as a metaclass with an __eq__ has
+
+
+class Odd(metaclass=Unhashable):
+    """Stands among all classes, through which a handle looks for its own."""
+
+
 def test_a_handle_that_another_decorator_took_from_its_object_says_so(colour: Colour) -> None:
     cache = colour.cache("memory://")
 
