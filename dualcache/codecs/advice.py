@@ -90,7 +90,7 @@ def _told(value: Any, annotation: object, first: CodecId, teller: Teller) -> tup
     root = "value" if teller.is_direct else "result"
     place = Place(root, value)
     if first not in (*_OWN_CODECS, CodecId.RAW_BYTES):
-        place = find_unkept(value, root, is_annotated=annotation is not MISSING) or place
+        place = find_unkept(value, root, annotation) or place
     where = "" if place.path == root else f"{place.path}: "
     what = f"{where}a value of type {_name(type(place.part))}"
     return what, _help(place, value, annotation, first, teller)
@@ -110,7 +110,7 @@ def _help(place: Place, value: Any, annotation: object, first: CodecId, teller: 
         return _annotated(place, value, kind, teller)
     if first == CodecId.JSON:
         return "leave codec= out: the default keeps more types than JSON"
-    if place.part is value and annotation is not MISSING:
+    if annotation is not MISSING and (place.part is value or is_value_class(kind)):
         return (
             "annotate the function with exactly the types it returns, "
             'or give codec="pickle" with a secret, or a codec of your own'

@@ -50,12 +50,31 @@ class User:
     parts: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class Admin(User):
+    level: int = 0
+
+
+@dataclass
+class Team:
+    members: list[User]
+
+
 class Point(NamedTuple):
     x: Any
 
 
 class Model(pydantic.BaseModel):
     owner: Any = None
+
+
+class Special(Model):
+    more: int = 0
+
+
+class Shelf(pydantic.BaseModel):
+    models: list[Model]
+    shelf: Shelf | None = None
 
 
 class Base(DeclarativeBase):
@@ -106,6 +125,9 @@ def told(value: Any, annotation: object = MISSING, **options: Any) -> Unencodabl
 
 NOON = f"a value of type {__name__}.Noon"
 SORT = f"a value of type {__name__}.Sort"
+ADMIN = f"a value of type {__name__}.Admin"
+MARKUP = "a value of type markupsafe.Markup"
+SPECIAL = f"a value of type {__name__}.Special"
 
 
 @pytest.mark.parametrize(
@@ -127,6 +149,14 @@ SORT = f"a value of type {__name__}.Sort"
         ([User()], MISSING, f"result[0]: a value of type {__name__}.User"),
         ([datetime(2024, 1, 1, tzinfo=Noon())], MISSING, f"result[0].tzinfo: {NOON}"),
         (User(Markup("a")), User, "result.owner: a value of type markupsafe.Markup"),
+        ([User(), Admin()], list[User], f"result[1]: {ADMIN}"),
+        ({"a": Admin()}, dict[str, User | None], f'result["a"]: {ADMIN}'),
+        (Admin(), User, ADMIN),
+        (Team([User(), Admin()]), Team, f"result.members[1]: {ADMIN}"),
+        ([Special()], list[Model], f"result[0]: {SPECIAL}"),
+        (Shelf(models=[Model(), Special()]), Shelf, f"result.models[1]: {SPECIAL}"),
+        ([User(Markup("a")), Admin()], list[User], f"result[1]: {ADMIN}"),
+        ([Admin(Markup("a"))], list[User | Admin], f"result[0].owner: {MARKUP}"),
         ([defaultdict(lambda: 1)], MISSING, "result[0]: a value of type collections.defaultdict"),
     ],
 )
@@ -164,6 +194,7 @@ SQLITE_ROW, SQLALCHEMY_ROW = rows()
         (Order(id=1), MISSING, "return a dict, a dataclass or a model of it: the object belongs"),
         ([Order(id=1)], list[Order], "return a dict, a dataclass or a model of it: the object"),
         (Page(), MISSING, "return a dict, a dataclass or a model of it: the object belongs"),
+        ([User(), Admin()], list[User], "annotate the function with exactly the types it returns"),
         (SQLITE_ROW, MISSING, "return dict(row), or"),
         ([SQLALCHEMY_ROW], MISSING, "return dict(row._mapping), or"),
         (Record(), MISSING, "return dict(row), or"),
