@@ -15,8 +15,8 @@ from dualcache.core.options import meant, to_bool, to_namespace, to_share
 from dualcache.core.policy import Options, to_stale_on
 from dualcache.core.settings import Settings, read_environment
 from dualcache.core.workers import is_one_of_several
-from dualcache.drivers.url_options import CHECKS
-from dualcache.drivers.urls import Target, parse_url
+from dualcache.drivers.url_options import CHECKS, refuse_tls_option
+from dualcache.drivers.urls import Target, parse_url, scheme_of
 from dualcache.errors import UsageError
 from dualcache.observing import log
 
@@ -69,7 +69,7 @@ def configure(
     )
     for warning in known.warnings:
         log("WARNING", "%s", warning)
-    split = split_options(options)
+    split = split_options(options, scheme_of(known.url if url is None else url) or "memory")
     client, async_client = split.policy.get("client"), split.policy.get("async_client")
     target = target_of(url, known, split)
     name = to_namespace(namespace or known.namespace)
@@ -134,11 +134,18 @@ class Split(NamedTuple):
     policy: dict[str, Any]
 
 
-def split_options(options: dict[str, Any]) -> Split:
-    """Tell connection options from policy options; refuse what is neither."""
+def split_options(options: dict[str, Any], scheme: str) -> Split:
+    """Tell connection options from policy options; refuse what is neither.
+
+    `scheme` is that of the URL: advice names what it takes.
+    """
     for name in options:
         if name not in CHECKS and name not in POLICY_OPTIONS:
-            likely = meant(name, (*CHECKS, *POLICY_OPTIONS, *NAMED_OPTIONS))
+            refuse_tls_option((name,), scheme, owner="Cache()")
+            known = [*CHECKS, *POLICY_OPTIONS, *NAMED_OPTIONS]
+            if scheme != "memory":
+                known.remove("max_entries")
+            likely = meant(name, known)
             raise UsageError(
                 f"Cache() has no option {name}",
                 code="DC151",

@@ -8,6 +8,8 @@ from typing import Any
 
 import pydantic
 import pytest
+import redis
+import redis.asyncio
 
 from dualcache import Cache, UsageError
 
@@ -45,7 +47,8 @@ def test_objects_themselves_are_kept_in_memory() -> None:
     [
         ("prefix", "namespace"), ("key_prefix", "namespace"), ("timeout", "ttl"),
         ("default_timeout", "ttl"), ("serializer", "codec"), ("host", "url"), ("timer", "clock"),
-        ("maxsize", "front"), ("namspace", "namespace"), ("max_connection", "max_connections"),
+        ("maxsize", "max_entries"), ("max_size", "max_entries"),
+        ("namspace", "namespace"), ("max_connection", "max_connections"),
     ],
 )  # fmt: skip
 def test_an_option_of_another_cache_is_refused_with_its_name_here(option: str, meant: str) -> None:
@@ -53,6 +56,48 @@ def test_an_option_of_another_cache_is_refused_with_its_name_here(option: str, m
     with pytest.raises(UsageError, match=rf"Cache\(\) has no option {option}") as caught:
         Cache("memory://", **options)
     assert caught.value.help == f"did you mean {meant}?"
+
+
+def test_a_bound_is_that_of_the_store_in_memory_and_of_the_front_tier_before_a_server() -> None:
+    settings = {"DUALCACHE_URL": "redis://h"}
+    for options, name in [({}, "max_entries"), ({"settings": settings}, "front")]:
+        given: dict[str, Any] = {"settings": {}, **options, "maxsize": 10}
+        with pytest.raises(UsageError) as caught:
+            Cache(**given)
+        assert caught.value.help == f"did you mean {name}?"
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "mend"),
+    [
+        ("redis://h", {"ssl": True}, "write rediss://, which means TLS"),
+        ("redis://h", {"ssl_ca_certs": "ca.pem"}, "write rediss://, which means TLS"),
+        ("redis://h", {"ssl_ca_cert": "ca.pem"}, "write rediss://, which means TLS"),
+        ("redis://h?ssl=true", {}, "write rediss://, which means TLS"),
+        ("redis://h?ssl_cert_reqs=none", {}, "write rediss://, which means TLS"),
+        ("valkey://h", {"tls": True}, "write valkeys://, which means TLS"),
+        ("rediss://h", {"ssl": True}, "leave it out: rediss:// means TLS"),
+        ("rediss://h", {"ssl_ca_cert": "ca.pem"}, "did you mean ssl_ca_certs?"),
+    ],
+)
+def test_tls_is_a_matter_of_the_scheme(url: str, options: dict[str, Any], mend: str) -> None:
+    with pytest.raises(UsageError, match=r"has no option (ssl|tls)") as caught:
+        Cache(url, **options)
+    assert (caught.value.code, caught.value.help) == ("DC151", mend)
+
+
+@pytest.mark.parametrize(
+    ("client", "mend"),
+    [
+        (redis.Redis(), "write Cache(client=…)"),
+        (redis.asyncio.Redis(), "write Cache(async_client=…)"),
+        (7, "write redis://localhost"),
+    ],
+)
+def test_a_client_in_the_place_of_the_url_is_told_its_option(client: Any, mend: str) -> None:
+    with pytest.raises(UsageError, match="not text") as caught:
+        Cache(client)
+    assert (caught.value.code, caught.value.help) == ("DC160", mend)
 
 
 def test_settings_may_be_an_object_and_a_secret_may_be_hidden() -> None:

@@ -9,12 +9,15 @@ from dualcache.core.options import revealed, to_bool, to_int
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["CHECKS", "OWNER", "TLS_SCHEMES", "checked_text", "options_of"]
+__all__ = ["CHECKS", "OWNER", "TLS_SCHEMES", "checked_text", "options_of", "refuse_tls_option"]
 
 OWNER = "the URL"
 TLS_SCHEMES = frozenset({"rediss", "valkeys"})
+_TLS_OF = {"redis": "rediss", "valkey": "valkeys"}
+_TLS_SWITCHES = frozenset({"ssl", "tls", "use_ssl", "use_tls"})
+"""What other clients take to switch TLS on; here the scheme does."""
 
 
 def _seconds(value: object, name: str) -> float:
@@ -128,3 +131,16 @@ def options_of(scheme: str) -> frozenset[str]:
     if scheme == "null":
         return frozenset()
     return _PLAIN_OPTIONS | _TLS_OPTIONS if scheme in TLS_SCHEMES else _PLAIN_OPTIONS
+
+
+def refuse_tls_option(names: Iterable[str], scheme: str, *, owner: str) -> None:
+    """Raise for an option of TLS where the scheme says all there is to say of it."""
+    for name in names:
+        is_switch = name in _TLS_SWITCHES
+        if scheme in _TLS_OF and (is_switch or name.startswith("ssl_")):
+            mend = f"write {_TLS_OF[scheme]}://, which means TLS"
+        elif scheme in TLS_SCHEMES and is_switch:
+            mend = f"leave it out: {scheme}:// means TLS"
+        else:
+            continue
+        raise UsageError(f"{owner} has no option {name}", code="DC151", help=mend)

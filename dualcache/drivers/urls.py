@@ -6,20 +6,28 @@ message here quotes what stands before the host, or the value of an option that 
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
 from dualcache.core.options import nearest, refuse_unknown, revealed, to_int
 from dualcache.drivers.patience import CALL_TIMEOUTS
-from dualcache.drivers.url_options import CHECKS, OWNER, TLS_SCHEMES, checked_text, options_of
+from dualcache.drivers.url_options import (
+    CHECKS,
+    OWNER,
+    TLS_SCHEMES,
+    checked_text,
+    options_of,
+    refuse_tls_option,
+)
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Never
 
-__all__ = ["Target", "parse_url"]
+__all__ = ["Target", "parse_url", "scheme_of"]
 
 _NO_LOCATION = ("memory", "null")
 _SCHEMES = (*_NO_LOCATION, "redis", "rediss", "unix", "valkey", "valkeys")
@@ -107,6 +115,7 @@ def parse_url(url: object, **options: Any) -> Target:
     given = _query_options(query, known, scheme)
     if "db" in given and path.strip("/") and scheme != "unix" and scheme not in _NO_LOCATION:
         _refuse("names the database twice, in its path and as db=", "write it once")
+    refuse_tls_option(options, scheme, owner=f"{scheme}://")
     refuse_unknown(options, known, what="option", owner=f"{scheme}://")
     given.update({name: value for name, value in options.items() if value is not None})
     checked = {name: CHECKS[name](value, name) for name, value in given.items()}
@@ -121,9 +130,8 @@ def parse_url(url: object, **options: Any) -> Target:
 def _split_scheme(url: object) -> tuple[str, str]:
     if not isinstance(url, str):
         kind = type(url).__name__
-        raise UsageError(
-            f"the URL is of type {kind}, not text", code="DC160", help="write redis://localhost"
-        )
+        mend = _mend_of_client(type(url)) or "write redis://localhost"
+        raise UsageError(f"the URL is of type {kind}, not text", code="DC160", help=mend)
     scheme, separator, rest = url.strip().partition("://")
     scheme = scheme.lower()
     if not separator or not _is_scheme(scheme):
@@ -143,6 +151,20 @@ def _split_scheme(url: object) -> tuple[str, str]:
             help=f"did you mean {close}://?" if close else "write redis://host:6379/0",
         )
     return scheme, rest
+
+
+def scheme_of(url: object) -> str:
+    """Return the scheme of a URL that need not be one, for advice; empty where there is none."""
+    text = revealed(url)
+    return text.strip().partition("://")[0].lower() if isinstance(text, str) else ""
+
+
+def _mend_of_client(kind: type) -> str:
+    """Return the line for a client in the place of the URL; known without an import of redis-py."""
+    execute = getattr(kind, "execute_command", None)
+    if execute is None:
+        return ""
+    return f"write Cache({'async_client' if iscoroutinefunction(execute) else 'client'}=…)"
 
 
 def _is_scheme(text: str) -> bool:
@@ -199,6 +221,7 @@ def _query_options(query: str, known: frozenset[str], scheme: str) -> dict[str, 
         name = _unquoted(name)
         if not (name.isascii() and name.replace("_", "").isalnum()):
             _refuse("has an option whose name is no name", "write ?name=value&name=value")
+        refuse_tls_option((name,), scheme, owner=f"{scheme}://")
         refuse_unknown((name,), known, what="option", owner=f"{scheme}://")
         if name in given:
             _refuse(f"gives {name} twice", "write it once")
