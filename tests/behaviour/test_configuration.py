@@ -338,13 +338,13 @@ def test_a_cache_may_be_used_again_after_it_was_closed(
         assert colour.call(cache, "get", "k") == 1
 
 
-def test_lifespan_opens_and_closes(redis_server: Server) -> None:
-    cache = Cache(redis_server.url)
+def test_lifespan_opens_and_closes(own_server: Server) -> None:
+    cache = Cache(own_server.url)
 
     async def main() -> None:
         async with cache.lifespan(object()):
             assert await cache.aio.set("k", 1)
-        assert has_only_us(redis_server)
+        assert has_only_us(own_server)
 
     asyncio.run(main())
 

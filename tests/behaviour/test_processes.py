@@ -349,10 +349,10 @@ def test_the_interpreter_ends_without_a_message(backend_url: str, how: str) -> N
     assert run_script(EXIT, backend_url, how) == ""
 
 
-def test_a_process_leaves_no_connection_open_after_close(redis_server: Server) -> None:
-    assert has_only_us(redis_server)
-    with Cache(redis_server.url) as cache:
+def test_a_process_leaves_no_connection_open_after_close(own_server: Server) -> None:
+    assert has_only_us(own_server)
+    with Cache(own_server.url) as cache:
         cache.set("k", 1)
         cache.client.ping()
-        assert len(redis_server.cli("CLIENT", "LIST").splitlines()) == 3
-    assert has_only_us(redis_server)
+        assert len(own_server.cli("CLIENT", "LIST").splitlines()) == 3
+    assert has_only_us(own_server)
