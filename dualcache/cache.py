@@ -211,11 +211,13 @@ class Cache(SyncFace):
     async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
         """Open and close with an ASGI application: `FastAPI(lifespan=cache.lifespan)`.
 
-        Raises `UsageError` where a route that writes would be answered from the cache.
+        Raises `UsageError` where a route that writes would be answered from the cache; warns of
+        routes that were registered beneath the cache's decorator.
         """
-        from dualcache.endpoints import refuse_unsafe_reads
+        from dualcache.endpoints import refuse_unsafe_reads, warn_of_routes_beneath
 
         refuse_unsafe_reads(app, self)
+        warn_of_routes_beneath(app, self)
         async with self.aio:
             yield
 

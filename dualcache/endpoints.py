@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from dualcache.afterwards import ainvalidated_after, invalidated_after
-from dualcache.calls.advice import warn
+from dualcache.calls.advice import warn, warn_of_function
 from dualcache.calls.endpoint import SAFE, Way, way_of
 from dualcache.calls.endpoint_advice import at_decoration
 from dualcache.calls.endpoint_binding import EndpointBinding
@@ -19,6 +20,7 @@ from dualcache.engine.invalidation import invalidate
 from dualcache.engine.probe import get_or_run
 from dualcache.errors import UnencodableValue, UsageError
 from dualcache.handles import SharedHandles
+from dualcache.invalidating import MADE_BY, Invalidating
 
 if TYPE_CHECKING:
     from dualcache.backend import Backend
@@ -144,10 +146,52 @@ def refuse_unsafe_reads(app: object, cache: Cache) -> None:
             )
 
 
+def warn_of_routes_beneath(app: object, cache: Cache) -> None:
+    """Warn of a route that does not use the cache, as it was registered beneath its decorator.
+
+    A warning and no error: `app.get("/")(read.__wrapped__)` looks the same and may be meant.
+    """
+    routes = list(routes_of(app))
+    reached = {id(layer) for *_, endpoint in routes for layer in [*layers(endpoint)][1:]}
+    for path, methods, endpoint in routes:
+        above = None if id(endpoint) in reached else decorated_above(endpoint, cache)
+        if above is not None:
+            verbs = sorted(methods)
+            warn_of_function(
+                above.call,
+                f"[DC413] {' '.join([*verbs[:1], path])} does not use the cache: {above.call.name} "
+                "has the cache's decorator above the route's; write the cache's decorator "
+                "beneath the route's",
+            )
+
+
+def decorated_above(endpoint: Any, cache: Cache) -> Cached | Invalidating | None:
+    """Return what this cache made of an endpoint, where the module has it by the same name.
+
+    A function that is cached under another name has its own: that is a choice, and no mistake.
+    """
+    written = [*layers(endpoint)][-1]
+    if not isinstance(written, FunctionType):
+        return None
+    above: Cached | Invalidating | None = None
+    for layer in layers(written.__globals__.get(written.__name__)):
+        if layer is endpoint:
+            return above
+        made = decorated_at(layer)
+        above = made if made is not None and made.cache is cache else above
+    return None
+
+
 def cached_of(endpoint: Any) -> Cached | None:
     """Return the cached function that an endpoint is, or that is beneath its decorators."""
-    for layer in layers(endpoint):
-        handles = getattr(getattr(layer, "cache_info", None), "__self__", None)
-        if isinstance(handles, SharedHandles):
-            return handles.cached
-    return None
+    decorated = map(decorated_at, layers(endpoint))
+    return next((each for each in decorated if isinstance(each, Cached)), None)
+
+
+def decorated_at(layer: Any) -> Cached | Invalidating | None:
+    """Return what one layer of a function is to a cache, if it is anything."""
+    handles = getattr(getattr(layer, "cache_info", None), "__self__", None)
+    if isinstance(handles, SharedHandles):
+        return handles.cached
+    made = getattr(layer, MADE_BY, None)
+    return made if isinstance(made, Invalidating) else None

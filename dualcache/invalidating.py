@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.afterwards import ainvalidated_after, invalidated_after
 from dualcache.calls.binding import names_of
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from dualcache.cache import Cache
     from dualcache.core.events import Invalidated
     from dualcache.core.ops import Flow
+
+MADE_BY: Final = "_invalidating"
+"""The attribute of a decorated function that holds its `Invalidating`."""
 
 
 def invalidating(
@@ -64,7 +67,9 @@ class Invalidating:
     def decorated(self) -> Any:
         """Return what stands in the place of the function."""
         perform = self.perform_async if self.call.is_coroutine else self.perform
-        return as_attribute(compile_wrapper(self.call, perform), self.call)
+        wrapper = compile_wrapper(self.call, perform)
+        setattr(wrapper, MADE_BY, self)
+        return as_attribute(wrapper, self.call)
 
     def flow(self, values: tuple[Any, ...]) -> Flow[Invalidated]:
         """Return the invalidation for values as they are before the function runs."""

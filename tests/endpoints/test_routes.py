@@ -221,6 +221,65 @@ def test_a_request_that_does_not_say_whose_it_is_is_warned_of(cache: Cache) -> N
         put(Request({"type": "http", "method": "PUT", "path": "/", "headers": []}), 1)
 
 
+ABOVE = ["cache", "cache(ttl=60)", 'cache(key_prefix="item")', 'cache.invalidates("{item_id}")']
+
+
+def written(cache: Cache, text: str) -> Any:
+    """Return an application whose one module has this text."""
+    names = {
+        "__name__": "written",
+        "cache": cache,
+        "app": FastAPI(),
+        "passed_on": passed_on,
+    }
+    exec(text, names)
+    return names["app"]
+
+
+@pytest.mark.parametrize("decorator", ABOVE)
+@pytest.mark.parametrize("word", ["def", "async def"])
+@pytest.mark.parametrize(
+    ("above", "beneath"), [("", ""), ("@passed_on\n", ""), ("", "@passed_on\n")]
+)
+def test_a_cache_above_the_route_decorator_is_warned_of(
+    cache: Cache, decorator: str, word: str, above: str, beneath: str
+) -> None:
+    text = f"{above}@{decorator}\n@app.put('/{{item_id}}')\n{beneath}"
+    outer = FastAPI()
+    outer.mount("/items", written(cache, f"{text}{word} item(item_id: int) -> int: return 1"))
+    with pytest.warns(UserWarning, match="DC413") as told:
+        start(cache, outer)
+    (only,) = told
+    assert str(only.message) == (
+        "[DC413] PUT /items/{item_id} does not use the cache: item() has the cache's decorator "
+        "above the route's; write the cache's decorator beneath the route's"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@app.get('/{item_id}')\n@cache\ndef item(item_id: int) -> int: return 1",
+        "@app.get('/{item_id}')\n@passed_on\n@cache\ndef item(item_id: int) -> int: return 1",
+        "@app.get('/{item_id}')\ndef item(item_id: int) -> int: return 1\ncached = cache(item)",
+        "@cache\n@app.get('/raw')\ndef item() -> int: return 1\napp.get('/cached')(item)",
+        "@cache\ndef item() -> int: return 1\n@app.get('/')\ndef read() -> int: return item()",
+        "app.get('/')(lambda: 1)",
+        "@app.get('/')\ndef item() -> int: return 1\ndel item",
+    ],
+)
+def test_a_route_whose_function_is_cached_otherwise_is_not_warned_of(
+    cache: Cache, text: str
+) -> None:
+    start(cache, written(cache, text))
+
+
+def test_a_function_of_another_cache_is_not_warned_of(cache: Cache) -> None:
+    other = Cache("memory://")
+    text = "@cache\n@app.get('/')\ndef item() -> int: return 1"
+    start(other, written(cache, text))
+
+
 def test_an_application_that_is_a_mock_is_let_pass(cache: Cache) -> None:
     full = Mock(routes=[Mock(endpoint=Mock(), path="/", methods={"PUT"})])
     for app in (Mock(), full, MagicMock()):
