@@ -22,6 +22,7 @@ CODE: Final = re.compile(r"DC\d{3}")
 TOLD: Final = re.compile(r"\[(DC\d{3})\] ")
 """How a warning begins."""
 SHARED: Final = {
+    "DC102": "a name is no parameter: in a template, and as the id of an endpoint",
     "DC106": "a name is empty: as it is given, and as its template makes it",
     "DC110": "an argument has no canonical form: found by the form, named by the function",
     "DC151": "an option is not known: of a decorator or URL, and of Cache",

@@ -8,7 +8,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from dualcache.errors import CacheIdentificationInferenceError, InvalidRequestError, UsageError
+from dualcache.errors import (
+    CacheIdentificationInferenceError,
+    InvalidRequestError,
+    KeyTemplateError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -21,6 +26,7 @@ __all__ = [
     "SAFE",
     "Choice",
     "Way",
+    "check_ids",
     "choose",
     "is_named_id",
     "no_id",
@@ -104,6 +110,28 @@ def choose(
                 return (name,) if verdict else Choice.OPEN
     keyable = {is_keyable(name) for name in candidates}
     return Choice.NONE if True in keyable else Choice.OPEN if None in keyable else (GLOBAL,)
+
+
+def check_ids(call: CallSignature, names: Sequence[str]) -> None:
+    """Raise `KeyTemplateError` where resource_id_name names no parameter."""
+    known = (*call.parameters, *call.identity.names)
+    for name in names:
+        first = name.partition(".")[0]
+        if first in known:
+            continue
+        from difflib import get_close_matches
+
+        near = get_close_matches(first, known, 1, 0.5)
+        raise KeyTemplateError(
+            f"resource_id_name of {call.name} names an unknown parameter",
+            code="DC102",
+            details=[("id", f'"{first}" is not a parameter of {call}')],
+            help=f'did you mean "{near[0]}"?'
+            if near
+            else f"it has {', '.join(known)}"
+            if known
+            else "it has no parameters: leave resource_id_name out",
+        )
 
 
 def is_named_id(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dualcache.calls.advice import warn_of_function
 from dualcache.calls.binding import Binding, escaped_glob, full_tags, owner_of_label
 from dualcache.calls.checks import check_ignored, checked_template, template_check, unkeyable_hint
-from dualcache.calls.endpoint import GLOBAL, Choice, no_id, no_request
+from dualcache.calls.endpoint import GLOBAL, Choice, check_ids, no_id, no_request
 from dualcache.calls.endpoint_advice import at_first_read, not_the_ids
 from dualcache.calls.endpoint_parameters import UNKNOWN, EndpointParameters, id_of_read
 from dualcache.calls.endpoint_query import query_of
@@ -97,6 +97,7 @@ class EndpointBinding(Binding):
         """Look at the parameters; refuse what can be told to be wrong."""
         del is_shared
         check_ignored(self.call, naming.ignore)
+        check_ids(self.call, self.options.names)
         self.parameters = EndpointParameters(self.call, self.options, naming.ignore)
         refuse_whole_key(self.options.prefix, self.parameters)
         self._check(is_last=False)

@@ -26,6 +26,7 @@ __all__ = [
     "is_left_out",
     "is_named_request",
     "is_request",
+    "is_request_type",
     "is_response",
     "members",
     "method_of",
@@ -106,6 +107,11 @@ def is_request(value: object) -> bool:
     # The class first: to make the url of a request may fail, where its query is no UTF-8.
     kind = type(value)
     return all(hasattr(kind, part) or hasattr(value, part) for part in REQUEST_PARTS)
+
+
+def is_request_type(hint: Any) -> bool:
+    """Tell whether an annotation is that of a request, whatever its parameter is called."""
+    return any(_role_of_class(kind) is Role.REQUEST for kind in members(hint))
 
 
 def is_response(value: object) -> bool:

@@ -271,9 +271,57 @@ def test_an_id_that_turns_out_to_be_of_another_type_is_warned_of_once(cache: Cac
     assert read.key_for(None, "b") == "post:global:post_id=b"
 
 
-def test_an_id_that_is_no_parameter_is_refused_with_the_nearest_one(cache: Cache) -> None:
-    with pytest.raises(KeyTemplateError, match=r"did you mean \{post_id\}"):
-        cache(key_prefix="post", resource_id_name="post_idd")(post)
+@pytest.mark.parametrize(
+    ("given", "wrong", "help_line"),
+    [
+        ("post_idd", '"post_idd"', 'did you mean "post_id"?'),
+        (("post_id", "post_idd"), '"post_idd"', 'did you mean "post_id"?'),
+        ("user.uuid", '"user"', "it has request, post_id"),
+    ],
+)
+def test_an_id_that_is_no_parameter_is_refused_under_its_own_name(
+    cache: Cache, given: Any, wrong: str, help_line: str
+) -> None:
+    with pytest.raises(KeyTemplateError) as told:
+        cache(key_prefix="post", resource_id_name=given)(post)
+    assert str(told.value) == (
+        "[DC102] resource_id_name of post() names an unknown parameter\n"
+        f"  id        {wrong} is not a parameter of post(request, post_id)\n"
+        f"  help      {help_line}"
+    )
+
+
+def test_an_id_of_a_function_without_parameters_is_refused(cache: Cache) -> None:
+    def settings() -> None: ...
+
+    with pytest.raises(KeyTemplateError, match="no parameters: leave resource_id_name out"):
+        cache(key_prefix="settings", resource_id_name="user_id")(settings)
+
+
+@pytest.mark.parametrize("hint", [Request, Annotated[Request, "x"]])
+@pytest.mark.parametrize("name", ["request", "incoming"])
+def test_a_request_under_a_key_of_all_arguments_is_sent_to_the_endpoint_spelling(
+    cache: Cache, hint: Any, name: str
+) -> None:
+    names: dict[str, Any] = {"hint": hint}
+    exec(f"def read({name}: hint, post_id: int) -> None: ...", names)
+    with pytest.raises(UnkeyableArgument) as told:
+        cache(ttl=60, name="read")(names["read"])
+    assert told.value.code == "DC111"
+    assert '@cache(key_prefix="…")' in str(told.value)
+    assert f'ignore=("{name}",)' in str(told.value)
+    assert f"{name}.id" not in str(told.value)
+    cache(key_prefix="post")(names["read"])
+
+
+def test_what_is_only_called_as_a_request_is_not_sent_to_the_endpoint_spelling(
+    cache: Cache,
+) -> None:
+    def read(request: Session) -> None: ...
+
+    with pytest.raises(UnkeyableArgument, match=r"request\.id") as told:
+        cache(ttl=60)(read)
+    assert "key_prefix" not in str(told.value)
 
 
 def test_every_other_parameter_is_part_of_the_key_in_signature_order(cache: Cache) -> None:
