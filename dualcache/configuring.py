@@ -13,7 +13,7 @@ from dualcache.core.entry import MISSING
 from dualcache.core.front_tier import FrontTier, to_front
 from dualcache.core.options import meant, to_bool, to_namespace, to_share
 from dualcache.core.policy import Options, to_stale_on
-from dualcache.core.settings import Settings, read_environment
+from dualcache.core.settings import Settings, likely_address, read_environment
 from dualcache.core.workers import is_one_of_several
 from dualcache.drivers.url_options import CHECKS, refuse_tls_option
 from dualcache.drivers.urls import Target, parse_url, scheme_of
@@ -72,6 +72,8 @@ def configure(
     split = split_options(options, scheme_of(known.url if url is None else url) or "memory")
     client, async_client = split.policy.get("client"), split.policy.get("async_client")
     target = target_of(url, known, split)
+    if target.scheme == "memory" and url is None and known.url is None and settings is None:
+        tell_of_likely_address()
     name = to_namespace(namespace or known.namespace)
     ttl = (DEFAULT_TTL if known.ttl is None else known.ttl) if ttl is MISSING else ttl
     if callable(ttl):
@@ -177,6 +179,13 @@ def target_of(url: Url | None, known: Settings, split: Split) -> Target:
     for warning in target.warnings:
         log("WARNING", "%s", warning)
     return target
+
+
+def tell_of_likely_address() -> None:
+    """Log that the environment names a server under a name that is not read."""
+    name = likely_address(os.environ)
+    if name is not None:
+        log("WARNING", "%s is set, but not read; did you mean DUALCACHE_URL?", name)
 
 
 def tell_of_memory() -> None:

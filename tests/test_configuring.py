@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -114,13 +115,57 @@ def test_settings_may_be_an_object_and_a_secret_may_be_hidden() -> None:
         Cache("memory://", secret=5)  # type: ignore[arg-type]
 
 
+def without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take out of the environment whatever says, or may say, where a cache lives."""
+    for name in os.environ:
+        if name.startswith(("DUALCACHE_", "REDIS_", "VALKEY_", "CACHE_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "VALKEY_URL", "CACHE_URL"])
+def test_an_address_under_a_name_that_is_not_read_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    without_an_address(monkeypatch)
+    monkeypatch.setenv(name, "redis://:hush@elsewhere")
+    with caplog.at_level("WARNING", "dualcache"):
+        Cache().close()
+    (line,) = caplog.records
+    told = f"dualcache: {name} is set, but not read; did you mean DUALCACHE_URL?"
+    assert line.getMessage() == told
+
+
+@pytest.mark.parametrize(
+    ("variables", "given"),
+    [
+        ({"CACHE_URL": "https://cdn.example.org"}, {}),
+        ({"REDIS_URL": ""}, {}),
+        ({"REDIS_URL": "redis://elsewhere"}, {"url": "memory://"}),
+        ({"REDIS_URL": "redis://elsewhere"}, {"settings": {}}),
+        ({"REDIS_URL": "redis://elsewhere"}, {"client": redis.Redis()}),
+        ({"REDIS_URL": "redis://elsewhere", "DUALCACHE_URL": "memory://"}, {}),
+    ],
+)
+def test_an_address_elsewhere_is_no_warning_where_the_cache_has_one(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    variables: dict[str, str],
+    given: dict[str, Any],
+) -> None:
+    without_an_address(monkeypatch)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with caplog.at_level("WARNING", "dualcache"):
+        Cache(**given).close()
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize(("workers", "level"), [("4", "WARNING"), ("1", "INFO")])
 def test_private_memory_in_several_workers_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, workers: str, level: str
 ) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", workers)
-    for name in ("DUALCACHE_URL", "REDIS_CACHE_URL", "REDIS_CACHE_HOST"):
-        monkeypatch.delenv(name, raising=False)
+    without_an_address(monkeypatch)
     with caplog.at_level("INFO", "dualcache"):
         Cache().close()
     (line,) = caplog.records

@@ -12,7 +12,7 @@ from dualcache.core.durations import to_ms
 from dualcache.core.options import nearest, revealed, to_bool, to_int, to_namespace
 from dualcache.errors import UsageError
 
-__all__ = ["KNOWN_VARIABLES", "Settings", "read_environment"]
+__all__ = ["KNOWN_VARIABLES", "Settings", "likely_address", "read_environment"]
 
 _PREFIXES = ("DUALCACHE_", "REDIS_CACHE_")
 _OWNER = "the environment"
@@ -28,6 +28,8 @@ KNOWN_VARIABLES = (
     "REDIS_CACHE_URL",
     *_PARTS,
 )
+_ELSEWHERE = ("REDIS_URL", "VALKEY_URL", "CACHE_URL")
+"""Where other programs say where a server is."""
 _NO_FRONT = frozenset({"off", "no", "false", "none"})
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
@@ -73,6 +75,12 @@ def read_environment(source: Mapping[str, Any] | object) -> Settings:
         enabled=to_bool(values.get("DUALCACHE_ENABLED", True), "DUALCACHE_ENABLED", owner=_OWNER),
         warnings=tuple(_warning(name) for name in sorted(given.keys() - {*KNOWN_VARIABLES})),
     )
+
+
+def likely_address(source: Mapping[str, str]) -> str | None:
+    """Return the variable of another program that names a server, which is not read here."""
+    starts = ("redis", "valkey", "unix")  # CACHE_URL may also lead to a server of another kind
+    return next((name for name in _ELSEWHERE if source.get(name, "").startswith(starts)), None)
 
 
 def _given(source: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualcache.core.settings import KNOWN_VARIABLES, Settings, read_environment
+from dualcache.core.settings import KNOWN_VARIABLES, Settings, likely_address, read_environment
 from dualcache.drivers.urls import parse_url
 from dualcache.errors import UsageError
 
@@ -28,6 +28,13 @@ def test_an_environment_that_says_nothing_gives_the_defaults() -> None:
     assert Settings() == Settings(
         url=None, namespace="", ttl=None, front=None, enabled=True, warnings=()
     )
+
+
+def test_an_address_for_other_programs_is_found_and_not_read() -> None:
+    environ = {"CACHE_URL": "valkey://one", "REDIS_URL": "rediss://two", "VALKEY_URL": ""}
+    assert likely_address(environ) == "REDIS_URL"
+    assert likely_address({"CACHE_URL": "locmem://"}) is None
+    assert read_environment(environ) == Settings()
 
 
 def test_every_variable_of_dualcache_is_read() -> None:
