@@ -20,7 +20,7 @@ import redis
 from benchmarks.measure import percentile
 from benchmarks.topics.propagation import receive
 from dualcache import Cache, FrontTier
-from dualcache.core.notice import Notice, channel_of, to_message
+from dualcache.core.revocation import Notice, channel_of, to_message
 from tests.servers import HOST, Server, found_binaries
 
 if TYPE_CHECKING:

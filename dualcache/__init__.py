@@ -31,8 +31,6 @@ if TYPE_CHECKING:
         Unusable,
         WaitExpired,
     )
-    from dualcache.core.front_tier import FrontTier
-    from dualcache.core.settings import Settings
     from dualcache.errors import (
         BackendError,
         BackendRefused,
@@ -51,7 +49,9 @@ if TYPE_CHECKING:
         UnkeyableArgument,
         UsageError,
     )
-    from dualcache.observing import FrontStats, Stats, TemplateStats
+    from dualcache.observability.stats import FrontStats, Stats, TemplateStats
+    from dualcache.options.front_tier import FrontTier
+    from dualcache.options.settings import Settings
 
 __version__ = "0.1.0"
 
@@ -126,7 +126,7 @@ HOMES: Final = {
         "Unusable",
         "WaitExpired",
     ),
-    "dualcache.core.settings": ("Settings",),
+    "dualcache.options.settings": ("Settings",),
     "dualcache.errors": (
         "BackendError",
         "BackendRefused",
@@ -145,8 +145,8 @@ HOMES: Final = {
         "UnkeyableArgument",
         "UsageError",
     ),
-    "dualcache.core.front_tier": ("FrontTier",),
-    "dualcache.observing": ("FrontStats", "Stats", "TemplateStats"),
+    "dualcache.options.front_tier": ("FrontTier",),
+    "dualcache.observability.stats": ("FrontStats", "Stats", "TemplateStats"),
 }
 """Where each public name lives."""
 

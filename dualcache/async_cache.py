@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.core.entry import MISSING
 from dualcache.core.flight import value_of
-from dualcache.core.keys import user_pattern
+from dualcache.drivers.forking import OfOneProcess
 from dualcache.engine.batch import mapping_of
-from dualcache.forking import OfOneProcess
+from dualcache.keys.names import user_pattern
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import redis.asyncio as redis_asyncio
     from typing_extensions import TypeVar
 
-    from dualcache.backend import Backend
     from dualcache.cache import Cache
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
-    from dualcache.observing import Stats
+    from dualcache.observability.stats import Stats
+    from dualcache.runtime import Backend
     from dualcache.typing import LoadOptions, PolicyOptions
 
     D = TypeVar("D")

@@ -10,22 +10,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.async_cache import AsyncCache
-from dualcache.backend import Backend
-from dualcache.calls.definitions import Definitions
-from dualcache.calls.first_argument import refuse_no_function
-from dualcache.calls.methods import decorated_inside
-from dualcache.clients import Clients
-from dualcache.configuring import configure
+from dualcache.backends.redis.clients import Clients
+from dualcache.configuration import configure
 from dualcache.core.entry import MISSING
 from dualcache.core.scope import switched_off
-from dualcache.core.templates import built_name
-from dualcache.decorators import Cached
-from dualcache.drivers.urls import parse_url
-from dualcache.forking import renew_in_children
-from dualcache.invalidating import invalidating
-from dualcache.observing import Observers, stats_of
+from dualcache.drivers.forking import renew_in_children
+from dualcache.functions.definitions import Definitions
+from dualcache.functions.first_argument import refuse_no_function
+from dualcache.functions.function import Cached
+from dualcache.functions.invalidates import invalidating
+from dualcache.functions.methods import decorated_inside
+from dualcache.keys.templates import built_name
+from dualcache.observability.stats import Observers, stats_of
+from dualcache.operations import Requests
+from dualcache.options.target import parse_url
 from dualcache.registry import Registry
-from dualcache.requests import Requests
+from dualcache.runtime import Backend
 from dualcache.sync_face import SyncFace
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     import redis
     from typing_extensions import ParamSpec, TypeVar
 
-    from dualcache.core.front_tier import FrontTier
-    from dualcache.observing import Stats
+    from dualcache.observability.stats import Stats
+    from dualcache.options.front_tier import FrontTier
     from dualcache.typing import (
         CachedFunction,
         CacheOptions,
@@ -136,7 +136,7 @@ class Cache(SyncFace):
         may follow by their positions.
         """
         if more or isinstance(function, str):
-            from dualcache.calls.endpoint_options import positional
+            from dualcache.endpoints.options import positional
 
             return self(**positional((function, *more), options))
         if function is None:
@@ -214,7 +214,7 @@ class Cache(SyncFace):
         Raises `UsageError` where a route that writes would be answered from the cache; warns of
         routes that were registered beneath the cache's decorator.
         """
-        from dualcache.endpoints import refuse_unsafe_reads, warn_of_routes_beneath
+        from dualcache.endpoints.endpoint import refuse_unsafe_reads, warn_of_routes_beneath
 
         refuse_unsafe_reads(app, self)
         warn_of_routes_beneath(app, self)
@@ -258,8 +258,8 @@ class Cache(SyncFace):
             return decorated_inside(function, lambda inner: self._decorated(inner, options))
         if options.keys() <= {*Cached.known}:
             return Cached(self, function, options).decorated()
-        from dualcache.calls.endpoint_options import is_endpoint  # most programs have no endpoint
-        from dualcache.endpoints import CachedEndpoint
+        from dualcache.endpoints.endpoint import CachedEndpoint
+        from dualcache.endpoints.options import is_endpoint  # most programs have no endpoint
 
         kind = CachedEndpoint if is_endpoint(options) else Cached
         return kind(self, function, options).decorated()

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cachetools import LRUCache
 
-from dualcache.calls.binding import full_tags
 from dualcache.codecs.advice import Teller
 from dualcache.codecs.recipe import make_recipe
 from dualcache.core.entry import MISSING
-from dualcache.core.keys import several, user_key, user_tag
-from dualcache.core.options import refuse_unknown
 from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
 from dualcache.errors import UsageError
+from dualcache.functions.binding import full_tags
+from dualcache.keys.names import several, user_key, user_tag
+from dualcache.options.checks import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dualcache.backend import Backend
     from dualcache.core.entry import Recipe
+    from dualcache.runtime import Backend
 
 DIRECT: Final = "direct"
 """The label of direct calls, in events and statistics."""

@@ -11,8 +11,8 @@ from dualcache.core.policy import Usage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dualcache.decorators import Cached
-    from dualcache.tiers.front import Owner
+    from dualcache.front.store import Owner
+    from dualcache.functions.function import Cached
 
 MOST_LABELS: Final = 1_000
 """For how many labels the counters of functions that have gone are told apart."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.core.entry import MISSING
 from dualcache.core.flight import value_of
-from dualcache.core.keys import user_pattern
+from dualcache.drivers.forking import OfOneProcess
 from dualcache.engine.batch import mapping_of
-from dualcache.forking import OfOneProcess
+from dualcache.keys.names import user_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar
 
-    from dualcache.backend import Backend
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
-    from dualcache.requests import Requests
+    from dualcache.operations import Requests
+    from dualcache.runtime import Backend
     from dualcache.typing import PolicyOptions
 
     D = TypeVar("D")

@@ -25,7 +25,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from dualcache.drivers.redis_py import without_extras
+from dualcache.backends.redis.redis_py import without_extras
 
 if TYPE_CHECKING:
     from types import TracebackType

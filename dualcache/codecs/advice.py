@@ -9,9 +9,9 @@ from datetime import tzinfo
 from enum import Enum, Flag
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dualcache.codecs.ids import CodecId
 from dualcache.codecs.objects import is_value_class
 from dualcache.codecs.places import Place, find_unkept
+from dualcache.core.codec_ids import CodecId
 from dualcache.core.entry import MISSING
 from dualcache.core.interrupts import interrupt_in
 from dualcache.errors import UnencodableValue

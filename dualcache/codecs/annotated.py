@@ -11,7 +11,7 @@ from msgspec import convert, json, msgpack, to_builtins
 
 from dualcache.codecs import tagged
 from dualcache.codecs.compare import is_same
-from dualcache.codecs.ids import CodecId, needs_type
+from dualcache.core.codec_ids import CodecId, needs_type
 from dualcache.core.entry import MISSING
 
 if TYPE_CHECKING:

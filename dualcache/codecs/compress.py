@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.codecs.ids import undecodable
+from dualcache.core.codec_ids import undecodable
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:

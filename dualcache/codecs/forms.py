@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from dualcache.codecs import tagged
 from dualcache.codecs.annotated import TypedForm, is_telling, json_form, msgpack_form
-from dualcache.codecs.ids import CodecId
 from dualcache.codecs.models import ModelForm, TaggedModelForm, mentions_models
 from dualcache.codecs.pickle import PickleForm
 from dualcache.codecs.raw import RawBytesForm, RawTextForm
+from dualcache.core.codec_ids import CodecId
 from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.codecs.hashing import paired
-from dualcache.codecs.ids import unknown_type
+from dualcache.core.codec_ids import unknown_type
 
 if TYPE_CHECKING:
     from collections import Counter, OrderedDict, defaultdict, deque

@@ -15,8 +15,8 @@ from msgspec import msgpack
 
 from dualcache.codecs import tagged
 from dualcache.codecs.compare import TEXT_MODULES
-from dualcache.codecs.ids import CodecId
 from dualcache.codecs.objects import is_value_class, state_of
+from dualcache.core.codec_ids import CodecId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

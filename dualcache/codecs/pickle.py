@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from dualcache.codecs.ids import CodecId
+from dualcache.core.codec_ids import CodecId
 
 __all__ = ["PickleForm"]
 

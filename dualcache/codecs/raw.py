@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dualcache.codecs.ids import CodecId
 from dualcache.codecs.tagged import unencodable_type
+from dualcache.core.codec_ids import CodecId
 
 __all__ = ["RawBytesForm", "RawTextForm"]
 

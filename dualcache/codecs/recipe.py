@@ -9,7 +9,9 @@ from dualcache.codecs.annotated import AnnotatedForm
 from dualcache.codecs.compare import is_immutable, is_same
 from dualcache.codecs.compress import compressed, decompressed, require_zstd
 from dualcache.codecs.forms import forms_for, readers_for
-from dualcache.codecs.ids import (
+from dualcache.codecs.sign import SIGNATURE_BYTES, Signer
+from dualcache.codecs.subclasses import learn
+from dualcache.core.codec_ids import (
     COMPRESSED,
     DEFAULT_MAX_BYTES,
     NEEDS_TYPE,
@@ -19,8 +21,6 @@ from dualcache.codecs.ids import (
     undecodable,
     unsigned,
 )
-from dualcache.codecs.sign import SIGNATURE_BYTES, Signer
-from dualcache.codecs.subclasses import learn
 from dualcache.core.entry import MISSING, Packed, Recipe, no_signature
 from dualcache.core.interrupts import interrupt_in
 from dualcache.errors import DecodeError, UnencodableValue, UsageError

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from dualcache.codecs.ids import SIGNED, unsigned
+from dualcache.core.codec_ids import SIGNED, unsigned
 from dualcache.core.entry import Packed
-from dualcache.core.options import revealed
 from dualcache.errors import UsageError
+from dualcache.options.checks import revealed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from uuid import UUID
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from dualcache.codecs.ids import unknown_type
 from dualcache.codecs.objects import is_value_class
-from dualcache.core.main_module import module_name
+from dualcache.core.codec_ids import unknown_type
+from dualcache.keys.main_module import module_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,6 @@ from msgspec import msgpack
 
 from dualcache.codecs import libraries, subclasses
 from dualcache.codecs.hashing import distinct, paired
-from dualcache.codecs.ids import undecodable
 from dualcache.codecs.objects import is_class
 from dualcache.codecs.scalars import (
     LOWERED,
@@ -24,6 +23,7 @@ from dualcache.codecs.scalars import (
     lower_text,
     unencodable_type,
 )
+from dualcache.core.codec_ids import undecodable
 from dualcache.errors import DecodeError, UnencodableValue
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """What a cache key may hold, as values: the parsed stored form and what `peek` shows of it.
 
-The bytes themselves are spelled and read in `codecs/envelope.py`; nothing here knows their layout.
+The bytes themselves are spelled and read in `core/envelope.py`; nothing here knows their layout.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from dualcache.core.flight import Flight
-    from dualcache.core.notice import Notice
+    from dualcache.core.revocation import Notice
 
 T = TypeVar("T")
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec import Struct, field
 
 from dualcache.core.callables import adapted
-from dualcache.core.durations import to_ms
 from dualcache.core.entry import MISSING, NO_OWNER
-from dualcache.core.options import to_share
 from dualcache.errors import UsageError
+from dualcache.options.checks import to_share
+from dualcache.options.durations import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from dualcache.core.entry import Recipe
-    from dualcache.core.front import FrontPort
+    from dualcache.core.front_ports import FrontPort
 
 DYNAMIC_TTL_MS: Final = 86_400_000
 """What an entry is taken to last before its ttl is known from its value."""

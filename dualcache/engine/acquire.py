@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from dualcache.core.entry import HEADER_BYTES, OWNED_HEADER_BYTES
 from dualcache.core.events import WaitExpired
-from dualcache.core.front import UNTRACKED
+from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import (
     FOR_EVER,
     WRONG_TYPE,

@@ -12,7 +12,7 @@ from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.leases import or_release
 from dualcache.engine.starting import Start
-from dualcache.engine.worth import report_unstored, sealed
+from dualcache.engine.storing import report_unstored, sealed
 from dualcache.engine.write import drop, put_of
 from dualcache.errors import BackendError
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from dualcache.core.notice import Notice
     from dualcache.core.ops import Flow, Op
+    from dualcache.core.revocation import Notice
     from dualcache.engine.env import Env
 
 LARGE_BYTES: Final = 4_096

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dualcache.core.globs import compile_glob, literal_head
-from dualcache.core.keys import SURELY_SHORT
-from dualcache.core.notice import Notice, life_key
 from dualcache.core.ops import Batch, Delete, GiveWay, Look, Tell
+from dualcache.core.revocation import Notice, life_key
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.attempts import insist
 from dualcache.engine.pacing import slices
 from dualcache.errors import BackendRefused
+from dualcache.keys.globs import compile_glob, literal_head
+from dualcache.keys.names import SURELY_SHORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

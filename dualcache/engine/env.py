@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from dualcache.core.front import NO_FRONT
+from dualcache.core.front_ports import NO_FRONT
 from dualcache.core.ops import CommitWay
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.entry import NO_OWNER, Kind, Packed, Stored, Tag
     from dualcache.core.events import Event, Tier
-    from dualcache.core.front import FrontTiers
+    from dualcache.core.front_ports import FrontTiers
     from dualcache.engine.recovery import Health
 
     class Seal(Protocol):

@@ -14,7 +14,7 @@ from dualcache.engine.leases import or_release, release_all
 from dualcache.engine.read import examine
 from dualcache.engine.recovery import ask
 from dualcache.engine.starting import NOTHING, Start
-from dualcache.engine.worth import sealed, worth
+from dualcache.engine.storing import sealed, worth
 from dualcache.errors import BackendError, UsageError
 
 if TYPE_CHECKING:

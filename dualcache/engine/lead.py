@@ -28,8 +28,8 @@ from dualcache.engine.starting import (
     leave_unstored,
     owe_entry,
 )
+from dualcache.engine.storing import report_unstored, sealed, worth
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
-from dualcache.engine.worth import report_unstored, sealed, worth
 from dualcache.errors import BackendError, UnencodableValue, UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.renewal import Lease
-    from dualcache.engine.worth import Worth
+    from dualcache.engine.storing import Worth
 
 
 def lead(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dualcache.core.entry import MISSING, Entry, Kind
 from dualcache.core.events import Hit, Miss, NotRead, Unusable
 from dualcache.core.flight import Outcome
-from dualcache.core.front import UNTRACKED, Read
+from dualcache.core.front_ports import UNTRACKED, Read
 from dualcache.core.ops import FOR_EVER, Distrust, Look, ReadTags
 from dualcache.core.policy import READ_WEIGHT
 from dualcache.engine.freshness import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dualcache.core.events import Tier
-    from dualcache.core.front import FrontPort
+    from dualcache.core.front_ports import FrontPort
     from dualcache.core.ops import Flow, Seen
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env

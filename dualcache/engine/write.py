@@ -21,8 +21,8 @@ from dualcache.engine.invalidation import delete
 from dualcache.engine.leases import take_leases
 from dualcache.engine.pacing import paced, slices_by_size
 from dualcache.engine.read import ids_of
+from dualcache.engine.storing import Worth, report_unstored, sealed, tag_names, worth
 from dualcache.engine.ways import can_commit
-from dualcache.engine.worth import Worth, report_unstored, sealed, tag_names, worth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache.drivers.sync_connections import BoundedPlain
+from dualcache.backends.redis.sync_connections import BoundedPlain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterator

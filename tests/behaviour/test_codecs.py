@@ -11,9 +11,9 @@ import pytest
 
 from dualcache import Loaded, NotStored, Unusable
 from dualcache.codecs.compare import is_same
-from dualcache.codecs.envelope import open_envelope, seal
-from dualcache.codecs.ids import COMPRESSED, SIGNED, CodecId
+from dualcache.core.codec_ids import COMPRESSED, SIGNED, CodecId
 from dualcache.core.entry import Packed
+from dualcache.core.envelope import open_envelope, seal
 from tests.behaviour.seen import Seen
 from tests.codecs.test_compress import NAME, is_installed
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from dualcache.calls.signature import CallSignature
+from dualcache.keys.signature import CallSignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dualcache.drivers.warmup import WarmUp
+from dualcache.backends.redis.warmup import WarmUp
 from tests.behaviour.seen import run_script
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from dualcache import BackendDown, Loaded, Unusable, WaitExpired
-from dualcache.codecs.envelope import seal, seal_filling, seal_tombstone
 from dualcache.codecs.recipe import make_recipe
 from dualcache.core.entry import Tag
+from dualcache.core.envelope import seal, seal_filling, seal_tombstone
 from tests.behaviour.seen import Seen
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio.connection import AbstractConnection as AsyncConnection
 
 from dualcache import Loaded
-from dualcache.drivers.sync_connections import BoundedPlain as SyncConnection
+from dualcache.backends.redis.sync_connections import BoundedPlain as SyncConnection
 from tests.behaviour.seen import Seen
 
 if TYPE_CHECKING:

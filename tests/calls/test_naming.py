@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualcache.calls.naming import KeyMaker, make_key, make_names
-from dualcache.calls.signature import CallSignature
-from dualcache.core.keys import user_key
 from dualcache.errors import KeyTemplateError, UnkeyableArgument, UsageError
+from dualcache.keys.names import user_key
+from dualcache.keys.plans import KeyMaker, make_key, make_names
+from dualcache.keys.signature import CallSignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -450,7 +450,7 @@ def test_the_compiled_function_can_be_read() -> None:
     st.lists(st.one_of(st.integers(), st.text(), st.none(), st.floats()), min_size=2, max_size=2)
 )
 def test_compiled_and_plain_rendering_agree(values: list[Any]) -> None:
-    from dualcache.core.templates import parse_template, render
+    from dualcache.keys.templates import parse_template, render
 
     for template, typed in itertools.product(("x:{a}:{b}", "{a}:{b}", "{a!s}:"), (False, True)):
         plain = render(parse_template(template), dict(zip("ab", values, strict=True)), typed)

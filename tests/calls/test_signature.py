@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import pytest
 
-from dualcache.calls.signature import ABSENT, CallSignature
 from dualcache.errors import UsageError
+from dualcache.keys.signature import ABSENT, CallSignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable

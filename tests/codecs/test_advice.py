@@ -18,8 +18,8 @@ from markupsafe import Markup
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dualcache.codecs.advice import Teller, advice_for
-from dualcache.codecs.ids import CodecId
 from dualcache.codecs.recipe import make_recipe
+from dualcache.core.codec_ids import CodecId
 from dualcache.core.entry import MISSING
 from dualcache.errors import UnencodableValue
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from dualcache.codecs import compress
 from dualcache.codecs.compress import compressed, decompressed, require_zstd
-from dualcache.codecs.envelope import open_envelope, seal
-from dualcache.codecs.ids import COMPRESSED, SIGNED, CodecId
 from dualcache.codecs.recipe import make_recipe
+from dualcache.core.codec_ids import COMPRESSED, SIGNED, CodecId
 from dualcache.core.entry import Packed
+from dualcache.core.envelope import open_envelope, seal
 from dualcache.errors import DecodeError, UsageError
 
 NAME = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualcache.codecs.compare import is_same
-from dualcache.codecs.copies import MOST, copier_of
+from dualcache.front.copies import MOST, copier_of
 
 LEAVES = st.none() | st.integers() | st.text() | st.booleans() | st.tuples(st.integers())
 VALUES = st.recursive(

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualcache.codecs.envelope import (
+from dualcache.core.codec_ids import CodecId
+from dualcache.core.entry import HEADER_BYTES, Kind, Packed, Tag
+from dualcache.core.envelope import (
     ReferenceBlob,
     open_envelope,
     owner_of,
@@ -12,8 +14,6 @@ from dualcache.codecs.envelope import (
     seal_filling,
     seal_tombstone,
 )
-from dualcache.codecs.ids import CodecId
-from dualcache.core.entry import HEADER_BYTES, Kind, Packed, Tag
 from dualcache.errors import DecodeError, UnencodableValue
 
 KEY = "shop:user:1"

@@ -21,8 +21,8 @@ from msgspec import msgpack
 
 from dualcache.codecs import tagged
 from dualcache.codecs.hashing import MOST_ALIKE
-from dualcache.codecs.ids import CodecId
 from dualcache.codecs.recipe import make_recipe
+from dualcache.core.codec_ids import CodecId
 from dualcache.core.entry import Packed
 from dualcache.errors import DecodeError, UnencodableValue
 from tests.codecs.test_kept_types import KEPT

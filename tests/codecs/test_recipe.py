@@ -19,11 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualcache.codecs.compare import is_same
-from dualcache.codecs.envelope import open_envelope, seal
-from dualcache.codecs.ids import COMPRESSED, NEEDS_TYPE, SIGNED, CodecId
 from dualcache.codecs.recipe import is_immutable, make_recipe
 from dualcache.codecs.sign import Signer
+from dualcache.core.codec_ids import COMPRESSED, NEEDS_TYPE, SIGNED, CodecId
 from dualcache.core.entry import MISSING, Packed, Recipe, Stored, Tag
+from dualcache.core.envelope import open_envelope, seal
 from dualcache.errors import DecodeError, SignatureError, UnencodableValue, UsageError
 from tests.codecs.values import plain_values
 from tests.soft_limit import SoftLimit, soft_limit

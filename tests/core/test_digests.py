@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dualcache.core.digests import digest, is_credential, is_secret_name
+from dualcache.keys.digests import digest, is_credential, is_secret_name
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualcache.core.durations import LONGEST_MS, to_ms
 from dualcache.errors import UsageError
+from dualcache.options.durations import LONGEST_MS, to_ms
 
 UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dualcache.core.front_tier import FrontTier, to_front, to_own_front
 from dualcache.errors import UsageError
+from dualcache.options.front_tier import FrontTier, to_front, to_own_front
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import redis
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dualcache.core.globs import (
+from dualcache.keys.globs import (
     compile_glob,
     has_wildcard,
     literal_head,

@@ -8,9 +8,9 @@ from typing import Any
 import pydantic
 import pytest
 
-from dualcache.core.canonical import digested
-from dualcache.core.keys import canonical, is_free_text
-from dualcache.core.templates import built_name, check_unambiguous, parse_template
+from dualcache.keys.canonical import digested
+from dualcache.keys.names import canonical, is_free_text
+from dualcache.keys.templates import built_name, check_unambiguous, parse_template
 
 SESAME = "open-sesame"
 

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dualcache.core.keys import canonical, text
 from dualcache.errors import UnkeyableArgument
+from dualcache.keys.names import canonical, text
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

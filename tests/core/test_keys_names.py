@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualcache.core.escaping import escape_literal, escape_part
-from dualcache.core.globs import compile_glob
-from dualcache.core.keys import (
+from dualcache.errors import UsageError
+from dualcache.keys.escaping import escape_literal, escape_part
+from dualcache.keys.globs import compile_glob
+from dualcache.keys.names import (
     escape,
     fit,
     no_pattern,
@@ -18,7 +19,6 @@ from dualcache.core.keys import (
     user_pattern,
     user_tag,
 )
-from dualcache.errors import UsageError
 
 any_text = st.text(alphabet=st.characters(categories=None)) | st.text(
     alphabet="%:{}*?[]\\ \n\u2003é~'(,=)a"

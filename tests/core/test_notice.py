@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dualcache.core.notice import Notice, channel_of, from_message, life_key, to_message
+from dualcache.core.revocation import Notice, channel_of, from_message, life_key, to_message
 
 NAMES = st.lists(st.text(st.characters(codec="utf-8"))).map(tuple)
 

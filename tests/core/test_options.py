@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualcache.core.options import (
+from dualcache.errors import UsageError
+from dualcache.options.checks import (
     nearest,
     refuse_unknown,
     to_bool,
@@ -16,7 +17,6 @@ from dualcache.core.options import (
     to_namespace,
     to_share,
 )
-from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ import pydantic
 import pydantic_core
 import pytest
 
-from dualcache.core.keys import canonical, is_free_text, is_keyable_annotation, text
+from dualcache.keys.names import canonical, is_free_text, is_keyable_annotation, text
 
 LOCAL_PART = "alice:sesame"
 

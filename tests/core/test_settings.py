@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualcache.core.settings import KNOWN_VARIABLES, Settings, likely_address, read_environment
-from dualcache.drivers.urls import parse_url
 from dualcache.errors import UsageError
+from dualcache.options.settings import KNOWN_VARIABLES, Settings, likely_address, read_environment
+from dualcache.options.target import parse_url
 
 SECRET = "s3cr3t:/?#@%é "
 

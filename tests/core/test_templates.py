@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualcache.core.templates import (
+from dualcache.errors import KeyTemplateError, UnkeyableArgument, UsageError
+from dualcache.keys.templates import (
     Template,
     built_name,
     check_names,
@@ -18,7 +19,6 @@ from dualcache.core.templates import (
     parse_template,
     render,
 )
-from dualcache.errors import KeyTemplateError, UnkeyableArgument, UsageError
 
 
 def rendered(template: str, typed: bool = False, **values: object) -> str:

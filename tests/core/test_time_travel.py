@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dualcache.core.time_travel import time_traveller
+from dualcache.options.time_travel import time_traveller
 
 
 def machine(*, is_travelling: bool) -> SimpleNamespace:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dualcache.core.workers import is_one_of_several
+from dualcache.options.workers import is_one_of_several
 
 CHILD = SimpleNamespace(parent_process=lambda: "the server")
 PARENT = SimpleNamespace(parent_process=lambda: None)

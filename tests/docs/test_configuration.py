@@ -11,8 +11,8 @@ import pytest
 from redis.exceptions import ResponseError
 
 from dualcache import BackendDown, Cache, Event, Hit, Loaded, StoresStopped
-from dualcache.core.settings import KNOWN_VARIABLES
-from dualcache.drivers.url_options import CHECKS
+from dualcache.options.settings import KNOWN_VARIABLES
+from dualcache.options.target_options import CHECKS
 from tests.bodies import WAIT_SECONDS
 from tests.docs.pages import ROOT
 
@@ -35,7 +35,9 @@ def commands_of(server: Server, *modules: str) -> set[str]:
     """Find every command that modules spell: words in capitals that the server knows."""
     found: set[str] = set()
     for module in modules:
-        for node in ast.walk(ast.parse((ROOT / "dualcache/drivers" / module).read_text("utf-8"))):
+        for node in ast.walk(
+            ast.parse((ROOT / "dualcache/backends/redis" / module).read_text("utf-8"))
+        ):
             parts = node.args if isinstance(node, ast.Call) else getattr(node, "elts", ())
             words = [word.value for word in parts if isinstance(word, ast.Constant)]
             if words and isinstance(words[0], str) and words[0].isupper():
@@ -54,18 +56,17 @@ def is_command(server: Server, word: str) -> bool:
 
 
 def test_the_rights_are_those_of_all_commands_that_are_sent(redis_server: Server) -> None:
-    modules = ("wire.py", "wire_leases.py", "wire_watch.py")
+    modules = ("wire/ops.py", "wire/leases.py", "wire/watch.py")
     assert set(RIGHTS) == commands_of(redis_server, *modules) | HANDSHAKE
 
 
 def test_the_rights_for_a_front_tier_are_those_of_all_that_it_sends_besides(
     redis_server: Server,
 ) -> None:
-    sent = commands_of(
-        redis_server, "listener.py", "push_link.py", "push_protocol.py", "tracking.py"
-    )
+    modules = ("listener.py", "connection.py", "protocol.py", "tracking.py")
+    sent = commands_of(redis_server, *[f"push/{name}" for name in modules])
     assert {*FRONT_RIGHTS, *CHANNEL_RIGHTS} == sent - set(RIGHTS)
-    assert set(CHANNEL_RIGHTS) > commands_of(redis_server, "wire_notice.py") - set(RIGHTS)
+    assert set(CHANNEL_RIGHTS) > commands_of(redis_server, "wire/publish.py") - set(RIGHTS)
 
 
 def used_with(
@@ -219,7 +220,7 @@ def test_every_variable_is_listed() -> None:
 
 
 def test_the_defaults_in_the_table_are_those_of_the_code() -> None:
-    from dualcache.drivers.urls import Target
+    from dualcache.options.target import Target
 
     target = Target(kind="redis", scheme="redis")
     rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", PAGE, re.MULTILINE)

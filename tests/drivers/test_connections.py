@@ -16,15 +16,14 @@ import redis
 import redis.asyncio
 from redis import exceptions as theirs
 
-from dualcache.drivers.connections import (
+from dualcache.backends.redis.connections import (
     classify,
     make_async_client,
     make_async_connection,
     make_client,
     make_connection,
 )
-from dualcache.drivers.given_client import check_client
-from dualcache.drivers.urls import Target, parse_url
+from dualcache.backends.redis.given_client import check_client
 from dualcache.errors import (
     BackendError,
     BackendRefused,
@@ -32,6 +31,7 @@ from dualcache.errors import (
     BackendUnavailable,
     UsageError,
 )
+from dualcache.options.target import Target, parse_url
 from tests.servers import Binary, Server, free_port
 
 if TYPE_CHECKING:
@@ -618,7 +618,7 @@ def test_what_is_no_error_is_raised_again(error: BaseException) -> None:
 
 def test_redis_is_not_imported_before_it_is_needed() -> None:
     code = (
-        "import sys, dualcache.drivers.connections; "
+        "import sys, dualcache.backends.redis.connections; "
         "assert not {'redis', 'asyncio', 'ssl', 'socket'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

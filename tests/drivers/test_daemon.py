@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from dualcache.drivers.daemon import in_daemon
+from dualcache.backends.redis.daemon import in_daemon
 
 
 def test_a_result_that_comes_in_the_turn_in_which_its_caller_is_cancelled_is_discarded() -> None:

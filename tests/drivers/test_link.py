@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from dualcache.drivers.link import Link
-from dualcache.drivers.urls import parse_url
+from dualcache.backends.redis.async_connection import Link
 from dualcache.errors import BackendUnavailable
+from dualcache.options.target import parse_url
 
 
 class FullConnection:

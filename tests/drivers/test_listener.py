@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dualcache.drivers.listener import Listener
-from dualcache.drivers.push_link import PushLink
-from dualcache.drivers.tracking import Tracking
-from dualcache.drivers.urls import parse_url
+from dualcache.backends.redis.push.connection import PushLink
+from dualcache.backends.redis.push.listener import Listener
+from dualcache.backends.redis.push.tracking import Tracking
 from dualcache.errors import BackendUnavailable
+from dualcache.options.target import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 
+from dualcache.backends.memory import MemoryStore
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -24,7 +25,6 @@ from dualcache.core.ops import (
     TryLease,
 )
 from dualcache.core.scans import ReadHeads, Scan, Unlink
-from dualcache.drivers.memory import MemoryStore
 from tests.behaviour.interrupting import interrupted
 
 TAG = NewTag("t", b"id", 500)

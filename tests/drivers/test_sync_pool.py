@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dualcache.backends.redis.sync_pool import SyncPool, is_urgent
 from dualcache.core.ops import Batch, Delete, Look, Ping, Tell
 from dualcache.core.scans import Scan, Unlink
-from dualcache.drivers.sync_pool import SyncPool, is_urgent
 from dualcache.errors import BackendTimeout
 
 if TYPE_CHECKING:
-    from dualcache.drivers.tracking import Lane
+    from dualcache.backends.redis.push.tracking import Lane
 
 READ, DELETE = Look("k"), Delete(("k",))
 WAIT_SECONDS = 20.0

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache.core.notice import Notice, to_message
-from dualcache.drivers.push_protocol import PushProtocol
-from dualcache.drivers.tracking import Tracking
+from dualcache.backends.redis.push.protocol import PushProtocol
+from dualcache.backends.redis.push.tracking import Tracking
+from dualcache.core.revocation import Notice, to_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualcache.drivers.urls import Target, parse_url
 from dualcache.errors import UsageError
+from dualcache.options.target import Target, parse_url
 
 SECRET = "s3cr3t"
 
@@ -319,7 +319,7 @@ def test_any_text_is_a_target_or_a_usage_error(text: str, scheme: str) -> None:
 
 def test_parsing_a_url_does_not_import_redis() -> None:
     code = (
-        "import sys; from dualcache.drivers.urls import parse_url; "
+        "import sys; from dualcache.options.target import parse_url; "
         "parse_url('redis://:a%40b@cache/1?socket_timeout=1'); "
         "assert not {'redis', 'asyncio', 'ssl'} & sys.modules.keys()"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dualcache.drivers.watchdog import GRACE_SECONDS, Verdict, Watchdog
+from dualcache.backends.redis.watchdog import GRACE_SECONDS, Verdict, Watchdog
 from dualcache.errors import BackendTimeout
 
 PATIENCE, LONGEST = 1.0, 4.0

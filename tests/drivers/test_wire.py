@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dualcache.backends.redis.scripts import COMMIT_SHA, commit_source
+from dualcache.backends.redis.wire import ops as wire
+from dualcache.backends.redis.wire import watch as wire_watch
 from dualcache.core.ops import (
     FOR_EVER,
     WRONG_TYPE,
@@ -25,8 +28,6 @@ from dualcache.core.ops import (
     TryLease,
 )
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
-from dualcache.drivers import wire, wire_watch
-from dualcache.drivers.scripts import COMMIT_SHA, commit_source
 from dualcache.errors import BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.exceptions import NoScriptError, ResponseError
 
-from dualcache.core.notice import Notice, to_message
+from dualcache.backends.memory import MemoryStore
+from dualcache.backends.null import NullStore
+from dualcache.backends.redis.async_connection import Link
+from dualcache.backends.redis.async_per_loop import Channel
+from dualcache.backends.redis.wire import ops as wire
+from dualcache.backends.redis.wire import watch as wire_watch
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -20,13 +25,9 @@ from dualcache.core.ops import (
     Seen,
     Tell,
 )
-from dualcache.drivers import wire, wire_watch
-from dualcache.drivers.channel import Channel
-from dualcache.drivers.link import Link
-from dualcache.drivers.memory import MemoryStore
-from dualcache.drivers.null import NullStore
-from dualcache.drivers.urls import parse_url
+from dualcache.core.revocation import Notice, to_message
 from dualcache.errors import BackendRefused, BackendUnavailable
+from dualcache.options.target import parse_url
 from tests.drivers.test_wire import EXPECTED, error, spelled
 
 if TYPE_CHECKING:

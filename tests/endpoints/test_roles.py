@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from dualcache import Cache
-from dualcache.calls.endpoint_roles import Role, fits, members, method_of, role_of
-from dualcache.calls.signature import ABSENT
+from dualcache.endpoints.roles import Role, fits, members, method_of, role_of
+from dualcache.keys.signature import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

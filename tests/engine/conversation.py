@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from dualcache.codecs.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
-from dualcache.codecs.ids import undecodable
+from dualcache.core.codec_ids import undecodable
 from dualcache.core.entry import MISSING, NO_OWNER, Packed, Recipe, Tag
+from dualcache.core.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
 from dualcache.core.flight import Flight
 from dualcache.core.ops import CommitWay, GiveWay
 from dualcache.core.policy import Call, Policy, Usage
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.events import Event
     from dualcache.core.flight import Join
-    from dualcache.core.front import Read
+    from dualcache.core.front_ports import Read
     from dualcache.core.ops import Flow
 
 KEY = "k"

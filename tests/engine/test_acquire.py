@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from dualcache.codecs.envelope import seal_filling, seal_tombstone
 from dualcache.core.entry import Tag
+from dualcache.core.envelope import seal_filling, seal_tombstone
 from dualcache.core.events import StaleHit, StoresStopped, Unusable, WaitExpired
 from dualcache.core.flight import Flight, Join, Land
-from dualcache.core.front import NoFront
+from dualcache.core.front_ports import NoFront
 from dualcache.core.ops import (
     FOR_EVER,
     WRONG_TYPE,

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache.codecs.envelope import seal_filling
 from dualcache.core.entry import MISSING, Tag
+from dualcache.core.envelope import seal_filling
 from dualcache.core.events import Hit, Miss, StoresStopped
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import ABANDONED, Flight, Join, Land, Landing

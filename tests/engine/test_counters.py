@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dualcache.backends.memory import MemoryStore
 from dualcache.core.entry import Packed, Recipe, Tag
 from dualcache.core.events import NotStored
 from dualcache.core.flight import CloseFlights
@@ -23,7 +24,6 @@ from dualcache.core.ops import (
     Seen,
 )
 from dualcache.core.scans import ReadHeads, Scan, ScanPage
-from dualcache.drivers.memory import MemoryStore
 from dualcache.engine.add import add
 from dualcache.engine.cut_keys import LARGE_BYTES
 from dualcache.engine.deletion import Owed

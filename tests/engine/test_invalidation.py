@@ -4,7 +4,7 @@ import pytest
 
 from dualcache.core.events import Invalidated, ScansRefused
 from dualcache.core.flight import ANY_TAG, CloseFlights
-from dualcache.core.front import NoFront
+from dualcache.core.front_ports import NoFront
 from dualcache.core.ops import Batch, Delete, Fence, Look, Seen
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.deletion import FEW_AT_ONCE, Owed, Owned, ScanRefused

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from dualcache.codecs.envelope import open_envelope
 from dualcache.core.entry import Tag
+from dualcache.core.envelope import open_envelope
 from dualcache.core.events import Coalesced, Hit, LoadFailed, Miss, WaitExpired
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from dualcache.core.flight import CloseFlights, Join, Land
-from dualcache.core.notice import Notice
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -21,6 +20,7 @@ from dualcache.core.ops import (
     Tell,
 )
 from dualcache.core.policy import Call
+from dualcache.core.revocation import Notice
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.deletion import Owed, doomed_by
 from dualcache.engine.invalidation import clear, clear_function, invalidate

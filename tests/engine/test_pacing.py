@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dualcache.backends.memory import MemoryStore
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import CloseFlights, Join, Land
 from dualcache.core.ops import Batch, GiveWay, Load, Loaded, LookAndLease
 from dualcache.core.policy import Call
-from dualcache.drivers.memory import MemoryStore
 from dualcache.engine.batch import get_or_load_many
 from dualcache.engine.invalidation import clear_function, invalidate
 from dualcache.engine.pacing import (

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from dualcache.codecs.envelope import seal_tombstone
 from dualcache.core.entry import MISSING, Entry, Tag
+from dualcache.core.envelope import seal_tombstone
 from dualcache.core.events import Hit, Miss, NotRead, Unusable
 from dualcache.core.flight import Outcome
-from dualcache.core.front import UNTRACKED
+from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import Batch, Distrust, Load, Loaded, Look, ReadTags, Seen
 from dualcache.engine.probe import get_or_run
 from dualcache.engine.read import UNTYPED_HELP, UNTYPED_REASON, get, peek

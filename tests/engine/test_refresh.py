@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dualcache.backends.memory import MemoryStore
 from dualcache.core.entry import Packed, Tag
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import Join, Land, Outcome
@@ -23,7 +24,6 @@ from dualcache.core.ops import (
     Seen,
     TryLease,
 )
-from dualcache.drivers.memory import MemoryStore
 from dualcache.engine.deletion import Owed
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get

@@ -9,7 +9,7 @@ from dualcache.core.ops import Batch, Claim, Commit, CommitReply, CommitWay, Del
 from dualcache.core.policy import Call
 from dualcache.engine.deletion import Owed
 from dualcache.engine.pacing import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
-from dualcache.engine.worth import Worth
+from dualcache.engine.storing import Worth
 from dualcache.engine.write import Put, set_many, set_value, size_of
 from tests.engine.conversation import (
     DAY_MS,

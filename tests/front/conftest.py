@@ -10,7 +10,7 @@ from tests.behaviour.conftest import tasks, threads
 from tests.servers import HOW_TO_GET_ONE
 
 if TYPE_CHECKING:
-    from dualcache.core.front_tier import Transport
+    from dualcache.options.front_tier import Transport
     from tests.servers import Binary, Server, ServerPool
 
 __all__ = ["tasks", "threads"]  # fixtures that live elsewhere

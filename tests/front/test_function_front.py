@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dualcache.calls.signature import CallSignature
-from dualcache.calls.wrapper import Kept, compile_wrapper
-from dualcache.codecs.envelope import open_envelope
 from dualcache.core.entry import MISSING
-from dualcache.core.front import Read
-from dualcache.core.front_tier import FrontTier
+from dualcache.core.envelope import open_envelope
+from dualcache.core.front_ports import Read
 from dualcache.core.policy import Call
 from dualcache.drivers.changes import Changes
-from dualcache.fronting import Front
-from dualcache.function_front import FunctionFront
+from dualcache.front.of_function import FunctionFront
+from dualcache.front.tier import Front
+from dualcache.functions.compile import Kept, compile_wrapper
+from dualcache.keys.signature import CallSignature
+from dualcache.options.front_tier import FrontTier
 from tests.engine.conversation import KEY, policy, stored
 
 STALENESS = 5.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache import BackendDown, BackendUp, FrontTier, UsageError
-from dualcache.drivers.listener import TO_BE_TOLD
+from dualcache.backends.redis.push.listener import TO_BE_TOLD
 from tests.front.test_behaviour import (
     WITHOUT_CLIENT,
     invalidate,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dualcache import Cache
-    from dualcache.core.front_tier import Transport
+    from dualcache.options.front_tier import Transport
     from tests.colours import Colour
     from tests.servers import Server
 

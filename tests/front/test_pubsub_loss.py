@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dualcache import Cache
-    from dualcache.core.front_tier import Transport
+    from dualcache.options.front_tier import Transport
     from tests.colours import Colour
     from tests.servers import Server
 

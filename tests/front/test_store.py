@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualcache.tiers.front import (
+from dualcache.front.store import (
     ENTRY_BYTES,
     FrontEntry,
     Owner,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import threading
 
+from dualcache.backends.redis.push.tracking import Tracking
 from dualcache.drivers.changes import Changes
-from dualcache.drivers.tracking import Tracking
 
 
 def test_the_end_of_a_tracked_connection_is_told_once() -> None:

@@ -14,7 +14,7 @@ from tests.front.tiers import eventually, front_hits, kept, opened, tiered
 
 if TYPE_CHECKING:
     from dualcache import Cache
-    from dualcache.handles import SharedHandles
+    from dualcache.functions.handles import SharedHandles
     from tests.colours import Colour
     from tests.servers import Server
 

@@ -9,9 +9,9 @@ from dualcache.core.policy import Policy, Usage
 from tests.simulation.values import RECIPE
 
 if TYPE_CHECKING:
+    from dualcache.backends.redis.push.tracking import Lane, Redirect
     from dualcache.core.flight import Landing
     from dualcache.core.ops import Flow
-    from dualcache.drivers.tracking import Lane, Redirect
     from tests.simulation.commands import Trip
     from tests.simulation.process import Process
     from tests.simulation.scenario import Role

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dualcache.core.entry import MISSING
-from dualcache.core.front_tier import FrontTier
-from dualcache.fronting import Front
-from dualcache.function_front import FunctionFront
+from dualcache.front.of_function import FunctionFront
+from dualcache.front.tier import Front
+from dualcache.options.front_tier import FrontTier
 from tests.simulation.rules import check_hit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dualcache.core.front import Read
+    from dualcache.core.front_ports import Read
     from dualcache.core.policy import Call
     from dualcache.drivers.changes import Changes
     from tests.simulation.process import Process

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from dualcache.drivers.listener import Listener
-from dualcache.drivers.push_protocol import PushProtocol
+from dualcache.backends.redis.push.listener import Listener
+from dualcache.backends.redis.push.protocol import PushProtocol
 from tests.simulation.commands import Words
 from tests.simulation.connections import END, Answer, Connection, Push
 

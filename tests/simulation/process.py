@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from dualcache.codecs.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
-from dualcache.core.front import NO_FRONT
+from dualcache.backends.redis.push.tracking import TRACKED, UNTRACKED, Lane, Tracking
+from dualcache.core.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
+from dualcache.core.front_ports import NO_FRONT
 from dualcache.core.ops import CommitWay
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
-from dualcache.drivers.tracking import TRACKED, UNTRACKED, Lane, Tracking
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.recovery import Health

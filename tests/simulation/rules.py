@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualcache.codecs.envelope import open_envelope
 from dualcache.core.entry import MISSING, Kind
+from dualcache.core.envelope import open_envelope
 from dualcache.core.flight import Outcome
 from dualcache.core.ops import Claim, Commit, CommitReply, Delete, TryLease
 from dualcache.core.scans import Unlink

@@ -8,9 +8,9 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.backends.memory import MemoryStore
 from dualcache.core.ops import Claim, Commit, Delete, Look, ProlongTag, ReadTags, TryLease
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
-from dualcache.drivers.memory import MemoryStore
 from dualcache.errors import BackendRefused
 from tests.simulation.commands import Words
 from tests.simulation.connections import END, Connection, Push
@@ -19,7 +19,7 @@ from tests.simulation.footprint import Footprint
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dualcache.drivers.memory import Cell
+    from dualcache.backends.memory import Cell
     from tests.simulation.commands import Command
 
 VERSION: Final = slice(8, 16)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dualcache.codecs.envelope import open_envelope
 from dualcache.core.entry import HEADER_BYTES, Kind
+from dualcache.core.envelope import open_envelope
 from dualcache.core.flight import Landing, Outcome
 from dualcache.core.ops import Batch, Op, Seen
 from dualcache.errors import DecodeError

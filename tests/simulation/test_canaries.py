@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from dualcache.codecs.envelope import open_envelope, seal_filling
+from dualcache.backends import memory
 from dualcache.core.entry import Kind
+from dualcache.core.envelope import open_envelope, seal_filling
 from dualcache.core.ops import (
     Claim,
     Commit,
@@ -20,7 +21,6 @@ from dualcache.core.ops import (
     ReadTags,
     TryLease,
 )
-from dualcache.drivers import memory
 from dualcache.drivers.flights import FlightTable
 from dualcache.engine import invalidation, lead, leases, recovery
 from dualcache.engine.recovery import ask

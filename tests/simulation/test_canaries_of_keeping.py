@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dualcache.engine.coherence import Coherence
-from dualcache.fronting import Front
-from dualcache.function_front import FunctionFront
+from dualcache.front.of_function import FunctionFront
+from dualcache.front.tier import Front
 from tests.simulation.listening import Link, Listening
 from tests.simulation.process import Process
 from tests.simulation.scenarios import deletes_key, deletes_tag, gets

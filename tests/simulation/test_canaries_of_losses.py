@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache.drivers.push_protocol import PushProtocol
+from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.engine import read
 from dualcache.engine.coherence import Coherence
-from dualcache.fronting import Front, Gate
+from dualcache.front.tier import Front, Gate
 from tests.simulation.scenarios import deletes_key, gets, loads
 from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, two_tiers
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dualcache.core.flight import CloseFlights
 from dualcache.drivers.flights import FlightTable
 from dualcache.engine.coherence import Coherence
-from dualcache.fronting import Front
+from dualcache.front.tier import Front
 from tests.simulation import flows
 from tests.simulation.scenarios import cast, deletes_key, fences, gets, loads
 from tests.simulation.searching import STALE, breaks, holds, two_tiers

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from msgspec.structs import replace
 
+from dualcache.backends.memory import MemoryStore
+from dualcache.backends.redis.push.protocol import PushProtocol
+from dualcache.backends.redis.push.tracking import Tracking
 from dualcache.core.flight import CloseFlights, Join, Land
-from dualcache.core.front_tier import FrontTier
-from dualcache.core.notice import Notice, to_message
 from dualcache.core.ops import Load, Loaded, Tell
 from dualcache.core.policy import Call, Policy
+from dualcache.core.revocation import Notice, to_message
 from dualcache.core.scans import Scan, ScanPage
 from dualcache.drivers.changes import Changes
-from dualcache.drivers.memory import MemoryStore
-from dualcache.drivers.push_protocol import PushProtocol
-from dualcache.drivers.tracking import Tracking
 from dualcache.engine import deletion, invalidation, lead, leases
 from dualcache.engine.coherence import Coherence
 from dualcache.engine.deletion import doomed_by
@@ -31,8 +30,9 @@ from dualcache.engine.invalidation import invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
 from dualcache.engine.write import set_value
-from dualcache.fronting import Front
-from dualcache.function_front import FunctionFront
+from dualcache.front.of_function import FunctionFront
+from dualcache.front.tier import Front
+from dualcache.options.front_tier import FrontTier
 from tests.engine.conversation import RECIPE, surroundings
 from tests.engine.conversation import lead as leads
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualcache.codecs.envelope import seal
 from dualcache.core.entry import Tag
+from dualcache.core.envelope import seal
 from dualcache.core.flight import JoinReply
 from dualcache.core.ops import Claim, TryLease
 from dualcache.core.policy import Call

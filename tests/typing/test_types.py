@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import pytest
 
-from dualcache.calls.endpoint_options import ENDPOINT
-from dualcache.configuring import POLICY_OPTIONS
-from dualcache.decorators import NAMING, POLICY
+from dualcache.configuration import POLICY_OPTIONS
 from dualcache.direct_calls import CALL_OPTIONS
-from dualcache.drivers.url_options import CHECKS
+from dualcache.endpoints.options import ENDPOINT
+from dualcache.functions.function import NAMING, POLICY
+from dualcache.options.target_options import CHECKS
 from dualcache.typing import CacheOptions, DecoratorOptions, PolicyOptions
 from tests.behaviour.seen import ROOT
 

@@ -1,0 +1,1 @@
+"""Where entries live: ops performed in memory, nowhere, or on a server."""

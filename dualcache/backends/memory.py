@@ -1,0 +1,237 @@
+"""The memory store: the same ops with the same meaning as a server, in this process.
+
+It is the embedded default, the double in tests and the model in the simulation. Leases, tags,
+expiry and patterns behave as on Redis; a bound on entries and bytes evicts the least recently used.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from cachetools import LRUCache
+
+from dualcache.core.entry import OWNED_HEADER_BYTES
+from dualcache.core.ops import (
+    FOR_EVER,
+    Batch,
+    Claim,
+    Commit,
+    CommitReply,
+    Delete,
+    Distrust,
+    Look,
+    LookAndLease,
+    MakeTags,
+    Ping,
+    ProlongTag,
+    ReadTags,
+    Seen,
+    Tell,
+    TryLease,
+)
+from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
+from dualcache.keys.globs import compile_glob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualcache.core.ops import NewTag, Op
+
+GONE_AT_ONCE_MS: Final = 1
+
+
+class Cell(NamedTuple):
+    """What a key holds, and when it ends; `ends_ms=None` never does."""
+
+    content: bytes
+    ends_ms: float | None
+
+
+class Cells(LRUCache[str, Cell]):
+    """The least recently used cells go first; a bound on bytes counts key and content."""
+
+    def __init__(self, max_entries: int, max_bytes: int | None) -> None:
+        super().__init__(max_entries)
+        self._max_bytes = max_bytes
+        self._bytes = 0
+
+    def __setitem__(self, key: str, cell: Cell, *arguments: Any) -> None:
+        if self._max_bytes is not None:
+            self.pop(key, None)
+            self._bytes += weight(key, cell)
+        super().__setitem__(key, cell, *arguments)
+        while self._max_bytes is not None and self._bytes > self._max_bytes:
+            self.popitem()
+
+    def rebuilt(self) -> Cells:
+        """Return the same cells, counted anew; the order in which they were used is not kept."""
+        made = Cells(int(self.maxsize), self._max_bytes)
+        for key in list(self):
+            made[key] = self[key]
+        return made
+
+    def __delitem__(self, key: str, *arguments: Any) -> None:
+        if self._max_bytes is not None:
+            self._bytes -= weight(key, LRUCache.__getitem__(self, key))
+        super().__delitem__(key, *arguments)
+
+
+def weight(key: str, cell: Cell) -> int:
+    """Return the bytes that a cell counts for."""
+    return len(key) + len(cell.content)
+
+
+class MemoryStore:
+    """Performs backend ops on a dictionary; safe to share between threads.
+
+    `now_ms` is the clock that expiry follows.
+    """
+
+    def __init__(
+        self, now_ms: Callable[[], float], max_entries: int = 100_000, max_bytes: int | None = None
+    ) -> None:
+        self._now_ms = now_ms
+        self._cells = Cells(max_entries, max_bytes)
+        self._lock = Lock()
+
+    def perform(self, op: Op[Any]) -> Any:
+        """Perform one backend op and return its reply."""
+        with self._lock:
+            try:
+                return PERFORMERS[type(op)](self, op)
+            except BaseException:
+                # A signal handler may have raised half-way through the bookkeeping of the bounds.
+                self._cells = self._cells.rebuilt()
+                raise
+
+    def count(self, is_counted: Callable[[bytes], bool]) -> int:
+        """Return how many keys hold content of some kind; what has expired does not count."""
+        with self._lock:
+            live = [cell for key in list(self._cells) if (cell := self._cell(key)) is not None]
+        return sum(is_counted(cell.content) for cell in live)
+
+    def renew(self) -> None:
+        """Go on in a forked child, with what the parent had stored."""
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._cells.clear()
+
+    def _cell(self, key: str) -> Cell | None:
+        cell = self._cells.get(key)
+        if cell is not None and cell.ends_ms is not None and cell.ends_ms <= self._now_ms():
+            del self._cells[key]
+            return None
+        return cell
+
+    def _read(self, key: str) -> bytes | None:
+        cell = self._cell(key)
+        return None if cell is None else cell.content
+
+    def _put(self, key: str, content: bytes, life_ms: float | None) -> None:
+        self._cells[key] = Cell(content, None if life_ms is None else self._now_ms() + life_ms)
+
+    def _put_absent(self, key: str, content: bytes, life_ms: float | None) -> bool:
+        if self._cell(key) is not None:
+            return False
+        self._put(key, content, life_ms)
+        return True
+
+    def _left_ms(self, key: str) -> int | None:
+        cell = self._cell(key)
+        if cell is None or cell.ends_ms is None:
+            return None
+        return max(1, round(cell.ends_ms - self._now_ms()))
+
+    def _make(self, tags: Sequence[NewTag]) -> tuple[bytes | None, ...]:
+        for tag in tags:
+            self._put_absent(tag.key, tag.id, tag.life_ms)
+        return tuple(self._read(tag.key) for tag in tags)
+
+    def _tags_left(self, tags: Sequence[NewTag]) -> tuple[int, ...]:
+        left = (self._left_ms(tag.key) for tag in tags)
+        return tuple(FOR_EVER if each is None else each for each in left)
+
+    def look(self, op: Look) -> Seen:
+        ids = tuple([self._read(tag) for tag in op.tags])
+        return Seen(self._read(op.key), ids, self._left_ms(op.key) if op.with_ttl else None)
+
+    def lease(self, op: LookAndLease) -> Seen:
+        self._put_absent(op.key, op.filling, op.lease_ms)
+        raw = self._read(op.key)
+        return Seen(raw, self._make(op.tags), None, self._tags_left(op.tags))
+
+    def claim(self, op: Claim) -> Seen:
+        self._put(op.key, op.filling, op.lease_ms)
+        return Seen(op.filling, self._make(op.tags), None, self._tags_left(op.tags))
+
+    def read_tags(self, op: ReadTags) -> tuple[bytes | None, ...]:
+        return tuple(self._read(tag) for tag in op.tags)
+
+    def make_tags(self, op: MakeTags) -> tuple[bytes | None, ...]:
+        return self._make(op.tags)
+
+    def prolong(self, op: ProlongTag) -> None:
+        content = self._read(op.key)
+        if content is not None:
+            self._put(op.key, content, op.life_ms)
+
+    def try_lease(self, op: TryLease) -> bool:
+        return self._put_absent(op.key, op.token, op.lease_ms)
+
+    def commit(self, op: Commit) -> CommitReply:
+        if self._read(op.key) != op.expected:
+            return CommitReply.REFUSED
+        if op.ttl_ms is not None and op.ttl_ms <= GONE_AT_ONCE_MS:
+            # A marker given back: under a clock that is moved by hand it would never expire.
+            self._remove(op.key)
+            return CommitReply.STORED
+        self._put(op.key, op.blob, op.ttl_ms)
+        return CommitReply.STORED
+
+    def delete(self, op: Delete | Unlink) -> int:
+        names = (key if isinstance(key, str) else key.decode() for key in op.keys)
+        return sum(self._remove(name) for name in names)
+
+    def _remove(self, key: str) -> bool:
+        was_there = self._cell(key) is not None
+        self._cells.pop(key, None)
+        return was_there
+
+    def read_heads(self, op: ReadHeads) -> tuple[bytes, ...]:
+        found = [self._read(key.decode()) for key in op.keys]
+        return tuple([b"" if each is None else each[:OWNED_HEADER_BYTES] for each in found])
+
+    def scan(self, op: Scan) -> ScanPage:
+        matches = compile_glob(op.pattern)
+        names = [key for key in list(self._cells) if self._cell(key) is not None]
+        return ScanPage(0, tuple(name for key in names if matches(name := key.encode())))
+
+    def nothing(self, _: Ping | Distrust | Tell) -> None:
+        """There is no connection that could fail, and nobody else to be told."""
+
+    def batch(self, op: Batch) -> tuple[Any, ...]:
+        return tuple(PERFORMERS[type(each)](self, each) for each in op.ops)
+
+
+PERFORMERS: Final[dict[type[Op[Any]], Callable[[MemoryStore, Any], Any]]] = {
+    Look: MemoryStore.look,
+    LookAndLease: MemoryStore.lease,
+    Claim: MemoryStore.claim,
+    ReadTags: MemoryStore.read_tags,
+    MakeTags: MemoryStore.make_tags,
+    ProlongTag: MemoryStore.prolong,
+    TryLease: MemoryStore.try_lease,
+    Commit: MemoryStore.commit,
+    Delete: MemoryStore.delete,
+    Unlink: MemoryStore.delete,
+    ReadHeads: MemoryStore.read_heads,
+    Scan: MemoryStore.scan,
+    Tell: MemoryStore.nothing,
+    Ping: MemoryStore.nothing,
+    Distrust: MemoryStore.nothing,
+    Batch: MemoryStore.batch,
+}

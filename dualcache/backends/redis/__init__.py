@@ -1,0 +1,1 @@
+"""Redis and Valkey: connections, commands and replies, pushes. Only here redis-py is imported."""

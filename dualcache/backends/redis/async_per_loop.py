@@ -1,0 +1,245 @@
+"""The asyncio connections of an event loop: one for all callers, and one for what is large.
+
+Replies come back in the order of the commands, so a cancelled caller leaves no dirty connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary, ref
+
+from msgspec.structs import replace
+
+from dualcache.backends.redis.connector import Connector
+from dualcache.backends.redis.errors import classify
+from dualcache.backends.redis.handshake import Handshake
+from dualcache.backends.redis.push.tracking import TRACKED, tracking_commands
+from dualcache.backends.redis.wire import ops as wire
+from dualcache.backends.redis.wire import watch as wire_watch
+from dualcache.backends.redis.wire.publish import is_told
+from dualcache.core.ops import (
+    Batch,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Distrust,
+    Look,
+    LookAndLease,
+)
+from dualcache.errors import BackendRefused, BackendUnavailable
+from dualcache.options.patience import LARGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from dualcache.backends.redis.async_connection import Link
+    from dualcache.backends.redis.push.tracking import Tracking
+    from dualcache.core.ops import Op
+    from dualcache.options.target import Target
+
+
+MOST_SLOW: Final = 1_000
+"""How many keys are remembered whose reply held others up."""
+MANY_OPS: Final = 64
+"""From here on a batch may bring a large reply."""
+
+
+class Channel:
+    """The connections of one event loop, made on first use, and anew after a failure.
+
+    One is shared by all; a second one, made when it is needed, takes what is large, so that a small
+    reply need not wait behind it. A failure fails what is in flight on that connection and nothing
+    else; the next caller connects again.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        tracking: Tracking | None = None,
+        on_open: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._tracking = tracking
+        handshake = Handshake(target, on_open)
+        on_end, on_slow = self._ended, self._note_slow
+        self._shared = Connector(target, handshake, on_end=on_end, on_slow=on_slow)
+        self._large = Connector(target, handshake, on_end=on_end, on_slow=on_slow)
+        self._slow: dict[str, None] = {}
+        self._watched = asyncio.Lock()
+
+    def perform(self, op: Op[Any]) -> Awaitable[Any]:
+        """Perform one backend op; raise `BackendError`, having dropped the connection.
+
+        A read on a connection that is there costs no coroutine of its own: every hit is one.
+        """
+        link = self._shared.link
+        if (
+            type(op) is Look
+            and self._tracking is None
+            and link is not None
+            and link.takes_more
+            and not self._slow
+        ):
+            return link.exchange(*wire.encode(op), op)
+        return self._perform(op)
+
+    async def _perform(self, op: Op[Any]) -> Any:
+        if type(op) is Distrust:
+            return self.drop()
+        connector = self._large if self._is_large(op) else self._shared
+        link = await connector.ready()
+        try:
+            if self._tracking is not None and type(op) in TRACKED:
+                return await self._read_tracked(link, op, self._tracking)
+            return await self._converse(link, op)
+        except BackendRefused:
+            raise
+        except Exception as error:  # noqa: BLE001  a reply of any shape ends the connection
+            made = classify(error)
+            made.was_connected = isinstance(made, BackendUnavailable)
+            link.fail(made)
+            raise made from None
+
+    def drop(self) -> None:
+        """Close the connections; what is in flight fails."""
+        self._shared.drop()
+        self._large.drop()
+
+    def forget(self) -> None:
+        """Go without a word: the loop has ended, so nothing can be closed in it."""
+        self._shared.forget()
+        self._large.forget()
+
+    async def aclose(self) -> None:
+        """Close the connections and wait for their readers to end."""
+        await self._shared.aclose()
+        await self._large.aclose()
+
+    def _is_large(self, op: Op[Any]) -> bool:
+        """Whether sending this op or its reply may hold others up."""
+        kind = type(op)
+        if kind is Look or kind is LookAndLease:
+            return op.key in self._slow  # type: ignore[attr-defined]
+        if kind is Commit:
+            return len(op.blob) > LARGE_BYTES  # type: ignore[attr-defined]
+        if kind is Batch:
+            ops: tuple[Op[Any], ...] = op.ops  # type: ignore[attr-defined]
+            return len(ops) > MANY_OPS or any(map(self._is_large, ops))
+        return False
+
+    def _note_slow(self, op: Op[Any]) -> None:
+        """Remember a key whose reply held others up."""
+        if isinstance(op, Look | LookAndLease):
+            if len(self._slow) >= MOST_SLOW:
+                self._slow.pop(next(iter(self._slow)))
+            self._slow[op.key] = None
+
+    async def _converse(self, link: Link, op: Op[Any]) -> Any:
+        if type(op) is Commit and op.way is CommitWay.WATCH:
+            # A watch belongs to the whole connection, so one commit of this kind at a time.
+            async with self._watched:
+                return await commit_watched(link, op)
+        if self._watched.locked() and is_told(op):  # the end of a transaction ends every watch
+            async with self._watched:
+                return await link.exchange(*wire.encode(op), op)
+        return await link.exchange(*wire.encode(op), op)
+
+    async def _read_tracked(self, link: Link, op: Op[Any], tracking: Tracking) -> Any:
+        """Read; tell for which stream of pushes the server tracks that, where it matters."""
+        redirect = tracking.redirect
+        if redirect is None:
+            return await self._converse(link, op)
+        if redirect.stream != link.stream:
+            data = tracking_commands(redirect)
+            client_id, switched = await link.exchange(data, 2)
+            if isinstance(client_id, int) and not isinstance(switched, BackendRefused):
+                link.client_id, link.stream = client_id, redirect.stream
+                tracking.add(client_id)
+        stream = link.stream
+        return replace(await self._converse(link, op), stream=stream)
+
+    def _ended(self, link: Link) -> None:
+        """Note that what a link read may change unheard from now on."""
+        if self._tracking is not None:
+            self._tracking.gone(link.client_id)
+
+
+class Channels:
+    """The channel of each event loop of this process.
+
+    A channel holds its loop, so the weak key alone would keep both for ever: the channels of loops
+    that have ended go when another loop asks for its own.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        tracking: Tracking | None = None,
+        on_open: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._target = target
+        self._tracking = tracking
+        self._on_open = on_open
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Channel] = WeakKeyDictionary()
+        self._of_parents: list[object] = []
+        self._last: tuple[ref[asyncio.AbstractEventLoop], Channel] | None = None
+
+    def renew(self) -> None:
+        """Begin anew in a forked child.
+
+        The parent's channels are kept aside: collecting them would close and report its sockets.
+        """
+        self._of_parents.append(dict(self._by_loop))
+        self._by_loop = WeakKeyDictionary()
+        self._last = None
+
+    def perform(self, op: Op[Any]) -> Awaitable[Any]:
+        """Perform one backend op on the running loop's channel."""
+        loop = asyncio.get_running_loop()
+        known = self._last
+        if known is None or known[0]() is not loop:
+            known = self._last = (ref(loop), self._channel_of(loop))
+        return known[1].perform(op)
+
+    def _channel_of(self, loop: asyncio.AbstractEventLoop) -> Channel:
+        channel = self._by_loop.get(loop)
+        if channel is None:
+            self.forget_ended()
+            channel = self._by_loop[loop] = Channel(self._target, self._tracking, self._on_open)
+        return channel
+
+    def forget_ended(self) -> None:
+        """Let the channels of loops that have ended go."""
+        self._last = None
+        for loop in list(self._by_loop):
+            channel = self._by_loop.pop(loop, None) if loop.is_closed() else None
+            if channel is not None:
+                channel.forget()
+
+    def drop(self) -> None:
+        """Close the connections of every loop, each in its own; the next caller connects again."""
+        for loop, channel in list(self._by_loop.items()):
+            if loop is asyncio._get_running_loop():  # noqa: SLF001  the public one raises
+                channel.drop()
+                continue
+            with suppress(RuntimeError):  # the loop has ended, and its connections with it
+                loop.call_soon_threadsafe(channel.drop)
+
+    async def aclose(self) -> None:
+        """Close the running loop's channel."""
+        self._last = None
+        channel = self._by_loop.pop(asyncio.get_running_loop(), None)
+        if channel is not None:
+            await channel.aclose()
+
+
+async def commit_watched(link: Link, op: Commit) -> CommitReply:
+    """Compare and set by WATCH, MULTI and EXEC; nobody else may watch on this link meanwhile."""
+    try:
+        if not wire_watch.is_expected(op, await link.exchange(*wire_watch.watch_commands(op))):
+            await link.exchange(*wire_watch.UNWATCH)
+            return CommitReply.REFUSED
+        return wire_watch.exec_reply(await link.exchange(*wire_watch.exec_commands(op)))
+    except BackendRefused as error:
+        return wire_watch.refused(error)

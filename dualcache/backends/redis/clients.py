@@ -1,0 +1,84 @@
+"""The raw redis-py clients that a cache hands out: made on first use, or the user's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from dualcache.errors import MissingClientError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    import redis
+    import redis.asyncio as redis_asyncio
+
+    from dualcache.options.target import Target
+
+
+class Clients:
+    """One sync client, and one async client for each event loop."""
+
+    def __init__(self, target: Target, own: Any = None, own_async: Any = None) -> None:
+        self._target = target
+        self._own = own
+        self._own_async = own_async
+        self._made: redis.Redis | None = None
+        self._by_loop: WeakKeyDictionary[AbstractEventLoop, redis_asyncio.Redis] = (
+            WeakKeyDictionary()
+        )
+        self._of_parents: list[object] = []
+
+    def sync(self) -> redis.Redis:
+        """Return the sync client; `MissingClientError` where there is no server."""
+        if self._own is not None:
+            return self._own  # type: ignore[no-any-return]
+        self._require_server()
+        if self._made is None:
+            from dualcache.backends.redis.connections import make_client
+
+            self._made = make_client(self._target)
+        return self._made
+
+    def asynchronous(self) -> redis_asyncio.Redis:
+        """Return the async client of the running loop, or the user's own."""
+        if self._own_async is not None:
+            return self._own_async  # type: ignore[no-any-return]
+        self._require_server()
+        from asyncio import get_running_loop
+
+        loop = get_running_loop()
+        client = self._by_loop.get(loop)
+        if client is None:
+            from dualcache.backends.redis.connections import make_async_client
+
+            client = self._by_loop[loop] = make_async_client(self._target)
+        return client
+
+    def renew(self) -> None:
+        """Begin anew in a forked child; the parent's clients are kept aside."""
+        self._of_parents.append(dict(self._by_loop))
+        self._by_loop = WeakKeyDictionary()
+
+    def close(self) -> None:
+        """Close the sync client that was made here; the user's own stays open."""
+        made, self._made = self._made, None
+        if made is not None:
+            made.close()
+
+    async def aclose(self) -> None:
+        """Close the running loop's client, and the sync one."""
+        from asyncio import get_running_loop
+
+        client = self._by_loop.pop(get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+        self.close()
+
+    def _require_server(self) -> None:
+        if self._target.kind != "redis":
+            raise MissingClientError(
+                f"a cache on {self._target.scheme}:// has no Redis client",
+                code="DC209",
+                help="give the Cache a redis:// URL, or set DUALCACHE_URL",
+            )

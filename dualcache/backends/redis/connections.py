@@ -1,0 +1,176 @@
+"""redis-py connections and clients for a `Target`.
+
+redis is imported inside the functions: `memory://` never needs it. Nothing here connects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dualcache.backends.redis.errors import classify
+from dualcache.backends.redis.redis_py import accepted, without_extras
+
+if TYPE_CHECKING:
+    import redis
+    import redis.asyncio as redis_asyncio
+    from redis.exceptions import RedisError
+
+    from dualcache.backends.redis.async_connections import HeardPlain, HeardTls, HeardUnix
+    from dualcache.backends.redis.sync_connections import BoundedPlain, BoundedTls, BoundedUnix
+    from dualcache.options.target import Target
+
+    Connection: TypeAlias = BoundedPlain | BoundedTls | BoundedUnix
+    AsyncConnection: TypeAlias = HeardPlain | HeardTls | HeardUnix
+
+
+__all__ = [
+    "classify",
+    "make_async_client",
+    "make_async_connection",
+    "make_client",
+    "make_connection",
+]
+
+
+def make_connection(target: Target) -> Connection:
+    """Make a connection that is not connected yet, and that never sends a command twice.
+
+    Connecting is bounded as a whole; a call is from its `begin()` on.
+    """
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    from dualcache.backends.redis.sync_connections import BoundedPlain, BoundedTls, BoundedUnix
+
+    kind = _kind(target, BoundedPlain, BoundedTls, BoundedUnix)
+    arguments = _arguments(target, kind) | {"call_timeout": target.longest_call}
+    made: Connection = kind(**arguments, retry=Retry(NoBackoff(), 0))
+    return made
+
+
+def make_async_connection(target: Target) -> AsyncConnection:
+    """Make the asyncio twin, to be shared by many callers: its reads have no time-out.
+
+    redis-py counts a read's time-out while nothing is asked, and would disconnect an idle reader.
+    Only opening the socket is bounded here; the caller bounds the handshake and each reply.
+    """
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    from dualcache.backends.redis.async_connections import HeardPlain, HeardTls, HeardUnix
+
+    kind = _kind(target, HeardPlain, HeardTls, HeardUnix)
+    arguments = _arguments(target, kind)
+    arguments["socket_timeout"] = None
+    made: AsyncConnection = kind(**arguments, retry=Retry(NoBackoff(), 0))
+    return made
+
+
+def make_client(target: Target) -> redis.Redis:
+    """Make the client that users get as `cache.client`; closing it closes its pool."""
+    import redis
+    from redis import connection
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    kind = _kind(
+        target,
+        connection.Connection,
+        connection.SSLConnection,
+        connection.UnixDomainSocketConnection,
+    )
+    pool = redis.BlockingConnectionPool(
+        connection_class=kind,
+        retry=Retry(NoBackoff(), int(target.retry_on_timeout), _retried()),
+        **_pool_arguments(target, kind),
+    )
+    return redis.Redis.from_pool(pool)
+
+
+def make_async_client(target: Target) -> redis_asyncio.Redis:
+    """Make the client that users get as `cache.aio.client`; it belongs to one event loop."""
+    from redis import asyncio
+    from redis.asyncio import connection
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    kind = _kind(
+        target,
+        connection.Connection,
+        connection.SSLConnection,
+        connection.UnixDomainSocketConnection,
+    )
+    pool = asyncio.BlockingConnectionPool(
+        connection_class=kind,
+        retry=Retry(NoBackoff(), int(target.retry_on_timeout), _retried()),
+        **_pool_arguments(target, kind),
+    )
+    return asyncio.Redis.from_pool(pool)
+
+
+# --- what redis-py is told ----------------------------------------------------------------------
+
+
+def _kind(target: Target, plain: Any, tls: Any, unix: Any) -> Any:
+    if target.path is not None:
+        return unix
+    return tls if target.is_tls else plain
+
+
+def _arguments(target: Target, kind: Any) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "db": target.db,
+        "username": target.username,
+        "password": target.password,
+        "socket_timeout": target.socket_timeout,
+        "socket_connect_timeout": target.socket_connect_timeout,
+        "health_check_interval": 0,
+        "protocol": target.protocol,
+        "client_name": target.client_name,
+        "decode_responses": False,
+        **without_extras(kind),
+    }
+    if target.path is not None:
+        return arguments | {"path": target.path} | target.redis_arguments
+    place = {
+        "host": target.host,
+        "port": target.port,
+        "socket_keepalive": target.socket_keepalive,
+    }
+    known = accepted(kind)
+    tls = _tls_arguments(target) if target.is_tls else {}
+    tls = {name: value for name, value in tls.items() if value is not None or name in known}
+    return arguments | place | tls | target.redis_arguments
+
+
+def _tls_arguments(target: Target) -> dict[str, Any]:
+    from ssl import TLSVersion
+
+    versions = {None: None, "TLSv1.2": TLSVersion.TLSv1_2, "TLSv1.3": TLSVersion.TLSv1_3}
+    return {
+        "ssl_ca_certs": target.ssl_ca_certs,
+        "ssl_ca_path": target.ssl_ca_path,
+        "ssl_ca_data": target.ssl_ca_data,
+        "ssl_certfile": target.ssl_certfile,
+        "ssl_keyfile": target.ssl_keyfile,
+        "ssl_cert_reqs": target.ssl_cert_reqs,
+        # OpenSSL refuses to check a name on a certificate that it does not verify.
+        "ssl_check_hostname": target.ssl_check_hostname and target.ssl_cert_reqs == "required",
+        "ssl_min_version": versions[target.ssl_min_version],
+    }
+
+
+def _pool_arguments(target: Target, kind: Any) -> dict[str, Any]:
+    return _arguments(target, kind) | {
+        "max_connections": target.max_connections,
+        "retry_on_error": list(_retried()) if target.retry_on_timeout else [],
+        "timeout": target.socket_timeout,
+        "health_check_interval": target.health_check_interval,
+    }
+
+
+def _retried() -> tuple[type[RedisError], ...]:
+    """What a client may try once more: redis-py's own set would send a wrong password again."""
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+
+    return (RedisTimeoutError,)

@@ -1,0 +1,210 @@
+"""What redis-py, the socket or TLS raises, turned into the errors that the engine knows.
+
+redis is imported inside the functions: `memory://` never needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
+from dualcache.options.patience import LARGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["classify", "too_slow"]
+
+E = TypeVar("E", bound=BackendError)
+
+_ABOUT_CONFIGURATION = {
+    "NOAUTH": "give the password in the URL: redis://:password@host",
+    "WRONGPASS": "check user name and password in the URL",
+    "NOPERM": "allow the user the commands and keys that the documentation lists",
+    "DENIED": "the server is in protected mode: set a password there, or bind it to an address",
+    "MOVED": "this is a node of a Redis Cluster, which only a redis+cluster:// URL can use",
+    "CROSSSLOT": "this is a node of a Redis Cluster, which only a redis+cluster:// URL can use",
+    "NOPROTO": "add protocol=2 to the URL: the server does not speak RESP3",
+}
+_PREFIXES = frozenset(
+    (
+        *("ASK", "BUSY", "CLUSTERDOWN", "CROSSSLOT", "EXECABORT", "LOADING", "MASTERDOWN"),
+        *("MISCONF", "MOVED", "NOREPLICAS", "NOSCRIPT", "OOM", "READONLY", "TRYAGAIN"),
+        *("UNBLOCKED", "UNKILLABLE", "WRONGTYPE", *_ABOUT_CONFIGURATION),
+    )
+)
+_WORD_OF_CLASS = {
+    "AskError": "ASK",
+    "BusyLoadingError": "LOADING",
+    "ClusterCrossSlotError": "CROSSSLOT",
+    "ClusterDownError": "CLUSTERDOWN",
+    "ExecAbortError": "EXECABORT",
+    "MasterDownError": "MASTERDOWN",
+    "MovedError": "MOVED",
+    "NoPermissionError": "NOPERM",
+    "NoScriptError": "NOSCRIPT",
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "TryAgainError": "TRYAGAIN",
+}
+"""redis-py before 8 drops the word of an error that it has a class for."""
+_IN_SCRIPT = re.compile(r"^(?:ERR )?Error (?:running|compiling) script.*?: -?([A-Z]{3,})\b")
+_WITHOUT_RESP3 = re.compile(r"^(?:ERR )?unknown command [`']?HELLO\b", re.IGNORECASE)
+_NO_SUCH_DB = re.compile(r"^(?:ERR )?(?:DB index is out of range|invalid DB index)")
+_LACKING = re.compile(
+    r"\b(?:unknown|unsupported) (?:sub)?command|syntax error|unknown option"
+    r"|\b(?:command|not)\b.*\b(?:unsupported|supported|allowed|available|implemented|disabled)\b",
+    re.IGNORECASE,
+)
+"""How servers, services and proxies say that they do not have a command or one of its options."""
+NO_SUCH_COMMAND = "it does not have a command that the cache needs: is it a Sentinel, or a proxy?"
+_HANGS_UP = re.compile(r"^(?:ERR )?Protocol error\b")
+"""The last words before the server closes the connection: a value is over its limit."""
+_TLS_REASONS = ("CERTIFICATE", "UNKNOWN_CA", "WRONG_VERSION", "PROTOCOL_VERSION", "HANDSHAKE")
+_LONGEST_CHAIN = 8
+
+
+def classify(error: BaseException) -> BackendError:
+    """Turn what redis-py, the socket or TLS raised into the error that the engine knows.
+
+    `is_configuration` is true on errors that waiting does not mend, `is_garbled` where the bytes on
+    the wire made no sense. The server's own words are left out: they may hold arguments. What is no
+    `Exception` (cancellation, KeyboardInterrupt) is raised again.
+    """
+    from redis import exceptions as known
+
+    if not isinstance(error, Exception):
+        raise error
+    if isinstance(error, BackendError):
+        return error
+    if isinstance(error, TimeoutError | known.TimeoutError):
+        return _marked(BackendTimeout("the server gave no answer in time", code="DC201"))
+    is_auth = isinstance(error, _auth_errors())
+    if is_auth or isinstance(error, known.ResponseError | known.BusyLoadingError):
+        return _refused(error, is_auth=is_auth)
+    if isinstance(error, OSError | EOFError | known.ConnectionError):
+        return _unavailable(error)
+    made = BackendUnavailable(
+        "the server's answer made no sense",
+        code="DC204",
+        details=(("class", type(error).__name__),),
+        help="check that the URL names a Redis or Valkey server, and nothing rewrites the traffic",
+    )
+    return _marked(made, is_garbled=True)
+
+
+def too_slow(moved_bytes: int) -> BackendTimeout:
+    """Return the error of a call that took its whole budget, though something came or went.
+
+    It tells against the server if that was next to nothing, not if a value is large or a link slow.
+    """
+    made = BackendTimeout(
+        "the call took longer than a call may take in all",
+        code="DC215",
+        help="store smaller values, or raise call_timeout in the URL or the options",
+    )
+    made.is_outage = moved_bytes < LARGE_BYTES
+    return made
+
+
+def _auth_errors() -> tuple[type[Exception], ...]:
+    from redis import exceptions as known
+
+    names = (
+        "AuthenticationError",
+        "AuthorizationError",
+        "AuthenticationWrongNumberOfArgsError",
+        "ExternalAuthProviderError",  # since redis-py 7
+    )
+    return tuple(getattr(known, name) for name in names if hasattr(known, name))
+
+
+def _refused(error: Exception, *, is_auth: bool) -> BackendError:
+    text = str(error).rpartition(" of pipeline caused error: ")[2]
+    if _HANGS_UP.match(text):
+        return _unavailable(error)
+    prefix = _prefix_of(error, text)
+    if is_auth and prefix not in _ABOUT_CONFIGURATION:
+        prefix = "WRONGPASS"
+    mend = _ABOUT_CONFIGURATION.get(prefix, "")
+    if _WITHOUT_RESP3.search(text):
+        mend = _ABOUT_CONFIGURATION["NOPROTO"]
+    elif _NO_SUCH_DB.search(text):
+        mend = "choose a db that the server has: redis://host/0"
+    made_help = mend or (NO_SUCH_COMMAND if prefix == "ERR" and _LACKING.search(text) else "")
+    made = BackendRefused(
+        f"the server refused with {prefix}",
+        code="DC203" if mend else "DC202",
+        details=(("class", type(error).__name__),),
+        help=made_help,
+    )
+    made.prefix = prefix
+    made.is_lacking = prefix == "NOPERM" or (prefix == "ERR" and bool(_LACKING.search(text)))
+    return _marked(made, is_configuration=bool(mend))
+
+
+def _prefix_of(error: Exception, text: str) -> str:
+    """Find the error's first word, which redis-py moves to `status_code` where it knows it.
+
+    Redis before 7.0 hides the word of an error that a script ran into. A word that is not in the
+    list may be a script's own text, and is not repeated.
+    """
+    in_script = _IN_SCRIPT.search(text)
+    hidden = in_script[1] if in_script else ""
+    named = _WORD_OF_CLASS.get(type(error).__name__)
+    if text.startswith("Authentication required"):
+        named = "NOAUTH"
+    found = (getattr(error, "status_code", None), named, text.partition(" ")[0], hidden)
+    return next((word for word in found if word in _PREFIXES), "ERR")
+
+
+def _unavailable(error: Exception) -> BackendUnavailable:
+    if any(_is_tls_refusal(cause) for cause in _chain(error)):
+        made = BackendUnavailable(
+            "the TLS handshake failed",
+            code="DC203",
+            details=(("class", type(error).__name__),),
+            help="check the certificates, ssl_ca_certs, and that the port speaks TLS",
+        )
+        return _marked(made, is_configuration=True)
+    made = BackendUnavailable(
+        "the server cannot be reached",
+        code="DC200",
+        details=(("class", type(error).__name__), *_cause_of(error)),
+    )
+    return _marked(made)
+
+
+def _cause_of(error: Exception) -> tuple[tuple[str, str], ...]:
+    """Return the system's own words for the failure, which hold no argument of anybody's."""
+    for cause in _chain(error):
+        if isinstance(cause, OSError) and isinstance(cause.errno, int):
+            # asyncio puts a text of its own, with the address, in the place of the system's; the
+            # numbers of the resolver are below zero, and only its own text explains them.
+            told = os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+            return (("cause", told[:1].lower() + told[1:]),)
+    return ()
+
+
+def _is_tls_refusal(error: BaseException) -> bool:
+    # By name: importing ssl costs more than everything else here.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "SSLCertVerificationError" in names:
+        return True
+    reason = getattr(error, "reason", None) or ""
+    return "SSLError" in names and any(word in reason for word in _TLS_REASONS)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(_LONGEST_CHAIN):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _marked(error: E, *, is_configuration: bool = False, is_garbled: bool = False) -> E:
+    vars(error).update(is_configuration=is_configuration, is_garbled=is_garbled)
+    return error

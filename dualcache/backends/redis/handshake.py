@@ -1,0 +1,111 @@
+"""Opening a connection of either colour: RESP3, or RESP2 where the server refuses HELLO.
+
+What is refused here concerns every call, so it is a matter of configuration, whatever its words:
+each proxy has its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from dualcache.backends.redis.connections import make_async_connection, make_connection
+from dualcache.backends.redis.errors import classify
+from dualcache.errors import BackendError, BackendRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.backends.redis.connections import AsyncConnection, Connection
+    from dualcache.options.target import Target
+
+__all__ = ["Handshake"]
+
+PASSING: Final = frozenset({"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"})
+"""The server is not ready yet."""
+ABOUT_HELLO: Final = frozenset({"ERR", "NOPROTO"})
+"""How HELLO may be refused. Not a wrong password, which must not be sent again: accounts lock."""
+
+
+class Handshake:
+    """Opens the connections of one backend, and remembers which protocol its server speaks.
+
+    `on_open` is called after each: another server may be behind the address, or other rights.
+    """
+
+    def __init__(self, target: Target, on_open: Callable[[], None] = lambda: None) -> None:
+        self._target = target
+        self._on_open = on_open
+
+    def open(self) -> Connection:
+        """Return a connection on which a call may begin; raise `BackendError`."""
+        try:
+            connection = opened(self._target)
+        except BackendRefused as error:
+            older = self._older(error)
+            connection = opened(older)
+            self._target = older
+        self._on_open()
+        return connection
+
+    async def open_async(self) -> AsyncConnection:
+        """Return a connection of the running loop; raise `BackendError`."""
+        try:
+            connection = await async_opened(self._target)
+        except BackendRefused as error:
+            older = self._older(error)
+            connection = await async_opened(older)
+            self._target = older
+        self._on_open()
+        return connection
+
+    def _older(self, error: BackendRefused) -> Target:
+        """Return where to try RESP2, or raise the error where that cannot help."""
+        if self._target.protocol == 2 or error.prefix not in ABOUT_HELLO:
+            raise error
+        return replace(self._target, protocol=2)
+
+
+def opened(target: Target) -> Connection:
+    """Return a new connection that is connected."""
+    connection = make_connection(target)
+    try:
+        connection.begin()
+        connection.connect()
+    except BaseException as error:
+        with suppress(Exception):
+            connection.disconnect()
+        if not isinstance(error, Exception):
+            raise
+        raise refused_for_all(classify(error)) from None
+    return connection
+
+
+async def async_opened(target: Target) -> AsyncConnection:
+    """Return a new connection of the running loop that is connected."""
+    connection = make_async_connection(target)
+    try:
+        async with asyncio.timeout(target.socket_connect_timeout):
+            await connection.connect()
+    except BaseException as error:  # noqa: BLE001  also when it is cancelled
+        await connection.disconnect(nowait=True)
+        raise refused_for_all(classify(error)) from None
+    return connection
+
+
+def refused_for_all(error: BackendError) -> BackendError:
+    """Mark a refusal of the handshake as a matter of configuration."""
+    if not isinstance(error, BackendRefused) or error.prefix in PASSING or error.is_configuration:
+        return error
+    made = BackendRefused(
+        f"the server refused the handshake with {error.prefix}",
+        code="DC216",
+        details=error.details,
+        help="check db, protocol and client_name of the URL, and what stands before the server",
+    )
+    made.prefix = error.prefix
+    made.is_configuration = True
+    return made

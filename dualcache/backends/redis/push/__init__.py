@@ -1,0 +1,1 @@
+"""Pushes of a server: the listener, its connection, and what it hears."""

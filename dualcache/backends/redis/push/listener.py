@@ -1,0 +1,243 @@
+"""The listener: one daemon thread that hears which keys changed and proves that it hears all.
+
+It serves both colours and every loop. It never waits for a lock that user code can hold.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from threading import Event, RLock, Thread, current_thread
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from dualcache.backends.redis.errors import classify
+from dualcache.backends.redis.push.connection import PushLink
+from dualcache.backends.redis.push.protocol import demoted
+from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualcache.backends.redis.push.protocol import Sink
+    from dualcache.backends.redis.push.tracking import Tracking
+    from dualcache.options.target import Target
+
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 1.0
+FIRST_TTL_PAUSE: Final = 1.0
+LONGEST_TTL_PAUSE: Final = 30.0
+"""How long the tier does without pushes before they are tried again: they may be back soon."""
+HEARTBEATS: Final = 3
+"""Proofs asked for within the bound on staleness."""
+TO_BE_TOLD: Final = "every process of the namespace must have publish=True"
+PASSING: Final = frozenset(
+    (
+        *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "TRYAGAIN"),
+        *("MISCONF", "NOREPLICAS", "OOM", "READONLY"),
+    )
+)
+"""Refusals that say nothing about the transport: the same one is tried again."""
+
+
+class Listener:
+    """Connects, chooses a transport, hears pushes, asks for proofs, and begins again after a loss.
+
+    `transports` are tried in this order; one counts only if a real push was seen on it. `now` is
+    the sink's clock; what is waited for here follows the machine's own. `on_demoted` is called when
+    the server turns out to be a replica though it was the master: no connection is to stay there.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        sink: Sink,
+        tracking: Tracking,
+        *,
+        prefix: str,
+        transports: Sequence[str],
+        max_staleness: float,
+        now: Callable[[], float],
+        on_demoted: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_demoted = on_demoted
+        self._had_master = False
+        self._target = target
+        self._sink = sink
+        self._tracking = tracking
+        self._prefix = prefix
+        self._transports = transports
+        self._interval = max_staleness / HEARTBEATS
+        self._now = now
+        self._lock = RLock()  # the collector may call `stop` in a thread that has it
+        self._thread: Thread | None = None
+        self._ending: Thread | None = None
+        self._stopping = Event()
+        self._link: PushLink | None = None
+
+    def start(self) -> None:
+        """Let the thread run, if it does not yet."""
+        if self._thread is not None:
+            return
+        with self._lock:
+            parts = (self._stopping, self._ending)
+            thread = Thread(target=self._run, args=parts, name="dualcache-listener", daemon=True)
+            # The interpreter may be ending, or have too many threads: the tier then stays closed.
+            with suppress(RuntimeError):
+                if self._thread is None:
+                    thread.start()
+                    self._thread = thread
+
+    def close(self) -> None:
+        """End the thread and wait for it. The next `start` begins again."""
+        thread = self.stop()
+        if thread is not None and thread is not current_thread():
+            thread.join(2)
+
+    def stop(self) -> Thread | None:
+        """Let the thread end by itself."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._ending = thread or self._ending
+            self._stopping.set()
+            self._stopping = Event()
+            if self._link is not None:
+                self._link.close()
+        return thread
+
+    def reconnect(self) -> None:
+        """Leave the server that is connected: the tier is closed until another connection is up."""
+        link = self._link
+        if link is not None:
+            link.close()
+
+    def renew(self) -> None:
+        """Begin anew in a forked child; the parent's thread and socket are left alone."""
+        self._lock = RLock()
+        self._thread = self._ending = None
+        self._stopping = Event()
+        self._link = None
+
+    def ask_proof(self, wake: Callable[[], None]) -> bool:
+        """Have `wake` called when all pushes of by now are fed, or the stream is lost.
+
+        False: there is no stream to ask.
+        """
+        link = self._link
+        if link is None:
+            return False
+        try:
+            link.ask_proof(wake)
+        except BackendError:
+            link.close()
+            return False
+        except BaseException:  # half of the question may have been sent
+            link.close()
+            raise
+        return True
+
+    def _run(self, stopping: Event, before: Thread | None) -> None:
+        if before is not None:
+            before.join()  # it still tells the sink of its end
+        pause, ttl_pause = FIRST_PAUSE, FIRST_TTL_PAUSE
+        is_without = False
+        while not stopping.is_set():
+            try:
+                link = self._opened()
+                is_without = link is None
+                if link is not None:
+                    pause, ttl_pause = FIRST_PAUSE, FIRST_TTL_PAUSE
+                    self._listen(link, stopping)
+            except Exception as error:  # noqa: BLE001  whatever it is, the thread goes on
+                if self._had_master and is_about_role(classify(error)):
+                    self._on_demoted()
+                if not stopping.is_set() and not is_without:
+                    with suppress(Exception):  # a handler of the log that raises
+                        self._sink.chose("none", classify(error).code)
+            finally:
+                self._end()
+            if is_without and self._transports == ("ttl",):
+                return
+            stopping.wait(ttl_pause if is_without else pause)
+            if is_without:
+                ttl_pause = min(LONGEST_TTL_PAUSE, 2 * ttl_pause)
+            else:
+                pause = min(LONGEST_PAUSE, 2 * pause)
+
+    def _end(self) -> None:
+        with self._lock:
+            link, self._link = self._link, None
+        if link is not None:
+            self._tracking.close()
+            self._sink.lost()
+            link.end()
+
+    def _opened(self) -> PushLink | None:
+        """Return a link on which a push was seen, by the first transport that works.
+
+        `None`: the tier does without pushes.
+        """
+        refusals: list[str] = []
+        for transport in self._transports:
+            if transport == "ttl":
+                self._sink.open_for_ttl("; ".join(refusals) or "asked for")
+                return None
+            link = PushLink(self._target, self._sink, self._tracking, self._now)
+            try:
+                asked_at = link.open(transport, self._prefix)
+            except Exception as raised:  # noqa: BLE001  answers of any shape
+                link.end()
+                error = classify(raised)
+                if is_passing(error, link):
+                    raise error from None
+                refusals.append(f"{transport}: {error.code}")
+                continue
+            if self._had_master and link.is_of_other:
+                link.end()
+                raise demoted()
+            self._had_master = self._had_master or link.is_of_master
+            self._use(link, transport, asked_at)
+            if transport == "pubsub":
+                refusals.append(TO_BE_TOLD)
+            self._sink.chose(transport, "; ".join(refusals) or "a push was seen")
+            return link
+        raise BackendUnavailable(
+            "no transport for changes works on this server",
+            code="DC210",
+            details=(("tried", "; ".join(refusals)),),
+            help="allow CLIENT TRACKING, or choose FrontTier(transport='ttl')",
+        )
+
+    def _use(self, link: PushLink, transport: str, asked_at: float) -> None:
+        """Open the tier: proofs can be asked for first, and reads are tracked last."""
+        with self._lock:
+            self._link = link
+        is_tracked = transport == "tracking"
+        stream = self._sink.connected(asked_at, is_tracked=is_tracked)
+        if is_tracked:
+            self._tracking.open(stream, link.client_id)
+
+    def _listen(self, link: PushLink, stopping: Event) -> None:
+        asked = monotonic()
+        link.ask_proof(None)
+        while not stopping.is_set():
+            left = asked + self._interval - monotonic()
+            if left > 0:
+                link.hear(left)
+            elif not link.hear(0) or left < -self._interval:
+                link.require_life(asked)
+                asked = monotonic()
+                link.ask_proof(None)
+
+
+def is_about_role(error: BackendError) -> bool:
+    """Tell whether the server that answers is not the master, or not any more."""
+    return error.code == "DC220" or (
+        isinstance(error, BackendRefused) and error.prefix in {"MASTERDOWN", "READONLY"}
+    )
+
+
+def is_passing(error: BackendError, link: PushLink) -> bool:
+    """Tell whether the server is away or busy, rather than one that does not push."""
+    if isinstance(error, BackendRefused):
+        return error.prefix in PASSING
+    return isinstance(error, BackendUnavailable | BackendTimeout) and not link.is_open

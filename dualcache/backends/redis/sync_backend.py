@@ -1,0 +1,205 @@
+"""The sync colour's connections: a LIFO of redis-py connections, one op at a time on each.
+
+They are used through their public methods; what is raised on one drops it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import finalize
+
+from msgspec.structs import replace
+
+from dualcache.backends.redis.connections import make_connection
+from dualcache.backends.redis.errors import classify, too_slow
+from dualcache.backends.redis.handshake import Handshake
+from dualcache.backends.redis.push.tracking import TRACKED, UNTRACKED, tracking_commands
+from dualcache.backends.redis.scripts import commit_source
+from dualcache.backends.redis.sync_pool import SyncPool
+from dualcache.backends.redis.wire import ops as wire
+from dualcache.backends.redis.wire import watch as wire_watch
+from dualcache.core.interrupts import interrupt_in
+from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust
+from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dualcache.backends.redis.connections import Connection
+    from dualcache.backends.redis.push.tracking import Lane, Redirect, Tracking
+    from dualcache.core.ops import Op
+    from dualcache.errors import BackendError
+    from dualcache.options.target import Target
+
+
+class SyncBackend:
+    """Performs backend ops over at most `max_connections` connections, the last used one first."""
+
+    def __init__(
+        self,
+        target: Target,
+        tracking: Tracking | None = None,
+        on_open: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._target = target
+        self._handshake = Handshake(target, on_open)
+        self._tracking = tracking
+        # What a call would import is imported here, before any holds anything. An import that is
+        # interrupted can leave all imports locked, and the clean-up of its call would hang.
+        make_connection(target)
+        commit_source()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pool = SyncPool(self._target.max_connections, self._target.socket_timeout)
+        self._life = 0
+        # A cache that nobody closed: the collector would take sockets before their connections.
+        self._forgotten = finalize(self, disconnect_all, self._pool.lanes)
+        self._forgotten.atexit = False
+
+    def renew(self) -> None:
+        """Begin anew in a forked child; the parent's sockets are left alone."""
+        self._forgotten.detach()
+        self._begin()
+
+    def perform(self, op: Op[Any]) -> Any:
+        """Perform one backend op; raise `BackendError`, having dropped its connection.
+
+        What a signal handler raises ends the op too. It is raised on as it is, whatever its type.
+        """
+        if type(op) is Distrust:
+            return self.close()
+        pool = self._pool
+        taken: list[Lane] = []
+        try:
+            pool.take(taken, op)
+            return self._perform_on(taken[0], op)
+        finally:
+            # In one call into C, and before any other call: see `sync_pool`.
+            pool.free.extend(taken)
+            if pool.waiting:
+                pool.wake()
+
+    def close(self) -> None:
+        """Close every idle connection; those in use are closed before they are used again."""
+        self._life += 1
+        pool = self._pool
+        taken: list[Lane] = []
+        try:
+            while pool.take_free(taken):
+                self._drop(taken[-1])
+        finally:
+            pool.free.extend(taken)
+            if pool.waiting:
+                pool.wake()
+
+    def _perform_on(self, lane: Lane, op: Op[Any]) -> Any:
+        if lane.is_busy or lane.life != self._life:
+            self._drop(lane)
+        was_connected = lane.connection is not None
+        lane.is_busy = True
+        try:
+            if lane.connection is None:
+                lane.life = self._life
+                lane.connection = self._handshake.open()  # the budget of this call has begun
+                was_connected = True  # its handshake was answered
+            else:
+                lane.connection.begin()
+            if self._tracking is None or type(op) not in TRACKED:
+                reply = self._converse(lane.connection, op)
+            else:
+                reply = self._read_tracked(lane, op, self._tracking)
+        except BackendRefused:
+            lane.is_busy = False
+            raise
+        except BaseException as error:  # noqa: BLE001  the connection may be dirty
+            interrupt = interrupt_in(error)
+            made = interrupt or self._blamed(error, lane, was_connected=was_connected)
+            self._drop(lane)
+            if interrupt is not None:
+                raise interrupt  # noqa: B904  it is raised as it came
+            raise made from None
+        lane.is_busy = False
+        return reply
+
+    def _read_tracked(self, lane: Lane, op: Op[Any], tracking: Tracking) -> Any:
+        """Read; tell for which stream of pushes the server tracks that, where it matters."""
+        redirect = tracking.redirect
+        if redirect is None:
+            return self._converse(lane.connection, op)
+        if redirect.stream != lane.stream:
+            self._track(lane, redirect, tracking)
+        return replace(self._converse(lane.connection, op), stream=lane.stream)
+
+    def _track(self, lane: Lane, redirect: Redirect, tracking: Tracking) -> None:
+        """Have the server push what this connection reads from now on."""
+        data = tracking_commands(redirect)
+        client_id, switched = exchange(lane.connection, data, 2)
+        if isinstance(client_id, int) and not isinstance(switched, BackendRefused):
+            lane.client_id, lane.stream = client_id, redirect.stream
+            tracking.add(client_id)
+        else:
+            lane.stream = UNTRACKED
+
+    def _drop(self, lane: Lane) -> None:
+        """Close a connection, whatever state it is in."""
+        disconnect_all([lane])
+        if self._tracking is not None and lane.client_id:
+            self._tracking.gone(lane.client_id)
+        lane.connection, lane.client_id, lane.stream = None, 0, UNTRACKED
+        lane.is_busy = False
+
+    def _converse(self, connection: Connection, op: Op[Any]) -> Any:
+        if type(op) is Commit and op.way is CommitWay.WATCH:
+            return commit_watched(connection, op)
+        return wire.decode(op, exchange(connection, *wire.encode(op)))
+
+    def _blamed(self, error: BaseException, lane: Lane, *, was_connected: bool) -> BackendError:
+        made = classify(error)
+        connection = lane.connection
+        if isinstance(made, BackendTimeout) and connection is not None and connection.is_overdue:
+            return too_slow(connection.budget.moved)
+        if was_connected and isinstance(made, BackendUnavailable):
+            made.was_connected = True
+            self.close()
+        return made
+
+
+def disconnect_all(lanes: Iterable[Lane]) -> None:
+    """Close connections of which nothing is asked any more."""
+    for lane in lanes:
+        if lane.connection is None:
+            continue
+        try:
+            lane.connection.disconnect()
+        except Exception as error:  # a connection that fails to close is gone all the same
+            if interrupt_in(error) is not None:
+                raise
+
+
+def exchange(connection: Connection, data: bytes, count: int) -> list[Any]:
+    """Send packed commands and read their replies; an error reply is a value among them."""
+    connection.send(data)
+    return [read(connection) for _ in range(count)]
+
+
+def read(connection: Connection) -> Any:
+    """Read one reply; an error that the server sent is a value."""
+    try:
+        return connection.read_response(disable_decoding=True)
+    except Exception as error:  # noqa: BLE001  redis-py raises more than its own errors
+        made = classify(error)
+        if isinstance(made, BackendRefused) and connection.is_connected:
+            return made
+        raise made from None
+
+
+def commit_watched(connection: Connection, op: Commit) -> CommitReply:
+    """Compare and set by WATCH, MULTI and EXEC, on a connection of its own."""
+    try:
+        if not wire_watch.is_expected(op, exchange(connection, *wire_watch.watch_commands(op))):
+            exchange(connection, *wire_watch.UNWATCH)
+            return CommitReply.REFUSED
+        return wire_watch.exec_reply(exchange(connection, *wire_watch.exec_commands(op)))
+    except BackendRefused as error:
+        return wire_watch.refused(error)

@@ -1,0 +1,123 @@
+"""The sync colour's pool: a bounded LIFO of lanes, one op at a time on each.
+
+A signal handler may raise after any call that Python makes. So a lane moves between the pool and
+its user in one call into C each way: an interrupt finds it in one of the two, never between them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from itertools import islice
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.backends.redis.push.tracking import Lane
+from dualcache.core.ops import Batch, Delete, Tell
+from dualcache.core.scans import Scan, Unlink
+from dualcache.errors import BackendTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dualcache.core.ops import Op
+
+
+URGENT: Final = frozenset({Delete, Unlink, Scan, Tell})
+"""Ops that are let in first: what is deleted late is served stale meanwhile, or owed."""
+
+
+class Waiter(SimpleQueue[None]):
+    """A caller who waits for a lane: whatever is put in wakes it."""
+
+    def __init__(self, *, is_urgent: bool) -> None:
+        self.is_urgent = is_urgent
+
+
+class SyncPool:
+    """`size` lanes, the last used one first; a caller waits at most `seconds` for one.
+
+    Callers are served in their order, deletions before all others; nobody overtakes who waits. A
+    caller gives lanes back by `free.extend(taken)`, and calls `wake` if somebody is `waiting`.
+    """
+
+    def __init__(self, size: int, seconds: float) -> None:
+        self.lanes = tuple([Lane() for _ in range(size)])
+        self._seconds = seconds
+        self.free = list(self.lanes)
+        # Iterating this pops, all of it in C; it raises IndexError where nothing is free.
+        self._popping: Iterator[Lane] = iter(self.free.pop, None)
+        # Each waiter has a queue of its own. threading.Condition takes its lock in Python code: an
+        # interrupt there would leave it locked, and every later waiter would hang.
+        self.waiting: deque[Waiter] = deque()
+
+    def take(self, taken: list[Lane], op: Op[Any]) -> None:
+        """Move a lane into `taken`; raise `BackendTimeout` where none comes free in time.
+
+        The list is the caller's, who gives it back whatever happens. A lane that were returned
+        instead would be lost to an interrupt between the pop and the caller's assignment.
+        """
+        # A busy thread would take again what it has just given back, before a waiter is awake: of
+        # 40 threads on 20 lanes some would get none for as long as they wait.
+        if self.waiting or not self.take_free(taken):
+            self._await_free(taken, is_urgent=is_urgent(op))
+
+    def take_free(self, taken: list[Lane]) -> bool:
+        """Move a lane into `taken` if one is free; tell whether there was one."""
+        try:
+            taken.extend(islice(self._popping, 1))
+        except IndexError:
+            return False
+        return True
+
+    def wake(self) -> None:
+        """Tell the first waiter that a lane came free; it stays the first until it has one."""
+        with suppress(IndexError):
+            self.waiting[0].put(None)
+
+    def _await_free(self, taken: list[Lane], *, is_urgent: bool) -> None:
+        ends = monotonic() + self._seconds
+        waiter = Waiter(is_urgent=is_urgent)
+        try:
+            self._queue(waiter)
+            while self.waiting[0] is not waiter or not self.take_free(taken):
+                try:
+                    waiter.get(timeout=max(0.0, ends - monotonic()))
+                except Empty:
+                    raise no_lane() from None
+        finally:
+            # Nothing is called before: a waiter that an interrupt left here would stop all others.
+            try:  # noqa: SIM105  suppress() would be called before
+                self.waiting.remove(waiter)
+            except ValueError:
+                pass
+            if self.waiting and self.free:  # it came free while this waiter was the first
+                self.wake()
+
+    def _queue(self, waiter: Waiter) -> None:
+        if waiter.is_urgent:
+            urgent = [each for each in tuple(self.waiting) if each.is_urgent]
+            self.waiting.insert(len(urgent), waiter)
+        else:
+            self.waiting.append(waiter)
+
+
+def is_urgent(op: Op[Any]) -> bool:
+    """Whether an op deletes, or tells others what was deleted."""
+    ops = op.ops if isinstance(op, Batch) else (op,)
+    return all(type(each) in URGENT for each in ops)
+
+
+def no_lane() -> BackendTimeout:
+    """Return the error of a caller for whom no connection came free in time.
+
+    It tells nothing of the server.
+    """
+    made = BackendTimeout(
+        "no connection came free in time",
+        code="DC208",
+        help="raise max_connections in the URL or the options",
+    )
+    made.is_outage = False
+    return made

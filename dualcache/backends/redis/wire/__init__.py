@@ -1,0 +1,1 @@
+"""Ops as commands, and replies as values. Pure functions."""

@@ -1,0 +1,58 @@
+"""How leases and tags are spelled: what is made where it is absent, and what is there otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dualcache.backends.redis.wire.resp import checked, content, number, refused_write
+from dualcache.core.entry import TOKEN_BYTES
+from dualcache.core.ops import FOR_EVER
+from dualcache.errors import BackendRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dualcache.backends.redis.wire.resp import Command
+    from dualcache.core.ops import NewTag, TryLease
+
+
+def new_tag_commands(tags: Sequence[NewTag]) -> tuple[Command, ...]:
+    commands: list[Command] = []
+    for tag in tags:
+        life: Command = () if tag.life_ms is None else ("PX", tag.life_ms)
+        make: Command = ("SET", tag.key, tag.id, "NX", *life)
+        commands += (make, ("GET", tag.key), ("PTTL", tag.key))
+    return tuple(commands)
+
+
+def new_tag_replies(
+    tags: Sequence[NewTag], replies: Sequence[Any]
+) -> tuple[tuple[bytes | None, ...], tuple[int, ...]]:
+    starts = range(0, 3 * len(tags), 3)
+    for start in starts:
+        refused_write(replies[start])
+    ids = tuple(content(replies[start + 1]) for start in starts)
+    lefts = (lifetime(replies[start + 2]) for start in starts)
+    return ids, tuple(FOR_EVER if left is None else left for left in lefts)
+
+
+def try_lease_commands(op: TryLease) -> Sequence[Command]:
+    lease: Command = ("SET", op.key, op.token, "NX", "PX", op.lease_ms)
+    return (lease, ("STRLEN", op.key), ("PTTL", op.key))
+
+
+def try_lease_reply(_: TryLease, replies: Sequence[Any]) -> bool | None:
+    lease, length, left = replies
+    if checked(lease) is not None:
+        return True
+    is_lease = length in (0, TOKEN_BYTES) or _is_refused(length, "NOPERM")
+    return False if is_lease and lifetime(left) != FOR_EVER else None
+
+
+def lifetime(reply: Any) -> int | None:
+    """Return what a key has left, -1 for one without an end; `None` where that may not be asked."""
+    return None if _is_refused(reply, "NOPERM") else number(reply)
+
+
+def _is_refused(reply: Any, prefix: str) -> bool:
+    return isinstance(reply, BackendRefused) and reply.prefix == prefix

@@ -1,0 +1,287 @@
+"""The wire: an op becomes commands, replies become the op's reply. Here alone Redis is spelled.
+
+Error replies come in as `BackendRefused` values, since only some of them fail an op.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from dualcache.backends.redis.scripts import COMMIT_SHA, commit_source
+from dualcache.backends.redis.wire.leases import (
+    lifetime,
+    new_tag_commands,
+    new_tag_replies,
+    try_lease_commands,
+    try_lease_reply,
+)
+from dualcache.backends.redis.wire.publish import publish, telling
+from dualcache.backends.redis.wire.resp import (
+    Command,
+    bulk,
+    checked,
+    content,
+    nonsense,
+    number,
+    pack,
+    refused_write,
+    strings,
+)
+from dualcache.core.entry import HEADER_BYTES, OWNED_HEADER_BYTES
+from dualcache.core.ops import (
+    FOR_EVER,
+    Batch,
+    Claim,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Delete,
+    LoadScript,
+    Look,
+    LookAndLease,
+    MakeTags,
+    Ping,
+    ProlongTag,
+    ReadTags,
+    Seen,
+    Tell,
+    TryLease,
+)
+from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
+from dualcache.errors import BackendRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualcache.core.ops import Op
+
+
+class Spelling(NamedTuple):
+    """How one kind of op is written, how many replies come, and how they are read."""
+
+    write: Callable[[Any], bytes]
+    awaits: Callable[[Any], int]
+    reply: Callable[[Any, Sequence[Any]], Any]
+
+
+def encode(op: Op[Any]) -> tuple[bytes, int]:
+    """Return what to send for an op, and how many replies will come."""
+    if type(op) is Look:
+        return write_look(op), 2 if op.with_ttl else 1
+    spelling = SPELLINGS[type(op)]
+    return spelling.write(op), spelling.awaits(op)
+
+
+def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
+    """Return the op's reply; raise `BackendError` where a reply is one, or makes no sense."""
+    return SPELLINGS[type(op)].reply(op, replies)
+
+
+# Reads
+
+
+def write_look(op: Look) -> bytes:
+    """Write a read, without the detour that other ops take: every hit is one."""
+    name = op.key.encode()
+    key = b"$%d\r\n%b\r\n" % (len(name), name)
+    if op.tags:
+        tags = b"".join([bulk(tag.encode()) for tag in op.tags])
+        data = b"*%d\r\n$4\r\nMGET\r\n%b%b" % (2 + len(op.tags), key, tags)
+    else:
+        data = b"*2\r\n$3\r\nGET\r\n%b" % key
+    return b"%b*2\r\n$4\r\nPTTL\r\n%b" % (data, key) if op.with_ttl else data
+
+
+def look_reply(op: Look, replies: Sequence[Any]) -> Seen:
+    left_ms, refusal = None, ""
+    if op.with_ttl:
+        left = lifetime(replies[1])
+        if left is None:
+            refusal = "NOPERM"
+        elif left != FOR_EVER:
+            # It may have ended since it was read: no time is then left, which is not for ever.
+            left_ms = max(0, left)
+    if not op.tags:
+        return Seen(content(replies[0]), (), left_ms, refusal=refusal)
+    found = strings(replies[0], 1 + len(op.tags))
+    return Seen(found[0], found[1:], left_ms, refusal=refusal)
+
+
+def read_tags_commands(op: ReadTags) -> Sequence[Command]:
+    return (("MGET", *op.tags),)
+
+
+def read_tags_reply(op: ReadTags, replies: Sequence[Any]) -> tuple[bytes | None, ...]:
+    return strings(replies[0], len(op.tags))
+
+
+def heads_commands(op: ReadHeads) -> Sequence[Command]:
+    return tuple([("GETRANGE", key, 0, OWNED_HEADER_BYTES - 1) for key in op.keys])
+
+
+def heads_reply(_: ReadHeads, replies: Sequence[Any]) -> tuple[bytes, ...]:
+    return tuple([content(reply) or b"" for reply in replies])
+
+
+def scan_commands(op: Scan) -> Sequence[Command]:
+    return (("SCAN", op.cursor, "MATCH", op.pattern, "COUNT", op.count, "TYPE", "string"),)
+
+
+def scan_reply(_: Scan, replies: Sequence[Any]) -> ScanPage:
+    page = checked(replies[0])
+    if not isinstance(page, list) or len(page) != 2:
+        raise nonsense()
+    return ScanPage(int(page[0]), tuple(page[1]))
+
+
+# Leases and tags
+
+
+def lease_commands(op: LookAndLease) -> Sequence[Command]:
+    lease: Command = ("SET", op.key, op.filling, "NX", "PX", op.lease_ms)
+    return (lease, ("GET", op.key), ("PTTL", op.key), *new_tag_commands(op.tags))
+
+
+def lease_reply(op: LookAndLease, replies: Sequence[Any]) -> Seen:
+    refusal = refused_write(replies[0])
+    ids, left_ms = new_tag_replies(op.tags, replies[3:])
+    return Seen(content(replies[1]), ids, lifetime(replies[2]), left_ms, refusal)
+
+
+def claim_commands(op: Claim) -> Sequence[Command]:
+    claim: Command = ("SET", op.key, op.filling, "PX", op.lease_ms)
+    return (claim, *new_tag_commands(op.tags))
+
+
+def claim_reply(op: Claim, replies: Sequence[Any]) -> Seen:
+    refusal = refused_write(replies[0])
+    ids, left_ms = new_tag_replies(op.tags, replies[1:])
+    return Seen(None if refusal else op.filling, ids, None, left_ms, refusal)
+
+
+def make_tags_commands(op: MakeTags) -> Sequence[Command]:
+    return new_tag_commands(op.tags)
+
+
+def make_tags_reply(op: MakeTags, replies: Sequence[Any]) -> tuple[bytes | None, ...]:
+    return new_tag_replies(op.tags, replies)[0]
+
+
+def prolong_commands(op: ProlongTag) -> Sequence[Command]:
+    if op.life_ms is None:
+        return (("PERSIST", op.key),)
+    return (("PEXPIRE", op.key, op.life_ms),)
+
+
+# Writes
+
+
+def commit_commands(op: Commit) -> Sequence[Command]:
+    if op.way is CommitWay.IFEQ:
+        life: Command = () if op.ttl_ms is None else ("PX", op.ttl_ms)
+        return (("SET", op.key, op.blob, "IFEQ", op.expected, *life),)
+    if op.way is CommitWay.EVAL:
+        return (("EVAL", commit_source(), 1, op.key, *commit_arguments(op)),)
+    return (("EVALSHA", COMMIT_SHA, 1, op.key, *commit_arguments(op)),)
+
+
+def commit_arguments(op: Commit) -> Command:
+    return (op.expected[:HEADER_BYTES], op.blob, op.ttl_ms or 0)
+
+
+def commit_reply(_: Commit, replies: Sequence[Any]) -> CommitReply:
+    reply = replies[0]
+    if isinstance(reply, BackendRefused):
+        if reply.prefix == "NOSCRIPT":
+            return CommitReply.NO_SCRIPT
+        if reply.prefix == "WRONGTYPE":
+            return CommitReply.REFUSED
+        if reply.is_lacking:
+            return CommitReply.UNSUPPORTED
+        raise reply
+    if reply in (1, b"OK"):
+        return CommitReply.STORED
+    if reply in (0, None):
+        return CommitReply.REFUSED
+    raise nonsense()
+
+
+def script_commands(_: LoadScript) -> Sequence[Command]:
+    return (("SCRIPT", "LOAD", commit_source()),)
+
+
+def script_reply(_: LoadScript, __: Sequence[Any]) -> None:
+    """A server that takes no script shows it at the next commit."""
+
+
+def delete_commands(op: Delete) -> Sequence[Command]:
+    return (("DEL", *op.keys),)
+
+
+def unlink_commands(op: Unlink) -> Sequence[Command]:
+    return (("UNLINK", *op.keys),)
+
+
+def ping_commands(_: Ping) -> Sequence[Command]:
+    return (("PING",),)
+
+
+def prolong_reply(_: ProlongTag, replies: Sequence[Any]) -> None:
+    """Without the right to prolong it, a tag ends earlier: that costs misses, and is safe."""
+    refused_write(replies[0])
+
+
+def number_reply(_: Op[Any], replies: Sequence[Any]) -> int:
+    return number(replies[0])
+
+
+def no_reply(_: Op[Any], replies: Sequence[Any]) -> None:
+    checked(replies[0])
+
+
+def write_batch(op: Batch) -> bytes:
+    return b"".join([SPELLINGS[type(each)].write(each) for each in op.ops])
+
+
+def batch_awaits(op: Batch) -> int:
+    return sum([SPELLINGS[type(each)].awaits(each) for each in op.ops])
+
+
+def batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
+    found = []
+    start = 0
+    for each in op.ops:
+        spelling = SPELLINGS[type(each)]
+        end = start + spelling.awaits(each)
+        found.append(spelling.reply(each, replies[start:end]))
+        start = end
+    return tuple(found)
+
+
+def written(
+    commands: Callable[[Any], Sequence[Command]],
+    reply: Callable[[Any, Sequence[Any]], Any],
+    awaits: Callable[[Any], int] = lambda _: 1,
+) -> Spelling:
+    """Return the spelling of an op by its commands."""
+    return Spelling(lambda op: b"".join([pack(each) for each in commands(op)]), awaits, reply)
+
+
+SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
+    Look: Spelling(write_look, lambda op: 2 if op.with_ttl else 1, look_reply),
+    LookAndLease: written(lease_commands, lease_reply, lambda op: 3 + 3 * len(op.tags)),
+    Claim: telling(written(claim_commands, claim_reply, lambda op: 1 + 3 * len(op.tags))),
+    ReadTags: written(read_tags_commands, read_tags_reply),
+    MakeTags: written(make_tags_commands, make_tags_reply, lambda op: 3 * len(op.tags)),
+    ProlongTag: written(prolong_commands, prolong_reply),
+    TryLease: written(try_lease_commands, try_lease_reply, lambda _: 3),
+    Commit: telling(written(commit_commands, commit_reply)),
+    LoadScript: written(script_commands, script_reply),
+    Delete: telling(written(delete_commands, number_reply)),
+    Unlink: written(unlink_commands, number_reply),
+    ReadHeads: written(heads_commands, heads_reply, lambda op: len(op.keys)),
+    Scan: written(scan_commands, scan_reply),
+    Tell: Spelling(lambda op: publish(op.notice), lambda _: 1, no_reply),
+    Ping: written(ping_commands, no_reply),
+    Batch: Spelling(write_batch, batch_awaits, batch_reply),
+}

@@ -1,1 +1,0 @@
-"""From a Python function and its call to keys and a compiled wrapper."""

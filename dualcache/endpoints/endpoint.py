@@ -1,0 +1,197 @@
+"""The endpoint decorator: reads served from the cache, writes that delete after their success."""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from dualcache.core.flight import value_of
+from dualcache.core.scope import switched_off
+from dualcache.endpoints.advice import at_decoration
+from dualcache.endpoints.binding import EndpointBinding
+from dualcache.endpoints.decisions import SAFE, Way, way_of
+from dualcache.endpoints.options import ENDPOINT, endpoint_options
+from dualcache.endpoints.roles import is_response
+from dualcache.engine.invalidation import invalidate
+from dualcache.engine.probe import get_or_run
+from dualcache.errors import UnencodableValue, UsageError
+from dualcache.functions.advice import warn, warn_of_function
+from dualcache.functions.afterwards import ainvalidated_after, invalidated_after
+from dualcache.functions.function import NAMING, POLICY, Cached
+from dualcache.functions.handles import SharedHandles
+from dualcache.functions.invalidates import MADE_BY, Invalidating
+from dualcache.functions.routes import INSTEAD, layers, routes_of
+
+if TYPE_CHECKING:
+    from dualcache.cache import Cache
+    from dualcache.core.entry import Packed, Recipe
+    from dualcache.core.events import Invalidated
+    from dualcache.core.flight import Outcome
+    from dualcache.core.ops import Flow
+    from dualcache.core.policy import Call
+    from dualcache.functions.binding import Naming
+    from dualcache.runtime import Backend
+
+
+class CachedEndpoint(Cached):
+    """One decorated endpoint: a read, a write, or both, by the method of its request."""
+
+    known = (*NAMING, *POLICY, *ENDPOINT)
+    binding: EndpointBinding
+
+    @property
+    def has_template(self) -> bool:
+        """Whether the user names the keys: the prefix is a template."""
+        return True
+
+    def advise(self) -> None:
+        """Say nothing: every parameter is part of an endpoint's key."""
+
+    def bound(self, naming: Naming) -> EndpointBinding:
+        """Return how calls become keys; warn of what a hit cannot give back."""
+        self.endpoint = endpoint_options(self.options, self.call.name)
+        binding = EndpointBinding(
+            self.call,
+            naming,
+            self.make_policy,
+            options=self.endpoint,
+            prefix=self.cache.requests.prefix,
+            is_shared=self.cache.backend.target.kind == "redis",
+        )
+        for line in at_decoration(binding):
+            warn(line)
+        return binding
+
+    def recipe(self, annotation: Any) -> Recipe:
+        """Return how results are stored; responses never are."""
+        made = super().recipe(annotation)
+
+        def pack(value: Any) -> Packed:
+            if is_response(value):
+                raise unstored_response(type(value).__name__)
+            return made.pack(value)
+
+        return made._replace(pack=pack)
+
+    def perform(self, values: tuple[Any, ...]) -> Any:
+        """Serve one request in this thread."""
+        backend = self.cache.backend
+        method = self.binding.method(values)
+        way = way_of(method, self.endpoint, self.call.name)
+        if way is Way.READ:
+            return super().perform(values)
+        if way is Way.WRITE:
+            flow = self.deletion(values, method, backend)
+            return invalidated_after(self.binding.run(values), flow, backend)
+        if way is Way.PASS or id(self.cache) in switched_off.get():
+            return self.binding.run(values)
+        return value_of(backend.run(self.probing(values, backend)))
+
+    async def perform_async(self, values: tuple[Any, ...]) -> Any:
+        """Serve one request in this task."""
+        backend = self.cache.backend
+        method = self.binding.method(values)
+        way = way_of(method, self.endpoint, self.call.name)
+        if way is Way.READ:
+            return await super().perform_async(values)
+        if way is Way.WRITE:
+            flow = self.deletion(values, method, backend)
+            return await ainvalidated_after(await self.binding.run(values), flow, backend)
+        if way is Way.PASS or id(self.cache) in switched_off.get():
+            return await self.binding.run(values)
+        return value_of(await backend.arun(self.probing(values, backend)))
+
+    def invalidating(self, call: Call) -> Flow[Invalidated]:
+        key, env = self.binding.doomed_key(call.args), self.cache.backend.env
+        return invalidate((key,), (), (), env, self.binding.label)
+
+    def probing(self, values: tuple[Any, ...], backend: Backend) -> Flow[Outcome]:
+        return get_or_run(self.binding.call_of(values), backend.env)
+
+    def deletion(
+        self, values: tuple[Any, ...], method: str | None, backend: Backend
+    ) -> Flow[Invalidated]:
+        """Return the invalidation for values as they are before the body runs."""
+        doomed = self.binding.deletion(values, method)
+        return self.cache.requests.invalidate(
+            doomed.keys, (), doomed.patterns, backend, self.binding.label
+        )
+
+
+def unstored_response(kind: str) -> UnencodableValue:
+    """Make the error that tells why a response is not stored."""
+    return UnencodableValue(
+        f"a {kind} is a finished response, with headers and cookies of one request",
+        code="DC406",
+        help="return the data (a dict, a list or a model), and let the framework make the response",
+    )
+
+
+def refuse_unsafe_reads(app: object, cache: Cache) -> None:
+    """Raise `UsageError` for a route that writes and is answered from the cache.
+
+    `app` is an ASGI application with `routes`; routers that are mounted are looked at too.
+    """
+    for path, methods, endpoint in routes_of(app):
+        unsafe = sorted(set(methods) - SAFE)
+        cached = cached_of(endpoint) if unsafe else None
+        if cached is None or cached.cache is not cache:
+            continue
+        if not isinstance(cached, CachedEndpoint) or cached.binding.is_surely_read:
+            raise UsageError(
+                f"{cached.call.name} writes under {unsafe[0]} {path}, but is cached as a read",
+                code="DC405",
+                details=[("of", str(cached.call))],
+                help=INSTEAD,
+            )
+
+
+def warn_of_routes_beneath(app: object, cache: Cache) -> None:
+    """Warn of a route that does not use the cache, as it was registered beneath its decorator.
+
+    A warning and no error: `app.get("/")(read.__wrapped__)` looks the same and may be meant.
+    """
+    routes = list(routes_of(app))
+    reached = {id(layer) for *_, endpoint in routes for layer in [*layers(endpoint)][1:]}
+    for path, methods, endpoint in routes:
+        above = None if id(endpoint) in reached else decorated_above(endpoint, cache)
+        if above is not None:
+            verbs = sorted(methods)
+            warn_of_function(
+                above.call,
+                f"[DC413] {' '.join([*verbs[:1], path])} does not use the cache: {above.call.name} "
+                "has the cache's decorator above the route's; write the cache's decorator "
+                "beneath the route's",
+            )
+
+
+def decorated_above(endpoint: Any, cache: Cache) -> Cached | Invalidating | None:
+    """Return what this cache made of an endpoint, where the module has it by the same name.
+
+    A function that is cached under another name has its own: that is a choice, and no mistake.
+    """
+    written = [*layers(endpoint)][-1]
+    if not isinstance(written, FunctionType):
+        return None
+    above: Cached | Invalidating | None = None
+    for layer in layers(written.__globals__.get(written.__name__)):
+        if layer is endpoint:
+            return above
+        made = decorated_at(layer)
+        above = made if made is not None and made.cache is cache else above
+    return None
+
+
+def cached_of(endpoint: Any) -> Cached | None:
+    """Return the cached function that an endpoint is, or that is beneath its decorators."""
+    decorated = map(decorated_at, layers(endpoint))
+    return next((each for each in decorated if isinstance(each, Cached)), None)
+
+
+def decorated_at(layer: Any) -> Cached | Invalidating | None:
+    """Return what one layer of a function is to a cache, if it is anything."""
+    handles = getattr(getattr(layer, "cache_info", None), "__self__", None)
+    if isinstance(handles, SharedHandles):
+        return handles.cached
+    made = getattr(layer, MADE_BY, None)
+    return made if isinstance(made, Invalidating) else None

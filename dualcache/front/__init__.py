@@ -1,0 +1,1 @@
+"""The front tier: copies of entries in this process, kept coherent with the server."""

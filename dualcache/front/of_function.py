@@ -1,0 +1,159 @@
+"""One function's part of the front tier: what is kept of its values, and who gets which copy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from dualcache.codecs.recipe import is_immutable
+from dualcache.core.entry import MISSING, Packed
+from dualcache.front.copies import copier_of
+from dualcache.front.store import FrontEntry, Owner, TaggedEntry, index_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dualcache.core.front_ports import Read
+    from dualcache.core.policy import Call
+    from dualcache.engine.coherence import Ticket
+    from dualcache.front.tier import Front
+    from dualcache.options.front_tier import FrontTier
+
+JITTER: Final = 0.1
+"""Share of a kept copy's life that chance takes away, so that copies do not end together."""
+
+
+class FunctionFront:
+    """One function's part of the front tier (core.front.FrontPort).
+
+    `positions` are those of the arguments that make the key, where they alone do; calls are then
+    indexed by them, for a compiled wrapper to find. It looks at tags only where `is_tagged`.
+    """
+
+    def __init__(
+        self,
+        front: Front,
+        positions: tuple[int, ...] | None = None,
+        types: tuple[type | None, ...] = (),
+        options: FrontTier | None = None,
+        *,
+        is_tagged: bool = False,
+    ) -> None:
+        self.front = front
+        self.positions = positions
+        self.types = types
+        self.is_tagged = is_tagged
+        self.owner = Owner()
+        self.store = front.shared if options is None else front.store_for(options)
+
+    def find(self, call: Call) -> Any:
+        """Return the caller's own value, or MISSING; count a hit."""
+        entry = self._servable(call)
+        if entry is None:
+            return MISSING
+        entry.hits += 1
+        return entry.value if entry.thaw is None else entry.thaw(entry.value)
+
+    def holds(self, call: Call) -> bool:
+        """Tell whether a call would be answered from here."""
+        return self._servable(call) is not None
+
+    def begin_read(self, names: Iterable[str]) -> Begun:
+        """Return a ticket for names that are about to be read; the first starts the listener."""
+        front = self.front
+        front.start()
+        return Begun(front.now(), front.coherence.begin_read(names))
+
+    def install(self, call: Call, value: Any, read: Read) -> None:
+        """Keep what was read, if nothing of it can have changed since its tickets.
+
+        The value is the caller's: what is kept is another copy, unless nobody can change it.
+        """
+        front = self.front
+        if not front.coherence.is_up:
+            return
+        entry = self._entry(call, value, read)
+        size_bytes = len(call.key) + payload_bytes(read)
+        linked = self._index_key(call, read)
+        with front.lock:
+            coherence = front.coherence
+            if all(coherence.may_install(begun.ticket, read.stream) for begun in read.tickets):
+                if isinstance(entry, TaggedEntry):
+                    entry.cells = front.tags.cells(tag.name for tag in read.stored.tags)
+                entry.prove(coherence.open_until)
+                self.store.entries.put(entry, size_bytes, entry if linked is None else linked)
+
+    def clear_counters(self) -> None:
+        """Begin counting anew."""
+        with self.front.lock:
+            self.owner.hits = 0.0
+            for entry in self.owner.index.values():
+                entry.hits = 0.0
+
+    @property
+    def size(self) -> int:
+        """How many entries of this function are kept."""
+        return len(self.owner.index)
+
+    @property
+    def hits(self) -> int:
+        """Hits so far, of entries that are gone and of those that are there."""
+        with self.front.lock:
+            return int(self.owner.hits + sum(entry.hits for entry in self.owner.index.values()))
+
+    def _index_key(self, call: Call, read: Read) -> Any:
+        if self.positions is None or (read.stored.tags and not self.is_tagged):
+            return None
+        return index_key([call.args[at] for at in self.positions], self.types)
+
+    def _servable(self, call: Call) -> FrontEntry | None:
+        entry = self.store.entries.find(call.key)
+        if entry is None or entry.owner is not self.owner or not entry.is_alive:
+            return None
+        front, now = self.front, self.front.now()
+        if entry.ends_at <= now or front.coherence.open_until <= now:
+            return None
+        if entry.fresh_until <= now:
+            with front.lock:
+                entry.prove(front.coherence.open_until)
+        return entry
+
+    def _entry(self, call: Call, value: Any, read: Read) -> FrontEntry:
+        front = self.front
+        bound_ms = front.coherence.max_staleness * 1000 if front.is_bounded else None
+        limits = (read.life_ms, self.store.max_age_ms, bound_ms)
+        lives_ms = [each for each in limits if each is not None]
+        life = min(lives_ms) / 1000 * (1 - JITTER * front.draw()) if lives_ms else float("inf")
+        kept, thaw = frozen_form(call, value, read)
+        form = TaggedEntry if read.stored.tags else FrontEntry
+        return form(call.key, kept, thaw, read.tickets[0].at + life, self.owner)
+
+
+class Begun(NamedTuple):
+    """A ticket and the moment at which it was taken: what is read later lives from here."""
+
+    at: float
+    ticket: Ticket
+
+
+def frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any], Any] | None]:
+    """Return what is kept of a value, and how each caller gets his own copy of it.
+
+    A value that nobody can change is shared. A small container is copied; anything else is kept as
+    its bytes and decoded for each caller.
+    """
+    if is_immutable(value):
+        return value, None
+    recipe, stored = call.policy.recipe, read.stored
+    copy = copier_of(value)
+    if copy is not None:
+        return copy(value), copy
+    read_payload = recipe.reader_of(stored)
+    if read_payload is not None:
+        return bytes(stored.payload), read_payload
+    return Packed(stored.codec, stored.flags, stored.payload), recipe.copy
+
+
+def payload_bytes(read: Read) -> int:
+    """Return the size of what was read; an object that rides along counts as one word."""
+    payload = read.stored.payload
+    return len(payload) if isinstance(payload, bytes | memoryview) else 8

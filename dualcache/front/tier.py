@@ -1,0 +1,227 @@
+"""The front tier put together: what decides, what stores, and what hears the pushes."""
+
+from __future__ import annotations
+
+from threading import RLock
+from types import CellType
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from dualcache.engine.coherence import Coherence
+from dualcache.front.store import FrontStore, Tags, make_store
+from dualcache.options.durations import to_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dualcache.drivers.changes import Changes
+    from dualcache.options.front_tier import FrontTier
+
+
+class Front:
+    """The front tier of one cache: one machine, one stream of pushes, a store for each limit.
+
+    `lock` guards stores and machine; it is never held while user code runs or anybody waits.
+    """
+
+    def __init__(
+        self,
+        options: FrontTier,
+        *,
+        max_staleness: float,
+        now: Callable[[], float],
+        draw: Callable[[], float],
+        changes: Changes,
+    ) -> None:
+        self.options = options
+        self.now = now
+        self.draw = draw
+        self.lock = RLock()
+        self.coherence = Coherence(max_staleness)
+        self.tags = Tags()
+        self.is_bounded = False
+        self.transport: str = "none"
+        self.reason = ""
+        self.losses = 0
+        self.on_choice: Callable[[str, str], None] = lambda _transport, _reason: None
+        self.start: Callable[[], None] = lambda: None
+        self.doomed_by: Callable[[str], Callable[[str], bool]] = lambda _pattern: lambda _name: True
+        self._stores: WeakSet[StoreRef] = WeakSet()
+        self._changes = changes
+        self._bypassed = 0
+        self.gate = Gate(now)
+        self.shared = self.store_for(options)
+
+    def store_for(self, options: FrontTier) -> StoreRef:
+        """Return a store with its own limits."""
+        made = StoreRef(make_store(options.max_entries, options.max_bytes), options)
+        with self.lock:  # whoever feeds a push goes through them
+            self._stores.add(made)
+        return made
+
+    # What the stream of pushes tells
+
+    def connected(self, asked_at: float, *, is_tracked: bool) -> int:
+        """Open the tier: the stream is complete since `asked_at`. Return its number."""
+        with self.lock:
+            self._empty()
+            self.is_bounded = False
+            stream = self.coherence.connected(asked_at, is_tracked=is_tracked)
+            self._set_gate()
+        self._changes.notify_all()
+        return stream
+
+    def lost(self) -> None:
+        """Close and empty the tier: the stream may be incomplete."""
+        with self.lock:
+            was_up = self.coherence.is_up
+            self.coherence.lost()
+            self._set_gate()
+            self._empty()
+            self.losses += was_up
+        self._changes.notify_all()
+
+    def broken(self) -> None:
+        """Empty the tier: a connection is gone whose reads may have changed unheard."""
+        with self.lock:
+            self.coherence.feed_all()
+            self._empty()
+            self.losses += 1
+        self._changes.notify_all()
+
+    def open_alone(self) -> None:
+        """Open the tier of a store that only this process writes to."""
+        self.coherence.connected(float("inf"))
+        self.transport, self.reason = "local", "nobody else writes"
+        self._set_gate()
+
+    def open_for_ttl(self, reason: str) -> None:
+        """Open the tier without pushes: each copy lives no longer than it may be stale."""
+        with self.lock:
+            if not (self.is_bounded and self.coherence.is_up):  # it may be open for that already
+                self._empty()
+                self.is_bounded = True
+                self.coherence.connected(float("inf"))
+                self._set_gate()
+        self.chose("ttl", reason)
+
+    def chose(self, transport: str, reason: str) -> None:
+        """Note by which transport changes are heard, and why; tell when the first changes."""
+        is_change = transport != self.transport or not self.reason
+        self.transport, self.reason = transport, reason
+        if is_change:
+            self.on_choice(transport, reason)
+
+    def proved(self, asked_at: float) -> None:
+        """Note a proof that the stream is complete up to `asked_at`."""
+        with self.lock:
+            self.coherence.proved(asked_at)
+            self._set_gate()
+
+    def feed(self, names: Iterable[str] | None) -> None:
+        """Take a push: these names have changed; `None`: any may have."""
+        if names is None:
+            self.drop_all()
+            self._changes.notify_all()
+            return
+        changed = list(names)
+        self.drop(changed)
+        self._changes.notify(changed)
+
+    def feed_matching(self, patterns: Iterable[str]) -> None:
+        """Take what another process told: whatever matches one of these patterns is deleted."""
+        for pattern in patterns:
+            self.drop_matching(self.doomed_by(pattern))
+        self._changes.notify_all()
+
+    # What flows ask (core.front.FrontTiers)
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Forget these keys and whatever has these tags; keep nothing that was read before."""
+        changed = list(names)
+        with self.lock:
+            self.coherence.feed(changed)
+            self.tags.kill(changed)
+            for store in self._stores:
+                for name in changed:
+                    store.entries.drop(name)
+
+    def drop_matching(self, matches: Callable[[str], bool]) -> None:
+        """Forget the keys and tags of such names; keep nothing that was read before."""
+        with self.lock:
+            self.coherence.feed_all()
+            names = [*self.tags.names(), *(key for each in self._stores for key in each.entries)]
+        self.drop([name for name in names if matches(name)])
+
+    def drop_all(self) -> None:
+        """Forget everything; keep nothing that was read before."""
+        with self.lock:
+            self.coherence.feed_all()
+            self._empty()
+
+    def mark(self, name: str) -> int | None:
+        """Return the counter of a name where fills are heard: who waits for one is woken."""
+        if self.is_bounded or self.transport == "pubsub" or not self.coherence.is_up:
+            return None
+        return self.coherence.mark(name)
+
+    # Switching
+
+    def bypass(self, *, on: bool) -> None:
+        """Let no hit be served outside of flows while somebody wants to see each call."""
+        with self.lock:
+            self._bypassed += 1 if on else -1
+            self._set_gate()
+
+    def renew(self) -> None:
+        """Begin anew, empty and closed, in a forked child."""
+        self.lock = RLock()
+        self.coherence.lost()
+        self._empty()
+        self._set_gate()
+
+    def sizes(self) -> tuple[int, int]:
+        """Return how many entries are kept, and in how many bytes as far as they are counted."""
+        with self.lock:
+            stores = [store.entries for store in self._stores]
+            return sum(map(len, stores)), sum(store.used_bytes for store in stores)
+
+    def _empty(self) -> None:
+        for store in self._stores:
+            store.entries.drop_all()
+
+    def _set_gate(self) -> None:
+        self.gate.set(is_open=self.coherence.is_up and not self._bypassed)
+
+
+class Gate:
+    """Whether compiled wrappers may serve hits on their own.
+
+    They read the time through one `clock` that they share. Where the gate is closed that clock
+    stands at the end of time, past the end of every entry: so a hit need not ask.
+    """
+
+    __slots__ = ("_now", "clock")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.clock = CellType(end_of_time)
+
+    def set(self, *, is_open: bool) -> None:
+        """Open or close it."""
+        self.clock.cell_contents = self._now if is_open else end_of_time
+
+
+def end_of_time() -> float:
+    """Return a moment past all others."""
+    return float("inf")
+
+
+class StoreRef:
+    """A store and its limits, hashable."""
+
+    __slots__ = ("__weakref__", "entries", "max_age_ms")
+
+    def __init__(self, entries: FrontStore, options: FrontTier) -> None:
+        self.entries = entries
+        self.max_age_ms = to_ms(options.max_age, option="max_age", allow_none=True)

@@ -1,0 +1,1 @@
+"""Decorated functions: compiled wrappers, handles, methods."""

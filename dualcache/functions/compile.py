@@ -1,0 +1,224 @@
+"""Compile a real function with the exact signature of the decorated one.
+
+`inspect`, debuggers, type checkers and pickle see an ordinary function; a call costs no `*args`.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+from inspect import Parameter
+from types import CellType, FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from dualcache.core.pending import PendingLoad
+from dualcache.keys.open_calls import PLAIN
+from dualcache.keys.written import Names, compiled, written_signature, written_tuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualcache.keys.signature import CallSignature
+
+
+class Kept(Struct, frozen=True):
+    """What a wrapper needs to serve front-tier hits on its own.
+
+    `index` maps the values at `positions` to entries. Where `types` names one, only values of just
+    that type are looked up; of other values the type is part of the index, since `1`, `True` and
+    `1.0` are equal. `clock` holds what tells the time; whoever owns it may change that. An entry is
+    served while its `fresh_until` lies ahead. `is_tagged`: entries may have tags.
+    """
+
+    index: dict[Any, Any]
+    clock: CellType
+    positions: tuple[int, ...]
+    types: tuple[type | None, ...]
+    is_tagged: bool
+
+
+class Absent:
+    """What a lookup finds where nothing is kept: an entry that has ended."""
+
+    fresh_until = float("-inf")
+
+
+ABSENT: Final = Absent()
+
+
+def compile_wrapper(
+    call: CallSignature,
+    perform: Callable[..., Any],
+    kept: Kept | None = None,
+    *,
+    stops_at_load: bool = False,
+) -> Callable[..., Any]:
+    """Return a function like the decorated one that hands its values, in order, to `perform`.
+
+    `perform` takes one tuple; for a coroutine function it is one itself. Where values are `kept` in
+    process, a hit ends in the function itself: no lock, no flow, no text of a key. With
+    `stops_at_load` it also takes a `PendingLoad`; where that holds something, the function is run.
+    """
+    names = Names(call.parameters)
+    keyword, wait = ("async def", "await ") if call.is_coroutine else ("def", "")
+    run = f"return {wait}{names.of('perform', perform)}"
+    values = written_tuple(call.parameters)
+    heading = written_signature(call.signature.parameters.values(), names)
+    lines = [] if kept is None else hit_lines(call, kept, names)
+    if stops_at_load:
+        lines = [*lines, *loading_lines(call, values, perform, names)]
+    elif call.open_calls is None:
+        lines = [*lines, f"{run}({values})"]
+    else:
+        heading = f"(*{names.local('args')}, **{names.local('kwargs')})"
+        lines = open_lines(call, values, lines, run, names)
+    body = "\n    ".join(lines)
+    made = executed(f"{keyword} wrapper{heading}:\n    {body}\n", call, names)
+    if kept is not None:
+        made = sharing(made, names.local("now"), kept.clock)
+    functools.update_wrapper(made, call.function)
+    return made
+
+
+def loading_lines(
+    call: CallSignature, values: str, perform: Callable[..., Any], names: Names
+) -> list[str]:
+    """Write the lines that ask for a value, and run the function where it has to be loaded."""
+    pending, error = names.local("pending"), names.local("error")
+    run = f"{names.of('function', call.function)}({written_call(call)})"
+    return [
+        f"{pending} = {names.of('pending_load', PendingLoad)}()",
+        "try:",
+        f"    {names.local('found')} = {names.of('perform', perform)}({values}, {pending})",
+        f"    if not {pending}:",
+        f"        return {names.local('found')}",
+        f"    {pending}.begin()",
+        "    try:",
+        f"        {pending}.result = {run}",
+        f"    except {names.of('raised', BaseException)} as {error}:",
+        f"        {pending}.error = {error}",
+        f"    return {pending}.finish()",
+        "finally:",
+        f"    if {pending}:",
+        f"        {pending}.close()",
+    ]
+
+
+def open_lines(
+    call: CallSignature, values: str, hit: Sequence[str], run: str, names: Names
+) -> list[str]:
+    """Write the body of a function that can be called in more ways than its signature shows."""
+    calls = call.open_calls
+    assert calls is not None
+    args, kwargs, fits = names.local("args"), names.local("kwargs"), names.local("fits")
+    type_of, plain = names.of("type", type), names.of("plain", PLAIN)
+    uncertain = [f"{type_of}({call.parameters[at]}) in {plain}" for at in calls.suspects]
+    return [
+        f"{fits} = {names.of('true', value=True)}",
+        "try:",
+        f"    {values} = {names.of('strict', calls.strict)}(*{args}, **{kwargs})",
+        f"except {names.of('misfit', TypeError)}:",
+        f"    {fits} = {names.of('false', value=False)}",
+        f"if {' or '.join([f'not {fits}', *uncertain])}:",
+        f"    {run}({names.of('bind', calls.bind)}({args}, {kwargs}))",
+        *hit,
+        f"{run}({names.of('given', calls.given)}({values}, {args}, {kwargs}))",
+    ]
+
+
+def hit_lines(call: CallSignature, kept: Kept, names: Names) -> list[str]:
+    """Write the lines that serve a hit.
+
+    The exception of a lookup ends before the function runs, so that it never shows in its
+    tracebacks; a `TypeError` says that a value cannot be hashed. What is not there is found as an
+    entry that has ended.
+    """
+    type_of, entry, cell = names.of("type", type), names.local("entry"), names.local("cell")
+    values = [call.parameters[at] for at in kept.positions]
+    key, checks = list(values), [f"{entry}.fresh_until > {names.of('now', None)}()"]
+    for value, kind in zip(values, kept.types, strict=True):
+        if kind is None:
+            key.append(f"{type_of}({value})")
+        else:
+            checks.append(f"{type_of}({value}) is {names.of(kind.__name__, kind)}")
+    serving = [
+        f"{entry}.hits += 1.0",
+        f"if {entry}.thaw is None:",
+        f"    return {entry}.value",
+        f"return {entry}.thaw({entry}.value)",
+    ]
+    if kept.is_tagged:
+        serving = [
+            f"for {cell} in {entry}.cells:",
+            f"    if not {cell}.is_alive:",
+            "        break",
+            "else:",
+            *(f"    {line}" for line in serving),
+        ]
+    return [
+        "try:",
+        f"    {entry} = {names.of('index', kept.index)}[{', '.join(key) or '()'}]",
+        f"except {names.of('not_found', (KeyError, TypeError))}:",
+        f"    {entry} = {names.of('absent', ABSENT)}",
+        f"if {' and '.join(checks)}:",
+        *(f"    {line}" for line in serving),
+    ]
+
+
+def compile_loader(call: CallSignature) -> Callable[..., Any]:
+    """Return what runs the decorated function for values in signature order."""
+    kinds = {parameter.kind for parameter in call.signature.parameters.values()}
+    if kinds <= {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}:
+        return call.function
+    names = Names(call.parameters)
+    source = (
+        f"def wrapper({', '.join(call.parameters)}):\n"
+        f"    return {names.of('function', call.function)}({written_call(call)})\n"
+    )
+    return executed(source, call, names)
+
+
+def written_call(call: CallSignature) -> str:
+    """Write the arguments of a call that hands on the values of the parameters."""
+    written = []
+    for name, parameter in call.signature.parameters.items():
+        if parameter.kind is Parameter.VAR_POSITIONAL:
+            written.append(f"*{name}")
+        elif parameter.kind is Parameter.VAR_KEYWORD:
+            written.append(f"**{name}")
+        elif parameter.kind is Parameter.KEYWORD_ONLY:
+            written.append(f"{name}={name}")
+        else:
+            written.append(name)
+    return ", ".join(written)
+
+
+def executed(source: str, call: CallSignature, names: Names) -> FunctionType:
+    """Compile the source of one function over the globals of the original.
+
+    So that annotations written as text resolve as before; the code itself looks nothing up there.
+    Tracebacks and debuggers find its source in `linecache`.
+    """
+    filename = f"<dualcache {call.module}.{call.qualname}>"
+    module_names = getattr(call.function, "__globals__", {})
+    whole, wrapper = compiled(source, names, filename, module_names)
+    linecache.cache[filename] = (len(whole), None, whole.splitlines(keepends=True), filename)
+    made: FunctionType = wrapper
+    return made
+
+
+def sharing(function: FunctionType, name: str, shared: CellType) -> FunctionType:
+    """Return the function with its variable `name` being a cell that others share."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    closure = [shared if each == name else cell for each, cell in cells]
+    made = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        tuple(closure),
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made

@@ -1,0 +1,99 @@
+"""The first call of a cached function that is no endpoint, where a web framework is there.
+
+Only then its request can be seen: whether it writes, and what the key does not hold of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.endpoints.decisions import SAFE
+from dualcache.endpoints.flask_context import serving
+from dualcache.endpoints.reading import IDENTITY, parts_read, unkeyed_line
+from dualcache.endpoints.roles import REQUESTS
+from dualcache.functions.advice import warn_of_function
+from dualcache.functions.routes import INSTEAD, VERBS, layers
+from dualcache.keys.templates import parse_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dualcache.functions.binding import Naming
+    from dualcache.keys.signature import CallSignature
+
+__all__ = ["look_at"]
+
+ASKED: Final = IDENTITY | {"query_params", "args", "GET", "query_string"}
+"""What a request asks for, and who asks."""
+
+
+def look_at(call: CallSignature, naming: Naming, values: Sequence[Any]) -> None:
+    """Warn of what is likely wrong with a call that has a request, or is made under one."""
+    requests = list(_requests_among(values))
+    if requests:
+        warn_of_unsafe_read(call, requests)
+        warn_of_unkeyed_parts(call, naming, values)
+
+
+def warn_of_unsafe_read(call: CallSignature, requests: Sequence[Any]) -> None:
+    """Warn where a call is the answer to a request that writes.
+
+    A helper that gets the request of a view which writes may well be cached.
+    """
+    for request in requests:
+        method, endpoint = str(request.method).upper(), _endpoint_of(request)
+        is_helper = endpoint is not None and not _is_the_same(endpoint, call.function)
+        if method in SAFE or is_helper:
+            continue
+        warn_of_function(
+            call,
+            f"[DC405] {call.name} answers a {method} and is cached as a read, so it does not run "
+            f"each time; {INSTEAD}",
+        )
+        return
+
+
+def warn_of_unkeyed_parts(call: CallSignature, naming: Naming, values: Sequence[Any]) -> None:
+    """Warn where a function takes from its request what its key does not hold."""
+    if naming.vary is not None:
+        return
+    used = set[str]()
+    if naming.key is not None:
+        used = {*parse_template(naming.key, owner=call.name).names}
+    named = zip(call.parameters, values, strict=False)
+    own = [name for name, value in named if _is_request(value) and name not in used]
+    parts = parts_read(call, own) & ASKED
+    if parts:
+        warn_of_function(call, unkeyed_line(call, min(parts)))
+
+
+def _requests_among(values: Sequence[Any]) -> Iterator[Any]:
+    yield from filter(_is_request, values)
+    if (framework := serving()) is not None:
+        yield framework.request
+
+
+def _is_request(value: Any) -> bool:
+    is_named_so = any(kind.__name__ in REQUESTS for kind in type(value).__mro__)
+    return is_named_so and isinstance(getattr(value, "method", None), str)
+
+
+def _endpoint_of(request: Any) -> Any:
+    """Return the function that answers a request, in ASGI, Django or Flask; `None`: not known."""
+    scope = getattr(request, "scope", None)
+    if isinstance(scope, dict) and scope.get("endpoint") is not None:
+        return scope["endpoint"]
+    if (match := getattr(request, "resolver_match", None)) is not None:
+        return match.func
+    framework = serving()
+    if framework is None:
+        return None
+    return framework.current_app.view_functions.get(framework.request.endpoint)
+
+
+def _is_the_same(endpoint: Any, function: Any) -> bool:
+    handlers = [endpoint]
+    if isinstance(endpoint, type):
+        handlers = [getattr(endpoint, verb, None) for verb in VERBS]
+    *_, innermost = layers(function)
+    return any(layer is innermost for each in handlers for layer in layers(each))

@@ -1,0 +1,295 @@
+"""The decorators: options checked, names compiled, handles attached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.codecs.recipe import LIMITS
+from dualcache.core.callables import adapted
+from dualcache.core.entry import MISSING, CacheInfo
+from dualcache.core.flight import value_if_any, value_of
+from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
+from dualcache.core.scope import switched_off
+from dualcache.engine import load, read, write
+from dualcache.engine.invalidation import clear_function, invalidate
+from dualcache.errors import UsageError
+from dualcache.front.of_function import FunctionFront
+from dualcache.functions.advice import unnamed_parameters, warn
+from dualcache.functions.binding import Binding, Naming, full_tags
+from dualcache.functions.compile import Kept, compile_wrapper
+from dualcache.functions.handles import HANDLES, AsyncHandles, Handles
+from dualcache.functions.methods import as_attribute
+from dualcache.keys.names import several, user_tag
+from dualcache.keys.open_calls import aproved_first, proved_first
+from dualcache.keys.signature import ABSENT, CallSignature
+from dualcache.options.checks import refuse_unknown
+from dualcache.options.front_tier import to_own_front
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from dualcache.cache import Cache
+    from dualcache.core.entry import Entry, Recipe
+    from dualcache.core.events import Invalidated
+    from dualcache.core.flight import Outcome
+    from dualcache.core.ops import Flow
+    from dualcache.core.pending import PendingLoad
+
+NAMING: Final = ("key", "tags", "ignore", "vary", "version", "typed_key", "name")
+RECIPE: Final = ("check", *LIMITS)
+POLICY: Final = (
+    "ttl",
+    "expiration",
+    "jitter",
+    "stale_if_error",
+    "stale_on",
+    "condition",
+    "codec",
+    "front",
+    *RECIPE,
+)
+
+
+INDEXED_TYPES: Final = (int, str, bytes, bool)
+"""Annotations that are types whose equal values have equal keys."""
+
+
+class Cached:
+    """One decorated function of one cache: runs its calls, and is behind its handles."""
+
+    known: tuple[str, ...] = (*NAMING, *POLICY)
+    """The options that this spelling has."""
+
+    def __init__(self, cache: Cache, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        self.cache = cache
+        self.options = options
+        self.call = CallSignature.of(function)
+        refuse_unknown(options, self.known, what="option", owner=self.call.name)
+        policy_options = options_of(options, self.call.name)
+        make_policy(  # checked now, so that what is wrong is told at decoration
+            "",
+            self.recipe(MISSING),
+            policy_options,
+            cache.requests.defaults,
+            owner=self.call.name,
+            parameters=self.call.parameters,
+        )
+        naming = {name: options[name] for name in NAMING if name in options}
+        tags = naming.get("tags", ())
+        self.tags_of: Callable[..., Any] | None = None
+        if callable(tags):
+            self.tags_of = adapted(tags, self.call.parameters, option="tags", owner=self.call.name)
+            naming["tags"] = ()
+        self.policy_options = policy_options
+        self.usage = Usage()
+        self.binding = self.bound(Naming(**naming))
+        self.advise()
+        self.definition = cache.definitions.admit(
+            self.call,
+            self.binding.label,
+            ignore=options.get("ignore", ()),
+            holder=self,
+            is_named=self.options.get("name") is not None,
+            has_template=self.has_template,
+            is_shared=cache.backend.target.kind == "redis",
+        )
+        self.front = self.function_front()
+        cache.register(self)
+
+    def advise(self) -> None:
+        """Warn of a key that tells less apart than the arguments do."""
+        key = self.options.get("key")
+        if key is not None and self.options.get("vary") is None:
+            for line in unnamed_parameters(self.call, key, self.options.get("ignore", ())):
+                warn(line)
+
+    @property
+    def has_template(self) -> bool:
+        """Whether the user names the keys, and not the function."""
+        return self.options.get("key") is not None
+
+    def function_front(self) -> FunctionFront | None:
+        """Return this function's part of the front tier, if the cache has one."""
+        stream, wanted = self.cache.backend.stream, self.options.get("front", True)
+        own = to_own_front(wanted, self.call.name)
+        if stream is None or wanted is False:
+            return None
+        positions = self.binding.indexed
+        types = self.indexed_types(positions or ())
+        is_tagged = bool(self.options.get("tags"))
+        return FunctionFront(stream.front, positions, types, own, is_tagged=is_tagged)
+
+    def indexed_types(self, positions: Sequence[int]) -> tuple[type | None, ...]:
+        """Return the annotated type of each value, where its own type need not be looked at."""
+        hints = self.call.hints()
+        annotated = [hints.get(self.call.parameters[at]) for at in positions]
+        return tuple([each if each in INDEXED_TYPES else None for each in annotated])
+
+    def bound(self, naming: Naming) -> Binding:
+        """Return how calls of the function become keys."""
+        return Binding(
+            self.call,
+            naming,
+            self.make_policy,
+            prefix=self.cache.requests.prefix,
+            is_shared=self.cache.backend.target.kind == "redis",
+        )
+
+    def recipe(self, annotation: Any) -> Recipe:
+        """Return how results are stored; `annotation` is what the function returns."""
+        own = {name: self.options[name] for name in RECIPE if name in self.options}
+        return self.cache.requests.recipe(annotation, self.options.get("codec"), **own)
+
+    def make_policy(self, binding: Binding) -> Policy:
+        """Make the policy when annotations can be resolved: at the first call."""
+        self.clear_former()
+        self.cache.backend.tell_of_time_travel()
+        annotation = self.call.return_annotation()
+        return make_policy(
+            binding.label,
+            self.recipe(MISSING if annotation is ABSENT else annotation),
+            self.policy_options,
+            self.cache.requests.defaults,
+            owner=self.call.name,
+            parameters=self.call.parameters,
+            tags_of=None if self.tags_of is None else self.tags_of_result,
+            usage=self.usage,
+            front=self.front if self.cache.is_at_home else None,
+            mark=binding.owner,
+        )
+
+    def clear_former(self) -> None:
+        """Clear the entries of functions that this one replaces.
+
+        Not at decoration, which never touches a server. Two threads may both clear, so that
+        neither reads what the other has yet to clear.
+        """
+        pending = self.definition.pending
+        if pending and self.cache.is_at_home:
+            for former in tuple(pending):
+                former.clear()
+            pending.clear()
+
+    def tags_of_result(self, result: Any, *values: Any) -> tuple[str, ...]:
+        """Return the full tags that the user's callable gives."""
+        assert self.tags_of is not None
+        what = f"what tags of {self.call.name} returned"
+        names = several(self.tags_of(result, *values), what, 'return a list: ["…"]')
+        return full_tags(self.binding.prefix, [user_tag(name) for name in names])
+
+    def decorated(self) -> Any:
+        """Return what stands in the place of the function."""
+        is_async, opened = self.call.is_coroutine, self.call.open_calls
+        perform: Callable[..., Any] = self.perform_async if is_async else self.perform
+        stops = type(self) is Cached and not is_async and opened is None
+        if opened is not None:
+            perform = (aproved_first if is_async else proved_first)(opened, perform)
+        elif stops:
+            perform = self.perform_to_load
+        wrapper: Any = compile_wrapper(self.call, perform, self.kept(), stops_at_load=stops)
+        handles = AsyncHandles(self) if is_async else Handles(self)
+        for name in HANDLES:
+            setattr(wrapper, name, getattr(handles, name))
+        return as_attribute(wrapper, self.call)
+
+    def kept(self) -> Kept | None:
+        """Return what the compiled wrapper needs to serve front-tier hits on its own."""
+        front = self.front
+        if front is None or front.positions is None:
+            return None
+        whole = front.front
+        index, positions, types = front.owner.index, front.positions, front.types
+        return Kept(index, whole.gate.clock, positions, types, front.is_tagged)
+
+    def perform(self, values: tuple[Any, ...]) -> Any:
+        """Serve one call in this thread."""
+        cache = self.cache
+        if id(cache) in switched_off.get():
+            return self.binding.run(values)
+        backend = cache.backend
+        return value_of(backend.run(load.get_or_load(self.binding.call_of(values), backend.env)))
+
+    def perform_to_load(self, values: tuple[Any, ...], pending: PendingLoad) -> Any:
+        """Serve one call in this thread; where the function has to run, `pending` holds it."""
+        cache = self.cache
+        if id(cache) in switched_off.get():
+            return self.binding.run(values)
+        backend = cache.backend
+        flow = load.get_or_load(self.binding.call_of(values), backend.env)
+        return value_if_any(backend.run(flow, pending))
+
+    def perform_async(self, values: tuple[Any, ...]) -> Coroutine[Any, Any, Any]:
+        """Serve one call in this task."""
+        cache = self.cache
+        if id(cache) in switched_off.get():
+            return self.binding.run(values)  # type: ignore[no-any-return]
+        backend = cache.backend
+        return backend.arun(load.get_or_load(self.binding.call_of(values), backend.env), value_of)
+
+    def call_of(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Call:
+        """Return the call for arguments as they are written."""
+        return self.binding.call_of(self.call.bind(args, kwargs))
+
+    def key_for(self, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+        """Return the key, without the namespace."""
+        return self.binding.key_of(*self.call.bind(args, kwargs))[len(self.binding.prefix) :]
+
+    def invalidating(self, call: Call) -> Flow[Invalidated]:
+        return invalidate((call.key,), (), (), self.cache.backend.env, self.binding.label)
+
+    def refreshing(self, call: Call) -> Flow[Outcome]:
+        return load.refresh(call, self.cache.backend.env)
+
+    def peeking(self, call: Call) -> Flow[Entry | None]:
+        return read.peek(call, self.cache.backend.env)
+
+    def storing(self, call: Call, value: Any) -> Flow[bool]:
+        return write.set_value(call, value, self.cache.backend.env)
+
+    def clear(self) -> Invalidated:
+        """Forget every result of this function and no other key; begin counting anew."""
+        backend, binding = self.cache.backend, self.binding
+        flow = clear_function(binding.owner, binding.clears, backend.env, binding.label)
+        done: Invalidated = backend.run(flow)
+        self.usage.reset()
+        if self.front is not None:
+            self.front.clear_counters()
+        return done
+
+    def info(self) -> CacheInfo:
+        """Count hits, misses and what this process keeps: all of it in memory, else in front."""
+        usage, front = self.usage, self.front
+        stored = self.cache.backend.count_of(self.binding.owner)
+        if front is None:
+            return CacheInfo(usage.hits, usage.misses, None, stored or 0)
+        size = front.size if stored is None else stored
+        bound = int(front.store.entries.maxsize)
+        return CacheInfo(usage.hits + front.hits, usage.misses, bound, size)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the options as they hold: `maxsize` and `typed` as `lru_cache` names them."""
+        policy = self.binding.policy
+        return {
+            "maxsize": None,
+            "typed": True,
+            "key": self.binding.label,
+            "ttl": None if policy.ttl_ms is None else policy.ttl_ms / 1000,
+            **{name: value for name, value in self.options.items() if name != "key"},
+        }
+
+
+def options_of(options: dict[str, Any], owner: str) -> Options:
+    """Return the options of the policy; `expiration` is another spelling of `ttl`."""
+    if "ttl" in options and "expiration" in options:
+        raise UsageError(
+            f"{owner} has both ttl and expiration",
+            code="DC159",
+            help="they are two spellings of one option: write one",
+        )
+    return Options(
+        options.get("ttl", options.get("expiration", MISSING)),
+        options.get("jitter", MISSING),
+        options.get("stale_if_error", MISSING),
+        options.get("condition"),
+        options.get("stale_on", MISSING),
+    )

@@ -1,0 +1,104 @@
+"""The handles of a decorated function: what can be done about what is stored for a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import astuple
+
+from dualcache.core.events import Cleared
+from dualcache.core.flight import value_of
+
+if TYPE_CHECKING:
+    from dualcache.core.entry import CacheInfo, Entry
+    from dualcache.core.events import Invalidated
+    from dualcache.functions.function import Cached
+
+HANDLES: Final = (
+    "invalidate",
+    "refresh",
+    "peek",
+    "store",
+    "key_for",
+    "cache_info",
+    "cache_clear",
+    "cache_parameters",
+)
+
+
+class SharedHandles:
+    """The handles that are the same in both colours."""
+
+    def __init__(self, cached: Cached) -> None:
+        self.cached = cached
+
+    def key_for(self, /, *args: Any, **kwargs: Any) -> str:
+        """Return the key of a call, without the namespace; nothing is performed."""
+        return self.cached.key_for(args, kwargs)
+
+    def cache_info(self) -> CacheInfo:
+        """Return hits and misses of this function in this process."""
+        return self.cached.info()
+
+    def cache_parameters(self) -> dict[str, Any]:
+        """Return the options of this function."""
+        return self.cached.parameters()
+
+
+class Handles(SharedHandles):
+    """The handles of a sync function."""
+
+    def invalidate(self, /, *args: Any, **kwargs: Any) -> Invalidated:
+        """Delete what is stored for this call."""
+        call = self.cached.call_of(args, kwargs)
+        return self.cached.cache.backend.run(self.cached.invalidating(call))  # type: ignore[no-any-return]
+
+    def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the function now and store its result; return it."""
+        call = self.cached.call_of(args, kwargs)
+        return value_of(self.cached.cache.backend.run(self.cached.refreshing(call)))
+
+    def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
+        """Tell what is stored for this call; changes nothing."""
+        call = self.cached.call_of(args, kwargs)
+        return self.cached.cache.backend.run(self.cached.peeking(call))  # type: ignore[no-any-return]
+
+    def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
+        """Store `value` as the result of this call; return whether it is there."""
+        call = self.cached.call_of(args, kwargs)
+        return self.cached.cache.backend.run(self.cached.storing(call, value))  # type: ignore[no-any-return]
+
+    def cache_clear(self) -> Invalidated:
+        """Forget every result of this function, in all processes."""
+        return self.cached.clear()
+
+
+class AsyncHandles(SharedHandles):
+    """The handles of a coroutine function."""
+
+    async def invalidate(self, /, *args: Any, **kwargs: Any) -> Invalidated:
+        """Delete what is stored for this call."""
+        call = self.cached.call_of(args, kwargs)
+        return await self.cached.cache.backend.arun(self.cached.invalidating(call))  # type: ignore[no-any-return]
+
+    async def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the function now and store its result; return it."""
+        call = self.cached.call_of(args, kwargs)
+        return value_of(await self.cached.cache.backend.arun(self.cached.refreshing(call)))
+
+    async def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
+        """Tell what is stored for this call; changes nothing."""
+        call = self.cached.call_of(args, kwargs)
+        return await self.cached.cache.backend.arun(self.cached.peeking(call))  # type: ignore[no-any-return]
+
+    async def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
+        """Store `value` as the result of this call; return whether it is there."""
+        call = self.cached.call_of(args, kwargs)
+        return await self.cached.cache.backend.arun(self.cached.storing(call, value))  # type: ignore[no-any-return]
+
+    def cache_clear(self) -> Cleared:
+        """Forget every result of this function, in all processes.
+
+        Done when this returns, as with `functools.lru_cache`; the result may be awaited too.
+        """
+        return Cleared(*astuple(self.cached.clear()))

@@ -1,0 +1,97 @@
+"""`@cache.invalidates`: a function whose success deletes names made from its arguments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.errors import UsageError
+from dualcache.functions.afterwards import ainvalidated_after, invalidated_after
+from dualcache.functions.binding import names_of
+from dualcache.functions.compile import compile_loader, compile_wrapper
+from dualcache.functions.methods import as_attribute, decorated_inside
+from dualcache.keys.open_calls import GivenValues
+from dualcache.keys.plans import make_deletions, make_names
+from dualcache.keys.signature import CallSignature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualcache.cache import Cache
+    from dualcache.core.events import Invalidated
+    from dualcache.core.ops import Flow
+
+MADE_BY: Final = "_invalidating"
+"""The attribute of a decorated function that holds its `Invalidating`."""
+
+
+def invalidating(
+    cache: Cache, keys: Sequence[str], tags: Sequence[str], patterns: Sequence[str]
+) -> Callable[[Any], Any]:
+    """Return the decorator of functions whose success invalidates these templates."""
+    is_bare = any(callable(key) for key in keys)
+    if is_bare or not (keys or tags or patterns):
+        raise UsageError(
+            "@cache.invalidates got a function in the place of its names"
+            if is_bare
+            else "@cache.invalidates() names nothing that it could invalidate",
+            code="DC409",
+            help='name what the function makes wrong: @cache.invalidates("user:{user_id}"), or '
+            'tags=["users"], or patterns=["search_*"]',
+        )
+
+    def decorate(function: Any) -> Any:
+        return Invalidating(cache, function, keys, tags, patterns).decorated()
+
+    return lambda function: decorated_inside(function, decorate)
+
+
+class Invalidating:
+    """A function whose success invalidates names made from its arguments."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        function: Callable[..., Any],
+        keys: Sequence[str],
+        tags: Sequence[str],
+        patterns: Sequence[str],
+    ) -> None:
+        self.cache = cache
+        self.call = CallSignature.of(function)
+        self.call.name_in_templates(names_of((*keys, *tags, *patterns)))
+        self.loader = compile_loader(self.call)
+        self.keys_of = make_deletions(self.call, keys, "patterns")
+        self.tags_of = make_names(self.call, tags, what="tag")
+        self.patterns_of = make_names(self.call, patterns, what="pattern")
+
+    def decorated(self) -> Any:
+        """Return what stands in the place of the function."""
+        perform = self.perform_async if self.call.is_coroutine else self.perform
+        wrapper = compile_wrapper(self.call, perform)
+        setattr(wrapper, MADE_BY, self)
+        return as_attribute(wrapper, self.call)
+
+    def flow(self, values: tuple[Any, ...]) -> Flow[Invalidated]:
+        """Return the invalidation for values as they are before the function runs."""
+        return self.cache.requests.invalidate(
+            self.keys_of(*values),
+            self.tags_of(*values),
+            self.patterns_of(*values),
+            self.cache.backend,
+            self.call.name,
+        )
+
+    def run(self, values: tuple[Any, ...]) -> Any:
+        """Call the function itself."""
+        loader = values.loader if isinstance(values, GivenValues) else self.loader
+        return loader(*values)
+
+    def perform(self, values: tuple[Any, ...]) -> Any:
+        """Run the function in this thread; invalidate if it succeeds."""
+        flow = self.flow(values)
+        return invalidated_after(self.run(values), flow, self.cache.backend)
+
+    async def perform_async(self, values: tuple[Any, ...]) -> Any:
+        """Run the function in this task; invalidate if it succeeds."""
+        flow = self.flow(values)
+        return await ainvalidated_after(await self.run(values), flow, self.cache.backend)

@@ -1,0 +1,1 @@
+"""Names of keys, tags and patterns. Pure functions."""

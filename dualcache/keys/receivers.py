@@ -1,0 +1,136 @@
+"""What is bound to a function as part of a default key: a method's object, a partial's values.
+
+An object is part of a key only where its value says which object it is.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from dualcache.errors import UnkeyableArgument
+from dualcache.keys.canonical import canonical, class_name, class_of, digested, field_names
+from dualcache.keys.compile import Value
+from dualcache.keys.digests import is_secret_name
+from dualcache.keys.escaping import escape_part
+from dualcache.keys.scalars import is_scalar_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from dualcache.keys.identity import Bound
+    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.templates import Field
+
+__all__ = ["bound_parts", "constant", "constants_of", "receiver_form"]
+
+CONSTANT = "(None)"
+_IMMUTABLE = (str, bytes, int, float, complex, tuple, frozenset, Enum)
+
+
+def bound_parts(
+    signature: CallSignature, ignore: Collection[str], *, is_named: bool
+) -> list[str | Value]:
+    """Write what is bound to the function, as if it were written before the arguments of a call.
+
+    `UnkeyableArgument` now for what can never be part of a key; a name that was given stands for
+    such an object too.
+    """
+    parts: list[str | Value] = []
+    unkeyed = unkeyed_receivers(signature) if is_named else []
+    for one in signature.identity.bound:
+        if one.name in ignore or any(one.value is each for each in unkeyed):
+            continue
+        write = _bound_form(signature, one)
+        parts.append(f":{escape_part(one.name)}=" if one.is_extra else ":")
+        parts.append(constant(one.value, write))
+    return parts
+
+
+def unkeyed_receivers(signature: CallSignature) -> list[Any]:
+    """Return the objects that are bound and are not their value."""
+    objects = [one.value for one in signature.identity.bound if one.is_receiver]
+    return [each for each in objects if not isinstance(each, type) and not _has_key(class_of(each))]
+
+
+def constant(value: Any, write: Callable[[Any], str], field: Field | None = None) -> Value:
+    """Return a part of a name that comes from no argument.
+
+    It is written anew at each call, since an object that is bound may change.
+    """
+    # In parentheses, so that nothing is taken for the whole of what is written.
+    return Value(CONSTANT, lambda _: value, lambda _: write(value), lambda error: error, field)
+
+
+def constants_of(parts: Iterable[str | Value]) -> str:
+    """Return what the parts of a name that come from no argument are now, as one text."""
+    values = [part for part in parts if isinstance(part, Value) and part.source == CONSTANT]
+    return "".join([f"\0{part.write(part.read(()))}" for part in values])
+
+
+def _bound_form(signature: CallSignature, one: Bound) -> Callable[[Any], str]:
+    if one.is_receiver:
+        if not isinstance(one.value, type):
+            _refuse_no_value(signature, class_of(one.value))
+        return receiver_form(signature)
+    write = digested if is_secret_name(one.name) else canonical
+    try:
+        write(one.value)
+    except UnkeyableArgument as error:
+        raise UnkeyableArgument(
+            f"{one.name}, which a partial binds for {signature.name}, cannot be part of a key",
+            code="DC110",
+            details=error.details,
+            help=f'only if no result ever differs by it: ignore=("{one.name}",); else give the '
+            "function that is made of it a name= or a key= of its own",
+        ) from error
+    return write
+
+
+def receiver_form(signature: CallSignature) -> Callable[[Any], str]:
+    """Return what writes `self` or `cls`; it refuses an object that is not its value."""
+
+    def write(receiver: Any) -> str:
+        if isinstance(receiver, type):
+            return class_name(receiver)
+        _refuse_no_value(signature, class_of(receiver))
+        return canonical(receiver)
+
+    return write
+
+
+def _has_key(kind: type[Any]) -> bool:
+    return hasattr(kind, "__cache_key__") or _is_value(kind)
+
+
+def _refuse_no_value(signature: CallSignature, kind: type[Any]) -> None:
+    if not _has_key(kind):
+        raise UnkeyableArgument(
+            f"{signature.name} has no key for its object",
+            code="DC112",
+            details=[
+                ("type", f"{kind.__module__}.{kind.__qualname__} is no frozen value"),
+                ("either", f"def __cache_key__(self): return self.id    in {kind.__name__}"),
+                ("or", f'@cache(key="{kind.__name__.lower()}:{{self.id}}:…")'),
+            ],
+            help="name what tells two objects apart, or freeze the class if it is a value",
+        )
+
+
+def _is_value(kind: type[Any]) -> bool:
+    """Tell whether a class's objects cannot change: frozen of any make, or immutable by base."""
+    if issubclass(kind, _IMMUTABLE) or is_scalar_value(kind):
+        return True
+    if field_names(kind) is None:
+        return False
+    dataclass_options = getattr(kind, "__dataclass_params__", None)
+    struct_options = getattr(kind, "__struct_config__", None)
+    model_options: dict[str, Any] = (
+        getattr(kind, "model_config", {}) if hasattr(kind, "__pydantic_fields__") else {}
+    )
+    return bool(
+        getattr(dataclass_options, "frozen", False)
+        or getattr(struct_options, "frozen", False)
+        or model_options.get("frozen", False)
+        or kind.__setattr__.__name__ == "_frozen_setattrs"  # attrs marks it by nothing else
+    )

@@ -1,0 +1,88 @@
+"""Parameters that a security dependency of FastAPI fills: keys do not show what they hold."""
+
+from __future__ import annotations
+
+from inspect import Parameter
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
+
+from dualcache.keys.digests import is_secret_name
+from dualcache.keys.names import is_free_text
+from dualcache.keys.signature import CallSignature
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["is_credential", "is_hidden"]
+
+DEEPEST: Final = 5
+"""How far dependencies of dependencies are looked at."""
+
+
+def is_hidden(call: CallSignature, name: str) -> bool:
+    """Tell whether a key shows a digest in the place of a parameter's value.
+
+    By its name or alias, or since it is free text that comes from a cookie or, over whatever steps,
+    from a security scheme.
+    """
+    if is_secret_name(name):
+        return True
+    if not _is_text(call, name):
+        return False
+    return any(_is_secret_source(mark) for mark in _marks(call, name)[1]) or any(
+        _is_scheme(each) or _uses_scheme(each, DEEPEST) for each in _dependencies(call, name)
+    )
+
+
+def is_credential(call: CallSignature, name: str) -> bool:
+    """Tell whether a parameter holds what a security scheme itself has read: a token, a key."""
+    return _is_text(call, name) and any(_is_scheme(each) for each in _dependencies(call, name))
+
+
+def _is_text(call: CallSignature, name: str) -> bool:
+    return is_free_text(call.hints().get(name, str))
+
+
+def _dependencies(call: CallSignature, name: str) -> Iterator[Any]:
+    """Yield what `Depends` and `Security` name for a parameter."""
+    kind, marks = _marks(call, name)
+    for mark in marks:
+        if type(mark).__name__ in ("Depends", "Security"):
+            dependency = getattr(mark, "dependency", None)
+            yield kind if dependency is None else dependency  # `Depends()` is of the annotation
+
+
+def _marks(call: CallSignature, name: str) -> tuple[Any, list[Any]]:
+    """Return a parameter's annotation, and what FastAPI is told of it there or as its default."""
+    hint = call.hints().get(name)
+    kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    parameter = call.signature.parameters.get(name)
+    if parameter is not None and parameter.default is not Parameter.empty:
+        marks.append(parameter.default)
+    return kind, marks
+
+
+def _is_secret_source(mark: Any) -> bool:
+    """Tell whether `Cookie()`, `Header(alias=…)` or the like say where a secret comes from."""
+    if not type(mark).__module__.startswith("fastapi."):
+        return False
+    alias = getattr(mark, "alias", None)
+    return type(mark).__name__ == "Cookie" or (isinstance(alias, str) and is_secret_name(alias))
+
+
+def _is_scheme(dependency: Any) -> bool:
+    kinds = type(dependency).__mro__
+    return any(kind.__module__.startswith("fastapi.security") for kind in kinds)
+
+
+def _uses_scheme(dependency: Any, steps_left: int) -> bool:
+    if not callable(dependency) or not steps_left:
+        return False
+    try:
+        call = CallSignature(dependency)
+    except (TypeError, ValueError):  # written in C, without a signature
+        return False
+    return any(
+        _is_scheme(each) or _uses_scheme(each, steps_left - 1)
+        for name in call.parameters
+        for each in _dependencies(call, name)
+    )

@@ -1,0 +1,1 @@
+"""Observers, counters and the log."""

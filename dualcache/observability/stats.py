@@ -1,0 +1,261 @@
+"""Seeing what happens: events to observers, one log line per change of state, statistics."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from msgspec import Struct, field, to_builtins
+
+from dualcache.core.callables import taking_of
+from dualcache.core.events import (
+    BackendDown,
+    BackendUp,
+    NotRead,
+    NotStored,
+    ObserverFailed,
+    PendingOverflowed,
+    Replayed,
+    ScansRefused,
+    StoresStopped,
+)
+from dualcache.core.interrupts import interrupt_in
+from dualcache.errors import UsageError
+from dualcache.options.time_travel import time_traveller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dualcache.core.events import Event
+    from dualcache.core.policy import Usage
+    from dualcache.engine.env import Env
+    from dualcache.typing import Observer
+
+LOGGER: Final = "dualcache"
+
+
+class TemplateStats(Struct, frozen=True):
+    """Counters of one function, or of the direct calls; times in ms."""
+
+    hits: int
+    misses: int
+    stale_hits: int
+    coalesced: int
+    loads: int
+    load_ms: float | None
+
+
+class FrontStats(Struct, frozen=True):
+    """The in-process tier: what it keeps, and how it hears what others change.
+
+    `transport` is `"tracking"`, `"broadcast"`, `"pubsub"`, `"ttl"`, `"local"` or `"none"`, and
+    `reason` says why. `losses` counts how often it was emptied because pushes may have been missed.
+    """
+
+    transport: str
+    reason: str
+    is_open: bool
+    entries: int
+    used_bytes: int
+    hits: int
+    losses: int
+
+
+class Stats(Struct, frozen=True):
+    """What one cache did so far in this process.
+
+    `hits` are those of both tiers. `pending` are deletions that could not be delivered yet.
+    `templates` has the counters of each function by its key template or name, without hits of the
+    front tier; `front` is `None` where there is none.
+    """
+
+    backend: str
+    tier: str
+    is_available: bool
+    pending: int
+    hits: int
+    misses: int
+    stale_hits: int
+    coalesced: int
+    loads: int
+    observer_failures: int
+    templates: Mapping[str, TemplateStats] = field(default_factory=dict)
+    front: FrontStats | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the same as plain dictionaries, for JSON."""
+        plain: dict[str, Any] = to_builtins(self)
+        return plain
+
+
+def to_observer(observer: Any) -> Observer:
+    """Check an observer of events; one that takes no event is called without."""
+    if not callable(observer):
+        raise UsageError(
+            "the observer of on_event() is not callable",
+            code="DC154",
+            help="give a function of one event: @cache.on_event above it, or on_event(function)",
+        )
+    taking = taking_of(observer, (), option="the observer", owner="on_event()", first="event")
+    takes_event = taking is None or taking.takes_result
+    called: Any = observer if takes_event else lambda _: observer()
+    return called  # type: ignore[no-any-return]  # which of them it is, was looked at
+
+
+class Observers:
+    """Hands events to observers; one that raises is counted, and harms nobody."""
+
+    def __init__(self) -> None:
+        self._observers: tuple[Observer, ...] = ()
+        self.failures = 0
+
+    def add(self, observer: Observer) -> None:
+        """Have an observer called with each event from now on."""
+        observer = to_observer(observer)
+        self._observers = (*self._observers, observer)
+
+    def emit(self, event: Event, server: str = "") -> None:
+        """Log what changes the state of `server`, and tell every observer."""
+        line = LINES.get(type(event))
+        if line is not None:
+            level, text = line(event, server)
+            log(level, "%s", text)
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception as error:
+                if interrupt_in(error) is not None:
+                    raise
+                # The observer's own: the caller must not notice.
+                self.failures += 1
+                if not isinstance(event, ObserverFailed):
+                    self.emit(ObserverFailed(error=type(error).__name__), server)
+
+    @property
+    def hear_hits(self) -> bool:
+        """Whether anybody listens: a hit is an event only then."""
+        return bool(self._observers)
+
+
+def log(level: str, text: str, *arguments: object) -> None:
+    """Write one line to the logger `dualcache`.
+
+    The line names the library itself: where a program has not set up logging, Python prints
+    warnings without the name of their logger.
+    """
+    import logging
+
+    logging.getLogger(LOGGER).log(getattr(logging, level), "dualcache: " + text, *arguments)  # noqa: G003  a constant
+
+
+def was_told_of_time_travel() -> bool:
+    """Log that a library moves the time of a test, if one does; return whether it was logged."""
+    library = time_traveller(sys.modules)
+    if library is not None:
+        log(
+            "WARNING",
+            "%s moves the time, and the cache does not follow: entries do not expire by it; "
+            'make the cache with Cache("memory://", clock=lambda: time.time())',
+            library,
+        )
+    return library is not None
+
+
+STATES: Final = {"DC200": "cannot be reached", "DC201": "does not answer"}
+"""What is wrong with a server, by the reason of the event; the cause follows in brackets."""
+
+Line: TypeAlias = "tuple[str, str]"
+"""A level and a text."""
+
+
+def down_line(event: BackendDown, server: str) -> Line:
+    """Say what is wrong, why, and what happens now."""
+    seconds = f"{event.retry_ms / 1000:g} s"
+    if event.is_configuration:
+        what = f"{server} refuses this program ({event.cause}); functions run without the cache"
+        return "ERROR", f"{what} until that is mended; next try in {seconds}"
+    state = STATES.get(event.reason, "cannot be used now")
+    what = f"{server} {state} ({event.cause}); functions run without the cache"
+    return "WARNING", f"{what}; next try in {seconds}"
+
+
+def stopped_line(event: StoresStopped, server: str) -> Line:
+    """Say what a server that takes no writes still does: a full one deletes, others do not."""
+    deletions = (
+        "deletions go on" if event.reason == "OOM" else "deletions are kept and delivered later"
+    )
+    what = f"{server} takes no writes ({event.reason}); stored values are still served"
+    return "WARNING", f"{what}, nothing new is stored, {deletions}"
+
+
+def scans_line(event: ScansRefused, server: str) -> Line:
+    """Say what a server that does not list its keys means for invalidations."""
+    what = f"{server} does not let its keys be listed ({event.reason}: allow +scan)"
+    return "ERROR", f"{what}; patterns and clears are kept undelivered, keys and tags go on"
+
+
+def replayed_line(event: Replayed, server: str) -> Line:
+    """Say how many deletions were delivered late."""
+    many = "invalidation" if event.delivered == 1 else "invalidations"
+    return "INFO", f"{server} got what was kept while it did not answer: {event.delivered} {many}"
+
+
+def overflow_line(event: PendingOverflowed, server: str) -> Line:
+    """Say what to do where more invalidations were to be kept than there is room for."""
+    what = f"{server} is not read until clear() has reached it"
+    return "ERROR", f"{what}: {event.dropped} invalidations could not be kept"
+
+
+LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
+    BackendDown: down_line,
+    BackendUp: lambda _, server: ("INFO", f"{server} answers again; functions use the cache"),
+    StoresStopped: stopped_line,
+    ScansRefused: scans_line,
+    Replayed: replayed_line,
+    PendingOverflowed: overflow_line,
+    NotStored: lambda e, _: ("WARNING", f"{e.template}: not stored: {e.reason}; {e.help}"),
+    NotRead: lambda e, _: ("WARNING", f"{e.template}: not read: {e.reason}; {e.help}"),
+}
+
+
+def stats_of(
+    env: Env,
+    where: str,
+    usages: Mapping[str, list[Usage]],
+    failures: int,
+    front: FrontStats | None = None,
+) -> Stats:
+    """Add up the counters of all functions."""
+    templates = {label: summed(each) for label, each in usages.items()}
+    total = summed([usage for each in usages.values() for usage in each])
+    health = env.health
+    return Stats(
+        backend=where,
+        tier=env.tier,
+        is_available=health.breaker.is_closed and not health.has_overflowed,
+        pending=len(health.owed) + len(health.refused),
+        hits=total.hits + (front.hits if front else 0),
+        misses=total.misses,
+        stale_hits=total.stale_hits,
+        coalesced=total.coalesced,
+        loads=total.loads,
+        observer_failures=failures,
+        templates=templates,
+        front=front,
+    )
+
+
+def summed(usages: list[Usage]) -> TemplateStats:
+    """Add up counters; the load time is that of the last one measured."""
+    measured = [usage.load_ms for usage in usages if usage.load_ms is not None]
+    return TemplateStats(
+        hits=sum(usage.hits for usage in usages),
+        misses=sum(usage.misses for usage in usages),
+        stale_hits=sum(usage.stale_hits for usage in usages),
+        coalesced=sum(usage.coalesced for usage in usages),
+        loads=sum(usage.loads for usage in usages),
+        load_ms=measured[-1] if measured else None,
+    )
+
+
+__all__ = ["FrontStats", "Observers", "Stats", "TemplateStats", "log", "stats_of"]

@@ -1,0 +1,1 @@
+"""Options: their checks, units and defaults. Pure functions."""

@@ -1,0 +1,66 @@
+"""The options of the front tier, checked."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from dualcache.errors import UsageError
+from dualcache.options.checks import to_int
+from dualcache.options.durations import to_ms
+
+Transport = Literal["auto", "tracking", "broadcast", "pubsub", "ttl"]
+TRANSPORTS: Final = ("auto", "tracking", "broadcast", "pubsub", "ttl")
+
+
+class FrontTier(Struct, frozen=True):
+    """The in-process tier: how much it keeps, and for how long.
+
+    At most `max_entries`, and `max_bytes` of keys and encoded values where that is given; no copy
+    is older than `max_age` seconds (`None`: as old as its entry in the backend), however long that
+    lives. `transport` says how changes made by other processes are heard: `"tracking"`,
+    `"broadcast"`, `"pubsub"` (they tell it), `"ttl"` (not at all), `"auto"` tries and chooses.
+    """
+
+    max_entries: int = 10_000
+    max_bytes: int | None = None
+    max_age: Any = 60
+    transport: Transport = "auto"
+
+    def __post_init__(self) -> None:
+        to_int(self.max_entries, "max_entries", owner="FrontTier()", minimum=1)
+        if self.max_bytes is not None:
+            to_int(self.max_bytes, "max_bytes", owner="FrontTier()", minimum=1)
+        to_ms(self.max_age, option="max_age", owner="FrontTier()", allow_none=True)
+        if self.transport not in TRANSPORTS:
+            raise UsageError(
+                f"FrontTier() knows no transport {self.transport}",
+                code="DC164",
+                help=f"one of {', '.join(TRANSPORTS)}",
+            )
+
+
+def to_front(front: FrontTier | int | None) -> FrontTier | None:
+    """Return the tier that `front=` asks for; a number is that of its entries."""
+    if front is None or front is False:
+        return None
+    if isinstance(front, FrontTier):
+        return front
+    return FrontTier(max_entries=to_int(front, "front", owner="Cache()", minimum=1))
+
+
+def to_own_front(front: FrontTier | int | bool, owner: str) -> FrontTier | None:
+    """Return the limits that one function asks for; `None` where it shares the cache's.
+
+    Raises `UsageError` for a transport: the whole cache hears changes in one way.
+    """
+    own = None if isinstance(front, bool) else to_front(front)
+    if own is not None and own.transport != "auto":
+        raise UsageError(
+            f"the front tier of {owner} names a transport of its own",
+            code="DC167",
+            details=(("transport", own.transport),),
+            help="say it for the whole cache: Cache(…, front=FrontTier(transport=…))",
+        )
+    return own

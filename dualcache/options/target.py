@@ -1,0 +1,255 @@
+"""From a URL and options to a `Target`: where a cache lives and how it is reached.
+
+The URL is taken apart by hand: `urllib.parse` puts the part with the password into its errors. No
+message here quotes what stands before the host, or the value of an option that is no duration.
+"""
+
+from __future__ import annotations
+
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+
+from dualcache.errors import UsageError
+from dualcache.options.checks import nearest, refuse_unknown, revealed, to_int
+from dualcache.options.patience import CALL_TIMEOUTS
+from dualcache.options.target_options import (
+    CHECKS,
+    OWNER,
+    TLS_SCHEMES,
+    checked_text,
+    options_of,
+    refuse_tls_option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Never
+
+__all__ = ["Target", "parse_url", "scheme_of"]
+
+_NO_LOCATION = ("memory", "null")
+_SCHEMES = (*_NO_LOCATION, "redis", "rediss", "unix", "valkey", "valkeys")
+_NOT_YET = ("redis+sentinel", "redis+cluster")
+_DEFAULT_PORT = 6379
+_LONGEST_SCHEME = 30
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Where a cache lives. Its repr shows neither user name nor password."""
+
+    kind: str
+    """`"memory"`, `"null"` or `"redis"`."""
+    scheme: str
+    host: str | None = None
+    port: int | None = None
+    path: str | None = None
+    """The socket's path (`unix://`), instead of host and port."""
+    db: int = 0
+    username: str | None = None
+    password: str | None = None
+    is_tls: bool = False
+    max_connections: int = 20
+    socket_timeout: float = 0.25
+    socket_connect_timeout: float = 0.25
+    call_timeout: float | None = None
+    """`None`: `longest_call` tells."""
+    health_check_interval: float = 0.0
+    retry_on_timeout: bool = False
+    socket_keepalive: bool = True
+    protocol: int = 3
+    client_name: str | None = None
+    ssl_ca_certs: str | None = None
+    ssl_ca_path: str | None = None
+    ssl_ca_data: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    ssl_cert_reqs: str = "required"
+    ssl_check_hostname: bool = True
+    ssl_min_version: str | None = None
+    """`"TLSv1.2"` or `"TLSv1.3"`; `None`: what Python takes."""
+    max_entries: int = 100_000
+    """Bound of the memory store."""
+    max_bytes: int | None = None
+    """Bound of the memory store in bytes; `None`: entries alone count."""
+    redis_arguments: dict[str, Any] = {}
+    """What redis-py is given beyond these: arguments of a client of the user's."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def longest_call(self) -> float:
+        """For how many seconds a call may wait for the server in all."""
+        return self.call_timeout or CALL_TIMEOUTS * self.socket_timeout
+
+    @property
+    def safe_url(self) -> str:
+        """The URL for logs: without options, with `***` in the place of a password.
+
+        A user name is shown where it stands alone: so one sees what was taken for it.
+        """
+        if self.kind != "redis":
+            return f"{self.scheme}://"
+        user_info = "***@" if self.password else f"{self.username}@" if self.username else ""
+        if self.path is not None:
+            return f"{self.scheme}://{user_info}{self.path}?db={self.db}"
+        host = f"[{self.host}]" if self.host and ":" in self.host else self.host
+        return f"{self.scheme}://{user_info}{host}:{self.port}/{self.db}"
+
+    def __repr__(self) -> str:
+        return f"Target({self.safe_url!r})"
+
+
+def parse_url(url: object, **options: Any) -> Target:
+    """Take `url` apart; `options` are those of its query, and win over it.
+
+    Raises `UsageError` for whatever cannot be right, without a secret in message, args or cause.
+    Nothing is resolved or connected.
+    """
+    scheme, rest = _split_scheme(revealed(url))
+    location, _, query = rest.partition("?")
+    authority, slash, path = location.partition("/")
+    if "@" in path or "@" in query:
+        _refuse("holds an @ after the host", "percent-encode user name, password and options")
+    known = options_of(scheme)
+    given = _query_options(query, known, scheme)
+    if "db" in given and path.strip("/") and scheme != "unix" and scheme not in _NO_LOCATION:
+        _refuse("names the database twice, in its path and as db=", "write it once")
+    refuse_tls_option(options, scheme, owner=f"{scheme}://")
+    refuse_unknown(options, known, what="option", owner=f"{scheme}://")
+    given.update({name: value for name, value in options.items() if value is not None})
+    checked = {name: CHECKS[name](value, name) for name, value in given.items()}
+    if scheme in _NO_LOCATION:
+        if location.strip("/"):
+            _refuse("names a place", f"write {scheme}:// alone; options follow a question mark")
+        return Target(kind=scheme, scheme=scheme, **checked)
+    fields = _location(scheme, authority, f"{slash}{path}") | checked
+    return Target(kind="redis", scheme=scheme, warnings=_warnings(fields), **fields)
+
+
+def _split_scheme(url: object) -> tuple[str, str]:
+    if not isinstance(url, str):
+        kind = type(url).__name__
+        mend = _mend_of_client(type(url)) or "write redis://localhost"
+        raise UsageError(f"the URL is of type {kind}, not text", code="DC160", help=mend)
+    scheme, separator, rest = url.strip().partition("://")
+    scheme = scheme.lower()
+    if not separator or not _is_scheme(scheme):
+        _refuse("has no scheme", "write redis://host:6379/0, or memory://", code="DC160")
+    if scheme in _NOT_YET:
+        raise UsageError(
+            f"{scheme}:// is not available in this version",
+            code="DC163",
+            help="write redis://host:port of one server",
+        )
+    if scheme not in _SCHEMES:
+        close = nearest(scheme, (*_SCHEMES, *_NOT_YET))
+        raise UsageError(
+            f"the URL has an unknown scheme {scheme}://",
+            code="DC160",
+            details=(("known", ", ".join(f"{name}://" for name in _SCHEMES)),),
+            help=f"did you mean {close}://?" if close else "write redis://host:6379/0",
+        )
+    return scheme, rest
+
+
+def scheme_of(url: object) -> str:
+    """Return the scheme of a URL that need not be one, for advice; empty where there is none."""
+    text = revealed(url)
+    return text.strip().partition("://")[0].lower() if isinstance(text, str) else ""
+
+
+def _mend_of_client(kind: type) -> str:
+    """Return the line for a client in the place of the URL; known without an import of redis-py."""
+    execute = getattr(kind, "execute_command", None)
+    if execute is None:
+        return ""
+    return f"write Cache({'async_client' if iscoroutinefunction(execute) else 'client'}=…)"
+
+
+def _is_scheme(text: str) -> bool:
+    plain = text.replace("+", "").replace("-", "").replace(".", "")
+    return text[:1].isalpha() and plain.isalnum() and text.isascii() and len(text) < _LONGEST_SCHEME
+
+
+class _Address(NamedTuple):
+    host: str
+    port: int
+
+
+def _location(scheme: str, authority: str, path: str) -> dict[str, Any]:
+    user_info, _, address = authority.rpartition("@")
+    username, _, password = user_info.partition(":")
+    fields: dict[str, Any] = {
+        "username": _unquoted(username) or None,
+        "password": _unquoted(password) or None,
+        "is_tls": scheme in TLS_SCHEMES,
+    }
+    if scheme == "unix":
+        if address or path.strip("/") == "":
+            _refuse("names no socket", "write unix:///path/to/socket, with three slashes")
+        return fields | {"path": _unquoted(path)}
+    host, port = _split_address(address)
+    db = path.strip("/")
+    if db:
+        fields["db"] = to_int(db, "db", owner=OWNER)
+    return fields | {"host": host, "port": port}
+
+
+def _split_address(address: str) -> _Address:
+    if address.startswith("["):
+        host, bracket, tail = address[1:].partition("]")
+        if not bracket or (tail and not tail.startswith(":")):
+            _refuse("has a broken IPv6 address", "write it as [::1]:6379")
+        port = tail[1:]
+    else:
+        host, _, port = address.partition(":")
+        if ":" in port:
+            _refuse("has an IPv6 address without brackets", "write it as [::1]:6379")
+    host = _unquoted(host) or "localhost"
+    if not host.isprintable() or " " in host:
+        _refuse("has a host that is no name", "write a host name or an address")
+    if not port:
+        return _Address(host, _DEFAULT_PORT)
+    return _Address(host, to_int(port, "port", owner=OWNER, minimum=1, maximum=65_535))
+
+
+def _query_options(query: str, known: frozenset[str], scheme: str) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for part in filter(None, query.split("&")):
+        name, _, value = part.partition("=")
+        name = _unquoted(name)
+        if not (name.isascii() and name.replace("_", "").isalnum()):
+            _refuse("has an option whose name is no name", "write ?name=value&name=value")
+        refuse_tls_option((name,), scheme, owner=f"{scheme}://")
+        refuse_unknown((name,), known, what="option", owner=f"{scheme}://")
+        if name in given:
+            _refuse(f"gives {name} twice", "write it once")
+        given[name] = _unquoted(value)
+    return given
+
+
+def _unquoted(text: str) -> str:
+    if "%" in text:
+        from urllib.parse import unquote
+
+        text = unquote(text)
+    return checked_text(text)
+
+
+def _warnings(checked: Mapping[str, Any]) -> tuple[str, ...]:
+    found: list[str] = []
+    if checked.get("username") and not checked.get("password"):
+        found.append(
+            "the URL names a user and no password; a password alone stands behind a colon: "
+            "redis://:password@host"
+        )
+    if checked.get("ssl_cert_reqs", "required") != "required":
+        found.append("ssl_cert_reqs is not 'required': whoever answers is taken for the server")
+    elif checked.get("ssl_check_hostname") is False:
+        found.append("ssl_check_hostname is off: any server with a trusted certificate will do")
+    return tuple(found)
+
+
+def _refuse(problem: str, mend: str, *, code: str = "DC161") -> Never:
+    raise UsageError(f"{OWNER} {problem}", code=code, help=mend)

@@ -1,0 +1,285 @@
+"""One backend of a cache, ready to run flows in both colours: store, drivers, flights, clocks.
+
+It connects the parts; what they decide and do is theirs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from cachetools import LRUCache
+
+from dualcache.backends.memory import MemoryStore
+from dualcache.backends.null import NullStore
+from dualcache.backends.redis.warmup import IMPORTS, WarmUp
+from dualcache.core.entry import TOKEN_BYTES, Kind
+from dualcache.core.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
+from dualcache.core.ops import CommitWay
+from dualcache.core.revocation import channel_of
+from dualcache.drivers.changes import Changes
+from dualcache.drivers.flights import FlightTable
+from dualcache.drivers.forking import hold_still_at_forks
+from dualcache.engine.env import Env
+from dualcache.engine.flights import may_follow, may_take_over
+from dualcache.engine.recovery import Health
+from dualcache.engine.ways import try_all_again_soon
+from dualcache.front.coherent import Stream, weakly
+from dualcache.front.of_function import FunctionFront
+from dualcache.observability.stats import FrontStats, was_told_of_time_travel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from dualcache.backends.redis.async_per_loop import Channels
+    from dualcache.backends.redis.push.tracking import Tracking
+    from dualcache.backends.redis.sync_backend import SyncBackend
+    from dualcache.core.entry import Recipe
+    from dualcache.core.events import Event
+    from dualcache.core.ops import Flow, Op
+    from dualcache.core.pending import PendingLoad
+    from dualcache.drivers.async_driver import AsyncDriver
+    from dualcache.drivers.sync_driver import SyncDriver
+    from dualcache.options.front_tier import FrontTier
+    from dualcache.options.target import Target
+    from dualcache.typing import Clock
+
+MOST_RECIPES: Final = 256
+"""For how many recipes direct calls have a part of the front tier."""
+MEMORY_WAYS: Final = (CommitWay.IFEQ,)
+
+
+class Backend:
+    """Runs flows against one target; connects on first use, in each colour on its own."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        prefix: str,
+        emit: Callable[[Event], None],
+        clock: Clock | None = None,
+        is_strict: bool = False,
+        is_publishing: bool = False,
+        front: FrontTier | None = None,
+        max_staleness: float = 5.0,
+    ) -> None:
+        self.target = target
+        self.flights = FlightTable(may_follow, may_take_over)
+        self.changes = Changes()
+        self._has_own_time = clock is None
+        is_redis = target.kind == "redis"
+        self.env = Env(
+            now_ms=wall_clock(clock),
+            elapsed_ms=steady_clock(clock),
+            draw_token=new_token,
+            draw=random.random,
+            tick=itertools.count().__next__,
+            emit=emit,
+            health=Health(),
+            seal=seal,
+            seal_filling=seal_filling,
+            open_envelope=open_envelope,
+            owner_of=owner_of,
+            kind_of=kind_of,
+            prefix=prefix,
+            channel=channel_of(prefix) if is_publishing and is_redis else "",
+            tier="redis" if is_redis else "memory",
+            timeout_ms=round(target.socket_timeout * 1000) if is_redis else 0,
+            is_strict=is_strict,
+        )
+        self.env.leave_server = weakly(self.leave_server)
+        self._store = None if is_redis else self._local_store()
+        self._sync: SyncDriver | None = None
+        self._async: AsyncDriver | None = None
+        self.stream: Stream | None = None
+        self._direct_fronts: LRUCache[Recipe, FunctionFront] = LRUCache(MOST_RECIPES)
+        if front is not None and target.kind != "null":
+            now = clock or time.monotonic
+            leave = weakly(self.leave_server)
+            self.stream = Stream(front, target, self.env, self.changes, max_staleness, now, leave)
+            self.env.front = self.stream.front
+        self._connections: SyncBackend | None = None
+        self._channels: Channels | None = None
+        self._imports = WarmUp(*IMPORTS)
+
+    def tell_of_time_travel(self) -> None:
+        """Log once that a test moves the time, where the cache does not see it."""
+        if self._has_own_time and was_told_of_time_travel():
+            self._has_own_time = False
+
+    def run(self, flow: Flow[Any], pending: PendingLoad | None = None) -> Any:
+        """Run a flow in this thread; with `pending` only up to its load, which that then holds."""
+        driver = self._sync or self._make_sync()
+        return driver.run(flow) if pending is None else driver.run_to_load(flow, pending)
+
+    def arun(
+        self, flow: Flow[Any], finish: Callable[[Any], Any] | None = None
+    ) -> Coroutine[Any, Any, Any]:
+        """Run a flow in this task; `finish` makes the result of what it returns."""
+        driver = self._async
+        if driver is None:
+            if self._store is None and not self._imports.is_done:
+                return self._arun_first(flow, finish)
+            driver = self._make_async()
+        return driver.run(flow, finish)
+
+    async def _arun_first(self, flow: Flow[Any], finish: Callable[[Any], Any] | None) -> Any:
+        """Run a flow when a thread has imported what that needs: the loop goes on meanwhile."""
+        await self._imports.wait()
+        driver = self._async or self._make_async()
+        return await driver.run(flow, finish)
+
+    def warm(self) -> None:
+        """Import what the async colour needs, so that the first call need not wait for it."""
+        if self._async is None:
+            if self._store is None:
+                self._imports.now()
+            self._make_async()
+
+    def hear_hits(self) -> None:
+        """Let each hit be an event; hits then no longer end in the compiled wrappers."""
+        self.env.hits_are_heard = True
+        self.bypass_front(on=True)
+
+    def bypass_front(self, *, on: bool) -> None:
+        """Let no hit be served by compiled wrappers on their own."""
+        if self.stream is not None:
+            self.stream.front.bypass(on=on)
+
+    def front_for(self, recipe: Recipe) -> FunctionFront | None:
+        """Return the part of the front tier for direct calls with this recipe."""
+        if self.stream is None:
+            return None
+        known = self._direct_fronts.get(recipe)
+        if known is None:
+            known = self._direct_fronts[recipe] = FunctionFront(self.stream.front)
+        return known
+
+    def front_stats(self, hits: int) -> FrontStats | None:
+        """Return what the front tier keeps, and how it hears changes."""
+        if self.stream is None:
+            return None
+        front = self.stream.front
+        entries, used_bytes = front.sizes()
+        hits += sum(each.hits for each in list(self._direct_fronts.values()))
+        return FrontStats(
+            front.transport,
+            front.reason,
+            front.coherence.is_up,
+            entries,
+            used_bytes,
+            hits,
+            front.losses,
+        )
+
+    def renew(self) -> None:
+        """Begin anew in a forked child: no connection, flight or lock of the parent is used."""
+        self._imports = WarmUp(*IMPORTS)  # the parent's thread is not here
+        self.flights.renew()
+        self.changes.renew()
+        for part in (self._store, self._connections, self._channels, self.stream):
+            if part is not None:
+                part.renew()
+        if self._sync is not None:
+            self._sync.keeper.renew()
+
+    def close(self) -> None:
+        """Close the connections of the sync colour, and forget what memory holds."""
+        if self._sync is not None:
+            self._sync.keeper.stop()
+        if self._channels is not None:
+            self._channels.forget_ended()
+        for part in (self.stream, self._store, self._connections):
+            if part is not None:
+                part.close()
+
+    async def aclose(self) -> None:
+        """Close the running loop's connection too."""
+        if self._channels is not None:
+            await self._channels.aclose()
+        self.close()
+
+    def count_of(self, owner: bytes) -> int | None:
+        """Return how many entries of one function this process stores; `None` on a server."""
+        if self._store is None:
+            return None
+        return self._store.count(lambda raw: kind_of(raw) is Kind.VALUE and owner_of(raw) == owner)
+
+    def leave_server(self) -> None:
+        """Drop all connections of both colours: the server behind the address may be another."""
+        if self._connections is not None:
+            self._connections.close()
+        if self._channels is not None:
+            self._channels.drop()
+        if self.stream is not None:
+            self.stream.reconnect()
+
+    def _local_store(self) -> MemoryStore | NullStore:
+        target = self.target
+        if target.kind == "null":
+            self.env.ways = ()
+            return NullStore()
+        self.env.ways = MEMORY_WAYS
+        return MemoryStore(self.env.elapsed_ms, target.max_entries, target.max_bytes)
+
+    def _make_sync(self) -> SyncDriver:
+        from dualcache.drivers.sync_driver import SyncDriver
+
+        if self._store is not None:
+            perform = self._store.perform
+        else:
+            from dualcache.backends.redis.sync_backend import SyncBackend
+
+            self._connections = self._connections or SyncBackend(
+                self.target, self._tracking, partial(try_all_again_soon, self.env)
+            )
+            perform = self._connections.perform
+        self._sync = SyncDriver(perform, self.flights, self.changes)
+        hold_still_at_forks(self._sync.keeper)
+        return self._sync
+
+    def _make_async(self) -> AsyncDriver:
+        from dualcache.drivers.async_driver import AsyncDriver, without_waiting
+
+        if self._store is not None:
+            perform = without_waiting(self._store.perform)
+        else:
+            from dualcache.backends.redis.async_per_loop import Channels
+
+            self._channels = self._channels or Channels(
+                self.target, self._tracking, partial(try_all_again_soon, self.env)
+            )
+            perform = self._channels.perform
+        self._async = AsyncDriver(perform, self.flights, self.changes, self._finish_elsewhere)
+        return self._async
+
+    def _finish_elsewhere(self, flow: Flow[Any], op: Op[Any]) -> bool:
+        """Run the rest of an async flow whose loop is gone, over the sync connections."""
+        return (self._sync or self._make_sync()).finish(flow, op)
+
+    @property
+    def _tracking(self) -> Tracking | None:
+        """What tells which connections are tracked, where that matters."""
+        return None if self.stream is None else self.stream.tracking
+
+
+def new_token() -> bytes:
+    """Draw a token or tag id that was never used."""
+    return os.urandom(TOKEN_BYTES)
+
+
+def wall_clock(clock: Clock | None) -> Callable[[], int]:
+    """Return the clock that entries are stamped with, in ms."""
+    seconds = clock or time.time
+    return lambda: int(seconds() * 1000)
+
+
+def steady_clock(clock: Clock | None) -> Callable[[], int]:
+    """Return a clock that never goes back, in ms."""
+    seconds = clock or time.monotonic
+    return lambda: int(seconds() * 1000)
