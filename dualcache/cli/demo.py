@@ -22,7 +22,7 @@ NAMESPACE: Final = "dualcache-demo"
 SLOW_SECONDS: Final = 0.2
 CALLERS: Final = 20
 PATIENCE_SECONDS: Final = 10.0
-WIDE_ENOUGH: Final = 86
+WIDE_ENOUGH: Final = 79
 """Columns that a row takes; on a narrower terminal it takes two lines."""
 
 
@@ -99,7 +99,7 @@ def line_of(row: Row) -> str:
     time = f"{row.ms:>8.{digits}f} ms"
     if get_terminal_size().columns < WIDE_ENOUGH:
         return f"  {mark} {row.what}\n        {row.result:<28}{time}"
-    return f"  {mark} {row.what:<42} {row.result:<22}{time}"
+    return f"  {mark} {row.what:<40}{row.result:<20}{time}"
 
 
 def next_step(backend: str) -> str:

@@ -119,7 +119,7 @@ def test_output_that_nobody_reads_any_more_ends_it_quietly() -> None:
 def test_rows_fit_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for columns in (200, 86, 85, 50):
+    for columns in (200, 79, 78, 50):
         monkeypatch.setenv("COLUMNS", str(columns))
         assert main(["demo", "--url", "memory://"]) == 0
         rows = capsys.readouterr().out.partition("\n\n")[2].rpartition("\n\n")[0]
