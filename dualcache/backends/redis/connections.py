@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dualcache.backends.redis.errors import classify
-from dualcache.backends.redis.redis_py import accepted, without_extras
+from dualcache.backends.redis.redis_py import accepted, import_redis, without_extras
 
 if TYPE_CHECKING:
     import redis
@@ -37,6 +37,7 @@ def make_connection(target: Target) -> Connection:
 
     Connecting is bounded as a whole; a call is from its `begin()` on.
     """
+    import_redis()
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
@@ -54,6 +55,7 @@ def make_async_connection(target: Target) -> AsyncConnection:
     redis-py counts a read's time-out while nothing is asked, and would disconnect an idle reader.
     Only opening the socket is bounded here; the caller bounds the handshake and each reply.
     """
+    import_redis()
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
@@ -68,6 +70,7 @@ def make_async_connection(target: Target) -> AsyncConnection:
 
 def make_client(target: Target) -> redis.Redis:
     """Make the client that users get as `cache.client`; closing it closes its pool."""
+    import_redis()
     import redis
     from redis import connection
     from redis.backoff import NoBackoff
@@ -89,6 +92,7 @@ def make_client(target: Target) -> redis.Redis:
 
 def make_async_client(target: Target) -> redis_asyncio.Redis:
     """Make the client that users get as `cache.aio.client`; it belongs to one event loop."""
+    import_redis()
     from redis import asyncio
     from redis.asyncio import connection
     from redis.asyncio.retry import Retry

@@ -1,15 +1,51 @@
-"""What the installed redis-py has: found by looking, never by its version."""
+"""Importing redis-py, and what the installed one has: found by looking, never by its version."""
 
 from __future__ import annotations
 
+import os
 from functools import cache, partial
+from importlib import import_module
 from inspect import Parameter, signature
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["accepted", "reader_of_pushes", "without_extras"]
+__all__ = ["accepted", "import_redis", "reader_of_pushes", "without_extras"]
+
+
+class _Importing:
+    """The import of redis-py as a whole, by one thread at a time."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew, as in a forked child, where the thread that imports is not."""
+        self._lock = Lock()
+        self.is_done = False
+
+    def now(self) -> None:
+        with self._lock:
+            import_module("redis")
+            self.is_done = True
+
+
+_importing = _Importing()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_importing.begin)
+
+
+def import_redis() -> None:
+    """Import redis-py as a whole, before any part of it.
+
+    Its parts import one another in circles. Threads that begin with different parts (a sync call
+    beside the first one of an event loop) each hold a module that the other waits for; Python
+    finds that out and raises, in the user's call.
+    """
+    if not _importing.is_done:
+        _importing.now()
 
 
 @cache

@@ -6,6 +6,8 @@ from importlib import import_module
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Final
 
+from dualcache.backends.redis.redis_py import import_redis
+
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
@@ -30,6 +32,7 @@ class WarmUp:
 
     def now(self) -> None:
         """Import in this thread."""
+        import_redis()
         for name in self._modules:
             import_module(name)
         self.is_done = True
