@@ -144,8 +144,8 @@ def test_an_interrupt_at_any_point_of_a_call_leaves_nothing_behind(
     assert seen.count(BackendDown) == 0
 
 
-# A trace function that raises from inside of a profiler once crashed CPython 3.11 itself, in one run
-# of many; so this one runs with the storms.
+# A trace function that raises inside of a profiler crashed CPython 3.11 itself, in one run of many:
+# this one runs with the storms.
 @pytest.mark.storm
 @pytest.mark.parametrize("again_after", [1, 2, 5, 20, 50])
 def test_a_second_interrupt_while_a_call_cleans_up_leaves_no_slot_and_no_flight(
