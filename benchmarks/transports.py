@@ -20,7 +20,7 @@ import redis
 from benchmarks.measure import percentile
 from benchmarks.topics.propagation import receive
 from dualcache import Cache, FrontTier
-from dualcache.core.revocation import Notice, channel_of, to_message
+from dualcache.core.revocation import Revocation, channel_of, to_message
 from tests.servers import HOST, Server, found_binaries
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def set_command(name: str, is_told: bool) -> bytes:
     put = packed("SET", name, "x" * 200)
     if not is_told:
         return put
-    message = to_message(Notice(CHANNEL, (name,)))
+    message = to_message(Revocation(CHANNEL, (name,)))
     return packed("MULTI") + put + packed("PUBLISH", CHANNEL, message) + packed("EXEC")
 
 

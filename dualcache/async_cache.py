@@ -35,7 +35,7 @@ class AsyncCache(OfOneProcess):
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._requests = cache.requests
+        self._operations = cache.operations
 
     def __repr__(self) -> str:
         return f"{self._cache!r}.aio"
@@ -53,7 +53,7 @@ class AsyncCache(OfOneProcess):
 
     async def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
         """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
-        value = await self._run(self._requests.get(key, type, self._cache.acting))
+        value = await self._run(self._operations.get(key, type, self._cache.active_backend))
         return default if value is MISSING else value
 
     @overload
@@ -73,15 +73,15 @@ class AsyncCache(OfOneProcess):
         type: Any = MISSING,  # noqa: A002
     ) -> dict[str, Any]:
         """Return what is stored of these keys, in one trip; what is missing is left out."""
-        return await self._run(self._requests.get_many(keys, type, self._cache.acting))  # type: ignore[no-any-return]
+        return await self._run(self._operations.get_many(keys, type, self._cache.active_backend))  # type: ignore[no-any-return]
 
     async def contains(self, key: str) -> bool:
         """Tell whether a fresh value is stored, of whatever type."""
-        return await self._run(self._requests.contains(key, self._cache.acting))  # type: ignore[no-any-return]
+        return await self._run(self._operations.contains(key, self._cache.active_backend))  # type: ignore[no-any-return]
 
     async def ttl(self, key: str) -> float | None:
         """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
-        return await self._run(self._requests.ttl(key, self._cache.acting))  # type: ignore[no-any-return]
+        return await self._run(self._operations.ttl(key, self._cache.active_backend))  # type: ignore[no-any-return]
 
     @overload
     async def peek(self, key: str, *, type: type[T]) -> Entry[T] | None: ...
@@ -93,7 +93,7 @@ class AsyncCache(OfOneProcess):
 
         The value is `MISSING` where only `type` would read it exactly.
         """
-        return await self._run(self._requests.peek(key, type, self._cache.acting))  # type: ignore[no-any-return]
+        return await self._run(self._operations.peek(key, type, self._cache.active_backend))  # type: ignore[no-any-return]
 
     @overload
     async def get_or_load(
@@ -115,9 +115,9 @@ class AsyncCache(OfOneProcess):
         **options: Unpack[PolicyOptions],
     ) -> Any:
         """Return the stored value, or what `loader()` gives: one load for all callers at once."""
-        made = self._requests.options("get_or_load()", ttl, {**options})
-        flow = self._requests.get_or_load(
-            key, awaited(loader), made, tags, type, self._cache.acting, usage_of=loader
+        made = self._operations.options("get_or_load()", ttl, {**options})
+        flow = self._operations.get_or_load(
+            key, awaited(loader), made, tags, type, self._cache.active_backend, usage_of=loader
         )
         return value_of(await self._run(flow))
 
@@ -158,9 +158,9 @@ class AsyncCache(OfOneProcess):
 
             return load_one
 
-        made = self._requests.options("get_or_load_many()", ttl, {**options})
-        flow = self._requests.get_or_load_many(
-            keys, load, one_of, made, tags, type, self._cache.acting, usage_of=loader
+        made = self._operations.options("get_or_load_many()", ttl, {**options})
+        flow = self._operations.get_or_load_many(
+            keys, load, one_of, made, tags, type, self._cache.active_backend, usage_of=loader
         )
         return await self._run(flow)  # type: ignore[no-any-return]
 
@@ -168,36 +168,40 @@ class AsyncCache(OfOneProcess):
         self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> bool:
         """Store a value, revoking every load of this key that is under way; see `Cache.set`."""
-        made = self._requests.options("set()", ttl, {"jitter": 0})
-        return await self._run(self._requests.set(key, value, made, tags, self._cache.acting))  # type: ignore[no-any-return]
+        made = self._operations.options("set()", ttl, {"jitter": 0})
+        flow = self._operations.set(key, value, made, tags, self._cache.active_backend)
+        return await self._run(flow)  # type: ignore[no-any-return]
 
     async def set_many(
         self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> list[str]:
         """Store several values, each as `set` does; return the keys known to be there now."""
-        made = self._requests.options("set_many()", ttl, {"jitter": 0})
-        return await self._run(self._requests.set_many(values, made, tags, self._cache.acting))  # type: ignore[no-any-return]
+        made = self._operations.options("set_many()", ttl, {"jitter": 0})
+        flow = self._operations.set_many(values, made, tags, self._cache.active_backend)
+        return await self._run(flow)  # type: ignore[no-any-return]
 
     async def add(
         self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> bool:
         """Store a value where none is served; return whether it was stored; see `Cache.add`."""
-        made = self._requests.options("add()", ttl, {"jitter": 0})
-        return await self._run(self._requests.add(key, value, made, tags, self._cache.acting))  # type: ignore[no-any-return]
+        made = self._operations.options("add()", ttl, {"jitter": 0})
+        flow = self._operations.add(key, value, made, tags, self._cache.active_backend)
+        return await self._run(flow)  # type: ignore[no-any-return]
 
     async def incr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> int | None:
         """Add to a counter and return what it is now; see `Cache.incr`."""
-        made = self._requests.options("incr()", ttl, {"jitter": 0})
-        return await self._run(self._requests.incr(key, by, made, tags, self._cache.acting))  # type: ignore[no-any-return]
+        made = self._operations.options("incr()", ttl, {"jitter": 0})
+        flow = self._operations.incr(key, by, made, tags, self._cache.active_backend)
+        return await self._run(flow)  # type: ignore[no-any-return]
 
     async def decr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> int | None:
         """Subtract from a counter, as `incr` adds; it may go below 0."""
-        made = self._requests.options("decr()", ttl, {"jitter": 0})
-        flow = self._requests.incr(key, by, made, tags, self._cache.acting, sign=-1)
+        made = self._operations.options("decr()", ttl, {"jitter": 0})
+        flow = self._operations.incr(key, by, made, tags, self._cache.active_backend, sign=-1)
         return await self._run(flow)  # type: ignore[no-any-return]
 
     def keys(self, pattern: str = "*") -> AsyncIterator[str]:
@@ -208,23 +212,24 @@ class AsyncCache(OfOneProcess):
         self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
     ) -> Invalidated:
         """Delete keys, all entries with these tags, and all keys that match the patterns."""
-        flow = self._requests.invalidate_names(keys, tags, patterns, self._backend)
+        flow = self._operations.invalidate_names(keys, tags, patterns, self._backend)
         return await self._backend.arun(flow)  # type: ignore[no-any-return]
 
     async def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""
-        return await self._backend.arun(self._requests.clear(self._backend, everything=everything))  # type: ignore[no-any-return]
+        flow = self._operations.clear(self._backend, everything=everything)
+        return await self._backend.arun(flow)  # type: ignore[no-any-return]
 
     async def fence(self) -> None:
         """Wait until this process reads every invalidation acknowledged before, by whomever.
 
         Without a front tier every read does so anyway.
         """
-        await self._backend.arun(self._requests.fence(self._backend))
+        await self._backend.arun(self._operations.fence(self._backend))
 
     async def ping(self) -> bool:
         """Tell whether the backend answers."""
-        return await self._backend.arun(self._requests.ping(self._backend))  # type: ignore[no-any-return]
+        return await self._backend.arun(self._operations.ping(self._backend))  # type: ignore[no-any-return]
 
     async def stats(self) -> Stats:
         """Return the counters of this cache in this process."""
@@ -252,7 +257,9 @@ class AsyncCache(OfOneProcess):
     async def _names(self, pattern: str) -> AsyncIterator[str]:
         cursor = 0
         while True:
-            page = await self._run(self._requests.names(cursor, pattern, self._cache.acting))
+            page = await self._run(
+                self._operations.names(cursor, pattern, self._cache.active_backend)
+            )
             for name in page.names:
                 yield name
             cursor = page.cursor
@@ -260,7 +267,7 @@ class AsyncCache(OfOneProcess):
                 return
 
     async def _run(self, flow: Any) -> Any:
-        return await self._cache.acting.arun(flow)
+        return await self._cache.active_backend.arun(flow)
 
 
 def awaited(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

@@ -22,7 +22,7 @@ from dualcache.functions.invalidates import invalidating
 from dualcache.functions.methods import decorated_inside
 from dualcache.keys.templates import built_name
 from dualcache.observability.stats import Observers, stats_of
-from dualcache.operations import Requests
+from dualcache.operations import Operations
 from dualcache.options.target import parse_url
 from dualcache.registry import Registry
 from dualcache.runtime import Backend
@@ -104,20 +104,20 @@ class Cache(SyncFace):
         self._functions = Registry()
         self.definitions = Definitions()
         is_shared = made.target.kind == "redis"
-        self.requests = Requests(
+        self.operations = Operations(
             made.prefix, made.defaults, codec, secret, is_shared=is_shared, limits=made.limits
         )
-        self.requests.recipe()  # so that what cannot be right is told now
-        self.backend = self._home = self._backend_for(made.target, made.front)
-        self._nowhere = self._backend_for(parse_url("null://"))
+        self.operations.recipe()  # so that what cannot be right is told now
+        self.backend = self._own_backend = self._backend_for(made.target, made.front)
+        self._null_backend = self._backend_for(parse_url("null://"))
         self.clients = Clients(made.target, made.client, made.async_client)
         self.aio = AsyncCache(self)
         if not made.is_enabled:
-            self.backend = self._nowhere
+            self.backend = self._null_backend
         renew_in_children(self)
 
     def __repr__(self) -> str:
-        namespace = self.requests.prefix.removesuffix(":")
+        namespace = self.operations.prefix.removesuffix(":")
         return f"Cache({self.backend.target.safe_url!r}, namespace={namespace!r})"
 
     # Decorators
@@ -165,7 +165,7 @@ class Cache(SyncFace):
 
     def stats(self) -> Stats:
         """Return the counters of this cache in this process."""
-        usages = {"direct": [self.requests.usage, *self.requests.usages()]}
+        usages = {"direct": [self.operations.usage, *self.operations.usages()]}
         front = self.backend.front_stats(self._functions.count(usages))
         where = self.backend.target.safe_url
         return stats_of(self.backend.env, where, usages, self._observers.failures, front)
@@ -185,11 +185,11 @@ class Cache(SyncFace):
     def disabled(self) -> Generator[None]:
         """Read and store nothing inside, in this task or thread; invalidations still run."""
         token = switched_off.set(switched_off.get() | {id(self)})
-        self._home.bypass_front(on=True)
+        self._own_backend.bypass_front(on=True)
         try:
             yield
         finally:
-            self._home.bypass_front(on=False)
+            self._own_backend.bypass_front(on=False)
             switched_off.reset(token)
 
     @contextmanager
@@ -197,14 +197,14 @@ class Cache(SyncFace):
         """Live elsewhere inside, in all threads: for tests. What is there is closed afterwards."""
         backend, clients = self.backend, self.clients
         target = parse_url(url)
-        self._home.bypass_front(on=True)
+        self._own_backend.bypass_front(on=True)
         self._move(self._backend_for(target), Clients(target))
         try:
             yield self
         finally:
             inner = self.backend
             self._move(backend, clients)
-            self._home.bypass_front(on=False)
+            self._own_backend.bypass_front(on=False)
             inner.close()
 
     @asynccontextmanager
@@ -243,11 +243,11 @@ class Cache(SyncFace):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child, without the parent's connections, flights and locks."""
-        for backend in {self.backend, self._home, self._nowhere}:
-            backend.renew()
-        self.clients.renew()
+        for backend in {self.backend, self._own_backend, self._null_backend}:
+            backend.after_fork()
+        self.clients.after_fork()
 
     def register(self, cached: Cached) -> None:
         """Let a decorated function be counted in `stats()`."""
@@ -267,12 +267,12 @@ class Cache(SyncFace):
     @property
     def is_at_home(self) -> bool:
         """Whether the cache lives where it was made to live."""
-        return self.backend is self._home
+        return self.backend is self._own_backend
 
     @property
-    def acting(self) -> Backend:
+    def active_backend(self) -> Backend:
         """The backend of this task or thread: nowhere inside of `disabled()`."""
-        return self._nowhere if id(self) in switched_off.get() else self.backend
+        return self._null_backend if id(self) in switched_off.get() else self.backend
 
     def _move(self, backend: Backend, clients: Clients) -> None:
         self.backend, self.clients = backend, clients
@@ -282,7 +282,7 @@ class Cache(SyncFace):
     def _backend_for(self, target: Any, front: FrontTier | None = None) -> Backend:
         made = Backend(
             target,
-            prefix=self.requests.prefix,
+            prefix=self.operations.prefix,
             emit=partial(self._observers.emit, server=target.safe_url),
             clock=self._clock,
             is_strict=self._is_strict,

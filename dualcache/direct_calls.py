@@ -9,7 +9,7 @@ from cachetools import LRUCache
 from dualcache.codecs.advice import Teller
 from dualcache.codecs.recipe import make_recipe
 from dualcache.core.entry import MISSING
-from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
+from dualcache.core.policy import Call, Counters, Options, Policy, make_policy
 from dualcache.errors import UsageError
 from dualcache.functions.binding import full_tags
 from dualcache.keys.names import several, user_key, user_tag
@@ -18,7 +18,7 @@ from dualcache.options.checks import refuse_unknown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dualcache.core.entry import Recipe
+    from dualcache.core.entry import ValueCodec
     from dualcache.runtime import Backend
 
 DIRECT: Final = "direct"
@@ -43,17 +43,17 @@ class DirectCalls:
     ) -> None:
         self.prefix = prefix
         self.defaults = defaults
-        self.usage = Usage()
+        self.usage = Counters()
         self._codec = codec
         self._secret = secret
         self._is_shared = is_shared
         self._limits = limits
         if codec == "reference":
             self.recipe()
-        self._recipes: LRUCache[Any, Recipe] = LRUCache(MOST_KNOWN)
-        self._usages: LRUCache[str, Usage] = LRUCache(MOST_KNOWN)
+        self._recipes: LRUCache[Any, ValueCodec] = LRUCache(MOST_KNOWN)
+        self._usages: LRUCache[str, Counters] = LRUCache(MOST_KNOWN)
 
-    def recipe(self, annotation: Any = MISSING, codec: Any = None, **own: Any) -> Recipe:
+    def recipe(self, annotation: Any = MISSING, codec: Any = None, **own: Any) -> ValueCodec:
         """Return how values of a type are stored; `own` goes before what holds for the cache."""
         chosen = self._codec if codec is None else codec
         if self._is_shared and chosen == "reference":
@@ -71,12 +71,12 @@ class DirectCalls:
         refuse_unknown(options, (*CALL_OPTIONS, "tags", "ttl", "type"), what="option", owner=what)
         return Options(ttl, **options)
 
-    def usages(self) -> list[Usage]:
+    def usages(self) -> list[Counters]:
         """Return the counters of all loaders of direct calls that are remembered."""
         return list(self._usages.values())
 
     def policy(
-        self, options: Options, annotation: Any, what: str, usage: Usage, backend: Backend
+        self, options: Options, annotation: Any, what: str, usage: Counters, backend: Backend
     ) -> Policy:
         """Return the policy of a direct call."""
         recipe = self.known_recipe(annotation)
@@ -115,7 +115,7 @@ class DirectCalls:
         glance = recipe._replace(unpack=recipe.verify)
         return self.call(key, Policy(DIRECT, glance, ttl_ms=None, usage=self.usage))
 
-    def known_recipe(self, annotation: Any) -> Recipe:
+    def known_recipe(self, annotation: Any) -> ValueCodec:
         """Return the recipe of a type, made once."""
         teller = Teller(is_direct=True, is_local=not self._is_shared)
         try:
@@ -126,10 +126,10 @@ class DirectCalls:
             known = self._recipes[annotation] = self.recipe(annotation, teller=teller)
         return known
 
-    def usage_of_loader(self, loader: object) -> Usage:
+    def usage_of_loader(self, loader: object) -> Counters:
         """Return the counters of a loader, by its name."""
         name = f"{getattr(loader, '__module__', '')}.{getattr(loader, '__qualname__', '')}"
         usage = self._usages.get(name)
         if usage is None:
-            usage = self._usages[name] = Usage()
+            usage = self._usages[name] = Counters()
         return usage

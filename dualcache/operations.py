@@ -18,7 +18,7 @@ from dualcache.engine import batch, invalidation, listing, load, read, read_many
 from dualcache.engine.add import add
 from dualcache.engine.incr import incr
 from dualcache.engine.pacing import paced
-from dualcache.engine.recovery import fence, sign_of_life
+from dualcache.engine.recovery import fence, ping_server
 from dualcache.errors import UsageError
 from dualcache.keys.globs import matches_everything
 from dualcache.keys.names import no_pattern, several, user_key, user_pattern
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dualcache.runtime import Backend
 
 
-class Requests(DirectCalls):
+class Operations(DirectCalls):
     """Makes the flows of one cache's methods; `backend` is the one that will run them."""
 
     def get(self, key: str, annotation: Any, backend: Backend) -> Flow[Any]:
@@ -212,7 +212,7 @@ class Requests(DirectCalls):
 
     def ping(self, backend: Backend) -> Flow[bool]:
         """Ask the backend for a sign of life."""
-        return sign_of_life(backend.env)
+        return ping_server(backend.env)
 
     def _pattern(self, pattern: str) -> str:
         checked = user_pattern(pattern)

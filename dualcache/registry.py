@@ -6,12 +6,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet, finalize
 
-from dualcache.core.policy import Usage
+from dualcache.core.policy import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dualcache.front.store import Owner
+    from dualcache.front.store import FunctionEntries
     from dualcache.functions.function import Cached
 
 MOST_LABELS: Final = 1_000
@@ -28,8 +28,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._functions: WeakSet[Cached] = WeakSet()
-        self._gone: deque[tuple[str, Usage, Owner | None]] = deque()
-        self._totals: dict[str, Usage] = {}
+        self._gone: deque[tuple[str, Counters, FunctionEntries | None]] = deque()
+        self._totals: dict[str, Counters] = {}
         self._front_hits = 0
 
     def __iter__(self) -> Iterator[Cached]:
@@ -43,7 +43,7 @@ class Registry:
         followed = finalize(cached, self._gone.append, (cached.binding.label, cached.usage, owner))
         followed.atexit = False
 
-    def count(self, usages: dict[str, list[Usage]]) -> int:
+    def count(self, usages: dict[str, list[Counters]]) -> int:
         """Add the counters of all functions by their labels; return the hits of the front tier."""
         self._add_up()
         for label, usage in self._totals.items():
@@ -59,12 +59,12 @@ class Registry:
             label, usage, owner = self._gone.popleft()
             if label not in self._totals and len(self._totals) >= MOST_LABELS:
                 label = OTHERS
-            self._totals.setdefault(label, Usage()).add(usage)
+            self._totals.setdefault(label, Counters()).add(usage)
             if owner is not None:
                 self._front_hits += front_hits(owner)
 
 
-def front_hits(owner: Owner) -> int:
+def front_hits(owner: FunctionEntries) -> int:
     """Return the hits of a function that has gone, of which nobody counts any more."""
     entries: list[Any] = list(owner.index.values())
     return int(owner.hits + sum(entry.hits for entry in entries))

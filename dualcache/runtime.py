@@ -28,17 +28,17 @@ from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.recovery import Health
 from dualcache.engine.ways import try_all_again_soon
-from dualcache.front.coherent import Stream, weakly
+from dualcache.front.coherent import CoherentFront, weakly
 from dualcache.front.of_function import FunctionFront
 from dualcache.observability.stats import FrontStats, was_told_of_time_travel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from dualcache.backends.redis.async_per_loop import Channels
+    from dualcache.backends.redis.async_per_loop import LoopConnections
     from dualcache.backends.redis.push.tracking import Tracking
     from dualcache.backends.redis.sync_backend import SyncBackend
-    from dualcache.core.entry import Recipe
+    from dualcache.core.entry import ValueCodec
     from dualcache.core.events import Event
     from dualcache.core.ops import Flow, Op
     from dualcache.core.pending import PendingLoad
@@ -78,7 +78,7 @@ class Backend:
             elapsed_ms=steady_clock(clock),
             draw_token=new_token,
             draw=random.random,
-            tick=itertools.count().__next__,
+            sequence=itertools.count().__next__,
             emit=emit,
             health=Health(),
             seal=seal,
@@ -96,15 +96,17 @@ class Backend:
         self._store = None if is_redis else self._local_store()
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
-        self.stream: Stream | None = None
-        self._direct_fronts: LRUCache[Recipe, FunctionFront] = LRUCache(MOST_RECIPES)
+        self.coherent_front: CoherentFront | None = None
+        self._direct_fronts: LRUCache[ValueCodec, FunctionFront] = LRUCache(MOST_RECIPES)
         if front is not None and target.kind != "null":
             now = clock or time.monotonic
             leave = weakly(self.leave_server)
-            self.stream = Stream(front, target, self.env, self.changes, max_staleness, now, leave)
-            self.env.front = self.stream.front
+            self.coherent_front = CoherentFront(
+                front, target, self.env, self.changes, max_staleness, now, leave
+            )
+            self.env.front = self.coherent_front.front
         self._connections: SyncBackend | None = None
-        self._channels: Channels | None = None
+        self._channels: LoopConnections | None = None
         self._imports = WarmUp(*IMPORTS)
 
     def tell_of_time_travel(self) -> None:
@@ -148,23 +150,23 @@ class Backend:
 
     def bypass_front(self, *, on: bool) -> None:
         """Let no hit be served by compiled wrappers on their own."""
-        if self.stream is not None:
-            self.stream.front.bypass(on=on)
+        if self.coherent_front is not None:
+            self.coherent_front.front.bypass(on=on)
 
-    def front_for(self, recipe: Recipe) -> FunctionFront | None:
+    def front_for(self, recipe: ValueCodec) -> FunctionFront | None:
         """Return the part of the front tier for direct calls with this recipe."""
-        if self.stream is None:
+        if self.coherent_front is None:
             return None
         known = self._direct_fronts.get(recipe)
         if known is None:
-            known = self._direct_fronts[recipe] = FunctionFront(self.stream.front)
+            known = self._direct_fronts[recipe] = FunctionFront(self.coherent_front.front)
         return known
 
     def front_stats(self, hits: int) -> FrontStats | None:
         """Return what the front tier keeps, and how it hears changes."""
-        if self.stream is None:
+        if self.coherent_front is None:
             return None
-        front = self.stream.front
+        front = self.coherent_front.front
         entries, used_bytes = front.sizes()
         hits += sum(each.hits for each in list(self._direct_fronts.values()))
         return FrontStats(
@@ -177,16 +179,16 @@ class Backend:
             front.losses,
         )
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child: no connection, flight or lock of the parent is used."""
         self._imports = WarmUp(*IMPORTS)  # the parent's thread is not here
-        self.flights.renew()
-        self.changes.renew()
-        for part in (self._store, self._connections, self._channels, self.stream):
+        self.flights.after_fork()
+        self.changes.after_fork()
+        for part in (self._store, self._connections, self._channels, self.coherent_front):
             if part is not None:
-                part.renew()
+                part.after_fork()
         if self._sync is not None:
-            self._sync.keeper.renew()
+            self._sync.keeper.after_fork()
 
     def close(self) -> None:
         """Close the connections of the sync colour, and forget what memory holds."""
@@ -194,7 +196,7 @@ class Backend:
             self._sync.keeper.stop()
         if self._channels is not None:
             self._channels.forget_ended()
-        for part in (self.stream, self._store, self._connections):
+        for part in (self.coherent_front, self._store, self._connections):
             if part is not None:
                 part.close()
 
@@ -216,8 +218,8 @@ class Backend:
             self._connections.close()
         if self._channels is not None:
             self._channels.drop()
-        if self.stream is not None:
-            self.stream.reconnect()
+        if self.coherent_front is not None:
+            self.coherent_front.reconnect()
 
     def _local_store(self) -> MemoryStore | NullStore:
         target = self.target
@@ -249,9 +251,9 @@ class Backend:
         if self._store is not None:
             perform = without_waiting(self._store.perform)
         else:
-            from dualcache.backends.redis.async_per_loop import Channels
+            from dualcache.backends.redis.async_per_loop import LoopConnections
 
-            self._channels = self._channels or Channels(
+            self._channels = self._channels or LoopConnections(
                 self.target, self._tracking, partial(try_all_again_soon, self.env)
             )
             perform = self._channels.perform
@@ -265,7 +267,7 @@ class Backend:
     @property
     def _tracking(self) -> Tracking | None:
         """What tells which connections are tracked, where that matters."""
-        return None if self.stream is None else self.stream.tracking
+        return None if self.coherent_front is None else self.coherent_front.tracking
 
 
 def new_token() -> bytes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
-    from dualcache.operations import Requests
+    from dualcache.operations import Operations
     from dualcache.runtime import Backend
     from dualcache.typing import PolicyOptions
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 class SyncFace(OfOneProcess):
     """What `Cache` offers to sync code, beside the decorators."""
 
-    requests: Requests
+    operations: Operations
     backend: Backend
 
     @property
-    def acting(self) -> Backend:
+    def active_backend(self) -> Backend:
         """The backend of this task or thread."""
         return self.backend
 
@@ -49,7 +49,7 @@ class SyncFace(OfOneProcess):
 
     def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
         """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
-        value = self._run(self.requests.get(key, type, self.acting))
+        value = self._run(self.operations.get(key, type, self.active_backend))
         return default if value is MISSING else value
 
     @overload
@@ -59,15 +59,15 @@ class SyncFace(OfOneProcess):
 
     def get_many(self, keys: Iterable[str], *, type: Any = MISSING) -> dict[str, Any]:  # noqa: A002
         """Return what is stored of these keys, in one trip; what is missing is left out."""
-        return self._run(self.requests.get_many(keys, type, self.acting))  # type: ignore[no-any-return]
+        return self._run(self.operations.get_many(keys, type, self.active_backend))  # type: ignore[no-any-return]
 
     def contains(self, key: str) -> bool:
         """Tell whether a fresh value is stored, of whatever type."""
-        return self._run(self.requests.contains(key, self.acting))  # type: ignore[no-any-return]
+        return self._run(self.operations.contains(key, self.active_backend))  # type: ignore[no-any-return]
 
     def ttl(self, key: str) -> float | None:
         """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
-        return self._run(self.requests.ttl(key, self.acting))  # type: ignore[no-any-return]
+        return self._run(self.operations.ttl(key, self.active_backend))  # type: ignore[no-any-return]
 
     @overload
     def peek(self, key: str, *, type: type[T]) -> Entry[T] | None: ...
@@ -79,7 +79,7 @@ class SyncFace(OfOneProcess):
 
         The value is `MISSING` where only `type` would read it exactly.
         """
-        return self._run(self.requests.peek(key, type, self.acting))  # type: ignore[no-any-return]
+        return self._run(self.operations.peek(key, type, self.active_backend))  # type: ignore[no-any-return]
 
     # Loading
 
@@ -94,8 +94,8 @@ class SyncFace(OfOneProcess):
         **options: Unpack[PolicyOptions],
     ) -> R:
         """Return the stored value, or what `loader()` returns: one load for all callers at once."""
-        made = self.requests.options("get_or_load()", ttl, {**options})
-        flow = self.requests.get_or_load(key, loader, made, tags, type, self.acting)
+        made = self.operations.options("get_or_load()", ttl, {**options})
+        flow = self.operations.get_or_load(key, loader, made, tags, type, self.active_backend)
         value: R = value_of(self._run(flow))
         return value
 
@@ -117,8 +117,10 @@ class SyncFace(OfOneProcess):
         def one_of(name: str) -> Callable[[], Any]:
             return lambda: mapping_of(loader([name])).get(name, MISSING)
 
-        made = self.requests.options("get_or_load_many()", ttl, {**options})
-        flow = self.requests.get_or_load_many(keys, loader, one_of, made, tags, type, self.acting)
+        made = self.operations.options("get_or_load_many()", ttl, {**options})
+        flow = self.operations.get_or_load_many(
+            keys, loader, one_of, made, tags, type, self.active_backend
+        )
         return self._run(flow)  # type: ignore[no-any-return]
 
     # Writing
@@ -129,15 +131,15 @@ class SyncFace(OfOneProcess):
         Returns whether it is there now; where the backend fails, what was there before is not
         served any more. Raises `UnencodableValue`, leaving what is stored as it is.
         """
-        made = self.requests.options("set()", ttl, {"jitter": 0})
-        return self._run(self.requests.set(key, value, made, tags, self.acting))  # type: ignore[no-any-return]
+        made = self.operations.options("set()", ttl, {"jitter": 0})
+        return self._run(self.operations.set(key, value, made, tags, self.active_backend))  # type: ignore[no-any-return]
 
     def set_many(
         self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> list[str]:
         """Store several values, each as `set` does; return the keys known to be there now."""
-        made = self.requests.options("set_many()", ttl, {"jitter": 0})
-        return self._run(self.requests.set_many(values, made, tags, self.acting))  # type: ignore[no-any-return]
+        made = self.operations.options("set_many()", ttl, {"jitter": 0})
+        return self._run(self.operations.set_many(values, made, tags, self.active_backend))  # type: ignore[no-any-return]
 
     def add(self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()) -> bool:
         """Store a value where none is served; return whether it was stored.
@@ -145,8 +147,8 @@ class SyncFace(OfOneProcess):
         Of several callers at once, in any process, one gets True. A load of this key that is under
         way is revoked. False where the backend fails, too: whether it was stored is not known then.
         """
-        made = self.requests.options("add()", ttl, {"jitter": 0})
-        return self._run(self.requests.add(key, value, made, tags, self.acting))  # type: ignore[no-any-return]
+        made = self.operations.options("add()", ttl, {"jitter": 0})
+        return self._run(self.operations.add(key, value, made, tags, self.active_backend))  # type: ignore[no-any-return]
 
     def incr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
@@ -157,15 +159,15 @@ class SyncFace(OfOneProcess):
         backend fails: nothing is ever counted twice. Raises `UsageError` where something else than
         a whole number is stored.
         """
-        made = self.requests.options("incr()", ttl, {"jitter": 0})
-        return self._run(self.requests.incr(key, by, made, tags, self.acting))  # type: ignore[no-any-return]
+        made = self.operations.options("incr()", ttl, {"jitter": 0})
+        return self._run(self.operations.incr(key, by, made, tags, self.active_backend))  # type: ignore[no-any-return]
 
     def decr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> int | None:
         """Subtract from a counter, as `incr` adds; it may go below 0."""
-        made = self.requests.options("decr()", ttl, {"jitter": 0})
-        return self._run(self.requests.incr(key, by, made, tags, self.acting, sign=-1))  # type: ignore[no-any-return]
+        made = self.operations.options("decr()", ttl, {"jitter": 0})
+        return self._run(self.operations.incr(key, by, made, tags, self.active_backend, sign=-1))  # type: ignore[no-any-return]
 
     def keys(self, pattern: str = "*") -> Iterator[str]:
         """Iterate over the names under which values are stored, without the namespace, by SCAN.
@@ -184,22 +186,23 @@ class SyncFace(OfOneProcess):
         served. `pending` counts what could not be delivered: it is replayed before this process
         next reads the backend.
         """
-        return self.backend.run(self.requests.invalidate_names(keys, tags, patterns, self.backend))  # type: ignore[no-any-return]
+        flow = self.operations.invalidate_names(keys, tags, patterns, self.backend)
+        return self.backend.run(flow)  # type: ignore[no-any-return]
 
     def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""
-        return self.backend.run(self.requests.clear(self.backend, everything=everything))  # type: ignore[no-any-return]
+        return self.backend.run(self.operations.clear(self.backend, everything=everything))  # type: ignore[no-any-return]
 
     def fence(self) -> None:
         """Wait until this process reads every invalidation acknowledged before, by whomever.
 
         Without a front tier every read does so anyway.
         """
-        self.backend.run(self.requests.fence(self.backend))
+        self.backend.run(self.operations.fence(self.backend))
 
     def ping(self) -> bool:
         """Tell whether the backend answers."""
-        return self.backend.run(self.requests.ping(self.backend))  # type: ignore[no-any-return]
+        return self.backend.run(self.operations.ping(self.backend))  # type: ignore[no-any-return]
 
     def warm(self) -> None:
         """Import now what the first call of the async face needs; `lifespan` does it too."""
@@ -208,11 +211,11 @@ class SyncFace(OfOneProcess):
     def _names(self, pattern: str) -> Iterator[str]:
         cursor = 0
         while True:
-            page = self._run(self.requests.names(cursor, pattern, self.acting))
+            page = self._run(self.operations.names(cursor, pattern, self.active_backend))
             yield from page.names
             cursor = page.cursor
             if not cursor:
                 return
 
     def _run(self, flow: Any) -> Any:
-        return self.acting.run(flow)
+        return self.active_backend.run(flow)

@@ -19,15 +19,15 @@ from dualcache.core.ops import (
     Commit,
     CommitReply,
     Delete,
-    Distrust,
+    DropConnections,
     Look,
     LookAndLease,
     MakeTags,
     Ping,
     ProlongTag,
+    Publish,
+    RawRead,
     ReadTags,
-    Seen,
-    Tell,
     TryLease,
 )
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
@@ -111,7 +111,7 @@ class MemoryStore:
             live = [cell for key in list(self._cells) if (cell := self._cell(key)) is not None]
         return sum(is_counted(cell.content) for cell in live)
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Go on in a forked child, with what the parent had stored."""
         self._lock = Lock()
 
@@ -155,18 +155,18 @@ class MemoryStore:
         left = (self._left_ms(tag.key) for tag in tags)
         return tuple(FOR_EVER if each is None else each for each in left)
 
-    def look(self, op: Look) -> Seen:
+    def look(self, op: Look) -> RawRead:
         ids = tuple([self._read(tag) for tag in op.tags])
-        return Seen(self._read(op.key), ids, self._left_ms(op.key) if op.with_ttl else None)
+        return RawRead(self._read(op.key), ids, self._left_ms(op.key) if op.with_ttl else None)
 
-    def lease(self, op: LookAndLease) -> Seen:
+    def lease(self, op: LookAndLease) -> RawRead:
         self._put_absent(op.key, op.filling, op.lease_ms)
         raw = self._read(op.key)
-        return Seen(raw, self._make(op.tags), None, self._tags_left(op.tags))
+        return RawRead(raw, self._make(op.tags), None, self._tags_left(op.tags))
 
-    def claim(self, op: Claim) -> Seen:
+    def claim(self, op: Claim) -> RawRead:
         self._put(op.key, op.filling, op.lease_ms)
-        return Seen(op.filling, self._make(op.tags), None, self._tags_left(op.tags))
+        return RawRead(op.filling, self._make(op.tags), None, self._tags_left(op.tags))
 
     def read_tags(self, op: ReadTags) -> tuple[bytes | None, ...]:
         return tuple(self._read(tag) for tag in op.tags)
@@ -210,7 +210,7 @@ class MemoryStore:
         names = [key for key in list(self._cells) if self._cell(key) is not None]
         return ScanPage(0, tuple(name for key in names if matches(name := key.encode())))
 
-    def nothing(self, _: Ping | Distrust | Tell) -> None:
+    def nothing(self, _: Ping | DropConnections | Publish) -> None:
         """There is no connection that could fail, and nobody else to be told."""
 
     def batch(self, op: Batch) -> tuple[Any, ...]:
@@ -230,8 +230,8 @@ PERFORMERS: Final[dict[type[Op[Any]], Callable[[MemoryStore, Any], Any]]] = {
     Unlink: MemoryStore.delete,
     ReadHeads: MemoryStore.read_heads,
     Scan: MemoryStore.scan,
-    Tell: MemoryStore.nothing,
+    Publish: MemoryStore.nothing,
     Ping: MemoryStore.nothing,
-    Distrust: MemoryStore.nothing,
+    DropConnections: MemoryStore.nothing,
     Batch: MemoryStore.batch,
 }

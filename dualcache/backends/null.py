@@ -10,15 +10,15 @@ from dualcache.core.ops import (
     Commit,
     CommitReply,
     Delete,
-    Distrust,
+    DropConnections,
     Look,
     LookAndLease,
     MakeTags,
     Ping,
     ProlongTag,
+    Publish,
+    RawRead,
     ReadTags,
-    Seen,
-    Tell,
     TryLease,
 )
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
@@ -40,7 +40,7 @@ class NullStore:
         """Nothing is here."""
         return 0
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Go on in a forked child."""
 
     def close(self) -> None:
@@ -53,9 +53,9 @@ def ids(op: LookAndLease | Claim | MakeTags) -> tuple[bytes, ...]:
 
 
 PERFORMERS: Final[dict[type[Op[Any]], Callable[[Any], Any]]] = {
-    Look: lambda op: Seen(None, (None,) * len(op.tags)),
-    LookAndLease: lambda op: Seen(op.filling, ids(op)),
-    Claim: lambda op: Seen(op.filling, ids(op)),
+    Look: lambda op: RawRead(None, (None,) * len(op.tags)),
+    LookAndLease: lambda op: RawRead(op.filling, ids(op)),
+    Claim: lambda op: RawRead(op.filling, ids(op)),
     ReadTags: lambda op: (None,) * len(op.tags),
     MakeTags: ids,
     ProlongTag: lambda _: None,
@@ -65,8 +65,8 @@ PERFORMERS: Final[dict[type[Op[Any]], Callable[[Any], Any]]] = {
     Unlink: lambda _: 0,
     ReadHeads: lambda op: (b"",) * len(op.keys),
     Scan: lambda _: ScanPage(0, ()),
-    Tell: lambda _: None,
+    Publish: lambda _: None,
     Ping: lambda _: None,
-    Distrust: lambda _: None,
+    DropConnections: lambda _: None,
     Batch: lambda op: tuple(PERFORMERS[type(each)](each) for each in op.ops),
 }

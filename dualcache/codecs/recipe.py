@@ -21,7 +21,7 @@ from dualcache.core.codec_ids import (
     undecodable,
     unsigned,
 )
-from dualcache.core.entry import MISSING, Packed, Recipe, no_signature
+from dualcache.core.entry import MISSING, Packed, ValueCodec, no_signature
 from dualcache.core.interrupts import interrupt_in
 from dualcache.errors import DecodeError, UnencodableValue, UsageError
 
@@ -50,7 +50,7 @@ def make_recipe(
     compress_above: int | None = None,
     max_value_bytes: int = DEFAULT_MAX_BYTES,
     teller: Teller = FUNCTION,
-) -> Recipe:
+) -> ValueCodec:
     """Build the recipe of one function.
 
     `annotation` is what it returns; `MISSING`, `Any`, or text that was not resolved is unknown.
@@ -76,7 +76,9 @@ def make_recipe(
     unpacker = _Unpacker(readers_for(annotation, steps), signer, max_value_bytes)
     pack = _refer if codec == "reference" else packer.pack
     sign = no_signature if signer is None or codec == "reference" else signer.signed
-    return Recipe(pack, unpacker.unpack, unpacker.copy, unpacker.reader_of, unpacker.verify, sign)
+    return ValueCodec(
+        pack, unpacker.unpack, unpacker.copy, unpacker.reader_of, unpacker.verify, sign
+    )
 
 
 class _Packer:

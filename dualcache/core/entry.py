@@ -125,7 +125,7 @@ def no_signature(_: str, packed: Packed, __: Sequence[Tag]) -> Packed:
     return packed
 
 
-class Recipe(NamedTuple):
+class ValueCodec(NamedTuple):
     """How the values of one function become bytes and come back; built once per function.
 
     `copy` decodes what this process packed or has verified. `reader_of` gives what decodes the bare

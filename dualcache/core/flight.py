@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 class Outcome(Struct, frozen=True):
     """How a read ended: with a value, or with the exception that the user's function raised.
 
-    `tick` is when the value was known to be current: nobody who began later may take it unseen.
+    `sequence` is when the value was known to be current: nobody who began later may take it unseen.
     `packed` is the value as bytes, where followers can have copies made of it. `traceback` and
     `context` are those of the exception before anybody raised it on.
     """
 
     value: Any
     error: Exception | None = None
-    tick: int = -1
+    sequence: int = -1
     packed: Packed | None = None
     traceback: TracebackType | None = None
     context: BaseException | None = None
 
 
-def failure_of(error: Exception, tick: int) -> Outcome:
+def failure_of(error: Exception, sequence: int) -> Outcome:
     """Return the outcome of a load that raised."""
-    return Outcome(None, error, tick, None, error.__traceback__, error.__context__)
+    return Outcome(None, error, sequence, None, error.__traceback__, error.__context__)
 
 
 def value_if_any(outcome: Outcome | None) -> Any:
@@ -68,46 +68,44 @@ def value_of(outcome: Outcome) -> Any:
         del outcome, error, context
 
 
-class Landing(NamedTuple):
+class FlightResult(NamedTuple):
     """How a flight ended; `outcome` is `None` where its leader was cancelled or interrupted."""
 
     outcome: Outcome | None
 
 
-ABANDONED = Landing(None)
+ABANDONED = FlightResult(None)
 
 
 class Stage(NamedTuple):
     """How far a flight has come: a wait that began in one stage is no reason to end another.
 
-    `takeovers` counts the successors, `load_tick` says when the latest load began, `announced_ms`
-    how long a load of another process that the leader waits for was said to last.
+    `takeovers` counts the successors, `load_sequence` says when the latest load began,
+    `announced_ms` how long a load of another process that the leader waits for was said to last.
     """
 
     takeovers: int = 0
-    load_tick: int | None = None
+    load_sequence: int | None = None
     announced_ms: float = 0.0
 
 
 class Flight:
     """The load of `key`, led by one caller, and by a successor where that takes too long.
 
-    `load_tick` says when the latest load began, `basis` what the key held when the first began: a
-    caller who finds the same there knows that nothing was invalidated since. `start` is where that
-    load starts from, so that a successor may commit there too. `threads` are the leaders',
-    `leaders` how many still load, `awaited` the flights that a leader's context waits for. `landed`
-    are those who wait, each woken once after the landing. `next` is the flight that those share who
-    waited for this one and may not take its result. `doomed` is a flight of this key whose tags
-    were invalidated while it loads. `is_orphaned` tells whether its leader is stuck: its event loop
-    does not run.
+    `load_sequence` says when the latest load began, `seen_version` what the key held when the first
+    began: a caller who finds the same there knows that nothing was invalidated since. `start` is
+    where that load starts from, so that a successor may commit there too. `threads` are the
+    leaders', `leaders` how many still load, `awaited` the flights that a leader's context waits
+    for. `landed` are those who wait, each woken once after the landing. `next` is the flight that
+    those share who waited for this one and may not take its result. `revoked` is a flight of this
+    key whose tags were invalidated while it loads. `is_orphaned` tells whether its leader is stuck:
+    its event loop does not run.
     """
 
     __slots__ = (
         "__weakref__",
         "announced_ms",
         "awaited",
-        "basis",
-        "doomed",
         "is_open",
         "is_orphaned",
         "key",
@@ -115,8 +113,10 @@ class Flight:
         "landing",
         "leader",
         "leaders",
-        "load_tick",
+        "load_sequence",
         "next",
+        "revoked",
+        "seen_version",
         "start",
         "tags",
         "takeovers",
@@ -131,21 +131,21 @@ class Flight:
         self.threads = [thread]
         self.is_open = True
         self.is_orphaned: Callable[[], bool] = never
-        self.load_tick: int | None = None
+        self.load_sequence: int | None = None
         self.announced_ms = 0.0
         self.takeovers = 0
-        self.basis: tuple[bytes, Any] | None = None
+        self.seen_version: tuple[bytes, Any] | None = None
         self.start: Any = None
         self.next: Flight | None = None
-        self.doomed: Flight | None = None
+        self.revoked: Flight | None = None
         self.awaited: list[Flight] = []
-        self.landing: Landing | None = None
+        self.landing: FlightResult | None = None
         self.landed: list[tuple[AwaitFlight, Callable[[], None]]] = []
 
     @property
     def stage(self) -> Stage:
         """How far it has come by now."""
-        return Stage(self.takeovers, self.load_tick, self.announced_ms)
+        return Stage(self.takeovers, self.load_sequence, self.announced_ms)
 
 
 def never() -> bool:
@@ -177,7 +177,7 @@ class Join(Op["Flight | JoinReply"]):
 
     key: str
     began: int
-    basis: Any = None
+    seen_version: Any = None
     has_looked: bool = False
     is_lenient: bool = False
     is_patient: bool = False
@@ -186,7 +186,7 @@ class Join(Op["Flight | JoinReply"]):
     led: Flight | None = None
 
 
-class AwaitFlight(Op["Landing | None"]):
+class AwaitFlight(Op["FlightResult | None"]):
     """Wait for a flight to land, for at most `wait_ms`; `None` when that is over.
 
     `landing` is given to those who wait when it lands: a flight keeps no exception.
@@ -194,7 +194,7 @@ class AwaitFlight(Op["Landing | None"]):
 
     flight: Flight
     wait_ms: float
-    landing: Landing | None = None
+    landing: FlightResult | None = None
 
 
 class TakeOver(Op[bool]):
@@ -209,14 +209,14 @@ class TakeOver(Op[bool]):
     is_taken: bool = False
 
 
-class Land(Op[None]):
+class EndFlight(Op[None]):
     """End a flight: nobody joins it any more, its followers wake.
 
     The first result ends it. A leader who gives up does not, while another still loads.
     """
 
     flight: Flight
-    landing: Landing
+    landing: FlightResult
 
 
 class CloseFlights(Op[None]):

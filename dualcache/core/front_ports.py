@@ -21,14 +21,14 @@ UNTRACKED: Final = 0
 class Read(NamedTuple):
     """What was read, and under which tickets; `life_ms=None` may be kept for ever.
 
-    `stream` is the one for which the server tracks the connections that read it; `None` where it
-    tracks none.
+    `push_epoch` is the one for which the server tracks the connections that read it; `None` where
+    it tracks none.
     """
 
     tickets: Sequence[Any]
     stored: Stored
     life_ms: int | None
-    stream: int | None
+    push_epoch: int | None
 
 
 class FrontPort(Protocol):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from dualcache.core.flight import Flight
-    from dualcache.core.revocation import Notice
+    from dualcache.core.revocation import Revocation
 
 T = TypeVar("T")
 
@@ -46,14 +46,14 @@ FOR_EVER: Final = -1
 """The time left to a key that has no end, as PTTL replies; -2 says that there is no key."""
 
 
-class Seen(Struct, frozen=True):
+class RawRead(Struct, frozen=True):
     """What one read found: the key's bytes, and each tag's id in the order asked.
 
     `left_ms` is the key's time to live where it was asked for; `None`: not asked, or for ever.
     Beside a lease it is `FOR_EVER` for a key that never ends, as that is no lease. `tag_left_ms`
     likewise for tags that were to be made. `refusal` is the first word of the error by which a
-    server turned the write of this op down while it answered the read. `stream` is the stream of
-    pushes for which the server tracks this read; `None`: pushes do not depend on the connection.
+    server turned the write of this op down while it answered the read. `push_epoch` is the stream
+    of pushes for which the server tracks this read; `None`: pushes do not depend on the connection.
     """
 
     raw: bytes | None
@@ -61,7 +61,7 @@ class Seen(Struct, frozen=True):
     left_ms: int | None = None
     tag_left_ms: tuple[int, ...] = ()
     refusal: str = ""
-    stream: int | None = None
+    push_epoch: int | None = None
 
 
 class NewTag(NamedTuple):
@@ -75,7 +75,7 @@ class NewTag(NamedTuple):
     life_ms: int | None
 
 
-class Look(Op[Seen]):
+class Look(Op[RawRead]):
     """Read the key and its tags."""
 
     key: str
@@ -83,7 +83,7 @@ class Look(Op[Seen]):
     with_ttl: bool = False
 
 
-class LookAndLease(Op[Seen]):
+class LookAndLease(Op[RawRead]):
     """Put the `filling` marker where the key is absent, then read the key; make or read its tags.
 
     The read alone decides: our own marker is the lease, another's means wait.
@@ -95,14 +95,14 @@ class LookAndLease(Op[Seen]):
     tags: tuple[NewTag, ...] = ()
 
 
-class Claim(Op[Seen]):
+class Claim(Op[RawRead]):
     """Put the `filling` marker whatever the key holds, so that every load under way is revoked."""
 
     key: str
     filling: bytes
     lease_ms: int
     tags: tuple[NewTag, ...] = ()
-    notice: Notice | None = None
+    notice: Revocation | None = None
 
 
 class ReadTags(Op["tuple[bytes | None, ...]"]):
@@ -168,7 +168,7 @@ class Commit(Op[CommitReply]):
     blob: bytes
     ttl_ms: int | None
     way: CommitWay
-    notice: Notice | None = None
+    notice: Revocation | None = None
 
 
 class LoadScript(Op[None]):
@@ -179,20 +179,20 @@ class Delete(Op[int]):
     """Delete keys and tags; replies how many were there."""
 
     keys: tuple[str, ...]
-    notice: Notice | None = None
+    notice: Revocation | None = None
 
 
-class Tell(Op[None]):
+class Publish(Op[None]):
     """Tell the other processes what was revoked."""
 
-    notice: Notice
+    notice: Revocation
 
 
 class Ping(Op[None]):
     """Ask for a sign of life."""
 
 
-class Distrust(Op[None]):
+class DropConnections(Op[None]):
     """Drop the connections in use: what one of them replied cannot have been meant for the key."""
 
 

@@ -17,7 +17,7 @@ from dualcache.options.durations import to_ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from dualcache.core.entry import Recipe
+    from dualcache.core.entry import ValueCodec
     from dualcache.core.front_ports import FrontPort
 
 DYNAMIC_TTL_MS: Final = 86_400_000
@@ -28,7 +28,7 @@ READ_WEIGHT: Final = 1 / 16
 """How much one read moves the running share of hits."""
 
 
-class Usage:
+class Counters:
     """Counters of one function; each is only ever added to, so a lost race costs one count."""
 
     __slots__ = (
@@ -59,7 +59,7 @@ class Usage:
         self.recent_hits = 1.0
         """Share of hits among recent reads, as a running mean."""
 
-    def add(self, other: Usage) -> None:
+    def add(self, other: Counters) -> None:
         """Add what another function counted; the load time is that of the last one measured."""
         self.hits += other.hits
         self.misses += other.misses
@@ -90,7 +90,7 @@ class Policy(Struct, frozen=True):
     """
 
     label: str
-    recipe: Recipe
+    recipe: ValueCodec
     ttl_ms: int | None
     ttl_of: Callable[..., int | None] | None = None
     tags_of: Callable[..., tuple[str, ...]] | None = None
@@ -99,7 +99,7 @@ class Policy(Struct, frozen=True):
     stale_on: tuple[type[Exception], ...] | Callable[[Exception], object] | None = None
     """Which exceptions a stale value may stand in for: types, or what is asked; `None`: outages."""
     jitter: float = 0.0
-    usage: Usage = field(default_factory=Usage)
+    usage: Counters = field(default_factory=Counters)
     owner: bytes = NO_OWNER
     """What entries and markers of this function carry; direct calls have none."""
     front: FrontPort | None = None
@@ -136,14 +136,14 @@ class Options(NamedTuple):
 
 def make_policy(
     label: str,
-    recipe: Recipe,
+    recipe: ValueCodec,
     options: Options,
     defaults: Options,
     *,
     owner: str,
     parameters: Collection[str] = (),
     tags_of: Callable[..., tuple[str, ...]] | None = None,
-    usage: Usage | None = None,
+    usage: Counters | None = None,
     front: FrontPort | None = None,
     mark: bytes = NO_OWNER,
 ) -> Policy:
@@ -173,7 +173,7 @@ def make_policy(
             defaults.stale_on if options.stale_on is MISSING else options.stale_on, owner
         ),
         jitter=to_share(jitter, "jitter", owner=owner),
-        usage=usage or Usage(),
+        usage=usage or Counters(),
         owner=mark,
         front=front,
     )

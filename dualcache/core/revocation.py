@@ -11,7 +11,7 @@ from msgspec import MsgspecError
 from msgspec.msgpack import Decoder, Encoder
 
 
-class Notice(NamedTuple):
+class Revocation(NamedTuple):
     """Names in full, and patterns without the namespace, to be told on `channel`."""
 
     channel: str
@@ -34,7 +34,7 @@ def life_key(prefix: str) -> str:
     return f"{prefix}~e"
 
 
-def to_message(notice: Notice) -> bytes:
+def to_message(notice: Revocation) -> bytes:
     """Write what a notice tells."""
     return _ENCODER.encode((notice.names, notice.patterns))
 

@@ -15,7 +15,7 @@ from weakref import ref
 
 import anyio
 
-from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOver
+from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Join, TakeOver
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Self
 
-    from dualcache.core.flight import Landing
+    from dualcache.core.flight import FlightResult
     from dualcache.core.ops import Flow, Op
     from dualcache.drivers.changes import Changes
     from dualcache.drivers.flights import FlightTable
@@ -60,7 +60,7 @@ class AsyncDriver:
         self._at_once: dict[type[Op[Any]], Callable[[Any], Any]] = {
             Join: self._join,
             TakeOver: flights.take_over,
-            Land: flights.land,
+            EndFlight: flights.land,
             CloseFlights: flights.close,
         }
         self._waiting: dict[type[Op[Any]], Callable[[Any], Awaitable[Any]]] = {
@@ -209,7 +209,7 @@ class AsyncDriver:
             op.led.is_orphaned = partial(has_stopped, ref(asyncio.get_running_loop()))
         return reply
 
-    async def _await_flight(self, op: AwaitFlight) -> Landing | None:
+    async def _await_flight(self, op: AwaitFlight) -> FlightResult | None:
         try:
             with Waking(op.wait_ms / 1000) as waking:
                 if self._flights.when_landed(op, waking.wake) is None:

@@ -26,7 +26,7 @@ class Changes:
         self._waiting: dict[str, list[Callable[[], None]]] = {}
         self._lock = Lock()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child."""
         self._lock = Lock()
         self._waiting = {}

@@ -10,12 +10,12 @@ from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from dualcache.core.flight import ABANDONED, Flight, Join, JoinReply, Land
+from dualcache.core.flight import ABANDONED, EndFlight, Flight, Join, JoinReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from dualcache.core.flight import AwaitFlight, CloseFlights, Landing, Stage, TakeOver
+    from dualcache.core.flight import AwaitFlight, CloseFlights, FlightResult, Stage, TakeOver
 
     MayFollow = Callable[[Join, Flight | None, "tuple[Flight, ...]", int, bool], bool | JoinReply]
     MayTakeOver = Callable[[Flight, Stage], bool]
@@ -52,7 +52,7 @@ class FlightTable:
         self._doomed: dict[str, Flight] = {}
         self._lock = Lock()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child, where no leader of the parent runs."""
         self._lock = Lock()
         self._flights = {}
@@ -86,7 +86,7 @@ class FlightTable:
         made = Flight(ask.key, ask, thread, ask.tags)
         # Noted before the flight can be found, so that an interrupted caller can end it.
         ask.led = made
-        made.doomed = self._doomed.get(ask.key)
+        made.revoked = self._doomed.get(ask.key)
         self._flights[ask.key] = made
         for tag in ask.tags:
             self._by_tag.setdefault(tag, set()).add(made)
@@ -113,14 +113,14 @@ class FlightTable:
                     if flight in each.awaited:
                         each.awaited.remove(flight)
 
-    def when_landed(self, op: AwaitFlight, wake: Callable[[], None]) -> Landing | None:
+    def when_landed(self, op: AwaitFlight, wake: Callable[[], None]) -> FlightResult | None:
         """Have `wake` called once at the landing, unless that has been: then return it."""
         with self._lock:
             if op.flight.landing is None:
                 op.flight.landed.append((op, wake))
             return op.flight.landing
 
-    def land(self, op: Land) -> None:
+    def land(self, op: EndFlight) -> None:
         """End a flight and wake its followers; a leader who gives up leaves it to the others."""
         flight = op.flight
         with self._lock:
@@ -148,7 +148,7 @@ class FlightTable:
         """End the flights that were led by these joins, as far as they have not ended."""
         for join in joins:
             if join.led is not None:
-                self.land(Land(join.led, ABANDONED))
+                self.land(EndFlight(join.led, ABANDONED))
 
     def close(self, op: CloseFlights) -> None:
         """Let no newcomer join the flights of these keys, or of variants of them."""

@@ -14,7 +14,7 @@ from dualcache.errors import UsageError
 if TYPE_CHECKING:
 
     class Renewable(Protocol):
-        def renew(self) -> None: ...
+        def after_fork(self) -> None: ...
 
     class Holding(Protocol):
         def stop(self) -> None: ...
@@ -41,7 +41,7 @@ class OfOneProcess:
 
 
 def renew_in_children(thing: Renewable) -> None:
-    """Have `thing.renew()` called in each forked child, as long as it lives."""
+    """Have `thing.after_fork()` called in each forked child, as long as it lives."""
     THINGS.add(thing)
 
 
@@ -68,7 +68,7 @@ def resume_all() -> None:
 def renew_all() -> None:
     """Begin anew in a forked child."""
     for thing in list(THINGS):
-        thing.renew()
+        thing.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -45,9 +45,9 @@ class Keeper:
 
     def __init__(self, run: Callable[[Flow[Any]], Any]) -> None:
         self._run = run
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child, where no thread of the parent runs."""
         self._lock = Lock()
         self._kept: set[Kept] = set()

@@ -13,7 +13,7 @@ from sys import exception
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
-from dualcache.core.flight import AwaitFlight, CloseFlights, Join, Land, TakeOver
+from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Join, TakeOver
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
 from dualcache.drivers.at_load import AtLoad, ComeToLoad
@@ -26,7 +26,7 @@ from dualcache.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dualcache.core.flight import Flight, Landing
+    from dualcache.core.flight import Flight, FlightResult
     from dualcache.core.ops import Flow, Op
     from dualcache.core.pending import PendingLoad
     from dualcache.drivers.changes import Changes
@@ -54,7 +54,7 @@ class SyncDriver:
             Fence: self._fence,
             TakeOver: flights.take_over,
             GiveWay: nothing_to_do,
-            Land: flights.land,
+            EndFlight: flights.land,
             CloseFlights: flights.close,
         }
         self._up_to_load = dict(self._local)
@@ -198,7 +198,7 @@ class SyncDriver:
     def _join(self, op: Join) -> Any:
         return self._flights.join(op, is_blocking=True)
 
-    def _await_flight(self, op: AwaitFlight) -> Landing | None:
+    def _await_flight(self, op: AwaitFlight) -> FlightResult | None:
         waking = Waking()
         flight: Flight = op.flight
         try:

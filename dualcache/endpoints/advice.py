@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dualcache.endpoints.decisions import Choice, is_named_id, not_the_id
+from dualcache.endpoints.decisions import IdChoice, is_named_id, not_the_id
 from dualcache.endpoints.reading import BODY, IDENTITY, QUERY, parts_read, unkeyed_line
-from dualcache.endpoints.roles import Role
+from dualcache.endpoints.roles import ParameterRole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def of_a_read(binding: EndpointBinding) -> Iterator[str]:
     owner, parameters = binding.call.name, binding.parameters
     if not parameters.has_own:
         yield from unkeyed(binding)
-    if Role.RESPONSE in parameters.roles.values():
+    if ParameterRole.RESPONSE in parameters.roles.values():
         yield (
             f"[DC407] {owner} takes a response and is cached: status and headers that "
             "it sets there are lost on a hit; set them in a dependency or a middleware instead"
@@ -51,7 +51,7 @@ def of_a_read(binding: EndpointBinding) -> Iterator[str]:
             f"[DC407] {owner} takes background tasks and is cached: tasks that it adds there do "
             "not run on a hit; add them in a dependency or a middleware instead"
         )
-    if parameters.choice is Choice.NONE:
+    if parameters.choice is IdChoice.NONE:
         yield from not_the_ids(binding)
 
 

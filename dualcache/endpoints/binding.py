@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.core.policy import Call
 from dualcache.endpoints.advice import at_first_read, not_the_ids
-from dualcache.endpoints.decisions import GLOBAL, Choice, check_ids, no_id, no_request
+from dualcache.endpoints.decisions import GLOBAL, IdChoice, check_ids, no_id, no_request
 from dualcache.endpoints.parameters import UNKNOWN, EndpointParameters, id_of_read
 from dualcache.endpoints.query import query_of
 from dualcache.endpoints.reading import QUERY, parts_read
-from dualcache.endpoints.roles import Role
+from dualcache.endpoints.roles import ParameterRole
 from dualcache.endpoints.variants import mend_of, variant_parts
 from dualcache.functions.advice import warn_of_function
 from dualcache.functions.binding import Binding, escaped_glob, full_tags, owner_of_label
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Policy
     from dualcache.endpoints.options import EndpointOptions
     from dualcache.functions.binding import Naming
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
     from dualcache.keys.templates import Template
 
 __all__ = ["EndpointBinding"]
@@ -62,7 +62,7 @@ class EndpointBinding(Binding):
 
     def __init__(
         self,
-        call: CallSignature,
+        call: FunctionSignature,
         naming: Naming,
         make_policy: Callable[[Binding], Policy],
         *,
@@ -176,15 +176,15 @@ class EndpointBinding(Binding):
     def _check(self, *, is_last: bool) -> None:
         """Refuse what the annotations that can be resolved by now tell to be wrong."""
         parameters, used = self.parameters, self.parameters.prefix_names
-        if parameters.choice is not Choice.OPEN:
+        if parameters.choice is not IdChoice.OPEN:
             used = self._template(id_of_read(parameters.choice), is_last=is_last).names
         if self.options.invalidates:
             return
         for name, role in parameters.roles.items():
-            if role is Role.REFUSED and name not in used:
+            if role is ParameterRole.REFUSED and name not in used:
                 raise unkeyable_hint(self.call, name, parameters.hints[name], mend_of(name))
 
-    def _chosen(self, values: tuple[Any, ...]) -> tuple[str, ...] | Choice:
+    def _chosen(self, values: tuple[Any, ...]) -> tuple[str, ...] | IdChoice:
         if not self.parameters.is_settled:
             self.parameters.look(is_last=True)
             self._check(is_last=True)
@@ -212,7 +212,7 @@ class EndpointBinding(Binding):
         base = template_parts(call, template, typed=naming.typed_key)
         added: list[str | Value] = []
         for name, role in parameters.roles.items():
-            if name not in template.names and role in (Role.KEYABLE, Role.OPEN):
+            if name not in template.names and role in (ParameterRole.KEYABLE, ParameterRole.OPEN):
                 added += variant_parts(call, name, role, parameters.hints.get(name, ABSENT))
         if self.options.query is not False:
             every = f"({''.join(f'p{at}, ' for at in range(len(call.parameters)))})"
@@ -236,7 +236,7 @@ class EndpointBinding(Binding):
         return maker
 
 
-def open_pattern(call: CallSignature, pattern: str) -> str:
+def open_pattern(call: FunctionSignature, pattern: str) -> str:
     """Return a pattern that also reaches what only begins with it, as the origin's patterns do."""
     last = checked_template(call, pattern, "pattern").parts[-1]
     return open_ended(pattern) if isinstance(last, str) else f"{pattern}*"

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from dualcache.endpoints.options import EndpointOptions
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 __all__ = [
     "GLOBAL",
     "SAFE",
-    "Choice",
-    "Way",
+    "EndpointAction",
+    "IdChoice",
     "check_ids",
     "choose",
     "is_named_id",
@@ -41,7 +41,7 @@ PASSING: Final = frozenset({"OPTIONS", "TRACE"})
 SAFE: Final = frozenset({"GET", "HEAD", *PASSING})
 
 
-class Way(Enum):
+class EndpointAction(Enum):
     """What becomes of a call."""
 
     READ = "read"
@@ -51,7 +51,7 @@ class Way(Enum):
     WRITE = "write"
 
 
-class Choice(Enum):
+class IdChoice(Enum):
     """What can be said where no parameter was chosen as the id."""
 
     NONE = "none"
@@ -59,17 +59,17 @@ class Choice(Enum):
     """Only the values of a call can tell."""
 
 
-def way_of(method: str | None, options: EndpointOptions, owner: str) -> Way:
+def way_of(method: str | None, options: EndpointOptions, owner: str) -> EndpointAction:
     """Decide what becomes of a call by its request's method; `None`: there is no request.
 
     `InvalidRequestError` for a read that is asked to invalidate.
     """
     if method is None:
-        return Way.WRITE if options.invalidates else Way.READ
+        return EndpointAction.WRITE if options.invalidates else EndpointAction.READ
     if method not in SAFE:
-        return Way.WRITE
+        return EndpointAction.WRITE
     if method in PASSING:
-        return Way.PASS
+        return EndpointAction.PASS
     if options.invalidates:
         raise InvalidRequestError(
             f"{owner} is asked to invalidate on a {method}, which only reads",
@@ -77,7 +77,7 @@ def way_of(method: str | None, options: EndpointOptions, owner: str) -> Way:
             help="put to_invalidate_extra and pattern_to_invalidate_extra on the endpoint that "
             "writes: POST, PUT, PATCH or DELETE",
         )
-    return Way.READ if method == "GET" else Way.PROBE
+    return EndpointAction.READ if method == "GET" else EndpointAction.PROBE
 
 
 def choose(
@@ -86,8 +86,8 @@ def choose(
     is_keyable: Callable[[str], bool | None],
     options: EndpointOptions,
     used: Collection[str],
-    call: CallSignature,
-) -> tuple[str, ...] | Choice:
+    call: FunctionSignature,
+) -> tuple[str, ...] | IdChoice:
     """Choose the parameters that are the id; `("global",)` where no parameter counts at all.
 
     `fits` and `is_keyable` answer `None` where only a value can tell. `used` are the parameters of
@@ -100,19 +100,19 @@ def choose(
     if len(sure) > 1:
         raise two_ids(call, sure)
     if None in likely.values():
-        return Choice.OPEN
+        return IdChoice.OPEN
     if sure:
         return (sure[0],)
     if options.is_type_written:
         for name in candidates:
             verdict = False if name in used else fits(name)
             if verdict is not False:
-                return (name,) if verdict else Choice.OPEN
+                return (name,) if verdict else IdChoice.OPEN
     keyable = {is_keyable(name) for name in candidates}
-    return Choice.NONE if True in keyable else Choice.OPEN if None in keyable else (GLOBAL,)
+    return IdChoice.NONE if True in keyable else IdChoice.OPEN if None in keyable else (GLOBAL,)
 
 
-def check_ids(call: CallSignature, names: Sequence[str]) -> None:
+def check_ids(call: FunctionSignature, names: Sequence[str]) -> None:
     """Raise `KeyTemplateError` where resource_id_name names no parameter."""
     known = (*call.parameters, *call.identity.names)
     for name in names:
@@ -139,7 +139,7 @@ def is_named_id(name: str) -> bool:
     return name == "id" or name.endswith("_id")
 
 
-def two_ids(call: CallSignature, names: Sequence[str]) -> CacheIdentificationInferenceError:
+def two_ids(call: FunctionSignature, names: Sequence[str]) -> CacheIdentificationInferenceError:
     """Make the error of an id that could be either of several parameters."""
     several = ", ".join(f'"{name}"' for name in names)
     return CacheIdentificationInferenceError(
@@ -159,7 +159,7 @@ def not_the_id(name: str, owner: str, options: EndpointOptions) -> str:
     )
 
 
-def no_id(call: CallSignature, options: EndpointOptions) -> CacheIdentificationInferenceError:
+def no_id(call: FunctionSignature, options: EndpointOptions) -> CacheIdentificationInferenceError:
     """Make the error of an id that no parameter can be."""
     kinds = ", ".join(kind.__name__ for kind in options.types)
     return CacheIdentificationInferenceError(
@@ -173,7 +173,7 @@ def no_id(call: CallSignature, options: EndpointOptions) -> CacheIdentificationI
     )
 
 
-def no_request(call: CallSignature) -> UsageError:
+def no_request(call: FunctionSignature) -> UsageError:
     """Make the error of an endpoint that shall invalidate and does not know its request."""
     return UsageError(
         f"{call.name} is to invalidate, but has no request that tells a read from a write",

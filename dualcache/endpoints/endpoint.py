@@ -9,7 +9,7 @@ from dualcache.core.flight import value_of
 from dualcache.core.scope import switched_off
 from dualcache.endpoints.advice import at_decoration
 from dualcache.endpoints.binding import EndpointBinding
-from dualcache.endpoints.decisions import SAFE, Way, way_of
+from dualcache.endpoints.decisions import SAFE, EndpointAction, way_of
 from dualcache.endpoints.options import ENDPOINT, endpoint_options
 from dualcache.endpoints.roles import is_response
 from dualcache.engine.invalidation import invalidate
@@ -24,7 +24,7 @@ from dualcache.functions.routes import INSTEAD, layers, routes_of
 
 if TYPE_CHECKING:
     from dualcache.cache import Cache
-    from dualcache.core.entry import Packed, Recipe
+    from dualcache.core.entry import Packed, ValueCodec
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
@@ -55,14 +55,14 @@ class CachedEndpoint(Cached):
             naming,
             self.make_policy,
             options=self.endpoint,
-            prefix=self.cache.requests.prefix,
+            prefix=self.cache.operations.prefix,
             is_shared=self.cache.backend.target.kind == "redis",
         )
         for line in at_decoration(binding):
             warn(line)
         return binding
 
-    def recipe(self, annotation: Any) -> Recipe:
+    def recipe(self, annotation: Any) -> ValueCodec:
         """Return how results are stored; responses never are."""
         made = super().recipe(annotation)
 
@@ -78,12 +78,12 @@ class CachedEndpoint(Cached):
         backend = self.cache.backend
         method = self.binding.method(values)
         way = way_of(method, self.endpoint, self.call.name)
-        if way is Way.READ:
+        if way is EndpointAction.READ:
             return super().perform(values)
-        if way is Way.WRITE:
+        if way is EndpointAction.WRITE:
             flow = self.deletion(values, method, backend)
             return invalidated_after(self.binding.run(values), flow, backend)
-        if way is Way.PASS or id(self.cache) in switched_off.get():
+        if way is EndpointAction.PASS or id(self.cache) in switched_off.get():
             return self.binding.run(values)
         return value_of(backend.run(self.probing(values, backend)))
 
@@ -92,12 +92,12 @@ class CachedEndpoint(Cached):
         backend = self.cache.backend
         method = self.binding.method(values)
         way = way_of(method, self.endpoint, self.call.name)
-        if way is Way.READ:
+        if way is EndpointAction.READ:
             return await super().perform_async(values)
-        if way is Way.WRITE:
+        if way is EndpointAction.WRITE:
             flow = self.deletion(values, method, backend)
             return await ainvalidated_after(await self.binding.run(values), flow, backend)
-        if way is Way.PASS or id(self.cache) in switched_off.get():
+        if way is EndpointAction.PASS or id(self.cache) in switched_off.get():
             return await self.binding.run(values)
         return value_of(await backend.arun(self.probing(values, backend)))
 
@@ -112,9 +112,9 @@ class CachedEndpoint(Cached):
         self, values: tuple[Any, ...], method: str | None, backend: Backend
     ) -> Flow[Invalidated]:
         """Return the invalidation for values as they are before the body runs."""
-        doomed = self.binding.deletion(values, method)
-        return self.cache.requests.invalidate(
-            doomed.keys, (), doomed.patterns, backend, self.binding.label
+        revoked = self.binding.deletion(values, method)
+        return self.cache.operations.invalidate(
+            revoked.keys, (), revoked.patterns, backend, self.binding.label
         )
 
 

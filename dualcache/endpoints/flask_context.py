@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 __all__ = ["loaded", "serving", "speaks_flask"]
 
@@ -27,7 +27,7 @@ def serving() -> Any | None:
     return next((each for each in loaded() if each.has_request_context()), None)
 
 
-def speaks_flask(call: CallSignature) -> bool:
+def speaks_flask(call: FunctionSignature) -> bool:
     """Tell whether a function's module, or what encloses it, has something of these two."""
     if not any(loaded()):
         return False

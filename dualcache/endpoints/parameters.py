@@ -8,10 +8,10 @@ from __future__ import annotations
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.endpoints.decisions import GLOBAL, Choice, choose, is_named_id, not_the_id
+from dualcache.endpoints.decisions import GLOBAL, IdChoice, choose, is_named_id, not_the_id
 from dualcache.endpoints.flask_context import speaks_flask
 from dualcache.endpoints.roles import (
-    Role,
+    ParameterRole,
     fits,
     has_type,
     is_left_out,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dualcache.endpoints.options import EndpointOptions
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 __all__ = ["UNKNOWN", "EndpointParameters", "id_of_read"]
 
@@ -59,7 +59,7 @@ class EndpointParameters:
     )
 
     def __init__(
-        self, call: CallSignature, options: EndpointOptions, ignored: Sequence[str]
+        self, call: FunctionSignature, options: EndpointOptions, ignored: Sequence[str]
     ) -> None:
         self.call = call
         self.options = options
@@ -73,15 +73,15 @@ class EndpointParameters:
         call = self.call
         self.hints = call.hints()
         self.roles = self._roles()
-        named_so = [name for name, role in self.roles.items() if role is Role.REQUEST]
-        open_ones = [name for name, role in self.roles.items() if role is Role.OPEN]
+        named_so = [name for name, role in self.roles.items() if role is ParameterRole.REQUEST]
+        open_ones = [name for name, role in self.roles.items() if role is ParameterRole.OPEN]
         self._named_places = tuple(call.parameters.index(name) for name in named_so)
         self._open = tuple(call.parameters.index(name) for name in open_ones)
         self.request_places = (*self._named_places, *self._open)
         self.candidates = [
             name
             for name, role in self.roles.items()
-            if role in (Role.KEYABLE, Role.OPEN, Role.REFUSED)
+            if role in (ParameterRole.KEYABLE, ParameterRole.OPEN, ParameterRole.REFUSED)
         ]
         self.choice = choose(
             self.candidates,
@@ -99,7 +99,8 @@ class EndpointParameters:
         return tuple(
             name
             for name, role in self.roles.items()
-            if role is Role.REQUEST or (role is Role.OPEN and is_named_request(name))
+            if role is ParameterRole.REQUEST
+            or (role is ParameterRole.OPEN and is_named_request(name))
         )
 
     @property
@@ -130,7 +131,7 @@ class EndpointParameters:
     @property
     def label(self) -> tuple[str, ...]:
         """The id that stands for all calls in events and errors."""
-        return ("id",) if self.choice is Choice.OPEN else id_of_read(self.choice)
+        return ("id",) if self.choice is IdChoice.OPEN else id_of_read(self.choice)
 
     def method(self, values: tuple[Any, ...]) -> str | None:
         """Return the method of this call's request; `None` where there is none.
@@ -144,9 +145,9 @@ class EndpointParameters:
         is_there = any(values[at] is not None for at in self._named_places)
         return UNKNOWN if is_there or any(is_request(values[at]) for at in self._open) else None
 
-    def chosen(self, values: tuple[Any, ...]) -> tuple[str, ...] | Choice:
+    def chosen(self, values: tuple[Any, ...]) -> tuple[str, ...] | IdChoice:
         """Return the parameters that are the id of one call."""
-        if self.choice is not Choice.OPEN:
+        if self.choice is not IdChoice.OPEN:
             return self.choice
         by_name = dict(zip(self.call.parameters, values, strict=True))
 
@@ -157,28 +158,28 @@ class EndpointParameters:
         candidates = [
             name
             for name in self.candidates
-            if not (self.roles[name] is Role.OPEN and is_left_out(name, by_name[name]))
+            if not (self.roles[name] is ParameterRole.OPEN and is_left_out(name, by_name[name]))
         ]
         chosen = choose(
             candidates, fits_value, lambda _: True, self.options, self.prefix_names, self.call
         )
-        if chosen is Choice.NONE and not self._is_advised:
+        if chosen is IdChoice.NONE and not self._is_advised:
             self._is_advised = True
             for name in candidates:
                 if is_named_id(name) and by_name[name] is not None:
                     warn_of_function(self.call, not_the_id(name, self.call.name, self.options))
         return chosen
 
-    def _roles(self) -> Mapping[str, Role]:
+    def _roles(self) -> Mapping[str, ParameterRole]:
         call = self.call
         roles = {name: role_of(name, self.hints.get(name, ABSENT)) for name in call.parameters}
         for name in self._ignored:
-            roles[name] = Role.LEFT_OUT
+            roles[name] = ParameterRole.LEFT_OUT
         if call.first_is_receiver:
-            roles[call.parameters[0]] = Role.LEFT_OUT
+            roles[call.parameters[0]] = ParameterRole.LEFT_OUT
         for name, parameter in call.signature.parameters.items():
             if parameter.kind in BUNDLES:
-                roles[name] = Role.OPEN
+                roles[name] = ParameterRole.OPEN
         return roles
 
     def _fits(self, name: str) -> bool | None:
@@ -187,10 +188,10 @@ class EndpointParameters:
         return fits(self.hints.get(name, ABSENT), self.options.types)
 
 
-def id_of_read(chosen: tuple[str, ...] | Choice) -> tuple[str, ...]:
+def id_of_read(chosen: tuple[str, ...] | IdChoice) -> tuple[str, ...]:
     """Return the id of a read: `("global",)` where no parameter is one."""
     return chosen if isinstance(chosen, tuple) else (GLOBAL,)
 
 
-def _is_keyable(role: Role) -> bool | None:
-    return None if role is Role.OPEN else role is Role.KEYABLE
+def _is_keyable(role: ParameterRole) -> bool | None:
+    return None if role is ParameterRole.OPEN else role is ParameterRole.KEYABLE

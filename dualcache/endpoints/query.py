@@ -16,7 +16,7 @@ from dualcache.keys.digests import digest, is_secret_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 __all__ = ["query_of"]
 
@@ -25,7 +25,7 @@ BINDING: Final = frozenset({"fastapi", "litestar"})
 
 
 def query_of(
-    call: CallSignature,
+    call: FunctionSignature,
     values: tuple[Any, ...],
     places: Sequence[int],
     wanted: Sequence[str] | None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from dis import Instruction
 
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 __all__ = ["BODY", "IDENTITY", "QUERY", "parts_read", "unkeyed_line"]
 
@@ -38,12 +38,12 @@ MOST_CALLS: Final = 3
 """How far a request is followed that a body hands to functions which it calls."""
 
 
-def parts_read(call: CallSignature, requests: Collection[str]) -> frozenset[str]:
+def parts_read(call: FunctionSignature, requests: Collection[str]) -> frozenset[str]:
     """Name the parts that a body reads of these parameters, and of a request in a context."""
     return frozenset(set(_of_function(call.function, requests, MOST_CALLS)) - HARMLESS)
 
 
-def unkeyed_line(call: CallSignature, part: str) -> str:
+def unkeyed_line(call: FunctionSignature, part: str) -> str:
     """Say that a function reads what its key does not hold, and what to write."""
     vary = f"vary=lambda{' ' if call.parameters else ''}{', '.join(call.parameters)}:"
     return (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REQUESTS",
-    "Role",
+    "ParameterRole",
     "fits",
     "has_type",
     "is_left_out",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-class Role(Enum):
+class ParameterRole(Enum):
     """What a parameter is to the cache, as far as its annotation tells."""
 
     REQUEST = "request"
@@ -84,22 +84,22 @@ SERVICE_PARTS: Final = (
 """What the objects of a session, a Redis client or a list of background tasks can do."""
 
 
-def role_of(name: str, hint: Any) -> Role:
+def role_of(name: str, hint: Any) -> ParameterRole:
     """Tell what a parameter is, from its name and its resolved annotation (or `ABSENT`)."""
     if hint is ABSENT:
-        return Role.OPEN
+        return ParameterRole.OPEN
     kinds = [kind for kind in members(hint) if kind is not NoneType]
     roles = {_role_of_class(kind) for kind in kinds}
     if len(roles) == 1 and (role := roles.pop()) is not None:
         return role
     verdict = is_keyable_annotation(hint)
     if verdict is True:
-        return Role.KEYABLE
+        return ParameterRole.KEYABLE
     if verdict is None:
-        return Role.OPEN
+        return ParameterRole.OPEN
     names = {getattr(kind, "__name__", "") for kind in kinds}
     is_named_so = name == "request" or any(each.endswith("Request") for each in names)
-    return Role.REQUEST if is_named_so else Role.REFUSED
+    return ParameterRole.REQUEST if is_named_so else ParameterRole.REFUSED
 
 
 def is_request(value: object) -> bool:
@@ -111,7 +111,7 @@ def is_request(value: object) -> bool:
 
 def is_request_type(hint: Any) -> bool:
     """Tell whether an annotation is that of a request, whatever its parameter is called."""
-    return any(_role_of_class(kind) is Role.REQUEST for kind in members(hint))
+    return any(_role_of_class(kind) is ParameterRole.REQUEST for kind in members(hint))
 
 
 def is_response(value: object) -> bool:
@@ -183,7 +183,7 @@ def request_of(values: Sequence[Any], places: Sequence[int]) -> Any | None:
         value = values[at]
         # Django's request has no url: its class tells what it is.
         if isinstance(getattr(value, "method", None), str) and (
-            is_request(value) or _role_of_class(type(value)) is Role.REQUEST
+            is_request(value) or _role_of_class(type(value)) is ParameterRole.REQUEST
         ):
             return value
     framework = serving()
@@ -196,18 +196,18 @@ def method_of(values: Sequence[Any], places: Sequence[int]) -> str | None:
     return None if request is None else str(request.method).upper()
 
 
-def _role_of_class(kind: Any) -> Role | None:
+def _role_of_class(kind: Any) -> ParameterRole | None:
     if not isinstance(kind, type):
         return None
     if _is_named(kind, RESPONSES):
-        return Role.RESPONSE
+        return ParameterRole.RESPONSE
     if _is_named(kind, REQUESTS) or _has_all(kind, REQUEST_PARTS, _set_by_init(kind)):
-        return Role.REQUEST
+        return ParameterRole.REQUEST
     if any(each.__name__ in SERVICES.get(_package(each), ()) for each in kind.__mro__):
-        return Role.LEFT_OUT
+        return ParameterRole.LEFT_OUT
     is_value = field_names(kind) is not None
     if not is_value and any(_has_all(kind, parts) for parts in SERVICE_PARTS):
-        return Role.LEFT_OUT
+        return ParameterRole.LEFT_OUT
     return None
 
 

@@ -10,7 +10,7 @@ from enum import Enum
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.endpoints.roles import Role, is_left_out, members
+from dualcache.endpoints.roles import ParameterRole, is_left_out, members
 from dualcache.errors import UnkeyableArgument
 from dualcache.keys.canonical import digested
 from dualcache.keys.compile import Value
@@ -23,7 +23,7 @@ from dualcache.keys.security import is_hidden
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 __all__ = ["mend_of", "variant_parts"]
 
@@ -31,17 +31,19 @@ WORDS: Final = frozenset({"None", "True", "False", "nan", "inf"})
 """Texts that a value other than a string is written as."""
 
 
-def variant_parts(call: CallSignature, name: str, role: Role, hint: Any) -> list[str | Value]:
+def variant_parts(
+    call: FunctionSignature, name: str, role: ParameterRole, hint: Any
+) -> list[str | Value]:
     """Return what a parameter adds to the key: nothing where a value is a framework's object."""
     at = call.parameters.index(name)
     fault = _fault(call, name)
-    if role is not Role.OPEN and is_hidden(call, name):
+    if role is not ParameterRole.OPEN and is_hidden(call, name):
         return [f":{name}=", Value(f"p{at}", value_at(at), digested, fault, is_digested=True)]
-    if role is Role.KEYABLE and _is_of_one_kind(hint):
+    if role is ParameterRole.KEYABLE and _is_of_one_kind(hint):
         return [f":{name}=", Value(f"p{at}", value_at(at), _write_uniform, fault)]
 
     def write(value: Any) -> str:
-        is_nothing = role is Role.OPEN and is_left_out(name, value)
+        is_nothing = role is ParameterRole.OPEN and is_left_out(name, value)
         return "" if is_nothing else f":{name}={write_value(value)}"
 
     write_value = digested if is_hidden(call, name) else _write_mixed
@@ -58,7 +60,7 @@ def mend_of(name: str) -> str:
     )
 
 
-def _fault(call: CallSignature, name: str) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
+def _fault(call: FunctionSignature, name: str) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
     def told(error: UnkeyableArgument) -> UnkeyableArgument:
         if error.code != "DC110":
             return error

@@ -32,10 +32,10 @@ from dualcache.engine.freshness import (
     STALE,
     TOMBSTONE,
     UNUSABLE,
-    Sight,
+    ReadResult,
 )
 from dualcache.engine.leases import lease_ms, marker, take_lease
-from dualcache.engine.read import examine, ids_of, look
+from dualcache.engine.read import classify_with_tags, ids_of, look
 from dualcache.engine.recovery import ask
 from dualcache.engine.starting import NOTHING, Start, resealed, take_refresh
 from dualcache.engine.tags import NO_IDS
@@ -62,7 +62,7 @@ def acquire(
     env: Env,
     taken: dict[bytes, str],
     known: Mapping[str, bytes | None] = NO_IDS,
-) -> Flow[Start | Sight]:
+) -> Flow[Start | ReadResult]:
     """Get the lease of a key, waiting for whoever holds it; never fail for the backend.
 
     `known` are the ids of tags that a look found just now. Returns where the load starts from. A
@@ -81,9 +81,9 @@ def acquire(
             if leased.seen.raw == leased.filling and len(leased.filling) <= OWNED_HEADER_BYTES:
                 # Our own marker, to the letter, too short to tell a tag that may have died.
                 return Start(after_claim(call, leased), leased.filling)
-            if leased.seen.stream == UNTRACKED:
+            if leased.seen.push_epoch == UNTRACKED:
                 mark = None
-            sight = yield from examine(call, leased.seen, leased.tick, env)
+            sight = yield from classify_with_tags(call, leased.seen, leased.sequence, env)
             known = sight.ids
             start = claimed(leased, sight)
             if start is None and is_replaceable(flight, leased, sight, taken):
@@ -98,13 +98,13 @@ def acquire(
     return stale
 
 
-def look_alone(call: Call, env: Env) -> Flow[Sight]:
+def look_alone(call: Call, env: Env) -> Flow[ReadResult]:
     """Return what there is to be served, where nothing can be stored: no lease is taken."""
     sight = yield from look(call, env)
     return sight if sight.state in {FRESH, STALE} else NOTHING
 
 
-def claimed(leased: Leased, sight: Sight) -> Start | Sight | None:
+def claimed(leased: Leased, sight: ReadResult) -> Start | ReadResult | None:
     """Return where the load of a key starts from; `None` where it is another's, or has changed."""
     if sight.raw == leased.filling and sight.state is FILLING:
         return Start(sight, leased.filling)
@@ -116,7 +116,9 @@ def claimed(leased: Leased, sight: Sight) -> Start | Sight | None:
     return None
 
 
-def is_replaceable(flight: Flight, leased: Leased, sight: Sight, sent: Container[bytes]) -> bool:
+def is_replaceable(
+    flight: Flight, leased: Leased, sight: ReadResult, sent: Container[bytes]
+) -> bool:
     """Tell whether a key holds what nobody need wait for.
 
     An entry or a marker that can never be served; a marker or a hold without an end, which none of
@@ -129,13 +131,13 @@ def is_replaceable(flight: Flight, leased: Leased, sight: Sight, sent: Container
         return True
     if sight.state is not FILLING or sight.raw is None:
         return False
-    basis = flight.doomed.basis if flight.doomed is not None else None
-    is_doomed = basis is not None and basis[0] == sight.raw[:HEADER_BYTES]
-    return is_doomed or sight.raw in sent
+    seen_version = flight.revoked.seen_version if flight.revoked is not None else None
+    is_revoked = seen_version is not None and seen_version[0] == sight.raw[:HEADER_BYTES]
+    return is_revoked or sight.raw in sent
 
 
 def reclaim_all(
-    wanted: Sequence[tuple[Call, Sight]], sent: dict[bytes, str], env: Env
+    wanted: Sequence[tuple[Call, ReadResult]], sent: dict[bytes, str], env: Env
 ) -> Flow[list[Start | None]]:
     """Put markers of ours in the place of what need not be waited for, together.
 
@@ -162,12 +164,12 @@ def reclaim_all(
 def refresh_or_wait(
     call: Call,
     flight: Flight,
-    sight: Sight,
+    sight: ReadResult,
     began_ms: int,
     mark: int | None,
     taken: dict[bytes, str],
     env: Env,
-) -> Flow[Start | Sight | None]:
+) -> Flow[Start | ReadResult | None]:
     """Load what is to be replaced, or wait for whoever does so or holds the key."""
     start = None
     if sight.state in REPLACED:
@@ -178,12 +180,12 @@ def refresh_or_wait(
 def await_other(
     call: Call,
     flight: Flight,
-    sight: Sight,
+    sight: ReadResult,
     began_ms: int,
     mark: int | None,
     taken: dict[bytes, str],
     env: Env,
-) -> Flow[Start | Sight | None]:
+) -> Flow[Start | ReadResult | None]:
     """Wait for another process's load; `None` where the key has changed and is to be leased anew.
 
     When the bound is over this caller loads itself, without storing. The holder renews its lease
@@ -217,10 +219,10 @@ def start_refresh(call: Call, taken: dict[bytes, str], env: Env) -> Flow[Start]:
     A usable entry stays for the time it has left, sealed anew under a version that no other load
     started from. Anything else is claimed. `taken` is as for `acquire`.
     """
-    tick = env.tick()
+    sequence = env.sequence()
     began_ms = env.elapsed_ms()
     seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
-    sight = yield from examine(call, seen, tick, env)
+    sight = yield from classify_with_tags(call, seen, sequence, env)
     is_there = sight.state is FRESH or sight.state in REPLACED
     if is_there and sight.stored is not None and not seen.refusal:
         passed_ms = env.elapsed_ms() - began_ms
@@ -233,6 +235,8 @@ def start_refresh(call: Call, taken: dict[bytes, str], env: Env) -> Flow[Start]:
     return Start(after_claim(call, leased), leased.filling)
 
 
-def after_claim(call: Call, leased: Leased) -> Sight:
+def after_claim(call: Call, leased: Leased) -> ReadResult:
     """Return what a key holds after a claim: our marker."""
-    return Sight(FILLING, leased.tick, leased.filling, None, None, ids_of(call, leased.seen))
+    return ReadResult(
+        FILLING, leased.sequence, leased.filling, None, None, ids_of(call, leased.seen)
+    )

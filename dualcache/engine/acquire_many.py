@@ -9,7 +9,7 @@ from dualcache.engine.acquire import claimed, is_replaceable, reclaim_all
 from dualcache.engine.freshness import FRESH, UNKNOWN, UNTYPED
 from dualcache.engine.leases import take_leases
 from dualcache.engine.pacing import paced
-from dualcache.engine.read import ids_of, judge, judge_again, left_of
+from dualcache.engine.read import classify, classify_again, ids_of, left_of
 from dualcache.engine.read_many import look_many
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.engine.ways import can_commit
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-    from dualcache.engine.freshness import Sight
+    from dualcache.engine.freshness import ReadResult
     from dualcache.engine.leases import Leased
 
     Wanted = tuple[Call, Flight]
@@ -33,7 +33,7 @@ def acquire_all(
     env: Env,
     taken: dict[bytes, str],
     known: Mapping[str, bytes | None],
-) -> Flow[list[Start | Sight | None]]:
+) -> Flow[list[Start | ReadResult | None]]:
     """Get the leases of several keys in one trip; never fail for the backend.
 
     For each: where its load starts, what is fresh, or `NOTHING` where it may not be stored. `None`
@@ -45,22 +45,22 @@ def acquire_all(
         return (yield from look_at_all(calls, env))
     leased = yield from take_leases(LookAndLease, calls, env, taken, known)
 
-    def judged(found: tuple[Call, Leased | None]) -> Sight:
+    def judged(found: tuple[Call, Leased | None]) -> ReadResult:
         call, each = found
         if each is None:
             return NOTHING
         seen = each.seen
-        return judge(call, seen.raw, ids_of(call, seen), each.tick, env, left_of(seen))
+        return classify(call, seen.raw, ids_of(call, seen), each.sequence, env, left_of(seen))
 
     sights = yield from paced(judged, zip(calls, leased, strict=True))
-    starts: list[Start | Sight | None] = [NOTHING] * len(wanted)
-    rest: dict[int, tuple[Call, Flight, Leased, Sight]] = {}
+    starts: list[Start | ReadResult | None] = [NOTHING] * len(wanted)
+    rest: dict[int, tuple[Call, Flight, Leased, ReadResult]] = {}
     for at, (each, sight) in enumerate(zip(leased, sights, strict=True)):
         starts[at] = NOTHING if each is None else claimed(each, sight)
         if each is not None and starts[at] is None:
             rest[at] = (*wanted[at], each, sight)
     try:
-        found: Sequence[Start | Sight | None] = yield from settle([*rest.values()], taken, env)
+        found: Sequence[Start | ReadResult | None] = yield from settle([*rest.values()], taken, env)
     except BackendError:
         found = [NOTHING] * len(rest)
     for at, start in zip(rest, found, strict=True):
@@ -68,7 +68,7 @@ def acquire_all(
     return starts
 
 
-def look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | Sight | None]]:
+def look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | ReadResult | None]]:
     """Return what there is to be served, where nothing can be stored: no lease is taken."""
     try:
         sights = yield from look_many(calls, env)
@@ -78,21 +78,21 @@ def look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | Sight | No
 
 
 def settle(
-    rest: Sequence[tuple[Call, Flight, Leased, Sight]], sent: dict[bytes, str], env: Env
-) -> Flow[list[Start | Sight | None]]:
+    rest: Sequence[tuple[Call, Flight, Leased, ReadResult]], sent: dict[bytes, str], env: Env
+) -> Flow[list[Start | ReadResult | None]]:
     """Judge entries by the tags that they alone name, and replace what can never be served."""
     calls = [call for call, *_ in rest]
-    sights = yield from judge_again(calls, [sight for *_, sight in rest], env)
-    starts: list[Start | Sight | None] = []
-    doomed: list[int] = []
+    sights = yield from classify_again(calls, [sight for *_, sight in rest], env)
+    starts: list[Start | ReadResult | None] = []
+    revoked: list[int] = []
     for at, (sight, (_, flight, leased, _)) in enumerate(zip(sights, rest, strict=True)):
         starts.append(claimed(leased, sight))
         if sight.state in (UNTYPED, UNKNOWN) and sight.raw and not calls[at].policy.owner:
             # It cannot stand in for a load as a stale entry could, so nobody need wait for a lease.
             starts[at] = Start(sight, sight.raw)
         if starts[at] is None and is_replaceable(flight, leased, sight, sent):
-            doomed.append(at)
-    replaced = yield from reclaim_all([(calls[at], sights[at]) for at in doomed], sent, env)
-    for at, start in zip(doomed, replaced, strict=True):
+            revoked.append(at)
+    replaced = yield from reclaim_all([(calls[at], sights[at]) for at in revoked], sent, env)
+    for at, start in zip(revoked, replaced, strict=True):
         starts[at] = start
     return starts

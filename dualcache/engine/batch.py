@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from dualcache.core.entry import HEADER_BYTES, MISSING
 from dualcache.core.flight import (
     ABANDONED,
+    EndFlight,
     Flight,
+    FlightResult,
     Join,
-    Land,
-    Landing,
     Outcome,
     failure_of,
     value_of,
@@ -22,7 +22,7 @@ from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.lead import Begun, concluded, make_ready
 from dualcache.engine.leases import RELEASED_MS, release_too_large
-from dualcache.engine.led_keys import Held, Lead, end_all, first_failure, give_back
+from dualcache.engine.led_keys import Held, LedKey, end_all, first_failure, give_back
 from dualcache.engine.load import LIKELY_HITS
 from dualcache.engine.pacing import STEPS_AT_ONCE, paced
 from dualcache.engine.read import count_miss, find_in_front, served
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Loaded
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-    from dualcache.engine.freshness import Sight
+    from dualcache.engine.freshness import ReadResult
     from dualcache.engine.lead import Ready
     from dualcache.engine.renewal import Lease
 
@@ -65,10 +65,10 @@ def load_many(
     env: Env,
 ) -> Flow[Outcome]:
     """Serve and load; an outcome, as the frame of a flow must not hold what it raises."""
-    began = env.tick()
+    began = env.sequence()
     found = yield from serve_kept(calls, env)
     unkept = {name: call for name, call in calls.items() if name not in found}
-    sights: dict[str, Sight] = {}
+    sights: dict[str, ReadResult] = {}
     is_down = False
     if are_hits_likely(unkept):
         try:
@@ -112,7 +112,7 @@ def are_hits_likely(calls: Mapping[str, Call]) -> bool:
 
 def join_all(
     missing: Mapping[str, Call],
-    sights: Mapping[str, Sight],
+    sights: Mapping[str, ReadResult],
     held: Held,
     began: int,
     *,
@@ -124,10 +124,10 @@ def join_all(
         if at and not at % STEPS_AT_ONCE:
             yield GiveWay()
         sight = sights.get(name)
-        basis = sight.basis if sight else None
+        seen_version = sight.seen_version if sight else None
         has_looked = is_down or sight is not None
         ask = Join(
-            call.key, began, basis, has_looked=has_looked, is_patient=is_down, tags=call.tags
+            call.key, began, seen_version, has_looked=has_looked, is_patient=is_down, tags=call.tags
         )
         flight = yield from do(ask)
         if isinstance(flight, Flight) and flight.leader is ask:
@@ -138,15 +138,15 @@ def join_all(
 
 def lease_all(
     led: Sequence[tuple[str, Call, Flight]],
-    sights: Mapping[str, Sight],
+    sights: Mapping[str, ReadResult],
     found: dict[str, Any],
     held: Held,
     env: Env,
     *,
     is_down: bool,
-) -> Flow[list[Lead]]:
+) -> Flow[list[LedKey]]:
     """Lease all led keys; what is fresh by now is `found`, what another holds is left to others."""
-    starts: Sequence[Start | Sight | None] = [NOTHING] * len(led)
+    starts: Sequence[Start | ReadResult | None] = [NOTHING] * len(led)
     if not is_down:
         known = {tag: each for sight in sights.values() for tag, each in sight.ids.items()}
         starts = yield from acquire_all(
@@ -157,20 +157,20 @@ def lease_all(
         if isinstance(start, Start):
             if not start.is_over_entry:
                 held.markers[start.expected] = call.key
-            leads.append(Lead(name, call, flight, start))
+            leads.append(LedKey(name, call, flight, start))
         elif start is NOTHING:
-            leads.append(Lead(name, call, flight, None))
+            leads.append(LedKey(name, call, flight, None))
         elif start is not None:
             found[name] = start.value
-            held.landings[flight] = Landing(served(call, start, env))
+            held.landings[flight] = FlightResult(served(call, start, env))
     yield from paced(lambda lead: count_led(lead, sights, env, is_down=is_down), leads)
     leading = {lead.flight for lead in leads}
     for flight in [each for each in held.landings if each not in leading]:
-        yield Land(flight, held.landings.pop(flight))
+        yield EndFlight(flight, held.landings.pop(flight))
     return leads
 
 
-def count_led(lead: Lead, sights: Mapping[str, Sight], env: Env, *, is_down: bool) -> None:
+def count_led(lead: LedKey, sights: Mapping[str, ReadResult], env: Env, *, is_down: bool) -> None:
     """Count a key that is loaded as a miss, and tell why."""
     sight = sights.get(lead.name)
     why = sight.state.value if sight else "backend_down" if is_down else "absent"
@@ -178,7 +178,7 @@ def count_led(lead: Lead, sights: Mapping[str, Sight], env: Env, *, is_down: boo
 
 
 def load_all(
-    leads: Sequence[Lead], loader: Callable[..., Any], held: Held, env: Env
+    leads: Sequence[LedKey], loader: Callable[..., Any], held: Held, env: Env
 ) -> Flow[Mapping[str, Any]]:
     """Call the loader once for all led keys, and store what it returns."""
     if not leads:
@@ -188,48 +188,50 @@ def load_all(
         if lead.start is not None:
             held_here.update(held_by(lead.call, lead.start, env))
     lease = begin_lease(held_here, leads[0].call.policy.usage, env)
-    tick = env.tick()
+    sequence = env.sequence()
     for lead in leads:
         if lead.start is not None:
             sight, expected = lead.start.sight, lead.start.expected
-            lead.flight.basis = (expected[:HEADER_BYTES], tuple(sight.ids.items()))
+            lead.flight.seen_version = (expected[:HEADER_BYTES], tuple(sight.ids.items()))
             owner = lead.call.policy.owner
             lead.flight.start = Begun(lead.start, sight.ids, lease, owner)
-        lead.flight.load_tick = tick
+        lead.flight.load_sequence = sequence
     flights = tuple([lead.flight for lead in leads])
     names = [lead.name for lead in leads]
     result = yield from do(Load(loader, (names,), flights, keeping(lease, env)))
     if isinstance(result, Raised):
-        held.landings.update(dict.fromkeys(flights, Landing(failure_of(result.error, tick))))
+        held.landings.update(
+            dict.fromkeys(flights, FlightResult(failure_of(result.error, sequence)))
+        )
         return {}
     values = mapping_of(result.value)
     loaded = [lead for lead in leads if lead.name in values]
-    yield from store_all(loaded, values, result, held, tick, env, lease)
+    yield from store_all(loaded, values, result, held, sequence, env, lease)
     return {lead.name: values[lead.name] for lead in loaded}
 
 
 def store_all(
-    leads: Sequence[Lead],
+    leads: Sequence[LedKey],
     values: Mapping[str, Any],
     result: Loaded,
     held: Held,
-    tick: int,
+    sequence: int,
     env: Env,
     lease: Lease,
 ) -> Flow[None]:
     """Commit all that is to be stored, and give the other leases back, in one trip."""
-    ready: list[tuple[Lead, Loaded, Ready]] = []
+    ready: list[tuple[LedKey, Loaded, Ready]] = []
     changes: list[Change] = []
     for at, lead in enumerate(leads):
         if at and not at % STEPS_AT_ONCE:
             yield GiveWay()
         one = result._replace(value=values[lead.name])
         if lead.start is None:
-            held.landings[lead.flight] = Landing(Outcome(one.value, None, tick))
+            held.landings[lead.flight] = FlightResult(Outcome(one.value, None, sequence))
             continue
-        made = make_ready(lead.call, one, lead.start.sight.ids, tick, env)
+        made = make_ready(lead.call, one, lead.start.sight.ids, sequence, env)
         if isinstance(made, Outcome):
-            held.landings[lead.flight] = Landing(made)
+            held.landings[lead.flight] = FlightResult(made)
             continue
         ready.append((lead, one, made))
         expected, ttl_ms = lead.start.expected, made.worth.ttl_ms
@@ -250,8 +252,8 @@ def store_all(
         if at and not at % STEPS_AT_ONCE:
             yield GiveWay()
         is_late = lease.is_late(change.expected, now_ms)
-        ended = concluded(lead.call, one, made, reply, tick, env, is_late=is_late)
-        held.landings[lead.flight] = Landing(ended)
+        ended = concluded(lead.call, one, made, reply, sequence, env, is_late=is_late)
+        held.landings[lead.flight] = FlightResult(ended)
 
 
 def mapping_of(value: Any) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-    from dualcache.engine.freshness import Sight
+    from dualcache.engine.freshness import ReadResult
 
 
 def load_others(
@@ -62,7 +62,9 @@ def load_one(call: Call, function: Callable[[], Any], env: Env) -> Flow[Any]:
     return value_of((yield from get_or_load(one, env)))
 
 
-def serve_fresh(calls: Mapping[str, Call], sights: Mapping[str, Sight], env: Env) -> dict[str, Any]:
+def serve_fresh(
+    calls: Mapping[str, Call], sights: Mapping[str, ReadResult], env: Env
+) -> dict[str, Any]:
     """Return what was found fresh; count it."""
     found = {}
     for name, sight in sights.items():

@@ -8,7 +8,7 @@ from dualcache.core.ops import LookAndLease
 from dualcache.engine.acquire import MOST_ROUNDS, after_claim, reclaim_all
 from dualcache.engine.freshness import ABSENT, FILLING, STALE, UNUSABLE
 from dualcache.engine.leases import take_lease
-from dualcache.engine.read import examine
+from dualcache.engine.read import classify_with_tags
 from dualcache.engine.starting import NOTHING, Start
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-    from dualcache.engine.freshness import Sight
+    from dualcache.engine.freshness import ReadResult
 
 
 def any_marker(_: bytes | None) -> bool:
@@ -30,7 +30,7 @@ def claim_absent(
     sent: dict[bytes, str],
     env: Env,
     may_replace: Callable[[bytes | None], bool] = any_marker,
-) -> Flow[Start | Sight]:
+) -> Flow[Start | ReadResult]:
     """Put a marker of ours where no entry is served; return what is there instead if one is.
 
     The marker of another caller, if we `may_replace` it, goes under the compare: a load under way
@@ -41,7 +41,7 @@ def claim_absent(
         leased = yield from take_lease(LookAndLease, call, env, sent)
         if leased.seen.raw == leased.filling:
             return Start(after_claim(call, leased), leased.filling)
-        sight = yield from examine(call, leased.seen, leased.tick, env)
+        sight = yield from classify_with_tags(call, leased.seen, leased.sequence, env)
         is_other = sight.state is FILLING and may_replace(sight.raw)
         if is_other or sight.state in {STALE, UNUSABLE}:
             (start,) = yield from reclaim_all(((call, sight),), sent, env)

@@ -26,12 +26,12 @@ class Ticket(NamedTuple):
 class Coherence:
     """The state of one stream of pushes.
 
-    `epoch` rises at each loss: whatever was read before is not kept. `stream` counts the streams,
-    so that a connection can tell for which its reads are tracked. `open_until` is the moment (of
-    the steady clock, in seconds) until which kept entries may be served: the last proof that the
-    stream is complete was asked for at most `max_staleness` before it. `CLOSED`: nothing is served.
-    `is_tracked`: only what connections read that the server tracks for this stream is pushed.
-    The caller holds one lock around every method that changes something.
+    `epoch` rises at each loss: whatever was read before is not kept. `push_epoch` counts the
+    streams, so that a connection can tell for which its reads are tracked. `open_until` is the
+    moment (of the steady clock, in seconds) until which kept entries may be served: the last proof
+    that the stream is complete was asked for at most `max_staleness` before it. `CLOSED`: nothing
+    is served. `is_tracked`: only what connections read that the server tracks for this stream is
+    pushed. The caller holds one lock around every method that changes something.
     """
 
     __slots__ = (
@@ -41,13 +41,13 @@ class Coherence:
         "is_up",
         "max_staleness",
         "open_until",
-        "stream",
+        "push_epoch",
     )
 
     def __init__(self, max_staleness: float) -> None:
         self.max_staleness = max_staleness
         self.epoch = 0
-        self.stream = 0
+        self.push_epoch = 0
         self.is_up = False
         self.is_tracked = False
         self.open_until = CLOSED
@@ -59,11 +59,11 @@ class Coherence:
         Return the number of the stream.
         """
         self.epoch += 1
-        self.stream += 1
+        self.push_epoch += 1
         self.is_up = True
         self.is_tracked = is_tracked
         self.open_until = asked_at + self.max_staleness
-        return self.stream
+        return self.push_epoch
 
     def lost(self) -> None:
         """Close: pushes may be missing, so all that is kept must go."""
@@ -94,15 +94,15 @@ class Coherence:
         """Return a ticket for names that are about to be read."""
         return Ticket(self.epoch, tuple([(name, self.mark(name)) for name in names]))
 
-    def may_install(self, ticket: Ticket, stream: int | None) -> bool:
+    def may_install(self, ticket: Ticket, push_epoch: int | None) -> bool:
         """Decide whether what was read under a ticket may be kept.
 
-        `stream` is the one for which the server tracks the reads of the connection that was used;
-        `None` where it tracks none, which is enough only where pushes do not depend on that.
+        `push_epoch` is the one for which the server tracks the reads of the connection that was
+        used; `None` where it tracks none, which is enough only where pushes do not depend on that.
         """
         return (
             self.is_up
             and ticket.epoch == self.epoch
-            and (stream == self.stream or (stream is None and not self.is_tracked))
+            and (push_epoch == self.push_epoch or (push_epoch is None and not self.is_tracked))
             and all(self.mark(name) == mark for name, mark in ticket.marks)
         )

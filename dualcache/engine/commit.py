@@ -16,8 +16,8 @@ from dualcache.core.ops import (
 )
 from dualcache.engine import cut_keys
 from dualcache.engine.pacing import slices_by_size
+from dualcache.engine.pipelines import ask_together
 from dualcache.engine.recovery import ask, ask_once
-from dualcache.engine.trips import ask_together
 from dualcache.engine.ways import can_commit, note_lacking
 from dualcache.errors import BackendError, BackendTimeout, BackendUnavailable
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dualcache.core.ops import Flow, Op
-    from dualcache.core.revocation import Notice
+    from dualcache.core.revocation import Revocation
     from dualcache.engine.env import Env
 
 LARGE_BYTES: Final = 4_096
@@ -44,7 +44,7 @@ class Change(NamedTuple):
     expected: bytes
     blob: bytes
     ttl_ms: int | None
-    notice: Notice | None = None
+    notice: Revocation | None = None
 
 
 def commit(
@@ -53,7 +53,7 @@ def commit(
     blob: bytes,
     ttl_ms: int | None,
     env: Env,
-    notice: Notice | None = None,
+    notice: Revocation | None = None,
 ) -> Flow[CommitReply]:
     """Compare and set, in the best way that the server has."""
     (reply,) = yield from commit_all((Change(key, expected, blob, ttl_ms, notice),), env)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dualcache.core.ops import Batch, Delete, GiveWay, Look, Tell
-from dualcache.core.revocation import Notice, life_key
+from dualcache.core.ops import Batch, Delete, GiveWay, Look, Publish
+from dualcache.core.revocation import Revocation, life_key
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.attempts import insist
 from dualcache.engine.pacing import slices
@@ -40,7 +40,7 @@ class Owned(NamedTuple):
     pattern: str
 
 
-class Owed(NamedTuple):
+class PendingDeletion(NamedTuple):
     """A deletion to be delivered: keys and tags in full, patterns without the namespace."""
 
     keys: tuple[str, ...]
@@ -53,7 +53,7 @@ class Owed(NamedTuple):
         return (*self.patterns, *[function.pattern for function in self.functions])
 
 
-def deliver(owed: Owed, env: Env) -> Flow[int]:
+def deliver(owed: PendingDeletion, env: Env) -> Flow[int]:
     """Delete keys, then what matches the patterns and belongs to the functions; count them."""
     removed = 0
     if owed.keys:
@@ -84,7 +84,7 @@ def delete_together(names: tuple[str, ...], env: Env) -> Flow[int]:
         if notice is None or error.prefix != "OOM":
             raise
     # A full server queues nothing for a transaction, but deletes and tells all the same.
-    removed, _ = yield from insist(Batch((Delete(names), Tell(notice))), env)
+    removed, _ = yield from insist(Batch((Delete(names), Publish(notice))), env)
     return int(removed)
 
 
@@ -95,7 +95,7 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
     finds both; what the wider pattern finds beside them is left alone. The pattern is told when all
     is deleted: whoever reads a page before it is deleted may keep what he reads until then.
     """
-    is_doomed = doomed_by(pattern, env)
+    is_revoked = doomed_by(pattern, env)
     cursor = removed = 0
     while True:
         wider = f"{env.prefix}*{pattern.lstrip('*')}"
@@ -103,7 +103,7 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
         for at, part in enumerate(slices(page.keys)):  # memory has one page of all keys
             if at:
                 yield GiveWay()
-            removed += yield from unlink([key for key in part if is_doomed(key)], env)
+            removed += yield from unlink([key for key in part if is_revoked(key)], env)
         cursor = page.cursor
         if not cursor:
             break
@@ -134,7 +134,7 @@ def delete_owned(function: Owned, env: Env) -> Flow[int]:
             yield from unlink([base_of(key, env) for key in own], env)
             hidden = tuple([key.decode() for key in own if not is_key(key)])
             if hidden and env.channel:
-                yield from insist(Tell(Notice(env.channel, hidden)), env)
+                yield from insist(Publish(Revocation(env.channel, hidden)), env)
         cursor = page.cursor
         if not cursor:
             break
@@ -200,7 +200,7 @@ def unlink(keys: Sequence[bytes], env: Env) -> Flow[int]:
 def tell_pattern(pattern: str, env: Env) -> Flow[None]:
     """Tell others that what matches was deleted, where they are to be told."""
     if env.channel:
-        yield from insist(Tell(Notice(env.channel, (), (pattern,))), env)
+        yield from insist(Publish(Revocation(env.channel, (), (pattern,))), env)
 
 
 def base_of(key: bytes, env: Env) -> bytes:
@@ -215,16 +215,16 @@ def doomed_by(pattern: str, env: Env) -> Callable[[str | bytes], bool]:
     is_base = compile_glob(f"{env.prefix}~b:{pattern}")
     spared = life_key(env.prefix).encode() if env.channel else None
 
-    def is_doomed(name: str | bytes) -> bool:
+    def is_revoked(name: str | bytes) -> bool:
         raw = name.encode() if isinstance(name, str) else name
         return raw != spared and bool(is_key(raw) or is_base(raw))
 
-    return is_doomed
+    return is_revoked
 
 
-def notice_of(names: tuple[str, ...], env: Env) -> Notice | None:
+def notice_of(names: tuple[str, ...], env: Env) -> Revocation | None:
     """Return what tells others that names were revoked, where they are to be told.
 
     They are told whether or not the names were there: a copy outlives an entry that was evicted.
     """
-    return Notice(env.channel, names) if env.channel else None
+    return Revocation(env.channel, names) if env.channel else None

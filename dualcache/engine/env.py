@@ -49,7 +49,7 @@ class Env(Struct):
     """One cache's surroundings, shared by all its flows.
 
     `now_ms` is the wall clock that entries are stamped with, `elapsed_ms` one that never goes back;
-    `draw_token` gives 8 random bytes, `draw` a float in [0, 1), `tick` a number larger than any
+    `draw_token` gives 8 random bytes, `draw` a float in [0, 1), `sequence` a number larger than any
     before. `prefix` is the namespace and its `:`, or nothing; `channel` that on which revoked names
     are told, or nothing where nobody asked for that.
     """
@@ -58,7 +58,7 @@ class Env(Struct):
     elapsed_ms: Callable[[], int]
     draw_token: Callable[[], bytes]
     draw: Callable[[], float]
-    tick: Callable[[], int]
+    sequence: Callable[[], int]
     emit: Callable[[Event], None]
     health: Health
     seal: Seal

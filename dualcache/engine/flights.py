@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dualcache.core.flight import Flight, Join, Stage
-    from dualcache.core.policy import Usage
+    from dualcache.core.policy import Counters
 
 LEAST_WAIT_MS: Final = 1_000.0
 MOST_WAIT_MS: Final = 30_000.0
@@ -45,7 +45,7 @@ def may_follow(
         return True
     if not ask.has_looked:
         return JoinReply.MUST_LOOK
-    return ask.basis is not None and flight.basis == ask.basis
+    return ask.seen_version is not None and flight.seen_version == ask.seen_version
 
 
 def is_next(ask: Join, flight: Flight) -> bool:
@@ -55,7 +55,7 @@ def is_next(ask: Join, flight: Flight) -> bool:
 
 def is_young(flight: Flight, began: int) -> bool:
     """Tell whether the flight's load has not begun, or began after `began`."""
-    return flight.load_tick is None or flight.load_tick > began
+    return flight.load_sequence is None or flight.load_sequence > began
 
 
 def would_never_end(
@@ -96,7 +96,7 @@ def may_take_over(flight: Flight, stage: Stage) -> bool:
     return flight.landing is None and flight.stage == stage
 
 
-def wait_bound_ms(usage: Usage, announced_ms: float = 0.0, takeovers: int = 0) -> float:
+def wait_bound_ms(usage: Counters, announced_ms: float = 0.0, takeovers: int = 0) -> float:
     """Return how long a caller waits for another's load before one who waits loads too.
 
     Three times the measured load (here, or as the other process announced it), at least one second,

@@ -54,16 +54,16 @@ MOST_SKEW_MS: Final = 1_000
 """How far the clocks of two machines may lie apart for an entry's age to be taken from them."""
 
 
-class Sight(Struct, frozen=True):
+class ReadResult(Struct, frozen=True):
     """One look at one key: its state, its bytes, and the tags' ids as they were then.
 
-    `value` is set where the state is FRESH or STALE. `tick` was drawn before the look.
+    `value` is set where the state is FRESH or STALE. `sequence` was drawn before the look.
     `is_doubtful`: a value of ours, but not of this key: it may be the reply to another command.
     `left_ms` is what the backend said that the key has left, where it was asked.
     """
 
     state: State
-    tick: int
+    sequence: int
     raw: bytes | None = None
     stored: Stored | None = None
     value: Any = None
@@ -72,7 +72,7 @@ class Sight(Struct, frozen=True):
     left_ms: int | None = None
 
     @property
-    def basis(self) -> object:
+    def seen_version(self) -> object:
         """What a load that starts here depends on: the header and the tags' ids."""
         raw = self.raw
         return None if raw is None else (bytes(raw[:HEADER_BYTES]), tuple(self.ids.items()))

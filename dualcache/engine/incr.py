@@ -9,9 +9,9 @@ from dualcache.core.ops import AwaitChange, CommitReply, Look
 from dualcache.engine.claim import claim_absent
 from dualcache.engine.commit import Change, commit_once
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.freshness import FILLING, FRESH, UNKNOWN, UNTYPED, Sight
+from dualcache.engine.freshness import FILLING, FRESH, UNKNOWN, UNTYPED, ReadResult
 from dualcache.engine.leases import or_release, release_all
-from dualcache.engine.read import examine
+from dualcache.engine.read import classify_with_tags
 from dualcache.engine.recovery import ask
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.engine.storing import sealed, worth
@@ -77,15 +77,15 @@ def counting(call: Call, by: int, sent: dict[bytes, str], env: Env) -> Flow[int 
 
 def find_counter(
     call: Call, held: bytes | None, sent: dict[bytes, str], env: Env
-) -> Flow[Counter | Sight]:
+) -> Flow[Counter | ReadResult]:
     """Return the counter as it is, or claimed where there is none; else what is in the way.
 
     `held` is the marker that was there before a pause: whoever still holds the key loses it.
     """
-    tick = env.tick()
+    sequence = env.sequence()
     began_ms = env.elapsed_ms()
     seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
-    sight = yield from examine(call, seen, tick, env)
+    sight = yield from classify_with_tags(call, seen, sequence, env)
     if sight.state not in PRESENT:
         claimed = yield from claim_absent(call, sent, env, lambda marker: marker == held)
         return Counter(claimed, is_new=True) if isinstance(claimed, Start) else claimed
@@ -138,7 +138,7 @@ def changed(call: Call, counter: Counter, total: int, env: Env) -> Change | None
     return Change(call.key, start.expected, blob, left_ms, notice)
 
 
-def number_of(sight: Sight) -> int:
+def number_of(sight: ReadResult) -> int:
     """Return the value of a counter."""
     value = sight.value
     if sight.state is not FRESH or type(value) is not int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.ops import GiveWay
-from dualcache.engine.deletion import Owed, Owned, ScanRefused, deliver, doomed_by
+from dualcache.engine.deletion import Owned, PendingDeletion, ScanRefused, deliver, doomed_by
 from dualcache.engine.pacing import paced, slices
 from dualcache.engine.recovery import restore, retry_refused
 from dualcache.errors import BackendError, BackendUnavailable
@@ -33,7 +33,7 @@ def invalidate(
     during the trip is not joined by a caller who begins after it.
     """
     base_tags = yield from paced(lambda key: base_tag(key, env), keys)
-    owed = Owed((*keys, *base_tags, *tags), tuple(patterns))
+    owed = PendingDeletion((*keys, *base_tags, *tags), tuple(patterns))
     asked = Invalidated(label, keys=len(keys), tags=len(tags), patterns=len(patterns))
     return (
         yield from delete(owed, asked, None if patterns else closing_names(owed.keys, tags), env)
@@ -48,7 +48,7 @@ def closing_names(names: tuple[str, ...], tags: Sequence[str]) -> tuple[str, ...
 def clear(env: Env) -> Flow[Invalidated]:
     """Delete the whole namespace; also ends the state in which too many deletions were owed."""
     asked = Invalidated(patterns=1)
-    done = yield from delete(Owed((), ("*",)), asked, None, env, is_clear=True)
+    done = yield from delete(PendingDeletion((), ("*",)), asked, None, env, is_clear=True)
     if not done.pending:
         env.health.has_overflowed = False
         env.health.settle()
@@ -58,11 +58,11 @@ def clear(env: Env) -> Flow[Invalidated]:
 def clear_function(owner: bytes, pattern: str, env: Env, label: str = "") -> Flow[Invalidated]:
     """Delete every entry of one function, whose keys match `pattern`, and no other key."""
     asked = Invalidated(label, patterns=1)
-    owed = Owed((), (), (Owned(owner, pattern),))
+    owed = PendingDeletion((), (), (Owned(owner, pattern),))
     return (yield from delete(owed, asked, None, env))
 
 
-def forget(owed: Owed, closing: tuple[str, ...] | None, env: Env) -> Flow[None]:
+def forget(owed: PendingDeletion, closing: tuple[str, ...] | None, env: Env) -> Flow[None]:
     """Drop from the front tier what was deleted, and close its flights: nothing old is kept.
 
     What a pattern matches is dropped here too: a copy may be left of a key that has gone from the
@@ -89,7 +89,7 @@ def base_tag(key: str, env: Env) -> str:
 
 
 def delete(
-    owed: Owed,
+    owed: PendingDeletion,
     asked: Invalidated,
     closing: tuple[str, ...] | None,
     env: Env,

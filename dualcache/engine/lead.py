@@ -14,7 +14,7 @@ from dualcache.engine.acquire import acquire
 from dualcache.engine.commit import commit
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.freshness import FRESH, STALE, Sight
+from dualcache.engine.freshness import FRESH, STALE, ReadResult
 from dualcache.engine.leases import or_release
 from dualcache.engine.outage import is_outage
 from dualcache.engine.read import served, tell_miss
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.renewal import Lease
-    from dualcache.engine.storing import Worth
+    from dualcache.engine.storing import Storable
 
 
 def lead(
@@ -76,7 +76,7 @@ def lead_with(
     would find nobody responsible.
     """
     start = yield from acquire(call, flight, env, taken, known)
-    if isinstance(start, Sight) and start.state is FRESH:
+    if isinstance(start, ReadResult) and start.state is FRESH:
         return served(call, start, env)
     if not is_told:
         tell_miss(call, "absent", env)
@@ -98,7 +98,7 @@ class Begun(NamedTuple):
 class Ready(NamedTuple):
     """What is to be committed for a value."""
 
-    worth: Worth
+    worth: Storable
     blob: bytes
 
 
@@ -107,17 +107,17 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
     sight, expected = start.sight, start.expected
     ids = yield from ids_before_load(call, sight, env)
     lease = begin_lease(held_by(call, start, env), call.policy.usage, env)
-    tick = env.tick()
+    sequence = env.sequence()
     if flight is not None:
-        flight.basis = (bytes(expected[:HEADER_BYTES]), tuple(sight.ids.items()))
+        flight.seen_version = (bytes(expected[:HEADER_BYTES]), tuple(sight.ids.items()))
         flight.start = Begun(start, ids, lease, call.policy.owner)
-        flight.load_tick = tick
+        flight.load_sequence = sequence
     leading = (flight,) if flight else ()
     result = yield from do(Load(call.function, call.args, leading, keeping(lease, env)))
     if isinstance(result, Raised):
         yield from give_up(call, start, env)
-        return failed(call, result, tick, sight, env)
-    return (yield from store(call, start, result, ids, tick, env, lease))
+        return failed(call, result, sequence, sight, env)
+    return (yield from store(call, start, result, ids, sequence, env, lease))
 
 
 def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
@@ -132,14 +132,14 @@ def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
     if begun is None or begun.owner != call.policy.owner or not begun.ids.keys() >= {*call.tags}:
         return (yield from load_unstored(call, flight, env))
     start = begun.start
-    tick = flight.load_tick = env.tick()
+    sequence = flight.load_sequence = env.sequence()
     result = yield from do(Load(call.function, call.args, (flight,)))
     if isinstance(result, Raised):
-        return failed(call, result, tick, start.sight, env)
-    return (yield from store(call, start, result, begun.ids, tick, env, begun.lease))
+        return failed(call, result, sequence, start.sight, env)
+    return (yield from store(call, start, result, begun.ids, sequence, env, begun.lease))
 
 
-def ids_before_load(call: Call, sight: Sight, env: Env) -> Flow[Mapping[str, bytes | None]]:
+def ids_before_load(call: Call, sight: ReadResult, env: Env) -> Flow[Mapping[str, bytes | None]]:
     """Return the ids of all tags that can be known before the load.
 
     The tags of the previous entry, even a dead one, are made where they are absent: a result that
@@ -164,12 +164,12 @@ def store(
     start: Start,
     result: Loaded,
     ids: Mapping[str, bytes | None],
-    tick: int,
+    sequence: int,
     env: Env,
     lease: Lease,
 ) -> Flow[Outcome]:
     """Commit what was loaded, if it is to be stored; the caller gets it in any case."""
-    ready = make_ready(call, result, ids, tick, env)
+    ready = make_ready(call, result, ids, sequence, env)
     if isinstance(ready, Outcome):
         ended = [ready]  # not kept in this frame, to which that of the user's callable leads back
         del ready
@@ -195,11 +195,11 @@ def store(
         elif start.is_over_entry:
             yield from give_up(call, start, env)
     is_late = lease.is_late(start.expected, env.elapsed_ms())
-    return concluded(call, result, ready, reply, tick, env, is_late=is_late)
+    return concluded(call, result, ready, reply, sequence, env, is_late=is_late)
 
 
 def make_ready(
-    call: Call, result: Loaded, ids: Mapping[str, bytes | None], tick: int, env: Env
+    call: Call, result: Loaded, ids: Mapping[str, bytes | None], sequence: int, env: Env
 ) -> Ready | Outcome:
     """Return the bytes to commit for what was loaded, or how the load ends without any."""
     call.policy.usage.count_load(result.load_ms)
@@ -216,9 +216,9 @@ def make_ready(
     except Exception as error:
         if interrupt_in(error) is not None:
             raise
-        return failure_of(error, tick)  # raised by the policy's callables: the user's own
+        return failure_of(error, sequence)  # raised by the policy's callables: the user's own
     env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
-    return Outcome(result.value, None, tick)
+    return Outcome(result.value, None, sequence)
 
 
 def concluded(
@@ -226,7 +226,7 @@ def concluded(
     result: Loaded,
     ready: Ready,
     reply: CommitReply | None,
-    tick: int,
+    sequence: int,
     env: Env,
     *,
     is_late: bool,
@@ -243,38 +243,38 @@ def concluded(
     elif is_late:
         how = "late"
     env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
-    return Outcome(result.value, None, tick, ready.worth.packed)
+    return Outcome(result.value, None, sequence, ready.worth.packed)
 
 
 def load_unstored(
-    call: Call, flight: Flight | None, env: Env, stale: Sight = NOTHING
+    call: Call, flight: Flight | None, env: Env, stale: ReadResult = NOTHING
 ) -> Flow[Outcome]:
     """Load without storing; a stale entry is served where that fails."""
-    tick = env.tick()
+    sequence = env.sequence()
     if flight is not None:
-        flight.load_tick = tick
+        flight.load_sequence = sequence
     result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
     if isinstance(result, Raised):
-        return failed(call, result, tick, stale, env)
+        return failed(call, result, sequence, stale, env)
     call.policy.usage.count_load(result.load_ms)
     env.emit(LoadedEvent(call.policy.label, result.load_ms, "not_stored"))
-    return Outcome(result.value, None, tick)
+    return Outcome(result.value, None, sequence)
 
 
-def failed(call: Call, result: Raised, tick: int, sight: Sight, env: Env) -> Outcome:
+def failed(call: Call, result: Raised, sequence: int, sight: ReadResult, env: Env) -> Outcome:
     """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4)."""
     env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
     if sight.state is not STALE or sight.stored is None:
-        return failure_of(result.error, tick)
+        return failure_of(result.error, sequence)
     try:
         may_stand_in = is_outage(call.policy, result.error)
     except Exception as error:  # noqa: BLE001  raised by stale_on: the user's own
         error.__context__ = result.error
-        return failure_of(error, tick)
+        return failure_of(error, sequence)
     if not may_stand_in:
-        return failure_of(result.error, tick)
+        return failure_of(result.error, sequence)
     call.policy.usage.stale_hits += 1
     env.emit(StaleHit(call.policy.label, env.tier))
     stored = sight.stored
     packed = Packed(stored.codec, stored.flags, stored.payload)
-    return Outcome(sight.value, None, sight.tick, packed)
+    return Outcome(sight.value, None, sight.sequence, packed)

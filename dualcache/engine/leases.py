@@ -14,6 +14,7 @@ from dualcache.engine.attempts import note_refusal, twice
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.pacing import MOST_AT_ONCE, slices
+from dualcache.engine.pipelines import ask_together
 from dualcache.engine.recovery import ask_once
 from dualcache.engine.tags import (
     NO_IDS,
@@ -23,14 +24,13 @@ from dualcache.engine.tags import (
     prolonged,
     tag_life_ms,
 )
-from dualcache.engine.trips import ask_together
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dualcache.core.ops import Flow, Seen
-    from dualcache.core.policy import Call, Policy, Usage
+    from dualcache.core.ops import Flow, RawRead
+    from dualcache.core.policy import Call, Counters, Policy
     from dualcache.engine.env import Env
 
 T = TypeVar("T")
@@ -49,11 +49,11 @@ class Leased(NamedTuple):
     """A marker that was sent, and what the read behind it found."""
 
     filling: bytes
-    tick: int
-    seen: Seen
+    sequence: int
+    seen: RawRead
 
 
-def lease_ms(usage: Usage) -> int:
+def lease_ms(usage: Counters) -> int:
     """Return how long a lease lasts unless it is renewed: four measured loads."""
     if usage.load_ms is None:
         return FIRST_LEASE_MS
@@ -141,7 +141,7 @@ def send_leases(
         sent[op.filling] = op.key
         if isinstance(op, Claim):  # each told with its own, so that no cut comes between the two
             op.notice = notice_of((op.key,), env)
-    tick = env.tick()
+    sequence = env.sequence()
     replies = yield from ask_together(ops, env, ask_once)
     note_refusals(replies, env)
     foreign = foreign_tags(names, replies[0].tag_ids)
@@ -156,7 +156,7 @@ def send_leases(
     for op, seen in zip(ops, own_tags(calls, names, replies), strict=True):
         if seen.raw != op.filling:
             del sent[op.filling]
-        found.append(Leased(op.filling, tick, seen))
+        found.append(Leased(op.filling, sequence, seen))
     return found
 
 
@@ -189,8 +189,8 @@ def tag_names_of(calls: Sequence[Call]) -> tuple[str, ...]:
 
 
 def own_tags(
-    calls: Sequence[Call], names: Sequence[str], replies: Sequence[Seen]
-) -> Sequence[Seen]:
+    calls: Sequence[Call], names: Sequence[str], replies: Sequence[RawRead]
+) -> Sequence[RawRead]:
     """Return what was found for each call, with its own tags only."""
     if len(calls) == 1 or not names:
         return replies
@@ -201,7 +201,7 @@ def own_tags(
     ]
 
 
-def note_refusals(replies: Sequence[Seen], env: Env) -> None:
+def note_refusals(replies: Sequence[RawRead], env: Env) -> None:
     """Note whether the server takes writes."""
     for seen in replies:
         if seen.refusal:

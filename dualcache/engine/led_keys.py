@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from dualcache.core.flight import Land
+from dualcache.core.flight import EndFlight
 from dualcache.core.ops import GiveWay
 from dualcache.engine.leases import release_all
 from dualcache.engine.pacing import STEPS_AT_ONCE
 
 if TYPE_CHECKING:
-    from dualcache.core.flight import Flight, Landing, Outcome
+    from dualcache.core.flight import Flight, FlightResult, Outcome
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.starting import Start
 
 
-class Lead(NamedTuple):
+class LedKey(NamedTuple):
     """A key that this caller loads: its flight, and where it starts from (`None`: not stored)."""
 
     name: str
@@ -34,7 +34,7 @@ class Held(NamedTuple):
     """
 
     markers: dict[bytes, str]
-    landings: dict[Flight, Landing]
+    landings: dict[Flight, FlightResult]
     sent: dict[bytes, str]
 
 
@@ -59,7 +59,7 @@ def land_all(held: Held) -> Flow[None]:
     for at, (flight, landing) in enumerate(held.landings.items()):
         if at and not at % STEPS_AT_ONCE:
             yield GiveWay()
-        yield Land(flight, landing)
+        yield EndFlight(flight, landing)
 
 
 def first_failure(held: Held) -> Outcome | None:

@@ -18,11 +18,11 @@ from dualcache.core.flight import (
     ABANDONED,
     ANY_TAG,
     AwaitFlight,
+    EndFlight,
     Flight,
+    FlightResult,
     Join,
     JoinReply,
-    Land,
-    Landing,
     Outcome,
     TakeOver,
 )
@@ -30,7 +30,7 @@ from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Delete, do
 from dualcache.engine.acquire import start_refresh
 from dualcache.engine.flights import wait_bound_ms
-from dualcache.engine.freshness import FRESH, Sight
+from dualcache.engine.freshness import FRESH, ReadResult
 from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored
 from dualcache.engine.leases import or_release
 from dualcache.engine.read import find_in_front, look, served, tell_miss
@@ -51,7 +51,7 @@ LIKELY_HITS: Final = 0.5
 
 def get_or_load(call: Call, env: Env) -> Flow[Outcome]:
     """Serve a fresh value, or load one: once for all callers of all processes."""
-    began = env.tick()
+    began = env.sequence()
     policy = call.policy
     sight = None
     if policy.front is not None:
@@ -97,7 +97,7 @@ def refresh_with(call: Call, taken: dict[bytes, str], env: Env) -> Flow[Outcome]
 
 
 def share(
-    call: Call, began: int, sight: Sight | None, env: Env, *, is_stored: bool
+    call: Call, began: int, sight: ReadResult | None, env: Env, *, is_stored: bool
 ) -> Flow[Outcome]:
     """Follow the flight of this key if its load is young enough, else lead one.
 
@@ -130,7 +130,7 @@ def share(
                 if is_stored
                 else load_missed(call, flight, env)
             )
-            return (yield from fly(flight, loading))
+            return (yield from run_flight(flight, loading))
         if not is_told:
             tell_miss(call, "unread", env)
             is_told = True
@@ -143,14 +143,14 @@ def share(
 
 
 def asking(
-    call: Call, began: int, sight: Sight | None, after: Flight | None, *, is_stored: bool
+    call: Call, began: int, sight: ReadResult | None, after: Flight | None, *, is_stored: bool
 ) -> Join:
     """Return how a caller asks for a flight, with what it knows of the key."""
     has_known_tags = call.policy.tags_of is None
     return Join(
         call.key,
         began,
-        sight.basis if sight and has_known_tags else None,
+        sight.seen_version if sight and has_known_tags else None,
         has_looked=sight is not None or not is_stored,
         is_lenient=not is_stored and call.policy.ttl_ms == 0,
         is_patient=not is_stored,
@@ -165,12 +165,14 @@ def follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome
     if landing is None:
         env.emit(WaitExpired(call.policy.label))
         call.policy.usage.count_miss()
-        return (yield from fly(flight, load_beside(call, flight, env)))
+        return (yield from run_flight(flight, load_beside(call, flight, env)))
     outcome = landing.outcome
     if outcome is None or (outcome.value is MISSING and not call.may_lack):
         return None
-    is_same_basis = ask_join.basis is not None and flight.basis == ask_join.basis
-    if outcome.tick <= ask_join.began and not is_same_basis and not ask_join.is_lenient:
+    is_same_version = (
+        ask_join.seen_version is not None and flight.seen_version == ask_join.seen_version
+    )
+    if outcome.sequence <= ask_join.began and not is_same_version and not ask_join.is_lenient:
         return None
     env.emit(Coalesced(call.policy.label))
     call.policy.usage.coalesced += 1
@@ -203,7 +205,7 @@ def own_copy(call: Call, outcome: Outcome) -> object:
         return deepcopy(outcome.value)
 
 
-def await_landing(call: Call, flight: Flight) -> Flow[Landing | None]:
+def await_landing(call: Call, flight: Flight) -> Flow[FlightResult | None]:
     """Wait for a flight to land; `None` where this caller has become its leader's successor.
 
     Of all whose wait ends only the first takes over, and the others go on waiting for both loads.
@@ -221,18 +223,18 @@ def await_landing(call: Call, flight: Flight) -> Flow[Landing | None]:
             yield from do(taking)
         except BaseException:
             if taking.is_taken:
-                yield Land(flight, ABANDONED)
+                yield EndFlight(flight, ABANDONED)
             raise
         if taking.is_taken:
             return None
 
 
-def fly(flight: Flight, loading: Flow[Outcome]) -> Flow[Outcome]:
+def run_flight(flight: Flight, loading: Flow[Outcome]) -> Flow[Outcome]:
     """Lead a flight to its landing; a leader who is interrupted hands over to the followers."""
     try:
         ended = [(yield from loading)]  # see `value_of`: nothing is kept in this frame
     except BaseException:
-        yield Land(flight, ABANDONED)
+        yield EndFlight(flight, ABANDONED)
         raise
-    yield Land(flight, Landing(ended[0]))
+    yield EndFlight(flight, FlightResult(ended[0]))
     return ended.pop()

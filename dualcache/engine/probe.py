@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def get_or_run(call: Call, env: Env) -> Flow[Outcome]:
     """Serve a fresh value, or load one for this caller alone; store nothing, wait for nobody."""
-    tick = env.tick()
+    sequence = env.sequence()
     value = yield from get(call, env)
     if value is not MISSING:
-        return Outcome(value, None, tick)
+        return Outcome(value, None, sequence)
     return (yield from load_unstored(call, None, env))

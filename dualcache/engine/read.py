@@ -8,7 +8,7 @@ from dualcache.core.entry import MISSING, Entry, Kind
 from dualcache.core.events import Hit, Miss, NotRead, Unusable
 from dualcache.core.flight import Outcome
 from dualcache.core.front_ports import UNTRACKED, Read
-from dualcache.core.ops import FOR_EVER, Distrust, Look, ReadTags
+from dualcache.core.ops import FOR_EVER, DropConnections, Look, ReadTags
 from dualcache.core.policy import READ_WEIGHT
 from dualcache.engine.freshness import (
     ABSENT,
@@ -19,7 +19,7 @@ from dualcache.engine.freshness import (
     UNKNOWN,
     UNTYPED,
     UNUSABLE,
-    Sight,
+    ReadResult,
     is_fresh,
     keepable_ms,
 )
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.events import Tier
     from dualcache.core.front_ports import FrontPort
-    from dualcache.core.ops import Flow, Seen
+    from dualcache.core.ops import Flow, RawRead
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
 
@@ -72,7 +72,7 @@ def find_in_front(call: Call, env: Env) -> object:
     return value
 
 
-def found(call: Call, sight: Sight, env: Env) -> object:
+def found(call: Call, sight: ReadResult, env: Env) -> object:
     """Return the value of a sight that may be served, or MISSING; count it."""
     if sight.state is FRESH:
         count_hit(call, env)
@@ -98,10 +98,10 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
 
     The value is MISSING where only its type reads it exactly and this call does not know it.
     """
-    tick = env.tick()
+    sequence = env.sequence()
     try:
         seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
-        sight = yield from examine(call, seen, tick, env)
+        sight = yield from classify_with_tags(call, seen, sequence, env)
     except BackendError:
         return None
     stored = sight.stored
@@ -131,65 +131,67 @@ def shown_tags(names: Any) -> Any:
     return (name.partition("~t:")[2] for name in names if "~t:" in name)
 
 
-def look(call: Call, env: Env) -> Flow[Sight]:
+def look(call: Call, env: Env) -> Flow[ReadResult]:
     """Read a key and its tags; raise `BackendError` where the backend fails."""
     if call.policy.front is not None:
         return (yield from look_to_keep(call, call.policy.front, env))
-    tick = env.tick()
+    sequence = env.sequence()
     with_ttl = call.policy.stale_if_error_ms > 0  # what it has left tells more than clocks
     seen = yield from ask(Look(call.key, call.tags, with_ttl), env)
-    sight = judge(call, seen.raw, ids_of(call, seen), tick, env, seen.left_ms)
+    sight = classify(call, seen.raw, ids_of(call, seen), sequence, env, seen.left_ms)
     if sight.state is not UNUSABLE:
         return sight
     if sight.is_doubtful:
-        yield Distrust()
-    (sight,) = yield from judge_again((call,), (sight,), env)
+        yield DropConnections()
+    (sight,) = yield from classify_again((call,), (sight,), env)
     return sight
 
 
-def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[Sight]:
+def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[ReadResult]:
     """Read a key and its tags, and keep what is fresh in the front tier.
 
     A ticket for each name is taken before that name is read.
     """
-    tick = env.tick()
+    sequence = env.sequence()
     tickets = [front.begin_read((call.key, *call.tags))]
     seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
-    sight = judge(call, seen.raw, ids_of(call, seen), tick, env, seen.left_ms)
-    stream = seen.stream
+    sight = classify(call, seen.raw, ids_of(call, seen), sequence, env, seen.left_ms)
+    push_epoch = seen.push_epoch
     if sight.is_doubtful:
-        yield Distrust()
+        yield DropConnections()
     others = unread_tags(sight)
     if others:
         tickets.append(front.begin_read(others))
         more = yield from ask(Look(others[0], others[1:]), env)  # a look is tracked as the first
         ids = dict(zip(others, (more.raw, *more.tag_ids), strict=True))
-        sight = judge(call, sight.raw, {**sight.ids, **ids}, tick, env, seen.left_ms)
-        stream = stream if more.stream == stream else UNTRACKED
+        sight = classify(call, sight.raw, {**sight.ids, **ids}, sequence, env, seen.left_ms)
+        push_epoch = push_epoch if more.push_epoch == push_epoch else UNTRACKED
     # A copy never outlives its entry: where the time left may not be asked, none is kept.
     if sight.state is FRESH and sight.stored is not None and not seen.refusal:
         stale_ms = call.policy.stale_if_error_ms
         life_ms = keepable_ms(sight.stored, seen.left_ms, env.now_ms(), stale_ms)
-        front.install(call, sight.value, Read(tickets, sight.stored, life_ms, stream))
+        front.install(call, sight.value, Read(tickets, sight.stored, life_ms, push_epoch))
     return sight
 
 
-def examine(call: Call, seen: Seen, tick: int, env: Env) -> Flow[Sight]:
+def classify_with_tags(call: Call, seen: RawRead, sequence: int, env: Env) -> Flow[ReadResult]:
     """Judge what a read found; read the tags first that only the entry itself names."""
-    sight = judge(call, seen.raw, ids_of(call, seen), tick, env, left_of(seen))
+    sight = classify(call, seen.raw, ids_of(call, seen), sequence, env, left_of(seen))
     if sight.state is UNUSABLE:
-        (sight,) = yield from judge_again((call,), (sight,), env)
+        (sight,) = yield from classify_again((call,), (sight,), env)
     return sight
 
 
-def unread_tags(sight: Sight) -> tuple[str, ...]:
+def unread_tags(sight: ReadResult) -> tuple[str, ...]:
     """Return the tags of an entry whose ids were not read with it."""
     if sight.state is not UNUSABLE or sight.stored is None:
         return ()
     return tuple(tag.name for tag in sight.stored.tags if tag.name not in sight.ids)
 
 
-def judge_again(calls: Sequence[Call], sights: Sequence[Sight], env: Env) -> Flow[list[Sight]]:
+def classify_again(
+    calls: Sequence[Call], sights: Sequence[ReadResult], env: Env
+) -> Flow[list[ReadResult]]:
     """Read the tags that were not read with their entries, all together, and judge by them too."""
     unread = [unread_tags(sight) for sight in sights]
     names = tuple(dict.fromkeys([name for each in unread for name in each]))
@@ -201,59 +203,61 @@ def judge_again(calls: Sequence[Call], sights: Sequence[Sight], env: Env) -> Flo
     judged = []
     for call, sight, own in zip(calls, sights, unread, strict=True):
         known = {**sight.ids, **{name: ids[name] for name in own}}
-        again = judge(call, sight.raw, known, sight.tick, env, sight.left_ms) if own else sight
+        again = (
+            classify(call, sight.raw, known, sight.sequence, env, sight.left_ms) if own else sight
+        )
         judged.append(again)
     return judged
 
 
-def ids_of(call: Call, seen: Seen) -> Mapping[str, bytes | None]:
+def ids_of(call: Call, seen: RawRead) -> Mapping[str, bytes | None]:
     """Return the id of each tag of the call, as a read found them."""
     return dict(zip(call.tags, seen.tag_ids, strict=True)) if call.tags else NO_IDS
 
 
-def left_of(seen: Seen) -> int | None:
+def left_of(seen: RawRead) -> int | None:
     """Return what a key has left, as far as that was asked; `None` too for one without an end."""
     return None if seen.left_ms == FOR_EVER else seen.left_ms
 
 
-def judge(
+def classify(
     call: Call,
     raw: bytes | None,
     ids: Mapping[str, bytes | None],
-    tick: int,
+    sequence: int,
     env: Env,
     left_ms: int | None = None,
-) -> Sight:
+) -> ReadResult:
     """Decide what a key holds; nothing that is read is trusted, and nothing is raised.
 
     `left_ms` is what the backend says that it has left, where it was asked.
     """
     if raw is None:
-        return Sight(ABSENT, tick, None, None, None, ids)
+        return ReadResult(ABSENT, sequence, None, None, None, ids)
     try:
         stored = env.open_envelope(call.key, raw)
         if stored.kind is not VALUE:
             if stored.tags and has_died(stored.tags, ids):  # a load whose value is lost already
-                return Sight(UNUSABLE, tick, raw, None, None, ids)
+                return ReadResult(UNUSABLE, sequence, raw, None, None, ids)
             state = FILLING if stored.kind is Kind.FILLING else TOMBSTONE
-            return Sight(state, tick, raw, stored, None, ids)
+            return ReadResult(state, sequence, raw, stored, None, ids)
         if stored.tags and not are_alive(stored.tags, ids):
             are_ours = all(tag.name.startswith(f"{env.prefix}~") for tag in stored.tags)
             if not are_ours:  # forged: their keys are nobody's tags, and not to be read or made
                 env.emit(Unusable(call.policy.label, "foreign"))
             known = stored if are_ours else None
-            return Sight(UNUSABLE, tick, raw, known, None, ids, left_ms=left_ms)
+            return ReadResult(UNUSABLE, sequence, raw, known, None, ids, left_ms=left_ms)
         value = call.policy.recipe.unpack(call.key, stored)
     except DecodeError as error:
         if error.reason in UNREAD:
             stored = env.open_envelope(call.key, raw)
-            return Sight(UNREAD[error.reason], tick, raw, stored, None, ids)
+            return ReadResult(UNREAD[error.reason], sequence, raw, stored, None, ids)
         env.emit(Unusable(call.policy.label, error.reason))
-        return Sight(UNUSABLE, tick, raw, None, None, ids, error.reason == "checksum")
+        return ReadResult(UNUSABLE, sequence, raw, None, None, ids, error.reason == "checksum")
     is_stale = stored.fresh_ms is not None and not is_fresh(
         stored, env.now_ms(), left_ms, call.policy.stale_if_error_ms
     )
-    return Sight(STALE if is_stale else FRESH, tick, raw, stored, value, ids)
+    return ReadResult(STALE if is_stale else FRESH, sequence, raw, stored, value, ids)
 
 
 def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:
@@ -287,7 +291,7 @@ def report_untyped(call: Call, env: Env) -> None:
         env.emit(NotRead(call.policy.label, UNTYPED_REASON, UNTYPED_HELP))
 
 
-def served(call: Call, sight: Sight, env: Env) -> Outcome:
+def served(call: Call, sight: ReadResult, env: Env) -> Outcome:
     """Serve a fresh entry."""
     count_hit(call, env)
-    return Outcome(sight.value, None, sight.tick)
+    return Outcome(sight.value, None, sight.sequence)

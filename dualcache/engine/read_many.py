@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.entry import MISSING
 from dualcache.core.events import Miss
-from dualcache.core.ops import Distrust, GiveWay, Look
+from dualcache.core.ops import DropConnections, GiveWay, Look
 from dualcache.engine.pacing import paced, slices
-from dualcache.engine.read import find_in_front, found, ids_of, judge, judge_again
-from dualcache.engine.trips import ask_together
+from dualcache.engine.pipelines import ask_together
+from dualcache.engine.read import classify, classify_again, find_in_front, found, ids_of
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dualcache.core.ops import Flow, Seen
+    from dualcache.core.ops import Flow, RawRead
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-    from dualcache.engine.freshness import Sight
+    from dualcache.engine.freshness import ReadResult
 
 
 def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
@@ -36,14 +36,14 @@ def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
     return values
 
 
-def look_many(calls: Sequence[Call], env: Env) -> Flow[list[Sight]]:
+def look_many(calls: Sequence[Call], env: Env) -> Flow[list[ReadResult]]:
     """Read several keys and their tags in few trips; tags that only entries name, in others."""
-    tick = env.tick()
-    sights: list[Sight] = []
+    sequence = env.sequence()
+    sights: list[ReadResult] = []
 
-    def judged(read: tuple[Call, Seen]) -> Sight:
+    def judged(read: tuple[Call, RawRead]) -> ReadResult:
         call, seen = read
-        return judge(call, seen.raw, ids_of(call, seen), tick, env, seen.left_ms)
+        return classify(call, seen.raw, ids_of(call, seen), sequence, env, seen.left_ms)
 
     for part in slices(calls):
         if sights:
@@ -53,5 +53,5 @@ def look_many(calls: Sequence[Call], env: Env) -> Flow[list[Sight]]:
         )
         sights += yield from paced(judged, zip(part, replies, strict=True))
     if any(sight.is_doubtful for sight in sights):
-        yield Distrust()
-    return (yield from judge_again(calls, sights, env))
+        yield DropConnections()
+    return (yield from classify_again(calls, sights, env))

@@ -20,7 +20,7 @@ from dualcache.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Op
-    from dualcache.engine.deletion import Owed
+    from dualcache.engine.deletion import PendingDeletion
     from dualcache.engine.env import Env
 
 T = TypeVar("T")
@@ -53,14 +53,14 @@ class Health:
         self.cut_keys = CutKeys()
         self.lacking = Lacking()
         self.leave_at_ms = 0
-        self.owed: dict[int, Owed] = {}
-        self.refused: dict[int, Owed] = {}
+        self.owed: dict[int, PendingDeletion] = {}
+        self.refused: dict[int, PendingDeletion] = {}
         self.is_clear = True
         self.has_overflowed = False
         self.are_stores_stopped = False
         self._numbers = count()
 
-    def owe(self, owed: Owed, env: Env) -> None:
+    def owe(self, owed: PendingDeletion, env: Env) -> None:
         """Keep a deletion for the replay. Beyond the bound all are dropped and reads stay off."""
         self.owed[next(self._numbers)] = owed
         dropped = len(self.owed)
@@ -71,7 +71,7 @@ class Health:
         if dropped > MOST_PENDING:
             env.emit(PendingOverflowed(dropped=dropped))
 
-    def set_aside(self, owed: Owed, error: ScanRefused, env: Env) -> None:
+    def set_aside(self, owed: PendingDeletion, error: ScanRefused, env: Env) -> None:
         """Keep a deletion that the server refuses to look for, without stopping reads for it.
 
         It was said to be pending. Held back until it is delivered, reads would never come again.
@@ -188,7 +188,7 @@ def fence(env: Env) -> Flow[None]:
         env.front.drop_all()
 
 
-def sign_of_life(env: Env) -> Flow[bool]:
+def ping_server(env: Env) -> Flow[bool]:
     """Tell whether the backend answers; asked even while the breaker is open."""
     try:
         yield from watched(Ping(), env)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dualcache.core.ops import Flow
-    from dualcache.core.policy import Usage
+    from dualcache.core.policy import Counters
     from dualcache.engine.env import Env
 
 RENEWALS: Final = 3
@@ -48,7 +48,7 @@ class Lease(Struct):
         self.held.pop(expected, None)
 
 
-def begin_lease(held: Mapping[bytes, str], usage: Usage, env: Env) -> Lease:
+def begin_lease(held: Mapping[bytes, str], usage: Counters, env: Env) -> Lease:
     """Return the lease of a load that has just taken it."""
     length_ms = lease_ms(usage) + job_ms(len(held))
     return Lease(dict(held), length_ms, env.elapsed_ms() + length_ms if held else None, set())

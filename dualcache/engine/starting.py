@@ -13,8 +13,8 @@ from dualcache.core.entry import Packed
 from dualcache.core.events import Unusable
 from dualcache.core.ops import CommitReply, Delete, Look, TryLease
 from dualcache.engine.commit import commit
-from dualcache.engine.deletion import Owed, notice_of
-from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, Sight
+from dualcache.engine.deletion import PendingDeletion, notice_of
+from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, ReadResult
 from dualcache.engine.leases import RELEASED_MS, lease_ms, new_filling, release_all
 from dualcache.engine.recovery import ask, ask_once
 from dualcache.errors import BackendError
@@ -33,7 +33,7 @@ class Start(NamedTuple):
     caller asked for a new result, so the old one is not to be served after it.
     """
 
-    sight: Sight
+    sight: ReadResult
     expected: bytes
     token: bytes | None = None
     is_refresh: bool = False
@@ -44,11 +44,13 @@ class Start(NamedTuple):
         return self.sight.state is FRESH or self.sight.state in REPLACED
 
 
-NOTHING: Final = Sight(ABSENT, -1)
+NOTHING: Final = ReadResult(ABSENT, -1)
 """Seen by a caller who may not store: what it loads is for itself."""
 
 
-def take_refresh(call: Call, sight: Sight, taken: dict[bytes, str], env: Env) -> Flow[Start | None]:
+def take_refresh(
+    call: Call, sight: ReadResult, taken: dict[bytes, str], env: Env
+) -> Flow[Start | None]:
     """Try to become the one who loads a stale entry anew.
 
     What nobody will give back is deleted: it is no lease of ours, and would stop every refresh.
@@ -144,7 +146,7 @@ def withdraw(call: Call, start: Start, env: Env) -> Flow[None]:
 
 def owe_entry(call: Call, env: Env) -> None:
     """Keep the deletion of an entry that is not to be served any more."""
-    env.health.owe(Owed((call.key,)), env)
+    env.health.owe(PendingDeletion((call.key,)), env)
     env.front.drop((call.key,))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dualcache.errors import DualCacheError
 
 
-class Worth(NamedTuple):
+class Storable(NamedTuple):
     """A value that is to be stored: its bytes, and for how long."""
 
     packed: Packed
@@ -26,7 +26,7 @@ class Worth(NamedTuple):
     ttl_ms: int | None
 
 
-def worth(call: Call, value: Any, env: Env) -> Worth | None:
+def worth(call: Call, value: Any, env: Env) -> Storable | None:
     """Decide whether and for how long a value is stored, and make its bytes.
 
     Raises what the policy's callables raise, and `UnencodableValue` where no codec keeps the value.
@@ -40,7 +40,7 @@ def worth(call: Call, value: Any, env: Env) -> Worth | None:
     fresh_ms, whole_ms = lifetime_ms(
         ttl_ms, policy.stale_if_error_ms, policy.jitter, env.draw() if policy.jitter else 0.0
     )
-    return Worth(policy.recipe.pack(value), fresh_ms, whole_ms)
+    return Storable(policy.recipe.pack(value), fresh_ms, whole_ms)
 
 
 def report_unstored(call: Call, error: DualCacheError, env: Env) -> None:
@@ -61,7 +61,7 @@ def tag_names(policy: Policy, call: Call, value: Any) -> Sequence[str]:
 def sealed(
     call: Call,
     value: Any,
-    what: Worth,
+    what: Storable,
     ids: Mapping[str, bytes | None],
     load_ms: float,
     env: Env,

@@ -14,7 +14,7 @@ from dualcache.core.ops import NewTag, ProlongTag
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from dualcache.core.ops import Seen
+    from dualcache.core.ops import RawRead
     from dualcache.core.policy import Policy
     from dualcache.engine.env import Env
 
@@ -66,7 +66,7 @@ def entry_tags(names: Iterable[str], ids: Mapping[str, bytes | None]) -> tuple[T
 
 
 def prolonged(
-    names: Sequence[str], seen: Seen, life_ms: int | None, entry_ms: int | None
+    names: Sequence[str], seen: RawRead, life_ms: int | None, entry_ms: int | None
 ) -> tuple[ProlongTag, ...]:
     """Return what keeps tags alive that would die before their entry.
 

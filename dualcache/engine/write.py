@@ -16,12 +16,12 @@ from dualcache.core.flight import CloseFlights
 from dualcache.core.ops import Claim, CommitReply, GiveWay
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.cut_keys import over_a_limit
-from dualcache.engine.deletion import Owed
+from dualcache.engine.deletion import PendingDeletion
 from dualcache.engine.invalidation import delete
 from dualcache.engine.leases import take_leases
 from dualcache.engine.pacing import paced, slices_by_size
 from dualcache.engine.read import ids_of
-from dualcache.engine.storing import Worth, report_unstored, sealed, tag_names, worth
+from dualcache.engine.storing import Storable, report_unstored, sealed, tag_names, worth
 from dualcache.engine.ways import can_commit
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Put(NamedTuple):
 
     call: Call
     value: Any
-    worth: Worth | None
+    worth: Storable | None
     """`None`: not to be stored; what is there goes."""
 
 
@@ -69,7 +69,7 @@ def set_many(values: Iterable[tuple[Call, Any]], env: Env) -> Flow[list[bool]]:
                 yield CloseFlights(tuple(there))
     except BaseException:
         missing = tuple([put.call.key for put in puts if put.call.key not in stored])
-        env.health.owe(Owed(missing), env)
+        env.health.owe(PendingDeletion(missing), env)
         raise
     dropped = tuple([put.call.key for put in made if put.call.key not in stored])
     if dropped:
@@ -114,4 +114,4 @@ def put_together(puts: Sequence[Put], env: Env) -> Flow[dict[str, bool]]:
 
 def drop(keys: tuple[str, ...], env: Env) -> Flow[Invalidated]:
     """Delete what a set could not replace."""
-    return (yield from delete(Owed(keys), Invalidated(keys=len(keys)), keys, env))
+    return (yield from delete(PendingDeletion(keys), Invalidated(keys=len(keys)), keys, env))

@@ -28,7 +28,7 @@ AUTOMATIC_WHERE_TOLD: Final = ("tracking", "broadcast", "pubsub", "ttl")
 """The same where this process publishes: it was said that every process of the namespace does."""
 
 
-class Stream:
+class CoherentFront:
     """The front tier, its listener where there is a server, and which connections are tracked.
 
     On `memory://` nobody else writes: the tier is coherent by the drops of this process alone.
@@ -71,14 +71,14 @@ class Stream:
             self.front.broken()
             self._listener.reconnect()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child."""
         if self._listener is None or self.tracking is None:
             self.front.drop_all()
             return
-        self._listener.renew()
-        self.tracking.renew()
-        self.front.renew()
+        self._listener.after_fork()
+        self.tracking.after_fork()
+        self.front.after_fork()
 
     def _make_listener(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dualcache.codecs.recipe import is_immutable
 from dualcache.core.entry import MISSING, Packed
 from dualcache.front.copies import copier_of
-from dualcache.front.store import FrontEntry, Owner, TaggedEntry, index_key
+from dualcache.front.store import FrontEntry, FunctionEntries, TaggedEntry, index_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,7 +42,7 @@ class FunctionFront:
         self.positions = positions
         self.types = types
         self.is_tagged = is_tagged
-        self.owner = Owner()
+        self.owner = FunctionEntries()
         self.store = front.shared if options is None else front.store_for(options)
 
     def find(self, call: Call) -> Any:
@@ -51,7 +51,7 @@ class FunctionFront:
         if entry is None:
             return MISSING
         entry.hits += 1
-        return entry.value if entry.thaw is None else entry.thaw(entry.value)
+        return entry.value if entry.copy_out is None else entry.copy_out(entry.value)
 
     def holds(self, call: Call) -> bool:
         """Tell whether a call would be answered from here."""
@@ -76,7 +76,7 @@ class FunctionFront:
         linked = self._index_key(call, read)
         with front.lock:
             coherence = front.coherence
-            if all(coherence.may_install(begun.ticket, read.stream) for begun in read.tickets):
+            if all(coherence.may_install(begun.ticket, read.push_epoch) for begun in read.tickets):
                 if isinstance(entry, TaggedEntry):
                     entry.cells = front.tags.cells(tag.name for tag in read.stored.tags)
                 entry.prove(coherence.open_until)
@@ -123,9 +123,9 @@ class FunctionFront:
         limits = (read.life_ms, self.store.max_age_ms, bound_ms)
         lives_ms = [each for each in limits if each is not None]
         life = min(lives_ms) / 1000 * (1 - JITTER * front.draw()) if lives_ms else float("inf")
-        kept, thaw = frozen_form(call, value, read)
+        kept, copy_out = frozen_form(call, value, read)
         form = TaggedEntry if read.stored.tags else FrontEntry
-        return form(call.key, kept, thaw, read.tickets[0].at + life, self.owner)
+        return form(call.key, kept, copy_out, read.tickets[0].at + life, self.owner)
 
 
 class Begun(NamedTuple):

@@ -31,7 +31,7 @@ class TagCell:
         self.is_alive = True
 
 
-class Owner:
+class FunctionEntries:
     """What entries of one function have in common: the index of its calls, its counters."""
 
     __slots__ = ("hits", "index")
@@ -45,25 +45,25 @@ class FrontEntry:
     """One kept value.
 
     It is served while `fresh_until` lies ahead: the end of its life, `ends_at`, or of what is
-    proved of the stream of pushes, so that a hit compares once. `thaw` makes the caller's own copy
-    of `value`; `None` where it may be shared. `hits` counts since the last look of the eviction, in
-    floats: CPython makes them faster than ints.
+    proved of the stream of pushes, so that a hit compares once. `copy_out` makes the caller's own
+    copy of `value`; `None` where it may be shared. `hits` counts since the last look of the
+    eviction, in floats: CPython makes them faster than ints.
     """
 
-    __slots__ = ("ends_at", "fresh_until", "hits", "key", "linked", "owner", "thaw", "value")
+    __slots__ = ("copy_out", "ends_at", "fresh_until", "hits", "key", "linked", "owner", "value")
     cells: tuple[TagCell, ...] = ()
 
     def __init__(
         self,
         key: str,
         value: Any,
-        thaw: Callable[[Any], Any] | None,
+        copy_out: Callable[[Any], Any] | None,
         ends_at: float,
-        owner: Owner,
+        owner: FunctionEntries,
     ) -> None:
         self.key = key
         self.value = value
-        self.thaw = thaw
+        self.copy_out = copy_out
         self.ends_at = self.fresh_until = ends_at
         self.owner = owner
         self.hits = 0.0

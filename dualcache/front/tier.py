@@ -66,10 +66,10 @@ class Front:
         with self.lock:
             self._empty()
             self.is_bounded = False
-            stream = self.coherence.connected(asked_at, is_tracked=is_tracked)
+            push_epoch = self.coherence.connected(asked_at, is_tracked=is_tracked)
             self._set_gate()
         self._changes.notify_all()
-        return stream
+        return push_epoch
 
     def lost(self) -> None:
         """Close and empty the tier: the stream may be incomplete."""
@@ -173,7 +173,7 @@ class Front:
             self._bypassed += 1 if on else -1
             self._set_gate()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew, empty and closed, in a forked child."""
         self.lock = RLock()
         self.coherence.lost()

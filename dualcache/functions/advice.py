@@ -14,7 +14,7 @@ from dualcache.keys.templates import parse_template
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 __all__ = ["unnamed_parameters", "warn"]
 
@@ -29,7 +29,7 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=level)
 
 
-def warn_of_function(signature: CallSignature, message: str) -> None:
+def warn_of_function(signature: FunctionSignature, message: str) -> None:
     """Warn at the place of a function: of what only one of its calls could tell."""
     code = getattr(signature.function, "__code__", None)
     if code is None:
@@ -39,7 +39,7 @@ def warn_of_function(signature: CallSignature, message: str) -> None:
 
 
 def unnamed_parameters(
-    signature: CallSignature, key: str, ignore: Collection[str]
+    signature: FunctionSignature, key: str, ignore: Collection[str]
 ) -> Iterator[str]:
     """Yield the warning of a template that two different calls have the same key by.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from dualcache.keys.plans import KeyMaker
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 
 WEB: Final = ("starlette", "flask", "django", "werkzeug", "aiohttp", "sanic", "litestar")
@@ -61,7 +61,7 @@ class Binding:
 
     def __init__(
         self,
-        call: CallSignature,
+        call: FunctionSignature,
         naming: Naming,
         make_policy: Callable[[Binding], Policy],
         *,
@@ -142,7 +142,7 @@ class Binding:
         return self.loader_of(values)(*values)
 
 
-def named_in(call: CallSignature, naming: Naming) -> set[str]:
+def named_in(call: FunctionSignature, naming: Naming) -> set[str]:
     """Return the parameters that a key is made of or a tag names; none where all are in the key."""
     templates = several(naming.tags, f"tags of {call.name}", 'write tags=["…"]')
     if naming.key is not None:
@@ -164,7 +164,7 @@ def full_tags(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
     return tuple([f"{prefix}~t:{name}" for name in names])
 
 
-def indexed_positions(call: CallSignature, naming: Naming) -> tuple[int, ...] | None:
+def indexed_positions(call: FunctionSignature, naming: Naming) -> tuple[int, ...] | None:
     """Return which values make the key; `None` where more than the values does."""
     kinds = {parameter.kind for parameter in call.signature.parameters.values()}
     if naming.vary is not None or kinds & {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
@@ -178,7 +178,7 @@ def indexed_positions(call: CallSignature, naming: Naming) -> tuple[int, ...] | 
     return tuple(at for at, name in enumerate(call.parameters) if name in names)
 
 
-def bound_text(call: CallSignature, naming: Naming) -> str:
+def bound_text(call: FunctionSignature, naming: Naming) -> str:
     """Return what is bound to a function, as its keys have it: a partial's values, an object."""
     if not call.identity.bound:
         return ""

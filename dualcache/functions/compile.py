@@ -20,7 +20,7 @@ from dualcache.keys.written import Names, compiled, written_signature, written_t
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 
 class Kept(Struct, frozen=True):
@@ -49,7 +49,7 @@ ABSENT: Final = Absent()
 
 
 def compile_wrapper(
-    call: CallSignature,
+    call: FunctionSignature,
     perform: Callable[..., Any],
     kept: Kept | None = None,
     *,
@@ -83,7 +83,7 @@ def compile_wrapper(
 
 
 def loading_lines(
-    call: CallSignature, values: str, perform: Callable[..., Any], names: Names
+    call: FunctionSignature, values: str, perform: Callable[..., Any], names: Names
 ) -> list[str]:
     """Write the lines that ask for a value, and run the function where it has to be loaded."""
     pending, error = names.local("pending"), names.local("error")
@@ -107,7 +107,7 @@ def loading_lines(
 
 
 def open_lines(
-    call: CallSignature, values: str, hit: Sequence[str], run: str, names: Names
+    call: FunctionSignature, values: str, hit: Sequence[str], run: str, names: Names
 ) -> list[str]:
     """Write the body of a function that can be called in more ways than its signature shows."""
     calls = call.open_calls
@@ -128,7 +128,7 @@ def open_lines(
     ]
 
 
-def hit_lines(call: CallSignature, kept: Kept, names: Names) -> list[str]:
+def hit_lines(call: FunctionSignature, kept: Kept, names: Names) -> list[str]:
     """Write the lines that serve a hit.
 
     The exception of a lookup ends before the function runs, so that it never shows in its
@@ -145,9 +145,9 @@ def hit_lines(call: CallSignature, kept: Kept, names: Names) -> list[str]:
             checks.append(f"{type_of}({value}) is {names.of(kind.__name__, kind)}")
     serving = [
         f"{entry}.hits += 1.0",
-        f"if {entry}.thaw is None:",
+        f"if {entry}.copy_out is None:",
         f"    return {entry}.value",
-        f"return {entry}.thaw({entry}.value)",
+        f"return {entry}.copy_out({entry}.value)",
     ]
     if kept.is_tagged:
         serving = [
@@ -167,7 +167,7 @@ def hit_lines(call: CallSignature, kept: Kept, names: Names) -> list[str]:
     ]
 
 
-def compile_loader(call: CallSignature) -> Callable[..., Any]:
+def compile_loader(call: FunctionSignature) -> Callable[..., Any]:
     """Return what runs the decorated function for values in signature order."""
     kinds = {parameter.kind for parameter in call.signature.parameters.values()}
     if kinds <= {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}:
@@ -180,7 +180,7 @@ def compile_loader(call: CallSignature) -> Callable[..., Any]:
     return executed(source, call, names)
 
 
-def written_call(call: CallSignature) -> str:
+def written_call(call: FunctionSignature) -> str:
     """Write the arguments of a call that hands on the values of the parameters."""
     written = []
     for name, parameter in call.signature.parameters.items():
@@ -195,7 +195,7 @@ def written_call(call: CallSignature) -> str:
     return ", ".join(written)
 
 
-def executed(source: str, call: CallSignature, names: Names) -> FunctionType:
+def executed(source: str, call: FunctionSignature, names: Names) -> FunctionType:
     """Compile the source of one function over the globals of the original.
 
     So that annotations written as text resolve as before; the code itself looks nothing up there.

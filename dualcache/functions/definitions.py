@@ -23,7 +23,7 @@ from dualcache.keys.receivers import unkeyed_receivers
 if TYPE_CHECKING:
     from collections.abc import Collection, MutableMapping
 
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 __all__ = ["Definition", "Definitions"]
 
@@ -41,7 +41,7 @@ class Relation(Enum):
 class Definition:
     """One function as it was defined, without keeping alive what it closes over."""
 
-    def __init__(self, signature: CallSignature, ignore: Collection[str]) -> None:
+    def __init__(self, signature: FunctionSignature, ignore: Collection[str]) -> None:
         identity = signature.identity
         written = written_function(identity.function)
         self.function = reference(identity.function)
@@ -99,7 +99,7 @@ class Definitions:
 
     def admit(
         self,
-        signature: CallSignature,
+        signature: FunctionSignature,
         label: str,
         *,
         ignore: Collection[str],
@@ -131,7 +131,7 @@ class Definitions:
         return made
 
 
-def _name_of(signature: CallSignature, label: str) -> str:
+def _name_of(signature: FunctionSignature, label: str) -> str:
     if signature.qualname.endswith("<lambda>"):
         return label
     identity = signature.identity
@@ -141,7 +141,7 @@ def _name_of(signature: CallSignature, label: str) -> str:
     return f"{module}.{signature.qualname}{of}"
 
 
-def _another(signature: CallSignature) -> UsageError:
+def _another(signature: FunctionSignature) -> UsageError:
     short = signature.name[:-2].rpartition(".")[2]
     is_inner = "<locals>" in signature.qualname
     return UsageError(

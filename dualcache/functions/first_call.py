@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dualcache.functions.binding import Naming
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 __all__ = ["look_at"]
 
@@ -27,7 +27,7 @@ ASKED: Final = IDENTITY | {"query_params", "args", "GET", "query_string"}
 """What a request asks for, and who asks."""
 
 
-def look_at(call: CallSignature, naming: Naming, values: Sequence[Any]) -> None:
+def look_at(call: FunctionSignature, naming: Naming, values: Sequence[Any]) -> None:
     """Warn of what is likely wrong with a call that has a request, or is made under one."""
     requests = list(_requests_among(values))
     if requests:
@@ -35,7 +35,7 @@ def look_at(call: CallSignature, naming: Naming, values: Sequence[Any]) -> None:
         warn_of_unkeyed_parts(call, naming, values)
 
 
-def warn_of_unsafe_read(call: CallSignature, requests: Sequence[Any]) -> None:
+def warn_of_unsafe_read(call: FunctionSignature, requests: Sequence[Any]) -> None:
     """Warn where a call is the answer to a request that writes.
 
     A helper that gets the request of a view which writes may well be cached.
@@ -53,7 +53,7 @@ def warn_of_unsafe_read(call: CallSignature, requests: Sequence[Any]) -> None:
         return
 
 
-def warn_of_unkeyed_parts(call: CallSignature, naming: Naming, values: Sequence[Any]) -> None:
+def warn_of_unkeyed_parts(call: FunctionSignature, naming: Naming, values: Sequence[Any]) -> None:
     """Warn where a function takes from its request what its key does not hold."""
     if naming.vary is not None:
         return

@@ -8,7 +8,7 @@ from dualcache.codecs.recipe import LIMITS
 from dualcache.core.callables import adapted
 from dualcache.core.entry import MISSING, CacheInfo
 from dualcache.core.flight import value_if_any, value_of
-from dualcache.core.policy import Call, Options, Policy, Usage, make_policy
+from dualcache.core.policy import Call, Counters, Options, Policy, make_policy
 from dualcache.core.scope import switched_off
 from dualcache.engine import load, read, write
 from dualcache.engine.invalidation import clear_function, invalidate
@@ -21,7 +21,7 @@ from dualcache.functions.handles import HANDLES, AsyncHandles, Handles
 from dualcache.functions.methods import as_attribute
 from dualcache.keys.names import several, user_tag
 from dualcache.keys.open_calls import aproved_first, proved_first
-from dualcache.keys.signature import ABSENT, CallSignature
+from dualcache.keys.signature import ABSENT, FunctionSignature
 from dualcache.options.checks import refuse_unknown
 from dualcache.options.front_tier import to_own_front
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from dualcache.cache import Cache
-    from dualcache.core.entry import Entry, Recipe
+    from dualcache.core.entry import Entry, ValueCodec
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
@@ -63,14 +63,14 @@ class Cached:
     def __init__(self, cache: Cache, function: Callable[..., Any], options: dict[str, Any]) -> None:
         self.cache = cache
         self.options = options
-        self.call = CallSignature.of(function)
+        self.call = FunctionSignature.of(function)
         refuse_unknown(options, self.known, what="option", owner=self.call.name)
         policy_options = options_of(options, self.call.name)
         make_policy(  # checked now, so that what is wrong is told at decoration
             "",
             self.recipe(MISSING),
             policy_options,
-            cache.requests.defaults,
+            cache.operations.defaults,
             owner=self.call.name,
             parameters=self.call.parameters,
         )
@@ -81,7 +81,7 @@ class Cached:
             self.tags_of = adapted(tags, self.call.parameters, option="tags", owner=self.call.name)
             naming["tags"] = ()
         self.policy_options = policy_options
-        self.usage = Usage()
+        self.usage = Counters()
         self.binding = self.bound(Naming(**naming))
         self.advise()
         self.definition = cache.definitions.admit(
@@ -110,14 +110,14 @@ class Cached:
 
     def function_front(self) -> FunctionFront | None:
         """Return this function's part of the front tier, if the cache has one."""
-        stream, wanted = self.cache.backend.stream, self.options.get("front", True)
+        coherent_front, wanted = self.cache.backend.coherent_front, self.options.get("front", True)
         own = to_own_front(wanted, self.call.name)
-        if stream is None or wanted is False:
+        if coherent_front is None or wanted is False:
             return None
         positions = self.binding.indexed
         types = self.indexed_types(positions or ())
         is_tagged = bool(self.options.get("tags"))
-        return FunctionFront(stream.front, positions, types, own, is_tagged=is_tagged)
+        return FunctionFront(coherent_front.front, positions, types, own, is_tagged=is_tagged)
 
     def indexed_types(self, positions: Sequence[int]) -> tuple[type | None, ...]:
         """Return the annotated type of each value, where its own type need not be looked at."""
@@ -131,14 +131,14 @@ class Cached:
             self.call,
             naming,
             self.make_policy,
-            prefix=self.cache.requests.prefix,
+            prefix=self.cache.operations.prefix,
             is_shared=self.cache.backend.target.kind == "redis",
         )
 
-    def recipe(self, annotation: Any) -> Recipe:
+    def recipe(self, annotation: Any) -> ValueCodec:
         """Return how results are stored; `annotation` is what the function returns."""
         own = {name: self.options[name] for name in RECIPE if name in self.options}
-        return self.cache.requests.recipe(annotation, self.options.get("codec"), **own)
+        return self.cache.operations.recipe(annotation, self.options.get("codec"), **own)
 
     def make_policy(self, binding: Binding) -> Policy:
         """Make the policy when annotations can be resolved: at the first call."""
@@ -149,7 +149,7 @@ class Cached:
             binding.label,
             self.recipe(MISSING if annotation is ABSENT else annotation),
             self.policy_options,
-            self.cache.requests.defaults,
+            self.cache.operations.defaults,
             owner=self.call.name,
             parameters=self.call.parameters,
             tags_of=None if self.tags_of is None else self.tags_of_result,

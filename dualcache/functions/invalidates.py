@@ -11,7 +11,7 @@ from dualcache.functions.compile import compile_loader, compile_wrapper
 from dualcache.functions.methods import as_attribute, decorated_inside
 from dualcache.keys.open_calls import GivenValues
 from dualcache.keys.plans import make_deletions, make_names
-from dualcache.keys.signature import CallSignature
+from dualcache.keys.signature import FunctionSignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ class Invalidating:
         patterns: Sequence[str],
     ) -> None:
         self.cache = cache
-        self.call = CallSignature.of(function)
+        self.call = FunctionSignature.of(function)
         self.call.name_in_templates(names_of((*keys, *tags, *patterns)))
         self.loader = compile_loader(self.call)
         self.keys_of = make_deletions(self.call, keys, "patterns")
@@ -73,7 +73,7 @@ class Invalidating:
 
     def flow(self, values: tuple[Any, ...]) -> Flow[Invalidated]:
         """Return the invalidation for values as they are before the function runs."""
-        return self.cache.requests.invalidate(
+        return self.cache.operations.invalidate(
             self.keys_of(*values),
             self.tags_of(*values),
             self.patterns_of(*values),

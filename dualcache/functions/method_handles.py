@@ -17,16 +17,16 @@ from dualcache.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 
 class MethodHandle(functools.partial[Any]):
     """A handle of a method that is reached through the class: the object is its first argument."""
 
-    call: CallSignature
+    call: FunctionSignature
     home: Callable[[], type | None]
 
-    def __new__(cls, handle: Callable[..., Any], call: CallSignature) -> Self:
+    def __new__(cls, handle: Callable[..., Any], call: FunctionSignature) -> Self:
         made = super().__new__(cls, handle)
         made.call = call
         made.home = no_class
@@ -78,19 +78,19 @@ class BoundStore(functools.partial[Any]):
         return self.func(value, *self.args, *args, **kwargs)
 
 
-def names_in_class(call: CallSignature) -> tuple[str, ...]:
+def names_in_class(call: FunctionSignature) -> tuple[str, ...]:
     """Return the names under which a class may hold the function: a private one is mangled."""
     name = call.qualname.rpartition(".")[2]
     owner = call.qualname.split(".")[-2].lstrip("_")
     return (name, f"_{owner}{name}") if name.startswith("__") else (name,)
 
 
-def home_of(call: CallSignature) -> type | None:
+def home_of(call: FunctionSignature) -> type | None:
     """Return the class that holds the function as a class method; local classes too."""
     return next((kind for kind in descendants(object) if held_by(kind, call)), None)
 
 
-def held_by(kind: type, call: CallSignature) -> Any:
+def held_by(kind: type, call: FunctionSignature) -> Any:
     """Return the class method of the function that stands in this very class, or `None`."""
     for name in names_in_class(call):
         held = vars(kind).get(name)
@@ -102,7 +102,7 @@ def held_by(kind: type, call: CallSignature) -> Any:
     return None
 
 
-def heirs(home: type, call: CallSignature) -> Iterator[type]:
+def heirs(home: type, call: FunctionSignature) -> Iterator[type]:
     """Yield the classes that inherit the class method, and so may be the one that is meant."""
     held = held_by(home, call)
     for kind in descendants(home):

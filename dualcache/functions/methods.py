@@ -17,13 +17,13 @@ from dualcache.functions.method_handles import MethodHandle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 ACTING: Final = ("invalidate", "refresh", "peek", "store", "key_for")
 """Handles that take the call's arguments, the object among them."""
 
 
-def as_attribute(function: Any, call: CallSignature) -> Any:
+def as_attribute(function: Any, call: FunctionSignature) -> Any:
     """Return the form of a compiled function that can stand in a class, where it may.
 
     A function outside of a class whose first parameter is `self` may be assigned to one later.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from dualcache.keys.compile import Kind
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 __all__ = [
     "Check",
@@ -50,7 +50,7 @@ class Check(Protocol):
     def __call__(self, *, is_last: bool) -> None: ...
 
 
-def own_name(signature: CallSignature, name: str | None, *, is_shared: bool) -> str:
+def own_name(signature: FunctionSignature, name: str | None, *, is_shared: bool) -> str:
     if name is not None:
         return user_key(name)
     is_lambda = signature.qualname.endswith("<lambda>")
@@ -68,7 +68,7 @@ def own_name(signature: CallSignature, name: str | None, *, is_shared: bool) -> 
     return escape_literal(f"{module or signature.module}.{signature.qualname}")
 
 
-def check_ignored(signature: CallSignature, ignore: Collection[str]) -> None:
+def check_ignored(signature: FunctionSignature, ignore: Collection[str]) -> None:
     if isinstance(ignore, str):
         raise UsageError(
             f"ignore of {signature.name} is one text, not several names",
@@ -92,7 +92,7 @@ def check_ignored(signature: CallSignature, ignore: Collection[str]) -> None:
         )
 
 
-def checked_template(signature: CallSignature, text: object, what: Kind) -> Template:
+def checked_template(signature: FunctionSignature, text: object, what: Kind) -> Template:
     if not isinstance(text, str):
         raise KeyTemplateError(
             f"{what} template of {signature.name} must be text",
@@ -121,7 +121,7 @@ def checked_template(signature: CallSignature, text: object, what: Kind) -> Temp
     return template
 
 
-def _hiding(signature: CallSignature, template: Template) -> Template:
+def _hiding(signature: FunctionSignature, template: Template) -> Template:
     """Return a template that writes a digest for what a security scheme has read."""
     parts = tuple(
         replace(part, is_digested=True)
@@ -147,7 +147,7 @@ def _check_outside_classes(template: Template) -> None:
             )
 
 
-def settled_now(signature: CallSignature, check: Check) -> Callable[[], bool] | None:
+def settled_now(signature: FunctionSignature, check: Check) -> Callable[[], bool] | None:
     """Check now; return what checks again at the first call, where annotations are still open."""
     check(is_last=False)
     if not signature.unresolved():
@@ -160,7 +160,7 @@ def settled_now(signature: CallSignature, check: Check) -> Callable[[], bool] | 
     return settle
 
 
-def default_check(signature: CallSignature, ignore: Collection[str]) -> Check:
+def default_check(signature: FunctionSignature, ignore: Collection[str]) -> Check:
     def check(*, is_last: bool) -> None:
         del is_last
         for name, hint in signature.hints().items():
@@ -172,7 +172,7 @@ def default_check(signature: CallSignature, ignore: Collection[str]) -> Check:
     return check
 
 
-def template_check(signature: CallSignature, template: Template, *, stores: bool) -> Check:
+def template_check(signature: FunctionSignature, template: Template, *, stores: bool) -> Check:
     def check(*, is_last: bool) -> None:
         hints = signature.hints()
         for field in template.fields:
@@ -197,7 +197,7 @@ def template_check(signature: CallSignature, template: Template, *, stores: bool
 
 
 def unkeyable_hint(
-    signature: CallSignature, name: str, hint: Any, help_line: str
+    signature: FunctionSignature, name: str, hint: Any, help_line: str
 ) -> UnkeyableArgument:
     if get_origin(hint) is Annotated:  # what stands behind the type may hold values
         hint = get_args(hint)[0]
@@ -222,7 +222,7 @@ def request_mend(name: str, hint: Any) -> str | None:
     )
 
 
-def unkeyable_mend(signature: CallSignature, name: str) -> str:
+def unkeyable_mend(signature: FunctionSignature, name: str) -> str:
     """Return the lines to write for a parameter that a default key cannot hold.
 
     `ignore=` comes with its condition: one who follows blindly would serve the answer for one

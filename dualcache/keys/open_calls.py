@@ -18,7 +18,7 @@ from dualcache.keys.written import compile_binder
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 BUNDLES: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
@@ -53,7 +53,7 @@ class OpenCalls:
     by name: it lands in the parameter that the key was made of, or Python refuses the call.
     """
 
-    def __init__(self, call: CallSignature, named: Collection[str]) -> None:
+    def __init__(self, call: FunctionSignature, named: Collection[str]) -> None:
         self._call = call
         self._named = frozenset(named)
         self._parameters = tuple(call.signature.parameters.values())

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from dualcache.core.callables import Taking
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
 
 __all__ = [
     "KeyMaker",
@@ -57,7 +57,7 @@ class KeyMaker(NamedTuple):
 
 
 def make_key(
-    signature: CallSignature,
+    signature: FunctionSignature,
     *,
     prefix: str,
     key: str | None,
@@ -97,7 +97,7 @@ def make_key(
 
 
 def make_names(
-    signature: CallSignature, templates: Sequence[str], *, what: Kind
+    signature: FunctionSignature, templates: Sequence[str], *, what: Kind
 ) -> Callable[..., tuple[str, ...]]:
     """Compile the making of tags, of keys to invalidate, or of patterns, from templates.
 
@@ -121,7 +121,7 @@ def make_names(
 
 
 def make_deletions(
-    signature: CallSignature, templates: Sequence[str], instead: str
+    signature: FunctionSignature, templates: Sequence[str], instead: str
 ) -> Callable[..., tuple[str, ...]]:
     """Compile the making of keys to delete; a wildcard in a template belongs into `instead`."""
     made = make_names(signature, templates, what="key")
@@ -132,7 +132,7 @@ def make_deletions(
 
 
 def _default_parts(
-    signature: CallSignature, label: str, ignore: Collection[str], *, is_named: bool
+    signature: FunctionSignature, label: str, ignore: Collection[str], *, is_named: bool
 ) -> list[str | Value]:
     bound = bound_parts(signature, ignore, is_named=is_named)
     parts: list[str | Value] = [label, *bound]
@@ -149,7 +149,7 @@ def _default_parts(
 
 
 def _default_form(
-    signature: CallSignature, name: str, ignore: Collection[str]
+    signature: FunctionSignature, name: str, ignore: Collection[str]
 ) -> Callable[[Any], str]:
     if signature.first_is_receiver and name == signature.parameters[0]:
         return receiver_form(signature)
@@ -158,7 +158,7 @@ def _default_form(
     return without(ignore, canonical) if ignore and _is_bundle(signature, name) else canonical
 
 
-def _is_bundle(signature: CallSignature, name: str) -> bool:
+def _is_bundle(signature: FunctionSignature, name: str) -> bool:
     parameter = signature.signature.parameters.get(name)
     return parameter is not None and parameter.kind is Parameter.VAR_KEYWORD
 
@@ -171,7 +171,7 @@ def without(ignore: Collection[str], write: Callable[[Any], str]) -> Callable[[A
 
 
 def template_parts(
-    signature: CallSignature,
+    signature: FunctionSignature,
     template: Template,
     *,
     typed: bool = False,
@@ -205,7 +205,7 @@ def template_parts(
 
 
 def extra_parts(
-    signature: CallSignature, vary: Callable[..., Any] | None, version: object
+    signature: FunctionSignature, vary: Callable[..., Any] | None, version: object
 ) -> list[str | Value]:
     """Write what `vary` and `version` add: a value can hold no `:`, so they cannot be forged."""
     parts: list[str | Value] = []
@@ -242,7 +242,7 @@ def _vary_form(value: Any) -> str:
     return digested(value) if is_credential(value) else canonical(value)
 
 
-def _vary_call(signature: CallSignature, taking: Taking | None) -> str:
+def _vary_call(signature: FunctionSignature, taking: Taking | None) -> str:
     if taking is not None:
         given = [f"p{at}" for at in taking.positions]
         return f"_vary({', '.join([*given, *(f'{name}=p{at}' for name, at in taking.keywords)])})"
@@ -273,7 +273,7 @@ def _field_writer(template: Template, field: Field, *, typed: bool) -> Callable[
 
 
 def fault_of(
-    signature: CallSignature, name: str, help_line: str
+    signature: FunctionSignature, name: str, help_line: str
 ) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
     what = (
         f"argument {name} of {signature.name}" if name else f"what vary gives for {signature.name}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from dualcache.keys.identity import Bound
-    from dualcache.keys.signature import CallSignature
+    from dualcache.keys.signature import FunctionSignature
     from dualcache.keys.templates import Field
 
 __all__ = ["bound_parts", "constant", "constants_of", "receiver_form"]
@@ -29,7 +29,7 @@ _IMMUTABLE = (str, bytes, int, float, complex, tuple, frozenset, Enum)
 
 
 def bound_parts(
-    signature: CallSignature, ignore: Collection[str], *, is_named: bool
+    signature: FunctionSignature, ignore: Collection[str], *, is_named: bool
 ) -> list[str | Value]:
     """Write what is bound to the function, as if it were written before the arguments of a call.
 
@@ -47,7 +47,7 @@ def bound_parts(
     return parts
 
 
-def unkeyed_receivers(signature: CallSignature) -> list[Any]:
+def unkeyed_receivers(signature: FunctionSignature) -> list[Any]:
     """Return the objects that are bound and are not their value."""
     objects = [one.value for one in signature.identity.bound if one.is_receiver]
     return [each for each in objects if not isinstance(each, type) and not _has_key(class_of(each))]
@@ -68,7 +68,7 @@ def constants_of(parts: Iterable[str | Value]) -> str:
     return "".join([f"\0{part.write(part.read(()))}" for part in values])
 
 
-def _bound_form(signature: CallSignature, one: Bound) -> Callable[[Any], str]:
+def _bound_form(signature: FunctionSignature, one: Bound) -> Callable[[Any], str]:
     if one.is_receiver:
         if not isinstance(one.value, type):
             _refuse_no_value(signature, class_of(one.value))
@@ -87,7 +87,7 @@ def _bound_form(signature: CallSignature, one: Bound) -> Callable[[Any], str]:
     return write
 
 
-def receiver_form(signature: CallSignature) -> Callable[[Any], str]:
+def receiver_form(signature: FunctionSignature) -> Callable[[Any], str]:
     """Return what writes `self` or `cls`; it refuses an object that is not its value."""
 
     def write(receiver: Any) -> str:
@@ -103,7 +103,7 @@ def _has_key(kind: type[Any]) -> bool:
     return hasattr(kind, "__cache_key__") or _is_value(kind)
 
 
-def _refuse_no_value(signature: CallSignature, kind: type[Any]) -> None:
+def _refuse_no_value(signature: FunctionSignature, kind: type[Any]) -> None:
     if not _has_key(kind):
         raise UnkeyableArgument(
             f"{signature.name} has no key for its object",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
 
 from dualcache.keys.digests import is_secret_name
 from dualcache.keys.names import is_free_text
-from dualcache.keys.signature import CallSignature
+from dualcache.keys.signature import FunctionSignature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ DEEPEST: Final = 5
 """How far dependencies of dependencies are looked at."""
 
 
-def is_hidden(call: CallSignature, name: str) -> bool:
+def is_hidden(call: FunctionSignature, name: str) -> bool:
     """Tell whether a key shows a digest in the place of a parameter's value.
 
     By its name or alias, or since it is free text that comes from a cookie or, over whatever steps,
@@ -33,16 +33,16 @@ def is_hidden(call: CallSignature, name: str) -> bool:
     )
 
 
-def is_credential(call: CallSignature, name: str) -> bool:
+def is_credential(call: FunctionSignature, name: str) -> bool:
     """Tell whether a parameter holds what a security scheme itself has read: a token, a key."""
     return _is_text(call, name) and any(_is_scheme(each) for each in _dependencies(call, name))
 
 
-def _is_text(call: CallSignature, name: str) -> bool:
+def _is_text(call: FunctionSignature, name: str) -> bool:
     return is_free_text(call.hints().get(name, str))
 
 
-def _dependencies(call: CallSignature, name: str) -> Iterator[Any]:
+def _dependencies(call: FunctionSignature, name: str) -> Iterator[Any]:
     """Yield what `Depends` and `Security` name for a parameter."""
     kind, marks = _marks(call, name)
     for mark in marks:
@@ -51,7 +51,7 @@ def _dependencies(call: CallSignature, name: str) -> Iterator[Any]:
             yield kind if dependency is None else dependency  # `Depends()` is of the annotation
 
 
-def _marks(call: CallSignature, name: str) -> tuple[Any, list[Any]]:
+def _marks(call: FunctionSignature, name: str) -> tuple[Any, list[Any]]:
     """Return a parameter's annotation, and what FastAPI is told of it there or as its default."""
     hint = call.hints().get(name)
     kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
@@ -78,7 +78,7 @@ def _uses_scheme(dependency: Any, steps_left: int) -> bool:
     if not callable(dependency) or not steps_left:
         return False
     try:
-        call = CallSignature(dependency)
+        call = FunctionSignature(dependency)
     except (TypeError, ValueError):  # written in C, without a signature
         return False
     return any(

@@ -22,7 +22,7 @@ from dualcache.keys.written import compile_binder
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-__all__ = ["ABSENT", "MARKS", "Absent", "CallSignature"]
+__all__ = ["ABSENT", "MARKS", "Absent", "FunctionSignature"]
 
 
 class Absent(Enum):
@@ -38,7 +38,7 @@ ABSENT: Final = Absent.ABSENT
 _Absent: TypeAlias = Literal[Absent.ABSENT]
 
 
-class CallSignature:
+class FunctionSignature:
     """One function's signature, as the rest of the library asks about it."""
 
     __slots__ = (
@@ -76,7 +76,7 @@ class CallSignature:
         self.open_calls = OpenCalls(self, ()) if is_open else None
 
     @classmethod
-    def of(cls, function: Callable[..., Any]) -> CallSignature:
+    def of(cls, function: Callable[..., Any]) -> FunctionSignature:
         """Look at a function; `UsageError` for what cannot be cached, as generator functions."""
         _refuse_uncacheable(function)
         return cls(function)

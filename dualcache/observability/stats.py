@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dualcache.core.events import Event
-    from dualcache.core.policy import Usage
+    from dualcache.core.policy import Counters
     from dualcache.engine.env import Env
     from dualcache.typing import Observer
 
@@ -221,7 +221,7 @@ LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
 def stats_of(
     env: Env,
     where: str,
-    usages: Mapping[str, list[Usage]],
+    usages: Mapping[str, list[Counters]],
     failures: int,
     front: FrontStats | None = None,
 ) -> Stats:
@@ -245,7 +245,7 @@ def stats_of(
     )
 
 
-def summed(usages: list[Usage]) -> TemplateStats:
+def summed(usages: list[Counters]) -> TemplateStats:
     """Add up counters; the load time is that of the last one measured."""
     measured = [usage.load_ms for usage in usages if usage.load_ms is not None]
     return TemplateStats(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from dualcache.keys.signature import CallSignature
+from dualcache.keys.signature import FunctionSignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -261,4 +261,4 @@ def test_a_signature_that_nothing_can_be_merged_with_is_the_decorators_own() -> 
         (decorator, ("n", "by", "lazily")),
         (with_default, ("first", "args", "kwargs")),
     ):
-        assert CallSignature.of(functools.update_wrapper(function, body)).parameters == names
+        assert FunctionSignature.of(functools.update_wrapper(function, body)).parameters == names

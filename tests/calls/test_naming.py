@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from dualcache.errors import KeyTemplateError, UnkeyableArgument, UsageError
 from dualcache.keys.names import user_key
 from dualcache.keys.plans import KeyMaker, make_key, make_names
-from dualcache.keys.signature import CallSignature
+from dualcache.keys.signature import FunctionSignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,11 +71,11 @@ def nothing() -> None:
 
 def keys(function: Callable[..., Any], key: str | None = None, **options: Any) -> KeyMaker:
     options.setdefault("prefix", "")
-    return make_key(CallSignature.of(function), key=key, **options)
+    return make_key(FunctionSignature.of(function), key=key, **options)
 
 
 def names(function: Callable[..., Any], *templates: str, what: Any = "tag") -> Callable[..., Any]:
-    return make_names(CallSignature.of(function), templates, what=what)
+    return make_names(FunctionSignature.of(function), templates, what=what)
 
 
 def test_a_template_key_holds_the_prefix_and_the_values() -> None:
@@ -94,7 +94,7 @@ def test_a_default_key_holds_the_functions_name_and_every_value() -> None:
 
 
 def test_every_kind_of_parameter_has_its_place() -> None:
-    call = CallSignature.of(every_kind)
+    call = FunctionSignature.of(every_kind)
     made = make_key(call, prefix="", key=None, name="f")
     assert made.of(*call.bind((1, "x", 5), {"z": 1, "y": 2})) == "f:1:'x':(5):3:dict('y'=2,'z'=1)"
 
@@ -173,7 +173,7 @@ def test_vary_and_version_are_parts_of_the_key() -> None:
         == "u:1:vary=('EN',1):version=2"
     )
     assert keys(get_user, name="u", version="2").of(1, "en") == "u:1:'en':version='2'"
-    call = CallSignature.of(every_kind)
+    call = FunctionSignature.of(every_kind)
     spread = make_key(
         call, prefix="", key="k", vary=lambda a, b, *args, c, **rest: (a, b, args, c, rest)
     )

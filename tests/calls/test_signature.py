@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import pytest
 
 from dualcache.errors import UsageError
-from dualcache.keys.signature import ABSENT, CallSignature
+from dualcache.keys.signature import ABSENT, FunctionSignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,31 +55,31 @@ class Repository:
 
 
 def test_it_knows_the_functions_names() -> None:
-    call = CallSignature.of(get_user)
+    call = FunctionSignature.of(get_user)
     assert call.name == "get_user()"
     assert str(call) == "get_user(user_id, lang)"
     assert (call.module, call.qualname) == (__name__, "get_user")
     assert call.parameters == ("user_id", "lang")
     assert call.signature == inspect.signature(get_user)
-    assert str(CallSignature.of(every_kind)) == "every_kind(a, b, *args, c, **rest)"
+    assert str(FunctionSignature.of(every_kind)) == "every_kind(a, b, *args, c, **rest)"
 
 
 def test_a_local_function_is_shown_without_its_surroundings() -> None:
     def local() -> None:
         raise NotImplementedError
 
-    call = CallSignature.of(local)
+    call = FunctionSignature.of(local)
     assert call.name == "local()"
     assert not call.is_in_class
 
 
 def test_it_tells_methods_from_functions() -> None:
-    method = CallSignature.of(Repository.load)
+    method = FunctionSignature.of(Repository.load)
     assert method.name == "Repository.load()"
     assert (method.is_in_class, method.first_is_receiver) == (True, True)
-    static = CallSignature.of(Repository.build)
+    static = FunctionSignature.of(Repository.build)
     assert (static.is_in_class, static.first_is_receiver) == (True, False)
-    assert not CallSignature.of(get_user).is_in_class
+    assert not FunctionSignature.of(get_user).is_in_class
 
 
 def test_it_tells_coroutine_functions() -> None:
@@ -95,40 +95,40 @@ def test_it_tells_coroutine_functions() -> None:
         mark(marked)
     else:
         marked._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
-    assert CallSignature.of(Repository.fetch).is_coroutine
-    assert CallSignature.of(Callable_()).is_coroutine
-    assert CallSignature.of(marked).is_coroutine
-    assert CallSignature.of(functools.partial(Repository.fetch)).is_coroutine
-    assert not CallSignature.of(get_user).is_coroutine
-    assert not CallSignature.of(functools.partial(get_user)).is_coroutine
+    assert FunctionSignature.of(Repository.fetch).is_coroutine
+    assert FunctionSignature.of(Callable_()).is_coroutine
+    assert FunctionSignature.of(marked).is_coroutine
+    assert FunctionSignature.of(functools.partial(Repository.fetch)).is_coroutine
+    assert not FunctionSignature.of(get_user).is_coroutine
+    assert not FunctionSignature.of(functools.partial(get_user)).is_coroutine
 
 
 def test_generators_and_what_is_no_function_are_refused() -> None:
     def items() -> Any:
         yield 1
 
-    async def stream() -> Any:
+    async def push_epoch() -> Any:
         yield 1
 
     for function, told in (
         (items, "a generator function"),
-        (stream, "an async generator function"),
+        (push_epoch, "an async generator function"),
     ):
         with pytest.raises(UsageError, match=told) as caught:
-            CallSignature.of(function)
+            FunctionSignature.of(function)
         assert caught.value.code == "DC115"
         assert "return a list" in caught.value.help
     plain: Any = get_user
     others: list[Any] = [classmethod(plain), property(plain), 5]
     for other in others:
         with pytest.raises(UsageError) as caught:
-            CallSignature.of(other)
+            FunctionSignature.of(other)
         assert caught.value.code == "DC116"
 
 
 def test_one_annotation_that_cannot_be_resolved_does_not_lose_the_others() -> None:
     globals().pop("Later", None)
-    call = CallSignature.of(with_gaps)
+    call = FunctionSignature.of(with_gaps)
     assert call.hints() == {"fine": Annotated[int, MARK]}
     assert call.return_annotation() is ABSENT
     assert call.unresolved() == {"later", "never"}
@@ -148,18 +148,18 @@ def test_annotations_are_looked_up_where_the_function_was_written() -> None:
     def uses(value: Local) -> Any:
         return value, Local()
 
-    assert CallSignature.of(uses).hints() == {"value": Local}
-    assert CallSignature.of(Repository.load).hints() == {"row": Repository.Row}
-    assert CallSignature.of(logged(get_user)).hints() == {"user_id": int, "lang": str}
-    assert CallSignature.of(get_user).return_annotation() == dict[str, int]
-    assert CallSignature.of(Repository.fetch).return_annotation() is type(None)
+    assert FunctionSignature.of(uses).hints() == {"value": Local}
+    assert FunctionSignature.of(Repository.load).hints() == {"row": Repository.Row}
+    assert FunctionSignature.of(logged(get_user)).hints() == {"user_id": int, "lang": str}
+    assert FunctionSignature.of(get_user).return_annotation() == dict[str, int]
+    assert FunctionSignature.of(Repository.fetch).return_annotation() is type(None)
 
 
 def test_a_closure_that_is_not_filled_yet_counts_as_absent() -> None:
     def uses(value: Local) -> Any:
         return value, Local()
 
-    call = CallSignature.of(uses)
+    call = FunctionSignature.of(uses)
     assert call.hints() == {}
 
     class Local:
@@ -169,12 +169,12 @@ def test_a_closure_that_is_not_filled_yet_counts_as_absent() -> None:
 
 
 def test_functions_without_globals_have_hints_of_their_module() -> None:
-    assert CallSignature.of(functools.partial(get_user, 1)).hints() in ({}, {"lang": str})
-    assert CallSignature.of(len).hints() == {}
+    assert FunctionSignature.of(functools.partial(get_user, 1)).hints() in ({}, {"lang": str})
+    assert FunctionSignature.of(len).hints() == {}
 
 
 def test_every_way_to_write_a_call_gives_the_same_values() -> None:
-    call = CallSignature.of(get_user)
+    call = FunctionSignature.of(get_user)
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
         ((1,), {}),
         ((1, "en"), {}),
@@ -185,12 +185,12 @@ def test_every_way_to_write_a_call_gives_the_same_values() -> None:
 
 
 def test_values_turn_back_into_a_call() -> None:
-    call = CallSignature.of(every_kind)
+    call = FunctionSignature.of(every_kind)
     values = call.bind((1, "x", 5, 6), {"c": 4, "z": 9})
     assert values == (1, "x", (5, 6), 4, {"z": 9})
     assert call.call_form(values) == ((1, "x", 5, 6), {"c": 4, "z": 9})
     assert call.bind((1,), {}) == (1, "b", (), 3, {})
-    assert CallSignature.of(Repository.fetch).bind((None,), {}) == (None,)
+    assert FunctionSignature.of(Repository.fetch).bind((None,), {}) == (None,)
 
 
 def test_a_default_is_the_very_object() -> None:
@@ -199,7 +199,7 @@ def test_a_default_is_the_very_object() -> None:
     def takes(value: object = default) -> None:
         raise NotImplementedError
 
-    assert CallSignature.of(takes).bind((), {}) == (default,)
+    assert FunctionSignature.of(takes).bind((), {}) == (default,)
 
 
 @pytest.mark.parametrize(
@@ -209,5 +209,5 @@ def test_a_call_that_does_not_fit_raises_what_python_raises(args: Any, kwargs: A
     with pytest.raises(TypeError) as expected:
         get_user(*args, **kwargs)
     with pytest.raises(TypeError) as caught:
-        CallSignature.of(get_user).bind(args, kwargs)
+        FunctionSignature.of(get_user).bind(args, kwargs)
     assert str(caught.value) == str(expected.value)

@@ -22,7 +22,7 @@ from dualcache.codecs.compare import is_same
 from dualcache.codecs.recipe import is_immutable, make_recipe
 from dualcache.codecs.sign import Signer
 from dualcache.core.codec_ids import COMPRESSED, NEEDS_TYPE, SIGNED, CodecId
-from dualcache.core.entry import MISSING, Packed, Recipe, Stored, Tag
+from dualcache.core.entry import MISSING, Packed, Stored, Tag, ValueCodec
 from dualcache.core.envelope import open_envelope, seal
 from dualcache.errors import DecodeError, SignatureError, UnencodableValue, UsageError
 from tests.codecs.values import plain_values
@@ -133,7 +133,7 @@ def kept(value: Any, annotation: object = MISSING, **options: Any) -> tuple[Any,
     return recipe.unpack(KEY, stored(packed)), packed
 
 
-def pack(recipe: Recipe, value: Any, tags: Sequence[Tag] = ()) -> Packed:
+def pack(recipe: ValueCodec, value: Any, tags: Sequence[Tag] = ()) -> Packed:
     """Return a value as it is stored under KEY with these tags."""
     return recipe.sign(KEY, recipe.pack(value), tags)
 
@@ -143,7 +143,7 @@ def stored(packed: Packed, key: str = KEY, tags: Sequence[Tag] = ()) -> Stored:
     return open_envelope(key, raw)
 
 
-def reason_of(recipe: Recipe, packed: Packed) -> str:
+def reason_of(recipe: ValueCodec, packed: Packed) -> str:
     with pytest.raises(DecodeError) as caught:
         recipe.unpack(KEY, stored(packed))
     return str(vars(caught.value)["reason"])

@@ -13,7 +13,7 @@ def failed() -> Outcome:
         except ValueError:
             [].pop()
     except IndexError as error:
-        return failure_of(error, tick=1)
+        return failure_of(error, sequence=1)
     raise AssertionError("nothing was raised")
 
 

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache.core.entry import MISSING, Packed, Recipe
-from dualcache.core.policy import DYNAMIC_TTL_MS, Call, Options, Usage, make_policy
+from dualcache.core.entry import MISSING, Packed, ValueCodec
+from dualcache.core.policy import DYNAMIC_TTL_MS, Call, Counters, Options, make_policy
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
     from dualcache.core.policy import Policy
 
-RECIPE = Recipe(
+RECIPE = ValueCodec(
     lambda value: Packed(0, 0, value),
     lambda _, stored: stored.payload,
     lambda packed: packed.payload,
@@ -105,14 +105,14 @@ def test_what_says_of_no_exception_whether_it_counts_is_refused(wrong: Any) -> N
 
 
 def test_a_usage_that_is_given_is_shared() -> None:
-    usage = Usage()
+    usage = Counters()
     policy = make_policy("k", RECIPE, Options(), DEFAULTS, owner="Cache()", usage=usage)
     assert policy.usage is usage
     assert made().usage is not made().usage
 
 
 def test_the_mean_load_time_follows_the_loads() -> None:
-    usage = Usage()
+    usage = Counters()
     usage.count_load(100.0)
     assert usage.load_ms == 100.0
     usage.count_load(200.0)
@@ -124,7 +124,7 @@ def test_the_mean_load_time_follows_the_loads() -> None:
 
 def test_what_several_functions_counted_is_added_up() -> None:
     counters = ("hits", "misses", "stale_hits", "coalesced", "loads", "unstored", "unread")
-    usage, other = Usage(), Usage()
+    usage, other = Counters(), Counters()
     for number, counter in enumerate(counters):
         setattr(usage, counter, 100)
         setattr(other, counter, number)
@@ -139,7 +139,7 @@ def test_what_several_functions_counted_is_added_up() -> None:
 def test_the_load_time_of_several_functions_is_that_of_the_last_measured(
     first: float | None, second: float | None, both: float | None
 ) -> None:
-    usage, other = Usage(), Usage()
+    usage, other = Counters(), Counters()
     usage.load_ms, other.load_ms = first, second
     usage.add(other)
     assert usage.load_ms == both

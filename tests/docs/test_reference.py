@@ -23,7 +23,15 @@ from tests.docs.pages import ROOT
 
 PAGE: Final = (ROOT / "docs/reference.md").read_text("utf-8")
 ERRORS: Final = (ROOT / "docs/errors.md").read_text("utf-8")
-INNER: Final = {"renew", "acting", "backend", "clients", "is_at_home", "register", "requests"}
+INNER: Final = {
+    "after_fork",
+    "active_backend",
+    "backend",
+    "clients",
+    "is_at_home",
+    "register",
+    "operations",
+}
 """Attributes of `Cache` that its other modules use."""
 EVENTS: Final = [
     kind

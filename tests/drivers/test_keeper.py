@@ -142,7 +142,7 @@ def test_a_renewal_that_is_under_way_ends_before_a_release(keeper: Keeper) -> No
 def test_a_child_begins_anew(keeper: Keeper) -> None:
     kept = kept_by(keeper, Renewals().keeping(1e6))
     keeper.stop()
-    keeper.renew()
+    keeper.after_fork()
     keeper.release(kept)  # by the load during which the parent forked
     keeper.resume()
     assert keeper._thread is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from dualcache.backends.redis.async_connection import Link
+from dualcache.backends.redis.async_connection import MultiplexedConnection
 from dualcache.errors import BackendUnavailable
 from dualcache.options.target import parse_url
 
@@ -38,7 +38,7 @@ def test_who_waits_for_room_is_not_cancelled_when_the_link_fails() -> None:
         connection = cast("Any", FullConnection())
         target = parse_url("redis://cache", socket_timeout=60)
         loop = asyncio.get_running_loop()
-        link = Link(
+        link = MultiplexedConnection(
             connection,
             target,
             loop,

@@ -13,15 +13,15 @@ from dualcache.core.ops import (
     CommitReply,
     CommitWay,
     Delete,
-    Distrust,
+    DropConnections,
     Look,
     LookAndLease,
     MakeTags,
     NewTag,
     Ping,
     ProlongTag,
+    RawRead,
     ReadTags,
-    Seen,
     TryLease,
 )
 from dualcache.core.scans import ReadHeads, Scan, Unlink
@@ -58,14 +58,14 @@ def put(store: MemoryStore, key: str, content: bytes, life_ms: int = 1_000) -> N
 
 
 def test_a_lease_is_taken_where_the_key_is_absent_and_only_there(store: MemoryStore) -> None:
-    assert store.perform(LookAndLease("k", b"mine", 9)) == Seen(b"mine")
-    assert store.perform(LookAndLease("k", b"other", 9)) == Seen(b"mine")
+    assert store.perform(LookAndLease("k", b"mine", 9)) == RawRead(b"mine")
+    assert store.perform(LookAndLease("k", b"other", 9)) == RawRead(b"mine")
 
 
 def test_a_claim_takes_whatever_the_key_holds(store: MemoryStore) -> None:
     put(store, "k", b"old")
-    assert store.perform(Claim("k", b"mine", 9)) == Seen(b"mine")
-    assert store.perform(Look("k")) == Seen(b"mine")
+    assert store.perform(Claim("k", b"mine", 9)) == RawRead(b"mine")
+    assert store.perform(Look("k")) == RawRead(b"mine")
 
 
 def test_a_commit_is_stored_over_what_it_expects_and_over_nothing_else(store: MemoryStore) -> None:
@@ -73,13 +73,13 @@ def test_a_commit_is_stored_over_what_it_expects_and_over_nothing_else(store: Me
     put(store, "k", b"old")
     assert store.perform(commit(b"another", b"new")) is CommitReply.REFUSED
     assert store.perform(commit(b"old", b"new")) is CommitReply.STORED
-    assert store.perform(Look("k", (), with_ttl=True)) == Seen(b"new", (), None)
+    assert store.perform(Look("k", (), with_ttl=True)) == RawRead(b"new", (), None)
 
 
 def test_a_marker_that_is_given_back_is_gone_at_once(store: MemoryStore) -> None:
     put(store, "k", b"mine")
     assert store.perform(commit(b"mine", b"mine", 1)) is CommitReply.STORED
-    assert store.perform(Look("k")) == Seen(None)
+    assert store.perform(Look("k")) == RawRead(None)
 
 
 def test_what_is_stored_lives_as_long_as_it_was_stored_for(
@@ -87,28 +87,28 @@ def test_what_is_stored_lives_as_long_as_it_was_stored_for(
 ) -> None:
     put(store, "k", b"v", 100)
     clock.now_ms = 99.0
-    assert store.perform(Look("k", (), with_ttl=True)) == Seen(b"v", (), 1)
+    assert store.perform(Look("k", (), with_ttl=True)) == RawRead(b"v", (), 1)
     clock.now_ms = 100.0
-    assert store.perform(Look("k", (), with_ttl=True)) == Seen(None)
-    assert store.perform(LookAndLease("k", b"next", 9)) == Seen(b"next")
+    assert store.perform(Look("k", (), with_ttl=True)) == RawRead(None)
+    assert store.perform(LookAndLease("k", b"next", 9)) == RawRead(b"next")
 
 
 def test_tags_are_made_where_they_are_absent_and_read_where_they_are_not(
     store: MemoryStore,
 ) -> None:
     lease = LookAndLease("k", b"f", 9, (TAG, ETERNAL_TAG))
-    assert store.perform(lease) == Seen(b"f", (b"id", b"id"), None, (500, -1))
+    assert store.perform(lease) == RawRead(b"f", (b"id", b"id"), None, (500, -1))
     again = MakeTags((NewTag("t", b"other", 500), NewTag("u", b"new", 500)))
     assert store.perform(again) == (b"id", b"new")
     assert store.perform(ReadTags(("t", "absent"))) == (b"id", None)
-    assert store.perform(Look("k", ("t", "absent"))) == Seen(b"f", (b"id", None))
+    assert store.perform(Look("k", ("t", "absent"))) == RawRead(b"f", (b"id", None))
 
 
 @pytest.mark.parametrize(("life_ms", "left_ms"), [(700, 700), (None, None)])
 def test_a_tag_is_prolonged(store: MemoryStore, life_ms: int | None, left_ms: int | None) -> None:
     store.perform(MakeTags((TAG,)))
     store.perform(ProlongTag("t", life_ms))
-    assert store.perform(Look("t", (), with_ttl=True)) == Seen(b"id", (), left_ms)
+    assert store.perform(Look("t", (), with_ttl=True)) == RawRead(b"id", (), left_ms)
 
 
 def test_a_tag_that_is_gone_is_not_brought_back(store: MemoryStore) -> None:
@@ -148,8 +148,8 @@ def test_the_head_of_a_key_is_its_first_forty_bytes(store: MemoryStore) -> None:
 
 
 def test_a_batch_replies_in_order(store: MemoryStore) -> None:
-    batch = Batch((LookAndLease("k", b"f", 9), Look("k"), Ping(), Distrust()))
-    assert store.perform(batch) == (Seen(b"f"), Seen(b"f"), None, None)
+    batch = Batch((LookAndLease("k", b"f", 9), Look("k"), Ping(), DropConnections()))
+    assert store.perform(batch) == (RawRead(b"f"), RawRead(b"f"), None, None)
 
 
 def test_the_entry_that_was_not_used_for_longest_goes_first(clock: Clock) -> None:
@@ -176,15 +176,15 @@ def test_a_bound_on_bytes_counts_keys_and_contents(clock: Clock) -> None:
 def test_an_entry_larger_than_the_bound_is_not_kept(clock: Clock) -> None:
     store = MemoryStore(clock, max_bytes=10)
     put(store, "a", b"x" * 10)
-    assert store.perform(Look("a")) == Seen(None)
+    assert store.perform(Look("a")) == RawRead(None)
 
 
 def test_a_store_that_is_closed_has_forgotten_everything(store: MemoryStore) -> None:
     put(store, "a", b"v")
-    store.renew()
-    assert store.perform(Look("a")) == Seen(b"v")
+    store.after_fork()
+    assert store.perform(Look("a")) == RawRead(b"v")
     store.close()
-    assert store.perform(Look("a")) == Seen(None)
+    assert store.perform(Look("a")) == RawRead(None)
 
 
 @pytest.mark.parametrize("max_bytes", [None, 12])

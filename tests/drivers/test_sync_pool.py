@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.backends.redis.sync_pool import SyncPool, is_urgent
-from dualcache.core.ops import Batch, Delete, Look, Ping, Tell
+from dualcache.core.ops import Batch, Delete, Look, Ping, Publish
 from dualcache.core.scans import Scan, Unlink
 from dualcache.errors import BackendTimeout
 
 if TYPE_CHECKING:
-    from dualcache.backends.redis.push.tracking import Lane
+    from dualcache.backends.redis.push.tracking import TrackedConnection
 
 READ, DELETE = Look("k"), Delete(("k",))
 WAIT_SECONDS = 20.0
@@ -25,7 +25,7 @@ class Callers:
     def __init__(self, pool: SyncPool) -> None:
         self.pool = pool
         self.served: list[str] = []
-        self.holding: dict[str, list[Lane]] = {}
+        self.holding: dict[str, list[TrackedConnection]] = {}
         self._threads: list[threading.Thread] = []
         self._has_one = threading.Condition()
 
@@ -50,7 +50,7 @@ class Callers:
             assert not thread.is_alive()
 
     def _take(self, name: str, op: Any) -> None:
-        taken: list[Lane] = []
+        taken: list[TrackedConnection] = []
         self.pool.take(taken, op)
         with self._has_one:
             self.holding[name] = taken
@@ -58,7 +58,7 @@ class Callers:
             self._has_one.notify_all()
 
 
-def give(pool: SyncPool, taken: list[Lane]) -> None:
+def give(pool: SyncPool, taken: list[TrackedConnection]) -> None:
     pool.free.extend(taken)
     if pool.waiting:
         pool.wake()
@@ -66,7 +66,7 @@ def give(pool: SyncPool, taken: list[Lane]) -> None:
 
 def test_waiters_are_served_in_their_order_and_deletions_before_all() -> None:
     pool = SyncPool(1, WAIT_SECONDS)
-    first: list[Lane] = []
+    first: list[TrackedConnection] = []
     pool.take(first, READ)
     callers = Callers(pool)
     for name, op in (("a", READ), ("b", READ), ("x", DELETE), ("c", READ), ("y", DELETE)):
@@ -82,7 +82,7 @@ def test_waiters_are_served_in_their_order_and_deletions_before_all() -> None:
 
 def test_a_newcomer_does_not_overtake_who_waits() -> None:
     pool = SyncPool(2, WAIT_SECONDS)
-    held: list[Lane] = []
+    held: list[TrackedConnection] = []
     pool.take(held, READ)
     pool.take(held, READ)
     callers = Callers(pool)
@@ -110,7 +110,7 @@ def test_who_gets_none_in_time_is_told_so_and_the_server_is_not_blamed() -> None
         (DELETE, True),
         (Unlink((b"k",)), True),
         (Scan(0, "*", 10), True),
-        (Batch((DELETE, Tell(None))), True),  # type: ignore[arg-type]
+        (Batch((DELETE, Publish(None))), True),  # type: ignore[arg-type]
         (READ, False),
         (Batch((READ, READ)), False),
         (Ping(), False),

@@ -8,7 +8,7 @@ import pytest
 
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.push.tracking import Tracking
-from dualcache.core.revocation import Notice, to_message
+from dualcache.core.revocation import Revocation, to_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,17 +93,17 @@ def test_the_confirmation_of_a_subscription_comes_in_the_place_of_an_answer() ->
 
 def test_names_that_are_told_are_fed_and_the_patterns_after_them() -> None:
     protocol, _ = opened(heard := Heard(), b"one")
-    tell(protocol, to_message(Notice("shop:~c", ("shop:a", "shop:b"))))
-    tell(protocol, to_message(Notice("shop:~c", (), ("a*",))))
+    tell(protocol, to_message(Revocation("shop:~c", ("shop:a", "shop:b"))))
+    tell(protocol, to_message(Revocation("shop:~c", (), ("a*",))))
     assert heard.told == [["shop:a", "shop:b"], [], ("matching", "a*")]
 
 
 def test_names_of_probes_are_remembered_only_while_they_are_sought() -> None:
     protocol, _ = opened(Heard(), b"one")
     protocol.sought.add("shop:~p:7")
-    tell(protocol, to_message(Notice("shop:~c", ("shop:~p:8",))))
+    tell(protocol, to_message(Revocation("shop:~c", ("shop:~p:8",))))
     assert protocol.sought == {"shop:~p:7"}
-    tell(protocol, to_message(Notice("shop:~c", ("shop:a", "shop:~p:7"))))
+    tell(protocol, to_message(Revocation("shop:~c", ("shop:a", "shop:~p:7"))))
     assert protocol.sought == set()
 
 

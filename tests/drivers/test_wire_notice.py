@@ -10,8 +10,8 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.backends.null import NullStore
-from dualcache.backends.redis.async_connection import Link
-from dualcache.backends.redis.async_per_loop import Channel
+from dualcache.backends.redis.async_connection import MultiplexedConnection
+from dualcache.backends.redis.async_per_loop import LoopConnection
 from dualcache.backends.redis.wire import ops as wire
 from dualcache.backends.redis.wire import watch as wire_watch
 from dualcache.core.ops import (
@@ -22,10 +22,10 @@ from dualcache.core.ops import (
     CommitWay,
     Delete,
     NewTag,
-    Seen,
-    Tell,
+    Publish,
+    RawRead,
 )
-from dualcache.core.revocation import Notice, to_message
+from dualcache.core.revocation import Revocation, to_message
 from dualcache.errors import BackendRefused, BackendUnavailable
 from dualcache.options.target import parse_url
 from tests.drivers.test_wire import EXPECTED, error, spelled
@@ -33,7 +33,7 @@ from tests.drivers.test_wire import EXPECTED, error, spelled
 if TYPE_CHECKING:
     from tests.servers import Server
 
-NOTICE = Notice("c", ("k",))
+NOTICE = Revocation("c", ("k",))
 PUBLISHED = b"*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$%d\r\n%b\r\n" % (
     len(to_message(NOTICE)),
     to_message(NOTICE),
@@ -58,7 +58,7 @@ def test_an_op_of_several_commands_goes_whole() -> None:
     assert (data, count) == (commands + PUBLISHED + spelled("EXEC"), 7)
     queued = [b"QUEUED"] * 5
     found = wire.decode(CLAIM, [b"OK", *queued, [b"OK", None, b"id", -1, 0]])
-    assert found == Seen(b"f", (b"id",), None, (-1,))
+    assert found == RawRead(b"f", (b"id",), None, (-1,))
 
 
 def test_without_a_notice_an_op_is_spelled_as_ever() -> None:
@@ -67,7 +67,7 @@ def test_without_a_notice_an_op_is_spelled_as_ever() -> None:
 
 
 def test_in_a_batch_each_is_a_transaction_of_its_own() -> None:
-    op = Batch((DELETE, Tell(NOTICE), Delete(("a",))))
+    op = Batch((DELETE, Publish(NOTICE), Delete(("a",))))
     data, count = wire.encode(op)
     assert (data, count) == (wire.encode(DELETE)[0] + PUBLISHED + spelled("DEL a"), 6)
     replies = [b"OK", b"QUEUED", b"QUEUED", [2, 0], 3, 1]
@@ -137,26 +137,26 @@ def test_where_there_is_nobody_to_tell_a_notice_changes_nothing() -> None:
     store = MemoryStore(lambda: 0.0)
     assert store.perform(CLAIM).raw == b"f"
     assert store.perform(DELETE) == 2
-    assert store.perform(Tell(NOTICE)) is None
-    assert NullStore().perform(Batch((DELETE, Tell(NOTICE)))) == (0, None)
+    assert store.perform(Publish(NOTICE)) is None
+    assert NullStore().perform(Batch((DELETE, Publish(NOTICE)))) == (0, None)
 
 
 def test_on_a_shared_connection_no_transaction_ends_the_watch_of_another(
     redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[bytes] = []
-    exchange = Link.exchange
+    exchange = MultiplexedConnection.exchange
 
-    def noted(link: Link, data: bytes, *rest: Any) -> Any:
+    def noted(link: MultiplexedConnection, data: bytes, *rest: Any) -> Any:
         sent.append(data)
         return exchange(link, data, *rest)
 
     watched = Commit("k", b"", b"new", 60_000, CommitWay.WATCH)
 
     async def commit_while_another_tells() -> tuple[Any, Any]:
-        channel = Channel(parse_url(redis_server.url))
+        channel = LoopConnection(parse_url(redis_server.url))
         await channel.perform(Delete(("k",)))
-        monkeypatch.setattr(Link, "exchange", noted)
+        monkeypatch.setattr(MultiplexedConnection, "exchange", noted)
         found = await asyncio.gather(channel.perform(watched), channel.perform(DELETE))
         await channel.aclose()
         return found[0], found[1]

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from dualcache import Cache
-from dualcache.endpoints.roles import Role, fits, members, method_of, role_of
+from dualcache.endpoints.roles import ParameterRole, fits, members, method_of, role_of
 from dualcache.keys.signature import ABSENT
 
 if TYPE_CHECKING:
@@ -89,49 +89,49 @@ class Model(sqlalchemy.orm.DeclarativeBase):
 @pytest.mark.parametrize(
     ("hint", "role"),
     [
-        (int, Role.KEYABLE),
-        (Optional[int], Role.KEYABLE),  # noqa: UP045  the old spelling
-        (CreateRequest, Role.KEYABLE),
-        (list[CreateRequest], Role.KEYABLE),
-        (ABSENT, Role.OPEN),
-        (Any, Role.OPEN),
-        (object, Role.OPEN),
-        (Union[int, Plain], Role.OPEN),  # noqa: UP007
-        (Plain, Role.REFUSED),
-        (Session, Role.REFUSED),
-        (Model, Role.REFUSED),
-        (ReadsInInit, Role.REFUSED),
-        (fastapi.UploadFile, Role.OPEN),
-        (fastapi.Request, Role.REQUEST),
-        (Annotated[fastapi.Request | None, "x"], Role.REQUEST),
-        (flask.Request, Role.REQUEST),
-        (SetsInInit, Role.REQUEST),
-        (Declared, Role.REQUEST),
-        (PlainRequest, Role.REQUEST),
-        (starlette.requests.HTTPConnection, Role.LEFT_OUT),
-        (fastapi.WebSocket, Role.LEFT_OUT),
-        (fastapi.BackgroundTasks, Role.LEFT_OUT),
-        (sqlalchemy.orm.Session, Role.LEFT_OUT),
-        (sqlalchemy.orm.scoped_session, Role.LEFT_OUT),
-        (sqlalchemy.orm.scoped_session[Any], Role.LEFT_OUT),
-        (redis.Redis, Role.LEFT_OUT),
-        (redis.asyncio.Redis | None, Role.LEFT_OUT),
-        (sqlite3.Connection, Role.LEFT_OUT),
-        (httpx.AsyncClient, Role.LEFT_OUT),
-        (OwnSession, Role.LEFT_OUT),
-        (OwnRedis, Role.LEFT_OUT),
-        (fastapi.Response, Role.RESPONSE),
-        (Answer, Role.RESPONSE),
-        (flask.Response, Role.RESPONSE),
+        (int, ParameterRole.KEYABLE),
+        (Optional[int], ParameterRole.KEYABLE),  # noqa: UP045  the old spelling
+        (CreateRequest, ParameterRole.KEYABLE),
+        (list[CreateRequest], ParameterRole.KEYABLE),
+        (ABSENT, ParameterRole.OPEN),
+        (Any, ParameterRole.OPEN),
+        (object, ParameterRole.OPEN),
+        (Union[int, Plain], ParameterRole.OPEN),  # noqa: UP007
+        (Plain, ParameterRole.REFUSED),
+        (Session, ParameterRole.REFUSED),
+        (Model, ParameterRole.REFUSED),
+        (ReadsInInit, ParameterRole.REFUSED),
+        (fastapi.UploadFile, ParameterRole.OPEN),
+        (fastapi.Request, ParameterRole.REQUEST),
+        (Annotated[fastapi.Request | None, "x"], ParameterRole.REQUEST),
+        (flask.Request, ParameterRole.REQUEST),
+        (SetsInInit, ParameterRole.REQUEST),
+        (Declared, ParameterRole.REQUEST),
+        (PlainRequest, ParameterRole.REQUEST),
+        (starlette.requests.HTTPConnection, ParameterRole.LEFT_OUT),
+        (fastapi.WebSocket, ParameterRole.LEFT_OUT),
+        (fastapi.BackgroundTasks, ParameterRole.LEFT_OUT),
+        (sqlalchemy.orm.Session, ParameterRole.LEFT_OUT),
+        (sqlalchemy.orm.scoped_session, ParameterRole.LEFT_OUT),
+        (sqlalchemy.orm.scoped_session[Any], ParameterRole.LEFT_OUT),
+        (redis.Redis, ParameterRole.LEFT_OUT),
+        (redis.asyncio.Redis | None, ParameterRole.LEFT_OUT),
+        (sqlite3.Connection, ParameterRole.LEFT_OUT),
+        (httpx.AsyncClient, ParameterRole.LEFT_OUT),
+        (OwnSession, ParameterRole.LEFT_OUT),
+        (OwnRedis, ParameterRole.LEFT_OUT),
+        (fastapi.Response, ParameterRole.RESPONSE),
+        (Answer, ParameterRole.RESPONSE),
+        (flask.Response, ParameterRole.RESPONSE),
     ],
 )
-def test_an_annotation_tells_what_a_parameter_is(hint: Any, role: Role) -> None:
+def test_an_annotation_tells_what_a_parameter_is(hint: Any, role: ParameterRole) -> None:
     assert role_of("value", hint) is role
 
 
 def test_a_parameter_called_request_is_one_unless_it_can_be_part_of_a_key() -> None:
-    assert role_of("request", SimpleNamespace) is Role.REQUEST
-    assert role_of("request", CreateRequest) is Role.KEYABLE
+    assert role_of("request", SimpleNamespace) is ParameterRole.REQUEST
+    assert role_of("request", CreateRequest) is ParameterRole.KEYABLE
 
 
 @pytest.mark.parametrize(

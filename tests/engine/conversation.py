@@ -6,11 +6,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dualcache.core.codec_ids import undecodable
-from dualcache.core.entry import MISSING, NO_OWNER, Packed, Recipe, Tag
+from dualcache.core.entry import MISSING, NO_OWNER, Packed, Tag, ValueCodec
 from dualcache.core.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
 from dualcache.core.flight import Flight
 from dualcache.core.ops import CommitWay, GiveWay
-from dualcache.core.policy import Call, Policy, Usage
+from dualcache.core.policy import Call, Counters, Policy
 from dualcache.engine.env import Env
 from dualcache.engine.recovery import Health
 from dualcache.errors import BackendTimeout, BackendUnavailable, DecodeError
@@ -114,7 +114,7 @@ def surroundings(first_token: int = 1, **changes: Any) -> tuple[Env, list[Event]
         "elapsed_ms": lambda: 0,
         "draw_token": lambda: token(next(drawn)),
         "draw": lambda: 0.0,
-        "tick": count(1).__next__,
+        "sequence": count(1).__next__,
         "emit": events.append,
         "health": Health(),
         "seal": seal,
@@ -142,10 +142,10 @@ def copy(packed: Packed) -> Any:
     return unpack("", packed)
 
 
-RECIPE = Recipe(pack, unpack, copy)
+RECIPE = ValueCodec(pack, unpack, copy)
 
 
-def unread_by(reason: str) -> Recipe:
+def unread_by(reason: str) -> ValueCodec:
     """Return the recipe of a reader for whom there is a reason not to read what others stored."""
 
     def unread(key: str, packed: Any) -> NoReturn:
@@ -165,7 +165,7 @@ def call(*tags: str, **options: Any) -> Call:
 
 def cold(*tags: str, **options: Any) -> Call:
     """Return a call of a function that seldom hits: it leases at once."""
-    usage = Usage()
+    usage = Counters()
     usage.recent_hits = 0.0
     return call(*tags, usage=usage, **options)
 

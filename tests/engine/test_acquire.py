@@ -7,7 +7,7 @@ import pytest
 from dualcache.core.entry import Tag
 from dualcache.core.envelope import seal_filling, seal_tombstone
 from dualcache.core.events import StaleHit, StoresStopped, Unusable, WaitExpired
-from dualcache.core.flight import Flight, Join, Land
+from dualcache.core.flight import EndFlight, Flight, Join
 from dualcache.core.front_ports import NoFront
 from dualcache.core.ops import (
     FOR_EVER,
@@ -24,8 +24,8 @@ from dualcache.core.ops import (
     LookAndLease,
     NewTag,
     Raised,
+    RawRead,
     ReadTags,
-    Seen,
     TryLease,
 )
 from dualcache.engine.acquire import MOST_ROUNDS
@@ -51,9 +51,9 @@ from tests.engine.conversation import (
 
 STORED = CommitReply.STORED
 STALE = stored("old", fresh_ms=100, created_ms=NOW_MS - 500)
-HELD = Seen(filling(50))
+HELD = RawRead(filling(50))
 LED = (Join, lead)
-LANDED = (Land, None)
+LANDED = (EndFlight, None)
 NEW = (Load, Loaded("new", 5.0))
 
 
@@ -94,7 +94,7 @@ def test_whoever_finds_a_marker_waits_and_is_served_what_its_holder_stored() -> 
         (AwaitChange(KEY, 30_000.0), None),
         (Look(KEY), HELD),
         (AwaitChange(KEY, 30_000.0), None),
-        (Look(KEY), Seen(stored("theirs"))),
+        (Look(KEY), RawRead(stored("theirs"))),
         LANDED,
     ).ends()
     assert outcome.value == "theirs"
@@ -107,8 +107,8 @@ def test_whoever_waits_leases_anew_where_the_holder_gave_up() -> None:
         LED,
         (LookAndLease, HELD),
         (AwaitChange, None),
-        (Look, Seen(None)),
-        (LookAndLease(KEY, filling(2), LEASE_MS), Seen(filling(2))),
+        (Look, RawRead(None)),
+        (LookAndLease(KEY, filling(2), LEASE_MS), RawRead(filling(2))),
         NEW,
         (Commit(KEY, filling(2), stored("new", 3, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
         LANDED,
@@ -139,7 +139,7 @@ def test_a_wait_is_for_a_change_since_before_the_lease_was_asked_for() -> None:
         LED,
         (LookAndLease, HELD),
         (AwaitChange(KEY, 30_000.0, 7), None),
-        (Look, Seen(stored("theirs"))),
+        (Look, RawRead(stored("theirs"))),
         LANDED,
     ).ends()
 
@@ -149,16 +149,16 @@ def test_nobody_tells_of_a_change_of_what_was_read_untracked() -> None:
     script(
         get_or_load(cold(), env),
         LED,
-        (LookAndLease, Seen(filling(50), stream=0)),
+        (LookAndLease, RawRead(filling(50), push_epoch=0)),
         (AwaitChange(KEY, 30_000.0, None), None),
-        (Look, Seen(stored("theirs"))),
+        (Look, RawRead(stored("theirs"))),
         LANDED,
     ).ends()
 
 
 def test_a_key_that_keeps_changing_is_loaded_without_storing_in_the_end() -> None:
     env, _ = surroundings()
-    rounds = [(LookAndLease, HELD), (AwaitChange, None), (Look, Seen(None))] * MOST_ROUNDS
+    rounds = [(LookAndLease, HELD), (AwaitChange, None), (Look, RawRead(None))] * MOST_ROUNDS
     outcome = script(get_or_load(cold(), env), LED, *rounds, NEW, LANDED).ends()
     assert outcome.value == "new"
 
@@ -171,7 +171,7 @@ def test_a_lease_that_does_not_arrive_leaves_a_load_that_is_not_stored() -> None
 def test_a_server_that_takes_no_writes_leaves_a_load_that_is_not_stored() -> None:
     env, events = surroundings()
     script(
-        get_or_load(cold(), env), LED, (LookAndLease, Seen(None, refusal="OOM")), NEW, LANDED
+        get_or_load(cold(), env), LED, (LookAndLease, RawRead(None, refusal="OOM")), NEW, LANDED
     ).ends()
     assert StoresStopped(reason="OOM") in events
 
@@ -179,7 +179,7 @@ def test_a_server_that_takes_no_writes_leaves_a_load_that_is_not_stored() -> Non
 def test_nothing_is_stored_over_a_hold() -> None:
     env, _ = surroundings()
     hold = seal_tombstone(KEY, token=token(50), created_ms=NOW_MS)
-    script(get_or_load(cold(), env), LED, (LookAndLease, Seen(hold)), NEW, LANDED).ends()
+    script(get_or_load(cold(), env), LED, (LookAndLease, RawRead(hold)), NEW, LANDED).ends()
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_nobody_waits_for_a_marker_or_a_hold_that_never_ends(raw: bytes) -> None
     script(
         get_or_load(cold(), env),
         LED,
-        (LookAndLease, Seen(raw, (), FOR_EVER)),
+        (LookAndLease, RawRead(raw, (), FOR_EVER)),
         (Commit(KEY, raw, filling(2), LEASE_MS, CommitWay.IFEQ), STORED),
         NEW,
         (Commit(KEY, filling(2), stored("new", 3, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
@@ -203,7 +203,7 @@ def test_an_entry_that_nobody_can_read_is_replaced() -> None:
     script(
         get_or_load(cold(), env),
         LED,
-        (LookAndLease, Seen(b"foreign")),
+        (LookAndLease, RawRead(b"foreign")),
         (Commit(KEY, b"foreign", filling(2), LEASE_MS, CommitWay.IFEQ), STORED),
         NEW,
         (Commit(KEY, filling(2), stored("new", 3, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
@@ -216,9 +216,9 @@ def test_a_key_of_another_type_is_deleted_and_leased_anew() -> None:
     script(
         get_or_load(cold(), env),
         LED,
-        (LookAndLease, Seen(WRONG_TYPE)),
+        (LookAndLease, RawRead(WRONG_TYPE)),
         (Delete((KEY,)), 1),
-        (LookAndLease, Seen(filling(2))),
+        (LookAndLease, RawRead(filling(2))),
         NEW,
         (Commit, STORED),
         LANDED,
@@ -230,9 +230,9 @@ def test_an_unreadable_entry_that_another_replaced_is_looked_at_anew() -> None:
     script(
         get_or_load(cold(), env),
         LED,
-        (LookAndLease, Seen(b"foreign")),
+        (LookAndLease, RawRead(b"foreign")),
         (Commit, CommitReply.REFUSED),
-        (LookAndLease, Seen(stored("theirs"))),
+        (LookAndLease, RawRead(stored("theirs"))),
         LANDED,
     ).ends()
 
@@ -242,7 +242,7 @@ def test_a_marker_that_may_have_replaced_an_entry_is_given_back_by_an_interrupte
     script(
         get_or_load(cold(), env),
         LED,
-        (LookAndLease, Seen(b"foreign")),
+        (LookAndLease, RawRead(b"foreign")),
         (Commit, KeyboardInterrupt()),
         (Commit(KEY, filling(2), filling(2), 1, CommitWay.IFEQ), STORED),
         LANDED,
@@ -254,7 +254,7 @@ def test_an_entry_that_cannot_be_replaced_leaves_a_load_that_is_not_stored() -> 
     script(
         get_or_load(cold(), env),
         LED,
-        (LookAndLease, Seen(b"foreign")),
+        (LookAndLease, RawRead(b"foreign")),
         (Commit, slow()),
         NEW,
         LANDED,
@@ -267,7 +267,7 @@ def test_an_entry_whose_tag_is_dead_is_replaced() -> None:
     script(
         get_or_load(cold(), env),
         LED,
-        (LookAndLease, Seen(dead)),
+        (LookAndLease, RawRead(dead)),
         (ReadTags(("~t:a",)), (None,)),
         (Commit(KEY, dead, filling(2), LEASE_MS, CommitWay.IFEQ), STORED),
         NEW,
@@ -278,12 +278,12 @@ def test_an_entry_whose_tag_is_dead_is_replaced() -> None:
 
 def test_nobody_waits_for_the_marker_of_a_load_whose_tags_were_invalidated() -> None:
     env, _ = surroundings()
-    doomed = Flight(KEY, object(), 0)
-    doomed.basis = (filling(50), ())
+    revoked = Flight(KEY, object(), 0)
+    revoked.seen_version = (filling(50), ())
 
     def led(op: Join) -> Flight:
         flight = lead(op)
-        flight.doomed = doomed
+        flight.revoked = revoked
         return flight
 
     script(
@@ -313,11 +313,11 @@ def test_a_marker_tells_the_tags_that_a_look_found_and_those_that_it_makes() -> 
     ours = told(3, ALIVE, Tag("~t:b", token(2)))
     script(
         get_or_load(call("~t:a", "~t:b"), env),
-        (Look(KEY, ("~t:a", "~t:b")), Seen(None, (b"its life", None))),
+        (Look(KEY, ("~t:a", "~t:b")), RawRead(None, (b"its life", None))),
         LED,
         (
             LookAndLease(KEY, ours, LEASE_MS, made),
-            Seen(ours, (b"its life", token(2)), None, (DAY_MS, DAY_MS)),
+            RawRead(ours, (b"its life", token(2)), None, (DAY_MS, DAY_MS)),
         ),
         NEW,
         (Commit, STORED),
@@ -330,13 +330,13 @@ def test_a_marker_tells_only_so_many_tags() -> None:
     names = [f"~t:{number}" for number in range(MOST_TOLD + 1)]
     markers = []
 
-    def lease(op: LookAndLease) -> Seen:
+    def lease(op: LookAndLease) -> RawRead:
         markers.append(op.filling)
-        return Seen(op.filling, tuple(tag.id for tag in op.tags))
+        return RawRead(op.filling, tuple(tag.id for tag in op.tags))
 
     script(
         get_or_load(call(*names), env),
-        (Look, Seen(None, (None,) * len(names))),
+        (Look, RawRead(None, (None,) * len(names))),
         LED,
         (LookAndLease, lease),
         NEW,
@@ -352,7 +352,7 @@ def test_nobody_waits_for_a_marker_that_tells_a_dead_tag() -> None:
     script(
         get_or_load(cold("~t:a"), env),
         LED,
-        (LookAndLease, Seen(THEIRS, DEAD, None, (DAY_MS,))),
+        (LookAndLease, RawRead(THEIRS, DEAD, None, (DAY_MS,))),
         (Commit(KEY, THEIRS, ours, LEASE_MS, CommitWay.IFEQ), STORED),
         NEW,
         (Commit, STORED),
@@ -365,12 +365,12 @@ def test_whoever_waits_for_a_marker_takes_its_place_when_its_tag_dies() -> None:
     script(
         get_or_load(cold("~t:a"), env),
         LED,
-        (LookAndLease, Seen(THEIRS, (b"its life",), None, (DAY_MS,))),
+        (LookAndLease, RawRead(THEIRS, (b"its life",), None, (DAY_MS,))),
         (AwaitChange, None),
-        (Look, Seen(THEIRS, (b"its life",))),
+        (Look, RawRead(THEIRS, (b"its life",))),
         (AwaitChange, None),
-        (Look, Seen(THEIRS, (None,))),
-        (LookAndLease, Seen(THEIRS, DEAD, None, (DAY_MS,))),
+        (Look, RawRead(THEIRS, (None,))),
+        (LookAndLease, RawRead(THEIRS, DEAD, None, (DAY_MS,))),
         (Commit(KEY, THEIRS, told(5, Tag("~t:a", DEAD[0])), LEASE_MS, CommitWay.IFEQ), STORED),
         NEW,
         (Commit, STORED),
@@ -383,9 +383,9 @@ def test_a_tag_that_the_caller_does_not_know_is_no_reason_to_take_a_lease_over()
     script(
         get_or_load(cold("~t:b"), env),
         LED,
-        (LookAndLease, Seen(THEIRS, (b"other-id",), None, (DAY_MS,))),
+        (LookAndLease, RawRead(THEIRS, (b"other-id",), None, (DAY_MS,))),
         (AwaitChange, None),
-        (Look, Seen(stored("theirs"), (b"other-id",))),
+        (Look, RawRead(stored("theirs"), (b"other-id",))),
         LANDED,
     ).ends()
 
@@ -396,9 +396,9 @@ def test_a_marker_of_ours_that_tells_another_life_of_a_tag_is_put_right() -> Non
     right = told(3, Tag("~t:a", DEAD[0]))
     script(
         get_or_load(call("~t:a"), env),
-        (Look, Seen(None, (None,))),
+        (Look, RawRead(None, (None,))),
         LED,
-        (LookAndLease, Seen(wrong, DEAD, None, (DAY_MS,))),
+        (LookAndLease, RawRead(wrong, DEAD, None, (DAY_MS,))),
         (Commit(KEY, wrong, right, LEASE_MS, CommitWay.IFEQ), STORED),
         NEW,
         (
@@ -421,7 +421,7 @@ def test_a_marker_of_ours_whose_reply_was_lost_is_replaced_and_not_waited_for() 
         get_or_load(cold(), env),
         LED,
         (LookAndLease(KEY, filling(1), LEASE_MS), cut()),
-        (LookAndLease(KEY, filling(2), LEASE_MS), Seen(filling(1))),
+        (LookAndLease(KEY, filling(2), LEASE_MS), RawRead(filling(1))),
         (Commit(KEY, filling(1), filling(3), LEASE_MS, CommitWay.IFEQ), STORED),
         NEW,
         (Commit(KEY, filling(3), stored("new", 4, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
@@ -434,10 +434,10 @@ def test_a_marker_that_replaced_an_entry_unseen_is_replaced_in_turn() -> None:
     script(
         get_or_load(cold(), env),
         LED,
-        (LookAndLease, Seen(b"foreign")),
+        (LookAndLease, RawRead(b"foreign")),
         (Commit(KEY, b"foreign", filling(2), LEASE_MS, CommitWay.IFEQ), cut()),
         (Commit(KEY, b"foreign", filling(2), LEASE_MS, CommitWay.IFEQ), CommitReply.REFUSED),
-        (LookAndLease(KEY, filling(3), LEASE_MS), Seen(filling(2))),
+        (LookAndLease(KEY, filling(3), LEASE_MS), RawRead(filling(2))),
         (Commit(KEY, filling(2), filling(4), LEASE_MS, CommitWay.IFEQ), STORED),
         NEW,
         (Commit, STORED),
@@ -471,7 +471,7 @@ def test_a_stale_entry_is_loaded_anew_by_whoever_takes_its_lease() -> None:
     script(
         get_or_load(kept_long(), env),
         LED,
-        (LookAndLease, Seen(STALE)),
+        (LookAndLease, RawRead(STALE)),
         (TryLease("~r:k", token(2), LEASE_MS), True),
         NEW,
         (Commit(KEY, STALE, blob, 120_000, CommitWay.IFEQ), STORED),
@@ -493,7 +493,7 @@ def test_a_stale_entry_is_not_served_for_an_exception_that_does_not_count(
     outcome = script(
         get_or_load(asked, env),
         LED,
-        (LookAndLease, Seen(STALE)),
+        (LookAndLease, RawRead(STALE)),
         (TryLease, True),
         (Load, Raised(error, 5.0)),
         (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), refused()),
@@ -511,7 +511,7 @@ def test_a_stale_entry_is_served_where_its_load_fails() -> None:
     outcome = script(
         get_or_load(asked, env),
         LED,
-        (LookAndLease, Seen(STALE)),
+        (LookAndLease, RawRead(STALE)),
         (TryLease, True),
         (Load, Raised(OSError(), 5.0)),
         (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), refused()),
@@ -527,10 +527,10 @@ def test_whoever_does_not_get_the_lease_of_a_stale_entry_waits_for_its_holder() 
     outcome = script(
         get_or_load(kept_long(), env),
         LED,
-        (LookAndLease, Seen(STALE)),
+        (LookAndLease, RawRead(STALE)),
         (TryLease, False),
         (AwaitChange, None),
-        (Look, Seen(stored("theirs"))),
+        (Look, RawRead(stored("theirs"))),
         LANDED,
     ).ends()
     assert outcome.value == "theirs"
@@ -542,13 +542,13 @@ def test_what_nobody_will_give_back_is_no_lease_of_a_stale_entry_and_is_deleted(
 ) -> None:
     env, events = surroundings()
     given_back = (Commit("~r:k", token(3), token(3), 1, CommitWay.IFEQ), STORED)
-    then: list[tuple[Any, Any]] = [(AwaitChange, None), (Look, Seen(stored("new")))]
+    then: list[tuple[Any, Any]] = [(AwaitChange, None), (Look, RawRead(stored("new")))]
     if is_mine:
         then = [NEW, (Commit, STORED), given_back]
     outcome = script(
         get_or_load(kept_long(), env),
         LED,
-        (LookAndLease, Seen(STALE)),
+        (LookAndLease, RawRead(STALE)),
         (TryLease("~r:k", token(2), LEASE_MS), None),
         (Delete(("~r:k",)), 1),
         (TryLease("~r:k", token(3), LEASE_MS), is_mine),
@@ -564,10 +564,10 @@ def test_the_lease_of_a_stale_entry_is_tried_again_after_each_wait() -> None:
     script(
         get_or_load(kept_long(), env),
         LED,
-        (LookAndLease, Seen(STALE)),
+        (LookAndLease, RawRead(STALE)),
         (TryLease, False),
         (AwaitChange, None),
-        (Look, Seen(STALE)),
+        (Look, RawRead(STALE)),
         (TryLease("~r:k", token(3), LEASE_MS), True),
         NEW,
         (Commit, STORED),
@@ -582,10 +582,10 @@ def test_whoever_waited_for_a_stale_entry_has_it_to_serve_where_his_own_load_fai
     outcome = script(
         get_or_load(kept_long(), env),
         LED,
-        (LookAndLease, Seen(STALE)),
+        (LookAndLease, RawRead(STALE)),
         (TryLease, False),
         (AwaitChange, clock.passes(30_000, None)),
-        (Look, Seen(STALE)),
+        (Look, RawRead(STALE)),
         (TryLease, False),
         (Load, Raised(OSError(), 5.0)),
         LANDED,
@@ -598,7 +598,7 @@ def test_a_stale_entry_is_remembered_where_the_backend_fails_during_the_wait() -
     outcome = script(
         get_or_load(kept_long(), env),
         LED,
-        (LookAndLease, Seen(STALE)),
+        (LookAndLease, RawRead(STALE)),
         (TryLease, False),
         (AwaitChange, None),
         (Look, refused()),
@@ -613,7 +613,7 @@ def test_the_lease_of_a_stale_entry_that_does_not_arrive_leaves_a_load_without_i
     script(
         get_or_load(kept_long(), env),
         LED,
-        (LookAndLease, Seen(STALE)),
+        (LookAndLease, RawRead(STALE)),
         (TryLease, slow()),
         NEW,
         LANDED,
@@ -621,7 +621,7 @@ def test_the_lease_of_a_stale_entry_that_does_not_arrive_leaves_a_load_without_i
 
 
 OWNER = b"function"
-FOREIGN = (LookAndLease, Seen(STALE))
+FOREIGN = (LookAndLease, RawRead(STALE))
 ADOPTED = stored("old", 3, fresh_ms=100, created_ms=NOW_MS - 500, owner=OWNER)
 
 
@@ -630,9 +630,9 @@ def test_a_stale_entry_of_another_function_is_adopted_before_it_is_loaded_anew()
     script(
         get_or_load(kept_long(owner=OWNER), env),
         LED,
-        (LookAndLease(KEY, filling(1, owner=OWNER), LEASE_MS), Seen(STALE)),
+        (LookAndLease(KEY, filling(1, owner=OWNER), LEASE_MS), RawRead(STALE)),
         (TryLease("~r:k", token(2), LEASE_MS), True),
-        (Look(KEY, (), with_ttl=True), Seen(STALE, (), 9_000)),
+        (Look(KEY, (), with_ttl=True), RawRead(STALE, (), 9_000)),
         (Commit(KEY, STALE, ADOPTED, 9_000, CommitWay.IFEQ), STORED),
         NEW,
         (
@@ -656,7 +656,7 @@ def test_a_stale_entry_of_the_same_function_is_loaded_anew_as_it_is() -> None:
     script(
         get_or_load(kept_long(owner=OWNER), env),
         LED,
-        (LookAndLease, Seen(own)),
+        (LookAndLease, RawRead(own)),
         (TryLease, True),
         NEW,
         (Commit, STORED),
@@ -672,16 +672,16 @@ def test_an_entry_that_changes_before_it_is_adopted_is_looked_at_again() -> None
         LED,
         FOREIGN,
         (TryLease, True),
-        (Look, Seen(STALE, (), 9_000)),
+        (Look, RawRead(STALE, (), 9_000)),
         (Commit(KEY, STALE, ADOPTED, 9_000, CommitWay.IFEQ), CommitReply.REFUSED),
         (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), STORED),
         (AwaitChange, None),
-        (Look, Seen(STALE)),
+        (Look, RawRead(STALE)),
         (TryLease, True),
-        (Look, Seen(None)),
+        (Look, RawRead(None)),
         (Commit("~r:k", token(4), token(4), 1, CommitWay.IFEQ), STORED),
         (AwaitChange, None),
-        (Look, Seen(stored("theirs"))),
+        (Look, RawRead(stored("theirs"))),
         LANDED,
     ).ends()
     assert outcome.value == "theirs"
@@ -705,7 +705,7 @@ def test_an_interrupted_caller_gives_back_the_lease_of_a_stale_entry() -> None:
     script(
         get_or_load(kept_long(), env),
         LED,
-        (LookAndLease, Seen(STALE)),
+        (LookAndLease, RawRead(STALE)),
         (TryLease("shop:~r:k", token(2), LEASE_MS), KeyboardInterrupt()),
         (Commit("shop:~r:k", token(2), token(2), 1, CommitWay.IFEQ), STORED),
         LANDED,

@@ -8,7 +8,7 @@ from dualcache.core.entry import MISSING, Tag
 from dualcache.core.envelope import seal_filling
 from dualcache.core.events import Hit, Miss, StoresStopped
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import ABANDONED, Flight, Join, Land, Landing
+from dualcache.core.flight import ABANDONED, EndFlight, Flight, FlightResult, Join
 from dualcache.core.ops import (
     WRONG_TYPE,
     Batch,
@@ -22,11 +22,11 @@ from dualcache.core.ops import (
     LookAndLease,
     NewTag,
     Raised,
+    RawRead,
     ReadTags,
-    Seen,
     TryLease,
 )
-from dualcache.core.policy import Call, Usage
+from dualcache.core.policy import Call, Counters
 from dualcache.engine.batch import get_or_load_many
 from dualcache.engine.pacing import MOST_BYTES_AT_ONCE
 from dualcache.errors import UsageError
@@ -57,9 +57,9 @@ if TYPE_CHECKING:
 STORED = CommitReply.STORED
 WAY = CommitWay.IFEQ
 LED = (Join, lead)
-LANDED = (Land, None)
-LOOKED = (Batch((Look("a"), Look("b"))), (Seen(None), Seen(None)))
-LEASED = (Batch, (Seen(filling(1, "a")), Seen(filling(2, "b"))))
+LANDED = (EndFlight, None)
+LOOKED = (Batch((Look("a"), Look("b"))), (RawRead(None), RawRead(None)))
+LEASED = (Batch, (RawRead(filling(1, "a")), RawRead(filling(2, "b"))))
 STORED_BOTH = (Batch, (STORED, STORED))
 GIVEN_BACK = (
     Batch(
@@ -84,13 +84,13 @@ def many(
     def one_of(name: str) -> Callable[[], Any]:
         return lambda: name
 
-    usage = Usage()
+    usage = Counters()
     usage.hits = hits
     calls = {name: Call(name, policy(usage=usage, **options), tags) for name in names}
     return get_or_load_many(calls, loader, one_of, env)
 
 
-def noted(landings: list[Landing]) -> Callable[[Land], None]:
+def noted(landings: list[FlightResult]) -> Callable[[EndFlight], None]:
     return lambda op: landings.append(op.landing)
 
 
@@ -98,7 +98,7 @@ def test_what_is_fresh_is_served_in_one_trip() -> None:
     env, _ = surroundings()
     script(
         many(env),
-        (Batch, (Seen(stored("va", key="a")), Seen(stored("vb", key="b")))),
+        (Batch, (RawRead(stored("va", key="a")), RawRead(stored("vb", key="b")))),
     ).returns({"a": "va", "b": "vb"})
 
 
@@ -109,7 +109,7 @@ def test_what_the_front_tier_keeps_is_not_read() -> None:
 
     env, events = surroundings()
     env.hits_are_heard = True
-    script(many(env, front=One()), (Look, Seen(stored("va", key="a")))).returns(
+    script(many(env, front=One()), (Look, RawRead(stored("va", key="a")))).returns(
         {"a": "va", "b": "kept"}
     )
     assert [event.tier for event in events if isinstance(event, Hit)] == ["front", "redis"]
@@ -126,7 +126,7 @@ def test_what_is_missing_is_leased_in_one_trip_and_loaded_in_one_call() -> None:
 
     script(
         many(env, "abc"),
-        (Batch, (Seen(stored("va", key="a")), Seen(None), Seen(None))),
+        (Batch, (RawRead(stored("va", key="a")), RawRead(None), RawRead(None))),
         LED,
         LED,
         (
@@ -136,7 +136,7 @@ def test_what_is_missing_is_leased_in_one_trip_and_loaded_in_one_call() -> None:
                     LookAndLease("c", filling(2, "c"), LEASE_MS),
                 )
             ),
-            (Seen(filling(1, "b")), Seen(filling(2, "c"))),
+            (RawRead(filling(1, "b")), RawRead(filling(2, "c"))),
         ),
         (Load, load),
         (
@@ -156,7 +156,7 @@ def test_what_is_missing_is_leased_in_one_trip_and_loaded_in_one_call() -> None:
 
 def test_the_lease_of_a_key_that_the_loader_does_not_know_is_given_back() -> None:
     env, _ = surroundings()
-    landings: list[Landing] = []
+    landings: list[FlightResult] = []
     script(
         many(env),
         LOOKED,
@@ -173,8 +173,8 @@ def test_the_lease_of_a_key_that_the_loader_does_not_know_is_given_back() -> Non
             ),
             (STORED, STORED),
         ),
-        (Land, noted(landings)),
-        (Land, noted(landings)),
+        (EndFlight, noted(landings)),
+        (EndFlight, noted(landings)),
     ).returns({"b": "vb"})
     assert landings[0] == ABANDONED
     assert landings[1].outcome is not None
@@ -182,7 +182,7 @@ def test_the_lease_of_a_key_that_the_loader_does_not_know_is_given_back() -> Non
 
 def test_the_exception_of_the_loader_is_raised_and_all_leases_are_given_back() -> None:
     env, _ = surroundings()
-    landings: list[Landing] = []
+    landings: list[FlightResult] = []
     script(
         many(env),
         LOOKED,
@@ -191,8 +191,8 @@ def test_the_exception_of_the_loader_is_raised_and_all_leases_are_given_back() -
         LEASED,
         (Load, Raised(OSError(), 5.0)),
         GIVEN_BACK,
-        (Land, noted(landings)),
-        (Land, noted(landings)),
+        (EndFlight, noted(landings)),
+        (EndFlight, noted(landings)),
     ).raises(OSError)
     assert [type(landing.outcome and landing.outcome.error) for landing in landings] == [
         OSError,
@@ -251,7 +251,7 @@ def test_leases_whose_connection_was_cut_are_asked_for_again_with_other_tokens()
         LED,
         LED,
         (Batch, cut()),
-        (Batch, (Seen(filling(3, "a")), Seen(filling(4, "b")))),
+        (Batch, (RawRead(filling(3, "a")), RawRead(filling(4, "b")))),
         (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
         STORED_BOTH,
         LANDED,
@@ -261,7 +261,7 @@ def test_leases_whose_connection_was_cut_are_asked_for_again_with_other_tokens()
 
 def test_a_caller_who_is_interrupted_while_leasing_hands_all_flights_over() -> None:
     env, _ = surroundings()
-    landings: list[Landing] = []
+    landings: list[FlightResult] = []
     script(
         many(env),
         LOOKED,
@@ -269,15 +269,15 @@ def test_a_caller_who_is_interrupted_while_leasing_hands_all_flights_over() -> N
         LED,
         (Batch, KeyboardInterrupt()),
         GIVEN_BACK,
-        (Land, noted(landings)),
-        (Land, noted(landings)),
+        (EndFlight, noted(landings)),
+        (EndFlight, noted(landings)),
     ).raises(KeyboardInterrupt)
     assert landings == [ABANDONED, ABANDONED]
 
 
 def test_a_caller_who_is_interrupted_while_giving_back_hands_all_flights_over() -> None:
     env, _ = surroundings()
-    landings: list[Landing] = []
+    landings: list[FlightResult] = []
     script(
         many(env),
         LOOKED,
@@ -286,8 +286,8 @@ def test_a_caller_who_is_interrupted_while_giving_back_hands_all_flights_over() 
         LEASED,
         (Load, KeyboardInterrupt()),
         (GIVEN_BACK[0], SystemExit()),
-        (Land, noted(landings)),
-        (Land, noted(landings)),
+        (EndFlight, noted(landings)),
+        (EndFlight, noted(landings)),
     ).raises(SystemExit)
     assert landings == [ABANDONED, ABANDONED]
 
@@ -299,12 +299,12 @@ def test_a_key_that_another_process_holds_is_loaded_by_itself_afterwards() -> No
         LOOKED,
         LED,
         LED,
-        (Batch, (Seen(filling(1, "a")), Seen(filling(50, "b")))),
+        (Batch, (RawRead(filling(1, "a")), RawRead(filling(50, "b")))),
         LANDED,
         (Load, Loaded({"a": "va"}, 5.0)),
         (Commit, STORED),
         LANDED,
-        (Look("b"), Seen(stored("vb", key="b"))),
+        (Look("b"), RawRead(stored("vb", key="b"))),
     ).returns({"a": "va", "b": "vb"})
 
 
@@ -316,13 +316,13 @@ def test_a_key_that_another_caller_loads_is_waited_for_afterwards() -> None:
         LOOKED,
         LED,
         (Join, others),
-        (LookAndLease, Seen(filling(1, "a"))),
+        (LookAndLease, RawRead(filling(1, "a"))),
         (Load, Loaded({"a": "va"}, 5.0)),
         (Commit, STORED),
         LANDED,
-        (Look("b"), Seen(None)),
+        (Look("b"), RawRead(None)),
         (Join, lead),
-        (LookAndLease, Seen(filling(3, "b", load_ms=5))),
+        (LookAndLease, RawRead(filling(3, "b", load_ms=5))),
         (Load, Loaded(MISSING, 5.0)),
         (Commit("b", filling(3, "b", 5), filling(3, "b", 5), 1, WAY), STORED),
         LANDED,
@@ -333,11 +333,11 @@ def test_the_exception_of_a_single_load_is_raised() -> None:
     env, _ = surroundings()
     script(
         many(env, "b"),
-        (Look("b"), Seen(None)),
+        (Look("b"), RawRead(None)),
         (Join, Flight("b", object(), 0)),
-        (Look("b"), Seen(None)),
+        (Look("b"), RawRead(None)),
         (Join, lead),
-        (LookAndLease, Seen(filling(1, "b"))),
+        (LookAndLease, RawRead(filling(1, "b"))),
         (Load, Raised(OSError(), 5.0)),
         (Commit, STORED),
         LANDED,
@@ -352,7 +352,7 @@ def test_entries_whose_tags_are_dead_are_replaced_and_loaded_in_one_call() -> No
         LOOKED,
         LED,
         LED,
-        (Batch, (Seen(dead_a), Seen(dead_b))),
+        (Batch, (RawRead(dead_a), RawRead(dead_b))),
         (ReadTags(("~t:t",)), (None,)),
         (
             Batch(
@@ -383,11 +383,11 @@ def test_a_caller_who_is_interrupted_while_replacing_gives_back_what_he_had_take
     dead = stored("old", key="a", tags=[Tag("~t:t", token(60))])
     script(
         many(env, "abc"),
-        (Batch, (Seen(None),) * 3),
+        (Batch, (RawRead(None),) * 3),
         LED,
         LED,
         LED,
-        (Batch, (Seen(dead), Seen(b"foreign"), Seen(filling(3, "c")))),
+        (Batch, (RawRead(dead), RawRead(b"foreign"), RawRead(filling(3, "c")))),
         (ReadTags, (None,)),
         (
             Batch(
@@ -421,7 +421,7 @@ def test_a_server_that_takes_no_writes_leaves_one_call_of_the_loader() -> None:
         LOOKED,
         LED,
         LED,
-        (Batch, (Seen(None, refusal="OOM"), Seen(None, refusal="OOM"))),
+        (Batch, (RawRead(None, refusal="OOM"), RawRead(None, refusal="OOM"))),
         (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
         LANDED,
         LANDED,
@@ -437,7 +437,7 @@ def test_a_key_whose_tags_cannot_be_read_is_loaded_with_the_others_and_not_store
         LOOKED,
         LED,
         LED,
-        (Batch, (Seen(tagged), Seen(filling(2, "b")))),
+        (Batch, (RawRead(tagged), RawRead(filling(2, "b")))),
         (ReadTags, slow()),
         (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
         (Commit("b", filling(2, "b"), stored("vb", 3, key="b", load_ms=5), 60_000, WAY), STORED),
@@ -451,13 +451,13 @@ def test_a_stale_entry_is_loaded_by_itself_so_that_it_can_stand_in() -> None:
     stale = stored("old", key="a", fresh_ms=100, created_ms=NOW_MS - 500)
     script(
         many(env, "a"),
-        (Look("a"), Seen(stale)),
+        (Look("a"), RawRead(stale)),
         LED,
-        (LookAndLease, Seen(stale)),
+        (LookAndLease, RawRead(stale)),
         LANDED,
-        (Look("a"), Seen(stale)),
+        (Look("a"), RawRead(stale)),
         LED,
-        (LookAndLease, Seen(stale)),
+        (LookAndLease, RawRead(stale)),
         (TryLease, True),
         (Load, Raised(OSError(), 5.0)),
         (Commit, STORED),
@@ -473,7 +473,7 @@ def test_an_entry_that_this_reader_cannot_read_is_loaded_over_with_the_others(re
         many(env, hits=0, recipe=unread_by(reason)),
         LED,
         LED,
-        (Batch, (Seen(theirs), Seen(filling(2, "b")))),
+        (Batch, (RawRead(theirs), RawRead(filling(2, "b")))),
         (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
         (
             Batch(
@@ -495,7 +495,7 @@ def test_an_entry_that_was_to_be_loaded_over_stays_where_the_loader_fails() -> N
         many(env, hits=0, recipe=unread_by("untyped")),
         LED,
         LED,
-        (Batch, (Seen(stored("theirs", key="a")), Seen(filling(2, "b")))),
+        (Batch, (RawRead(stored("theirs", key="a")), RawRead(filling(2, "b")))),
         (Load, Raised(OSError(), 5.0)),
         (Commit("b", filling(2, "b"), filling(2, "b"), 1, WAY), STORED),
         LANDED,
@@ -543,7 +543,7 @@ def test_without_a_hit_so_far_the_leases_are_asked_for_at_once() -> None:
                     LookAndLease("b", filling(3, "b"), LEASE_MS),
                 )
             ),
-            (Seen(filling(2, "a"), (token(1),), None, (DAY_MS,)), Seen(filling(3, "b"))),
+            (RawRead(filling(2, "a"), (token(1),), None, (DAY_MS,)), RawRead(filling(3, "b"))),
         ),
         (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
         (
@@ -563,13 +563,13 @@ def test_without_a_hit_so_far_the_leases_are_asked_for_at_once() -> None:
 
 def test_what_the_leases_find_fresh_is_served_and_not_loaded() -> None:
     env, events = surroundings()
-    landings: list[Landing] = []
+    landings: list[FlightResult] = []
     script(
         many(env, hits=0),
         LED,
         LED,
-        (Batch, (Seen(stored("va", key="a")), Seen(filling(2, "b")))),
-        (Land, noted(landings)),
+        (Batch, (RawRead(stored("va", key="a")), RawRead(filling(2, "b")))),
+        (EndFlight, noted(landings)),
         (Load, Loaded({"b": "vb"}, 5.0)),
         (Commit, STORED),
         LANDED,
@@ -588,7 +588,7 @@ def test_the_markers_tell_the_tags_that_a_look_found() -> None:
     ids = (b"its life", token(2))
     script(
         many(env, tags=("~t:t", "~t:u")),
-        (Batch, (Seen(None, (b"its life", None)), Seen(None, (b"its life", None)))),
+        (Batch, (RawRead(None, (b"its life", None)), RawRead(None, (b"its life", None)))),
         LED,
         LED,
         (
@@ -603,7 +603,7 @@ def test_the_markers_tell_the_tags_that_a_look_found() -> None:
                     LookAndLease("b", marked[1], LEASE_MS),
                 )
             ),
-            (Seen(marked[0], ids, None, (DAY_MS, DAY_MS)), Seen(marked[1])),
+            (RawRead(marked[0], ids, None, (DAY_MS, DAY_MS)), RawRead(marked[1])),
         ),
         (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
         STORED_BOTH,
@@ -620,7 +620,7 @@ def test_markers_of_leases_whose_reply_was_lost_are_replaced_together() -> None:
         LED,
         LED,
         (Batch, cut()),
-        (Batch, (Seen(filling(1, "a")), Seen(filling(2, "b")))),
+        (Batch, (RawRead(filling(1, "a")), RawRead(filling(2, "b")))),
         (
             Batch(
                 (
@@ -634,7 +634,7 @@ def test_markers_of_leases_whose_reply_was_lost_are_replaced_together() -> None:
         (Load, Loaded({"a": "va"}, 5.0)),
         (Commit, STORED),
         LANDED,
-        (Look("b"), Seen(stored("vb", key="b"))),
+        (Look("b"), RawRead(stored("vb", key="b"))),
     ).returns({"a": "va", "b": "vb"})
 
 
@@ -642,12 +642,12 @@ def test_a_key_of_another_type_is_deleted_and_loaded_by_itself() -> None:
     env, _ = surroundings()
     script(
         many(env, "a"),
-        (Look("a"), Seen(WRONG_TYPE)),
+        (Look("a"), RawRead(WRONG_TYPE)),
         LED,
-        (LookAndLease, Seen(WRONG_TYPE)),
+        (LookAndLease, RawRead(WRONG_TYPE)),
         (Delete(("a",)), 1),
         LANDED,
-        (Look("a"), Seen(stored("va", key="a"))),
+        (Look("a"), RawRead(stored("va", key="a"))),
     ).returns({"a": "va"})
 
 
@@ -656,12 +656,12 @@ def test_when_the_first_of_several_was_waited_for_the_others_are_looked_at_toget
     script(
         many(env, "abcd", hits=0),
         *[(Join, lambda op: Flight(op.key, object(), 0))] * 4,
-        (Look("a"), Seen(stored("va", key="a"))),
+        (Look("a"), RawRead(stored("va", key="a"))),
         (
             Batch((Look("b"), Look("c"), Look("d"))),
-            (Seen(stored("vb", key="b")), Seen(None), Seen(stored("vd", key="d"))),
+            (RawRead(stored("vb", key="b")), RawRead(None), RawRead(stored("vd", key="d"))),
         ),
-        (Look("c"), Seen(stored("vc", key="c"))),
+        (Look("c"), RawRead(stored("vc", key="c"))),
     ).returns({"a": "va", "b": "vb", "c": "vc", "d": "vd"})
 
 
@@ -670,10 +670,10 @@ def test_others_that_cannot_be_looked_at_together_are_loaded_one_by_one() -> Non
     script(
         many(env, "abc", hits=0),
         *[(Join, lambda op: Flight(op.key, object(), 0))] * 3,
-        (Look("a"), Seen(stored("va", key="a"))),
+        (Look("a"), RawRead(stored("va", key="a"))),
         (Batch, slow()),
-        (Look("b"), Seen(stored("vb", key="b"))),
-        (Look("c"), Seen(stored("vc", key="c"))),
+        (Look("b"), RawRead(stored("vb", key="b"))),
+        (Look("c"), RawRead(stored("vc", key="c"))),
     ).returns({"a": "va", "b": "vb", "c": "vc"})
 
 
@@ -695,7 +695,7 @@ def test_a_commit_that_does_not_arrive_leaves_what_was_loaded() -> None:
 
 def test_what_a_callable_of_the_policy_raises_is_raised_and_the_rest_is_stored() -> None:
     env, _ = surroundings()
-    landings: list[Landing] = []
+    landings: list[FlightResult] = []
     script(
         many(env, condition=lambda value: 1 // int(value)),
         LOOKED,
@@ -704,8 +704,8 @@ def test_what_a_callable_of_the_policy_raises_is_raised_and_the_rest_is_stored()
         LEASED,
         (Load, Loaded({"a": "0", "b": "1"}, 5.0)),
         STORED_BOTH,
-        (Land, noted(landings)),
-        (Land, noted(landings)),
+        (EndFlight, noted(landings)),
+        (EndFlight, noted(landings)),
     ).raises(ZeroDivisionError)
     assert landings[0].outcome is not None
     assert isinstance(landings[0].outcome.error, ZeroDivisionError)
@@ -726,11 +726,11 @@ def test_the_condition_holds_for_a_key_that_is_loaded_by_itself(
     blob = stored("kept", 2, key="a", load_ms=5) if is_stored else filling(1, "a")
     script(
         many(env, "a", condition=lambda value: value == "kept"),
-        (Look("a"), Seen(None)),
+        (Look("a"), RawRead(None)),
         (Join, Flight("a", object(), 0)),
-        (Look("a"), Seen(None)),
+        (Look("a"), RawRead(None)),
         LED,
-        (LookAndLease, Seen(filling(1, "a"))),
+        (LookAndLease, RawRead(filling(1, "a"))),
         (Load, Loaded(value, 5.0)),
         (Commit("a", filling(1, "a"), blob, 60_000 if is_stored else 1, WAY), STORED),
         LANDED,

@@ -12,9 +12,9 @@ from dualcache.core.ops import (
     Delete,
     LoadScript,
     LookAndLease,
-    Seen,
+    RawRead,
 )
-from dualcache.core.policy import Usage
+from dualcache.core.policy import Counters
 from dualcache.engine.commit import LARGE_BYTES, Change, commit, commit_all, commit_each
 from dualcache.engine.leases import FIRST_LEASE_MS, KEY_MS, lease_ms, take_leases
 from dualcache.engine.pacing import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
@@ -180,7 +180,7 @@ def test_the_leases_of_a_big_job_live_longer_by_its_keys() -> None:
     def taken(op: Any) -> Any:
         ops = getattr(op, "ops", (op,))
         assert {each.lease_ms for each in ops} == {lasting}
-        seen = tuple([Seen(each.filling) for each in ops])
+        seen = tuple([RawRead(each.filling) for each in ops])
         return seen if hasattr(op, "ops") else seen[0]
 
     script(take_leases(LookAndLease, calls, env, {}), (Batch, taken), (LookAndLease, taken)).ends()
@@ -193,6 +193,6 @@ def test_the_leases_of_a_big_job_live_longer_by_its_keys() -> None:
 def test_a_lease_lasts_four_measured_loads_within_bounds(
     load_ms: float | None, lasts_ms: int
 ) -> None:
-    usage = Usage()
+    usage = Counters()
     usage.load_ms = load_ms
     assert lease_ms(usage) == lasts_ms

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.backends.memory import MemoryStore
-from dualcache.core.entry import Packed, Recipe, Tag
+from dualcache.core.entry import Packed, Tag, ValueCodec
 from dualcache.core.events import NotStored
 from dualcache.core.flight import CloseFlights
 from dualcache.core.ops import (
@@ -20,13 +20,13 @@ from dualcache.core.ops import (
     Delete,
     Look,
     LookAndLease,
+    RawRead,
     ReadTags,
-    Seen,
 )
 from dualcache.core.scans import ReadHeads, Scan, ScanPage
 from dualcache.engine.add import add
 from dualcache.engine.cut_keys import LARGE_BYTES
-from dualcache.engine.deletion import Owed
+from dualcache.engine.deletion import PendingDeletion
 from dualcache.engine.incr import MOST_TRIES, incr
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.listing import list_names
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 STORED, REFUSED = CommitReply.STORED, CommitReply.REFUSED
 IFEQ = CommitWay.IFEQ
 CLOSED = (CloseFlights((KEY,)), None)
-LEASED = (LookAndLease(KEY, filling(1), LEASE_MS), Seen(filling(1)))
-THEIRS = Seen(filling(50))
+LEASED = (LookAndLease(KEY, filling(1), LEASE_MS), RawRead(filling(1)))
+THEIRS = RawRead(filling(50))
 LOOK = Look(KEY, (), with_ttl=True)
 
 
@@ -67,7 +67,7 @@ def unpack(_: str, entry: Any) -> int:
     return int(bytes(entry.payload))
 
 
-NUMBERS = Recipe(pack, unpack, lambda packed: int(packed.payload))
+NUMBERS = ValueCodec(pack, unpack, lambda packed: int(packed.payload))
 
 
 def number(**options: Any) -> Any:
@@ -86,7 +86,7 @@ def test_a_value_is_added_over_a_claim() -> None:
 
 def test_a_value_is_not_added_where_a_fresh_one_is() -> None:
     env, _ = surroundings()
-    script(add(call(), "v", env), (LookAndLease, Seen(stored("there")))).returns(False)
+    script(add(call(), "v", env), (LookAndLease, RawRead(stored("there")))).returns(False)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_is_not_served_is_replaced_by_a_claim(there: bytes) -> None:
     env, _ = surroundings()
     script(
         add(call(), "v", env),
-        (LookAndLease, Seen(there)),
+        (LookAndLease, RawRead(there)),
         (Commit(KEY, there, filling(2), LEASE_MS, IFEQ), STORED),
         (Commit(KEY, filling(2), stored("v", 3), 60_000, IFEQ), STORED),
         CLOSED,
@@ -112,9 +112,9 @@ def test_what_is_no_string_is_deleted_before_it_is_claimed() -> None:
     env, _ = surroundings()
     script(
         add(call(), "v", env),
-        (LookAndLease, Seen(WRONG_TYPE)),
+        (LookAndLease, RawRead(WRONG_TYPE)),
         (Delete((KEY,)), 1),
-        (LookAndLease, lambda op: Seen(op.filling)),
+        (LookAndLease, lambda op: RawRead(op.filling)),
         (Commit, STORED),
         CLOSED,
     ).returns(True)
@@ -143,7 +143,7 @@ def test_a_strict_addition_that_could_not_be_taken_back_asks_for_nothing_more() 
     script(
         add(call(), "v", env), LEASED, (Commit, slow()), (Delete((KEY,)), unsaved()), CLOSED
     ).raises(BackendUnavailable)
-    assert list(env.health.owed.values()) == [Owed((KEY,))]
+    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
 
 
 def test_a_value_over_a_limit_of_the_server_is_not_added_and_leaves_no_claim() -> None:
@@ -175,12 +175,12 @@ def test_a_value_that_is_not_to_be_stored_is_not_added() -> None:
 def test_nothing_is_added_where_the_claim_does_not_arrive_or_is_turned_down() -> None:
     env, _ = surroundings()
     script(add(call(), "v", env), (LookAndLease, slow())).returns(False)
-    script(add(call(), "v", env), (LookAndLease, Seen(None, refusal="OOM"))).returns(False)
+    script(add(call(), "v", env), (LookAndLease, RawRead(None, refusal="OOM"))).returns(False)
 
 
 def test_a_key_that_never_rests_is_given_up() -> None:
     env, _ = surroundings()
-    gone = [(LookAndLease, Seen(None))] * 8
+    gone = [(LookAndLease, RawRead(None))] * 8
     script(add(call(), "v", env), *gone).returns(False)
 
 
@@ -201,7 +201,7 @@ def test_a_counter_is_changed_over_what_it_was_and_keeps_its_end_and_tags() -> N
     after = stored("7", 1, tags=tags, fresh_ms=10**9, created_ms=NOW_MS - 7, load_ms=3)
     script(
         incr(number(), 2, env),
-        (LOOK, Seen(before, (), 9_000)),
+        (LOOK, RawRead(before, (), 9_000)),
         (ReadTags(("~t:a",)), (token(90),)),
         (Commit(KEY, before, after, 8_960, IFEQ), STORED),
         CLOSED,
@@ -212,7 +212,7 @@ def test_a_new_counter_is_committed_over_a_claim() -> None:
     env, _ = surroundings()
     script(
         incr(number(), 2, env),
-        (LOOK, Seen(None)),
+        (LOOK, RawRead(None)),
         LEASED,
         (Commit(KEY, filling(1), stored("2", 2), 60_000, IFEQ), STORED),
         CLOSED,
@@ -223,9 +223,9 @@ def test_a_counter_that_changes_meanwhile_is_read_again() -> None:
     env, _ = surroundings()
     script(
         incr(number(), 1, env),
-        (LOOK, Seen(stored("5"))),
+        (LOOK, RawRead(stored("5"))),
         (Commit, REFUSED),
-        (LOOK, Seen(stored("6"))),
+        (LOOK, RawRead(stored("6"))),
         (Commit(KEY, stored("6"), stored("7", 2), None, IFEQ), STORED),
         CLOSED,
     ).returns(7)
@@ -235,9 +235,9 @@ def test_a_counter_that_came_while_it_was_claimed_is_read_again() -> None:
     env, _ = surroundings()
     script(
         incr(number(), 1, env),
-        (LOOK, Seen(None)),
-        (LookAndLease, Seen(stored("5"))),
-        (LOOK, Seen(stored("5"))),
+        (LOOK, RawRead(None)),
+        (LookAndLease, RawRead(stored("5"))),
+        (LOOK, RawRead(stored("5"))),
         (Commit, STORED),
         CLOSED,
     ).returns(6)
@@ -247,7 +247,7 @@ def test_another_marker_is_replaced_only_if_it_is_still_there_after_a_pause() ->
     env, _ = surroundings()
     script(
         incr(number(), 1, env),
-        (LOOK, Seen(None)),
+        (LOOK, RawRead(None)),
         (LookAndLease, THEIRS),
         (AwaitChange, None),
         (LOOK, THEIRS),
@@ -260,35 +260,35 @@ def test_another_marker_is_replaced_only_if_it_is_still_there_after_a_pause() ->
 
 def test_a_caller_who_is_tripped_up_again_and_again_steps_aside() -> None:
     env, _ = surroundings()
-    tried = [(LOOK, Seen(stored("5"))), (Commit, REFUSED)]
+    tried = [(LOOK, RawRead(stored("5"))), (Commit, REFUSED)]
     script(incr(number(), 1, env), *tried * 3, *[(AwaitChange, None), *tried] * 197).returns(None)
     assert MOST_TRIES == 200
 
 
 def test_a_commit_whose_reply_is_lost_is_not_repeated() -> None:
     env, _ = surroundings()
-    script(incr(number(), 1, env), (LOOK, Seen(stored("5"))), (Commit, slow())).returns(None)
+    script(incr(number(), 1, env), (LOOK, RawRead(stored("5"))), (Commit, slow())).returns(None)
 
 
 def test_nothing_is_counted_where_the_server_takes_no_writes_or_cannot_compare() -> None:
     env, _ = surroundings()
     script(
-        incr(number(), 1, env), (LOOK, Seen(None)), (LookAndLease, Seen(None, refusal="OOM"))
+        incr(number(), 1, env), (LOOK, RawRead(None)), (LookAndLease, RawRead(None, refusal="OOM"))
     ).returns(None)
     env, _ = surroundings(ways=())
-    script(incr(number(), 1, env), (LOOK, Seen(stored("5")))).returns(None)
+    script(incr(number(), 1, env), (LOOK, RawRead(stored("5")))).returns(None)
 
 
 def test_a_counter_whose_end_may_not_be_read_is_left_as_it_is() -> None:
     env, _ = surroundings()
-    script(incr(number(), 1, env), (LOOK, Seen(stored("5"), refusal="NOPERM"))).returns(None)
+    script(incr(number(), 1, env), (LOOK, RawRead(stored("5"), refusal="NOPERM"))).returns(None)
 
 
 def test_a_count_that_is_not_stored_gives_back_its_claim() -> None:
     env, _ = surroundings()
     script(
         incr(number(ttl_ms=0), 3, env),
-        (LOOK, Seen(None)),
+        (LOOK, RawRead(None)),
         LEASED,
         (Commit(KEY, filling(1), filling(1), 1, IFEQ), STORED),
     ).returns(3)
@@ -297,7 +297,7 @@ def test_a_count_that_is_not_stored_gives_back_its_claim() -> None:
 def test_what_is_no_number_is_not_counted_on() -> None:
     env, _ = surroundings()
     with pytest.raises(UsageError):
-        script(incr(call(), 1, env), (LOOK, Seen(stored("text")))).ends()
+        script(incr(call(), 1, env), (LOOK, RawRead(stored("text")))).ends()
 
 
 # Every order of two callers
@@ -393,5 +393,5 @@ def test_a_page_without_names_is_not_read() -> None:
 
 def test_a_counter_of_which_the_end_is_unknown_is_not_stored_for_ever() -> None:
     env, _ = surroundings()
-    seen = Seen(stored("1"), refusal="NOPERM")
+    seen = RawRead(stored("1"), refusal="NOPERM")
     script(incr(number(), 1, env), (LOOK, seen)).returns(None)

@@ -6,7 +6,7 @@ import pytest
 
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import NotStored
-from dualcache.core.flight import CloseFlights, Join, Land
+from dualcache.core.flight import CloseFlights, EndFlight, Join
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -19,9 +19,9 @@ from dualcache.core.ops import (
     LoadScript,
     Look,
     LookAndLease,
-    Seen,
+    RawRead,
 )
-from dualcache.core.policy import Call, Usage
+from dualcache.core.policy import Call, Counters
 from dualcache.engine import cut_keys
 from dualcache.engine.commit import Change, commit
 from dualcache.engine.cut_keys import LARGE_BYTES, LEFT_ALONE_MS, CutKeys, over_a_limit
@@ -88,18 +88,18 @@ def test_a_read_that_cuts_twice_is_not_asked_again_and_is_no_outage() -> None:
     script(ask(LOOK, env), (LOOK, cut()), (LOOK, cut())).raises(BackendUnavailable)
     script(ask(LOOK, env)).raises(BackendUnavailable)
     other = Look("other")
-    script(ask(other, env), (other, Seen(None))).returns(Seen(None))
+    script(ask(other, env), (other, RawRead(None))).returns(RawRead(None))
     assert events == []
     assert env.health.breaker.is_closed
     now_ms[0] = LEFT_ALONE_MS
-    script(ask(LOOK, env), (LOOK, Seen(None))).returns(Seen(None))
+    script(ask(LOOK, env), (LOOK, RawRead(None))).returns(RawRead(None))
     assert env.health.is_clear
 
 
 def test_an_answer_between_two_cuts_clears_a_key_of_suspicion() -> None:
     env, _ = surroundings()
     for _ in range(3):
-        script(ask(LOOK, env), (LOOK, cut()), (LOOK, Seen(None))).returns(Seen(None))
+        script(ask(LOOK, env), (LOOK, cut()), (LOOK, RawRead(None))).returns(RawRead(None))
     assert env.health.is_clear
 
 
@@ -144,26 +144,26 @@ def test_a_set_that_is_too_large_is_told_once_and_takes_the_old_value_away() -> 
     env, events = surroundings()
     one = call()
     at_last = ((Delete, 1), (CloseFlights, None))
-    script(set_value(one, TEXT, env), (Claim, Seen(filling(1))), (Commit, cut()), *at_last).returns(
-        False
-    )
-    script(set_value(one, TEXT, env), (Claim, Seen(filling(3))), *at_last).returns(False)
+    script(
+        set_value(one, TEXT, env), (Claim, RawRead(filling(1))), (Commit, cut()), *at_last
+    ).returns(False)
+    script(set_value(one, TEXT, env), (Claim, RawRead(filling(3))), *at_last).returns(False)
     (told,) = [event for event in events if isinstance(event, NotStored)]
     assert told.help == over_a_limit().help
 
 
 def test_a_load_that_is_too_large_gives_its_lease_back() -> None:
     env, events = surroundings()
-    usage = Usage()
+    usage = Counters()
     usage.recent_hits = 0.0
     outcome = script(
         get_or_load(Call(KEY, policy(usage=usage), ()), env),
         (Join, lead),
-        (LookAndLease, Seen(filling(1))),
+        (LookAndLease, RawRead(filling(1))),
         (Load, Loaded(TEXT, 5.0)),
         (Commit, cut()),
         (Commit(KEY, filling(1), filling(1), RELEASED_MS, CommitWay.IFEQ), CommitReply.STORED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert outcome.value == TEXT
     assert [event.outcome for event in events if isinstance(event, LoadedEvent)] == ["not_stored"]

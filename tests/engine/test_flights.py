@@ -3,21 +3,21 @@ from __future__ import annotations
 import pytest
 
 from dualcache.core.flight import ABANDONED, Flight, Join, JoinReply, Stage
-from dualcache.core.policy import Usage
+from dualcache.core.policy import Counters
 from dualcache.engine.flights import may_follow, may_take_over, wait_bound_ms
 
 BASIS = (b"header", ())
 
 
-def flight(load_tick: int | None = None, thread: int = 1) -> Flight:
+def flight(load_sequence: int | None = None, thread: int = 1) -> Flight:
     each = Flight("k", object(), thread)
-    each.load_tick = load_tick
-    each.basis = BASIS
+    each.load_sequence = load_sequence
+    each.seen_version = BASIS
     return each
 
 
-def ask(began: int = 10, *, has_looked: bool = False, basis: object = None) -> Join:
-    return Join("k", began, basis, has_looked)
+def ask(began: int = 10, *, has_looked: bool = False, seen_version: object = None) -> Join:
+    return Join("k", began, seen_version, has_looked)
 
 
 def decide(
@@ -33,16 +33,16 @@ def test_a_caller_leads_where_there_is_no_open_flight() -> None:
     assert decide(ask(), closed) is False
 
 
-@pytest.mark.parametrize("load_tick", [None, 11])
-def test_a_load_that_begins_after_the_caller_is_followed(load_tick: int | None) -> None:
-    assert decide(ask(10), flight(load_tick)) is True
+@pytest.mark.parametrize("load_sequence", [None, 11])
+def test_a_load_that_begins_after_the_caller_is_followed(load_sequence: int | None) -> None:
+    assert decide(ask(10), flight(load_sequence)) is True
 
 
 def test_an_older_load_is_followed_only_by_a_caller_who_found_what_it_started_from() -> None:
     assert decide(ask(10), flight(9)) is JoinReply.MUST_LOOK
     assert decide(ask(10, has_looked=True), flight(9)) is False
-    assert decide(ask(10, has_looked=True, basis=(b"other", ())), flight(9)) is False
-    assert decide(ask(10, has_looked=True, basis=BASIS), flight(9)) is True
+    assert decide(ask(10, has_looked=True, seen_version=(b"other", ())), flight(9)) is False
+    assert decide(ask(10, has_looked=True, seen_version=BASIS), flight(9)) is True
 
 
 def test_a_lenient_caller_follows_any_open_flight() -> None:
@@ -69,11 +69,11 @@ def test_whoever_waited_for_a_flight_shares_the_next_even_if_that_has_landed() -
 def test_one_whose_wait_is_over_takes_over_unless_something_began_meanwhile() -> None:
     each = flight()
     assert may_take_over(each, Stage())
-    each.load_tick = 3
+    each.load_sequence = 3
     assert not may_take_over(each, Stage())
-    assert may_take_over(each, Stage(load_tick=3))
+    assert may_take_over(each, Stage(load_sequence=3))
     each.takeovers += 1
-    assert not may_take_over(each, Stage(load_tick=3))
+    assert not may_take_over(each, Stage(load_sequence=3))
     assert may_take_over(each, each.stage)
     each.landing = ABANDONED
     assert not may_take_over(each, each.stage)
@@ -115,6 +115,6 @@ def test_a_circle_of_waits_of_others_is_walked_once() -> None:
 def test_a_wait_lasts_three_measured_loads_within_bounds(
     load_ms: float | None, announced_ms: float, takeovers: int, bound_ms: float
 ) -> None:
-    usage = Usage()
+    usage = Counters()
     usage.load_ms = load_ms
     assert wait_bound_ms(usage, announced_ms, takeovers) == bound_ms

@@ -5,9 +5,9 @@ import pytest
 from dualcache.core.events import Invalidated, ScansRefused
 from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.front_ports import NoFront
-from dualcache.core.ops import Batch, Delete, Fence, Look, Seen
+from dualcache.core.ops import Batch, Delete, Fence, Look, RawRead
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
-from dualcache.engine.deletion import FEW_AT_ONCE, Owed, Owned, ScanRefused
+from dualcache.engine.deletion import FEW_AT_ONCE, Owned, PendingDeletion, ScanRefused
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.recovery import MOST_PENDING, fence
 from dualcache.errors import BackendRefused, BackendUnavailable
@@ -101,8 +101,8 @@ def test_without_the_right_to_read_a_part_whole_entries_tell_whose_they_are() ->
         clear_function(OWNER, "*", env),
         (Scan, ScanPage(0, keys)),
         (ReadHeads, denied()),
-        (Batch(tuple(Look(key.decode()) for key in keys[:-1])), (Seen(None),) * FEW_AT_ONCE),
-        (Batch((Look(keys[-1].decode()),)), (Seen(entry),)),
+        (Batch(tuple(Look(key.decode()) for key in keys[:-1])), (RawRead(None),) * FEW_AT_ONCE),
+        (Batch((Look(keys[-1].decode()),)), (RawRead(entry),)),
         (Unlink((keys[-1],)), 1),
         (Unlink, 0),
         (CloseFlights(None), None),
@@ -139,7 +139,7 @@ def test_a_function_that_could_not_be_cleared_is_cleared_before_the_next_read() 
         (Scan, slow()),
         (CloseFlights, None),
     ).returns(Invalidated(patterns=1, pending=1))
-    assert list(env.health.owed.values()) == [Owed((), (), (Owned(OWNER, "*"),))]
+    assert list(env.health.owed.values()) == [PendingDeletion((), (), (Owned(OWNER, "*"),))]
     script(
         invalidate(["k"], [], [], env),
         (Scan(0, "*", 1000), ScanPage(0, (b"a",))),
@@ -168,7 +168,7 @@ def test_a_deletion_that_does_not_arrive_is_owed_and_said_to_be_pending() -> Non
         (Delete, slow()),
         (CloseFlights, None),
     ).returns(Invalidated(keys=1, pending=1))
-    assert list(env.health.owed.values()) == [Owed(("k", "~b:k"))]
+    assert list(env.health.owed.values()) == [PendingDeletion(("k", "~b:k"))]
 
 
 def test_a_strict_cache_raises_for_a_deletion_that_does_not_arrive_and_owes_it() -> None:
@@ -192,7 +192,7 @@ def test_an_interrupted_deletion_is_owed_and_closes_its_flights() -> None:
 def test_a_clear_ends_the_state_in_which_too_many_deletions_were_owed() -> None:
     env, _ = surroundings()
     for number in range(MOST_PENDING + 1):
-        env.health.owe(Owed((f"k{number}",)), env)
+        env.health.owe(PendingDeletion((f"k{number}",)), env)
     script(invalidate(["k"], [], [], env), (CloseFlights, None)).returns(
         Invalidated(keys=1, pending=1)
     )
@@ -278,9 +278,9 @@ def test_of_too_many_that_are_set_aside_the_oldest_goes() -> None:
     env, _ = surroundings()
     refused = ScanRefused("refused", code="DC183")
     for number in range(MOST_PENDING + 1):
-        env.health.set_aside(Owed((), (f"{number}*",)), refused, env)
+        env.health.set_aside(PendingDeletion((), (f"{number}*",)), refused, env)
     assert len(env.health.refused) == MOST_PENDING
-    assert next(iter(env.health.refused.values())) == Owed((), ("1*",))
+    assert next(iter(env.health.refused.values())) == PendingDeletion((), ("1*",))
 
 
 def test_a_scan_that_is_refused_for_now_is_owed() -> None:

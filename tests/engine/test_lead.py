@@ -4,10 +4,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from dualcache.core.entry import UNKNOWN_TAG_ID, Recipe, Tag
+from dualcache.core.entry import UNKNOWN_TAG_ID, Tag, ValueCodec
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import NotStored, Unusable
-from dualcache.core.flight import Join, Land
+from dualcache.core.flight import EndFlight, Join
 from dualcache.core.ops import (
     FOR_EVER,
     Commit,
@@ -20,8 +20,8 @@ from dualcache.core.ops import (
     MakeTags,
     NewTag,
     ProlongTag,
+    RawRead,
     ReadTags,
-    Seen,
 )
 from dualcache.engine.cut_keys import LARGE_BYTES, over_a_limit
 from dualcache.engine.load import get_or_load
@@ -44,9 +44,9 @@ from tests.engine.conversation import (
 )
 
 STORED = CommitReply.STORED
-MINE = Seen(filling(1))
+MINE = RawRead(filling(1))
 LED = (Join, lead)
-LANDED = (Land, None)
+LANDED = (EndFlight, None)
 NEW = (Load, Loaded("new", 5.0))
 GIVEN_BACK = (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED)
 
@@ -171,13 +171,13 @@ def test_a_value_as_large_as_one_that_cut_the_connection_is_not_sent() -> None:
 
 def test_a_value_that_no_codec_keeps_is_returned_and_told_of_once() -> None:
     env, events = surroundings()
-    asked = cold(recipe=Recipe(unencodable, unpack, copy))
+    asked = cold(recipe=ValueCodec(unencodable, unpack, copy))
     for number in (1, 2):
         marker = filling(number, load_ms=5 if number > 1 else 0)
         outcome = script(
             get_or_load(asked, env),
             LED,
-            (LookAndLease, Seen(marker)),
+            (LookAndLease, RawRead(marker)),
             NEW,
             (Commit(KEY, marker, marker, 1, CommitWay.IFEQ), STORED),
             LANDED,
@@ -196,7 +196,7 @@ def test_a_tag_of_the_call_is_made_with_the_lease_and_stored_as_it_was_then() ->
         LED,
         (
             LookAndLease(KEY, filling(2), 10_000, (NewTag("~t:a", token(1), DAY_MS),)),
-            Seen(filling(2), (token(1),), None, (DAY_MS,)),
+            RawRead(filling(2), (token(1),), None, (DAY_MS,)),
         ),
         NEW,
         (Commit(KEY, filling(2), blob, 60_000, CommitWay.IFEQ), STORED),
@@ -209,7 +209,7 @@ def test_a_tag_that_would_die_before_its_entry_is_prolonged() -> None:
     script(
         get_or_load(cold("~t:a"), env),
         LED,
-        (LookAndLease, Seen(filling(2), (b"its life",), None, (1_000,))),
+        (LookAndLease, RawRead(filling(2), (b"its life",), None, (1_000,))),
         (ProlongTag("~t:a", DAY_MS), None),
         NEW,
         (Commit, STORED),
@@ -223,7 +223,7 @@ def test_what_is_no_tag_is_replaced_before_the_load_and_the_other_tags_stay() ->
     script(
         get_or_load(cold("~t:a", "~t:b"), env),
         LED,
-        (LookAndLease, Seen(filling(3), (b"its life", b"foreign"), None, (DAY_MS, FOR_EVER))),
+        (LookAndLease, RawRead(filling(3), (b"its life", b"foreign"), None, (DAY_MS, FOR_EVER))),
         (Delete(("~t:b",)), 1),
         (MakeTags((NewTag("~t:b", token(4), DAY_MS),)), (token(4),)),
         NEW,
@@ -241,7 +241,7 @@ def test_a_tag_beside_one_that_is_replaced_is_prolonged_all_the_same() -> None:
     script(
         get_or_load(cold("~t:a", "~t:b"), env),
         LED,
-        (LookAndLease, Seen(filling(3), (b"its life", b"foreign"), None, (1_000, FOR_EVER))),
+        (LookAndLease, RawRead(filling(3), (b"its life", b"foreign"), None, (1_000, FOR_EVER))),
         (Delete(("~t:b",)), 1),
         (MakeTags, (token(4),)),
         (ProlongTag("~t:a", DAY_MS), None),
@@ -256,7 +256,7 @@ def test_a_caller_who_is_interrupted_while_tags_are_prolonged_gives_the_lease_ba
     script(
         get_or_load(cold("~t:a"), env),
         LED,
-        (LookAndLease, Seen(filling(2), (b"its life",), None, (1_000,))),
+        (LookAndLease, RawRead(filling(2), (b"its life",), None, (1_000,))),
         (ProlongTag, KeyboardInterrupt()),
         (Commit(KEY, filling(2), filling(2), 1, CommitWay.IFEQ), STORED),
         LANDED,
@@ -290,7 +290,7 @@ def test_a_lease_whose_connection_was_cut_is_asked_for_again_with_another_token(
         get_or_load(cold(), env),
         LED,
         (LookAndLease(KEY, filling(1), 10_000), error),
-        (LookAndLease(KEY, filling(2), 10_000), Seen(filling(2))),
+        (LookAndLease(KEY, filling(2), 10_000), RawRead(filling(2))),
         NEW,
         (Commit, STORED),
         LANDED,
@@ -313,7 +313,7 @@ def test_a_tag_known_only_from_the_result_makes_an_entry_that_the_next_load_mend
     script(
         get_or_load(asked, env),
         LED,
-        (LookAndLease, Seen(first)),
+        (LookAndLease, RawRead(first)),
         (ReadTags(("~t:late",)), (None,)),
         (Commit(KEY, first, filling(4, load_ms=5), 2_000, CommitWay.IFEQ), STORED),
         (MakeTags((NewTag("~t:late", token(5), DAY_MS),)), (token(5),)),
@@ -333,7 +333,7 @@ def test_tags_of_the_previous_entry_are_made_only_where_they_are_absent(
     script(
         get_or_load(cold(tags_of=lambda _: ()), env),
         LED,
-        (LookAndLease, Seen(dead)),
+        (LookAndLease, RawRead(dead)),
         (ReadTags(("~t:a",)), (tag_id,)),
         (Commit, STORED),
         *made_tag,

@@ -12,11 +12,11 @@ from dualcache.core.flight import (
     ABANDONED,
     ANY_TAG,
     AwaitFlight,
+    EndFlight,
     Flight,
+    FlightResult,
     Join,
     JoinReply,
-    Land,
-    Landing,
     Outcome,
     Stage,
     TakeOver,
@@ -30,10 +30,10 @@ from dualcache.core.ops import (
     Look,
     LookAndLease,
     Raised,
-    Seen,
+    RawRead,
 )
-from dualcache.core.policy import Usage
-from dualcache.engine.freshness import FILLING, Sight
+from dualcache.core.policy import Counters
+from dualcache.engine.freshness import FILLING, ReadResult
 from dualcache.engine.lead import Begun
 from dualcache.engine.load import get_or_load
 from dualcache.engine.renewal import Lease
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
 
 STORED = CommitReply.STORED
-MINE = Seen(filling(1))
+MINE = RawRead(filling(1))
 LATER = 1_000
 """A tick after any that a conversation draws."""
 
@@ -78,13 +78,13 @@ def other() -> Flight:
     return Flight(KEY, object(), 0)
 
 
-def landing(value: object, tick: int = LATER) -> Landing:
-    return Landing(Outcome(value, None, tick))
+def landing(value: object, sequence: int = LATER) -> FlightResult:
+    return FlightResult(Outcome(value, None, sequence))
 
 
 def test_a_fresh_entry_is_served_in_one_trip() -> None:
     env, events = surroundings(hits_are_heard=True)
-    outcome = script(get_or_load(call(), env), (Look(KEY), Seen(stored("v")))).ends()
+    outcome = script(get_or_load(call(), env), (Look(KEY), RawRead(stored("v")))).ends()
     assert outcome == Outcome("v", None, 2)
     assert events == [Hit("k", "redis")]
 
@@ -95,12 +95,12 @@ def test_an_absent_key_is_leased_loaded_and_committed_over_the_lease() -> None:
     blob = stored("v", 2, load_ms=5)
     outcome = script(
         get_or_load(asked, env),
-        (Look(KEY), Seen(None)),
+        (Look(KEY), RawRead(None)),
         (Join, lead),
         (LookAndLease(KEY, filling(1), LEASE_MS), MINE),
         (Load, Loaded("v", 5.0)),
         (Commit(KEY, filling(1), blob, 60_000, CommitWay.IFEQ), STORED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert outcome == Outcome("v", None, 4, pack("v"))
     assert events == [Miss("k", "absent"), LoadedEvent("k", 5.0, "stored")]
@@ -115,7 +115,7 @@ def test_a_function_that_seldom_hits_leases_without_looking_first() -> None:
         (LookAndLease, MINE),
         (Load, Loaded("v", 5.0)),
         (Commit, STORED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert events[0] == Miss("k", "absent")
 
@@ -126,8 +126,8 @@ def test_a_value_that_appears_before_the_lease_is_served() -> None:
     outcome = script(
         get_or_load(asked, env),
         (Join, lead),
-        (LookAndLease, Seen(stored("v"))),
-        (Land, None),
+        (LookAndLease, RawRead(stored("v"))),
+        (EndFlight, None),
     ).ends()
     assert outcome.value == "v"
     assert (asked.policy.usage.hits, asked.policy.usage.misses) == (1, 0)
@@ -146,7 +146,7 @@ def test_what_the_front_tier_does_not_keep_is_read_and_kept() -> None:
     shelf = Shelf()
     script(
         get_or_load(call(front=shelf), env),
-        (Look(KEY, (), with_ttl=True), Seen(stored("v"), (), 1_000)),
+        (Look(KEY, (), with_ttl=True), RawRead(stored("v"), (), 1_000)),
     ).ends()
     assert [(value, read.life_ms) for value, read in shelf.installed] == [("v", 1_000)]
 
@@ -157,7 +157,7 @@ def test_a_ttl_of_zero_shares_loads_and_stores_nothing() -> None:
         get_or_load(call(ttl_ms=0), env),
         (Join, lead),
         (Load, Loaded("v", 5.0)),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert events == [Miss("k", "not_stored"), LoadedEvent("k", 5.0, "not_stored")]
 
@@ -175,7 +175,7 @@ def test_a_backend_that_fails_at_the_look_leaves_a_shared_load() -> None:
         (Look, refused()),
         (Join, note),
         (Load, Loaded("v", 5.0)),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert outcome.value == "v"
     assert joins[0].is_patient
@@ -188,7 +188,7 @@ def test_a_follower_gets_a_copy_of_his_own() -> None:
     shared = ["v"]
     outcome = script(
         get_or_load(asked, env),
-        (Look, Seen(None)),
+        (Look, RawRead(None)),
         (Join, other()),
         (AwaitFlight, landing(shared)),
     ).ends()
@@ -203,7 +203,7 @@ def test_a_follower_decodes_his_copy_where_the_leader_encoded_it() -> None:
     script(
         get_or_load(cold(), env),
         (Join, other()),
-        (AwaitFlight, Landing(Outcome("v", None, LATER, pack("decoded")))),
+        (AwaitFlight, FlightResult(Outcome("v", None, LATER, pack("decoded")))),
     ).returns(Outcome("decoded", None, LATER, pack("decoded")))
 
 
@@ -212,7 +212,7 @@ def test_a_follower_copies_what_does_not_come_back_from_its_bytes() -> None:
     outcome = script(
         get_or_load(cold(), env),
         (Join, other()),
-        (AwaitFlight, Landing(Outcome("v", None, LATER, pack("broken")))),
+        (AwaitFlight, FlightResult(Outcome("v", None, LATER, pack("broken")))),
     ).ends()
     assert outcome.value == "v"
 
@@ -257,10 +257,10 @@ def test_an_interrupt_of_the_policys_callables_is_no_failure_of_the_load(
     talk = script(
         get_or_load(cold(condition=interrupted), env),
         (Join, lead),
-        (LookAndLease, lambda op: Seen(op.filling)),
+        (LookAndLease, lambda op: RawRead(op.filling)),
         (Load, Loaded("v", 5.0)),
         (Commit, CommitReply.STORED),
-        (Land, None),
+        (EndFlight, None),
     )
     talk.raises(SoftLimit)
 
@@ -268,7 +268,7 @@ def test_an_interrupt_of_the_policys_callables_is_no_failure_of_the_load(
 def test_a_follower_gets_the_exception_of_the_leader() -> None:
     env, _ = surroundings()
     outcome = Outcome(None, OSError(), LATER)
-    script(get_or_load(cold(), env), (Join, other()), (AwaitFlight, Landing(outcome))).returns(
+    script(get_or_load(cold(), env), (Join, other()), (AwaitFlight, FlightResult(outcome))).returns(
         outcome
     )
 
@@ -276,14 +276,14 @@ def test_a_follower_gets_the_exception_of_the_leader() -> None:
 def test_the_first_whose_wait_is_over_takes_over_and_ends_the_flight_for_all() -> None:
     env, events = surroundings()
     flight = other()
-    landings: list[Landing] = []
+    landings: list[FlightResult] = []
     script(
         get_or_load(cold(), env),
         (Join, flight),
         (AwaitFlight(flight, 30_000.0), None),
         (TakeOver(flight, Stage()), take),
         (Load, Loaded("mine", 5.0)),
-        (Land, lambda op: landings.append(op.landing)),
+        (EndFlight, lambda op: landings.append(op.landing)),
     ).ends()
     assert WaitExpired("k") in events
     assert [each.outcome and each.outcome.value for each in landings] == ["mine"]
@@ -292,7 +292,7 @@ def test_the_first_whose_wait_is_over_takes_over_and_ends_the_flight_for_all() -
 def test_whoever_does_not_take_over_waits_on_for_twice_as_long() -> None:
     env, events = surroundings()
     flight = other()
-    usage = Usage()
+    usage = Counters()
     usage.recent_hits, usage.load_ms = 0.0, 5.0
 
     def taken(_: TakeOver) -> bool:
@@ -334,7 +334,7 @@ def test_who_is_interrupted_while_taking_over_gives_the_flight_back(*, is_taken:
         op.is_taken = is_taken
         return KeyboardInterrupt()
 
-    given_back = [(Land(flight, ABANDONED), None)] if is_taken else []
+    given_back = [(EndFlight(flight, ABANDONED), None)] if is_taken else []
     script(
         get_or_load(cold(), env),
         (Join, flight),
@@ -347,7 +347,7 @@ def test_who_is_interrupted_while_taking_over_gives_the_flight_back(*, is_taken:
 def beside(*tags: str) -> tuple[Flight, Call]:
     """Return a flight whose load holds a lease, and a call that comes to it."""
     flight = other()
-    start = Start(Sight(FILLING, 1, filling(50)), filling(50))
+    start = Start(ReadResult(FILLING, 1, filling(50)), filling(50))
     lease = Lease({filling(50): KEY}, LEASE_MS, LEASE_MS, set())
     flight.start = Begun(start, {"t": token(60)}, lease, b"")
     return flight, cold(*tags)
@@ -370,7 +370,7 @@ def test_a_successor_commits_over_the_lease_of_the_leader(reply: CommitReply) ->
         (TakeOver, take),
         (Load, Loaded("mine", 5.0)),
         (Commit, note),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert outcome.value == "mine"
     assert commits[0].expected == filling(50)
@@ -386,7 +386,7 @@ def test_a_successor_who_has_tags_that_the_leader_does_not_know_stores_nothing()
         (AwaitFlight, None),
         (TakeOver, take),
         (Load, Loaded("mine", 5.0)),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
 
 
@@ -400,7 +400,7 @@ def test_a_successor_of_another_function_stores_nothing() -> None:
         (AwaitFlight, None),
         (TakeOver, take),
         (Load, Loaded("mine", 5.0)),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
 
 
@@ -414,7 +414,7 @@ def test_a_successor_whose_load_fails_leaves_the_lease_to_the_leader() -> None:
         (AwaitFlight, None),
         (TakeOver, take),
         (Load, Raised(error, 5.0)),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert outcome.error is error
 
@@ -428,20 +428,20 @@ def test_a_successor_who_is_interrupted_gives_the_flight_back() -> None:
         (AwaitFlight, None),
         (TakeOver, take),
         (Load, KeyboardInterrupt()),
-        (Land(flight, ABANDONED), None),
+        (EndFlight(flight, ABANDONED), None),
     ).raises(KeyboardInterrupt)
 
 
 @pytest.mark.parametrize("ending", [ABANDONED, landing("too old", 0)])
-def test_a_follower_who_may_not_take_the_result_asks_again(ending: Landing) -> None:
+def test_a_follower_who_may_not_take_the_result_asks_again(ending: FlightResult) -> None:
     env, _ = surroundings()
     outcome = script(
         get_or_load(cold(), env),
         (Join, other()),
         (AwaitFlight, ending),
         (Join, lead),
-        (LookAndLease, Seen(stored("v"))),
-        (Land, None),
+        (LookAndLease, RawRead(stored("v"))),
+        (EndFlight, None),
     ).ends()
     assert outcome.value == "v"
 
@@ -450,10 +450,10 @@ def test_an_old_result_is_taken_by_a_caller_who_saw_what_its_load_started_from()
     env, _ = surroundings()
     marker = filling(50)
     flight = other()
-    flight.basis = (marker, ())
+    flight.seen_version = (marker, ())
     outcome = script(
         get_or_load(call(), env),
-        (Look, Seen(marker)),
+        (Look, RawRead(marker)),
         (Join, flight),
         (AwaitFlight, landing("v", 0)),
     ).ends()
@@ -475,7 +475,7 @@ def test_a_caller_who_must_look_is_served_what_is_fresh() -> None:
     outcome = script(
         get_or_load(cold(), env),
         (Join, JoinReply.MUST_LOOK),
-        (Look, Seen(stored("v"))),
+        (Look, RawRead(stored("v"))),
     ).ends()
     assert outcome.value == "v"
 
@@ -491,7 +491,7 @@ def test_a_caller_who_looked_and_found_nothing_asks_again_as_one_who_looked() ->
     script(
         get_or_load(cold(), env),
         (Join, JoinReply.MUST_LOOK),
-        (Look, Seen(None)),
+        (Look, RawRead(None)),
         (Join, note),
         (AwaitFlight, landing("v")),
     ).ends()
@@ -506,7 +506,7 @@ def test_a_caller_who_must_look_and_cannot_shares_a_load_that_is_not_stored() ->
         (Look, refused()),
         (Join, lead),
         (Load, Loaded("v", 5.0)),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
 
 
@@ -528,14 +528,14 @@ def test_a_load_whose_tags_come_with_its_result_may_have_any() -> None:
 
 def test_an_interrupted_leader_gives_the_lease_back_and_hands_over() -> None:
     env, _ = surroundings()
-    ends: list[Landing] = []
+    ends: list[FlightResult] = []
     script(
         get_or_load(cold(), env),
         (Join, lead),
         (LookAndLease, MINE),
         (Load, KeyboardInterrupt()),
         (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED),
-        (Land, lambda op: ends.append(op.landing)),
+        (EndFlight, lambda op: ends.append(op.landing)),
     ).raises(KeyboardInterrupt)
     assert ends == [ABANDONED]
 
@@ -549,7 +549,7 @@ def test_the_exception_of_the_users_function_is_returned_and_the_lease_given_bac
         (LookAndLease, MINE),
         (Load, Raised(error, 5.0)),
         (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert outcome.error is error
     assert events[-1] == LoadFailed("k", "OSError")
@@ -563,5 +563,5 @@ def test_a_callable_ttl_of_a_value_decides_how_long_it_is_stored() -> None:
         (LookAndLease, MINE),
         (Load, Loaded("four", 5.0)),
         (Commit(KEY, filling(1), stored("four", 2, load_ms=5), 4_000, CommitWay.IFEQ), STORED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dualcache.core.flight import CloseFlights, Join, Land
+from dualcache.core.flight import CloseFlights, EndFlight, Join
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -16,13 +16,13 @@ from dualcache.core.ops import (
     Loaded,
     Look,
     LookAndLease,
-    Seen,
-    Tell,
+    Publish,
+    RawRead,
 )
 from dualcache.core.policy import Call
-from dualcache.core.revocation import Notice
+from dualcache.core.revocation import Revocation
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
-from dualcache.engine.deletion import Owed, doomed_by
+from dualcache.engine.deletion import PendingDeletion, doomed_by
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.recovery import ask
@@ -44,7 +44,7 @@ from tests.engine.conversation import (
 )
 
 CHANNEL = "~c"
-OURS = Notice(CHANNEL, (KEY,))
+OURS = Revocation(CHANNEL, (KEY,))
 STORED = CommitReply.STORED
 
 
@@ -53,7 +53,7 @@ def test_an_invalidation_tells_its_keys_their_variants_and_its_tags() -> None:
     names = (KEY, f"~b:{KEY}", "~t:a")
     script(
         invalidate((KEY,), ("~t:a",), (), env),
-        (Delete(names, Notice(CHANNEL, names)), 0),
+        (Delete(names, Revocation(CHANNEL, names)), 0),
         (CloseFlights, None),
     ).ends()
 
@@ -76,7 +76,7 @@ def test_a_pattern_is_told_once_when_its_last_page_is_deleted() -> None:
         (Unlink((b"shop:a1",)), 1),
         (Scan, ScanPage(0, (b"shop:a2",))),
         (Unlink((b"shop:a2",)), 1),
-        (Tell(Notice("shop:~c", (), ("a*",))), None),
+        (Publish(Revocation("shop:~c", (), ("a*",))), None),
         (CloseFlights, None),
     ).ends()
 
@@ -89,7 +89,7 @@ def test_of_a_function_its_pattern_is_told_when_all_is_deleted() -> None:
         (ReadHeads, (stored("v", owner=b"function"),)),
         (Unlink((b"shop:a1",)), 1),
         (Unlink((b"shop:~b:a1",)), 0),
-        (Tell(Notice("shop:~c", (), ("a*",))), None),
+        (Publish(Revocation("shop:~c", (), ("a*",))), None),
         (CloseFlights, None),
     ).ends()
 
@@ -104,8 +104,8 @@ def test_of_a_function_a_shortened_name_that_hides_its_pattern_is_told_by_itself
         (ReadHeads, (head, head)),
         (Unlink((hidden, b"a:1:b:2")), 2),
         (Unlink, 0),
-        (Tell(Notice(CHANNEL, (hidden.decode(),))), None),
-        (Tell(Notice(CHANNEL, (), ("a:*:b:*",))), None),
+        (Publish(Revocation(CHANNEL, (hidden.decode(),))), None),
+        (Publish(Revocation(CHANNEL, (), ("a:*:b:*",))), None),
         (CloseFlights, None),
     ).ends()
 
@@ -115,38 +115,38 @@ def test_a_pattern_that_could_not_be_told_is_owed() -> None:
     done = script(
         invalidate((), (), ("a*",), env),
         (Scan, ScanPage(0, ())),
-        (Tell, slow()),
+        (Publish, slow()),
         (CloseFlights, None),
     ).ends()
     assert done.pending == 1
-    assert list(env.health.owed.values()) == [Owed((), ("a*",))]
+    assert list(env.health.owed.values()) == [PendingDeletion((), ("a*",))]
     script(
         ask(Look(KEY), env),
         (Scan, ScanPage(0, ())),
-        (Tell(Notice(CHANNEL, (), ("a*",))), None),
-        (Look, Seen(None)),
+        (Publish(Revocation(CHANNEL, (), ("a*",))), None),
+        (Look, RawRead(None)),
     ).ends()
 
 
 def test_what_is_owed_is_told_when_it_is_delivered() -> None:
     env, _ = surroundings(channel=CHANNEL)
-    env.health.owe(Owed((KEY,)), env)
+    env.health.owe(PendingDeletion((KEY,)), env)
     script(
         ask(Look(KEY), env),
         (Delete((KEY,), OURS), cut()),
         (Delete((KEY,), OURS), 1),
-        (Look, Seen(None)),
+        (Look, RawRead(None)),
     ).ends()
 
 
 def test_a_full_server_deletes_and_tells_without_a_transaction() -> None:
     env, _ = surroundings(channel=CHANNEL)
     names = (KEY, f"~b:{KEY}")
-    notice = Notice(CHANNEL, names)
+    notice = Revocation(CHANNEL, names)
     done = script(
         invalidate((KEY,), (), (), env),
         (Delete(names, notice), turned_down("OOM")),
-        (Batch((Delete(names), Tell(notice))), (1, None)),
+        (Batch((Delete(names), Publish(notice))), (1, None)),
         (CloseFlights, None),
     ).ends()
     assert (done.removed, done.pending) == (1, 0)
@@ -175,7 +175,7 @@ def test_a_clear_spares_the_key_that_tells_of_flushes() -> None:
         clear(env),
         (Scan, ScanPage(0, (b"shop:a", b"shop:~e", b"shop:~t:a"))),
         (Unlink((b"shop:a", b"shop:~t:a")), 2),
-        (Tell(Notice("shop:~c", (), ("*",))), None),
+        (Publish(Revocation("shop:~c", (), ("*",))), None),
         (CloseFlights(None), None),
     ).ends()
     silent, _ = surroundings(prefix="shop:")
@@ -186,7 +186,7 @@ def test_a_set_is_told_with_its_claim_whatever_was_there_and_not_with_its_commit
     env, _ = surroundings(channel=CHANNEL)
     script(
         set_value(call(), "v", env),
-        (Claim(KEY, filling(1), LEASE_MS, (), OURS), Seen(filling(1))),
+        (Claim(KEY, filling(1), LEASE_MS, (), OURS), RawRead(filling(1))),
         (Commit(KEY, filling(1), stored("v", 2), 60_000, CommitWay.IFEQ), STORED),
         (CloseFlights, None),
     ).returns(True)
@@ -213,7 +213,7 @@ def test_each_of_several_sets_is_told() -> None:
             claims = [each for each in ops if isinstance(each, Claim)]
             told += [name for each in claims if each.notice for name in each.notice.names]
             replies = tuple(
-                Seen(each.filling) if isinstance(each, Claim) else STORED for each in ops
+                RawRead(each.filling) if isinstance(each, Claim) else STORED for each in ops
             )
             op = flow.send(replies if hasattr(op, "ops") else replies[0])
     except StopIteration:
@@ -225,7 +225,7 @@ def test_a_refresh_tells_with_the_commit_that_replaces_a_usable_entry() -> None:
     old, resealed, new = stored("old"), stored("old", 1), stored("new", 2, load_ms=5)
     script(
         refresh(call(), env),
-        (Look, Seen(old, (), 30_000)),
+        (Look, RawRead(old, (), 30_000)),
         (Commit(KEY, old, resealed, 30_000, CommitWay.IFEQ), STORED),  # the same value
         (Load, Loaded("new", 5.0)),
         (Commit(KEY, resealed, new, 60_000, CommitWay.IFEQ, OURS), STORED),
@@ -236,8 +236,8 @@ def test_a_refresh_of_what_changed_under_its_hands_tells_with_its_claim() -> Non
     env, _ = surroundings(channel=CHANNEL)
     script(
         refresh(call(), env),
-        (Look, Seen(None)),
-        (Claim(KEY, filling(1), LEASE_MS, (), OURS), Seen(filling(1))),
+        (Look, RawRead(None)),
+        (Claim(KEY, filling(1), LEASE_MS, (), OURS), RawRead(filling(1))),
         (Load, Loaded("new", 5.0)),
         (
             Commit(KEY, filling(1), stored("new", 2, load_ms=5), 60_000, CommitWay.IFEQ),
@@ -251,10 +251,10 @@ def test_a_fill_is_not_told() -> None:
     script(
         get_or_load(cold(), env),
         (Join, lead),
-        (LookAndLease(KEY, filling(1), LEASE_MS), Seen(filling(1))),
+        (LookAndLease(KEY, filling(1), LEASE_MS), RawRead(filling(1))),
         (Load, Loaded("new", 5.0)),
         (Commit(KEY, filling(1), stored("new", 2, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
 
 
@@ -263,7 +263,7 @@ def test_a_notice_goes_by_whichever_way_a_server_commits(way: CommitWay) -> None
     env, _ = surroundings(channel=CHANNEL, ways=(way,))
     script(
         refresh(call(), env),
-        (Look, Seen(stored("old"), (), None)),
+        (Look, RawRead(stored("old"), (), None)),
         (Commit, STORED),
         (Load, Loaded("new", 5.0)),
         (Commit(KEY, stored("old", 1), stored("new", 2, load_ms=5), 60_000, way, OURS), STORED),

@@ -8,7 +8,7 @@ import pytest
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import CloseFlights, Join, Land
+from dualcache.core.flight import CloseFlights, EndFlight, Join
 from dualcache.core.ops import Batch, GiveWay, Load, Loaded, LookAndLease
 from dualcache.core.policy import Call
 from dualcache.engine.batch import get_or_load_many
@@ -44,7 +44,7 @@ def run(flow: Flow[Any], perform: Callable[[Any], Any]) -> tuple[Any, int]:
         Join: lead,
         Load: lambda op: Loaded(dict.fromkeys(op.args[0], "v"), 1.0),
         GiveWay: lambda _: None,
-        Land: lambda _: None,
+        EndFlight: lambda _: None,
         CloseFlights: lambda _: None,
     }
     given = 0

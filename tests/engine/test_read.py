@@ -7,7 +7,7 @@ from dualcache.core.envelope import seal_tombstone
 from dualcache.core.events import Hit, Miss, NotRead, Unusable
 from dualcache.core.flight import Outcome
 from dualcache.core.front_ports import UNTRACKED
-from dualcache.core.ops import Batch, Distrust, Load, Loaded, Look, ReadTags, Seen
+from dualcache.core.ops import Batch, DropConnections, Load, Loaded, Look, RawRead, ReadTags
 from dualcache.engine.probe import get_or_run
 from dualcache.engine.read import UNTYPED_HELP, UNTYPED_REASON, get, peek
 from dualcache.engine.read_many import get_many
@@ -33,7 +33,7 @@ TAGGED = stored("v", tags=[Tag("~t:a", token(50)), Tag("~t:b", token(51))])
 def test_a_fresh_entry_is_a_hit() -> None:
     env, _ = surroundings()
     asked = call()
-    script(get(asked, env), (Look(KEY), Seen(stored("v")))).returns("v")
+    script(get(asked, env), (Look(KEY), RawRead(stored("v")))).returns("v")
     assert asked.policy.usage.hits == 1
 
 
@@ -49,7 +49,7 @@ def test_a_fresh_entry_is_a_hit() -> None:
 def test_whatever_is_not_fresh_is_a_miss_that_tells_why(raw: bytes | None, reason: str) -> None:
     env, events = surroundings()
     asked = call()
-    script(get(asked, env), (Look, Seen(raw))).returns(MISSING)
+    script(get(asked, env), (Look, RawRead(raw))).returns(MISSING)
     assert events == [Miss("k", reason)]
     assert asked.policy.usage.misses == 1
 
@@ -58,14 +58,16 @@ def test_whatever_is_not_fresh_is_a_miss_that_tells_why(raw: bytes | None, reaso
 def test_a_value_of_another_key_may_be_the_reply_to_another_command(shelf: Shelf | None) -> None:
     env, events = surroundings()
     moved = stored("v", key="another")
-    script(get(call(front=shelf), env), (Look, Seen(moved)), (Distrust, None)).returns(MISSING)
+    script(get(call(front=shelf), env), (Look, RawRead(moved)), (DropConnections, None)).returns(
+        MISSING
+    )
     assert [type(event) for event in events] == [Unusable, Miss]
 
 
 @pytest.mark.parametrize("raw", [b"foreign", stored("broken")])
 def test_an_entry_that_nobody_can_read_is_a_miss_and_told_of(raw: bytes) -> None:
     env, events = surroundings()
-    script(get(call(), env), (Look, Seen(raw))).returns(MISSING)
+    script(get(call(), env), (Look, RawRead(raw))).returns(MISSING)
     assert [type(event) for event in events] == [Unusable, Miss]
 
 
@@ -73,7 +75,7 @@ def test_an_entry_that_reads_only_with_its_type_is_a_miss_and_its_remedy_told_on
     env, events = surroundings()
     asked = call(recipe=UNTYPED)
     for _ in range(2):
-        script(get(asked, env), (Look, Seen(stored("v")))).returns(MISSING)
+        script(get(asked, env), (Look, RawRead(stored("v")))).returns(MISSING)
     miss = Miss("k", "untyped")
     assert events == [miss, NotRead("k", UNTYPED_REASON, UNTYPED_HELP), miss]
     assert (asked.policy.usage.misses, asked.policy.usage.unread) == (2, 2)
@@ -82,7 +84,7 @@ def test_an_entry_that_reads_only_with_its_type_is_a_miss_and_its_remedy_told_on
 def test_an_entry_of_a_type_that_is_still_to_be_learned_is_a_plain_miss() -> None:
     env, events = surroundings()
     asked = call(recipe=unread_by("unknown_type"))
-    script(get(asked, env), (Look, Seen(stored("v")))).returns(MISSING)
+    script(get(asked, env), (Look, RawRead(stored("v")))).returns(MISSING)
     assert events == [Miss("k", "unknown_type")]
     assert asked.policy.usage.unread == 0
 
@@ -90,7 +92,7 @@ def test_an_entry_of_a_type_that_is_still_to_be_learned_is_a_plain_miss() -> Non
 def test_an_entry_that_names_keys_of_others_as_its_tags_is_forged_and_they_are_not_read() -> None:
     env, events = surroundings(prefix="shop:")
     forged = stored("v", tags=[Tag("shop:~t:a", token(50)), Tag("bank:balance", token(51))])
-    script(get(call(), env), (Look, Seen(forged))).returns(MISSING)
+    script(get(call(), env), (Look, RawRead(forged))).returns(MISSING)
     assert events == [Unusable("k", "foreign"), Miss("k", "unusable")]
 
 
@@ -110,16 +112,16 @@ def test_an_entry_is_served_only_while_each_of_its_tags_has_the_id_it_was_stored
     env, _ = surroundings()
     asked = call("~t:a", "~t:b")
     ids = (token(50), token(51))
-    script(get(asked, env), (Look(KEY, ("~t:a", "~t:b")), Seen(TAGGED, ids))).returns("v")
-    script(get(asked, env), (Look, Seen(TAGGED, (token(50), None)))).returns(MISSING)
-    script(get(asked, env), (Look, Seen(TAGGED, (token(51), token(51))))).returns(MISSING)
+    script(get(asked, env), (Look(KEY, ("~t:a", "~t:b")), RawRead(TAGGED, ids))).returns("v")
+    script(get(asked, env), (Look, RawRead(TAGGED, (token(50), None)))).returns(MISSING)
+    script(get(asked, env), (Look, RawRead(TAGGED, (token(51), token(51))))).returns(MISSING)
 
 
 def test_tags_that_only_the_entry_names_are_read_in_a_second_trip() -> None:
     env, _ = surroundings()
     script(
         get(call("~t:a"), env),
-        (Look(KEY, ("~t:a",)), Seen(TAGGED, (token(50),))),
+        (Look(KEY, ("~t:a",)), RawRead(TAGGED, (token(50),))),
         (ReadTags(("~t:b",)), (token(51),)),
     ).returns("v")
 
@@ -129,11 +131,11 @@ def test_what_is_read_is_kept_under_a_ticket_for_each_name_taken_before_it_was_r
     shelf = Shelf()
     script(
         get(call("~t:a", front=shelf), env),
-        (Look(KEY, ("~t:a",), with_ttl=True), Seen(TAGGED, (token(50),), 1_000, stream=3)),
-        (Look("~t:b"), Seen(token(51), stream=3)),
+        (Look(KEY, ("~t:a",), with_ttl=True), RawRead(TAGGED, (token(50),), 1_000, push_epoch=3)),
+        (Look("~t:b"), RawRead(token(51), push_epoch=3)),
     ).returns("v")
     [(value, read)] = shelf.installed
-    assert (value, read.tickets, read.life_ms, read.stream) == (
+    assert (value, read.tickets, read.life_ms, read.push_epoch) == (
         "v",
         [(KEY, "~t:a"), ("~t:b",)],
         1_000,
@@ -146,16 +148,16 @@ def test_what_was_read_on_two_streams_is_as_good_as_untracked() -> None:
     shelf = Shelf()
     script(
         get(call("~t:a", front=shelf), env),
-        (Look, Seen(TAGGED, (token(50),), 1_000, stream=3)),
-        (Look("~t:b"), Seen(token(51), stream=4)),
+        (Look, RawRead(TAGGED, (token(50),), 1_000, push_epoch=3)),
+        (Look("~t:b"), RawRead(token(51), push_epoch=4)),
     ).returns("v")
-    assert shelf.installed[0][1].stream == UNTRACKED
+    assert shelf.installed[0][1].push_epoch == UNTRACKED
 
 
 def test_what_is_not_fresh_is_not_kept() -> None:
     env, _ = surroundings()
     shelf = Shelf()
-    script(get(call(front=shelf), env), (Look, Seen(STALE, (), 1_000))).returns(MISSING)
+    script(get(call(front=shelf), env), (Look, RawRead(STALE, (), 1_000))).returns(MISSING)
     assert shelf.installed == []
 
 
@@ -165,7 +167,7 @@ def test_several_keys_are_read_in_one_trip() -> None:
         get_many([call(), call("~t:a")], env),
         (
             Batch((Look(KEY), Look(KEY, ("~t:a",)))),
-            (Seen(stored("v")), Seen(TAGGED, (token(50),))),
+            (RawRead(stored("v")), RawRead(TAGGED, (token(50),))),
         ),
         (ReadTags(("~t:b",)), (None,)),
     ).returns(["v", MISSING])
@@ -174,7 +176,7 @@ def test_several_keys_are_read_in_one_trip() -> None:
 def test_only_keys_that_the_front_tier_does_not_keep_are_read() -> None:
     env, _ = surroundings()
     kept, unkept = call(front=Shelf("kept")), call(front=Shelf())
-    script(get_many([kept, unkept, kept], env), (Look(KEY), Seen(stored("v")))).returns(
+    script(get_many([kept, unkept, kept], env), (Look(KEY), RawRead(stored("v")))).returns(
         ["kept", "v", "kept"]
     )
     script(get_many([kept, kept], env)).returns(["kept", "kept"])
@@ -187,7 +189,7 @@ def test_tags_that_only_the_entries_name_are_read_in_one_trip() -> None:
     second = stored("vb", tags=[Tag("~t:b", token(51)), Tag("~t:c", token(60))])
     script(
         get_many([call(), call(), call()], env),
-        (Batch, (Seen(first), Seen(None), Seen(second))),
+        (Batch, (RawRead(first), RawRead(None), RawRead(second))),
         (ReadTags(("~t:a", "~t:c", "~t:b")), (token(50), token(60), None)),
     ).returns(["va", MISSING, MISSING])
 
@@ -197,8 +199,8 @@ def test_a_value_of_another_key_among_several_makes_the_connections_suspect() ->
     moved = stored("v", key="another")
     script(
         get_many([call(), call()], env),
-        (Batch, (Seen(moved), Seen(stored("v")))),
-        (Distrust, None),
+        (Batch, (RawRead(moved), RawRead(stored("v")))),
+        (DropConnections, None),
     ).returns([MISSING, "v"])
 
 
@@ -220,7 +222,7 @@ def test_a_peek_tells_what_is_stored_and_counts_nothing() -> None:
         peek(asked, env),
         (
             Look(KEY, ("~t:a", "~t:b"), with_ttl=True),
-            Seen(TAGGED, (token(50), token(51)), 1_500),
+            RawRead(TAGGED, (token(50), token(51)), 1_500),
         ),
     ).returns(Entry("v", 0.0, 1.5, "redis", False, ("a", "b")))
     assert (asked.policy.usage.hits, events) == (0, [])
@@ -228,7 +230,7 @@ def test_a_peek_tells_what_is_stored_and_counts_nothing() -> None:
 
 def test_a_peek_shows_a_stale_entry_as_such() -> None:
     env, _ = surroundings()
-    script(peek(call(), env), (Look, Seen(STALE))).returns(
+    script(peek(call(), env), (Look, RawRead(STALE))).returns(
         Entry("old", 0.5, None, "redis", True, ())
     )
 
@@ -242,7 +244,7 @@ def test_a_peek_shows_an_entry_of_unknown_type_without_its_value_and_tells_once(
     raw = STALE if is_stale else stored("v")
     age = 0.5 if is_stale else 0.0
     for _ in range(2):
-        script(peek(asked, env), (Look, Seen(raw))).returns(
+        script(peek(asked, env), (Look, RawRead(raw))).returns(
             Entry(MISSING, age, None, "redis", is_stale, ())
         )
     assert events == [NotRead("k", UNTYPED_REASON, UNTYPED_HELP)]
@@ -251,23 +253,25 @@ def test_a_peek_shows_an_entry_of_unknown_type_without_its_value_and_tells_once(
 
 def test_a_peek_tells_that_the_front_tier_would_answer() -> None:
     env, _ = surroundings()
-    entry = script(peek(call(front=Shelf("v")), env), (Look, Seen(stored("v")))).ends()
+    entry = script(peek(call(front=Shelf("v")), env), (Look, RawRead(stored("v")))).ends()
     assert entry.tier == "front"
 
 
 def test_a_peek_finds_nothing_where_nothing_is_usable() -> None:
     env, _ = surroundings()
-    script(peek(call(), env), (Look, Seen(None))).returns(None)
-    script(peek(call(), env), (Look, Seen(filling(50)))).returns(None)
+    script(peek(call(), env), (Look, RawRead(None))).returns(None)
+    script(peek(call(), env), (Look, RawRead(filling(50)))).returns(None)
     script(peek(call(), env), (Look, refused())).returns(None)
 
 
 def test_what_is_only_probed_is_served_where_it_is_fresh() -> None:
     env, _ = surroundings()
-    script(get_or_run(call(), env), (Look, Seen(stored("v")))).returns(Outcome("v", None, 1))
+    script(get_or_run(call(), env), (Look, RawRead(stored("v")))).returns(Outcome("v", None, 1))
 
 
 def test_what_is_only_probed_is_loaded_without_storing_where_it_is_not() -> None:
     env, _ = surroundings()
-    outcome = script(get_or_run(call(), env), (Look, Seen(None)), (Load, Loaded("v", 5.0))).ends()
+    outcome = script(
+        get_or_run(call(), env), (Look, RawRead(None)), (Load, Loaded("v", 5.0))
+    ).ends()
     assert outcome.value == "v"

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dualcache.core.events import BackendDown, BackendUp, PendingOverflowed, Replayed, StoresStopped
-from dualcache.core.ops import Delete, Look, Ping, Seen
+from dualcache.core.ops import Delete, Look, Ping, RawRead
 from dualcache.core.scans import Scan, ScanPage, Unlink
 from dualcache.engine import recovery
 from dualcache.engine.attempts import cause_of
-from dualcache.engine.deletion import Owed, delete_matching
-from dualcache.engine.recovery import Health, ask, ask_once, sign_of_life
+from dualcache.engine.deletion import PendingDeletion, delete_matching
+from dualcache.engine.recovery import Health, ask, ask_once, ping_server
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 from tests.engine.conversation import KEY, cut, refused, script, slow, surroundings
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dualcache.errors import BackendError
 
 LOOK = Look(KEY)
-NOTHING = Seen(None)
+NOTHING = RawRead(None)
 
 
 def test_an_op_is_sent_again_where_a_connection_that_had_worked_was_cut() -> None:
@@ -62,7 +62,7 @@ def test_one_slow_answer_opens_nothing_and_two_in_a_row_do() -> None:
 
 def test_what_is_owed_is_delivered_before_anything_else_is_asked() -> None:
     env, events = surroundings()
-    env.health.owe(Owed((KEY,)), env)
+    env.health.owe(PendingDeletion((KEY,)), env)
     script(ask(LOOK, env), (Delete((KEY,)), 1), (LOOK, NOTHING)).returns(NOTHING)
     assert events == [Replayed(delivered=1)]
     assert env.health.is_clear
@@ -70,9 +70,9 @@ def test_what_is_owed_is_delivered_before_anything_else_is_asked() -> None:
 
 def test_what_could_not_be_delivered_stays_owed() -> None:
     env, _ = surroundings()
-    env.health.owe(Owed((KEY,)), env)
+    env.health.owe(PendingDeletion((KEY,)), env)
     script(ask_once(LOOK, env), (Delete((KEY,)), slow())).raises(BackendTimeout)
-    assert list(env.health.owed.values()) == [Owed((KEY,))]
+    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
     assert not env.health.is_clear
 
 
@@ -86,12 +86,12 @@ def test_a_deletion_that_is_owed_while_another_thread_settles_is_not_overlooked(
 
     health = env.health = Interrupted()
 
-    class Watched(dict[int, Owed]):
+    class Watched(dict[int, PendingDeletion]):
         def __bool__(self) -> bool:
             is_any = len(self) > 0
             if not is_any:
                 health.owed = dict(self)
-                health.owe(Owed((KEY,)), env)
+                health.owe(PendingDeletion((KEY,)), env)
             return is_any
 
     health.owed = Watched()
@@ -103,8 +103,8 @@ def test_a_deletion_that_is_owed_while_another_thread_settles_is_not_overlooked(
 def test_more_than_the_queue_holds_keeps_reads_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "MOST_PENDING", 1)
     env, events = surroundings()
-    env.health.owe(Owed(("a",)), env)
-    env.health.owe(Owed(("b",)), env)
+    env.health.owe(PendingDeletion(("a",)), env)
+    env.health.owe(PendingDeletion(("b",)), env)
     assert events == [PendingOverflowed(dropped=2)]
     with pytest.raises(BackendUnavailable) as raised:
         script(ask(LOOK, env)).ends()
@@ -151,8 +151,8 @@ def test_what_a_server_turns_down_is_told_once(prefix: str, told: list[Event]) -
 
 def test_a_sign_of_life_closes_the_breaker() -> None:
     env, events = surroundings()
-    script(sign_of_life(env), (Ping(), refused())).returns(False)
-    script(sign_of_life(env), (Ping(), None)).returns(True)
+    script(ping_server(env), (Ping(), refused())).returns(False)
+    script(ping_server(env), (Ping(), None)).returns(True)
     assert [type(event) for event in events] == [BackendDown, BackendUp]
 
 

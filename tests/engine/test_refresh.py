@@ -8,7 +8,7 @@ import pytest
 from dualcache.backends.memory import MemoryStore
 from dualcache.core.entry import Packed, Tag
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import Join, Land, Outcome
+from dualcache.core.flight import EndFlight, Join, Outcome
 from dualcache.core.ops import (
     Claim,
     Commit,
@@ -20,11 +20,11 @@ from dualcache.core.ops import (
     Look,
     LookAndLease,
     Raised,
+    RawRead,
     ReadTags,
-    Seen,
     TryLease,
 )
-from dualcache.engine.deletion import Owed
+from dualcache.engine.deletion import PendingDeletion
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
 from dualcache.errors import UnencodableValue
@@ -75,7 +75,7 @@ def loaded(flow: Flow[Any], store: MemoryStore, value: str) -> Any:
     op = flow.send(Loaded(value, 5.0))
     try:
         while True:
-            op = flow.send(None if type(op) is Land else store.perform(op))
+            op = flow.send(None if type(op) is EndFlight else store.perform(op))
     except StopIteration as end:
         return end.value
 
@@ -84,7 +84,7 @@ def test_a_refresh_seals_a_usable_entry_anew_and_commits_over_that() -> None:
     env, events = surroundings()
     outcome = script(
         refresh(call(), env),
-        (LOOK, Seen(OLD, (), 30_000)),
+        (LOOK, RawRead(OLD, (), 30_000)),
         (Commit(KEY, OLD, RESEALED, 30_000, CommitWay.IFEQ), STORED),
         (Load, Loaded("new", 5.0)),
         (Commit(KEY, RESEALED, stored("new", 2, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
@@ -100,7 +100,7 @@ def test_an_entry_that_is_sealed_anew_keeps_its_tags_its_times_and_its_lifetime(
     after = stored("old", 1, tags=tags, fresh_ms=100, created_ms=NOW_MS - 500, load_ms=7)
     script(
         refresh(call(), env),
-        (LOOK, Seen(before)),
+        (LOOK, RawRead(before)),
         (ReadTags(("~t:a",)), (token(50),)),
         (Commit(KEY, before, after, None, CommitWay.IFEQ), STORED),
         (Load, Raised(OSError(), 5.0)),
@@ -111,7 +111,7 @@ def test_the_time_that_the_look_took_is_taken_from_what_the_entry_has_left() -> 
     env, _ = surroundings(elapsed_ms=count(0, 40).__next__)
     script(
         refresh(call(), env),
-        (LOOK, Seen(OLD, (), 30_000)),
+        (LOOK, RawRead(OLD, (), 30_000)),
         (Commit(KEY, OLD, RESEALED, 29_960, CommitWay.IFEQ), slow()),
         (Load, Loaded("new", 5.0)),
     ).ends()
@@ -121,9 +121,9 @@ def test_a_refresh_claims_an_entry_that_changes_under_its_hands() -> None:
     env, _ = surroundings()
     script(
         refresh(call(), env),
-        (LOOK, Seen(OLD, (), 30_000)),
+        (LOOK, RawRead(OLD, (), 30_000)),
         (Commit, CommitReply.REFUSED),
-        (Claim(KEY, filling(2), LEASE_MS), Seen(filling(2))),
+        (Claim(KEY, filling(2), LEASE_MS), RawRead(filling(2))),
         (Load, Loaded("new", 5.0)),
         (Commit(KEY, filling(2), stored("new", 3, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
     ).ends()
@@ -133,8 +133,8 @@ def test_a_refresh_of_an_absent_key_claims_it() -> None:
     env, _ = surroundings()
     script(
         refresh(call(), env),
-        (LOOK, Seen(None)),
-        (Claim(KEY, filling(1), LEASE_MS), Seen(filling(1))),
+        (LOOK, RawRead(None)),
+        (Claim(KEY, filling(1), LEASE_MS), RawRead(filling(1))),
         (Load, Loaded("new", 5.0)),
         (Commit, STORED),
     ).ends()
@@ -145,7 +145,7 @@ def test_a_refresh_that_fails_leaves_the_entry_and_the_lease_of_another_alone() 
     error = OSError()
     outcome = script(
         refresh(call(), env),
-        (LOOK, Seen(OLD, (), 30_000)),
+        (LOOK, RawRead(OLD, (), 30_000)),
         (Commit, STORED),
         (Load, Raised(error, 5.0)),
     ).ends()
@@ -217,7 +217,7 @@ def test_a_lease_that_ran_out_and_was_taken_by_another_is_not_given_back() -> No
 def test_a_refresh_whose_claim_does_not_arrive_is_loaded_and_not_stored() -> None:
     env, _ = surroundings()
     outcome = script(
-        refresh(call(), env), (LOOK, Seen(None)), (Claim, slow()), (Load, Loaded("new", 5.0))
+        refresh(call(), env), (LOOK, RawRead(None)), (Claim, slow()), (Load, Loaded("new", 5.0))
     ).ends()
     assert outcome.value == "new"
 
@@ -226,7 +226,7 @@ def test_a_refresh_that_is_interrupted_at_its_claim_gives_it_back() -> None:
     env, _ = surroundings()
     script(
         refresh(call(), env),
-        (LOOK, Seen(None)),
+        (LOOK, RawRead(None)),
         (Claim, KeyboardInterrupt()),
         (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED),
     ).raises(KeyboardInterrupt)
@@ -242,7 +242,7 @@ def test_a_refresh_whose_result_is_not_stored_takes_away_just_the_entry_it_start
     env, _ = surroundings()
     outcome = script(
         refresh(call(condition=lambda value: value != "odd", recipe=CHOOSY), env),
-        (LOOK, Seen(OLD, (), 30_000)),
+        (LOOK, RawRead(OLD, (), 30_000)),
         (Commit(KEY, OLD, RESEALED, 30_000, CommitWay.IFEQ), STORED),
         (Load, Loaded(value, 5.0)),
         (WITHDRAWN, CommitReply.REFUSED),
@@ -255,37 +255,37 @@ def test_an_entry_that_could_not_be_taken_away_is_owed() -> None:
     env, _ = surroundings()
     script(
         refresh(call(ttl_ms=0), env),
-        (LOOK, Seen(OLD, (), 30_000)),
+        (LOOK, RawRead(OLD, (), 30_000)),
         (Commit, STORED),
         (Load, Loaded("new", 5.0)),
         (WITHDRAWN, slow()),
     ).ends()
-    assert list(env.health.owed.values()) == [Owed((KEY,))]
+    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
 
 
 def test_an_entry_whose_refresh_is_interrupted_at_its_end_is_owed() -> None:
     env, _ = surroundings()
     script(
         refresh(call(ttl_ms=0), env),
-        (LOOK, Seen(OLD, (), 30_000)),
+        (LOOK, RawRead(OLD, (), 30_000)),
         (Commit, STORED),
         (Load, Loaded("new", 5.0)),
         (WITHDRAWN, KeyboardInterrupt()),
     ).raises(KeyboardInterrupt)
-    assert list(env.health.owed.values()) == [Owed((KEY,))]
+    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
 
 
 def test_a_refresh_whose_commit_may_not_have_arrived_owes_the_old_entry() -> None:
     env, _ = surroundings()
     outcome = script(
         refresh(call(), env),
-        (LOOK, Seen(OLD, (), 30_000)),
+        (LOOK, RawRead(OLD, (), 30_000)),
         (Commit, STORED),
         (Load, Loaded("new", 5.0)),
         (Commit, slow()),
     ).ends()
     assert outcome.value == "new"
-    assert list(env.health.owed.values()) == [Owed((KEY,))]
+    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
 
 
 def test_a_refresh_whose_callable_raises_leaves_the_entry() -> None:
@@ -296,7 +296,7 @@ def test_a_refresh_whose_callable_raises_leaves_the_entry() -> None:
 
     outcome = script(
         refresh(call(condition=raising), env),
-        (LOOK, Seen(OLD, (), 30_000)),
+        (LOOK, RawRead(OLD, (), 30_000)),
         (Commit, STORED),
         (Load, Loaded("new", 5.0)),
     ).ends()
@@ -308,11 +308,11 @@ def test_a_load_of_a_stale_entry_whose_result_is_not_stored_leaves_it_to_stand_i
     stale = stored("old", fresh_ms=100, created_ms=NOW_MS - 500)
     script(
         get_or_load(call(stale_if_error_ms=60_000, condition=lambda _: False), env),
-        (Look, Seen(stale)),
+        (Look, RawRead(stale)),
         (Join, lead),
-        (LookAndLease, Seen(stale)),
+        (LookAndLease, RawRead(stale)),
         (TryLease, True),
         (Load, Loaded("new", 5.0)),
         (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), STORED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()

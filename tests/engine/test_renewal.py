@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import Join, Land
+from dualcache.core.flight import EndFlight, Join
 from dualcache.core.ops import (
     Batch,
     Commit,
@@ -14,10 +14,10 @@ from dualcache.core.ops import (
     Load,
     Loaded,
     LookAndLease,
-    Seen,
+    RawRead,
     TryLease,
 )
-from dualcache.core.policy import Usage
+from dualcache.core.policy import Counters
 from dualcache.engine.load import get_or_load
 from dualcache.engine.renewal import Lease, begin_lease, keeping, renew
 from tests.engine.conversation import (
@@ -55,7 +55,7 @@ class Clock:
 
 
 def leased(env: Env) -> Lease:
-    return begin_lease({filling(1): KEY}, Usage(), env)
+    return begin_lease({filling(1): KEY}, Counters(), env)
 
 
 def test_a_marker_is_put_over_itself_with_a_new_life() -> None:
@@ -74,7 +74,7 @@ def test_a_marker_that_has_gone_is_not_renewed_again() -> None:
 
 def test_what_is_left_of_several_is_renewed_on() -> None:
     env, _ = surroundings()
-    lease = begin_lease({filling(1, "a"): "a", filling(2, "b"): "b"}, Usage(), env)
+    lease = begin_lease({filling(1, "a"): "a", filling(2, "b"): "b"}, Counters(), env)
     script(renew(lease, env), (Batch, (STORED, REFUSED))).returns(THIRD)
     assert lease.held == {filling(1, "a"): "a"}
 
@@ -93,7 +93,7 @@ def test_a_renewal_that_fails_is_tried_again_as_long_as_the_lease_may_be_there(
 
 def test_what_holds_nothing_or_cannot_be_compared_is_not_renewed() -> None:
     env, _ = surroundings()
-    assert keeping(begin_lease({}, Usage(), env), env) is None
+    assert keeping(begin_lease({}, Counters(), env), env) is None
     assert keeping(leased(env), surroundings(ways=())[0]) is None
 
 
@@ -108,10 +108,10 @@ def test_a_load_is_given_what_keeps_its_lease() -> None:
     script(
         get_or_load(cold(), env),
         (Join, lead),
-        (LookAndLease, Seen(filling(1))),
+        (LookAndLease, RawRead(filling(1))),
         (Load, note),
         (Commit, STORED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert asked[0].keeping is not None
     assert asked[0].keeping.every_ms == THIRD
@@ -134,12 +134,12 @@ def test_the_lease_of_a_stale_entry_is_renewed_under_its_own_name() -> None:
     script(
         get_or_load(cold(stale_if_error_ms=60_000), env),
         (Join, lead),
-        (LookAndLease, Seen(old)),
+        (LookAndLease, RawRead(old)),
         (TryLease, True),
         (Load, during),
         (Commit, STORED),
         (Commit, STORED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert renewed == [Commit("~r:k", token(2), token(2), LEASE_MS, WAY)]
 
@@ -157,10 +157,10 @@ def test_a_commit_that_came_too_late_is_told_apart_from_one_that_was_revoked(
     script(
         get_or_load(cold(), env),
         (Join, lead),
-        (LookAndLease, Seen(filling(1))),
+        (LookAndLease, RawRead(filling(1))),
         (Load, passing(clock, passed_ms)),
         (Commit, REFUSED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert outcomes(events) == [how]
 
@@ -183,10 +183,10 @@ def test_a_commit_after_that_of_a_successor_came_too_late() -> None:
     script(
         get_or_load(cold(), env),
         (Join, lead),
-        (LookAndLease, Seen(filling(1))),
+        (LookAndLease, RawRead(filling(1))),
         (Load, overtaken),
         (Commit, REFUSED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert outcomes(events) == ["late"]
 
@@ -205,9 +205,9 @@ def test_a_renewed_lease_is_not_over_when_the_first_one_would_be() -> None:
     script(
         get_or_load(cold(), env),
         (Join, lead),
-        (LookAndLease, Seen(filling(1))),
+        (LookAndLease, RawRead(filling(1))),
         (Load, renewing),
         (Commit, REFUSED),
-        (Land, None),
+        (EndFlight, None),
     ).ends()
     assert outcomes(events) == ["refused"]

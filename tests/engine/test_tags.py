@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dualcache.core.entry import UNKNOWN_TAG_ID, Tag
-from dualcache.core.ops import NewTag, ProlongTag, Seen
+from dualcache.core.ops import NewTag, ProlongTag, RawRead
 from dualcache.engine.tags import (
     are_alive,
     entry_life_ms,
@@ -62,6 +62,6 @@ def test_an_entry_lives_as_long_as_it_is_fresh_and_may_stand_in() -> None:
 def test_only_a_tag_with_little_left_is_prolonged(
     left_ms: int, entry_ms: int | None, is_prolonged: bool
 ) -> None:
-    seen = Seen(None, (b"id",), None, (left_ms,))
+    seen = RawRead(None, (b"id",), None, (left_ms,))
     expected = (ProlongTag("a", DAY_MS),) if is_prolonged else ()
     assert prolonged(["a"], seen, DAY_MS, entry_ms) == expected

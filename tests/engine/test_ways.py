@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.core.events import BackendDown, StoresStopped
-from dualcache.core.flight import CloseFlights, Flight, Join, Land
+from dualcache.core.flight import CloseFlights, EndFlight, Flight, Join
 from dualcache.core.ops import (
     Claim,
     Commit,
@@ -16,15 +16,15 @@ from dualcache.core.ops import (
     Loaded,
     Look,
     Raised,
+    RawRead,
     ReadTags,
-    Seen,
     TryLease,
 )
 from dualcache.engine.acquire_many import acquire_all
 from dualcache.engine.attempts import LEAVE_PAUSE_MS, insist, watched
 from dualcache.engine.commit import commit
 from dualcache.engine.load import get_or_load, refresh
-from dualcache.engine.recovery import sign_of_life
+from dualcache.engine.recovery import ping_server
 from dualcache.engine.starting import NOTHING
 from dualcache.engine.ways import RETRY_MS, SOON_MS, can_commit, try_all_again_soon
 from dualcache.engine.write import set_value
@@ -115,7 +115,7 @@ def test_a_server_that_is_back_may_have_it() -> None:
     down = BackendUnavailable("refused", code="DC200")
     script(watched(Look(KEY), env), (Look, down)).raises(BackendUnavailable)
     assert not can_commit(env)
-    flow = sign_of_life(env)
+    flow = ping_server(env)
     next(flow)
     with pytest.raises(StopIteration):
         flow.send(None)
@@ -127,16 +127,16 @@ def test_without_a_way_no_lease_is_taken() -> None:
     talk = script(
         get_or_load(cold(), env),
         LED,
-        (Look, Seen(None)),
+        (Look, RawRead(None)),
         (Load, Loaded("v", 5.0)),
-        (Land, None),
+        (EndFlight, None),
     )
     assert talk.ends().value == "v"
 
 
 def test_without_a_way_what_is_stored_is_served() -> None:
     env, _, _ = without_ways()
-    talk = script(get_or_load(cold(), env), LED, (Look, Seen(stored("v"))), (Land, None))
+    talk = script(get_or_load(cold(), env), LED, (Look, RawRead(stored("v"))), (EndFlight, None))
     assert talk.ends().value == "v"
 
 
@@ -181,14 +181,14 @@ def test_without_a_way_a_set_of_many_and_a_load_of_many_take_no_lease() -> None:
     assert talk.ends() == [NOTHING]
     fresh = script(
         acquire_all([(cold(), Flight(KEY, None, 0))], surroundings(ways=())[0], {}, {}),
-        (Look, Seen(stored("v"))),
+        (Look, RawRead(stored("v"))),
     ).ends()
     assert [sight.value for sight in fresh] == ["v"]
 
 
 def test_a_refresh_over_an_entry_of_unknown_end_claims_the_key() -> None:
     env, _ = surroundings()
-    seen = Seen(stored("old"), refusal="NOPERM")
+    seen = RawRead(stored("old"), refusal="NOPERM")
     talk = script(
         refresh(cold(), env),
         (Look, seen),

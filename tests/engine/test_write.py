@@ -5,11 +5,11 @@ import pytest
 from dualcache.core.entry import Packed, Tag
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import CloseFlights
-from dualcache.core.ops import Batch, Claim, Commit, CommitReply, CommitWay, Delete, NewTag, Seen
+from dualcache.core.ops import Batch, Claim, Commit, CommitReply, CommitWay, Delete, NewTag, RawRead
 from dualcache.core.policy import Call
-from dualcache.engine.deletion import Owed
+from dualcache.engine.deletion import PendingDeletion
 from dualcache.engine.pacing import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
-from dualcache.engine.storing import Worth
+from dualcache.engine.storing import Storable
 from dualcache.engine.write import Put, set_many, set_value, size_of
 from tests.engine.conversation import (
     DAY_MS,
@@ -31,7 +31,7 @@ def test_a_set_claims_the_key_and_commits_over_its_claim() -> None:
     env, _ = surroundings()
     script(
         set_value(call(), "v", env),
-        (Claim(KEY, filling(1), LEASE_MS), Seen(filling(1))),
+        (Claim(KEY, filling(1), LEASE_MS), RawRead(filling(1))),
         (Commit(KEY, filling(1), stored("v", 2), 60_000, CommitWay.IFEQ), CommitReply.STORED),
         (CloseFlights((KEY,)), None),
     ).returns(True)
@@ -41,7 +41,7 @@ def test_a_set_that_was_overtaken_says_so() -> None:
     env, _ = surroundings()
     script(
         set_value(call(), "v", env),
-        (Claim, Seen(filling(1))),
+        (Claim, RawRead(filling(1))),
         (Commit, CommitReply.REFUSED),
         (CloseFlights, None),
     ).returns(False)
@@ -59,7 +59,7 @@ def test_a_set_makes_the_tags_that_are_known_from_its_value() -> None:
                 LEASE_MS,
                 (NewTag("~t:a", token(1), DAY_MS), NewTag("~t:v", token(2), DAY_MS)),
             ),
-            Seen(filling(3), (token(1), b"its life"), None, (DAY_MS, DAY_MS)),
+            RawRead(filling(3), (token(1), b"its life"), None, (DAY_MS, DAY_MS)),
         ),
         (Commit(KEY, filling(3), blob, 60_000, CommitWay.IFEQ), CommitReply.STORED),
         (CloseFlights((KEY,)), None),
@@ -79,7 +79,7 @@ def test_a_set_that_the_server_turns_down_deletes_what_was_there() -> None:
     env, _ = surroundings()
     script(
         set_value(call(), "v", env),
-        (Claim, Seen(None, (), None, (), "OOM")),
+        (Claim, RawRead(None, (), None, (), "OOM")),
         (Delete((KEY,)), 1),
         (CloseFlights((KEY,)), None),
     ).returns(False)
@@ -94,17 +94,17 @@ def test_a_set_that_does_not_arrive_owes_the_deletion_of_what_was_there() -> Non
         (Delete((KEY,)), refused()),
         (CloseFlights((KEY,)), None),
     ).returns(False)
-    assert list(env.health.owed.values()) == [Owed((KEY,))]
+    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
 
 
 def test_a_set_that_is_interrupted_owes_the_deletion_of_what_was_there() -> None:
     env, _ = surroundings()
     script(
         set_value(call(), "v", env),
-        (Claim, Seen(filling(1))),
+        (Claim, RawRead(filling(1))),
         (Commit, KeyboardInterrupt()),
     ).raises(KeyboardInterrupt)
-    assert list(env.health.owed.values()) == [Owed((KEY,))]
+    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
 
 
 def test_tags_that_cannot_be_made_raise_before_anything_is_changed() -> None:
@@ -138,8 +138,8 @@ def test_several_values_are_claimed_in_one_trip_and_committed_in_another() -> No
                 )
             ),
             (
-                Seen(filling(3, "a"), (token(1), b"its life"), None, (DAY_MS, DAY_MS)),
-                Seen(filling(4, "b")),
+                RawRead(filling(3, "a"), (token(1), b"its life"), None, (DAY_MS, DAY_MS)),
+                RawRead(filling(4, "b")),
             ),
         ),
         (
@@ -166,7 +166,7 @@ def test_of_several_those_that_cannot_be_stored_are_deleted_together() -> None:
     pairs = [("a", "va"), ("b", "no"), ("c", "vc")]
     script(
         set_many([(Call(key, unworthy), value) for key, value in pairs], env),
-        (Batch, (Seen(filling(1, "a")), Seen(None, refusal="OOM"))),
+        (Batch, (RawRead(filling(1, "a")), RawRead(None, refusal="OOM"))),
         (Commit("a", filling(1, "a"), stored("va", 3, key="a"), 60_000, WAY), CommitReply.STORED),
         (CloseFlights(("a",)), None),
         (Delete(("b", "c")), 1),
@@ -182,10 +182,10 @@ def test_of_several_none_is_set_where_one_cannot_be_spelled() -> None:
     assert env.health.is_clear
 
 
-def claimed(op: Batch) -> tuple[Seen, ...]:
+def claimed(op: Batch) -> tuple[RawRead, ...]:
     claims = [each for each in op.ops if isinstance(each, Claim)]
     assert len(claims) == len(op.ops)
-    return tuple([Seen(each.filling) for each in claims])
+    return tuple([RawRead(each.filling) for each in claims])
 
 
 def committed(op: Batch) -> tuple[CommitReply, ...]:
@@ -216,10 +216,10 @@ def test_large_values_are_claimed_in_parts_by_their_size() -> None:
     several = [(Call(key, policy()), large) for key in "ab"]
     script(
         set_many(several, env),
-        (Claim, lambda op: Seen(op.filling)),
+        (Claim, lambda op: RawRead(op.filling)),
         (Commit, CommitReply.STORED),
         (CloseFlights(("a",)), None),
-        (Claim, lambda op: Seen(op.filling)),
+        (Claim, lambda op: RawRead(op.filling)),
         (Commit, CommitReply.STORED),
         (CloseFlights(("b",)), None),
     ).returns([True, True])
@@ -249,10 +249,10 @@ def test_a_big_job_that_is_interrupted_owes_what_it_has_not_stored() -> None:
         (Batch, KeyboardInterrupt()),
     ).raises(KeyboardInterrupt)
     left = (f"k{MOST_AT_ONCE}", f"k{MOST_AT_ONCE + 1}")
-    assert list(env.health.owed.values()) == [Owed(left)]
+    assert list(env.health.owed.values()) == [PendingDeletion(left)]
 
 
 def test_an_object_that_is_referred_to_has_no_size() -> None:
-    assert size_of(Put(call(), None, Worth(Packed(8, 0, object()), None, None))) == 0
-    assert size_of(Put(call(), None, Worth(Packed(1, 0, b"1234"), None, None))) == 4
+    assert size_of(Put(call(), None, Storable(Packed(8, 0, object()), None, None))) == 0
+    assert size_of(Put(call(), None, Storable(Packed(1, 0, b"1234"), None, None))) == 4
     assert size_of(Put(call(), None, None)) == 0

@@ -18,7 +18,7 @@ def test_what_was_read_while_nothing_changed_may_be_kept(machine: Coherence) -> 
     ticket = machine.begin_read(["a", "b"])
     machine.feed([other_bucket("a", "b")])
     assert machine.may_install(ticket, None)
-    assert machine.may_install(ticket, machine.stream)
+    assert machine.may_install(ticket, machine.push_epoch)
 
 
 @pytest.mark.parametrize("name", ["a", "b"])
@@ -65,7 +65,7 @@ def test_a_loss_closes_at_once_and_what_was_read_before_is_never_kept(machine: C
 
 
 def test_each_stream_has_a_number_of_its_own(machine: Coherence) -> None:
-    first = machine.stream
+    first = machine.push_epoch
     machine.lost()
     assert machine.connected(200.0) > first
 
@@ -73,10 +73,10 @@ def test_each_stream_has_a_number_of_its_own(machine: Coherence) -> None:
 def test_where_reads_are_tracked_only_those_of_this_stream_may_be_kept() -> None:
     machine = Coherence(5.0)
     before = machine.connected(1.0, is_tracked=True)
-    stream = machine.connected(2.0, is_tracked=True)
+    push_epoch = machine.connected(2.0, is_tracked=True)
     ticket = machine.begin_read(["a"])
-    allowed = {each: machine.may_install(ticket, each) for each in (None, 0, before, stream)}
-    assert allowed == {None: False, 0: False, before: False, stream: True}
+    allowed = {each: machine.may_install(ticket, each) for each in (None, 0, before, push_epoch)}
+    assert allowed == {None: False, 0: False, before: False, push_epoch: True}
 
 
 def test_where_all_is_heard_a_connection_of_an_older_stream_forbids_keeping(
@@ -84,7 +84,7 @@ def test_where_all_is_heard_a_connection_of_an_older_stream_forbids_keeping(
 ) -> None:
     machine.connected(200.0)
     ticket = machine.begin_read(["a"])
-    assert not machine.may_install(ticket, machine.stream - 1)
+    assert not machine.may_install(ticket, machine.push_epoch - 1)
 
 
 def test_the_horizon_follows_the_moment_at_which_a_proof_was_asked_for(machine: Coherence) -> None:

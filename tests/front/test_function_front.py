@@ -10,7 +10,7 @@ from dualcache.drivers.changes import Changes
 from dualcache.front.of_function import FunctionFront
 from dualcache.front.tier import Front
 from dualcache.functions.compile import Kept, compile_wrapper
-from dualcache.keys.signature import CallSignature
+from dualcache.keys.signature import FunctionSignature
 from dualcache.options.front_tier import FrontTier
 from tests.engine.conversation import KEY, policy, stored
 
@@ -44,7 +44,9 @@ def test_a_hit_is_served_without_a_flow_until_the_last_proof_ends_and_again_afte
         return part.find(call)
 
     wrapper = compile_wrapper(
-        CallSignature(load), perform, Kept(part.owner.index, front.gate.clock, (0,), (int,), False)
+        FunctionSignature(load),
+        perform,
+        Kept(part.owner.index, front.gate.clock, (0,), (int,), False),
     )
     stream = front.connected(clock.now, is_tracked=True)
     read = Read([part.begin_read([KEY])], open_envelope(KEY, stored("x")), 600_000, stream)

@@ -177,7 +177,7 @@ def load(n: int) -> int:
     return n
 cache.set("k", "old")
 keep("k")
-with cache.override("memory://"), cache._nowhere.flights._lock:
+with cache.override("memory://"), cache._null_backend.flights._lock:
     child = os.fork()
 if child == 0:
     front = cache.stats().front
@@ -407,8 +407,8 @@ def test_many_caches_on_one_server_hear_each_other(
 
 def test_a_function_gets_its_part_under_the_lock_of_the_pushes(redis_server: Server) -> None:
     cache = Cache(redis_server.url, front=10)
-    assert cache.backend.stream is not None
-    front = cache.backend.stream.front
+    assert cache.backend.coherent_front is not None
+    front = cache.backend.coherent_front.front
     held: list[bool] = []
 
     class Watched(WeakSet[Any]):

@@ -180,9 +180,9 @@ def test_a_copy_is_not_kept_of_what_is_read_while_others_revoke_it(
     other = colour.cache(redis_server.url, publish=True)
     opened(colour, cache)
     colour.call(other, "set", "k", "old")
-    stream = cache.backend.stream
+    stream = cache.backend.coherent_front
     assert stream is not None
-    direct = cache.backend.front_for(cache.requests.recipe())
+    direct = cache.backend.front_for(cache.operations.recipe())
     assert direct is not None
     begun = direct.begin_read(("k",))
     colour.call(other, "invalidate", "k")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dualcache.front.store import (
     ENTRY_BYTES,
     FrontEntry,
-    Owner,
+    FunctionEntries,
     TaggedEntry,
     Tags,
     WeighedStore,
@@ -31,15 +31,15 @@ STEPS = st.lists(
 )
 
 
-def made(key: str, owner: Owner | None = None, value: object = None) -> FrontEntry:
-    return FrontEntry(key, value, None, 1e9, owner or Owner())
+def made(key: str, owner: FunctionEntries | None = None, value: object = None) -> FrontEntry:
+    return FrontEntry(key, value, None, 1e9, owner or FunctionEntries())
 
 
 @given(STEPS, st.integers(1, 6), st.none() | st.integers(1, 6 * ENTRY_BYTES))
 def test_limits_in_entries_and_bytes_hold_exactly(
     steps: list[tuple[str, str, int]], max_entries: int, max_bytes: int | None
 ) -> None:
-    store, owner = make_store(max_entries, max_bytes), Owner()
+    store, owner = make_store(max_entries, max_bytes), FunctionEntries()
     sizes: dict[str, int] = {}
     seen: list[FrontEntry] = []
     for what, key, size in steps:
@@ -73,7 +73,7 @@ def test_limits_in_entries_and_bytes_hold_exactly(
 def test_hits_are_neither_lost_nor_counted_twice(
     steps: list[tuple[str, bool]], max_entries: int
 ) -> None:
-    store, owner, hits = make_store(max_entries, None), Owner(), 0
+    store, owner, hits = make_store(max_entries, None), FunctionEntries(), 0
     for key, is_hit in steps:
         entry = store.find(key)
         if is_hit and entry is not None:
@@ -129,7 +129,7 @@ def test_a_dropped_entry_leaves_no_cycle() -> None:
 
 
 def test_an_older_entry_of_the_same_call_does_not_take_the_newer_ones_place() -> None:
-    store, owner = make_store(10, None), Owner()
+    store, owner = make_store(10, None), FunctionEntries()
     store.put(one := made("a", owner), 0, (1,))
     store.put(two := made("b", owner), 0, (1,))
     store.drop("a")
@@ -145,7 +145,7 @@ def test_a_tag_kills_what_has_it_and_its_next_life_is_another_cell() -> None:
     (later,) = tags.cells(["t"])
     assert first is again
     assert (first.is_alive, other.is_alive, later.is_alive) == (False, True, True)
-    entry = TaggedEntry("a", None, None, 1e9, Owner())
+    entry = TaggedEntry("a", None, None, 1e9, FunctionEntries())
     entry.cells = (other, first)
     assert not entry.is_alive
     entry.cells = (other, later)
@@ -153,7 +153,7 @@ def test_a_tag_kills_what_has_it_and_its_next_life_is_another_cell() -> None:
 
 
 def test_an_entry_is_served_no_longer_than_is_proved_and_than_it_lives() -> None:
-    store, owner = make_store(10, None), Owner()
+    store, owner = make_store(10, None), FunctionEntries()
     store.put(entry := FrontEntry("a", 1, None, 50.0, owner), 0, (1,))
     entry.prove(20.0)
     assert entry.fresh_until == 20.0

@@ -44,7 +44,7 @@ def test_a_forked_child_begins_with_nothing() -> None:
     tracking = Tracking(lambda: None)
     tracking.open(1, 70)
     tracking.add(7)
-    tracking.renew()
+    tracking.after_fork()
     assert (tracking.redirect, tracking.ids()) == (None, ())
 
 
@@ -78,7 +78,7 @@ def test_a_forked_child_waits_for_nothing_and_its_lock_is_its_own() -> None:
     changes = Changes()
     changes.wait("a", threading.Event().set)
     with changes._lock:
-        changes.renew()
+        changes.after_fork()
         changes.wait("b", threading.Event().set)
     assert list(changes._waiting) == ["b"]
 

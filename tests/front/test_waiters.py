@@ -99,9 +99,9 @@ def test_on_a_fresh_connection_the_lease_is_heard_too(
 
 
 def _distrust() -> Any:
-    from dualcache.core.ops import Distrust, do
+    from dualcache.core.ops import DropConnections, do
 
-    return (yield from do(Distrust()))
+    return (yield from do(DropConnections()))
 
 
 def test_without_pushes_waiters_poll(colour: Colour, redis_server: Server) -> None:

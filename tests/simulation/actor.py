@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.policy import Policy, Usage
+from dualcache.core.policy import Counters, Policy
 from tests.simulation.values import RECIPE
 
 if TYPE_CHECKING:
-    from dualcache.backends.redis.push.tracking import Lane, Redirect
-    from dualcache.core.flight import Landing
+    from dualcache.backends.redis.push.tracking import Redirect, TrackedConnection
+    from dualcache.core.flight import FlightResult
     from dualcache.core.ops import Flow
     from tests.simulation.commands import Trip
     from tests.simulation.process import Process
@@ -32,9 +32,9 @@ class Actor:
         self.flow: Flow[Any] | None = None
         self.op: Any = None
         self.trip: Trip | None = None
-        self.lane: Lane | None = None
+        self.lane: TrackedConnection | None = None
         self.redirect: Redirect | None = None
-        self.stream = 0
+        self.push_epoch = 0
         self.seen: bytes | None = None
         self.value: Value | None = None
         self.history = 0
@@ -45,7 +45,7 @@ class Actor:
         self.required: frozenset[str] = frozenset()
         self.tickets: list[Any] = []
         self.mark_seen: tuple[str, int | None] | None = None
-        self.usage = Usage()
+        self.usage = Counters()
         self.mark = bytes((65 + number,))
         self.ttl_ms = ttl_ms
         self._draws = count(1)
@@ -109,7 +109,9 @@ class Actor:
             self.is_revoked and (not is_done or is_late),
             None if is_done else newest(self.required),
             None if is_done or self.trip is None else len(self.trip.commands),
-            None if is_done or self.lane is None else (self.lane.connection.identity, self.stream),
+            None
+            if is_done or self.lane is None
+            else (self.lane.connection.identity, self.push_epoch),
             None if is_done else (self.redirect, self.holds()),
             (self.seen, self.is_woken) if self.state in {"waiting", "fencing"} else None,
             self.has_taken_long and not is_done,
@@ -119,7 +121,7 @@ class Actor:
         )
 
 
-def landed(landing: Landing | None) -> Any:
+def landed(landing: FlightResult | None) -> Any:
     if landing is None or landing.outcome is None:
         return landing is None
     return landing.outcome.value, type(landing.outcome.error)

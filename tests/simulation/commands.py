@@ -13,8 +13,8 @@ from dualcache.core.ops import (
     LookAndLease,
     MakeTags,
     Op,
+    RawRead,
     ReadTags,
-    Seen,
     TryLease,
 )
 from dualcache.core.scans import ReadHeads
@@ -84,9 +84,9 @@ def reply_of(op: Op[Any], replies: Sequence[Any], *, is_sharded: bool = False) -
     """Put the replies of an op's commands together."""
     match op:
         case LookAndLease(tags=tags):
-            return Seen(replies[1].raw, made(replies[2:]), None, (FOR_EVER,) * len(tags))
+            return RawRead(replies[1].raw, made(replies[2:]), None, (FOR_EVER,) * len(tags))
         case Claim(filling=filling, tags=tags):
-            return Seen(filling, made(replies[1:]), None, (FOR_EVER,) * len(tags))
+            return RawRead(filling, made(replies[1:]), None, (FOR_EVER,) * len(tags))
         case MakeTags():
             return made(replies)
         case Batch(ops):
@@ -99,7 +99,7 @@ def reply_of(op: Op[Any], replies: Sequence[Any], *, is_sharded: bool = False) -
         case Look(tags=tags, with_ttl=with_ttl) if (tags or with_ttl) and is_sharded:
             ids = tuple(each[0] for each in reversed(replies[: len(tags)]))
             left_ms = left_of(replies[-1]) if with_ttl else None
-            return Seen(replies[len(tags)].raw, ids, left_ms)
+            return RawRead(replies[len(tags)].raw, ids, left_ms)
         case Delete() if is_sharded:
             return sum(replies)
         case ReadHeads():
@@ -110,7 +110,7 @@ def reply_of(op: Op[Any], replies: Sequence[Any], *, is_sharded: bool = False) -
             return replies[0]
 
 
-def left_of(seen: Seen) -> int | None:
+def left_of(seen: RawRead) -> int | None:
     """Return the time that a key has left: none where it has gone since it was read."""
     return 0 if seen.raw is None else seen.left_ms
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.flight import AwaitFlight, CloseFlights, Flight, Join, Land, TakeOver
+from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Flight, Join, TakeOver
 from dualcache.core.ops import AwaitChange, Fence, Load, Loaded, Op
 from dualcache.errors import BackendUnavailable
 from tests.simulation import rules
@@ -44,7 +44,7 @@ def perform(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
     match op:
         case Join():
             return False, join(world, actor, op)
-        case Land():
+        case EndFlight():
             world.say_of(actor, "lands:", op.landing)
             flights.land(op)
             return False, None
@@ -88,7 +88,7 @@ def ask(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
             return True, None
         # Nothing can come between: nobody but this process hears of it.
         reply = world.do_at_once(switch, lane.connection)
-        process.switched(lane, actor.redirect.stream, reply)
+        process.switched(lane, actor.redirect.push_epoch, reply)
     send(world, actor)
     return True, None
 
@@ -96,7 +96,7 @@ def ask(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
 def send(world: World, actor: Actor) -> None:
     assert actor.lane is not None
     connection = actor.lane.connection
-    actor.state, actor.stream = "asked", actor.lane.stream
+    actor.state, actor.push_epoch = "asked", actor.lane.push_epoch
     actor.trip = connection.send(actor.op, actor)
     world.say_of(actor, "asks", actor.op)
 
@@ -109,13 +109,13 @@ def deliver(world: World, actor: Actor, reply: Any) -> None:
     world.footprint.writes.add(process.name)
     if type(trip.op) is Switch:
         assert actor.redirect is not None
-        process.switched(lane, actor.redirect.stream, reply)
+        process.switched(lane, actor.redirect.push_epoch, reply)
         send(world, actor)
         return
     actor.trip = actor.lane = None
     process.give(lane)
     is_tracked = actor.redirect is not None
-    reply = process.stamp(trip.op, actor.stream, reply, is_tracked=is_tracked)
+    reply = process.stamp(trip.op, actor.push_epoch, reply, is_tracked=is_tracked)
     actor.told(fingerprint(reply))
     world.say_of(actor, "gets", reply)
     advance(world, actor, reply)

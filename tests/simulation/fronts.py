@@ -50,7 +50,7 @@ class WatchedFront(Front):
         entries = ((name, self.kept(name)) for name in names)
         return (
             machine.is_up,
-            machine.stream,
+            machine.push_epoch,
             machine.open_until,
             tuple((name, e.value, e.ends_at, e.fresh_until) for name, e in entries if e),
         )

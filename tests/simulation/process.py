@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from dualcache.backends.redis.push.tracking import TRACKED, UNTRACKED, Lane, Tracking
+from dualcache.backends.redis.push.tracking import TRACKED, UNTRACKED, TrackedConnection, Tracking
 from dualcache.core.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
 from dualcache.core.front_ports import NO_FRONT
 from dualcache.core.ops import CommitWay
@@ -47,7 +47,7 @@ class Process:
         self.fenced: frozenset[str] = frozenset()
         self.clock_ms = 0
         self.ticks: list[str] = []
-        self.idle: list[Lane] = []
+        self.idle: list[TrackedConnection] = []
         self.is_shared = scenario.is_shared
         self.is_shaky = not scenario.shaky or name in scenario.shaky
         self.beats_left = scenario.beats if self.is_shaky else 0
@@ -68,7 +68,7 @@ class Process:
         world = self.world
         ticks = count()
 
-        def tick() -> int:
+        def sequence() -> int:
             self.ticks.append(world.current.role.name)
             return next(ticks)
 
@@ -77,7 +77,7 @@ class Process:
             elapsed_ms=lambda: self.clock_ms,
             draw_token=lambda: world.current.draw(),  # noqa: PLW0108  whoever is current then
             draw=lambda: 0.0,
-            tick=tick,
+            sequence=sequence,
             emit=lambda _: None,
             health=Health(),
             seal=seal,
@@ -96,20 +96,20 @@ class Process:
         label = f"{self.name}{number % APART}"
         return self.world.server.connect(number, label, is_data=is_data)
 
-    def take(self) -> Lane:
+    def take(self) -> TrackedConnection:
         """Return the connection that a caller uses: the one there is, or the last that came free.
 
         In threads a caller has it for himself until the reply is there.
         """
         if not self.idle:
-            self.idle.append(Lane(self.connect()))
+            self.idle.append(TrackedConnection(self.connect()))
         return self.idle[-1] if self.is_shared else self.idle.pop()
 
-    def give(self, lane: Lane) -> None:
+    def give(self, lane: TrackedConnection) -> None:
         if not self.is_shared:
             self.idle.append(lane)
 
-    def drop(self, lane: Lane, *, with_idle: bool) -> None:
+    def drop(self, lane: TrackedConnection, *, with_idle: bool) -> None:
         """Close a connection that failed, `with_idle` all that are idle too, as the drivers do."""
         dropped = [lane]
         if lane in self.idle:
@@ -122,28 +122,28 @@ class Process:
             if self.listening is not None:
                 self.tracking.gone(each.client_id)
 
-    def must_switch(self, op: Op[Any], lane: Lane) -> Switch | None:
+    def must_switch(self, op: Op[Any], lane: TrackedConnection) -> Switch | None:
         """Return what is to be asked before a read on a connection that is not tracked yet."""
         if self.listening is None or type(op) not in TRACKED:
             return None
         redirect = self.tracking.redirect
-        if redirect is None or redirect.stream == lane.stream:
+        if redirect is None or redirect.push_epoch == lane.push_epoch:
             return None
         return Switch(redirect.client_id)
 
-    def switched(self, lane: Lane, stream: int, replies: Any) -> None:
+    def switched(self, lane: TrackedConnection, push_epoch: int, replies: Any) -> None:
         """Note what came of it, as the drivers do."""
         client_id, reply = replies
         if isinstance(reply, BackendRefused):
-            lane.stream = UNTRACKED
+            lane.push_epoch = UNTRACKED
             return
-        lane.client_id, lane.stream = client_id, stream
+        lane.client_id, lane.push_epoch = client_id, push_epoch
         self.tracking.add(client_id)
 
-    def stamp(self, op: Op[Any], stream: int, reply: Any, *, is_tracked: bool) -> Any:
+    def stamp(self, op: Op[Any], push_epoch: int, reply: Any, *, is_tracked: bool) -> Any:
         """Say for which stream a read was tracked."""
         if is_tracked and type(op) in TRACKED:
-            return replace(reply, stream=stream)
+            return replace(reply, push_epoch=push_epoch)
         return reply
 
     # With nobody else about
@@ -165,10 +165,10 @@ class Process:
         redirect = None if self.listening is None else self.tracking.redirect
         switch = self.must_switch(op, lane)
         if switch is not None and redirect is not None:
-            self.switched(lane, redirect.stream, self.world.do_at_once(switch, lane.connection))
+            self.switched(lane, redirect.push_epoch, self.world.do_at_once(switch, lane.connection))
         reply = self.world.do_at_once(op, lane.connection)
         self.give(lane)
-        return self.stamp(op, lane.stream, reply, is_tracked=redirect is not None)
+        return self.stamp(op, lane.push_epoch, reply, is_tracked=redirect is not None)
 
     def state(self) -> tuple[Any, ...]:
         world = self.world
@@ -191,7 +191,7 @@ class Process:
         idle = [lane for lane in self.idle if lane.connection.is_open or lane.client_id]
         if all(lane.connection.identity == 0 for lane in idle):
             return None
-        return tuple((e.connection.identity, e.connection.is_open, e.stream) for e in idle)
+        return tuple((e.connection.identity, e.connection.is_open, e.push_epoch) for e in idle)
 
     def _front_state(self) -> tuple[Any, ...]:
         assert self.listening is not None

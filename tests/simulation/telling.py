@@ -6,8 +6,8 @@ from typing import Any
 
 from dualcache.core.entry import HEADER_BYTES, Kind
 from dualcache.core.envelope import open_envelope
-from dualcache.core.flight import Landing, Outcome
-from dualcache.core.ops import Batch, Op, Seen
+from dualcache.core.flight import FlightResult, Outcome
+from dualcache.core.ops import Batch, Op, RawRead
 from dualcache.errors import DecodeError
 from tests.simulation.values import KEY
 
@@ -21,9 +21,9 @@ def told(value: Any) -> str:  # noqa: C901  one case per type
             return told_bytes(value)
         case BaseException():
             return f"{type(value).__name__}: {value}"
-        case Seen(raw, tag_ids):
+        case RawRead(raw, tag_ids):
             return f"{told(raw)}{''.join(f', tag {told(each)}' for each in tag_ids)}"
-        case Landing(outcome):
+        case FlightResult(outcome):
             return "abandoned" if outcome is None else told(outcome)
         case Outcome(value=found, error=error):
             return told(found) if error is None else type(error).__name__

@@ -113,12 +113,12 @@ def test_a_tag_whose_creator_pauses_between_reading_and_making_it_misses_its_dea
         return tuple(command for tag in tags for command in (Ping(), ReadTags((tag.key,))))
 
     def made_late(
-        call: Any, start: Any, result: Any, ids: Any, tick: int, env: Env, lease: Any
+        call: Any, start: Any, result: Any, ids: Any, sequence: int, env: Env, lease: Any
     ) -> Flow[Any]:
         drawn = env.draw_token()
         if ids[TAG] is None and (yield from ask(TryLease(TAG, drawn, 10**9), env)):
             ids = {**ids, TAG: drawn}
-        return (yield from store(call, start, result, ids, tick, env, lease))
+        return (yield from store(call, start, result, ids, sequence, env, lease))
 
     monkeypatch.setattr(commands, "making", only_read)
     monkeypatch.setattr(lead, "store", made_late)
@@ -168,10 +168,10 @@ def test_a_tag_of_the_result_must_not_be_read_after_the_load(
     store = lead.store
 
     def late(
-        call: Any, start: Any, result: Any, ids: Any, tick: int, env: Any, lease: Any
+        call: Any, start: Any, result: Any, ids: Any, sequence: int, env: Any, lease: Any
     ) -> Flow[Any]:
         (found,) = yield from ask(MakeTags((NewTag(TAG, env.draw_token(), None),)), env)
-        return (yield from store(call, start, result, {**ids, TAG: found}, tick, env, lease))
+        return (yield from store(call, start, result, {**ids, TAG: found}, sequence, env, lease))
 
     monkeypatch.setattr(lead, "store", late)
     reader = loads(tags_of=lambda *_: (TAG,))

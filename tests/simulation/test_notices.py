@@ -17,10 +17,10 @@ from msgspec.structs import replace
 from dualcache.backends.memory import MemoryStore
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.push.tracking import Tracking
-from dualcache.core.flight import CloseFlights, Join, Land
-from dualcache.core.ops import Load, Loaded, Tell
+from dualcache.core.flight import CloseFlights, EndFlight, Join
+from dualcache.core.ops import Load, Loaded, Publish
 from dualcache.core.policy import Call, Policy
-from dualcache.core.revocation import Notice, to_message
+from dualcache.core.revocation import Revocation, to_message
 from dualcache.core.scans import Scan, ScanPage
 from dualcache.drivers.changes import Changes
 from dualcache.engine import deletion, invalidation, lead, leases
@@ -117,7 +117,7 @@ class Actor:
         """Hand over a reply and go on to the next thing that the server has to do."""
         try:
             op = self.flow.send(reply)
-            while type(op) in {CloseFlights, Join, Land}:
+            while type(op) in {CloseFlights, Join, EndFlight}:
                 op = self.flow.send(leads(op) if isinstance(op, Join) else None)
         except StopIteration:
             self.is_running = False
@@ -131,7 +131,7 @@ class Actor:
         step = self.steps.pop(0)
         if step is DELIVER:
             self.go_on(self.reply)
-        elif isinstance(step, Notice):
+        elif isinstance(step, Revocation):
             self.world.publish(step)
         else:
             self.reply = self.world.perform(step)
@@ -246,7 +246,7 @@ class World:
         notice = getattr(op, "notice", None)
         if notice is None or (self.is_whole and not self.tells_first):
             return [op]
-        steps = [op] if type(op) is Tell else [plain(op), notice]
+        steps = [op] if type(op) is Publish else [plain(op), notice]
         return steps[::-1] if self.tells_first else steps
 
     def perform(self, op: Any) -> Any:
@@ -263,7 +263,7 @@ class World:
             self.publish(notice)
         return reply
 
-    def publish(self, notice: Notice) -> None:
+    def publish(self, notice: Revocation) -> None:
         for process in self.processes:
             process.messages.append(to_message(notice))
             process.sent += 1
@@ -378,7 +378,7 @@ class Mortal(Apart):
         dying = [
             actor.steps.clear
             for actor in self.actors
-            if actor.steps and isinstance(actor.steps[0], Notice)
+            if actor.steps and isinstance(actor.steps[0], Revocation)
         ]
         return [*super().choices(), *dying]
 
@@ -407,9 +407,9 @@ def test_a_notice_before_the_deletion_is_forgotten_by_who_reads_between(writer: 
 def test_a_pattern_told_at_its_beginning_leaves_what_is_read_before_its_page_is_deleted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def told_first(owed: deletion.Owed, env: Any) -> Flow[int]:
+    def told_first(owed: deletion.PendingDeletion, env: Any) -> Flow[int]:
         for pattern in owed.patterns:
-            yield Tell(Notice(CHANNEL, (), (pattern,)))
+            yield Publish(Revocation(CHANNEL, (), (pattern,)))
         return (yield from deletion.deliver(owed, replace(env, channel="")))
 
     monkeypatch.setattr(invalidation, "deliver", told_first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from dualcache.core.entry import Packed, Recipe
+from dualcache.core.entry import Packed, ValueCodec
 from dualcache.engine.coherence import BUCKETS
 
 
@@ -40,7 +40,7 @@ def copy(packed: Packed) -> Value:
     return unpack("", packed)
 
 
-RECIPE: Final = Recipe(pack, unpack, copy)
+RECIPE: Final = ValueCodec(pack, unpack, copy)
 
 
 def names_of_key(key: str) -> tuple[str, ...]:

@@ -130,7 +130,7 @@ def harm_link(way: Proxy, fault: str, draw: random.Random) -> None:
     way.heal()
 
 
-def judge(report: Report) -> None:
+def classify(report: Report) -> None:
     assert report.violations == []
     assert report.reads > 500
     assert report.front_hits > 50
@@ -144,7 +144,7 @@ CASTS: Final = pytest.mark.parametrize("cast", [PROCESSES, TELLING], ids=["compl
 def test_a_short_storm_over_two_tiers(
     own_server: Server, redis_server: Server, cast: Sequence[tuple[str, str]]
 ) -> None:
-    judge(storm(own_server, redis_server, random.SystemRandom().randrange(10**6), 12, cast))
+    classify(storm(own_server, redis_server, random.SystemRandom().randrange(10**6), 12, cast))
 
 
 @pytest.mark.storm
@@ -154,4 +154,4 @@ def test_a_storm_over_two_tiers(
     any_server_binary: Binary, redis_server: Server, seed: int, cast: Sequence[tuple[str, str]]
 ) -> None:
     with Server(any_server_binary) as server:
-        judge(storm(server, redis_server, seed, storm_seconds(180), cast))
+        classify(storm(server, redis_server, seed, storm_seconds(180), cast))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dualcache.options.target import Target
 
 
-class Link:
+class MultiplexedConnection:
     """One life of a connection: what was sent, and who waits for the replies."""
 
     def __init__(
@@ -37,11 +37,11 @@ class Link:
         loop: asyncio.AbstractEventLoop,
         *,
         began: float,
-        on_end: Callable[[Link], None],
+        on_end: Callable[[MultiplexedConnection], None],
         on_slow: Callable[[Op[Any]], None],
     ) -> None:
         self.is_up = True
-        self.stream = UNTRACKED
+        self.push_epoch = UNTRACKED
         self.client_id = 0
         self._on_end = on_end
         self._on_slow = on_slow

@@ -24,7 +24,7 @@ from dualcache.core.ops import (
     Commit,
     CommitReply,
     CommitWay,
-    Distrust,
+    DropConnections,
     Look,
     LookAndLease,
 )
@@ -34,7 +34,7 @@ from dualcache.options.patience import LARGE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from dualcache.backends.redis.async_connection import Link
+    from dualcache.backends.redis.async_connection import MultiplexedConnection
     from dualcache.backends.redis.push.tracking import Tracking
     from dualcache.core.ops import Op
     from dualcache.options.target import Target
@@ -46,7 +46,7 @@ MANY_OPS: Final = 64
 """From here on a batch may bring a large reply."""
 
 
-class Channel:
+class LoopConnection:
     """The connections of one event loop, made on first use, and anew after a failure.
 
     One is shared by all; a second one, made when it is needed, takes what is large, so that a small
@@ -85,7 +85,7 @@ class Channel:
         return self._perform(op)
 
     async def _perform(self, op: Op[Any]) -> Any:
-        if type(op) is Distrust:
+        if type(op) is DropConnections:
             return self.drop()
         connector = self._large if self._is_large(op) else self._shared
         link = await connector.ready()
@@ -135,7 +135,7 @@ class Channel:
                 self._slow.pop(next(iter(self._slow)))
             self._slow[op.key] = None
 
-    async def _converse(self, link: Link, op: Op[Any]) -> Any:
+    async def _converse(self, link: MultiplexedConnection, op: Op[Any]) -> Any:
         if type(op) is Commit and op.way is CommitWay.WATCH:
             # A watch belongs to the whole connection, so one commit of this kind at a time.
             async with self._watched:
@@ -145,27 +145,29 @@ class Channel:
                 return await link.exchange(*wire.encode(op), op)
         return await link.exchange(*wire.encode(op), op)
 
-    async def _read_tracked(self, link: Link, op: Op[Any], tracking: Tracking) -> Any:
+    async def _read_tracked(
+        self, link: MultiplexedConnection, op: Op[Any], tracking: Tracking
+    ) -> Any:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""
         redirect = tracking.redirect
         if redirect is None:
             return await self._converse(link, op)
-        if redirect.stream != link.stream:
+        if redirect.push_epoch != link.push_epoch:
             data = tracking_commands(redirect)
             client_id, switched = await link.exchange(data, 2)
             if isinstance(client_id, int) and not isinstance(switched, BackendRefused):
-                link.client_id, link.stream = client_id, redirect.stream
+                link.client_id, link.push_epoch = client_id, redirect.push_epoch
                 tracking.add(client_id)
-        stream = link.stream
-        return replace(await self._converse(link, op), stream=stream)
+        push_epoch = link.push_epoch
+        return replace(await self._converse(link, op), push_epoch=push_epoch)
 
-    def _ended(self, link: Link) -> None:
+    def _ended(self, link: MultiplexedConnection) -> None:
         """Note that what a link read may change unheard from now on."""
         if self._tracking is not None:
             self._tracking.gone(link.client_id)
 
 
-class Channels:
+class LoopConnections:
     """The channel of each event loop of this process.
 
     A channel holds its loop, so the weak key alone would keep both for ever: the channels of loops
@@ -181,11 +183,13 @@ class Channels:
         self._target = target
         self._tracking = tracking
         self._on_open = on_open
-        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Channel] = WeakKeyDictionary()
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopConnection] = (
+            WeakKeyDictionary()
+        )
         self._of_parents: list[object] = []
-        self._last: tuple[ref[asyncio.AbstractEventLoop], Channel] | None = None
+        self._last: tuple[ref[asyncio.AbstractEventLoop], LoopConnection] | None = None
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child.
 
         The parent's channels are kept aside: collecting them would close and report its sockets.
@@ -202,11 +206,13 @@ class Channels:
             known = self._last = (ref(loop), self._channel_of(loop))
         return known[1].perform(op)
 
-    def _channel_of(self, loop: asyncio.AbstractEventLoop) -> Channel:
+    def _channel_of(self, loop: asyncio.AbstractEventLoop) -> LoopConnection:
         channel = self._by_loop.get(loop)
         if channel is None:
             self.forget_ended()
-            channel = self._by_loop[loop] = Channel(self._target, self._tracking, self._on_open)
+            channel = self._by_loop[loop] = LoopConnection(
+                self._target, self._tracking, self._on_open
+            )
         return channel
 
     def forget_ended(self) -> None:
@@ -234,7 +240,7 @@ class Channels:
             await channel.aclose()
 
 
-async def commit_watched(link: Link, op: Commit) -> CommitReply:
+async def commit_watched(link: MultiplexedConnection, op: Commit) -> CommitReply:
     """Compare and set by WATCH, MULTI and EXEC; nobody else may watch on this link meanwhile."""
     try:
         if not wire_watch.is_expected(op, await link.exchange(*wire_watch.watch_commands(op))):

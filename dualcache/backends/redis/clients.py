@@ -55,7 +55,7 @@ class Clients:
             client = self._by_loop[loop] = make_async_client(self._target)
         return client
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child; the parent's clients are kept aside."""
         self._of_parents.append(dict(self._by_loop))
         self._by_loop = WeakKeyDictionary()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from dualcache.backends.redis.async_connection import Link
+from dualcache.backends.redis.async_connection import MultiplexedConnection
 from dualcache.errors import BackendUnavailable
 
 if TYPE_CHECKING:
@@ -24,18 +24,18 @@ class Connector:
         target: Target,
         handshake: Handshake,
         *,
-        on_end: Callable[[Link], None],
+        on_end: Callable[[MultiplexedConnection], None],
         on_slow: Callable[[Op[Any]], None],
     ) -> None:
-        self.link: Link | None = None
+        self.link: MultiplexedConnection | None = None
         self._target = target
         self._handshake = handshake
         self._on_end = on_end
         self._on_slow = on_slow
         self._loop = asyncio.get_running_loop()
-        self._connecting: asyncio.Task[Link] | None = None
+        self._connecting: asyncio.Task[MultiplexedConnection] | None = None
 
-    async def ready(self) -> Link:
+    async def ready(self) -> MultiplexedConnection:
         """Return a link that is up and takes more."""
         link = self.link
         if link is None or not link.is_up:
@@ -63,7 +63,7 @@ class Connector:
         if link is not None:
             await link.ended()
 
-    async def _connected(self) -> Link:
+    async def _connected(self) -> MultiplexedConnection:
         """Return a link that is up.
 
         The attempt is a task of its own: a caller that is cancelled leaves no half-made handshake.
@@ -73,15 +73,15 @@ class Connector:
             self._connecting.add_done_callback(self._connect_ended)
         return await asyncio.shield(self._connecting)
 
-    def _connect_ended(self, attempt: asyncio.Task[Link]) -> None:
+    def _connect_ended(self, attempt: asyncio.Task[MultiplexedConnection]) -> None:
         self._connecting = None
         if not attempt.cancelled() and attempt.exception() is None:
             self.link = attempt.result()
 
-    async def _connect(self) -> Link:
+    async def _connect(self) -> MultiplexedConnection:
         began = self._loop.time()
         connection = await self._handshake.open_async()
-        return Link(
+        return MultiplexedConnection(
             connection,
             self._target,
             self._loop,

@@ -19,14 +19,14 @@ from dualcache.backends.redis.sync_pool import SyncPool
 from dualcache.backends.redis.wire import ops as wire
 from dualcache.backends.redis.wire import watch as wire_watch
 from dualcache.core.interrupts import interrupt_in
-from dualcache.core.ops import Commit, CommitReply, CommitWay, Distrust
+from dualcache.core.ops import Commit, CommitReply, CommitWay, DropConnections
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dualcache.backends.redis.connections import Connection
-    from dualcache.backends.redis.push.tracking import Lane, Redirect, Tracking
+    from dualcache.backends.redis.push.tracking import Redirect, TrackedConnection, Tracking
     from dualcache.core.ops import Op
     from dualcache.errors import BackendError
     from dualcache.options.target import Target
@@ -57,7 +57,7 @@ class SyncBackend:
         self._forgotten = finalize(self, disconnect_all, self._pool.lanes)
         self._forgotten.atexit = False
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child; the parent's sockets are left alone."""
         self._forgotten.detach()
         self._begin()
@@ -67,10 +67,10 @@ class SyncBackend:
 
         What a signal handler raises ends the op too. It is raised on as it is, whatever its type.
         """
-        if type(op) is Distrust:
+        if type(op) is DropConnections:
             return self.close()
         pool = self._pool
-        taken: list[Lane] = []
+        taken: list[TrackedConnection] = []
         try:
             pool.take(taken, op)
             return self._perform_on(taken[0], op)
@@ -84,7 +84,7 @@ class SyncBackend:
         """Close every idle connection; those in use are closed before they are used again."""
         self._life += 1
         pool = self._pool
-        taken: list[Lane] = []
+        taken: list[TrackedConnection] = []
         try:
             while pool.take_free(taken):
                 self._drop(taken[-1])
@@ -93,7 +93,7 @@ class SyncBackend:
             if pool.waiting:
                 pool.wake()
 
-    def _perform_on(self, lane: Lane, op: Op[Any]) -> Any:
+    def _perform_on(self, lane: TrackedConnection, op: Op[Any]) -> Any:
         if lane.is_busy or lane.life != self._life:
             self._drop(lane)
         was_connected = lane.connection is not None
@@ -122,31 +122,31 @@ class SyncBackend:
         lane.is_busy = False
         return reply
 
-    def _read_tracked(self, lane: Lane, op: Op[Any], tracking: Tracking) -> Any:
+    def _read_tracked(self, lane: TrackedConnection, op: Op[Any], tracking: Tracking) -> Any:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""
         redirect = tracking.redirect
         if redirect is None:
             return self._converse(lane.connection, op)
-        if redirect.stream != lane.stream:
+        if redirect.push_epoch != lane.push_epoch:
             self._track(lane, redirect, tracking)
-        return replace(self._converse(lane.connection, op), stream=lane.stream)
+        return replace(self._converse(lane.connection, op), push_epoch=lane.push_epoch)
 
-    def _track(self, lane: Lane, redirect: Redirect, tracking: Tracking) -> None:
+    def _track(self, lane: TrackedConnection, redirect: Redirect, tracking: Tracking) -> None:
         """Have the server push what this connection reads from now on."""
         data = tracking_commands(redirect)
         client_id, switched = exchange(lane.connection, data, 2)
         if isinstance(client_id, int) and not isinstance(switched, BackendRefused):
-            lane.client_id, lane.stream = client_id, redirect.stream
+            lane.client_id, lane.push_epoch = client_id, redirect.push_epoch
             tracking.add(client_id)
         else:
-            lane.stream = UNTRACKED
+            lane.push_epoch = UNTRACKED
 
-    def _drop(self, lane: Lane) -> None:
+    def _drop(self, lane: TrackedConnection) -> None:
         """Close a connection, whatever state it is in."""
         disconnect_all([lane])
         if self._tracking is not None and lane.client_id:
             self._tracking.gone(lane.client_id)
-        lane.connection, lane.client_id, lane.stream = None, 0, UNTRACKED
+        lane.connection, lane.client_id, lane.push_epoch = None, 0, UNTRACKED
         lane.is_busy = False
 
     def _converse(self, connection: Connection, op: Op[Any]) -> Any:
@@ -154,7 +154,9 @@ class SyncBackend:
             return commit_watched(connection, op)
         return wire.decode(op, exchange(connection, *wire.encode(op)))
 
-    def _blamed(self, error: BaseException, lane: Lane, *, was_connected: bool) -> BackendError:
+    def _blamed(
+        self, error: BaseException, lane: TrackedConnection, *, was_connected: bool
+    ) -> BackendError:
         made = classify(error)
         connection = lane.connection
         if isinstance(made, BackendTimeout) and connection is not None and connection.is_overdue:
@@ -165,7 +167,7 @@ class SyncBackend:
         return made
 
 
-def disconnect_all(lanes: Iterable[Lane]) -> None:
+def disconnect_all(lanes: Iterable[TrackedConnection]) -> None:
     """Close connections of which nothing is asked any more."""
     for lane in lanes:
         if lane.connection is None:

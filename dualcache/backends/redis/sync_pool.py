@@ -13,8 +13,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.backends.redis.push.tracking import Lane
-from dualcache.core.ops import Batch, Delete, Tell
+from dualcache.backends.redis.push.tracking import TrackedConnection
+from dualcache.core.ops import Batch, Delete, Publish
 from dualcache.core.scans import Scan, Unlink
 from dualcache.errors import BackendTimeout
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Op
 
 
-URGENT: Final = frozenset({Delete, Unlink, Scan, Tell})
+URGENT: Final = frozenset({Delete, Unlink, Scan, Publish})
 """Ops that are let in first: what is deleted late is served stale meanwhile, or owed."""
 
 
@@ -43,16 +43,16 @@ class SyncPool:
     """
 
     def __init__(self, size: int, seconds: float) -> None:
-        self.lanes = tuple([Lane() for _ in range(size)])
+        self.lanes = tuple([TrackedConnection() for _ in range(size)])
         self._seconds = seconds
         self.free = list(self.lanes)
         # Iterating this pops, all of it in C; it raises IndexError where nothing is free.
-        self._popping: Iterator[Lane] = iter(self.free.pop, None)
+        self._popping: Iterator[TrackedConnection] = iter(self.free.pop, None)
         # Each waiter has a queue of its own. threading.Condition takes its lock in Python code: an
         # interrupt there would leave it locked, and every later waiter would hang.
         self.waiting: deque[Waiter] = deque()
 
-    def take(self, taken: list[Lane], op: Op[Any]) -> None:
+    def take(self, taken: list[TrackedConnection], op: Op[Any]) -> None:
         """Move a lane into `taken`; raise `BackendTimeout` where none comes free in time.
 
         The list is the caller's, who gives it back whatever happens. A lane that were returned
@@ -63,7 +63,7 @@ class SyncPool:
         if self.waiting or not self.take_free(taken):
             self._await_free(taken, is_urgent=is_urgent(op))
 
-    def take_free(self, taken: list[Lane]) -> bool:
+    def take_free(self, taken: list[TrackedConnection]) -> bool:
         """Move a lane into `taken` if one is free; tell whether there was one."""
         try:
             taken.extend(islice(self._popping, 1))
@@ -76,7 +76,7 @@ class SyncPool:
         with suppress(IndexError):
             self.waiting[0].put(None)
 
-    def _await_free(self, taken: list[Lane], *, is_urgent: bool) -> None:
+    def _await_free(self, taken: list[TrackedConnection], *, is_urgent: bool) -> None:
         ends = monotonic() + self._seconds
         waiter = Waiter(is_urgent=is_urgent)
         try:

@@ -17,7 +17,7 @@ from dualcache.backends.redis.connections import make_connection
 from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.redis_py import reader_of_pushes
-from dualcache.core.revocation import Notice, channel_of, to_message
+from dualcache.core.revocation import Revocation, channel_of, to_message
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from redis.connection import AbstractConnection
 
-    from dualcache.backends.redis.push.protocol import Sink
+    from dualcache.backends.redis.push.protocol import PushHandler
     from dualcache.backends.redis.push.tracking import Tracking
     from dualcache.options.target import Target
 
@@ -39,7 +39,7 @@ class PushLink:
     """A connection on which pushes come. `now` is the sink's clock."""
 
     def __init__(
-        self, target: Target, sink: Sink, tracking: Tracking, now: Callable[[], float]
+        self, target: Target, sink: PushHandler, tracking: Tracking, now: Callable[[], float]
     ) -> None:
         self._target = replace(target, protocol=PUSHES)
         self._protocol = PushProtocol(sink, tracking, now)
@@ -161,7 +161,7 @@ class PushLink:
                 ask(other, "GET", name)
             if other is not None and transport == "pubsub":
                 channel = channel_of(prefix)
-                ask(other, "PUBLISH", channel, to_message(Notice(channel, (name,))))
+                ask(other, "PUBLISH", channel, to_message(Revocation(channel, (name,))))
             else:
                 self._reply("SET", name, "1", "PX", PROBE_MS)
             ends = monotonic() + PROBE_SECONDS

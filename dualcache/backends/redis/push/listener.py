@@ -18,7 +18,7 @@ from dualcache.errors import BackendError, BackendRefused, BackendTimeout, Backe
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dualcache.backends.redis.push.protocol import Sink
+    from dualcache.backends.redis.push.protocol import PushHandler
     from dualcache.backends.redis.push.tracking import Tracking
     from dualcache.options.target import Target
 
@@ -50,7 +50,7 @@ class Listener:
     def __init__(
         self,
         target: Target,
-        sink: Sink,
+        sink: PushHandler,
         tracking: Tracking,
         *,
         prefix: str,
@@ -110,7 +110,7 @@ class Listener:
         if link is not None:
             link.close()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child; the parent's thread and socket are left alone."""
         self._lock = RLock()
         self._thread = self._ending = None
@@ -212,9 +212,9 @@ class Listener:
         with self._lock:
             self._link = link
         is_tracked = transport == "tracking"
-        stream = self._sink.connected(asked_at, is_tracked=is_tracked)
+        push_epoch = self._sink.connected(asked_at, is_tracked=is_tracked)
         if is_tracked:
-            self._tracking.open(stream, link.client_id)
+            self._tracking.open(push_epoch, link.client_id)
 
     def _listen(self, link: PushLink, stopping: Event) -> None:
         asked = monotonic()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dualcache.backends.redis.wire.resp import Command
 
 
-class Sink(Protocol):
+class PushHandler(Protocol):
     """Who is told what the listener hears."""
 
     def connected(self, asked_at: float, *, is_tracked: bool) -> int: ...
@@ -40,7 +40,7 @@ class PushProtocol:
     key whose content was drawn when it was made: another one means that all keys may have gone.
     """
 
-    def __init__(self, sink: Sink, tracking: Tracking, now: Callable[[], float]) -> None:
+    def __init__(self, sink: PushHandler, tracking: Tracking, now: Callable[[], float]) -> None:
         self._sink = sink
         self._tracking = tracking
         self._now = now

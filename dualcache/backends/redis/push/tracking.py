@@ -16,7 +16,7 @@ from dualcache.core.ops import Look, LookAndLease
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["TRACKED", "UNTRACKED", "Lane", "Redirect", "Tracking", "tracking_commands"]
+__all__ = ["TRACKED", "UNTRACKED", "Redirect", "TrackedConnection", "Tracking", "tracking_commands"]
 
 TRACKED: Final = frozenset({Look, LookAndLease})
 """The ops whose reads are to be pushed: to keep what was read, and to wake who waits."""
@@ -25,7 +25,7 @@ TRACKED: Final = frozenset({Look, LookAndLease})
 class Redirect(NamedTuple):
     """The stream that is open, and the client id of its listener."""
 
-    stream: int
+    push_epoch: int
     client_id: int
 
 
@@ -38,9 +38,9 @@ class Tracking:
         self._ids: set[int] = set()
         self.redirect: Redirect | None = None
 
-    def open(self, stream: int, client_id: int) -> None:
+    def open(self, push_epoch: int, client_id: int) -> None:
         """From now on reads are tracked for this stream."""
-        self.redirect = Redirect(stream, client_id)
+        self.redirect = Redirect(push_epoch, client_id)
 
     def close(self) -> None:
         """There is no stream; connections are tracked anew for the next one."""
@@ -48,7 +48,7 @@ class Tracking:
         with self._lock:
             self._ids.clear()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child."""
         self._lock = Lock()
         self._ids = set()
@@ -78,7 +78,7 @@ class Tracking:
             self._ids.difference_update(ids)
 
 
-class Lane:
+class TrackedConnection:
     """A place for one connection, and what the server tracks for it.
 
     `is_busy` from before the first byte is sent until all replies are read: a lane that comes back
@@ -86,12 +86,12 @@ class Lane:
     connected: a failure ends it for all, so that none of its connections is used again.
     """
 
-    __slots__ = ("client_id", "connection", "is_busy", "life", "stream")
+    __slots__ = ("client_id", "connection", "is_busy", "life", "push_epoch")
 
     def __init__(self, connection: Any = None) -> None:
         self.connection = connection
         self.client_id = 0
-        self.stream = UNTRACKED
+        self.push_epoch = UNTRACKED
         self.is_busy = False
         self.life = 0
 

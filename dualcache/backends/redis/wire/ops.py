@@ -42,9 +42,9 @@ from dualcache.core.ops import (
     MakeTags,
     Ping,
     ProlongTag,
+    Publish,
+    RawRead,
     ReadTags,
-    Seen,
-    Tell,
     TryLease,
 )
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
@@ -92,7 +92,7 @@ def write_look(op: Look) -> bytes:
     return b"%b*2\r\n$4\r\nPTTL\r\n%b" % (data, key) if op.with_ttl else data
 
 
-def look_reply(op: Look, replies: Sequence[Any]) -> Seen:
+def look_reply(op: Look, replies: Sequence[Any]) -> RawRead:
     left_ms, refusal = None, ""
     if op.with_ttl:
         left = lifetime(replies[1])
@@ -102,9 +102,9 @@ def look_reply(op: Look, replies: Sequence[Any]) -> Seen:
             # It may have ended since it was read: no time is then left, which is not for ever.
             left_ms = max(0, left)
     if not op.tags:
-        return Seen(content(replies[0]), (), left_ms, refusal=refusal)
+        return RawRead(content(replies[0]), (), left_ms, refusal=refusal)
     found = strings(replies[0], 1 + len(op.tags))
-    return Seen(found[0], found[1:], left_ms, refusal=refusal)
+    return RawRead(found[0], found[1:], left_ms, refusal=refusal)
 
 
 def read_tags_commands(op: ReadTags) -> Sequence[Command]:
@@ -142,10 +142,10 @@ def lease_commands(op: LookAndLease) -> Sequence[Command]:
     return (lease, ("GET", op.key), ("PTTL", op.key), *new_tag_commands(op.tags))
 
 
-def lease_reply(op: LookAndLease, replies: Sequence[Any]) -> Seen:
+def lease_reply(op: LookAndLease, replies: Sequence[Any]) -> RawRead:
     refusal = refused_write(replies[0])
     ids, left_ms = new_tag_replies(op.tags, replies[3:])
-    return Seen(content(replies[1]), ids, lifetime(replies[2]), left_ms, refusal)
+    return RawRead(content(replies[1]), ids, lifetime(replies[2]), left_ms, refusal)
 
 
 def claim_commands(op: Claim) -> Sequence[Command]:
@@ -153,10 +153,10 @@ def claim_commands(op: Claim) -> Sequence[Command]:
     return (claim, *new_tag_commands(op.tags))
 
 
-def claim_reply(op: Claim, replies: Sequence[Any]) -> Seen:
+def claim_reply(op: Claim, replies: Sequence[Any]) -> RawRead:
     refusal = refused_write(replies[0])
     ids, left_ms = new_tag_replies(op.tags, replies[1:])
-    return Seen(None if refusal else op.filling, ids, None, left_ms, refusal)
+    return RawRead(None if refusal else op.filling, ids, None, left_ms, refusal)
 
 
 def make_tags_commands(op: MakeTags) -> Sequence[Command]:
@@ -281,7 +281,7 @@ SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     Unlink: written(unlink_commands, number_reply),
     ReadHeads: written(heads_commands, heads_reply, lambda op: len(op.keys)),
     Scan: written(scan_commands, scan_reply),
-    Tell: Spelling(lambda op: publish(op.notice), lambda _: 1, no_reply),
+    Publish: Spelling(lambda op: publish(op.notice), lambda _: 1, no_reply),
     Ping: written(ping_commands, no_reply),
     Batch: Spelling(write_batch, batch_awaits, batch_reply),
 }

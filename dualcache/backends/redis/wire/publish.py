@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dualcache.backends.redis.wire.ops import Spelling
-    from dualcache.core.revocation import Notice
+    from dualcache.core.revocation import Revocation
 
 AROUND: Final = 3
 """Replies beside those of the op itself: of MULTI, PUBLISH and EXEC."""
@@ -46,7 +46,7 @@ def is_told(op: Any) -> bool:
     return any(getattr(each, "notice", None) for each in getattr(op, "ops", (op,)))
 
 
-def publish(notice: Notice) -> bytes:
+def publish(notice: Revocation) -> bytes:
     """Write the command that tells a notice; how many heard it is its reply."""
     return pack(("PUBLISH", notice.channel, to_message(notice)))
 
