@@ -28,7 +28,7 @@ from dualcache.core.ops import (
 from dualcache.core.revocation import Revocation, to_message
 from dualcache.errors import BackendRefused, BackendUnavailable
 from dualcache.options.target import parse_url
-from tests.drivers.test_wire import EXPECTED, error, spelled
+from tests.backends.redis.wire.test_ops import EXPECTED, error, spelled
 
 if TYPE_CHECKING:
     from tests.servers import Server
