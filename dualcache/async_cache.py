@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.observability.stats import Stats
-    from dualcache.runtime import Backend
+    from dualcache.runtime.backend import Backend
     from dualcache.typing import LoadOptions, PolicyOptions
 
     D = TypeVar("D")

@@ -15,7 +15,6 @@ from dualcache.configuration import configure
 from dualcache.core.entry import MISSING
 from dualcache.core.scope import switched_off
 from dualcache.drivers.forking import renew_in_children
-from dualcache.functions.definitions import Definitions
 from dualcache.functions.first_argument import refuse_no_function
 from dualcache.functions.function import Cached
 from dualcache.functions.invalidates import invalidating
@@ -24,8 +23,9 @@ from dualcache.keys.templates import built_name
 from dualcache.observability.stats import Observers, stats_of
 from dualcache.operations import Operations
 from dualcache.options.target import parse_url
-from dualcache.registry import Registry
-from dualcache.runtime import Backend
+from dualcache.runtime.backend import Backend
+from dualcache.runtime.definitions import Definitions
+from dualcache.runtime.registry import Registry
 from dualcache.sync_face import SyncFace
 
 if TYPE_CHECKING:

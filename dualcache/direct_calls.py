@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dualcache.core.entry import ValueCodec
-    from dualcache.runtime import Backend
+    from dualcache.runtime.backend import Backend
 
 DIRECT: Final = "direct"
 """The label of direct calls, in events and statistics."""

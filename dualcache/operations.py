@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Options
     from dualcache.engine.listing import NamePage
-    from dualcache.runtime import Backend
+    from dualcache.runtime.backend import Backend
 
 
 class Operations(DirectCalls):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.operations import Operations
-    from dualcache.runtime import Backend
+    from dualcache.runtime.backend import Backend
     from dualcache.typing import PolicyOptions
 
     D = TypeVar("D")

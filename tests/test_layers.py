@@ -21,9 +21,9 @@ FLOORS: Final = (
     {"core", "keys"},
     {"typing", "typing_handles"},
     {"engine", "options", "codecs"},
-    {"drivers", "backends", "front", "observability"},
+    {"drivers", "backends", "front", "observability", "frameworks"},
     {"runtime", "configuration"},
-    {"functions", "endpoints", "operations", "direct_calls", "registry"},
+    {"functions", "endpoints", "operations", "direct_calls"},
     {"cache", "sync_face", "async_cache"},
 )
 """The house, from the ground up: a part imports its own modules and whatever is below it."""
@@ -34,16 +34,14 @@ SIBLINGS: Final = {
     "codecs": {"options"},
     "front": {"backends", "drivers", "observability"},
     "endpoints": {"functions"},
-    "functions": {"endpoints"},
     "operations": {"direct_calls"},
     "direct_calls": {"functions"},
-    "registry": {"functions"},
     "cache": {"sync_face", "async_cache"},
 }
 """Parts of one floor that a part may import besides."""
 UPWARDS: Final = {
     "core": {"options"},
-    "keys": {"endpoints"},
+    "runtime": {"functions"},
     "functions": {"cache"},
     "endpoints": {"cache"},
     "async_cache": {"cache"},

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.endpoints.decisions import IdChoice, is_named_id, not_the_id
-from dualcache.endpoints.reading import BODY, IDENTITY, QUERY, parts_read, unkeyed_line
-from dualcache.endpoints.roles import ParameterRole
+from dualcache.frameworks.reading import BODY, IDENTITY, QUERY, parts_read, unkeyed_line
+from dualcache.frameworks.roles import ParameterRole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

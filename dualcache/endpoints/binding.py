@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dualcache.core.policy import Call
 from dualcache.endpoints.advice import at_first_read, not_the_ids
 from dualcache.endpoints.decisions import GLOBAL, IdChoice, check_ids, no_id, no_request
-from dualcache.endpoints.parameters import UNKNOWN, EndpointParameters, id_of_read
+from dualcache.endpoints.parameters import (
+    UNKNOWN,
+    EndpointParameters,
+    id_of_read,
+    refuse_whole_key,
+)
 from dualcache.endpoints.query import query_of
-from dualcache.endpoints.reading import QUERY, parts_read
-from dualcache.endpoints.roles import ParameterRole
 from dualcache.endpoints.variants import mend_of, variant_parts
+from dualcache.frameworks.reading import QUERY, parts_read
+from dualcache.frameworks.roles import ParameterRole
 from dualcache.functions.advice import warn_of_function
 from dualcache.functions.binding import Binding, escaped_glob, full_tags, owner_of_label
-from dualcache.functions.first_argument import refuse_whole_key
 from dualcache.keys.checks import check_ignored, checked_template, template_check, unkeyable_hint
 from dualcache.keys.compile import Plan, Value, compile_names
 from dualcache.keys.globs import open_ended

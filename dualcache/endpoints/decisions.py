@@ -14,6 +14,7 @@ from dualcache.errors import (
     KeyTemplateError,
     UsageError,
 )
+from dualcache.frameworks.routes import PASSING, SAFE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GLOBAL",
-    "SAFE",
     "EndpointAction",
     "IdChoice",
     "check_ids",
@@ -37,8 +37,6 @@ __all__ = [
 
 GLOBAL: Final = "global"
 """The id of an endpoint without parameters, and of a read none of whose parameters is an id."""
-PASSING: Final = frozenset({"OPTIONS", "TRACE"})
-SAFE: Final = frozenset({"GET", "HEAD", *PASSING})
 
 
 class EndpointAction(Enum):

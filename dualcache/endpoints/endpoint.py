@@ -9,18 +9,18 @@ from dualcache.core.flight import value_of
 from dualcache.core.scope import switched_off
 from dualcache.endpoints.advice import at_decoration
 from dualcache.endpoints.binding import EndpointBinding
-from dualcache.endpoints.decisions import SAFE, EndpointAction, way_of
+from dualcache.endpoints.decisions import EndpointAction, way_of
 from dualcache.endpoints.options import ENDPOINT, endpoint_options
-from dualcache.endpoints.roles import is_response
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.probe import get_or_run
 from dualcache.errors import UnencodableValue, UsageError
+from dualcache.frameworks.roles import is_response
+from dualcache.frameworks.routes import INSTEAD, SAFE, layers, routes_of
 from dualcache.functions.advice import warn, warn_of_function
 from dualcache.functions.afterwards import ainvalidated_after, invalidated_after
 from dualcache.functions.function import NAMING, POLICY, Cached
 from dualcache.functions.handles import SharedHandles
 from dualcache.functions.invalidates import MADE_BY, Invalidating
-from dualcache.functions.routes import INSTEAD, layers, routes_of
 
 if TYPE_CHECKING:
     from dualcache.cache import Cache
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.functions.binding import Naming
-    from dualcache.runtime import Backend
+    from dualcache.runtime.backend import Backend
 
 
 class CachedEndpoint(Cached):

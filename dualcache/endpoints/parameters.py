@@ -9,8 +9,9 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.endpoints.decisions import GLOBAL, IdChoice, choose, is_named_id, not_the_id
-from dualcache.endpoints.flask_context import speaks_flask
-from dualcache.endpoints.roles import (
+from dualcache.errors import UsageError
+from dualcache.frameworks.flask_context import speaks_flask
+from dualcache.frameworks.roles import (
     ParameterRole,
     fits,
     has_type,
@@ -22,6 +23,7 @@ from dualcache.endpoints.roles import (
     takes_tasks,
 )
 from dualcache.functions.advice import warn_of_function
+from dualcache.functions.first_argument import Unnamed
 from dualcache.keys.canonical import field_names
 from dualcache.keys.signature import ABSENT
 from dualcache.keys.templates import parse_template
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from dualcache.endpoints.options import EndpointOptions
     from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["UNKNOWN", "EndpointParameters", "id_of_read"]
+__all__ = ["UNKNOWN", "EndpointParameters", "id_of_read", "refuse_whole_key"]
 
 UNKNOWN: Final = ""
 """The method of a request that does not tell one: such a call is no read."""
@@ -191,6 +193,28 @@ class EndpointParameters:
 def id_of_read(chosen: tuple[str, ...] | IdChoice) -> tuple[str, ...]:
     """Return the id of a read: `("global",)` where no parameter is one."""
     return chosen if isinstance(chosen, tuple) else (GLOBAL,)
+
+
+def refuse_whole_key(prefix: str, parameters: EndpointParameters) -> None:
+    """Raise `UsageError` for a prefix that is a whole key: the id would stand in it twice.
+
+    With a request, or where the id is named, the function is an endpoint, and knows what it does.
+    """
+    options, used = parameters.options, {*parameters.prefix_names}
+    if not isinstance(prefix, Unnamed) or options.names or parameters.may_have_request or not used:
+        return
+    chosen = parameters.choice
+    is_whole = {*chosen} <= used if isinstance(chosen, tuple) else {*parameters.candidates} <= used
+    if is_whole:
+        raise UsageError(
+            f"the text given to cache() for {parameters.call.name} already holds its id",
+            code="DC126",
+            details=[
+                ("given", f'"{prefix}"'),
+                ("why", "it is a key_prefix, and the id follows it in the key"),
+            ],
+            help=f'did you mean key="{prefix}"? As a prefix, write it by its name: key_prefix="…"',
+        )
 
 
 def _is_keyable(role: ParameterRole) -> bool | None:

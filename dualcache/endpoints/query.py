@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from dualcache.endpoints.roles import request_of
+from dualcache.frameworks.roles import request_of
 from dualcache.keys.digests import digest, is_secret_name
 
 if TYPE_CHECKING:

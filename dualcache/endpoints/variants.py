@@ -10,8 +10,8 @@ from enum import Enum
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.endpoints.roles import ParameterRole, is_left_out, members
 from dualcache.errors import UnkeyableArgument
+from dualcache.frameworks.roles import ParameterRole, is_left_out, members
 from dualcache.keys.canonical import digested
 from dualcache.keys.compile import Value
 from dualcache.keys.digests import digest

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["unnamed_parameters", "warn"]
+__all__ = ["request_mend", "unnamed_parameters", "warn", "warn_of_function"]
 
-PACKAGE: Final = __file__.removesuffix("functions/advice.py").removesuffix("calls\\advice.py")
+PACKAGE: Final = __file__.removesuffix("functions/advice.py").removesuffix("functions\\advice.py")
 
 
 def warn(message: str) -> None:
@@ -69,6 +69,19 @@ def unnamed_parameters(
             f"only there share one result; put it into the template, or write "
             f"ignore=({plural}{comma}) if no result differs by it"
         )
+
+
+def request_mend(name: str, hint: Any) -> str | None:
+    """Return the lines to write for a parameter that is a web request, or `None` for another."""
+    # Few programs have a request where no key can hold it, so the recogniser loads when asked for.
+    from dualcache.frameworks.roles import is_request_type
+
+    if not is_request_type(hint):
+        return None
+    return (
+        'if it is an endpoint: @cache(key_prefix="…"), whose key has the query and not '
+        f'the request; else, only if no result ever differs by it: ignore=("{name}",)'
+    )
 
 
 def _may_be_key(hint: Any) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.events import Invalidated
     from dualcache.core.ops import Flow
-    from dualcache.runtime import Backend
+    from dualcache.runtime.backend import Backend
 
 
 def invalidated_after(result: Any, flow: Flow[Invalidated], backend: Backend) -> Any:

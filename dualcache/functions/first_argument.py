@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dualcache.errors import UsageError
 
-if TYPE_CHECKING:
-    from dualcache.endpoints.parameters import EndpointParameters
-
-__all__ = ["Unnamed", "refuse_duration", "refuse_no_function", "refuse_whole_key"]
+__all__ = ["Unnamed", "refuse_duration", "refuse_no_function"]
 
 DURATION: Final = re.compile(
     r"\s*(?:\d+(?:\.\d+)?\s*(?:ms|w|weeks?|d|days?|h|hrs?|hours?|m|mins?|minutes?"
@@ -50,26 +47,4 @@ def refuse_duration(text: str) -> None:
             code="DC126",
             details=[("given", f'"{text}"')],
             help=f'did you mean ttl="{text}"?',
-        )
-
-
-def refuse_whole_key(prefix: str, parameters: EndpointParameters) -> None:
-    """Raise `UsageError` for a prefix that is a whole key: the id would stand in it twice.
-
-    With a request, or where the id is named, the function is an endpoint, and knows what it does.
-    """
-    options, used = parameters.options, {*parameters.prefix_names}
-    if not isinstance(prefix, Unnamed) or options.names or parameters.may_have_request or not used:
-        return
-    chosen = parameters.choice
-    is_whole = {*chosen} <= used if isinstance(chosen, tuple) else {*parameters.candidates} <= used
-    if is_whole:
-        raise UsageError(
-            f"the text given to cache() for {parameters.call.name} already holds its id",
-            code="DC126",
-            details=[
-                ("given", f'"{prefix}"'),
-                ("why", "it is a key_prefix, and the id follows it in the key"),
-            ],
-            help=f'did you mean key="{prefix}"? As a prefix, write it by its name: key_prefix="…"',
         )

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.endpoints.decisions import SAFE
-from dualcache.endpoints.flask_context import serving
-from dualcache.endpoints.reading import IDENTITY, parts_read, unkeyed_line
-from dualcache.endpoints.roles import REQUESTS
+from dualcache.frameworks.flask_context import serving
+from dualcache.frameworks.reading import IDENTITY, parts_read, unkeyed_line
+from dualcache.frameworks.roles import REQUESTS
+from dualcache.frameworks.routes import INSTEAD, SAFE, VERBS, layers
 from dualcache.functions.advice import warn_of_function
-from dualcache.functions.routes import INSTEAD, VERBS, layers
 from dualcache.keys.templates import parse_template
 
 if TYPE_CHECKING:

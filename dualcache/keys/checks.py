@@ -160,13 +160,19 @@ def settled_now(signature: FunctionSignature, check: Check) -> Callable[[], bool
     return settle
 
 
-def default_check(signature: FunctionSignature, ignore: Collection[str]) -> Check:
+def default_check(
+    signature: FunctionSignature,
+    ignore: Collection[str],
+    mend_of: Callable[[str, Any], str | None],
+) -> Check:
+    """Check a default key; `mend_of` gives the advice for annotations that it knows."""
+
     def check(*, is_last: bool) -> None:
         del is_last
         for name, hint in signature.hints().items():
             is_receiver = signature.first_is_receiver and name == signature.parameters[0]
             if name not in ignore and not is_receiver and is_keyable_annotation(hint) is False:
-                help_line = request_mend(name, hint) or unkeyable_mend(signature, name)
+                help_line = mend_of(name, hint) or unkeyable_mend(signature, name)
                 raise unkeyable_hint(signature, name, hint, help_line)
 
     return check
@@ -207,18 +213,6 @@ def unkeyable_hint(
         code="DC111",
         details=[("parameter", f"{name}: {shown}")],
         help=help_line,
-    )
-
-
-def request_mend(name: str, hint: Any) -> str | None:
-    """Return the lines to write for a parameter that is a web request, or `None` for another."""
-    from dualcache.endpoints.roles import is_request_type
-
-    if not is_request_type(hint):
-        return None
-    return (
-        'if it is an endpoint: @cache(key_prefix="…"), whose key has the query and not '
-        f'the request; else, only if no result ever differs by it: ignore=("{name}",)'
     )
 
 

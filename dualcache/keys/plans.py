@@ -56,6 +56,10 @@ class KeyMaker(NamedTuple):
     """Takes the values in signature order; returns the full key, prefix included."""
 
 
+def no_mend(_name: str, _hint: Any) -> None:
+    """Know no better advice than the general one."""
+
+
 def make_key(
     signature: FunctionSignature,
     *,
@@ -67,17 +71,19 @@ def make_key(
     typed_key: bool = False,
     name: str | None = None,
     is_shared: bool = True,
+    mend_of: Callable[[str, Any], str | None] = no_mend,
 ) -> KeyMaker:
     """Compile the making of a function's keys, from the template `key` or from all its values.
 
     `UsageError`, `KeyTemplateError` or `UnkeyableArgument` for what can never give a right key.
-    `is_shared` tells that other processes use the same keys.
+    `is_shared` tells that other processes use the same keys. `mend_of` takes the name and the
+    annotation of a parameter that no key can hold, and returns advice that fits it better.
     """
     check_ignored(signature, ignore)
     if key is None:
         label = own_name(signature, name, is_shared=is_shared)
         parts = _default_parts(signature, label, ignore, is_named=name is not None)
-        check = default_check(signature, ignore)
+        check = default_check(signature, ignore, mend_of)
     else:
         template = checked_template(signature, key, "key")
         label = key

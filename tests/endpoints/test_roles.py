@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from dualcache import Cache
-from dualcache.endpoints.roles import ParameterRole, fits, members, method_of, role_of
+from dualcache.frameworks.roles import ParameterRole, fits, members, method_of, role_of
 from dualcache.keys.signature import ABSENT
 
 if TYPE_CHECKING:

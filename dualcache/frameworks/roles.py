@@ -10,7 +10,7 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from dualcache.endpoints.flask_context import serving
+from dualcache.frameworks.flask_context import serving
 from dualcache.keys.canonical import field_names
 from dualcache.keys.names import is_keyable_annotation
 from dualcache.keys.signature import ABSENT

@@ -11,8 +11,8 @@ from inspect import getattr_static, unwrap
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.endpoints.flask_context import loaded
-from dualcache.endpoints.roles import is_named_request
+from dualcache.frameworks.flask_context import loaded
+from dualcache.frameworks.roles import is_named_request
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

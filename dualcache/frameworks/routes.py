@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["INSTEAD", "VERBS", "layers", "routes_of"]
+__all__ = ["INSTEAD", "PASSING", "SAFE", "VERBS", "layers", "routes_of"]
 
 VERBS: Final = ("get", "head", "post", "put", "patch", "delete")
+PASSING: Final = frozenset({"OPTIONS", "TRACE"})
+"""Methods that neither read a resource nor change one."""
+SAFE: Final = frozenset({"GET", "HEAD", *PASSING})
 MOST_LAYERS: Final = 50
 INSTEAD: Final = (
     "decorate what writes with @cache.invalidates(…), or with key_prefix= and a parameter "

@@ -10,7 +10,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dualcache.errors import UsageError
-from dualcache.functions.closures import Closure, reference
 from dualcache.keys.canonical import class_name
 from dualcache.keys.identity import (
     globals_of,
@@ -19,6 +18,7 @@ from dualcache.keys.identity import (
     written_function,
 )
 from dualcache.keys.receivers import unkeyed_receivers
+from dualcache.runtime.closures import Closure, reference
 
 if TYPE_CHECKING:
     from collections.abc import Collection, MutableMapping

@@ -1,0 +1,1 @@
+"""Web frameworks, known by their names and abilities: none is imported."""

@@ -1,0 +1,1 @@
+"""What one cache shares, wired once: backends, observers, functions, defaults."""
