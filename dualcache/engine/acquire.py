@@ -35,8 +35,9 @@ from dualcache.engine.freshness import (
     ReadResult,
 )
 from dualcache.engine.leases import lease_ms, marker, take_lease
-from dualcache.engine.read import classify_with_tags, ids_of, look
+from dualcache.engine.read import classify_with_tags, look
 from dualcache.engine.recovery import ask
+from dualcache.engine.serve import ids_of
 from dualcache.engine.starting import NOTHING, Start, resealed, take_refresh
 from dualcache.engine.tags import NO_IDS
 from dualcache.engine.ways import can_commit

@@ -9,8 +9,9 @@ from dualcache.engine.acquire import claimed, is_replaceable, reclaim_all
 from dualcache.engine.freshness import FRESH, UNKNOWN, UNTYPED
 from dualcache.engine.leases import take_leases
 from dualcache.engine.pacing import paced
-from dualcache.engine.read import classify, classify_again, ids_of, left_of
+from dualcache.engine.read import classify_again, left_of
 from dualcache.engine.read_many import look_many
+from dualcache.engine.serve import classify, ids_of
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.engine.ways import can_commit
 from dualcache.errors import BackendError

@@ -60,6 +60,11 @@ def insist(op: Op[T], env: Env) -> Flow[T]:
     return (yield from watched(op, env))
 
 
+def is_cut(error: BackendError) -> bool:
+    """Tell whether a connection that had worked was cut: a fresh one may do."""
+    return isinstance(error, BackendUnavailable) and error.was_connected
+
+
 def watched(op: Op[T], env: Env) -> Flow[T]:
     """Perform one backend op and let the breaker see how it went."""
     health = env.health

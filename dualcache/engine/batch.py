@@ -23,11 +23,11 @@ from dualcache.engine.deletion import notice_of
 from dualcache.engine.lead import Begun, concluded, make_ready
 from dualcache.engine.leases import RELEASED_MS, release_too_large
 from dualcache.engine.led_keys import Held, LedKey, end_all, first_failure, give_back
-from dualcache.engine.load import LIKELY_HITS
 from dualcache.engine.pacing import STEPS_AT_ONCE, paced
-from dualcache.engine.read import count_miss, find_in_front, served
+from dualcache.engine.read import count_miss, served
 from dualcache.engine.read_many import look_many
 from dualcache.engine.renewal import begin_lease, keeping
+from dualcache.engine.serve import LIKELY_HITS, find_in_front
 from dualcache.engine.starting import NOTHING, Start, held_by
 from dualcache.errors import BackendError, UsageError
 

@@ -11,8 +11,8 @@ from dualcache.core.entry import MISSING
 from dualcache.core.flight import value_of
 from dualcache.engine.freshness import FRESH
 from dualcache.engine.load import get_or_load
-from dualcache.engine.read import count_hit
 from dualcache.engine.read_many import look_many
+from dualcache.engine.serve import count_hit
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from copy import deepcopy
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -33,8 +33,9 @@ from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import FRESH, ReadResult
 from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored
 from dualcache.engine.leases import or_release
-from dualcache.engine.read import find_in_front, look, served, tell_miss
+from dualcache.engine.read import look, served, tell_miss
 from dualcache.engine.recovery import ask
+from dualcache.engine.serve import LIKELY_HITS, find_in_front
 from dualcache.engine.tags import NO_IDS
 from dualcache.engine.ways import can_commit
 from dualcache.errors import BackendError, DecodeError
@@ -43,30 +44,33 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
+    from dualcache.engine.serve import FirstLook
 
 
-LIKELY_HITS: Final = 0.5
-"""Share of recent hits from which a read is tried before a lease."""
+def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Outcome]:
+    """Serve a fresh value, or load one: once for all callers of all processes.
 
-
-def get_or_load(call: Call, env: Env) -> Flow[Outcome]:
-    """Serve a fresh value, or load one: once for all callers of all processes."""
-    began = env.sequence()
-    policy = call.policy
-    sight = None
-    if policy.front is not None:
+    `first` is the look that a driver performed before, where that could not serve the call.
+    """
+    if first is None:
+        began = env.sequence()
         kept = find_in_front(call, env)
         if kept is not MISSING:
             return Outcome(kept, None, began)
-    if policy.ttl_ms == 0 and policy.ttl_of is None:
-        return (yield from share(call, began, None, env, is_stored=False))
-    if policy.usage.recent_hits >= LIKELY_HITS:
-        try:
-            sight = yield from look(call, env)
-        except BackendError:
+        if call.policy.ttl_ms == 0:
             return (yield from share(call, began, None, env, is_stored=False))
-        if sight.state is FRESH:
-            return served(call, sight, env)
+        if call.policy.usage.recent_hits < LIKELY_HITS:
+            return (yield from share(call, began, None, env, is_stored=True))
+    else:
+        began = first.sequence
+        if first.is_lost:
+            return (yield from share(call, began, None, env, is_stored=False))
+    try:
+        sight = yield from look(call, env, first)
+    except BackendError:
+        return (yield from share(call, began, None, env, is_stored=False))
+    if sight.state is FRESH:
+        return served(call, sight, env)
     return (yield from share(call, began, sight, env, is_stored=True))
 
 

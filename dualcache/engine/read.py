@@ -4,41 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dualcache.core.entry import MISSING, Entry, Kind
-from dualcache.core.events import Hit, Miss, NotRead, Unusable
+from dualcache.core.entry import MISSING, Entry
+from dualcache.core.events import Miss, NotRead
 from dualcache.core.flight import Outcome
-from dualcache.core.front_ports import UNTRACKED, Read
+from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import FOR_EVER, DropConnections, Look, ReadTags
-from dualcache.core.policy import READ_WEIGHT
-from dualcache.engine.freshness import (
-    ABSENT,
-    FILLING,
-    FRESH,
-    STALE,
-    TOMBSTONE,
-    UNKNOWN,
-    UNTYPED,
-    UNUSABLE,
-    ReadResult,
-    is_fresh,
-    keepable_ms,
-)
+from dualcache.engine.attempts import watched
+from dualcache.engine.freshness import FRESH, STALE, UNTYPED, UNUSABLE, ReadResult, is_fresh
 from dualcache.engine.pacing import slices
 from dualcache.engine.recovery import ask
-from dualcache.engine.tags import NO_IDS, are_alive, has_died
-from dualcache.errors import BackendError, DecodeError
+from dualcache.engine.serve import (
+    UNREAD,
+    begin_look,
+    classify,
+    count_hit,
+    find_in_front,
+    ids_of,
+    judge,
+    keep,
+)
+from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
-    from dualcache.core.events import Tier
     from dualcache.core.front_ports import FrontPort
     from dualcache.core.ops import Flow, RawRead
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
+    from dualcache.engine.serve import FirstLook
 
-VALUE: Final = Kind.VALUE
 UNTYPED_REASON: Final = (
     "an entry that a function with a return annotation stored reads exactly only as that type"
 )
@@ -46,8 +42,6 @@ UNTYPED_HELP: Final = (
     "give the type: get(key, type=User), get_or_load(key, loader, type=User); "
     "annotate a function: -> User"
 )
-UNREAD: Final = {state.value: state for state in (UNTYPED, UNKNOWN)}
-"""The states of an entry that is good for others, by the reason why this reader has no value."""
 
 
 def get(call: Call, env: Env) -> Flow[object]:
@@ -61,15 +55,6 @@ def get(call: Call, env: Env) -> Flow[object]:
         env.emit(Miss(call.policy.label, "backend_down"))
         return MISSING
     return found(call, sight, env)
-
-
-def find_in_front(call: Call, env: Env) -> object:
-    """Return the value that the front tier keeps, or MISSING; count a hit."""
-    front = call.policy.front
-    value = MISSING if front is None else front.find(call)
-    if value is not MISSING:
-        count_hit(call, env, "front")
-    return value
 
 
 def found(call: Call, sight: ReadResult, env: Env) -> object:
@@ -131,47 +116,46 @@ def shown_tags(names: Any) -> Any:
     return (name.partition("~t:")[2] for name in names if "~t:" in name)
 
 
-def look(call: Call, env: Env) -> Flow[ReadResult]:
-    """Read a key and its tags; raise `BackendError` where the backend fails."""
-    if call.policy.front is not None:
-        return (yield from look_to_keep(call, call.policy.front, env))
-    sequence = env.sequence()
-    with_ttl = call.policy.stale_if_error_ms > 0  # what it has left tells more than clocks
-    seen = yield from ask(Look(call.key, call.tags, with_ttl), env)
-    sight = classify(call, seen.raw, ids_of(call, seen), sequence, env, seen.left_ms)
-    if sight.state is not UNUSABLE:
-        return sight
-    if sight.is_doubtful:
+def look(call: Call, env: Env, first: FirstLook | None = None) -> Flow[ReadResult]:
+    """Read a key and its tags; raise `BackendError` where the backend fails.
+
+    Of a `first` look that a driver performed only that is done which it left to do.
+    """
+    if first is None:
+        first = begin_look(call, env)
+        judge(call, first, (yield from ask(first.op, env)), env)
+    elif first.result is None:
+        judge(call, first, (yield from watched(first.op, env)), env)  # its connection was cut
+    result = first.result
+    assert result is not None
+    if result.state is not UNUSABLE:
+        return result
+    if result.is_doubtful:
         yield DropConnections()
-    (sight,) = yield from classify_again((call,), (sight,), env)
-    return sight
+    if call.policy.front is not None:
+        return (yield from look_at_tags(call, call.policy.front, first, env))
+    (result,) = yield from classify_again((call,), (result,), env)
+    return result
 
 
-def look_to_keep(call: Call, front: FrontPort, env: Env) -> Flow[ReadResult]:
-    """Read a key and its tags, and keep what is fresh in the front tier.
+def look_at_tags(call: Call, front: FrontPort, first: FirstLook, env: Env) -> Flow[ReadResult]:
+    """Read the tags that only the entry itself names; the front tier may keep what is fresh then.
 
     A ticket for each name is taken before that name is read.
     """
-    sequence = env.sequence()
-    tickets = [front.begin_read((call.key, *call.tags))]
-    seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
-    sight = classify(call, seen.raw, ids_of(call, seen), sequence, env, seen.left_ms)
-    push_epoch = seen.push_epoch
-    if sight.is_doubtful:
-        yield DropConnections()
-    others = unread_tags(sight)
-    if others:
-        tickets.append(front.begin_read(others))
-        more = yield from ask(Look(others[0], others[1:]), env)  # a look is tracked as the first
-        ids = dict(zip(others, (more.raw, *more.tag_ids), strict=True))
-        sight = classify(call, sight.raw, {**sight.ids, **ids}, sequence, env, seen.left_ms)
-        push_epoch = push_epoch if more.push_epoch == push_epoch else UNTRACKED
-    # A copy never outlives its entry: where the time left may not be asked, none is kept.
-    if sight.state is FRESH and sight.stored is not None and not seen.refusal:
-        stale_ms = call.policy.stale_if_error_ms
-        life_ms = keepable_ms(sight.stored, seen.left_ms, env.now_ms(), stale_ms)
-        front.install(call, sight.value, Read(tickets, sight.stored, life_ms, push_epoch))
-    return sight
+    result, seen = first.result, first.seen
+    assert result is not None
+    others = unread_tags(result)
+    if not others:
+        return result
+    first.tickets += (front.begin_read(others),)
+    more = yield from ask(Look(others[0], others[1:]), env)  # a look is tracked as the first is
+    ids = {**result.ids, **dict(zip(others, (more.raw, *more.tag_ids), strict=True))}
+    first.result = result = classify(call, result.raw, ids, first.sequence, env, seen.left_ms)
+    if result.state is FRESH:
+        is_one = more.push_epoch == seen.push_epoch
+        keep(call, front, first, seen.push_epoch if is_one else UNTRACKED, env)
+    return result
 
 
 def classify_with_tags(call: Call, seen: RawRead, sequence: int, env: Env) -> Flow[ReadResult]:
@@ -210,64 +194,9 @@ def classify_again(
     return judged
 
 
-def ids_of(call: Call, seen: RawRead) -> Mapping[str, bytes | None]:
-    """Return the id of each tag of the call, as a read found them."""
-    return dict(zip(call.tags, seen.tag_ids, strict=True)) if call.tags else NO_IDS
-
-
 def left_of(seen: RawRead) -> int | None:
     """Return what a key has left, as far as that was asked; `None` too for one without an end."""
     return None if seen.left_ms == FOR_EVER else seen.left_ms
-
-
-def classify(
-    call: Call,
-    raw: bytes | None,
-    ids: Mapping[str, bytes | None],
-    sequence: int,
-    env: Env,
-    left_ms: int | None = None,
-) -> ReadResult:
-    """Decide what a key holds; nothing that is read is trusted, and nothing is raised.
-
-    `left_ms` is what the backend says that it has left, where it was asked.
-    """
-    if raw is None:
-        return ReadResult(ABSENT, sequence, None, None, None, ids)
-    try:
-        stored = env.open_envelope(call.key, raw)
-        if stored.kind is not VALUE:
-            if stored.tags and has_died(stored.tags, ids):  # a load whose value is lost already
-                return ReadResult(UNUSABLE, sequence, raw, None, None, ids)
-            state = FILLING if stored.kind is Kind.FILLING else TOMBSTONE
-            return ReadResult(state, sequence, raw, stored, None, ids)
-        if stored.tags and not are_alive(stored.tags, ids):
-            are_ours = all(tag.name.startswith(f"{env.prefix}~") for tag in stored.tags)
-            if not are_ours:  # forged: their keys are nobody's tags, and not to be read or made
-                env.emit(Unusable(call.policy.label, "foreign"))
-            known = stored if are_ours else None
-            return ReadResult(UNUSABLE, sequence, raw, known, None, ids, left_ms=left_ms)
-        value = call.policy.recipe.unpack(call.key, stored)
-    except DecodeError as error:
-        if error.reason in UNREAD:
-            stored = env.open_envelope(call.key, raw)
-            return ReadResult(UNREAD[error.reason], sequence, raw, stored, None, ids)
-        env.emit(Unusable(call.policy.label, error.reason))
-        return ReadResult(UNUSABLE, sequence, raw, None, None, ids, error.reason == "checksum")
-    is_stale = stored.fresh_ms is not None and not is_fresh(
-        stored, env.now_ms(), left_ms, call.policy.stale_if_error_ms
-    )
-    return ReadResult(STALE if is_stale else FRESH, sequence, raw, stored, value, ids)
-
-
-def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:
-    """Count a hit; it is an event only where somebody listens. The front tier counts its own."""
-    if tier != "front":
-        usage = call.policy.usage
-        usage.hits += 1
-        usage.recent_hits += (1 - usage.recent_hits) * READ_WEIGHT
-    if env.hits_are_heard:
-        env.emit(Hit(call.policy.label, tier or env.tier))
 
 
 def count_miss(call: Call, reason: str, env: Env) -> None:

@@ -9,7 +9,8 @@ from dualcache.core.events import Miss
 from dualcache.core.ops import DropConnections, GiveWay, Look
 from dualcache.engine.pacing import paced, slices
 from dualcache.engine.pipelines import ask_together
-from dualcache.engine.read import classify, classify_again, find_in_front, found, ids_of
+from dualcache.engine.read import classify_again, found
+from dualcache.engine.serve import classify, find_in_front, ids_of
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:

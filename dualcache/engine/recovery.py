@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dualcache.core.events import PendingOverflowed, Replayed, ScansRefused
 from dualcache.core.ops import Fence, Look, LookAndLease, Ping, do
-from dualcache.engine.attempts import note_answer, note_failure, watched
+from dualcache.engine.attempts import is_cut, note_answer, note_failure, watched
 from dualcache.engine.breaker import Breaker
 from dualcache.engine.cut_keys import CutKeys, over_a_limit
 from dualcache.engine.deletion import ScanRefused, deliver
@@ -107,7 +107,7 @@ def ask(op: Op[T], env: Env) -> Flow[T]:
         reply: T = yield op
     except BackendError as error:
         note_failure(error, env, since, op)
-        if not isinstance(error, BackendUnavailable) or not error.was_connected:
+        if not is_cut(error):
             raise
         return (yield from watched(op, env))
     if health.breaker.failures:

@@ -20,7 +20,7 @@ from dualcache.engine.deletion import PendingDeletion
 from dualcache.engine.invalidation import delete
 from dualcache.engine.leases import take_leases
 from dualcache.engine.pacing import paced, slices_by_size
-from dualcache.engine.read import ids_of
+from dualcache.engine.serve import ids_of
 from dualcache.engine.storing import Storable, report_unstored, sealed, tag_names, worth
 from dualcache.engine.ways import can_commit
 

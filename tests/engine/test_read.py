@@ -137,7 +137,7 @@ def test_what_is_read_is_kept_under_a_ticket_for_each_name_taken_before_it_was_r
     [(value, read)] = shelf.installed
     assert (value, read.tickets, read.life_ms, read.push_epoch) == (
         "v",
-        [(KEY, "~t:a"), ("~t:b",)],
+        ((KEY, "~t:a"), ("~t:b",)),
         1_000,
         3,
     )

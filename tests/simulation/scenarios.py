@@ -5,32 +5,64 @@ from __future__ import annotations
 from collections.abc import Callable  # noqa: TC003  the alias below is one at runtime, too
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from dualcache.core.entry import MISSING
+from dualcache.core.flight import Outcome
 from dualcache.core.policy import Call
 from dualcache.engine.add import add
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
 from dualcache.engine.recovery import fence
+from dualcache.engine.serve import NOT_SERVED, find_in_front, first_look, look_failed, serve
 from dualcache.engine.write import set_value
+from dualcache.errors import BackendError
 from tests.simulation.scenario import Role, Scenario
 from tests.simulation.values import KEY, NAMES, OWNER, TAG, Value
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow
+    from dualcache.engine.env import Env
     from tests.simulation.actor import Actor
     from tests.simulation.world import World
 
 FlowOf: TypeAlias = "Callable[[World, Actor], Flow[Any]]"
 
 
-def loads(tags: tuple[str, ...] = (), *, is_cold: bool = False, **options: Any) -> FlowOf:
-    """Read through the cache; `is_cold`: hits are rare, so the lease is asked for at once."""
+def served_or_loaded(call: Call, env: Env) -> Flow[Outcome]:
+    """Do what both drivers do for a decorated function: look first, and run a flow if need be.
+
+    The look is an op of this flow, so that anything may come between it and its reply.
+    """
+    value = find_in_front(call, env)
+    if value is not MISSING:
+        return Outcome(value)
+    first = first_look(call, env)
+    if first is not None:
+        try:
+            seen = yield first.op
+        except BackendError as error:
+            look_failed(first, error, env)
+        else:
+            value = serve(call, first, seen, env)
+            if value is not NOT_SERVED:
+                return Outcome(value)
+    return (yield from get_or_load(call, env, first))
+
+
+def loads(
+    tags: tuple[str, ...] = (), *, is_cold: bool = False, by_flow: bool = False, **options: Any
+) -> FlowOf:
+    """Read through the cache; `is_cold`: hits are rare, so the lease is asked for at once.
+
+    `by_flow`: nothing is asked before the flow begins.
+    """
 
     def flow(_: World, actor: Actor) -> Flow[Any]:
         if is_cold:
             actor.usage.recent_hits = 0.0
         call = Call(KEY, actor.policy(**options), tags)
-        return get_or_load(call, actor.process.env)
+        run = get_or_load if by_flow else served_or_loaded
+        return run(call, actor.process.env)
 
     return flow
 
@@ -45,7 +77,7 @@ def loads_cut_off(*, is_cold: bool = False) -> FlowOf:
             breaker.failed(env.elapsed_ms(), since=breaker.events, is_certain=True)
             env.health.is_clear = False
         actor.usage.recent_hits = 0.0 if is_cold else 1.0
-        return get_or_load(Call(KEY, actor.policy()), env)
+        return served_or_loaded(Call(KEY, actor.policy()), env)
 
     return flow
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.backends.redis.push.protocol import PushProtocol
-from dualcache.engine import read
+from dualcache.engine import serve
 from dualcache.engine.coherence import Coherence
 from dualcache.front.tier import Front, Gate
 from tests.simulation.scenarios import deletes_key, gets, loads
@@ -157,7 +157,7 @@ def link_falls_silent(transport: str, **options: Any) -> Scenario:
 def test_without_the_bound_of_its_life_a_copy_outlives_its_entry(
     monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:
-    monkeypatch.setattr(read, "keepable_ms", lambda *_: None)
+    monkeypatch.setattr(serve, "keepable_ms", lambda *_: None)
     scenario = two_tiers(
         {"A.r1": gets()}, {}, transport, is_kept=True, jumps=1, ttl_ms=3_000, max_staleness=60.0
     )

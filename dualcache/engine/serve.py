@@ -1,0 +1,212 @@
+"""The first look at a key: what is asked, what the reply means, and the hit that needs no flow.
+
+A driver performs a first look itself and gives the reply to `serve`. What cannot be served goes on
+in a flow, which starts from the same look: nothing is read twice, and each rule stands here once.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from dualcache.core.entry import MISSING, Kind
+from dualcache.core.events import Hit, Unusable
+from dualcache.core.front_ports import Read
+from dualcache.core.ops import Look, RawRead
+from dualcache.core.policy import READ_WEIGHT
+from dualcache.engine.attempts import is_cut, note_answer, note_failure
+from dualcache.engine.freshness import (
+    ABSENT,
+    FILLING,
+    FRESH,
+    STALE,
+    TOMBSTONE,
+    UNKNOWN,
+    UNTYPED,
+    UNUSABLE,
+    ReadResult,
+    is_fresh,
+    keepable_ms,
+)
+from dualcache.engine.tags import NO_IDS, are_alive, has_died
+from dualcache.errors import DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dualcache.core.events import Tier
+    from dualcache.core.front_ports import FrontPort
+    from dualcache.core.policy import Call
+    from dualcache.engine.env import Env
+    from dualcache.errors import BackendError
+
+LIKELY_HITS: Final = 0.5
+"""Share of recent hits from which a read is tried before a lease."""
+
+VALUE: Final = Kind.VALUE
+NOTHING_SEEN: Final = RawRead(None)
+UNREAD: Final = {state.value: state for state in (UNTYPED, UNKNOWN)}
+"""The states of an entry that is good for others, by the reason why this reader has no value."""
+
+
+class NotServed(Enum):
+    """The one-member enum whose member says that only a flow can answer a call."""
+
+    NOT_SERVED = "not served"
+
+
+NOT_SERVED: Final = NotServed.NOT_SERVED
+
+
+class FirstLook(Struct):
+    """One look at one key: its op, and what must be noted before that is sent.
+
+    `sequence` is drawn before the look, so that no load which began before it passes for a younger
+    one. `failures` is the breaker's count of then: a failure that several callers see counts once.
+    `tickets` are those of the front tier, where that may keep the value. Afterwards `seen` is the
+    reply and `result` what it means. `is_lost`: there is no reply, and asking again is no use.
+    """
+
+    op: Look
+    sequence: int
+    failures: int
+    tickets: tuple[Any, ...] = ()
+    seen: RawRead = NOTHING_SEEN
+    result: ReadResult | None = None
+    is_lost: bool = False
+
+
+def find_in_front(call: Call, env: Env) -> object:
+    """Return the value that the front tier keeps, or MISSING; count a hit."""
+    front = call.policy.front
+    value = MISSING if front is None else front.find(call)
+    if value is not MISSING:
+        count_hit(call, env, "front")
+    return value
+
+
+def first_look(call: Call, env: Env) -> FirstLook | None:
+    """Begin the look that may serve a call without a flow; `None`: its flow has to begin.
+
+    A flow is needed while the breaker is open or deletions are pending, since they come before any
+    read; where hits are rare, since a lease is then asked for at once; and where nothing is stored.
+    """
+    policy = call.policy
+    if not env.health.is_clear or policy.usage.recent_hits < LIKELY_HITS or policy.ttl_ms == 0:
+        return None
+    return begin_look(call, env)
+
+
+def begin_look(call: Call, env: Env) -> FirstLook:
+    """Begin a look at a key and its tags: take tickets for their names before they are read."""
+    policy, tags = call.policy, call.tags
+    front, failures = policy.front, env.health.breaker.events
+    if front is None:
+        # What a key has left tells its freshness better than the clocks of two machines.
+        with_ttl = policy.stale_if_error_ms > 0
+        return FirstLook(Look(call.key, tags, with_ttl), env.sequence(), failures)
+    ticket = front.begin_read((call.key, *tags))
+    return FirstLook(Look(call.key, tags, with_ttl=True), env.sequence(), failures, (ticket,))
+
+
+def serve(call: Call, look: FirstLook, seen: RawRead, env: Env) -> object:
+    """Return the fresh value that a first look found, and count the hit; else NOT_SERVED.
+
+    Then the flow of the call goes on with what `look` says was found.
+    """
+    if env.health.breaker.failures:
+        note_answer(env)
+    result = judge(call, look, seen, env)
+    if result.state is not FRESH:
+        return NOT_SERVED
+    count_hit(call, env)
+    return result.value
+
+
+def look_failed(look: FirstLook, error: BackendError, env: Env) -> None:
+    """Count that the backend failed; the flow of the call goes on without a reply."""
+    note_failure(error, env, look.failures, look.op)
+    look.is_lost = not is_cut(error)
+
+
+def judge(call: Call, look: FirstLook, seen: RawRead, env: Env) -> ReadResult:
+    """Decide what a look found; the front tier may keep what is fresh."""
+    look.seen = seen
+    look.result = result = classify(
+        call, seen.raw, ids_of(call, seen), look.sequence, env, seen.left_ms
+    )
+    front = call.policy.front
+    if front is not None and result.state is FRESH:
+        keep(call, front, look, seen.push_epoch, env)
+    return result
+
+
+def keep(call: Call, front: FrontPort, look: FirstLook, push_epoch: int | None, env: Env) -> None:
+    """Offer a fresh value to the front tier, with the tickets that its reads were made under.
+
+    `push_epoch` is the stream of pushes for which the server tracks all of those reads.
+    """
+    seen, result = look.seen, look.result
+    # A copy never outlives its entry: where the time left may not be asked, none is kept.
+    if result is None or result.stored is None or seen.refusal:
+        return
+    stale_ms = call.policy.stale_if_error_ms
+    life_ms = keepable_ms(result.stored, seen.left_ms, env.now_ms(), stale_ms)
+    front.install(call, result.value, Read(look.tickets, result.stored, life_ms, push_epoch))
+
+
+def ids_of(call: Call, seen: RawRead) -> Mapping[str, bytes | None]:
+    """Return the id of each tag of the call, as a read found them."""
+    return dict(zip(call.tags, seen.tag_ids, strict=True)) if call.tags else NO_IDS
+
+
+def classify(
+    call: Call,
+    raw: bytes | None,
+    ids: Mapping[str, bytes | None],
+    sequence: int,
+    env: Env,
+    left_ms: int | None = None,
+) -> ReadResult:
+    """Decide what a key holds; nothing that is read is trusted, and nothing is raised.
+
+    `left_ms` is what the backend says that it has left, where it was asked.
+    """
+    if raw is None:
+        return ReadResult(ABSENT, sequence, None, None, None, ids)
+    try:
+        stored = env.open_envelope(call.key, raw)
+        if stored.kind is not VALUE:
+            if stored.tags and has_died(stored.tags, ids):  # a load whose value is lost already
+                return ReadResult(UNUSABLE, sequence, raw, None, None, ids)
+            state = FILLING if stored.kind is Kind.FILLING else TOMBSTONE
+            return ReadResult(state, sequence, raw, stored, None, ids)
+        if stored.tags and not are_alive(stored.tags, ids):
+            are_ours = all(tag.name.startswith(f"{env.prefix}~") for tag in stored.tags)
+            if not are_ours:  # forged: their keys are nobody's tags, and not to be read or made
+                env.emit(Unusable(call.policy.label, "foreign"))
+            known = stored if are_ours else None
+            return ReadResult(UNUSABLE, sequence, raw, known, None, ids, left_ms=left_ms)
+        value = call.policy.recipe.unpack(call.key, stored)
+    except DecodeError as error:
+        if error.reason in UNREAD:
+            stored = env.open_envelope(call.key, raw)
+            return ReadResult(UNREAD[error.reason], sequence, raw, stored, None, ids)
+        env.emit(Unusable(call.policy.label, error.reason))
+        return ReadResult(UNUSABLE, sequence, raw, None, None, ids, error.reason == "checksum")
+    is_stale = stored.fresh_ms is not None and not is_fresh(
+        stored, env.now_ms(), left_ms, call.policy.stale_if_error_ms
+    )
+    return ReadResult(STALE if is_stale else FRESH, sequence, raw, stored, value, ids)
+
+
+def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:
+    """Count a hit; it is an event only where somebody listens. The front tier counts its own."""
+    if tier != "front":
+        usage = call.policy.usage
+        usage.hits += 1
+        usage.recent_hits += (1 - usage.recent_hits) * READ_WEIGHT
+    if env.hits_are_heard:
+        env.emit(Hit(call.policy.label, tier or env.tier))

@@ -1,0 +1,76 @@
+"""Each rule of a hit that runs no flow taken out: the search must find what goes wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualcache.engine import serve
+from tests.simulation import scenarios
+from tests.simulation.scenarios import cast, deletes_key, deletes_tag, loads
+from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, two_tiers
+from tests.simulation.values import TAG
+
+if TYPE_CHECKING:
+    import pytest
+
+    from dualcache.core.ops import RawRead
+    from dualcache.core.policy import Call
+    from dualcache.engine.env import Env
+    from dualcache.engine.freshness import ReadResult
+    from dualcache.engine.serve import FirstLook
+
+judge = serve.judge
+
+
+def test_a_hit_without_a_look_at_its_tags_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = cast({"A.r1": loads((TAG,))}, {"B.w1": deletes_tag}, is_stored=True, tags=(TAG,))
+    holds(scenario)
+    monkeypatch.setattr(serve, "are_alive", lambda *_: True)
+    breaks(scenario, "acknowledged")
+
+
+@TRANSPORTS
+def test_a_first_look_whose_ticket_is_taken_with_its_reply_keeps_what_is_stale(
+    monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    def late(call: Call, look: FirstLook, seen: RawRead, env: Env) -> ReadResult:
+        assert call.policy.front is not None
+        look.tickets = (call.policy.front.begin_read((call.key, *call.tags)),)
+        return judge(call, look, seen, env)
+
+    scenario = two_tiers({"A.r1": loads()}, {"B.w1": deletes_key}, transport)
+    holds(scenario)
+    monkeypatch.setattr(serve, "judge", late)
+    breaks(scenario, STALE)
+
+
+@TRANSPORTS
+def test_a_first_look_needs_a_ticket_for_its_tags_too(
+    monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    def of_the_key(call: Call, look: FirstLook, seen: RawRead, env: Env) -> ReadResult:
+        begun, *others = look.tickets
+        marks = [(name, mark) for name, mark in begun.ticket.marks if name not in call.tags]
+        ticket = begun.ticket._replace(marks=tuple(marks))
+        look.tickets = (begun._replace(ticket=ticket), *others)
+        return judge(call, look, seen, env)
+
+    scenario = two_tiers({"A.r1": loads((TAG,))}, {"B.w1": deletes_tag}, transport)
+    holds(scenario)
+    monkeypatch.setattr(serve, "judge", of_the_key)
+    breaks(scenario, STALE)
+
+
+def test_a_hit_while_a_deletion_of_its_process_is_pending_is_stale(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scenario = cast(
+        {"A.r1": loads()},
+        {"A.w1": deletes_key},
+        is_stored=True,
+        troubles=frozenset({"timeout"}),
+        faults=1,
+    )
+    holds(scenario)
+    monkeypatch.setattr(scenarios, "first_look", serve.begin_look)
+    breaks(scenario, "acknowledged")
