@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import redis.asyncio as redis_asyncio
     from typing_extensions import TypeVar
 
-    from dualcache.cache import Cache
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.observability.stats import Stats
-    from dualcache.runtime.backend import Backend
+    from dualcache.operations import Operations
+    from dualcache.runtime.runtime import Runtime
     from dualcache.typing import LoadOptions, PolicyOptions
 
     D = TypeVar("D")
@@ -33,16 +33,12 @@ if TYPE_CHECKING:
 class AsyncCache(OfOneProcess):
     """The methods of `Cache` as coroutines; namespace, policy and flights are shared with it."""
 
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
-        self._operations = cache.operations
+    def __init__(self, runtime: Runtime, operations: Operations) -> None:
+        self._runtime = runtime
+        self._operations = operations
 
     def __repr__(self) -> str:
-        return f"{self._cache!r}.aio"
-
-    @property
-    def _backend(self) -> Backend:
-        return self._cache.backend
+        return f"{self._runtime!r}.aio"
 
     @overload
     async def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
@@ -53,7 +49,7 @@ class AsyncCache(OfOneProcess):
 
     async def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
         """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
-        value = await self._run(self._operations.get(key, type, self._cache.active_backend))
+        value = await self._run(self._operations.get(key, type))
         return default if value is MISSING else value
 
     @overload
@@ -73,15 +69,15 @@ class AsyncCache(OfOneProcess):
         type: Any = MISSING,  # noqa: A002
     ) -> dict[str, Any]:
         """Return what is stored of these keys, in one trip; what is missing is left out."""
-        return await self._run(self._operations.get_many(keys, type, self._cache.active_backend))  # type: ignore[no-any-return]
+        return await self._run(self._operations.get_many(keys, type))  # type: ignore[no-any-return]
 
     async def contains(self, key: str) -> bool:
         """Tell whether a fresh value is stored, of whatever type."""
-        return await self._run(self._operations.contains(key, self._cache.active_backend))  # type: ignore[no-any-return]
+        return await self._run(self._operations.contains(key))  # type: ignore[no-any-return]
 
     async def ttl(self, key: str) -> float | None:
         """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
-        return await self._run(self._operations.ttl(key, self._cache.active_backend))  # type: ignore[no-any-return]
+        return await self._run(self._operations.ttl(key))  # type: ignore[no-any-return]
 
     @overload
     async def peek(self, key: str, *, type: type[T]) -> Entry[T] | None: ...
@@ -93,7 +89,7 @@ class AsyncCache(OfOneProcess):
 
         The value is `MISSING` where only `type` would read it exactly.
         """
-        return await self._run(self._operations.peek(key, type, self._cache.active_backend))  # type: ignore[no-any-return]
+        return await self._run(self._operations.peek(key, type))  # type: ignore[no-any-return]
 
     @overload
     async def get_or_load(
@@ -116,9 +112,7 @@ class AsyncCache(OfOneProcess):
     ) -> Any:
         """Return the stored value, or what `loader()` gives: one load for all callers at once."""
         made = self._operations.options("get_or_load()", ttl, {**options})
-        flow = self._operations.get_or_load(
-            key, awaited(loader), made, tags, type, self._cache.active_backend, usage_of=loader
-        )
+        flow = self._operations.get_or_load(key, loader, made, tags, type)
         return value_of(await self._run(flow))
 
     @overload
@@ -150,18 +144,17 @@ class AsyncCache(OfOneProcess):
 
         It returns a mapping; keys that it leaves out are left out of the result.
         """
-        load = awaited(loader)
 
         def one_of(name: str) -> Callable[[], Any]:
             async def load_one() -> Any:
-                return mapping_of(await load([name])).get(name, MISSING)
+                result = loader([name])
+                result = await result if isawaitable(result) else result
+                return mapping_of(result).get(name, MISSING)
 
             return load_one
 
         made = self._operations.options("get_or_load_many()", ttl, {**options})
-        flow = self._operations.get_or_load_many(
-            keys, load, one_of, made, tags, type, self._cache.active_backend, usage_of=loader
-        )
+        flow = self._operations.get_or_load_many(keys, loader, one_of, made, tags, type)
         return await self._run(flow)  # type: ignore[no-any-return]
 
     async def set(
@@ -169,7 +162,7 @@ class AsyncCache(OfOneProcess):
     ) -> bool:
         """Store a value, revoking every load of this key that is under way; see `Cache.set`."""
         made = self._operations.options("set()", ttl, {"jitter": 0})
-        flow = self._operations.set(key, value, made, tags, self._cache.active_backend)
+        flow = self._operations.set(key, value, made, tags)
         return await self._run(flow)  # type: ignore[no-any-return]
 
     async def set_many(
@@ -177,7 +170,7 @@ class AsyncCache(OfOneProcess):
     ) -> list[str]:
         """Store several values, each as `set` does; return the keys known to be there now."""
         made = self._operations.options("set_many()", ttl, {"jitter": 0})
-        flow = self._operations.set_many(values, made, tags, self._cache.active_backend)
+        flow = self._operations.set_many(values, made, tags)
         return await self._run(flow)  # type: ignore[no-any-return]
 
     async def add(
@@ -185,7 +178,7 @@ class AsyncCache(OfOneProcess):
     ) -> bool:
         """Store a value where none is served; return whether it was stored; see `Cache.add`."""
         made = self._operations.options("add()", ttl, {"jitter": 0})
-        flow = self._operations.add(key, value, made, tags, self._cache.active_backend)
+        flow = self._operations.add(key, value, made, tags)
         return await self._run(flow)  # type: ignore[no-any-return]
 
     async def incr(
@@ -193,7 +186,7 @@ class AsyncCache(OfOneProcess):
     ) -> int | None:
         """Add to a counter and return what it is now; see `Cache.incr`."""
         made = self._operations.options("incr()", ttl, {"jitter": 0})
-        flow = self._operations.incr(key, by, made, tags, self._cache.active_backend)
+        flow = self._operations.incr(key, by, made, tags)
         return await self._run(flow)  # type: ignore[no-any-return]
 
     async def decr(
@@ -201,7 +194,7 @@ class AsyncCache(OfOneProcess):
     ) -> int | None:
         """Subtract from a counter, as `incr` adds; it may go below 0."""
         made = self._operations.options("decr()", ttl, {"jitter": 0})
-        flow = self._operations.incr(key, by, made, tags, self._cache.active_backend, sign=-1)
+        flow = self._operations.incr(key, by, made, tags, sign=-1)
         return await self._run(flow)  # type: ignore[no-any-return]
 
     def keys(self, pattern: str = "*") -> AsyncIterator[str]:
@@ -212,43 +205,42 @@ class AsyncCache(OfOneProcess):
         self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
     ) -> Invalidated:
         """Delete keys, all entries with these tags, and all keys that match the patterns."""
-        flow = self._operations.invalidate_names(keys, tags, patterns, self._backend)
-        return await self._backend.arun(flow)  # type: ignore[no-any-return]
+        flow = self._operations.invalidate(keys, tags, patterns)
+        return await self._runtime.backend.arun(flow)  # type: ignore[no-any-return]
 
     async def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""
-        flow = self._operations.clear(self._backend, everything=everything)
-        return await self._backend.arun(flow)  # type: ignore[no-any-return]
+        flow = self._operations.clear(everything=everything)
+        return await self._runtime.backend.arun(flow)  # type: ignore[no-any-return]
 
     async def fence(self) -> None:
         """Wait until this process reads every invalidation acknowledged before, by whomever.
 
         Without a front tier every read does so anyway.
         """
-        await self._backend.arun(self._operations.fence(self._backend))
+        await self._runtime.backend.arun(self._operations.fence())
 
     async def ping(self) -> bool:
         """Tell whether the backend answers."""
-        return await self._backend.arun(self._operations.ping(self._backend))  # type: ignore[no-any-return]
+        return await self._runtime.backend.arun(self._operations.ping())  # type: ignore[no-any-return]
 
     async def stats(self) -> Stats:
         """Return the counters of this cache in this process."""
-        return self._cache.stats()
+        return self._operations.stats()
 
     @property
     def client(self) -> redis_asyncio.Redis:
         """The raw redis-py client of the running loop; `MissingClientError` without a server."""
-        return self._cache.clients.asynchronous()
+        return self._runtime.clients.asynchronous()
 
     async def aclose(self) -> None:
         """Close the connections of this loop and of the sync face; the next call opens them."""
-        await self._cache.clients.aclose()
-        await self._backend.aclose()
+        await self._runtime.aclose()
 
     close = aclose
 
     async def __aenter__(self) -> Self:
-        self._backend.warm()
+        self._runtime.backend.warm()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -257,9 +249,7 @@ class AsyncCache(OfOneProcess):
     async def _names(self, pattern: str) -> AsyncIterator[str]:
         cursor = 0
         while True:
-            page = await self._run(
-                self._operations.names(cursor, pattern, self._cache.active_backend)
-            )
+            page = await self._run(self._operations.names(cursor, pattern))
             for name in page.names:
                 yield name
             cursor = page.cursor
@@ -267,14 +257,4 @@ class AsyncCache(OfOneProcess):
                 return
 
     async def _run(self, flow: Any) -> Any:
-        return await self._cache.active_backend.arun(flow)
-
-
-def awaited(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """Return a function whose result is awaited where it can be."""
-
-    async def load(*args: Any) -> Any:
-        result = function(*args)
-        return await result if isawaitable(result) else result
-
-    return load
+        return await self._runtime.active_backend.arun(flow)

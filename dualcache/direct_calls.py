@@ -6,20 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cachetools import LRUCache
 
-from dualcache.codecs.advice import Teller
-from dualcache.codecs.recipe import make_recipe
 from dualcache.core.entry import MISSING
 from dualcache.core.policy import Call, Counters, Options, Policy, make_policy
-from dualcache.errors import UsageError
-from dualcache.functions.binding import full_tags
-from dualcache.keys.names import several, user_key, user_tag
+from dualcache.keys.names import full_tags, several, user_key, user_tag
 from dualcache.options.checks import refuse_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from dualcache.core.entry import ValueCodec
     from dualcache.runtime.backend import Backend
+    from dualcache.runtime.runtime import Runtime
 
 DIRECT: Final = "direct"
 """The label of direct calls, in events and statistics."""
@@ -31,40 +28,11 @@ MOST_KNOWN: Final = 1_024
 class DirectCalls:
     """What the direct calls of one cache have in common."""
 
-    def __init__(
-        self,
-        prefix: str,
-        defaults: Options,
-        codec: Any,
-        secret: Any,
-        *,
-        is_shared: bool,
-        limits: Mapping[str, Any],
-    ) -> None:
-        self.prefix = prefix
-        self.defaults = defaults
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self.usage = Counters()
-        self._codec = codec
-        self._secret = secret
-        self._is_shared = is_shared
-        self._limits = limits
-        if codec == "reference":
-            self.recipe()
         self._recipes: LRUCache[Any, ValueCodec] = LRUCache(MOST_KNOWN)
         self._usages: LRUCache[str, Counters] = LRUCache(MOST_KNOWN)
-
-    def recipe(self, annotation: Any = MISSING, codec: Any = None, **own: Any) -> ValueCodec:
-        """Return how values of a type are stored; `own` goes before what holds for the cache."""
-        chosen = self._codec if codec is None else codec
-        if self._is_shared and chosen == "reference":
-            raise UsageError(
-                'codec="reference" keeps objects of this process, and the cache is on a server',
-                code="DC178",
-                help="use it with memory://, or leave codec= out",
-            )
-        teller = Teller(is_local=not self._is_shared)
-        options: dict[str, Any] = {"teller": teller, **self._limits, **own}
-        return make_recipe(annotation, codec=chosen, secret=self._secret, **options)
 
     def options(self, what: str, ttl: Any, options: dict[str, Any]) -> Options:
         """Return the options of a direct call; refuse what is none."""
@@ -84,7 +52,7 @@ class DirectCalls:
             DIRECT,
             recipe,
             options,
-            self.defaults,
+            self._runtime.defaults,
             owner=what,
             usage=usage,
             front=backend.front_for(recipe),
@@ -92,12 +60,12 @@ class DirectCalls:
 
     def call(self, key: str, policy: Policy, tags: tuple[str, ...] = ()) -> Call:
         """Return the call of a direct use of a key; `tags` in full."""
-        return Call(self.prefix + user_key(key), policy, tags)
+        return Call(self._runtime.prefix + user_key(key), policy, tags)
 
     def tags(self, tags: Iterable[str], what: str) -> tuple[str, ...]:
         """Return the keys under which the tags of a direct call live."""
         names = several(tags, f"tags of {what}", 'write tags=["…"]')
-        return full_tags(self.prefix, [user_tag(tag) for tag in names])
+        return full_tags(self._runtime.prefix, [user_tag(tag) for tag in names])
 
     def reading(self, key: str, annotation: Any, backend: Backend) -> Call:
         """Return the call that reads a key as a type."""
@@ -117,13 +85,13 @@ class DirectCalls:
 
     def known_recipe(self, annotation: Any) -> ValueCodec:
         """Return the recipe of a type, made once."""
-        teller = Teller(is_direct=True, is_local=not self._is_shared)
+        codecs = self._runtime.codecs
         try:
             known = self._recipes.get(annotation)
         except TypeError:  # an annotation that cannot be hashed
-            return self.recipe(annotation, teller=teller)
+            return codecs.direct_codec_for(annotation)
         if known is None:
-            known = self._recipes[annotation] = self.recipe(annotation, teller=teller)
+            known = self._recipes[annotation] = codecs.direct_codec_for(annotation)
         return known
 
     def usage_of_loader(self, loader: object) -> Counters:

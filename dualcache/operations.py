@@ -20,12 +20,12 @@ from dualcache.engine.incr import incr
 from dualcache.engine.pacing import paced
 from dualcache.engine.recovery import fence, ping_server
 from dualcache.errors import UsageError
-from dualcache.keys.globs import matches_everything
-from dualcache.keys.names import no_pattern, several, user_key, user_pattern
+from dualcache.keys.names import no_pattern, several
 from dualcache.options.checks import to_bool
+from dualcache.runtime.invalidations import invalidation_of, refused_without_namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Options
     from dualcache.engine.listing import NamePage
-    from dualcache.runtime.backend import Backend
+    from dualcache.observability.stats import Stats
 
 
 class Operations(DirectCalls):
-    """Makes the flows of one cache's methods; `backend` is the one that will run them."""
+    """Makes the flows of the methods of one cache, for the backend of this task or thread."""
 
-    def get(self, key: str, annotation: Any, backend: Backend) -> Flow[Any]:
+    def get(self, key: str, annotation: Any) -> Flow[Any]:
         """Read one key; the flow returns MISSING for a miss."""
+        backend = self._runtime.active_backend
         return read.get(self.reading(key, annotation, backend), backend.env)
 
-    def get_many(
-        self, keys: Iterable[str], annotation: Any, backend: Backend
-    ) -> Flow[dict[str, Any]]:
+    def get_many(self, keys: Iterable[str], annotation: Any) -> Flow[dict[str, Any]]:
         """Read several keys; the flow returns those that were found."""
+        backend = self._runtime.active_backend
         wanted = distinct(keys, "get_many()")
         read_as = self.reading_as(annotation, backend)
         calls = yield from paced(lambda key: self.call(key, read_as), wanted)
@@ -54,18 +54,18 @@ class Operations(DirectCalls):
         pairs = zip(wanted, values, strict=True)
         return {key: value for key, value in pairs if value is not MISSING}
 
-    def set(
-        self, key: str, value: Any, options: Options, tags: Iterable[str], backend: Backend
-    ) -> Flow[bool]:
+    def set(self, key: str, value: Any, options: Options, tags: Iterable[str]) -> Flow[bool]:
         """Store one value."""
+        backend = self._runtime.active_backend
         policy = self.policy(options, MISSING, "set()", self.usage, backend)
         call = self.call(key, policy, self.tags(tags, "set()"))
         return write.set_value(call, value, backend.env)
 
     def set_many(
-        self, values: Mapping[str, Any], options: Options, tags: Iterable[str], backend: Backend
+        self, values: Mapping[str, Any], options: Options, tags: Iterable[str]
     ) -> Flow[list[str]]:
         """Store several values; the flow returns the keys of those that are there."""
+        backend = self._runtime.active_backend
         if not isinstance(values, Mapping):
             raise UsageError(
                 f"set_many() was given a {type(values).__name__}, not a mapping",
@@ -78,10 +78,9 @@ class Operations(DirectCalls):
         stored = yield from write.set_many(pairs, backend.env)
         return [key for key, is_there in zip(values, stored, strict=True) if is_there]
 
-    def add(
-        self, key: str, value: Any, options: Options, tags: Iterable[str], backend: Backend
-    ) -> Flow[bool]:
+    def add(self, key: str, value: Any, options: Options, tags: Iterable[str]) -> Flow[bool]:
         """Store one value where none is."""
+        backend = self._runtime.active_backend
         policy = self.policy(options, MISSING, "add()", self.usage, backend)
         recipe = policy.recipe._replace(unpack=policy.recipe.verify)  # whether, not what
         call = self.call(key, replace(policy, recipe=recipe), self.tags(tags, "add()"))
@@ -93,11 +92,11 @@ class Operations(DirectCalls):
         by: int,
         options: Options,
         tags: Iterable[str],
-        backend: Backend,
         *,
         sign: int = 1,
     ) -> Flow[int | None]:
         """Add to a counter, or subtract from it."""
+        backend = self._runtime.active_backend
         try:
             step = sign * index(by)
         except TypeError:
@@ -109,8 +108,9 @@ class Operations(DirectCalls):
         policy = self.policy(options, MISSING, "incr()", self.usage, backend)
         return incr(self.call(key, policy, self.tags(tags, "incr()")), step, backend.env)
 
-    def names(self, cursor: int, pattern: str, backend: Backend) -> Flow[NamePage]:
+    def names(self, cursor: int, pattern: str) -> Flow[NamePage]:
         """Return a page of the names that match."""
+        backend = self._runtime.active_backend
         return listing.list_names(cursor, pattern, backend.env)
 
     def get_or_load(
@@ -120,12 +120,10 @@ class Operations(DirectCalls):
         options: Options,
         tags: Iterable[str],
         annotation: Any,
-        backend: Backend,
-        usage_of: object = MISSING,
     ) -> Flow[Outcome]:
-        """Serve one key, or load it; `usage_of` is the loader as the user gave it."""
-        given = checked_loader(loader if usage_of is MISSING else usage_of, "get_or_load()")
-        usage = self.usage_of_loader(given)
+        """Serve one key, or load it."""
+        backend = self._runtime.active_backend
+        usage = self.usage_of_loader(checked_loader(loader, "get_or_load()"))
         policy = self.policy(options, annotation, "get_or_load()", usage, backend)
         call = self.call(key, policy, self.tags(tags, "get_or_load()"))
         call = replace(call, function=loader)
@@ -139,12 +137,10 @@ class Operations(DirectCalls):
         options: Options,
         tags: Iterable[str],
         annotation: Any,
-        backend: Backend,
-        usage_of: object = MISSING,
     ) -> Flow[dict[str, Any]]:
         """Serve several keys; `loader` gets the list of those that this caller must load."""
-        given = checked_loader(loader if usage_of is MISSING else usage_of, "get_or_load_many()")
-        usage = self.usage_of_loader(given)
+        backend = self._runtime.active_backend
+        usage = self.usage_of_loader(checked_loader(loader, "get_or_load_many()"))
         policy = self.policy(options, annotation, "get_or_load_many()", usage, backend)
         names = self.tags(tags, "get_or_load_many()")
         wanted = distinct(keys, "get_or_load_many()")
@@ -152,80 +148,47 @@ class Operations(DirectCalls):
         asked = dict(zip(wanted, calls, strict=True))
         return (yield from batch.get_or_load_many(asked, loader, one_of, backend.env))
 
-    def invalidate_names(
-        self,
-        keys: Iterable[str],
-        tags: Iterable[str],
-        patterns: Iterable[str],
-        backend: Backend,
-    ) -> Flow[Invalidated]:
-        """Delete keys, tags and patterns, however many; what cannot be right is told when run."""
-        names = yield from paced(no_pattern, keys)
-        return (yield from self._deletion(names, tags, patterns, backend, ""))
-
     def invalidate(
-        self,
-        keys: Iterable[str],
-        tags: Iterable[str],
-        patterns: Iterable[str],
-        backend: Backend,
-        label: str = "",
+        self, keys: Iterable[str], tags: Iterable[str], patterns: Iterable[str]
     ) -> Flow[Invalidated]:
-        """Delete keys, tags and patterns as the user names them."""
-        return self._deletion([user_key(key) for key in keys], tags, patterns, backend, label)
+        """Delete keys, tags and patterns, however many; raises for wrong names when run."""
+        env = self._runtime.backend.env
+        names = yield from paced(no_pattern, keys)
+        return (yield from invalidation_of(names, tags, patterns, env))
 
-    def _deletion(
-        self,
-        names: Sequence[str],
-        tags: Iterable[str],
-        patterns: Iterable[str],
-        backend: Backend,
-        label: str,
-    ) -> Flow[Invalidated]:
-        keys = [self.prefix + name for name in names]
-        tag_keys = self.tags(tags, "invalidate()")
-        written = several(patterns, "patterns of invalidate()", 'write patterns=["…"]')
-        globs = [self._pattern(pattern) for pattern in written]
-        return invalidation.invalidate(keys, tag_keys, globs, backend.env, label)
-
-    def clear(self, backend: Backend, *, everything: bool) -> Flow[Invalidated]:
+    def clear(self, *, everything: bool) -> Flow[Invalidated]:
         """Delete the whole namespace, or the whole database where `everything` says so."""
-        if not self.prefix and not to_bool(everything, "everything", owner="clear()"):
-            raise self._too_much("clear()", "clear(everything=True)")
-        return invalidation.clear(backend.env)
+        env = self._runtime.backend.env
+        if not env.prefix and not to_bool(everything, "everything", owner="clear()"):
+            raise refused_without_namespace("clear()")
+        return invalidation.clear(env)
 
-    def peek(self, key: str, annotation: Any, backend: Backend) -> Flow[Entry | None]:
+    def peek(self, key: str, annotation: Any) -> Flow[Entry | None]:
         """Tell what is stored under a key."""
+        backend = self._runtime.active_backend
         return read.peek(self.reading(key, annotation, backend), backend.env)
 
-    def contains(self, key: str, backend: Backend) -> Flow[bool]:
+    def contains(self, key: str) -> Flow[bool]:
         """Tell whether a fresh entry is under a key; it is not decoded."""
+        backend = self._runtime.active_backend
         return read.contains(self.glancing(key), backend.env)
 
-    def ttl(self, key: str, backend: Backend) -> Flow[float | None]:
+    def ttl(self, key: str) -> Flow[float | None]:
         """Return the seconds that what is under a key has left; it is not decoded."""
+        backend = self._runtime.active_backend
         return read.ttl(self.glancing(key), backend.env)
 
-    def fence(self, backend: Backend) -> Flow[None]:
+    def fence(self) -> Flow[None]:
         """Wait until every invalidation acknowledged by now has been heard."""
-        return fence(backend.env)
+        return fence(self._runtime.backend.env)
 
-    def ping(self, backend: Backend) -> Flow[bool]:
+    def ping(self) -> Flow[bool]:
         """Ask the backend for a sign of life."""
-        return ping_server(backend.env)
+        return ping_server(self._runtime.backend.env)
 
-    def _pattern(self, pattern: str) -> str:
-        checked = user_pattern(pattern)
-        if not self.prefix and matches_everything(checked):
-            raise self._too_much("a pattern that matches everything", "clear(everything=True)")
-        return checked
-
-    def _too_much(self, what: str, instead: str) -> UsageError:
-        return UsageError(
-            f"{what} would delete every key of this database: the namespace is empty",
-            code="DC156",
-            help=f"give the Cache a namespace, or write {instead}",
-        )
+    def stats(self) -> Stats:
+        """Return the counters of functions and of direct calls in this process."""
+        return self._runtime.stats([self.usage, *self._usages.values()])
 
 
 def distinct(keys: Iterable[str], what: str) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.operations import Operations
-    from dualcache.runtime.backend import Backend
+    from dualcache.runtime.runtime import Runtime
     from dualcache.typing import PolicyOptions
 
     D = TypeVar("D")
@@ -30,13 +30,8 @@ if TYPE_CHECKING:
 class SyncFace(OfOneProcess):
     """What `Cache` offers to sync code, beside the decorators."""
 
-    operations: Operations
-    backend: Backend
-
-    @property
-    def active_backend(self) -> Backend:
-        """The backend of this task or thread."""
-        return self.backend
+    _runtime: Runtime
+    _operations: Operations
 
     # Reading
 
@@ -49,7 +44,7 @@ class SyncFace(OfOneProcess):
 
     def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
         """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
-        value = self._run(self.operations.get(key, type, self.active_backend))
+        value = self._run(self._operations.get(key, type))
         return default if value is MISSING else value
 
     @overload
@@ -59,15 +54,15 @@ class SyncFace(OfOneProcess):
 
     def get_many(self, keys: Iterable[str], *, type: Any = MISSING) -> dict[str, Any]:  # noqa: A002
         """Return what is stored of these keys, in one trip; what is missing is left out."""
-        return self._run(self.operations.get_many(keys, type, self.active_backend))  # type: ignore[no-any-return]
+        return self._run(self._operations.get_many(keys, type))  # type: ignore[no-any-return]
 
     def contains(self, key: str) -> bool:
         """Tell whether a fresh value is stored, of whatever type."""
-        return self._run(self.operations.contains(key, self.active_backend))  # type: ignore[no-any-return]
+        return self._run(self._operations.contains(key))  # type: ignore[no-any-return]
 
     def ttl(self, key: str) -> float | None:
         """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
-        return self._run(self.operations.ttl(key, self.active_backend))  # type: ignore[no-any-return]
+        return self._run(self._operations.ttl(key))  # type: ignore[no-any-return]
 
     @overload
     def peek(self, key: str, *, type: type[T]) -> Entry[T] | None: ...
@@ -79,7 +74,7 @@ class SyncFace(OfOneProcess):
 
         The value is `MISSING` where only `type` would read it exactly.
         """
-        return self._run(self.operations.peek(key, type, self.active_backend))  # type: ignore[no-any-return]
+        return self._run(self._operations.peek(key, type))  # type: ignore[no-any-return]
 
     # Loading
 
@@ -94,8 +89,8 @@ class SyncFace(OfOneProcess):
         **options: Unpack[PolicyOptions],
     ) -> R:
         """Return the stored value, or what `loader()` returns: one load for all callers at once."""
-        made = self.operations.options("get_or_load()", ttl, {**options})
-        flow = self.operations.get_or_load(key, loader, made, tags, type, self.active_backend)
+        made = self._operations.options("get_or_load()", ttl, {**options})
+        flow = self._operations.get_or_load(key, loader, made, tags, type)
         value: R = value_of(self._run(flow))
         return value
 
@@ -117,10 +112,8 @@ class SyncFace(OfOneProcess):
         def one_of(name: str) -> Callable[[], Any]:
             return lambda: mapping_of(loader([name])).get(name, MISSING)
 
-        made = self.operations.options("get_or_load_many()", ttl, {**options})
-        flow = self.operations.get_or_load_many(
-            keys, loader, one_of, made, tags, type, self.active_backend
-        )
+        made = self._operations.options("get_or_load_many()", ttl, {**options})
+        flow = self._operations.get_or_load_many(keys, loader, one_of, made, tags, type)
         return self._run(flow)  # type: ignore[no-any-return]
 
     # Writing
@@ -131,15 +124,15 @@ class SyncFace(OfOneProcess):
         Returns whether it is there now; where the backend fails, what was there before is not
         served any more. Raises `UnencodableValue`, leaving what is stored as it is.
         """
-        made = self.operations.options("set()", ttl, {"jitter": 0})
-        return self._run(self.operations.set(key, value, made, tags, self.active_backend))  # type: ignore[no-any-return]
+        made = self._operations.options("set()", ttl, {"jitter": 0})
+        return self._run(self._operations.set(key, value, made, tags))  # type: ignore[no-any-return]
 
     def set_many(
         self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> list[str]:
         """Store several values, each as `set` does; return the keys known to be there now."""
-        made = self.operations.options("set_many()", ttl, {"jitter": 0})
-        return self._run(self.operations.set_many(values, made, tags, self.active_backend))  # type: ignore[no-any-return]
+        made = self._operations.options("set_many()", ttl, {"jitter": 0})
+        return self._run(self._operations.set_many(values, made, tags))  # type: ignore[no-any-return]
 
     def add(self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()) -> bool:
         """Store a value where none is served; return whether it was stored.
@@ -147,8 +140,8 @@ class SyncFace(OfOneProcess):
         Of several callers at once, in any process, one gets True. A load of this key that is under
         way is revoked. False where the backend fails, too: whether it was stored is not known then.
         """
-        made = self.operations.options("add()", ttl, {"jitter": 0})
-        return self._run(self.operations.add(key, value, made, tags, self.active_backend))  # type: ignore[no-any-return]
+        made = self._operations.options("add()", ttl, {"jitter": 0})
+        return self._run(self._operations.add(key, value, made, tags))  # type: ignore[no-any-return]
 
     def incr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
@@ -159,15 +152,15 @@ class SyncFace(OfOneProcess):
         backend fails: nothing is ever counted twice. Raises `UsageError` where something else than
         a whole number is stored.
         """
-        made = self.operations.options("incr()", ttl, {"jitter": 0})
-        return self._run(self.operations.incr(key, by, made, tags, self.active_backend))  # type: ignore[no-any-return]
+        made = self._operations.options("incr()", ttl, {"jitter": 0})
+        return self._run(self._operations.incr(key, by, made, tags))  # type: ignore[no-any-return]
 
     def decr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> int | None:
         """Subtract from a counter, as `incr` adds; it may go below 0."""
-        made = self.operations.options("decr()", ttl, {"jitter": 0})
-        return self._run(self.operations.incr(key, by, made, tags, self.active_backend, sign=-1))  # type: ignore[no-any-return]
+        made = self._operations.options("decr()", ttl, {"jitter": 0})
+        return self._run(self._operations.incr(key, by, made, tags, sign=-1))  # type: ignore[no-any-return]
 
     def keys(self, pattern: str = "*") -> Iterator[str]:
         """Iterate over the names under which values are stored, without the namespace, by SCAN.
@@ -186,36 +179,36 @@ class SyncFace(OfOneProcess):
         served. `pending` counts what could not be delivered: it is replayed before this process
         next reads the backend.
         """
-        flow = self.operations.invalidate_names(keys, tags, patterns, self.backend)
-        return self.backend.run(flow)  # type: ignore[no-any-return]
+        flow = self._operations.invalidate(keys, tags, patterns)
+        return self._runtime.backend.run(flow)  # type: ignore[no-any-return]
 
     def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""
-        return self.backend.run(self.operations.clear(self.backend, everything=everything))  # type: ignore[no-any-return]
+        return self._runtime.backend.run(self._operations.clear(everything=everything))  # type: ignore[no-any-return]
 
     def fence(self) -> None:
         """Wait until this process reads every invalidation acknowledged before, by whomever.
 
         Without a front tier every read does so anyway.
         """
-        self.backend.run(self.operations.fence(self.backend))
+        self._runtime.backend.run(self._operations.fence())
 
     def ping(self) -> bool:
         """Tell whether the backend answers."""
-        return self.backend.run(self.operations.ping(self.backend))  # type: ignore[no-any-return]
+        return self._runtime.backend.run(self._operations.ping())  # type: ignore[no-any-return]
 
     def warm(self) -> None:
         """Import now what the first call of the async face needs; `lifespan` does it too."""
-        self.backend.warm()
+        self._runtime.backend.warm()
 
     def _names(self, pattern: str) -> Iterator[str]:
         cursor = 0
         while True:
-            page = self._run(self.operations.names(cursor, pattern, self.active_backend))
+            page = self._run(self._operations.names(cursor, pattern))
             yield from page.names
             cursor = page.cursor
             if not cursor:
                 return
 
     def _run(self, flow: Any) -> Any:
-        return self.active_backend.run(flow)
+        return self._runtime.active_backend.run(flow)

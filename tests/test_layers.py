@@ -22,7 +22,8 @@ FLOORS: Final = (
     {"typing", "typing_handles"},
     {"engine", "options", "codecs"},
     {"drivers", "backends", "front", "observability", "frameworks"},
-    {"runtime", "configuration"},
+    {"configuration"},
+    {"runtime"},
     {"functions", "endpoints", "operations", "direct_calls"},
     {"cache", "sync_face", "async_cache"},
 )
@@ -35,16 +36,11 @@ SIBLINGS: Final = {
     "front": {"backends", "drivers", "observability"},
     "endpoints": {"functions"},
     "operations": {"direct_calls"},
-    "direct_calls": {"functions"},
     "cache": {"sync_face", "async_cache"},
 }
 """Parts of one floor that a part may import besides."""
 UPWARDS: Final = {
     "core": {"options"},
-    "runtime": {"functions"},
-    "functions": {"cache"},
-    "endpoints": {"cache"},
-    "async_cache": {"cache"},
 }
 """Arrows that still lead up or round, for types alone or not; each is to go."""
 OUTER: Final = {"testing", "integrations", "http", "cli", "dashboard"}

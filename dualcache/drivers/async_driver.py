@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from functools import partial
+from inspect import isawaitable
 from sys import exception
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -191,7 +192,9 @@ class AsyncDriver:
         token = lead_too(op.flights) if op.flights else None
         kept = None if op.keeping is None else KeptByTask(op.keeping, self.run)
         try:
-            value = await op.function(*op.args)
+            value = op.function(*op.args)
+            if isawaitable(value):  # a direct call may have a plain loader
+                value = await value
         except Exception as error:  # noqa: BLE001  the user's own: it goes to the caller as it is
             return Raised(users_own(error, handled), (monotonic() - began) * 1000)
         finally:

@@ -18,10 +18,11 @@ from dualcache.endpoints.variants import mend_of, variant_parts
 from dualcache.frameworks.reading import QUERY, parts_read
 from dualcache.frameworks.roles import ParameterRole
 from dualcache.functions.advice import warn_of_function
-from dualcache.functions.binding import Binding, escaped_glob, full_tags, owner_of_label
+from dualcache.functions.binding import Binding, escaped_glob, owner_of_label
 from dualcache.keys.checks import check_ignored, checked_template, template_check, unkeyable_hint
 from dualcache.keys.compile import Plan, Value, compile_names
 from dualcache.keys.globs import open_ended
+from dualcache.keys.names import full_tags
 from dualcache.keys.plans import (
     KeyMaker,
     extra_parts,

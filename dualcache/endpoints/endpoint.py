@@ -21,22 +21,25 @@ from dualcache.functions.afterwards import ainvalidated_after, invalidated_after
 from dualcache.functions.function import NAMING, POLICY, Cached
 from dualcache.functions.handles import SharedHandles
 from dualcache.functions.invalidates import MADE_BY, Invalidating
+from dualcache.keys.names import user_key
+from dualcache.runtime.invalidations import invalidation_of
 
 if TYPE_CHECKING:
-    from dualcache.cache import Cache
     from dualcache.core.entry import Packed, ValueCodec
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
+    from dualcache.engine.env import Env
     from dualcache.functions.binding import Naming
-    from dualcache.runtime.backend import Backend
+    from dualcache.runtime.runtime import Runtime
 
 
 class CachedEndpoint(Cached):
     """One decorated endpoint: a read, a write, or both, by the method of its request."""
 
     known = (*NAMING, *POLICY, *ENDPOINT)
+    stops_at_load = False  # the method of the request decides what becomes of a call
     binding: EndpointBinding
 
     @property
@@ -55,8 +58,8 @@ class CachedEndpoint(Cached):
             naming,
             self.make_policy,
             options=self.endpoint,
-            prefix=self.cache.operations.prefix,
-            is_shared=self.cache.backend.target.kind == "redis",
+            prefix=self.runtime.prefix,
+            is_shared=self.runtime.is_shared,
         )
         for line in at_decoration(binding):
             warn(line)
@@ -75,47 +78,45 @@ class CachedEndpoint(Cached):
 
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Serve one request in this thread."""
-        backend = self.cache.backend
+        backend = self.runtime.backend
         method = self.binding.method(values)
         way = way_of(method, self.endpoint, self.call.name)
         if way is EndpointAction.READ:
             return super().perform(values)
         if way is EndpointAction.WRITE:
-            flow = self.deletion(values, method, backend)
+            flow = self.deletion(values, method, backend.env)
             return invalidated_after(self.binding.run(values), flow, backend)
-        if way is EndpointAction.PASS or id(self.cache) in switched_off.get():
+        if way is EndpointAction.PASS or id(self.runtime) in switched_off.get():
             return self.binding.run(values)
-        return value_of(backend.run(self.probing(values, backend)))
+        return value_of(backend.run(self.probing(values, backend.env)))
 
     async def perform_async(self, values: tuple[Any, ...]) -> Any:
         """Serve one request in this task."""
-        backend = self.cache.backend
+        backend = self.runtime.backend
         method = self.binding.method(values)
         way = way_of(method, self.endpoint, self.call.name)
         if way is EndpointAction.READ:
             return await super().perform_async(values)
         if way is EndpointAction.WRITE:
-            flow = self.deletion(values, method, backend)
+            flow = self.deletion(values, method, backend.env)
             return await ainvalidated_after(await self.binding.run(values), flow, backend)
-        if way is EndpointAction.PASS or id(self.cache) in switched_off.get():
+        if way is EndpointAction.PASS or id(self.runtime) in switched_off.get():
             return await self.binding.run(values)
-        return value_of(await backend.arun(self.probing(values, backend)))
+        return value_of(await backend.arun(self.probing(values, backend.env)))
 
-    def invalidating(self, call: Call) -> Flow[Invalidated]:
-        key, env = self.binding.doomed_key(call.args), self.cache.backend.env
+    def invalidating(self, call: Call, env: Env) -> Flow[Invalidated]:
+        """Delete what is stored for a call, with its variants."""
+        key = self.binding.doomed_key(call.args)
         return invalidate((key,), (), (), env, self.binding.label)
 
-    def probing(self, values: tuple[Any, ...], backend: Backend) -> Flow[Outcome]:
-        return get_or_run(self.binding.call_of(values), backend.env)
+    def probing(self, values: tuple[Any, ...], env: Env) -> Flow[Outcome]:
+        return get_or_run(self.binding.call_of(values), env)
 
-    def deletion(
-        self, values: tuple[Any, ...], method: str | None, backend: Backend
-    ) -> Flow[Invalidated]:
+    def deletion(self, values: tuple[Any, ...], method: str | None, env: Env) -> Flow[Invalidated]:
         """Return the invalidation for values as they are before the body runs."""
         revoked = self.binding.deletion(values, method)
-        return self.cache.operations.invalidate(
-            revoked.keys, (), revoked.patterns, backend, self.binding.label
-        )
+        keys = map(user_key, revoked.keys)
+        return invalidation_of(keys, (), revoked.patterns, env, self.binding.label)
 
 
 def unstored_response(kind: str) -> UnencodableValue:
@@ -127,7 +128,7 @@ def unstored_response(kind: str) -> UnencodableValue:
     )
 
 
-def refuse_unsafe_reads(app: object, cache: Cache) -> None:
+def refuse_unsafe_reads(app: object, runtime: Runtime) -> None:
     """Raise `UsageError` for a route that writes and is answered from the cache.
 
     `app` is an ASGI application with `routes`; routers that are mounted are looked at too.
@@ -135,7 +136,7 @@ def refuse_unsafe_reads(app: object, cache: Cache) -> None:
     for path, methods, endpoint in routes_of(app):
         unsafe = sorted(set(methods) - SAFE)
         cached = cached_of(endpoint) if unsafe else None
-        if cached is None or cached.cache is not cache:
+        if cached is None or cached.runtime is not runtime:
             continue
         if not isinstance(cached, CachedEndpoint) or cached.binding.is_surely_read:
             raise UsageError(
@@ -146,7 +147,7 @@ def refuse_unsafe_reads(app: object, cache: Cache) -> None:
             )
 
 
-def warn_of_routes_beneath(app: object, cache: Cache) -> None:
+def warn_of_routes_beneath(app: object, runtime: Runtime) -> None:
     """Warn of a route that does not use the cache, as it was registered beneath its decorator.
 
     A warning and no error: `app.get("/")(read.__wrapped__)` looks the same and may be meant.
@@ -154,7 +155,7 @@ def warn_of_routes_beneath(app: object, cache: Cache) -> None:
     routes = list(routes_of(app))
     reached = {id(layer) for *_, endpoint in routes for layer in [*layers(endpoint)][1:]}
     for path, methods, endpoint in routes:
-        above = None if id(endpoint) in reached else decorated_above(endpoint, cache)
+        above = None if id(endpoint) in reached else decorated_above(endpoint, runtime)
         if above is not None:
             verbs = sorted(methods)
             warn_of_function(
@@ -165,7 +166,7 @@ def warn_of_routes_beneath(app: object, cache: Cache) -> None:
             )
 
 
-def decorated_above(endpoint: Any, cache: Cache) -> Cached | Invalidating | None:
+def decorated_above(endpoint: Any, runtime: Runtime) -> Cached | Invalidating | None:
     """Return what this cache made of an endpoint, where the module has it by the same name.
 
     A function that is cached under another name has its own: that is a choice, and no mistake.
@@ -178,7 +179,7 @@ def decorated_above(endpoint: Any, cache: Cache) -> Cached | Invalidating | None
         if layer is endpoint:
             return above
         made = decorated_at(layer)
-        above = made if made is not None and made.cache is cache else above
+        above = made if made is not None and made.runtime is runtime else above
     return None
 
 

@@ -10,7 +10,7 @@ from dualcache.core.entry import OWNER_BYTES
 from dualcache.core.policy import Call, Policy
 from dualcache.functions.advice import request_mend
 from dualcache.functions.compile import compile_loader
-from dualcache.keys.names import several
+from dualcache.keys.names import full_tags, several
 from dualcache.keys.open_calls import GivenValues
 from dualcache.keys.plans import make_key, make_names, template_parts
 from dualcache.keys.receivers import bound_parts, constants_of
@@ -159,11 +159,6 @@ def names_of(templates: Iterable[object]) -> set[str]:
     """Return the parameters that templates name; what is no template is refused elsewhere."""
     texts = [each for each in templates if isinstance(each, str)]
     return set[str]().union(*(parse_template(each).names for each in texts))
-
-
-def full_tags(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the keys under which tags live."""
-    return tuple([f"{prefix}~t:{name}" for name in names])
 
 
 def indexed_positions(call: FunctionSignature, naming: Naming) -> tuple[int, ...] | None:

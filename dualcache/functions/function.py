@@ -10,17 +10,13 @@ from dualcache.core.entry import MISSING, CacheInfo
 from dualcache.core.flight import value_if_any, value_of
 from dualcache.core.policy import Call, Counters, Options, Policy, make_policy
 from dualcache.core.scope import switched_off
-from dualcache.engine import load, read, write
+from dualcache.engine import load
 from dualcache.engine.invalidation import clear_function, invalidate
 from dualcache.errors import UsageError
 from dualcache.front.of_function import FunctionFront
 from dualcache.functions.advice import unnamed_parameters, warn
-from dualcache.functions.binding import Binding, Naming, full_tags
-from dualcache.functions.compile import Kept, compile_wrapper
-from dualcache.functions.handles import HANDLES, AsyncHandles, Handles
-from dualcache.functions.methods import as_attribute
-from dualcache.keys.names import several, user_tag
-from dualcache.keys.open_calls import aproved_first, proved_first
+from dualcache.functions.binding import Binding, Naming
+from dualcache.keys.names import full_tags, several, user_tag
 from dualcache.keys.signature import ABSENT, FunctionSignature
 from dualcache.options.checks import refuse_unknown
 from dualcache.options.front_tier import to_own_front
@@ -28,12 +24,12 @@ from dualcache.options.front_tier import to_own_front
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from dualcache.cache import Cache
-    from dualcache.core.entry import Entry, ValueCodec
+    from dualcache.core.entry import ValueCodec
     from dualcache.core.events import Invalidated
-    from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
     from dualcache.core.pending import PendingLoad
+    from dualcache.engine.env import Env
+    from dualcache.runtime.runtime import Runtime
 
 NAMING: Final = ("key", "tags", "ignore", "vary", "version", "typed_key", "name")
 RECIPE: Final = ("check", *LIMITS)
@@ -59,9 +55,13 @@ class Cached:
 
     known: tuple[str, ...] = (*NAMING, *POLICY)
     """The options that this spelling has."""
+    stops_at_load = True
+    """Whether the wrapper itself may run a sync function, with no frame of the cache between."""
 
-    def __init__(self, cache: Cache, function: Callable[..., Any], options: dict[str, Any]) -> None:
-        self.cache = cache
+    def __init__(
+        self, runtime: Runtime, function: Callable[..., Any], options: dict[str, Any]
+    ) -> None:
+        self.runtime = runtime
         self.options = options
         self.call = FunctionSignature.of(function)
         refuse_unknown(options, self.known, what="option", owner=self.call.name)
@@ -70,7 +70,7 @@ class Cached:
             "",
             self.recipe(MISSING),
             policy_options,
-            cache.operations.defaults,
+            runtime.defaults,
             owner=self.call.name,
             parameters=self.call.parameters,
         )
@@ -84,17 +84,17 @@ class Cached:
         self.usage = Counters()
         self.binding = self.bound(Naming(**naming))
         self.advise()
-        self.definition = cache.definitions.admit(
+        self.definition = runtime.definitions.admit(
             self.call,
             self.binding.label,
             ignore=options.get("ignore", ()),
             holder=self,
             is_named=self.options.get("name") is not None,
             has_template=self.has_template,
-            is_shared=cache.backend.target.kind == "redis",
+            is_shared=runtime.is_shared,
         )
         self.front = self.function_front()
-        cache.register(self)
+        runtime.functions.add(self)
 
     def advise(self) -> None:
         """Warn of a key that tells less apart than the arguments do."""
@@ -110,8 +110,9 @@ class Cached:
 
     def function_front(self) -> FunctionFront | None:
         """Return this function's part of the front tier, if the cache has one."""
-        coherent_front, wanted = self.cache.backend.coherent_front, self.options.get("front", True)
+        wanted = self.options.get("front", True)
         own = to_own_front(wanted, self.call.name)
+        coherent_front = self.runtime.backend.coherent_front
         if coherent_front is None or wanted is False:
             return None
         positions = self.binding.indexed
@@ -131,30 +132,30 @@ class Cached:
             self.call,
             naming,
             self.make_policy,
-            prefix=self.cache.operations.prefix,
-            is_shared=self.cache.backend.target.kind == "redis",
+            prefix=self.runtime.prefix,
+            is_shared=self.runtime.is_shared,
         )
 
     def recipe(self, annotation: Any) -> ValueCodec:
         """Return how results are stored; `annotation` is what the function returns."""
         own = {name: self.options[name] for name in RECIPE if name in self.options}
-        return self.cache.operations.recipe(annotation, self.options.get("codec"), **own)
+        return self.runtime.codecs.codec_for(annotation, self.options.get("codec"), **own)
 
     def make_policy(self, binding: Binding) -> Policy:
         """Make the policy when annotations can be resolved: at the first call."""
         self.clear_former()
-        self.cache.backend.tell_of_time_travel()
+        self.runtime.backend.tell_of_time_travel()
         annotation = self.call.return_annotation()
         return make_policy(
             binding.label,
             self.recipe(MISSING if annotation is ABSENT else annotation),
             self.policy_options,
-            self.cache.operations.defaults,
+            self.runtime.defaults,
             owner=self.call.name,
             parameters=self.call.parameters,
             tags_of=None if self.tags_of is None else self.tags_of_result,
             usage=self.usage,
-            front=self.front if self.cache.is_at_home else None,
+            front=self.front if self.runtime.is_at_home else None,
             mark=binding.owner,
         )
 
@@ -165,7 +166,7 @@ class Cached:
         neither reads what the other has yet to clear.
         """
         pending = self.definition.pending
-        if pending and self.cache.is_at_home:
+        if pending and self.runtime.is_at_home:
             for former in tuple(pending):
                 former.clear()
             pending.clear()
@@ -177,53 +178,29 @@ class Cached:
         names = several(self.tags_of(result, *values), what, 'return a list: ["…"]')
         return full_tags(self.binding.prefix, [user_tag(name) for name in names])
 
-    def decorated(self) -> Any:
-        """Return what stands in the place of the function."""
-        is_async, opened = self.call.is_coroutine, self.call.open_calls
-        perform: Callable[..., Any] = self.perform_async if is_async else self.perform
-        stops = type(self) is Cached and not is_async and opened is None
-        if opened is not None:
-            perform = (aproved_first if is_async else proved_first)(opened, perform)
-        elif stops:
-            perform = self.perform_to_load
-        wrapper: Any = compile_wrapper(self.call, perform, self.kept(), stops_at_load=stops)
-        handles = AsyncHandles(self) if is_async else Handles(self)
-        for name in HANDLES:
-            setattr(wrapper, name, getattr(handles, name))
-        return as_attribute(wrapper, self.call)
-
-    def kept(self) -> Kept | None:
-        """Return what the compiled wrapper needs to serve front-tier hits on its own."""
-        front = self.front
-        if front is None or front.positions is None:
-            return None
-        whole = front.front
-        index, positions, types = front.owner.index, front.positions, front.types
-        return Kept(index, whole.gate.clock, positions, types, front.is_tagged)
-
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Serve one call in this thread."""
-        cache = self.cache
-        if id(cache) in switched_off.get():
+        runtime = self.runtime
+        if id(runtime) in switched_off.get():
             return self.binding.run(values)
-        backend = cache.backend
+        backend = runtime.backend
         return value_of(backend.run(load.get_or_load(self.binding.call_of(values), backend.env)))
 
     def perform_to_load(self, values: tuple[Any, ...], pending: PendingLoad) -> Any:
         """Serve one call in this thread; where the function has to run, `pending` holds it."""
-        cache = self.cache
-        if id(cache) in switched_off.get():
+        runtime = self.runtime
+        if id(runtime) in switched_off.get():
             return self.binding.run(values)
-        backend = cache.backend
+        backend = runtime.backend
         flow = load.get_or_load(self.binding.call_of(values), backend.env)
         return value_if_any(backend.run(flow, pending))
 
     def perform_async(self, values: tuple[Any, ...]) -> Coroutine[Any, Any, Any]:
         """Serve one call in this task."""
-        cache = self.cache
-        if id(cache) in switched_off.get():
+        runtime = self.runtime
+        if id(runtime) in switched_off.get():
             return self.binding.run(values)  # type: ignore[no-any-return]
-        backend = cache.backend
+        backend = runtime.backend
         return backend.arun(load.get_or_load(self.binding.call_of(values), backend.env), value_of)
 
     def call_of(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Call:
@@ -234,21 +211,22 @@ class Cached:
         """Return the key, without the namespace."""
         return self.binding.key_of(*self.call.bind(args, kwargs))[len(self.binding.prefix) :]
 
-    def invalidating(self, call: Call) -> Flow[Invalidated]:
-        return invalidate((call.key,), (), (), self.cache.backend.env, self.binding.label)
+    def invalidating(self, call: Call, env: Env) -> Flow[Invalidated]:
+        """Delete what is stored for a call."""
+        return invalidate((call.key,), (), (), env, self.binding.label)
 
-    def refreshing(self, call: Call) -> Flow[Outcome]:
-        return load.refresh(call, self.cache.backend.env)
+    @property
+    def label(self) -> str:
+        """The key template or the dotted name, for events and statistics."""
+        return self.binding.label
 
-    def peeking(self, call: Call) -> Flow[Entry | None]:
-        return read.peek(call, self.cache.backend.env)
-
-    def storing(self, call: Call, value: Any) -> Flow[bool]:
-        return write.set_value(call, value, self.cache.backend.env)
+    def forget_policy(self) -> None:
+        """Make the policy anew at the next call: the cache lives elsewhere now."""
+        self.binding.forget_policy()
 
     def clear(self) -> Invalidated:
         """Forget every result of this function and no other key; begin counting anew."""
-        backend, binding = self.cache.backend, self.binding
+        backend, binding = self.runtime.backend, self.binding
         flow = clear_function(binding.owner, binding.clears, backend.env, binding.label)
         done: Invalidated = backend.run(flow)
         self.usage.reset()
@@ -259,7 +237,7 @@ class Cached:
     def info(self) -> CacheInfo:
         """Count hits, misses and what this process keeps: all of it in memory, else in front."""
         usage, front = self.usage, self.front
-        stored = self.cache.backend.count_of(self.binding.owner)
+        stored = self.runtime.backend.count_of(self.binding.owner)
         if front is None:
             return CacheInfo(usage.hits, usage.misses, None, stored or 0)
         size = front.size if stored is None else stored

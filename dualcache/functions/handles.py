@@ -8,6 +8,7 @@ from msgspec.structs import astuple
 
 from dualcache.core.events import Cleared
 from dualcache.core.flight import value_of
+from dualcache.engine import load, read, write
 
 if TYPE_CHECKING:
     from dualcache.core.entry import CacheInfo, Entry
@@ -50,23 +51,23 @@ class Handles(SharedHandles):
 
     def invalidate(self, /, *args: Any, **kwargs: Any) -> Invalidated:
         """Delete what is stored for this call."""
-        call = self.cached.call_of(args, kwargs)
-        return self.cached.cache.backend.run(self.cached.invalidating(call))  # type: ignore[no-any-return]
+        cached, backend = self.cached, self.cached.runtime.backend
+        return backend.run(cached.invalidating(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
 
     def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function now and store its result; return it."""
-        call = self.cached.call_of(args, kwargs)
-        return value_of(self.cached.cache.backend.run(self.cached.refreshing(call)))
+        cached, backend = self.cached, self.cached.runtime.backend
+        return value_of(backend.run(load.refresh(cached.call_of(args, kwargs), backend.env)))
 
     def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """Tell what is stored for this call; changes nothing."""
-        call = self.cached.call_of(args, kwargs)
-        return self.cached.cache.backend.run(self.cached.peeking(call))  # type: ignore[no-any-return]
+        cached, backend = self.cached, self.cached.runtime.backend
+        return backend.run(read.peek(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
 
     def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
         """Store `value` as the result of this call; return whether it is there."""
-        call = self.cached.call_of(args, kwargs)
-        return self.cached.cache.backend.run(self.cached.storing(call, value))  # type: ignore[no-any-return]
+        cached, backend = self.cached, self.cached.runtime.backend
+        return backend.run(write.set_value(cached.call_of(args, kwargs), value, backend.env))  # type: ignore[no-any-return]
 
     def cache_clear(self) -> Invalidated:
         """Forget every result of this function, in all processes."""
@@ -74,27 +75,33 @@ class Handles(SharedHandles):
 
 
 class AsyncHandles(SharedHandles):
-    """The handles of a coroutine function."""
+    """The handles of a coroutine function.
+
+    Written out, and not made from those of a sync function: `iscoroutinefunction` has to be true of
+    each, and before Python 3.12 it is true of an `async def` alone.
+    """
 
     async def invalidate(self, /, *args: Any, **kwargs: Any) -> Invalidated:
         """Delete what is stored for this call."""
-        call = self.cached.call_of(args, kwargs)
-        return await self.cached.cache.backend.arun(self.cached.invalidating(call))  # type: ignore[no-any-return]
+        cached, backend = self.cached, self.cached.runtime.backend
+        flow = cached.invalidating(cached.call_of(args, kwargs), backend.env)
+        return await backend.arun(flow)  # type: ignore[no-any-return]
 
     async def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function now and store its result; return it."""
-        call = self.cached.call_of(args, kwargs)
-        return value_of(await self.cached.cache.backend.arun(self.cached.refreshing(call)))
+        cached, backend = self.cached, self.cached.runtime.backend
+        return value_of(await backend.arun(load.refresh(cached.call_of(args, kwargs), backend.env)))
 
     async def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """Tell what is stored for this call; changes nothing."""
-        call = self.cached.call_of(args, kwargs)
-        return await self.cached.cache.backend.arun(self.cached.peeking(call))  # type: ignore[no-any-return]
+        cached, backend = self.cached, self.cached.runtime.backend
+        return await backend.arun(read.peek(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
 
     async def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
         """Store `value` as the result of this call; return whether it is there."""
-        call = self.cached.call_of(args, kwargs)
-        return await self.cached.cache.backend.arun(self.cached.storing(call, value))  # type: ignore[no-any-return]
+        cached, backend = self.cached, self.cached.runtime.backend
+        flow = write.set_value(cached.call_of(args, kwargs), value, backend.env)
+        return await backend.arun(flow)  # type: ignore[no-any-return]
 
     def cache_clear(self) -> Cleared:
         """Forget every result of this function, in all processes.

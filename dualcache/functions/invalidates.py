@@ -9,23 +9,26 @@ from dualcache.functions.afterwards import ainvalidated_after, invalidated_after
 from dualcache.functions.binding import names_of
 from dualcache.functions.compile import compile_loader, compile_wrapper
 from dualcache.functions.methods import as_attribute, decorated_inside
+from dualcache.keys.names import user_key
 from dualcache.keys.open_calls import GivenValues
 from dualcache.keys.plans import make_deletions, make_names
 from dualcache.keys.signature import FunctionSignature
+from dualcache.runtime.invalidations import invalidation_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dualcache.cache import Cache
     from dualcache.core.events import Invalidated
     from dualcache.core.ops import Flow
+    from dualcache.engine.env import Env
+    from dualcache.runtime.runtime import Runtime
 
 MADE_BY: Final = "_invalidating"
 """The attribute of a decorated function that holds its `Invalidating`."""
 
 
 def invalidating(
-    cache: Cache, keys: Sequence[str], tags: Sequence[str], patterns: Sequence[str]
+    runtime: Runtime, keys: Sequence[str], tags: Sequence[str], patterns: Sequence[str]
 ) -> Callable[[Any], Any]:
     """Return the decorator of functions whose success invalidates these templates."""
     is_bare = any(callable(key) for key in keys)
@@ -40,7 +43,7 @@ def invalidating(
         )
 
     def decorate(function: Any) -> Any:
-        return Invalidating(cache, function, keys, tags, patterns).decorated()
+        return Invalidating(runtime, function, keys, tags, patterns).decorated()
 
     return lambda function: decorated_inside(function, decorate)
 
@@ -50,13 +53,13 @@ class Invalidating:
 
     def __init__(
         self,
-        cache: Cache,
+        runtime: Runtime,
         function: Callable[..., Any],
         keys: Sequence[str],
         tags: Sequence[str],
         patterns: Sequence[str],
     ) -> None:
-        self.cache = cache
+        self.runtime = runtime
         self.call = FunctionSignature.of(function)
         self.call.name_in_templates(names_of((*keys, *tags, *patterns)))
         self.loader = compile_loader(self.call)
@@ -71,13 +74,13 @@ class Invalidating:
         setattr(wrapper, MADE_BY, self)
         return as_attribute(wrapper, self.call)
 
-    def flow(self, values: tuple[Any, ...]) -> Flow[Invalidated]:
+    def flow(self, values: tuple[Any, ...], env: Env) -> Flow[Invalidated]:
         """Return the invalidation for values as they are before the function runs."""
-        return self.cache.operations.invalidate(
-            self.keys_of(*values),
+        return invalidation_of(
+            map(user_key, self.keys_of(*values)),
             self.tags_of(*values),
             self.patterns_of(*values),
-            self.cache.backend,
+            env,
             self.call.name,
         )
 
@@ -88,10 +91,12 @@ class Invalidating:
 
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Run the function in this thread; invalidate if it succeeds."""
-        flow = self.flow(values)
-        return invalidated_after(self.run(values), flow, self.cache.backend)
+        backend = self.runtime.backend
+        flow = self.flow(values, backend.env)
+        return invalidated_after(self.run(values), flow, backend)
 
     async def perform_async(self, values: tuple[Any, ...]) -> Any:
         """Run the function in this task; invalidate if it succeeds."""
-        flow = self.flow(values)
-        return await ainvalidated_after(await self.run(values), flow, self.cache.backend)
+        backend = self.runtime.backend
+        flow = self.flow(values, backend.env)
+        return await ainvalidated_after(await self.run(values), flow, backend)

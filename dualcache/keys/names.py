@@ -15,7 +15,7 @@ from dualcache.keys.escaping import escape, escape_literal
 from dualcache.keys.globs import has_wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 T = TypeVar("T")
 
@@ -27,6 +27,7 @@ __all__ = [
     "canonical",
     "escape",
     "fit",
+    "full_tags",
     "is_free_text",
     "is_keyable_annotation",
     "is_pattern",
@@ -122,6 +123,11 @@ def user_pattern(pattern: object) -> str:
 def user_tag(tag: object) -> str:
     """Check and write a tag: any text that is not empty."""
     return fit(_user_text(tag, "tag"))
+
+
+def full_tags(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the keys under which tags live."""
+    return tuple([f"{prefix}~t:{name}" for name in names])
 
 
 def _user_text(name: object, what: str) -> str:

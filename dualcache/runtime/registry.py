@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakSet, finalize
 
 from dualcache.core.policy import Counters
@@ -11,12 +11,24 @@ from dualcache.core.policy import Counters
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dualcache.front.of_function import FunctionFront
     from dualcache.front.store import FunctionEntries
-    from dualcache.functions.function import Cached
 
 MOST_LABELS: Final = 1_000
 """For how many labels the counters of functions that have gone are told apart."""
 OTHERS: Final = "others"
+
+
+class Registered(Protocol):
+    """What a cache knows of a function that it has decorated."""
+
+    usage: Counters
+    front: FunctionFront | None
+
+    @property
+    def label(self) -> str: ...
+
+    def forget_policy(self) -> None: ...
 
 
 class Registry:
@@ -27,20 +39,20 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        self._functions: WeakSet[Cached] = WeakSet()
+        self._functions: WeakSet[Registered] = WeakSet()
         self._gone: deque[tuple[str, Counters, FunctionEntries | None]] = deque()
         self._totals: dict[str, Counters] = {}
         self._front_hits = 0
 
-    def __iter__(self) -> Iterator[Cached]:
+    def __iter__(self) -> Iterator[Registered]:
         return iter(list(self._functions))
 
-    def add(self, cached: Cached) -> None:
+    def add(self, cached: Registered) -> None:
         """Follow a function from now on."""
         self._add_up()
         owner = None if cached.front is None else cached.front.owner
         self._functions.add(cached)
-        followed = finalize(cached, self._gone.append, (cached.binding.label, cached.usage, owner))
+        followed = finalize(cached, self._gone.append, (cached.label, cached.usage, owner))
         followed.atexit = False
 
     def count(self, usages: dict[str, list[Counters]]) -> int:
@@ -50,7 +62,7 @@ class Registry:
             usages.setdefault(label, []).append(usage)
         hits = self._front_hits
         for cached in self:
-            usages.setdefault(cached.binding.label, []).append(cached.usage)
+            usages.setdefault(cached.label, []).append(cached.usage)
             hits += 0 if cached.front is None else cached.front.hits
         return hits
 

@@ -81,7 +81,7 @@ def test_a_load_cancelled_at_any_step_leaves_nothing_behind(
     for step in each_step(tasks, load):
         steps = step
         assert tasks.call(cache, "get", "other") == "its own value"
-        assert len(cache.backend.flights) == 0
+        assert len(cache._runtime.backend.flights) == 0
         assert tasks.run(load) == values
         assert tasks.call(cache, "get", "k") == values
         values = {"step": step}
@@ -177,7 +177,7 @@ def test_a_call_cancelled_while_the_server_stands_still_raises(
         own_server.resume()
     tasks.run(calls[name])  # waits for what is still being given back
     tasks.run(load)
-    assert len(cache.backend.flights) == 0
+    assert len(cache._runtime.backend.flights) == 0
     assert tasks.call(cache, "get", "k") in {1, 2}  # no lease is left: what was loaded is stored
 
 
@@ -200,7 +200,7 @@ def test_followers_cancelled_at_any_step_leave_the_flight_whole(
         gates[-1].open()
         assert leader.result() == 3
         assert follower.result() in {True, False}
-        assert len(cache.backend.flights) == 0
+        assert len(cache._runtime.backend.flights) == 0
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
@@ -245,7 +245,7 @@ def test_an_interrupt_at_any_read_or_write_leaves_no_dirty_connection(
         finally:
             countdown[0] = 0
         assert cache.get("other") == "its own value"
-        assert len(cache.backend.flights) == 0
+        assert len(cache._runtime.backend.flights) == 0
         assert load() == "value"
         assert cache.get("k") == "value"
         cache.invalidate("k")

@@ -214,6 +214,6 @@ def test_a_function_that_is_made_again_and_again_is_held_once() -> None:
 
     with Cache("memory://") as cache:
         kept = [make(cache) for _ in range(20)]
-        (definition,) = cache.definitions._by_name.values()
+        (definition,) = cache._runtime.definitions._by_name.values()
         assert len(definition.holders) == 1
         assert kept[0](1) == kept[-1](1) == 1

@@ -71,20 +71,20 @@ def test_what_the_client_says_holds_for_our_connections(
     colour: Colour, redis_server: Server, arguments: dict[str, Any]
 ) -> None:
     assert is_stored(colour, redis_server, **arguments)
-    target = Cache(**client_of(colour, **arguments)).backend.target
+    target = Cache(**client_of(colour, **arguments))._runtime.backend.target
     assert {name: getattr(target, name) for name in arguments} == arguments
 
 
 def test_time_outs_are_the_clients_unless_they_are_those_of_redis_py(colour: Colour) -> None:
     def budgets(**arguments: Any) -> tuple[float, float]:
-        target = Cache(**client_of(colour, **arguments)).backend.target
+        target = Cache(**client_of(colour, **arguments))._runtime.backend.target
         return target.socket_timeout, target.socket_connect_timeout
 
     assert budgets() == (0.25, 0.25)
     assert budgets(socket_timeout=None) == (0.25, 0.25)
     assert budgets(socket_timeout=1.5, socket_connect_timeout=2) == (1.5, 2)
     cache = Cache(**client_of(colour, socket_timeout=1.5), socket_timeout="500ms")
-    assert cache.backend.target.socket_timeout == 0.5
+    assert cache._runtime.backend.target.socket_timeout == 0.5
 
 
 @pytest.mark.parametrize(
@@ -222,8 +222,8 @@ def test_options_beside_a_client_are_checked() -> None:
 def test_a_client_by_url_and_one_by_socket_are_followed(colour: Colour) -> None:
     made: Any = redis.asyncio.Redis if colour.is_async else redis.Redis
     name = "async_client" if colour.is_async else "client"
-    target = Cache(**{name: made.from_url("rediss://u:p@h:7/3")}).backend.target
+    target = Cache(**{name: made.from_url("rediss://u:p@h:7/3")})._runtime.backend.target
     assert (target.host, target.port, target.db, target.username) == ("h", 7, 3, "u")
     assert (target.password, target.is_tls) == ("p", True)
-    target = Cache(**{name: made(unix_socket_path="/run/redis", db=1)}).backend.target
+    target = Cache(**{name: made(unix_socket_path="/run/redis", db=1)})._runtime.backend.target
     assert (target.path, target.db, target.host) == ("/run/redis", 1, None)

@@ -56,7 +56,7 @@ def bounded(threads: SyncColour, url: str, **options: Any) -> Cache:
 
 
 def has_all_slots(cache: Cache) -> bool:
-    connections = cache.backend._connections
+    connections = cache._runtime.backend._connections
     return connections is None or len(connections._pool.free) == SLOTS
 
 
@@ -64,7 +64,7 @@ def left_behind(cache: Cache, key: str) -> list[str]:
     """Return what an interrupted call left that it should have given back."""
     # On a busy machine the clean-up may take longer than an interrupted caller waits for it.
     eventually(lambda: has_all_slots(cache), "all slots are free: it")
-    eventually(lambda: not len(cache.backend.flights), "no flight: it")
+    eventually(lambda: not len(cache._runtime.backend.flights), "no flight: it")
     left = []
     if led.get():
         left.append(f"{len(led.get())} flights in the context")
@@ -161,7 +161,7 @@ def test_a_second_interrupt_while_a_call_cleans_up_leaves_no_slot_and_no_flight(
         with interrupted(at, KeyboardInterrupt, again_after) as down, suppress(KeyboardInterrupt):
             load(at)
         # The clean-up goes on where whoever waits for it was interrupted too.
-        eventually(lambda: not len(cache.backend.flights), down.raised_at)
+        eventually(lambda: not len(cache._runtime.backend.flights), down.raised_at)
         eventually(lambda: has_all_slots(cache), down.raised_at)
         if not down.raised_at:
             break

@@ -14,9 +14,10 @@ from weakref import ref
 
 import pytest
 
-from dualcache import Cache, Miss, registry
+from dualcache import Cache, Miss
 from dualcache.core.flight import Flight
 from dualcache.drivers.flights import led
+from dualcache.runtime import registry
 from tests.behaviour.seen import Seen
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ def test_a_users_frame_goes_with_its_exception_in_threads(backend_url: str, kind
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_users_frame_goes_with_its_exception_in_tasks(backend_url: str, kind: str) -> None:
     async def main() -> None:
-        async with Cache(backend_url).aio as aio:
-            call, held = failing(aio._cache, kind, is_async=True)
+        async with Cache(backend_url) as cache:
+            call, held = failing(cache, kind, is_async=True)
             with suppress(LookupError):
                 await call()
             with without_collector():
@@ -239,7 +240,7 @@ def test_a_function_that_nobody_refers_to_goes_and_its_counters_stay(
         del load
     gc.collect()
     assert [each() for each in held] == [None] * 5
-    assert not list(cache._functions)
+    assert not list(cache._runtime.functions)
     stats = cache.stats()
     assert (stats.loads, stats.misses) == (5, 5)
     assert stats.hits == 10
@@ -272,7 +273,7 @@ def test_a_bound_method_and_a_decorated_one_keep_their_function(backend_url: str
     gc.collect()
     assert [bound(1), bound(1), wrapped(2), wrapped(2)] == [1, 1, 2, 2]
     assert cache.stats().loads == 3
-    assert len(list(cache._functions)) == 2
+    assert len(list(cache._runtime.functions)) == 2
     cache.close()
 
 

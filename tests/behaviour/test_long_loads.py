@@ -50,7 +50,7 @@ def test_one_waiter_takes_over_where_a_load_takes_too_long_and_not_all(
     assert [caller.result() for caller in callers] == [7] * CALLERS
     assert loads.count(7) == 1 + seen.count(WaitExpired)
     assert loads.count(7) < CALLERS / 3
-    assert len(cache.backend.flights) == 0
+    assert len(cache._runtime.backend.flights) == 0
     colour.run(load, 7)
     assert loads.count(7) == 1 + seen.count(WaitExpired)  # what ended first is stored
 
@@ -129,7 +129,7 @@ def test_a_leader_that_is_cancelled_leaves_the_flight_to_its_successor(
     gate.open()
     assert [caller.result() for caller in callers] == [7] * 3
     assert loads.count(7) == 1 + seen.count(WaitExpired)
-    assert len(cache.backend.flights) == 0
+    assert len(cache._runtime.backend.flights) == 0
 
 
 def test_nobody_takes_over_from_a_first_load_of_some_seconds(

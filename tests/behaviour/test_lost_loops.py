@@ -67,10 +67,10 @@ def test_a_load_whose_task_is_collected_gives_back_its_flight_and_its_lease(
     cache = threads.cache(backend_url)
     load, runs = hanging(cache)
     task = loop.run_until_complete(begun(load, runs))
-    assert len(cache.backend.flights) == 1
+    assert len(cache._runtime.backend.flights) == 1
     del task
     gc.collect()
-    assert len(cache.backend.flights) == 0
+    assert len(cache._runtime.backend.flights) == 0
     assert not led.get()
     eventually(lambda: is_stored(cache), "a load that is stored")
     assert loop.run_until_complete(load()) == "value"
@@ -119,5 +119,5 @@ def test_a_body_that_raises_what_ends_coroutines_gives_everything_back(
         await cache.aio.aclose()
 
     asyncio.run(main())
-    assert len(cache.backend.flights) == 0
+    assert len(cache._runtime.backend.flights) == 0
     eventually(lambda: is_stored(cache), "a load that is stored")

@@ -299,7 +299,7 @@ with warnings.catch_warnings():
     child = os.fork()
 if child == 0:
     assert other() == "other"
-    assert len(cache.backend.flights) == 0
+    assert len(cache._runtime.backend.flights) == 0
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 gate.set()

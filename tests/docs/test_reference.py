@@ -23,16 +23,8 @@ from tests.docs.pages import ROOT
 
 PAGE: Final = (ROOT / "docs/reference.md").read_text("utf-8")
 ERRORS: Final = (ROOT / "docs/errors.md").read_text("utf-8")
-INNER: Final = {
-    "after_fork",
-    "active_backend",
-    "backend",
-    "clients",
-    "is_at_home",
-    "register",
-    "operations",
-}
-"""Attributes of `Cache` that its other modules use."""
+INNER: Final = {"backend"}
+"""Attributes of `Cache` that are not for users."""
 EVENTS: Final = [
     kind
     for name in dualcache.__all__

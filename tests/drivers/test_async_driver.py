@@ -32,7 +32,7 @@ class Server:
     """
 
     def __init__(self, cache: Cache, at: int, state: str, *, has_arrived: bool) -> None:
-        self._perform = cache.backend._store.perform  # type: ignore[union-attr]
+        self._perform = cache._runtime.backend._store.perform  # type: ignore[union-attr]
         self._at = at
         self._state = state
         self._has_arrived = has_arrived
@@ -93,7 +93,7 @@ class Site:
 
     def behind(self, server: Server | None) -> None:
         """Put a server before the store, or take it away."""
-        backend = self.cache.backend
+        backend = self.cache._runtime.backend
         if server is None:
             backend._async = None
         else:
@@ -216,7 +216,7 @@ def test_a_call_cancelled_at_any_op_raises_and_leaves_no_flight(
         site.behind(server)
         was_reached = await was_interrupted(lambda: FLOWS[name](site), server.reached, way)
         await server.end_hang()
-        assert len(site.cache.backend.flights) == 0
+        assert len(site.cache._runtime.backend.flights) == 0
         site.behind(None)
         if state == "healthy" and was_reached:  # the lease was given back: this load is stored
             await site.plain()
@@ -251,7 +251,7 @@ def test_a_call_whose_coroutine_is_closed_at_any_op_leaves_no_flight(name: str) 
             except StopIteration:
                 return False
         call.close()
-        assert len(site.cache.backend.flights) == 0
+        assert len(site.cache._runtime.backend.flights) == 0
         return True
 
     assert asyncio.run(closed_at(1))
@@ -276,4 +276,4 @@ def test_a_loop_that_ends_during_a_clean_up_leaves_no_flight(state: str, turns: 
             await asyncio.sleep(0)
 
     asyncio.run(ends_early())
-    assert len(sites[0].cache.backend.flights) == 0
+    assert len(sites[0].cache._runtime.backend.flights) == 0

@@ -34,7 +34,7 @@ LATE: float = STALENESS * 1.1 + 0.05
 
 
 def listener_id(cache: Cache) -> int:
-    stream = cache.backend.coherent_front
+    stream = cache._runtime.backend.coherent_front
     assert stream is not None
     assert stream._listener is not None
     link = stream._listener._link
@@ -43,7 +43,7 @@ def listener_id(cache: Cache) -> int:
 
 
 def tracked_ids(cache: Cache) -> tuple[int, ...]:
-    stream = cache.backend.coherent_front
+    stream = cache._runtime.backend.coherent_front
     assert stream is not None
     assert stream.tracking is not None
     return stream.tracking.ids()
@@ -314,7 +314,7 @@ def redirect_listener(cache: Cache, way: Any) -> None:
     """Let the listener alone go another way."""
     from msgspec.structs import replace
 
-    stream = cache.backend.coherent_front
+    stream = cache._runtime.backend.coherent_front
     assert stream is not None
     assert stream._listener is not None
-    stream._listener._target = replace(cache.backend.target, port=way.port)
+    stream._listener._target = replace(cache._runtime.backend.target, port=way.port)

@@ -177,7 +177,7 @@ def load(n: int) -> int:
     return n
 cache.set("k", "old")
 keep("k")
-with cache.override("memory://"), cache._null_backend.flights._lock:
+with cache.override("memory://"), cache._runtime._null_backend.flights._lock:
     child = os.fork()
 if child == 0:
     front = cache.stats().front
@@ -357,7 +357,7 @@ def test_loops_in_threads_share_the_tier(redis_server: Server, transport: Any) -
             try:
                 await use(n)
             finally:
-                await cache.backend._channels.aclose()  # type: ignore[union-attr]
+                await cache._runtime.backend._channels.aclose()  # type: ignore[union-attr]
 
         asyncio.run(whole())
 
@@ -381,7 +381,7 @@ def test_a_cache_that_nobody_holds_ends_its_listener(redis_server: Server, trans
     cache.get("k")
     eventually(lambda: cache is not None and is_open(cache))
     assert len(listeners()) == before + 1
-    cache.backend.close()
+    cache._runtime.backend.close()
     cache.get("k")
     cache = None
     gc.collect()
@@ -407,8 +407,8 @@ def test_many_caches_on_one_server_hear_each_other(
 
 def test_a_function_gets_its_part_under_the_lock_of_the_pushes(redis_server: Server) -> None:
     cache = Cache(redis_server.url, front=10)
-    assert cache.backend.coherent_front is not None
-    front = cache.backend.coherent_front.front
+    assert cache._runtime.backend.coherent_front is not None
+    front = cache._runtime.backend.coherent_front.front
     held: list[bool] = []
 
     class Watched(WeakSet[Any]):

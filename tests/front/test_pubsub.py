@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache import BackendDown, BackendUp, FrontTier, UsageError
+from dualcache import MISSING, BackendDown, BackendUp, FrontTier, UsageError
 from dualcache.backends.redis.push.listener import TO_BE_TOLD
 from tests.front.test_behaviour import (
     WITHOUT_CLIENT,
@@ -180,9 +180,9 @@ def test_a_copy_is_not_kept_of_what_is_read_while_others_revoke_it(
     other = colour.cache(redis_server.url, publish=True)
     opened(colour, cache)
     colour.call(other, "set", "k", "old")
-    stream = cache.backend.coherent_front
+    stream = cache._runtime.backend.coherent_front
     assert stream is not None
-    direct = cache.backend.front_for(cache.operations.recipe())
+    direct = cache._runtime.backend.front_for(cache._runtime.codecs.direct_codec_for(MISSING))
     assert direct is not None
     begun = direct.begin_read(("k",))
     colour.call(other, "invalidate", "k")
@@ -203,7 +203,7 @@ def test_who_waits_for_another_process_polls_since_fills_are_not_told(
         return n
 
     leading, following = (cache(key="n:{n}")(colour.function(load)) for cache in (one, other))
-    assert other.backend.env.front.mark("n:1") is None
+    assert other._runtime.backend.env.front.mark("n:1") is None
     first = colour.start(lambda: leading(1))
     gate.wait_until_entered()
     second = colour.start(lambda: following(1))

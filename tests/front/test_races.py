@@ -36,8 +36,8 @@ FOREIGN = {
 
 def ticket(cache: Cache) -> Any:
     """What the tier knows of the key; differs from one of before a push."""
-    assert cache.backend.coherent_front is not None
-    return cache.backend.coherent_front.front.coherence.begin_read(["k"])
+    assert cache._runtime.backend.coherent_front is not None
+    return cache._runtime.backend.coherent_front.front.coherence.begin_read(["k"])
 
 
 def gets(server: Server) -> int:

@@ -41,7 +41,7 @@ def patient(function: Any) -> Any:
 
 def is_waiting(cache: Cache) -> bool:
     """Whether somebody waits for the push of a key."""
-    return bool(cache.backend.changes._waiting)
+    return bool(cache._runtime.backend.changes._waiting)
 
 
 def test_a_waiter_does_not_look_until_the_push_comes(
@@ -80,7 +80,7 @@ def test_on_a_fresh_connection_the_lease_is_heard_too(
         one, other = (tiered(colour, redis_server.url, transport) for _ in range(2))
         opened(colour, one)
         opened(colour, other)
-        other.backend.run(_distrust())
+        other._runtime.backend.run(_distrust())
         gate = colour.gate()
 
         async def load(n: int, gate: Any = gate) -> int:

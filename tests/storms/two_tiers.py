@@ -148,10 +148,12 @@ class Actor:
         self.cache = Cache(
             url, namespace="storm", socket_timeout=0.1, front=front, max_staleness=STALENESS
         )
-        push_epoch = self.cache.backend.coherent_front
+        push_epoch = self.cache._runtime.backend.coherent_front
         assert push_epoch is not None
         assert push_epoch._listener is not None
-        push_epoch._listener._target = replace(self.cache.backend.target, port=listener_port)
+        push_epoch._listener._target = replace(
+            self.cache._runtime.backend.target, port=listener_port
+        )
         self.source = redis.Redis.from_url(source_url)
         self.face: Any = self.cache.aio if is_async else self.cache
         self.is_async = is_async

@@ -1,0 +1,147 @@
+"""`Runtime`: what the functions, the endpoints and the direct calls of one cache share.
+
+They know it, and not the `Cache` that composes it. It is the one place that decides which backend
+answers: the cache's own, the one of `override()`, or the null backend where the cache is off.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dualcache.backends.redis.clients import Clients
+from dualcache.core.scope import switched_off
+from dualcache.drivers.forking import OfOneProcess, renew_in_children
+from dualcache.observability.stats import Observers, stats_of
+from dualcache.options.target import parse_url
+from dualcache.runtime.backend import Backend
+from dualcache.runtime.definitions import Definitions
+from dualcache.runtime.registry import Registry
+from dualcache.runtime.value_codecs import ValueCodecs
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from dualcache.configuration import Configuration
+    from dualcache.core.policy import Counters
+    from dualcache.observability.stats import Stats
+    from dualcache.options.front_tier import FrontTier
+    from dualcache.options.target import Target
+    from dualcache.typing import Clock, Observer
+
+__all__ = ["Runtime"]
+
+
+class Runtime(OfOneProcess):
+    """One cache without its faces."""
+
+    def __init__(self, made: Configuration, codec: Any, secret: Any, clock: Clock | None) -> None:
+        self.prefix = made.prefix
+        self.defaults = made.defaults
+        is_shared = made.target.kind == "redis"
+        self.codecs = ValueCodecs(codec, secret, is_shared=is_shared, limits=made.limits)
+        self.observers = Observers()
+        self.functions = Registry()
+        self.definitions = Definitions()
+        self._made = made
+        self._clock = clock
+        self._own_backend = self._backend_for(made.target, made.front)
+        self._null_backend = self._backend_for(parse_url("null://"))
+        self.backend = self._own_backend if made.is_enabled else self._null_backend
+        self.clients = Clients(made.target, made.client, made.async_client)
+        renew_in_children(self)
+
+    def __repr__(self) -> str:
+        """Show the cache: where it lives, without credentials, and its namespace."""
+        namespace = self.prefix.removesuffix(":")
+        return f"Cache({self.backend.target.safe_url!r}, namespace={namespace!r})"
+
+    @property
+    def active_backend(self) -> Backend:
+        """The backend of this task or thread: nowhere inside of `disabled()`."""
+        return self._null_backend if id(self) in switched_off.get() else self.backend
+
+    @property
+    def is_at_home(self) -> bool:
+        """Whether the cache lives where it was made to live."""
+        return self.backend is self._own_backend
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes use the same keys."""
+        return self.backend.target.kind == "redis"
+
+    def observe(self, observer: Observer) -> None:
+        """Have `observer` called with each event from now on."""
+        self.observers.add(observer)
+        self.backend.hear_hits()
+
+    def stats(self, direct: list[Counters]) -> Stats:
+        """Return the counters of all functions, and of the direct calls."""
+        counters = {"direct": direct}
+        front = self.backend.front_stats(self.functions.count(counters))
+        where = self.backend.target.safe_url
+        return stats_of(self.backend.env, where, counters, self.observers.failures, front)
+
+    @contextmanager
+    def disabled(self) -> Generator[None]:
+        """Use the null backend inside, in this task or thread alone."""
+        token = switched_off.set(switched_off.get() | {id(self)})
+        self._own_backend.bypass_front(on=True)
+        try:
+            yield
+        finally:
+            self._own_backend.bypass_front(on=False)
+            switched_off.reset(token)
+
+    @contextmanager
+    def override(self, url: str) -> Generator[None]:
+        """Use another backend inside, in all threads; it is closed afterwards."""
+        backend, clients = self.backend, self.clients
+        target = parse_url(url)
+        self._own_backend.bypass_front(on=True)
+        self._move(self._backend_for(target), Clients(target))
+        try:
+            yield
+        finally:
+            inner = self.backend
+            self._move(backend, clients)
+            self._own_backend.bypass_front(on=False)
+            inner.close()
+
+    def close(self) -> None:
+        """Close the connections of the sync face; the next call opens them again."""
+        self.clients.close()
+        self.backend.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of this loop and of the sync face."""
+        await self.clients.aclose()
+        await self.backend.aclose()
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child, without the parent's connections, flights and locks."""
+        for backend in {self.backend, self._own_backend, self._null_backend}:
+            backend.after_fork()
+        self.clients.after_fork()
+
+    def _move(self, backend: Backend, clients: Clients) -> None:
+        self.backend, self.clients = backend, clients
+        for cached in self.functions:
+            cached.forget_policy()
+
+    def _backend_for(self, target: Target, front: FrontTier | None = None) -> Backend:
+        made = Backend(
+            target,
+            prefix=self.prefix,
+            emit=partial(self.observers.emit, server=target.safe_url),
+            clock=self._clock,
+            is_strict=self._made.is_strict,
+            is_publishing=self._made.is_publishing,
+            front=front,
+            max_staleness=self._made.max_staleness,
+        )
+        if self.observers.hear_hits:
+            made.hear_hits()
+        return made

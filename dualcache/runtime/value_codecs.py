@@ -1,0 +1,55 @@
+"""How the values of one cache are stored, unless a function says otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dualcache.codecs.advice import Teller
+from dualcache.codecs.recipe import make_recipe
+from dualcache.core.entry import MISSING
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dualcache.core.entry import ValueCodec
+
+__all__ = ["ValueCodecs"]
+
+
+class ValueCodecs:
+    """Makes value codecs with the codec, the secrets and the limits of one cache.
+
+    `is_shared`: other processes read what is stored.
+    """
+
+    def __init__(
+        self, codec: Any, secret: Any, *, is_shared: bool, limits: Mapping[str, Any]
+    ) -> None:
+        self._codec = codec
+        self._secret = secret
+        self._is_shared = is_shared
+        self._limits = limits
+        self.codec_for(MISSING)  # raises for a codec or a secret that cannot be right
+
+    def codec_for(self, annotation: Any, codec: Any = None, **own: Any) -> ValueCodec:
+        """Return the codec for values of a type; `own` limits go before those of the cache."""
+        return self._made(annotation, codec, Teller(is_local=not self._is_shared), own)
+
+    def direct_codec_for(self, annotation: Any) -> ValueCodec:
+        """Return the codec for what direct calls store as a type."""
+        teller = Teller(is_direct=True, is_local=not self._is_shared)
+        return self._made(annotation, None, teller, {})
+
+    def _made(
+        self, annotation: Any, codec: Any, teller: Teller, own: Mapping[str, Any]
+    ) -> ValueCodec:
+        chosen = self._codec if codec is None else codec
+        if self._is_shared and chosen == "reference":
+            raise UsageError(
+                'codec="reference" keeps objects of this process, and the cache is on a server',
+                code="DC178",
+                help="use it with memory://, or leave codec= out",
+            )
+        options = {**self._limits, **own}
+        return make_recipe(annotation, codec=chosen, secret=self._secret, teller=teller, **options)
