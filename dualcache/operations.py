@@ -17,8 +17,8 @@ from dualcache.direct_calls import DirectCalls
 from dualcache.engine import batch, invalidation, listing, load, read, read_many, write
 from dualcache.engine.add import add
 from dualcache.engine.incr import incr
-from dualcache.engine.pacing import paced
-from dualcache.engine.recovery import fence, ping_server
+from dualcache.engine.pipelines import paced
+from dualcache.engine.upkeep import fence, ping_server
 from dualcache.errors import UsageError
 from dualcache.keys.names import no_pattern, several
 from dualcache.options.checks import to_bool

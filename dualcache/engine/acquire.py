@@ -23,6 +23,7 @@ from dualcache.core.ops import (
     LookAndLease,
 )
 from dualcache.engine.commit import Change, commit, commit_all
+from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import (
     ABSENT,
@@ -34,13 +35,12 @@ from dualcache.engine.freshness import (
     UNUSABLE,
     ReadResult,
 )
-from dualcache.engine.leases import lease_ms, marker, take_lease
+from dualcache.engine.leases import lease_ms, marker, take_together
 from dualcache.engine.read import classify_with_tags, look
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import ids_of
 from dualcache.engine.starting import NOTHING, Start, resealed, take_refresh
 from dualcache.engine.tags import NO_IDS
-from dualcache.engine.ways import can_commit
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def acquire(
     call: Call,
     flight: Flight,
     env: Env,
-    taken: dict[bytes, str],
+    sent: dict[bytes, str],
     known: Mapping[str, bytes | None] = NO_IDS,
 ) -> Flow[Start | ReadResult]:
     """Get the lease of a key, waiting for whoever holds it; never fail for the backend.
@@ -78,20 +78,20 @@ def acquire(
             return (yield from look_alone(call, env))
         for _ in range(MOST_ROUNDS):
             mark = env.front.mark(call.key)
-            leased = yield from take_lease(LookAndLease, call, env, taken, known)
-            if leased.seen.raw == leased.filling and len(leased.filling) <= OWNED_HEADER_BYTES:
+            (leased,) = yield from take_together(LookAndLease, (call,), env, sent, known)
+            if leased.raw_read.raw == leased.filling and len(leased.filling) <= OWNED_HEADER_BYTES:
                 # Our own marker, to the letter, too short to tell a tag that may have died.
                 return Start(after_claim(call, leased), leased.filling)
-            if leased.seen.push_epoch == UNTRACKED:
+            if leased.raw_read.push_epoch == UNTRACKED:
                 mark = None
-            sight = yield from classify_with_tags(call, leased.seen, leased.sequence, env)
-            known = sight.ids
-            start = claimed(leased, sight)
-            if start is None and is_replaceable(flight, leased, sight, taken):
-                (start,) = yield from reclaim_all(((call, sight),), taken, env)
-            elif start is None and sight.state is not ABSENT:
-                stale = sight if sight.state is STALE else stale
-                start = yield from refresh_or_wait(call, flight, sight, began_ms, mark, taken, env)
+            read = yield from classify_with_tags(call, leased.raw_read, leased.sequence, env)
+            known = read.ids
+            start = claimed(leased, read)
+            if start is None and is_replaceable(flight, leased, read, sent):
+                (start,) = yield from reclaim_all(((call, read),), sent, env)
+            elif start is None and read.state is not ABSENT:
+                stale = read if read.state is STALE else stale
+                start = yield from refresh_or_wait(call, flight, read, began_ms, mark, sent, env)
             if start is not None:
                 return start
     except BackendError:
@@ -101,24 +101,24 @@ def acquire(
 
 def look_alone(call: Call, env: Env) -> Flow[ReadResult]:
     """Return what there is to be served, where nothing can be stored: no lease is taken."""
-    sight = yield from look(call, env)
-    return sight if sight.state in {FRESH, STALE} else NOTHING
+    read = yield from look(call, env)
+    return read if read.state in {FRESH, STALE} else NOTHING
 
 
-def claimed(leased: Leased, sight: ReadResult) -> Start | ReadResult | None:
+def claimed(leased: Leased, read: ReadResult) -> Start | ReadResult | None:
     """Return where the load of a key starts from; `None` where it is another's, or has changed."""
-    if sight.raw == leased.filling and sight.state is FILLING:
-        return Start(sight, leased.filling)
-    if sight.state is FRESH:
-        return sight
-    is_held = sight.state is TOMBSTONE and leased.seen.left_ms != FOR_EVER
-    if is_held or (sight.state is ABSENT and leased.seen.refusal):
+    if read.raw == leased.filling and read.state is FILLING:
+        return Start(read, leased.filling)
+    if read.state is FRESH:
+        return read
+    is_held = read.state is TOMBSTONE and leased.raw_read.left_ms != FOR_EVER
+    if is_held or (read.state is ABSENT and leased.raw_read.refusal):
         return NOTHING
     return None
 
 
 def is_replaceable(
-    flight: Flight, leased: Leased, sight: ReadResult, sent: Container[bytes]
+    flight: Flight, leased: Leased, read: ReadResult, sent: Container[bytes]
 ) -> bool:
     """Tell whether a key holds what nobody need wait for.
 
@@ -126,15 +126,15 @@ def is_replaceable(
     ours is; the marker of a load of this process whose tags were invalidated; one of ours whose
     reply was lost: no token is sent twice, so it is replaced.
     """
-    if sight.state is UNUSABLE:
+    if read.state is UNUSABLE:
         return True
-    if sight.state in (FILLING, TOMBSTONE) and leased.seen.left_ms == FOR_EVER:
+    if read.state in (FILLING, TOMBSTONE) and leased.raw_read.left_ms == FOR_EVER:
         return True
-    if sight.state is not FILLING or sight.raw is None:
+    if read.state is not FILLING or read.raw is None:
         return False
     seen_version = flight.revoked.seen_version if flight.revoked is not None else None
-    is_revoked = seen_version is not None and seen_version[0] == sight.raw[:HEADER_BYTES]
-    return is_revoked or sight.raw in sent
+    is_revoked = seen_version is not None and seen_version[0] == read.raw[:HEADER_BYTES]
+    return is_revoked or read.raw in sent
 
 
 def reclaim_all(
@@ -144,13 +144,13 @@ def reclaim_all(
 
     `None` where the key has changed meanwhile, or was of another type and is deleted.
     """
-    foreign = tuple([call.key for call, sight in wanted if sight.raw == WRONG_TYPE])
+    foreign = tuple([call.key for call, read in wanted if read.raw == WRONG_TYPE])
     if foreign:
         yield from ask(Delete(foreign), env)
     changes = [
-        Change(call.key, sight.raw, marker(call, sight.ids, env), lease_ms(call.policy.usage))
-        for call, sight in wanted
-        if sight.raw
+        Change(call.key, read.raw, marker(call, read.ids, env), lease_ms(call.policy.usage))
+        for call, read in wanted
+        if read.raw
     ]
     sent.update({change.blob: change.key for change in changes})
     replies = yield from commit_all(changes, env)
@@ -159,32 +159,32 @@ def reclaim_all(
         for change, reply in zip(changes, replies, strict=True)
         if reply is CommitReply.STORED
     }
-    return [Start(sight, ours[call.key]) if call.key in ours else None for call, sight in wanted]
+    return [Start(read, ours[call.key]) if call.key in ours else None for call, read in wanted]
 
 
 def refresh_or_wait(
     call: Call,
     flight: Flight,
-    sight: ReadResult,
+    read: ReadResult,
     began_ms: int,
     mark: int | None,
-    taken: dict[bytes, str],
+    sent: dict[bytes, str],
     env: Env,
 ) -> Flow[Start | ReadResult | None]:
     """Load what is to be replaced, or wait for whoever does so or holds the key."""
     start = None
-    if sight.state in REPLACED:
-        start = yield from take_refresh(call, sight, taken, env)
-    return start or (yield from await_other(call, flight, sight, began_ms, mark, taken, env))
+    if read.state in REPLACED:
+        start = yield from take_refresh(call, read, sent, env)
+    return start or (yield from await_other(call, flight, read, began_ms, mark, sent, env))
 
 
 def await_other(
     call: Call,
     flight: Flight,
-    sight: ReadResult,
+    read: ReadResult,
     began_ms: int,
     mark: int | None,
-    taken: dict[bytes, str],
+    sent: dict[bytes, str],
     env: Env,
 ) -> Flow[Start | ReadResult | None]:
     """Wait for another process's load; `None` where the key has changed and is to be leased anew.
@@ -192,29 +192,29 @@ def await_other(
     When the bound is over this caller loads itself, without storing. The holder renews its lease
     while its load lives: that of a dead one ends before the bound does, and is taken then.
     """
-    raw = sight.raw
+    raw = read.raw
     # What was measured here goes before what a marker says: anybody could have written that.
     is_measured = call.policy.usage.load_ms is not None
-    announced_ms = sight.stored.load_ms if sight.stored and not is_measured else 0
+    announced_ms = read.stored.load_ms if read.stored and not is_measured else 0
     flight.announced_ms = max(flight.announced_ms, announced_ms)  # followers wait as long
     ends_ms = began_ms + wait_bound_ms(call.policy.usage, announced_ms)
     while (left_ms := ends_ms - env.elapsed_ms()) > 0:
         yield AwaitChange(call.key, left_ms, mark)
         mark = env.front.mark(call.key)
-        sight = yield from look(call, env)
-        if sight.state is FRESH:
-            return sight
-        if sight.raw != raw or sight.state is UNUSABLE:
+        read = yield from look(call, env)
+        if read.state is FRESH:
+            return read
+        if read.raw != raw or read.state is UNUSABLE:
             return None
-        if sight.state in REPLACED:
-            start = yield from take_refresh(call, sight, taken, env)
+        if read.state in REPLACED:
+            start = yield from take_refresh(call, read, sent, env)
             if start is not None:
                 return start
     env.emit(WaitExpired(call.policy.label))
-    return sight if sight.state is STALE else NOTHING
+    return read if read.state is STALE else NOTHING
 
 
-def start_refresh(call: Call, taken: dict[bytes, str], env: Env) -> Flow[Start]:
+def start_refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Start]:
     """Get the right to replace what a key holds; every load of it begun before loses its own.
 
     A usable entry stays for the time it has left, sealed anew under a version that no other load
@@ -222,22 +222,23 @@ def start_refresh(call: Call, taken: dict[bytes, str], env: Env) -> Flow[Start]:
     """
     sequence = env.sequence()
     began_ms = env.elapsed_ms()
-    seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
-    sight = yield from classify_with_tags(call, seen, sequence, env)
-    is_there = sight.state is FRESH or sight.state in REPLACED
-    if is_there and sight.stored is not None and not seen.refusal:
+    raw_read = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
+    read = yield from classify_with_tags(call, raw_read, sequence, env)
+    is_there = read.state is FRESH or read.state in REPLACED
+    if is_there and read.stored is not None and not raw_read.refusal:
         passed_ms = env.elapsed_ms() - began_ms
-        left_ms = None if seen.left_ms is None else max(1, seen.left_ms - passed_ms)
-        blob = resealed(call, sight.stored, env)
-        reply = yield from commit(call.key, sight.raw or b"", blob, left_ms, env)
+        left_ms = None if raw_read.left_ms is None else max(1, raw_read.left_ms - passed_ms)
+        blob = resealed(call, read.stored, env)
+        change = Change(call.key, read.raw or b"", blob, left_ms)
+        (reply,) = yield from commit((change,), env)
         if reply is CommitReply.STORED:
-            return Start(replace(sight, raw=blob), blob, is_refresh=True)
-    leased = yield from take_lease(Claim, call, env, taken, sight.ids)
+            return Start(replace(read, raw=blob), blob, is_refresh=True)
+    (leased,) = yield from take_together(Claim, (call,), env, sent, read.ids)
     return Start(after_claim(call, leased), leased.filling)
 
 
 def after_claim(call: Call, leased: Leased) -> ReadResult:
     """Return what a key holds after a claim: our marker."""
     return ReadResult(
-        FILLING, leased.sequence, leased.filling, None, None, ids_of(call, leased.seen)
+        FILLING, leased.sequence, leased.filling, None, None, ids_of(call, leased.raw_read)
     )

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.ops import LookAndLease
 from dualcache.engine.acquire import claimed, is_replaceable, reclaim_all
+from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.freshness import FRESH, UNKNOWN, UNTYPED
 from dualcache.engine.leases import take_leases
-from dualcache.engine.pacing import paced
+from dualcache.engine.pipelines import paced
 from dualcache.engine.read import classify_again, left_of
 from dualcache.engine.read_many import look_many
 from dualcache.engine.serve import classify, ids_of
 from dualcache.engine.starting import NOTHING, Start
-from dualcache.engine.ways import can_commit
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def acquire_all(
     wanted: Sequence[Wanted],
     env: Env,
-    taken: dict[bytes, str],
+    sent: dict[bytes, str],
     known: Mapping[str, bytes | None],
 ) -> Flow[list[Start | ReadResult | None]]:
     """Get the leases of several keys in one trip; never fail for the backend.
@@ -44,24 +44,26 @@ def acquire_all(
     calls = [call for call, _ in wanted]
     if not can_commit(env):
         return (yield from look_at_all(calls, env))
-    leased = yield from take_leases(LookAndLease, calls, env, taken, known)
+    leased = yield from take_leases(LookAndLease, calls, env, sent, known)
 
-    def judged(found: tuple[Call, Leased | None]) -> ReadResult:
+    def classified(found: tuple[Call, Leased | None]) -> ReadResult:
         call, each = found
         if each is None:
             return NOTHING
-        seen = each.seen
-        return classify(call, seen.raw, ids_of(call, seen), each.sequence, env, left_of(seen))
+        raw_read = each.raw_read
+        return classify(
+            call, raw_read.raw, ids_of(call, raw_read), each.sequence, env, left_of(raw_read)
+        )
 
-    sights = yield from paced(judged, zip(calls, leased, strict=True))
+    reads = yield from paced(classified, zip(calls, leased, strict=True))
     starts: list[Start | ReadResult | None] = [NOTHING] * len(wanted)
     rest: dict[int, tuple[Call, Flight, Leased, ReadResult]] = {}
-    for at, (each, sight) in enumerate(zip(leased, sights, strict=True)):
-        starts[at] = NOTHING if each is None else claimed(each, sight)
+    for at, (each, read) in enumerate(zip(leased, reads, strict=True)):
+        starts[at] = NOTHING if each is None else claimed(each, read)
         if each is not None and starts[at] is None:
-            rest[at] = (*wanted[at], each, sight)
+            rest[at] = (*wanted[at], each, read)
     try:
-        found: Sequence[Start | ReadResult | None] = yield from settle([*rest.values()], taken, env)
+        found: Sequence[Start | ReadResult | None] = yield from settle([*rest.values()], sent, env)
     except BackendError:
         found = [NOTHING] * len(rest)
     for at, start in zip(rest, found, strict=True):
@@ -72,10 +74,10 @@ def acquire_all(
 def look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | ReadResult | None]]:
     """Return what there is to be served, where nothing can be stored: no lease is taken."""
     try:
-        sights = yield from look_many(calls, env)
+        reads = yield from look_many(calls, env)
     except BackendError:
         return [NOTHING] * len(calls)
-    return [sight if sight.state is FRESH else NOTHING for sight in sights]
+    return [read if read.state is FRESH else NOTHING for read in reads]
 
 
 def settle(
@@ -83,17 +85,17 @@ def settle(
 ) -> Flow[list[Start | ReadResult | None]]:
     """Judge entries by the tags that they alone name, and replace what can never be served."""
     calls = [call for call, *_ in rest]
-    sights = yield from classify_again(calls, [sight for *_, sight in rest], env)
+    reads = yield from classify_again(calls, [read for *_, read in rest], env)
     starts: list[Start | ReadResult | None] = []
     revoked: list[int] = []
-    for at, (sight, (_, flight, leased, _)) in enumerate(zip(sights, rest, strict=True)):
-        starts.append(claimed(leased, sight))
-        if sight.state in (UNTYPED, UNKNOWN) and sight.raw and not calls[at].policy.owner:
+    for at, (read, (_, flight, leased, _)) in enumerate(zip(reads, rest, strict=True)):
+        starts.append(claimed(leased, read))
+        if read.state in (UNTYPED, UNKNOWN) and read.raw and not calls[at].policy.owner:
             # It cannot stand in for a load as a stale entry could, so nobody need wait for a lease.
-            starts[at] = Start(sight, sight.raw)
-        if starts[at] is None and is_replaceable(flight, leased, sight, sent):
+            starts[at] = Start(read, read.raw)
+        if starts[at] is None and is_replaceable(flight, leased, read, sent):
             revoked.append(at)
-    replaced = yield from reclaim_all([(calls[at], sights[at]) for at in revoked], sent, env)
+    replaced = yield from reclaim_all([(calls[at], reads[at]) for at in revoked], sent, env)
     for at, start in zip(revoked, replaced, strict=True):
         starts[at] = start
     return starts

@@ -10,7 +10,7 @@ from dualcache.engine.claim import claim_absent
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.leases import or_release
+from dualcache.engine.leases import release_all
 from dualcache.engine.starting import Start
 from dualcache.engine.storing import report_unstored, sealed
 from dualcache.engine.write import drop, put_of
@@ -35,10 +35,16 @@ def add(call: Call, value: Any, env: Env) -> Flow[bool]:
     if put.worth is None:
         return False
     sent: dict[bytes, str] = {}
-    return (yield from or_release(adding(put, sent, env), sent, env))
+    try:
+        return (yield from _add(put, sent, env))
+    except BackendError:
+        raise
+    except BaseException:  # as in `lead`
+        yield from release_all(sent, env)
+        raise
 
 
-def adding(put: Put, sent: dict[bytes, str], env: Env) -> Flow[bool]:
+def _add(put: Put, sent: dict[bytes, str], env: Env) -> Flow[bool]:
     """Claim the key and commit the value over the claim.
 
     A commit that is refused was overtaken: by a write, by an invalidation, or by another `add`,
@@ -51,7 +57,7 @@ def adding(put: Put, sent: dict[bytes, str], env: Env) -> Flow[bool]:
         return False
     if what is None or not isinstance(start, Start):
         return False
-    blob = sealed(call, value, what, start.sight.ids, 0, env)
+    blob = sealed(call, value, what, start.read.ids, 0, env)
     # What the claim replaced may be kept elsewhere: a stale entry was fresh when it was read.
     notice = notice_of((call.key,), env)
     change = Change(call.key, start.expected, blob, what.ttl_ms, notice)

@@ -1,4 +1,8 @@
-"""One backend op, tried: the breaker sees how it went, and a cut connection is tried once more."""
+"""One backend op, tried: the breaker sees how it went, and a cut connection is tried once more.
+
+Nothing here looks at what is owed. Flows use these only to deliver that, or to ask for a sign of
+life; all else goes through `ask` and `ask_once` of `recovery.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +19,22 @@ from dualcache.core.ops import (
     ReadTags,
 )
 from dualcache.core.scans import ReadHeads, Scan
-from dualcache.engine.ways import try_all_again
+from dualcache.engine.commit_ways import try_all_again
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dualcache.core.ops import Flow, Op
     from dualcache.engine.env import Env
+
+__all__ = [
+    "LEAVE_PAUSE_MS",
+    "attempt",
+    "attempt_once",
+    "cause_of",
+    "note_answer",
+    "note_failure",
+    "note_refusal",
+]
 
 T = TypeVar("T")
 
@@ -36,28 +48,18 @@ DEMOTED: Final = frozenset({"READONLY", "LOADING", "MASTERDOWN"})
 LEAVE_PAUSE_MS: Final = 1_000
 
 
-def twice(attempt: Callable[[], Flow[T]]) -> Flow[T]:
-    """Run a flow, and a new one if a connection that had worked was cut: a fresh one may do."""
-    try:
-        return (yield from attempt())
-    except BackendUnavailable as error:
-        if not error.was_connected:
-            raise
-    return (yield from attempt())
-
-
-def insist(op: Op[T], env: Env) -> Flow[T]:
-    """Perform an op that may be repeated, once more if its connection was cut, or is left."""
+def attempt(op: Op[T], env: Env) -> Flow[T]:
+    """Perform an op that may be repeated: once more if its connection was cut, or is left."""
     left_at_ms = env.health.leave_at_ms
     try:
-        return (yield from watched(op, env))
+        return (yield from attempt_once(op, env))
     except BackendUnavailable as error:
         if not error.was_connected:
             raise
     except BackendRefused:
         if env.health.leave_at_ms == left_at_ms:
             raise
-    return (yield from watched(op, env))
+    return (yield from attempt_once(op, env))
 
 
 def is_cut(error: BackendError) -> bool:
@@ -65,7 +67,7 @@ def is_cut(error: BackendError) -> bool:
     return isinstance(error, BackendUnavailable) and error.was_connected
 
 
-def watched(op: Op[T], env: Env) -> Flow[T]:
+def attempt_once(op: Op[T], env: Env) -> Flow[T]:
     """Perform one backend op and let the breaker see how it went."""
     health = env.health
     since = health.breaker.events
@@ -103,13 +105,13 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
         health.is_clear = False
         return
     prefix = error.prefix if isinstance(error, BackendRefused) else ""
-    leave_demoted(prefix, env)
-    if prefix == "NOPERM" and not is_needed(op):
+    _leave_demoted(prefix, env)
+    if prefix == "NOPERM" and not _is_needed(op):
         note_answer(env)
         if not isinstance(op, Scan | ReadHeads):
             note_refusal(prefix, env)
         return
-    is_unknown = isinstance(error, BackendRefused) and error.is_lacking and is_needed(op)
+    is_unknown = isinstance(error, BackendRefused) and error.is_lacking and _is_needed(op)
     if prefix and prefix not in OUTAGE_REFUSALS and not (error.is_configuration or is_unknown):
         note_answer(env)
         if prefix in WRITE_REFUSALS:
@@ -135,7 +137,7 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
         )
 
 
-def is_needed(op: Op[Any]) -> bool:
+def _is_needed(op: Op[Any]) -> bool:
     """Tell whether there is no cache without the right to this op: it reads, or it deletes."""
     parts = op.ops if isinstance(op, Batch) else (op,)
     return any(isinstance(part, Look | LookAndLease | ReadTags | Delete | Ping) for part in parts)
@@ -153,7 +155,7 @@ def cause_of(error: BackendError, env: Env) -> str:
     return f"{what}: {error.help}" if error.help else what
 
 
-def leave_demoted(prefix: str, env: Env) -> None:
+def _leave_demoted(prefix: str, env: Env) -> None:
     """Leave a server that says that it is a replica, or no master yet.
 
     Behind a load balancer the address leads to the new master, but old connections stay where they
@@ -167,7 +169,7 @@ def leave_demoted(prefix: str, env: Env) -> None:
 
 def note_refusal(prefix: str, env: Env) -> None:
     """Note that the server takes no writes; tell observers once until it does again."""
-    leave_demoted(prefix, env)
+    _leave_demoted(prefix, env)
     if not env.health.are_stores_stopped:
         env.health.are_stores_stopped = True
         env.emit(StoresStopped(reason=prefix))

@@ -23,7 +23,7 @@ from dualcache.engine.deletion import notice_of
 from dualcache.engine.lead import Begun, concluded, make_ready
 from dualcache.engine.leases import RELEASED_MS, release_too_large
 from dualcache.engine.led_keys import Held, LedKey, end_all, first_failure, give_back
-from dualcache.engine.pacing import STEPS_AT_ONCE, paced
+from dualcache.engine.pipelines import STEPS_AT_ONCE, paced
 from dualcache.engine.read import count_miss, served
 from dualcache.engine.read_many import look_many
 from dualcache.engine.renewal import begin_lease, keeping
@@ -68,20 +68,20 @@ def load_many(
     began = env.sequence()
     found = yield from serve_kept(calls, env)
     unkept = {name: call for name, call in calls.items() if name not in found}
-    sights: dict[str, ReadResult] = {}
+    reads: dict[str, ReadResult] = {}
     is_down = False
     if are_hits_likely(unkept):
         try:
             looked = yield from look_many(list(unkept.values()), env)
-            sights = dict(zip(unkept, looked, strict=True))
+            reads = dict(zip(unkept, looked, strict=True))
         except BackendError:
             is_down = True
-    found.update(serve_fresh(calls, sights, env))
+    found.update(serve_fresh(calls, reads, env))
     held = Held({}, {}, {})
     missing = {name: call for name, call in calls.items() if name not in found}
     try:
-        led = yield from join_all(missing, sights, held, began, is_down=is_down)
-        leads = yield from lease_all(led, sights, found, held, env, is_down=is_down)
+        led = yield from join_all(missing, reads, held, began, is_down=is_down)
+        leads = yield from lease_all(led, reads, found, held, env, is_down=is_down)
         found.update((yield from load_all(leads, loader, held, env)))
     except BaseException:
         yield from give_back(held, env)
@@ -112,7 +112,7 @@ def are_hits_likely(calls: Mapping[str, Call]) -> bool:
 
 def join_all(
     missing: Mapping[str, Call],
-    sights: Mapping[str, ReadResult],
+    reads: Mapping[str, ReadResult],
     held: Held,
     began: int,
     *,
@@ -123,9 +123,9 @@ def join_all(
     for at, (name, call) in enumerate(missing.items()):
         if at and not at % STEPS_AT_ONCE:
             yield GiveWay()
-        sight = sights.get(name)
-        seen_version = sight.seen_version if sight else None
-        has_looked = is_down or sight is not None
+        read = reads.get(name)
+        seen_version = read.seen_version if read else None
+        has_looked = is_down or read is not None
         ask = Join(
             call.key, began, seen_version, has_looked=has_looked, is_patient=is_down, tags=call.tags
         )
@@ -138,7 +138,7 @@ def join_all(
 
 def lease_all(
     led: Sequence[tuple[str, Call, Flight]],
-    sights: Mapping[str, ReadResult],
+    reads: Mapping[str, ReadResult],
     found: dict[str, Any],
     held: Held,
     env: Env,
@@ -148,7 +148,7 @@ def lease_all(
     """Lease all led keys; what is fresh by now is `found`, what another holds is left to others."""
     starts: Sequence[Start | ReadResult | None] = [NOTHING] * len(led)
     if not is_down:
-        known = {tag: each for sight in sights.values() for tag, each in sight.ids.items()}
+        known = {tag: each for read in reads.values() for tag, each in read.ids.items()}
         starts = yield from acquire_all(
             [(call, flight) for _, call, flight in led], env, held.sent, known
         )
@@ -163,17 +163,17 @@ def lease_all(
         elif start is not None:
             found[name] = start.value
             held.landings[flight] = FlightResult(served(call, start, env))
-    yield from paced(lambda lead: count_led(lead, sights, env, is_down=is_down), leads)
+    yield from paced(lambda lead: count_led(lead, reads, env, is_down=is_down), leads)
     leading = {lead.flight for lead in leads}
     for flight in [each for each in held.landings if each not in leading]:
         yield EndFlight(flight, held.landings.pop(flight))
     return leads
 
 
-def count_led(lead: LedKey, sights: Mapping[str, ReadResult], env: Env, *, is_down: bool) -> None:
+def count_led(lead: LedKey, reads: Mapping[str, ReadResult], env: Env, *, is_down: bool) -> None:
     """Count a key that is loaded as a miss, and tell why."""
-    sight = sights.get(lead.name)
-    why = sight.state.value if sight else "backend_down" if is_down else "absent"
+    read = reads.get(lead.name)
+    why = read.state.value if read else "backend_down" if is_down else "absent"
     count_miss(lead.call, why, env)
 
 
@@ -191,10 +191,10 @@ def load_all(
     sequence = env.sequence()
     for lead in leads:
         if lead.start is not None:
-            sight, expected = lead.start.sight, lead.start.expected
-            lead.flight.seen_version = (expected[:HEADER_BYTES], tuple(sight.ids.items()))
+            read, expected = lead.start.read, lead.start.expected
+            lead.flight.seen_version = (expected[:HEADER_BYTES], tuple(read.ids.items()))
             owner = lead.call.policy.owner
-            lead.flight.start = Begun(lead.start, sight.ids, lease, owner)
+            lead.flight.start = Begun(lead.start, read.ids, lease, owner)
         lead.flight.load_sequence = sequence
     flights = tuple([lead.flight for lead in leads])
     names = [lead.name for lead in leads]
@@ -229,7 +229,7 @@ def store_all(
         if lead.start is None:
             held.landings[lead.flight] = FlightResult(Outcome(one.value, None, sequence))
             continue
-        made = make_ready(lead.call, one, lead.start.sight.ids, sequence, env)
+        made = make_ready(lead.call, one, lead.start.read.ids, sequence, env)
         if isinstance(made, Outcome):
             held.landings[lead.flight] = FlightResult(made)
             continue

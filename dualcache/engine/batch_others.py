@@ -45,8 +45,8 @@ def load_others(
         if at == 0 and len(names) > 1:
             rest = {each: calls[each] for each in names[1:]}
             with suppress(BackendError):
-                sights = yield from look_many(list(rest.values()), env)
-                found.update(serve_fresh(rest, dict(zip(rest, sights, strict=True)), env))
+                reads = yield from look_many(list(rest.values()), env)
+                found.update(serve_fresh(rest, dict(zip(rest, reads, strict=True)), env))
     return found
 
 
@@ -63,12 +63,12 @@ def load_one(call: Call, function: Callable[[], Any], env: Env) -> Flow[Any]:
 
 
 def serve_fresh(
-    calls: Mapping[str, Call], sights: Mapping[str, ReadResult], env: Env
+    calls: Mapping[str, Call], reads: Mapping[str, ReadResult], env: Env
 ) -> dict[str, Any]:
     """Return what was found fresh; count it."""
     found = {}
-    for name, sight in sights.items():
-        if sight.state is FRESH:
+    for name, read in reads.items():
+        if read.state is FRESH:
             count_hit(calls[name], env)
-            found[name] = sight.value
+            found[name] = read.value
     return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dualcache.core.ops import LookAndLease
 from dualcache.engine.acquire import MOST_ROUNDS, after_claim, reclaim_all
 from dualcache.engine.freshness import ABSENT, FILLING, STALE, UNUSABLE
-from dualcache.engine.leases import take_lease
+from dualcache.engine.leases import take_together
 from dualcache.engine.read import classify_with_tags
 from dualcache.engine.starting import NOTHING, Start
 
@@ -38,17 +38,17 @@ def claim_absent(
     never rests. `sent` gets each marker that may have arrived. Raises `BackendError`.
     """
     for _ in range(MOST_ROUNDS):
-        leased = yield from take_lease(LookAndLease, call, env, sent)
-        if leased.seen.raw == leased.filling:
+        (leased,) = yield from take_together(LookAndLease, (call,), env, sent)
+        if leased.raw_read.raw == leased.filling:
             return Start(after_claim(call, leased), leased.filling)
-        sight = yield from classify_with_tags(call, leased.seen, leased.sequence, env)
-        is_other = sight.state is FILLING and may_replace(sight.raw)
-        if is_other or sight.state in {STALE, UNUSABLE}:
-            (start,) = yield from reclaim_all(((call, sight),), sent, env)
+        read = yield from classify_with_tags(call, leased.raw_read, leased.sequence, env)
+        is_other = read.state is FILLING and may_replace(read.raw)
+        if is_other or read.state in {STALE, UNUSABLE}:
+            (start,) = yield from reclaim_all(((call, read),), sent, env)
             if start is not None:
                 return start
-        elif sight.state is not ABSENT:
-            return sight
-        elif leased.seen.refusal:
+        elif read.state is not ABSENT:
+            return read
+        elif leased.raw_read.refusal:
             break
     return NOTHING

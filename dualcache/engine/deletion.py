@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from dualcache.core.envelope import owner_of
 from dualcache.core.ops import Batch, Delete, GiveWay, Look, Publish
 from dualcache.core.revocation import Revocation, life_key
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
-from dualcache.engine.attempts import insist
-from dualcache.engine.pacing import slices
+from dualcache.engine.attempts import attempt
+from dualcache.engine.pipelines import slices
 from dualcache.errors import BackendRefused
 from dualcache.keys.globs import compile_glob, literal_head
 from dualcache.keys.names import SURELY_SHORT
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.ops import Flow
     from dualcache.engine.env import Env
+    from dualcache.engine.health import Owned, PendingDeletion
 
 SCAN_COUNT: Final = 1_000
 FEW_AT_ONCE: Final = 50
@@ -28,29 +30,6 @@ SURE_HEAD: Final = SURELY_SHORT // 4
 
 class ScanRefused(BackendRefused):
     """The server does not list its keys: it lacks the command, or this user the right to it."""
-
-
-class Owned(NamedTuple):
-    """What one function has stored: its entries carry `owner`; its keys match `pattern`.
-
-    A key that was too long is stored under a shorter name, of which only the head is sure to match.
-    """
-
-    owner: bytes
-    pattern: str
-
-
-class PendingDeletion(NamedTuple):
-    """A deletion to be delivered: keys and tags in full, patterns without the namespace."""
-
-    keys: tuple[str, ...]
-    patterns: tuple[str, ...] = ()
-    functions: tuple[Owned, ...] = ()
-
-    @property
-    def globs(self) -> tuple[str, ...]:
-        """Patterns that match, among others, every key that is deleted by a scan."""
-        return (*self.patterns, *[function.pattern for function in self.functions])
 
 
 def deliver(owed: PendingDeletion, env: Env) -> Flow[int]:
@@ -79,12 +58,12 @@ def delete_together(names: tuple[str, ...], env: Env) -> Flow[int]:
     """Delete keys and tags in one trip, and tell others where they are to be told."""
     notice = notice_of(names, env)
     try:
-        return (yield from insist(Delete(names, notice), env))
+        return (yield from attempt(Delete(names, notice), env))
     except BackendRefused as error:
         if notice is None or error.prefix != "OOM":
             raise
     # A full server queues nothing for a transaction, but deletes and tells all the same.
-    removed, _ = yield from insist(Batch((Delete(names), Publish(notice))), env)
+    removed, _ = yield from attempt(Batch((Delete(names), Publish(notice))), env)
     return int(removed)
 
 
@@ -134,7 +113,7 @@ def delete_owned(function: Owned, env: Env) -> Flow[int]:
             yield from unlink([base_of(key, env) for key in own], env)
             hidden = tuple([key.decode() for key in own if not is_key(key)])
             if hidden and env.channel:
-                yield from insist(Publish(Revocation(env.channel, hidden)), env)
+                yield from attempt(Publish(Revocation(env.channel, hidden)), env)
         cursor = page.cursor
         if not cursor:
             break
@@ -151,7 +130,7 @@ def owned_of(
         return ()
     heads = yield from read_heads(likely, env)
     pairs = zip(likely, heads, strict=True)
-    return [key for key, head in pairs if env.owner_of(head) == owner]
+    return [key for key, head in pairs if owner_of(head) == owner]
 
 
 def read_heads(keys: Sequence[bytes], env: Env) -> Flow[Sequence[bytes]]:
@@ -161,21 +140,21 @@ def read_heads(keys: Sequence[bytes], env: Env) -> Flow[Sequence[bytes]]:
     every read behind its replay.
     """
     try:
-        return (yield from insist(ReadHeads(tuple(keys)), env))
+        return (yield from attempt(ReadHeads(tuple(keys)), env))
     except BackendRefused as error:
         if error.prefix != "NOPERM":
             raise
     heads: list[bytes] = []
     for at in range(0, len(keys), FEW_AT_ONCE):
         looks = tuple([Look(key.decode(errors="replace")) for key in keys[at : at + FEW_AT_ONCE]])
-        heads += [seen.raw or b"" for seen in (yield from insist(Batch(looks), env))]
+        heads += [raw_read.raw or b"" for raw_read in (yield from attempt(Batch(looks), env))]
     return heads
 
 
 def scan(cursor: int, pattern: str, env: Env) -> Flow[ScanPage]:
     """Read one page of the key space; raise `ScanRefused` where that can never be had."""
     try:
-        return (yield from insist(Scan(cursor, pattern, SCAN_COUNT), env))
+        return (yield from attempt(Scan(cursor, pattern, SCAN_COUNT), env))
     except BackendRefused as error:
         if not error.is_lacking:
             raise
@@ -192,7 +171,7 @@ def unlink(keys: Sequence[bytes], env: Env) -> Flow[int]:
     """Delete keys that a scan has found; return how many there were."""
     if not keys:
         return 0
-    removed = yield from insist(Unlink(tuple(keys)), env)
+    removed = yield from attempt(Unlink(tuple(keys)), env)
     env.front.drop(key.decode(errors="replace") for key in keys)
     return removed
 
@@ -200,7 +179,7 @@ def unlink(keys: Sequence[bytes], env: Env) -> Flow[int]:
 def tell_pattern(pattern: str, env: Env) -> Flow[None]:
     """Tell others that what matches was deleted, where they are to be told."""
     if env.channel:
-        yield from insist(Publish(Revocation(env.channel, (), (pattern,))), env)
+        yield from attempt(Publish(Revocation(env.channel, (), (pattern,))), env)
 
 
 def base_of(key: bytes, env: Env) -> bytes:

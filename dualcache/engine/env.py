@@ -10,39 +10,13 @@ from dualcache.core.front_ports import NO_FRONT
 from dualcache.core.ops import CommitWay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Protocol
+    from collections.abc import Callable
 
-    from dualcache.core.entry import NO_OWNER, Kind, Packed, Stored, Tag
     from dualcache.core.events import Event, Tier
     from dualcache.core.front_ports import FrontTiers
-    from dualcache.engine.recovery import Health
+    from dualcache.engine.health import Health
 
-    class Seal(Protocol):
-        def __call__(
-            self,
-            key: str,
-            packed: Packed,
-            *,
-            version: bytes,
-            created_ms: int,
-            fresh_ms: int | None,
-            load_ms: int,
-            tags: Sequence[Tag] = (),
-            owner: bytes = NO_OWNER,
-        ) -> bytes: ...
-
-    class SealFilling(Protocol):
-        def __call__(
-            self,
-            key: str,
-            *,
-            token: bytes,
-            created_ms: int,
-            load_ms: int,
-            tags: Sequence[Tag] = (),
-            owner: bytes = NO_OWNER,
-        ) -> bytes: ...
+__all__ = ["Env"]
 
 
 class Env(Struct):
@@ -61,11 +35,6 @@ class Env(Struct):
     sequence: Callable[[], int]
     emit: Callable[[Event], None]
     health: Health
-    seal: Seal
-    seal_filling: SealFilling
-    open_envelope: Callable[[str, bytes], Stored]
-    owner_of: Callable[[bytes], bytes]
-    kind_of: Callable[[bytes], Kind | None]
     front: FrontTiers = NO_FRONT
     prefix: str = ""
     channel: str = ""

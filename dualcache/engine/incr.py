@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from dualcache.core.envelope import owner_of, seal
 from dualcache.core.flight import CloseFlights
 from dualcache.core.ops import AwaitChange, CommitReply, Look
 from dualcache.engine.claim import claim_absent
-from dualcache.engine.commit import Change, commit_once
+from dualcache.engine.commit import Change, commit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FILLING, FRESH, UNKNOWN, UNTYPED, ReadResult
-from dualcache.engine.leases import or_release, release_all
+from dualcache.engine.leases import release_all
 from dualcache.engine.read import classify_with_tags
-from dualcache.engine.recovery import ask
+from dualcache.engine.recovery import ask, ask_once
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.engine.storing import sealed, worth
 from dualcache.errors import BackendError, UsageError
@@ -50,10 +51,14 @@ def incr(call: Call, by: int, env: Env) -> Flow[int | None]:
     than a whole number is stored.
     """
     sent: dict[bytes, str] = {}
-    return (yield from or_release(counting(call, by, sent, env), sent, env))
+    try:
+        return (yield from _count(call, by, sent, env))
+    except BaseException:  # as in `lead`
+        yield from release_all(sent, env)
+        raise
 
 
-def counting(call: Call, by: int, sent: dict[bytes, str], env: Env) -> Flow[int | None]:
+def _count(call: Call, by: int, sent: dict[bytes, str], env: Env) -> Flow[int | None]:
     """Try until nobody else changes the counter between the read and the commit."""
     held: bytes | None = None
     try:
@@ -84,28 +89,28 @@ def find_counter(
     """
     sequence = env.sequence()
     began_ms = env.elapsed_ms()
-    seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
-    sight = yield from classify_with_tags(call, seen, sequence, env)
-    if sight.state not in PRESENT:
+    raw_read = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
+    read = yield from classify_with_tags(call, raw_read, sequence, env)
+    if read.state not in PRESENT:
         claimed = yield from claim_absent(call, sent, env, lambda marker: marker == held)
         return Counter(claimed, is_new=True) if isinstance(claimed, Start) else claimed
-    if seen.refusal:  # without knowing how long it lives, it would be stored for ever
+    if raw_read.refusal:  # without knowing how long it lives, it would be stored for ever
         return NOTHING
-    left_ms = seen.left_ms
+    left_ms = raw_read.left_ms
     if left_ms is not None:
         left_ms = max(1, left_ms - (env.elapsed_ms() - began_ms))
-    return Counter(Start(sight, sight.raw or b""), left_ms)
+    return Counter(Start(read, read.raw or b""), left_ms)
 
 
 def count_on(call: Call, counter: Counter, by: int, env: Env) -> Flow[int | None]:
     """Change a counter that is still as it was found; `None` where it is not any more."""
     start = counter.start
-    total = by if counter.is_new else number_of(start.sight) + by
+    total = by if counter.is_new else number_of(start.read) + by
     change = changed(call, counter, total, env)
     if change is None:  # a ttl of 0: nothing is stored
         yield from release_all({start.expected: call.key}, env)
         return total
-    reply = yield from commit_once(change, env)
+    (reply,) = yield from commit((change,), env, ask_once)  # a lost reply leaves it open
     if reply is not CommitReply.STORED:
         return None
     env.front.drop((call.key,))
@@ -117,15 +122,15 @@ def changed(call: Call, counter: Counter, total: int, env: Env) -> Change | None
     """Return what is to be committed: a new entry, or the old one with another value."""
     start, left_ms, is_new = counter
     notice = notice_of((call.key,), env)
-    stored = start.sight.stored
+    stored = start.read.stored
     if is_new or stored is None:
         what = worth(call, total, env)
         if what is None:
             return None
-        blob = sealed(call, total, what, start.sight.ids, 0, env)
+        blob = sealed(call, total, what, start.read.ids, 0, env)
         return Change(call.key, start.expected, blob, what.ttl_ms, notice)
     recipe = call.policy.recipe
-    blob = env.seal(
+    blob = seal(
         call.key,
         recipe.sign(call.key, recipe.pack(total), stored.tags),
         version=env.draw_token(),
@@ -133,15 +138,15 @@ def changed(call: Call, counter: Counter, total: int, env: Env) -> Change | None
         fresh_ms=stored.fresh_ms,
         load_ms=stored.load_ms,
         tags=stored.tags,
-        owner=env.owner_of(start.expected),
+        owner=owner_of(start.expected),
     )
     return Change(call.key, start.expected, blob, left_ms, notice)
 
 
-def number_of(sight: ReadResult) -> int:
+def number_of(read: ReadResult) -> int:
     """Return the value of a counter."""
-    value = sight.value
-    if sight.state is not FRESH or type(value) is not int:
+    value = read.value
+    if read.state is not FRESH or type(value) is not int:
         raise UsageError(
             "what is stored under this key is no whole number",
             code="DC181",

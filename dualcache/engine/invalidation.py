@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.ops import GiveWay
-from dualcache.engine.deletion import Owned, PendingDeletion, ScanRefused, deliver, doomed_by
-from dualcache.engine.pacing import paced, slices
-from dualcache.engine.recovery import restore, retry_refused
+from dualcache.engine.deletion import ScanRefused, deliver, doomed_by
+from dualcache.engine.health import Owned, PendingDeletion
+from dualcache.engine.pipelines import paced, slices
+from dualcache.engine.recovery import owe, restore, retry_refused, set_aside
 from dualcache.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -109,13 +110,13 @@ def delete(
         removed = yield from deliver(owed, env)
     except BackendError as error:
         if isinstance(error, ScanRefused):
-            health.set_aside(owed, error, env)
+            set_aside(owed, error, env)
         else:
-            health.owe(owed, env)
+            owe(owed, env)
         failure = error
         pending = asked.keys + asked.tags + asked.patterns
     except BaseException:
-        health.owe(owed, env)
+        owe(owed, env)
         yield from forget(owed, closing, env)
         raise
     yield from forget(owed, closing, env)

@@ -11,11 +11,11 @@ from dualcache.core.flight import Outcome, failure_of
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import CommitReply, Load, MakeTags, Raised, do
 from dualcache.engine.acquire import acquire
-from dualcache.engine.commit import commit
+from dualcache.engine.commit import Change, commit
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, STALE, ReadResult
-from dualcache.engine.leases import or_release
+from dualcache.engine.leases import release_all
 from dualcache.engine.outage import is_outage
 from dualcache.engine.read import served, tell_miss
 from dualcache.engine.recovery import ask_once
@@ -56,34 +56,25 @@ def lead(
     `is_told`: that this call found nothing was told when the key was read, with the tags' ids
     `known`. It is a miss only if it loads.
     """
-    taken: dict[bytes, str] = {}
-    leading = lead_with(call, flight, env, known, taken, is_told=is_told)
-    return (yield from or_release(leading, taken, env))
-
-
-def lead_with(
-    call: Call,
-    flight: Flight,
-    env: Env,
-    known: Mapping[str, bytes | None],
-    taken: dict[bytes, str],
-    *,
-    is_told: bool,
-) -> Flow[Outcome]:
-    """Lead a load; what is `taken` for it is the caller's to give back after an interrupt.
-
-    The caller's, since there must be no moment between taking and loading in which an interrupt
-    would find nobody responsible.
-    """
-    start = yield from acquire(call, flight, env, taken, known)
-    if isinstance(start, ReadResult) and start.state is FRESH:
-        return served(call, start, env)
-    if not is_told:
-        tell_miss(call, "absent", env)
-    call.policy.usage.count_miss()
-    if isinstance(start, Start):
-        return (yield from load_stored(call, start, flight, env))
-    return (yield from load_unstored(call, flight, env, start))
+    sent: dict[bytes, str] = {}
+    try:
+        start = yield from acquire(call, flight, env, sent, known)
+        if isinstance(start, ReadResult) and start.state is FRESH:
+            return served(call, start, env)
+        if not is_told:
+            tell_miss(call, "absent", env)
+        call.policy.usage.count_miss()
+        if isinstance(start, Start):
+            return (yield from load_stored(call, start, flight, env))
+        return (yield from load_unstored(call, flight, env, start))
+    except BackendError:
+        raise
+    except BaseException:
+        # Cancelled or interrupted. A marker may have arrived though no reply was seen, and others
+        # would wait for nobody. From the first send to the end of the load it is this frame that
+        # knows of them: between two that hand over there would be a moment in which none does.
+        yield from release_all(sent, env)
+        raise
 
 
 class Begun(NamedTuple):
@@ -104,19 +95,19 @@ class Ready(NamedTuple):
 
 def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Flow[Outcome]:
     """Load, and commit over what the key held when the load began."""
-    sight, expected = start.sight, start.expected
-    ids = yield from ids_before_load(call, sight, env)
+    read, expected = start.read, start.expected
+    ids = yield from ids_before_load(call, read, env)
     lease = begin_lease(held_by(call, start, env), call.policy.usage, env)
     sequence = env.sequence()
     if flight is not None:
-        flight.seen_version = (bytes(expected[:HEADER_BYTES]), tuple(sight.ids.items()))
+        flight.seen_version = (bytes(expected[:HEADER_BYTES]), tuple(read.ids.items()))
         flight.start = Begun(start, ids, lease, call.policy.owner)
         flight.load_sequence = sequence
     leading = (flight,) if flight else ()
     result = yield from do(Load(call.function, call.args, leading, keeping(lease, env)))
     if isinstance(result, Raised):
         yield from give_up(call, start, env)
-        return failed(call, result, sequence, sight, env)
+        return failed(call, result, sequence, read, env)
     return (yield from store(call, start, result, ids, sequence, env, lease))
 
 
@@ -135,20 +126,20 @@ def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
     sequence = flight.load_sequence = env.sequence()
     result = yield from do(Load(call.function, call.args, (flight,)))
     if isinstance(result, Raised):
-        return failed(call, result, sequence, start.sight, env)
+        return failed(call, result, sequence, start.read, env)
     return (yield from store(call, start, result, begun.ids, sequence, env, begun.lease))
 
 
-def ids_before_load(call: Call, sight: ReadResult, env: Env) -> Flow[Mapping[str, bytes | None]]:
+def ids_before_load(call: Call, read: ReadResult, env: Env) -> Flow[Mapping[str, bytes | None]]:
     """Return the ids of all tags that can be known before the load.
 
     The tags of the previous entry, even a dead one, are made where they are absent: a result that
     has them again is then stored with an id from before the load.
     """
-    if call.policy.tags_of is None or sight.stored is None:
-        return sight.ids
-    ids = sight.ids
-    absent = tuple(tag.name for tag in sight.stored.tags if ids.get(tag.name) is None)
+    if call.policy.tags_of is None or read.stored is None:
+        return read.ids
+    ids = read.ids
+    absent = tuple(tag.name for tag in read.stored.tags if ids.get(tag.name) is None)
     if not absent:
         return ids
     life_ms = tag_life_ms(entry_life_ms(call.policy))
@@ -179,9 +170,9 @@ def store(
     notice = notice_of((call.key,), env) if start.is_over_entry else None
     blob, ttl_ms = ready.blob, ready.worth.ttl_ms
     try:
-        reply: CommitReply | None = yield from commit(
-            call.key, start.expected, blob, ttl_ms, env, notice
-        )
+        change = Change(call.key, start.expected, blob, ttl_ms, notice)
+        reply: CommitReply | None
+        (reply,) = yield from commit((change,), env)
     except BackendError:
         reply = None
         if start.is_refresh:  # the old entry may still be there, and the caller has a newer result
@@ -261,10 +252,10 @@ def load_unstored(
     return Outcome(result.value, None, sequence)
 
 
-def failed(call: Call, result: Raised, sequence: int, sight: ReadResult, env: Env) -> Outcome:
+def failed(call: Call, result: Raised, sequence: int, read: ReadResult, env: Env) -> Outcome:
     """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4)."""
     env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
-    if sight.state is not STALE or sight.stored is None:
+    if read.state is not STALE or read.stored is None:
         return failure_of(result.error, sequence)
     try:
         may_stand_in = is_outage(call.policy, result.error)
@@ -275,6 +266,6 @@ def failed(call: Call, result: Raised, sequence: int, sight: ReadResult, env: En
         return failure_of(result.error, sequence)
     call.policy.usage.stale_hits += 1
     env.emit(StaleHit(call.policy.label, env.tier))
-    stored = sight.stored
+    stored = read.stored
     packed = Packed(stored.codec, stored.flags, stored.payload)
-    return Outcome(sight.value, None, sight.sequence, packed)
+    return Outcome(read.value, None, read.sequence, packed)

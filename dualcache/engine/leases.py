@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from dualcache.core.entry import Tag
+from dualcache.core.envelope import seal_filling
 from dualcache.core.events import Unusable
 from dualcache.core.ops import Claim, CommitReply, Delete, GiveWay, LookAndLease, MakeTags
-from dualcache.engine.attempts import note_refusal, twice
+from dualcache.engine.attempts import is_cut, note_refusal
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.pacing import MOST_AT_ONCE, slices
-from dualcache.engine.pipelines import ask_together
-from dualcache.engine.recovery import ask_once
+from dualcache.engine.pipelines import MOST_AT_ONCE, one_trip, replies_of, slices
+from dualcache.engine.recovery import ask, ask_once
 from dualcache.engine.tags import (
     NO_IDS,
     entry_life_ms,
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call, Counters, Policy
     from dualcache.engine.env import Env
 
-T = TypeVar("T")
-
 FIRST_LEASE_MS: Final = 10_000
 LEAST_LEASE_MS: Final = 2_000
 MOST_LEASE_MS: Final = 30_000
@@ -50,7 +47,7 @@ class Leased(NamedTuple):
 
     filling: bytes
     sequence: int
-    seen: RawRead
+    raw_read: RawRead
 
 
 def lease_ms(usage: Counters) -> int:
@@ -67,7 +64,7 @@ def job_ms(count: int) -> int:
 
 def new_filling(call: Call, env: Env, tags: Sequence[Tag] = ()) -> bytes:
     """Make a marker with a token that was never used; it announces the load time to waiters."""
-    return env.seal_filling(
+    return seal_filling(
         call.key,
         token=env.draw_token(),
         created_ms=env.now_ms(),
@@ -77,20 +74,28 @@ def new_filling(call: Call, env: Env, tags: Sequence[Tag] = ()) -> bytes:
     )
 
 
-def take_lease(
+def take_together(
     kind: type[LookAndLease | Claim],
-    call: Call,
+    calls: Sequence[Call],
     env: Env,
     sent: dict[bytes, str],
     known: Mapping[str, bytes | None] = NO_IDS,
-) -> Flow[Leased]:
-    """Send one marker, again with a fresh token if a worn connection was cut: none goes twice.
+    more_ms: int = 0,
+) -> Flow[list[Leased]]:
+    """Send markers in one trip, and others if a worn connection was cut.
 
     `sent` gets each marker that may have arrived, with its key. `known` are the ids of tags as a
-    look found them just now: the marker then tells what it depends on. Raises `BackendError`.
+    look found them just now: the marker then tells what it depends on. `more_ms` is by how much a
+    lease is to outlive what its load takes. Raises `BackendError`.
     """
-    (leased,) = yield from twice(partial(send_leases, kind, (call,), env, sent, known))
-    return leased
+    try:
+        return (yield from send_leases(kind, calls, env, sent, known, more_ms))
+    except BackendError as error:
+        if not is_cut(error):
+            raise
+    # With fresh tokens and tag ids. Those of the first trip may still be on their way: if they came
+    # twice, the second could arrive after an invalidation and look like the lease of a later load.
+    return (yield from send_leases(kind, calls, env, sent, known, more_ms))
 
 
 def take_leases(
@@ -100,7 +105,7 @@ def take_leases(
     sent: dict[bytes, str],
     known: Mapping[str, bytes | None] = NO_IDS,
 ) -> Flow[list[Leased | None]]:
-    """Send several markers as `take_lease` sends one; `None` where the backend failed.
+    """Send markers in as few trips as can be, as `take_together` does; `None` where one failed.
 
     `calls` are of one policy. Each trip is on its own: a lease that was taken before one that fails
     is held, and to be given back.
@@ -111,7 +116,7 @@ def take_leases(
         if found:
             yield GiveWay()
         try:
-            found += yield from twice(partial(send_leases, kind, part, env, sent, known, more_ms))
+            found += yield from take_together(kind, part, env, sent, known, more_ms)
         except BackendError:
             found += [None] * len(part)
     return found
@@ -123,12 +128,9 @@ def send_leases(
     env: Env,
     sent: dict[bytes, str],
     known: Mapping[str, bytes | None],
-    more_ms: int = 0,
+    more_ms: int,
 ) -> Flow[list[Leased]]:
-    """Send new markers and new tag ids once, in one trip; the tags go with the first.
-
-    `more_ms` is by how much a lease is to outlive what its load takes.
-    """
+    """Send new markers and new tag ids once, in one trip; the tags go with the first."""
     names = tag_names_of(calls)
     entry_ms = entry_life_ms(calls[0].policy)
     life_ms = tag_life_ms(entry_ms)
@@ -142,7 +144,7 @@ def send_leases(
         if isinstance(op, Claim):  # each told with its own, so that no cut comes between the two
             op.notice = notice_of((op.key,), env)
     sequence = env.sequence()
-    replies = yield from ask_together(ops, env, ask_once)
+    replies = replies_of(ops, (yield from ask_once(one_trip(ops), env)))
     note_refusals(replies, env)
     foreign = foreign_tags(names, replies[0].tag_ids)
     if foreign:
@@ -151,12 +153,12 @@ def send_leases(
         replies = [replace(replies[0], tag_ids=tuple(ids.values())), *replies[1:]]
     dying = prolonged(names, replies[0], life_ms, entry_ms) if names else ()
     if dying:
-        yield from ask_together(dying, env)
+        yield from ask(one_trip(dying), env)
     found = []
-    for op, seen in zip(ops, own_tags(calls, names, replies), strict=True):
-        if seen.raw != op.filling:
+    for op, raw_read in zip(ops, own_tags(calls, names, replies), strict=True):
+        if raw_read.raw != op.filling:
             del sent[op.filling]
-        found.append(Leased(op.filling, sequence, seen))
+        found.append(Leased(op.filling, sequence, raw_read))
     return found
 
 
@@ -196,16 +198,16 @@ def own_tags(
         return replies
     ids = dict(zip(names, replies[0].tag_ids, strict=True))
     return [
-        replace(seen, tag_ids=tuple([ids[name] for name in call.tags]), tag_left_ms=())
-        for call, seen in zip(calls, replies, strict=True)
+        replace(raw_read, tag_ids=tuple([ids[name] for name in call.tags]), tag_left_ms=())
+        for call, raw_read in zip(calls, replies, strict=True)
     ]
 
 
 def note_refusals(replies: Sequence[RawRead], env: Env) -> None:
     """Note whether the server takes writes."""
-    for seen in replies:
-        if seen.refusal:
-            note_refusal(seen.refusal, env)
+    for raw_read in replies:
+        if raw_read.refusal:
+            note_refusal(raw_read.refusal, env)
             return
     env.health.are_stores_stopped = False
 
@@ -214,20 +216,6 @@ def release_all(sent: Mapping[bytes, str], env: Env) -> Flow[None]:
     """Give leases back: let the markers expire at once, where they are still there."""
     changes = [Change(key, filling, filling, RELEASED_MS) for filling, key in sent.items()]
     yield from commit_each(changes, env)
-
-
-def or_release(flow: Flow[T], sent: Mapping[bytes, str], env: Env) -> Flow[T]:
-    """Run a flow; give its markers back if the caller is cancelled or interrupted meanwhile.
-
-    They may have arrived though no reply was seen: others would wait for nobody.
-    """
-    try:
-        return (yield from flow)
-    except BackendError:
-        raise
-    except BaseException:
-        yield from release_all(sent, env)
-        raise
 
 
 def release_too_large(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dualcache.core.flight import EndFlight
 from dualcache.core.ops import GiveWay
 from dualcache.engine.leases import release_all
-from dualcache.engine.pacing import STEPS_AT_ONCE
+from dualcache.engine.pipelines import STEPS_AT_ONCE
 
 if TYPE_CHECKING:
     from dualcache.core.flight import Flight, FlightResult, Outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from dualcache.core.entry import Kind
+from dualcache.core.envelope import kind_of
 from dualcache.core.scans import Scan
 from dualcache.engine.deletion import SCAN_COUNT, read_heads
 from dualcache.engine.recovery import ask
@@ -31,7 +32,7 @@ def list_names(cursor: int, pattern: str, env: Env) -> Flow[NamePage]:
     own = tuple([key for key in dict.fromkeys(page.keys) if not is_internal(key, env)])
     heads = (yield from read_heads(own, env)) if own else ()
     pairs = zip(own, heads, strict=True)
-    found = [key for key, head in pairs if env.kind_of(head) is Kind.VALUE]
+    found = [key for key, head in pairs if kind_of(head) is Kind.VALUE]
     return NamePage(page.cursor, [name_of(key, env) for key in found])
 
 

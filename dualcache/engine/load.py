@@ -29,15 +29,15 @@ from dualcache.core.flight import (
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Delete, do
 from dualcache.engine.acquire import start_refresh
+from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import FRESH, ReadResult
 from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored
-from dualcache.engine.leases import or_release
+from dualcache.engine.leases import release_all
 from dualcache.engine.read import look, served, tell_miss
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import LIKELY_HITS, find_in_front
 from dualcache.engine.tags import NO_IDS
-from dualcache.engine.ways import can_commit
 from dualcache.errors import BackendError, DecodeError
 
 if TYPE_CHECKING:
@@ -66,12 +66,12 @@ def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Ou
         if first.is_lost:
             return (yield from share(call, began, None, env, is_stored=False))
     try:
-        sight = yield from look(call, env, first)
+        read = yield from look(call, env, first)
     except BackendError:
         return (yield from share(call, began, None, env, is_stored=False))
-    if sight.state is FRESH:
-        return served(call, sight, env)
-    return (yield from share(call, began, sight, env, is_stored=True))
+    if read.state is FRESH:
+        return served(call, read, env)
+    return (yield from share(call, began, read, env, is_stored=True))
 
 
 def refresh(call: Call, env: Env) -> Flow[Outcome]:
@@ -81,11 +81,17 @@ def refresh(call: Call, env: Env) -> Flow[Outcome]:
     this key loses its right to store. Where the new result is not to be stored, the old entry goes
     all the same; where the load fails, or the backend cannot be asked at all, it stays.
     """
-    taken: dict[bytes, str] = {}
-    return (yield from or_release(refresh_with(call, taken, env), taken, env))
+    sent: dict[bytes, str] = {}
+    try:
+        return (yield from _refresh(call, sent, env))
+    except BackendError:
+        raise
+    except BaseException:  # as in `lead`
+        yield from release_all(sent, env)
+        raise
 
 
-def refresh_with(call: Call, taken: dict[bytes, str], env: Env) -> Flow[Outcome]:
+def _refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Outcome]:
     """Refresh; what is `taken` for it is the caller's to give back after an interrupt."""
     if not can_commit(env):
         outcome = yield from load_unstored(call, None, env)
@@ -94,14 +100,14 @@ def refresh_with(call: Call, taken: dict[bytes, str], env: Env) -> Flow[Outcome]
                 yield from ask(Delete((call.key,)), env)
         return outcome
     try:
-        start = yield from start_refresh(call, taken, env)
+        start = yield from start_refresh(call, sent, env)
     except BackendError:
         return (yield from load_unstored(call, None, env))
     return (yield from load_stored(call, start, None, env))
 
 
 def share(
-    call: Call, began: int, sight: ReadResult | None, env: Env, *, is_stored: bool
+    call: Call, began: int, read: ReadResult | None, env: Env, *, is_stored: bool
 ) -> Flow[Outcome]:
     """Follow the flight of this key if its load is young enough, else lead one.
 
@@ -111,24 +117,24 @@ def share(
     tells what he missed; but only who loads is counted as a miss, and who is served by another's
     load as a hit.
     """
-    if sight is not None or not is_stored:
-        tell_miss(call, sight.state.value if sight else "not_stored", env)
-    is_told = sight is not None or not is_stored
+    if read is not None or not is_stored:
+        tell_miss(call, read.state.value if read else "not_stored", env)
+    is_told = read is not None or not is_stored
     after: Flight | None = None
     while True:
-        ask_join = asking(call, began, sight, after, is_stored=is_stored)
+        ask_join = asking(call, began, read, after, is_stored=is_stored)
         flight = yield from do(ask_join)
         if flight is JoinReply.MUST_LOOK:
             try:
-                sight = yield from look(call, env)
+                read = yield from look(call, env)
             except BackendError:
                 is_stored = False
                 continue
-            if sight.state is FRESH:
-                return served(call, sight, env)
+            if read.state is FRESH:
+                return served(call, read, env)
             continue
         if isinstance(flight, Flight) and flight.leader is ask_join:
-            known = sight.ids if sight else NO_IDS
+            known = read.ids if read else NO_IDS
             loading = (
                 lead(call, flight, env, known, is_told=is_told)
                 if is_stored
@@ -143,19 +149,19 @@ def share(
         outcome = yield from follow(call, flight, ask_join, env)
         if outcome is not None:
             return outcome
-        sight, after = None, flight
+        read, after = None, flight
 
 
 def asking(
-    call: Call, began: int, sight: ReadResult | None, after: Flight | None, *, is_stored: bool
+    call: Call, began: int, read: ReadResult | None, after: Flight | None, *, is_stored: bool
 ) -> Join:
     """Return how a caller asks for a flight, with what it knows of the key."""
     has_known_tags = call.policy.tags_of is None
     return Join(
         call.key,
         began,
-        sight.seen_version if sight and has_known_tags else None,
-        has_looked=sight is not None or not is_stored,
+        read.seen_version if read and has_known_tags else None,
+        has_looked=read is not None or not is_stored,
         is_lenient=not is_stored and call.policy.ttl_ms == 0,
         is_patient=not is_stored,
         after=after,

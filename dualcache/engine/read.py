@@ -9,9 +9,9 @@ from dualcache.core.events import Miss, NotRead
 from dualcache.core.flight import Outcome
 from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import FOR_EVER, DropConnections, Look, ReadTags
-from dualcache.engine.attempts import watched
+from dualcache.engine.attempts import attempt_once
 from dualcache.engine.freshness import FRESH, STALE, UNTYPED, UNUSABLE, ReadResult, is_fresh
-from dualcache.engine.pacing import slices
+from dualcache.engine.pipelines import slices
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import (
     UNREAD,
@@ -125,7 +125,7 @@ def look(call: Call, env: Env, first: FirstLook | None = None) -> Flow[ReadResul
         first = begin_look(call, env)
         judge(call, first, (yield from ask(first.op, env)), env)
     elif first.result is None:
-        judge(call, first, (yield from watched(first.op, env)), env)  # its connection was cut
+        judge(call, first, (yield from attempt_once(first.op, env)), env)  # its connection was cut
     result = first.result
     assert result is not None
     if result.state is not UNUSABLE:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from dualcache.core.entry import MISSING
 from dualcache.core.events import Miss
 from dualcache.core.ops import DropConnections, GiveWay, Look
-from dualcache.engine.pacing import paced, slices
-from dualcache.engine.pipelines import ask_together
+from dualcache.engine.pipelines import one_trip, paced, replies_of, slices
 from dualcache.engine.read import classify_again, found
+from dualcache.engine.recovery import ask
 from dualcache.engine.serve import classify, find_in_front, ids_of
 from dualcache.errors import BackendError
 
@@ -29,9 +29,9 @@ def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
     try:
         for places in slices(unkept):
             part = [calls[at] for at in places]
-            sights = yield from look_many(part, env)
-            for at, call, sight in zip(places, part, sights, strict=True):
-                values[at] = found(call, sight, env)
+            reads = yield from look_many(part, env)
+            for at, call, read in zip(places, part, reads, strict=True):
+                values[at] = found(call, read, env)
     except BackendError:
         env.emit(Miss("", "backend_down"))
     return values
@@ -40,19 +40,18 @@ def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
 def look_many(calls: Sequence[Call], env: Env) -> Flow[list[ReadResult]]:
     """Read several keys and their tags in few trips; tags that only entries name, in others."""
     sequence = env.sequence()
-    sights: list[ReadResult] = []
+    reads: list[ReadResult] = []
 
-    def judged(read: tuple[Call, RawRead]) -> ReadResult:
-        call, seen = read
-        return classify(call, seen.raw, ids_of(call, seen), sequence, env, seen.left_ms)
+    def classified(read: tuple[Call, RawRead]) -> ReadResult:
+        call, raw_read = read
+        return classify(call, raw_read.raw, ids_of(call, raw_read), sequence, env, raw_read.left_ms)
 
     for part in slices(calls):
-        if sights:
+        if reads:
             yield GiveWay()
-        replies = yield from ask_together(
-            [Look(call.key, call.tags, call.policy.stale_if_error_ms > 0) for call in part], env
-        )
-        sights += yield from paced(judged, zip(part, replies, strict=True))
-    if any(sight.is_doubtful for sight in sights):
+        looks = [Look(call.key, call.tags, call.policy.stale_if_error_ms > 0) for call in part]
+        replies = replies_of(looks, (yield from ask(one_trip(looks), env)))
+        reads += yield from paced(classified, zip(part, replies, strict=True))
+    if any(read.is_doubtful for read in reads):
         yield DropConnections()
-    return (yield from classify_again(calls, sights, env))
+    return (yield from classify_again(calls, reads, env))

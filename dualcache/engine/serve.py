@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from dualcache.core.entry import MISSING, Kind
+from dualcache.core.envelope import open_envelope
 from dualcache.core.events import Hit, Unusable
 from dualcache.core.front_ports import Read
 from dualcache.core.ops import Look, RawRead
@@ -177,7 +178,7 @@ def classify(
     if raw is None:
         return ReadResult(ABSENT, sequence, None, None, None, ids)
     try:
-        stored = env.open_envelope(call.key, raw)
+        stored = open_envelope(call.key, raw)
         if stored.kind is not VALUE:
             if stored.tags and has_died(stored.tags, ids):  # a load whose value is lost already
                 return ReadResult(UNUSABLE, sequence, raw, None, None, ids)
@@ -192,7 +193,7 @@ def classify(
         value = call.policy.recipe.unpack(call.key, stored)
     except DecodeError as error:
         if error.reason in UNREAD:
-            stored = env.open_envelope(call.key, raw)
+            stored = open_envelope(call.key, raw)
             return ReadResult(UNREAD[error.reason], sequence, raw, stored, None, ids)
         env.emit(Unusable(call.policy.label, error.reason))
         return ReadResult(UNUSABLE, sequence, raw, None, None, ids, error.reason == "checksum")

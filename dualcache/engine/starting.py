@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec.structs import replace
 
 from dualcache.core.entry import Packed
+from dualcache.core.envelope import owner_of, seal
 from dualcache.core.events import Unusable
 from dualcache.core.ops import CommitReply, Delete, Look, TryLease
-from dualcache.engine.commit import commit
-from dualcache.engine.deletion import PendingDeletion, notice_of
+from dualcache.engine.commit import Change, commit
+from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, ReadResult
+from dualcache.engine.health import PendingDeletion
 from dualcache.engine.leases import RELEASED_MS, lease_ms, new_filling, release_all
-from dualcache.engine.recovery import ask, ask_once
+from dualcache.engine.recovery import ask, ask_once, owe
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Start(NamedTuple):
     caller asked for a new result, so the old one is not to be served after it.
     """
 
-    sight: ReadResult
+    read: ReadResult
     expected: bytes
     token: bytes | None = None
     is_refresh: bool = False
@@ -41,7 +43,7 @@ class Start(NamedTuple):
     @property
     def is_over_entry(self) -> bool:
         """Whether an entry is there that stays until the load replaces it."""
-        return self.sight.state is FRESH or self.sight.state in REPLACED
+        return self.read.state is FRESH or self.read.state in REPLACED
 
 
 NOTHING: Final = ReadResult(ABSENT, -1)
@@ -49,36 +51,36 @@ NOTHING: Final = ReadResult(ABSENT, -1)
 
 
 def take_refresh(
-    call: Call, sight: ReadResult, taken: dict[bytes, str], env: Env
+    call: Call, read: ReadResult, sent: dict[bytes, str], env: Env
 ) -> Flow[Start | None]:
     """Try to become the one who loads a stale entry anew.
 
     What nobody will give back is deleted: it is no lease of ours, and would stop every refresh.
     """
     key, owner = refresh_key(call, env), call.policy.owner
-    start = Start(sight, sight.raw or b"", env.draw_token())
-    is_ours = yield from try_lease(key, start, call, taken, env)
+    start = Start(read, read.raw or b"", env.draw_token())
+    is_ours = yield from try_lease(key, start, call, sent, env)
     if is_ours is None:
         env.emit(Unusable(call.policy.label, "foreign"))
         yield from ask_once(Delete((key,)), env)
         start = start._replace(token=env.draw_token())
-        is_ours = yield from try_lease(key, start, call, taken, env)
+        is_ours = yield from try_lease(key, start, call, sent, env)
     if not is_ours:
         return None
-    if owner and env.ways and env.owner_of(start.expected) != owner:
+    if owner and env.ways and owner_of(start.expected) != owner:
         return (yield from adopt(call, start, env))
     return start
 
 
 def try_lease(
-    key: str, start: Start, call: Call, taken: dict[bytes, str], env: Env
+    key: str, start: Start, call: Call, sent: dict[bytes, str], env: Env
 ) -> Flow[bool | None]:
     """Ask for the efficiency lease of a key once."""
     token = start.token or b""
-    taken[token] = key
+    sent[token] = key
     is_ours = yield from ask_once(TryLease(key, token, lease_ms(call.policy.usage)), env)
     if not is_ours:
-        del taken[token]
+        del sent[token]
     return is_ours
 
 
@@ -88,20 +90,21 @@ def adopt(call: Call, start: Start, env: Env) -> Flow[Start | None]:
     `cache_clear` revokes a load by deleting what it started from, and it deletes only what carries
     the function's own mark. A load over a foreign entry would survive it.
     """
-    seen = yield from ask(Look(call.key, with_ttl=True), env)
-    stored = start.sight.stored
-    if seen.raw == start.expected and stored is not None and not seen.refusal:
+    raw_read = yield from ask(Look(call.key, with_ttl=True), env)
+    stored = start.read.stored
+    if raw_read.raw == start.expected and stored is not None and not raw_read.refusal:
         blob = resealed(call, stored, env)
-        reply = yield from commit(call.key, start.expected, blob, seen.left_ms, env)
+        change = Change(call.key, start.expected, blob, raw_read.left_ms)
+        (reply,) = yield from commit((change,), env)
         if reply is CommitReply.STORED:
-            return start._replace(sight=replace(start.sight, raw=blob), expected=blob)
+            return start._replace(read=replace(start.read, raw=blob), expected=blob)
     yield from give_up(call, start, env)
     return None
 
 
 def resealed(call: Call, stored: Stored, env: Env) -> bytes:
     """Spell the same entry under a new version, as one of the function that loads it anew."""
-    return env.seal(
+    return seal(
         call.key,
         Packed(stored.codec, stored.flags, stored.payload),
         version=env.draw_token(),
@@ -135,7 +138,8 @@ def withdraw(call: Call, start: Start, env: Env) -> Flow[None]:
     marker = new_filling(call, env)
     notice = notice_of((call.key,), env)
     try:
-        yield from commit(call.key, start.expected, marker, RELEASED_MS, env, notice)
+        change = Change(call.key, start.expected, marker, RELEASED_MS, notice)
+        yield from commit((change,), env)
     except BackendError:
         owe_entry(call, env)
     except BaseException:
@@ -146,7 +150,7 @@ def withdraw(call: Call, start: Start, env: Env) -> Flow[None]:
 
 def owe_entry(call: Call, env: Env) -> None:
     """Keep the deletion of an entry that is not to be served any more."""
-    env.health.owe(PendingDeletion((call.key,)), env)
+    owe(PendingDeletion((call.key,)), env)
     env.front.drop((call.key,))
 
 
@@ -163,7 +167,8 @@ def give_up(call: Call, start: Start, env: Env) -> Flow[None]:
         if start.is_over_entry:
             if start.token is not None:
                 name = refresh_key(call, env)
-                yield from commit(name, start.token, start.token, RELEASED_MS, env)
+                change = Change(name, start.token, start.token, RELEASED_MS)
+                yield from commit((change,), env)
         else:
             yield from release_all({start.expected: call.key}, env)
     except BackendError:

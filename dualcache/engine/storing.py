@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from dualcache.core.envelope import seal
 from dualcache.core.events import NotStored
 from dualcache.engine.freshness import lifetime_ms
 from dualcache.engine.tags import entry_tags
@@ -68,7 +69,7 @@ def sealed(
 ) -> bytes:
     """Make the bytes that are stored for a value, signed together with its tags."""
     tags = entry_tags(tag_names(call.policy, call, value), ids)
-    return env.seal(
+    return seal(
         call.key,
         call.policy.recipe.sign(call.key, what.packed, tags),
         version=env.draw_token(),

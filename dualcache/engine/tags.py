@@ -66,7 +66,7 @@ def entry_tags(names: Iterable[str], ids: Mapping[str, bytes | None]) -> tuple[T
 
 
 def prolonged(
-    names: Sequence[str], seen: RawRead, life_ms: int | None, entry_ms: int | None
+    names: Sequence[str], raw_read: RawRead, life_ms: int | None, entry_ms: int | None
 ) -> tuple[ProlongTag, ...]:
     """Return what keeps tags alive that would die before their entry.
 
@@ -74,6 +74,6 @@ def prolonged(
     """
     return tuple(
         ProlongTag(name, life_ms)
-        for name, left_ms in zip(names, seen.tag_left_ms, strict=False)
+        for name, left_ms in zip(names, raw_read.tag_left_ms, strict=False)
         if left_ms >= 0 and (entry_ms is None or left_ms < entry_ms + DAY_MS // 24)
     )

@@ -15,14 +15,15 @@ from dualcache.core.events import Invalidated
 from dualcache.core.flight import CloseFlights
 from dualcache.core.ops import Claim, CommitReply, GiveWay
 from dualcache.engine.commit import Change, commit_each
+from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.cut_keys import over_a_limit
-from dualcache.engine.deletion import PendingDeletion
+from dualcache.engine.health import PendingDeletion
 from dualcache.engine.invalidation import delete
 from dualcache.engine.leases import take_leases
-from dualcache.engine.pacing import paced, slices_by_size
+from dualcache.engine.pipelines import paced, slices_by_size
+from dualcache.engine.recovery import owe
 from dualcache.engine.serve import ids_of
 from dualcache.engine.storing import Storable, report_unstored, sealed, tag_names, worth
-from dualcache.engine.ways import can_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,7 +70,7 @@ def set_many(values: Iterable[tuple[Call, Any]], env: Env) -> Flow[list[bool]]:
                 yield CloseFlights(tuple(there))
     except BaseException:
         missing = tuple([put.call.key for put in puts if put.call.key not in stored])
-        env.health.owe(PendingDeletion(missing), env)
+        owe(PendingDeletion(missing), env)
         raise
     dropped = tuple([put.call.key for put in made if put.call.key not in stored])
     if dropped:
@@ -99,8 +100,8 @@ def put_together(puts: Sequence[Put], env: Env) -> Flow[dict[str, bool]]:
     leased = yield from take_leases(Claim, [put.call for put in puts], env, {})
     changes = []
     for (call, value, what), claim in zip(puts, leased, strict=True):
-        if what is not None and claim is not None and not claim.seen.refusal:
-            blob = sealed(call, value, what, ids_of(call, claim.seen), 0, env)
+        if what is not None and claim is not None and not claim.raw_read.refusal:
+            blob = sealed(call, value, what, ids_of(call, claim.raw_read), 0, env)
             changes.append(Change(call.key, claim.filling, blob, what.ttl_ms))
     replies = yield from commit_each(changes, env)
     if CommitReply.TOO_LARGE in replies:

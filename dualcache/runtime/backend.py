@@ -18,16 +18,16 @@ from dualcache.backends.memory import MemoryStore
 from dualcache.backends.null import NullStore
 from dualcache.backends.redis.warmup import IMPORTS, WarmUp
 from dualcache.core.entry import TOKEN_BYTES, Kind
-from dualcache.core.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
+from dualcache.core.envelope import kind_of, owner_of
 from dualcache.core.ops import CommitWay
 from dualcache.core.revocation import channel_of
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.forking import hold_still_at_forks
+from dualcache.engine.commit_ways import try_all_again_soon
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
-from dualcache.engine.recovery import Health
-from dualcache.engine.ways import try_all_again_soon
+from dualcache.engine.health import Health
 from dualcache.front.coherent import CoherentFront, weakly
 from dualcache.front.of_function import FunctionFront
 from dualcache.observability.stats import FrontStats, was_told_of_time_travel
@@ -81,11 +81,6 @@ class Backend:
             sequence=itertools.count().__next__,
             emit=emit,
             health=Health(),
-            seal=seal,
-            seal_filling=seal_filling,
-            open_envelope=open_envelope,
-            owner_of=owner_of,
-            kind_of=kind_of,
             prefix=prefix,
             channel=channel_of(prefix) if is_publishing and is_redis else "",
             tier="redis" if is_redis else "memory",

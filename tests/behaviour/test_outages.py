@@ -22,7 +22,7 @@ from dualcache import (
     Replayed,
     StoresStopped,
 )
-from dualcache.engine import recovery
+from dualcache.engine import health
 from tests.behaviour.seen import Seen
 from tests.proxy import Faults
 from tests.servers import HOST, Server, free_port
@@ -459,7 +459,7 @@ def test_reads_stay_off_after_an_overflow_until_a_clear_is_delivered(
     proxy: Proxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recovery, "MOST_PENDING", 5)
+    monkeypatch.setattr(health, "MOST_PENDING", 5)
     clock = Clock()
     cache = colour.cache(proxy.url, namespace="n", clock=clock)
     seen = Seen(cache)

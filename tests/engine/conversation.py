@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dualcache.core.codec_ids import undecodable
 from dualcache.core.entry import MISSING, NO_OWNER, Packed, Tag, ValueCodec
-from dualcache.core.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
+from dualcache.core.envelope import seal, seal_filling
 from dualcache.core.flight import Flight
 from dualcache.core.ops import CommitWay, GiveWay
 from dualcache.core.policy import Call, Counters, Policy
+from dualcache.engine.commit import Change, commit
 from dualcache.engine.env import Env
-from dualcache.engine.recovery import Health
+from dualcache.engine.health import Health
 from dualcache.errors import BackendTimeout, BackendUnavailable, DecodeError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dualcache.core.events import Event
     from dualcache.core.flight import Join
     from dualcache.core.front_ports import Read
-    from dualcache.core.ops import Flow
+    from dualcache.core.ops import CommitReply, Flow
 
 KEY = "k"
 NOW_MS = 1_000_000
@@ -117,14 +118,17 @@ def surroundings(first_token: int = 1, **changes: Any) -> tuple[Env, list[Event]
         "sequence": count(1).__next__,
         "emit": events.append,
         "health": Health(),
-        "seal": seal,
-        "seal_filling": seal_filling,
-        "open_envelope": open_envelope,
-        "owner_of": owner_of,
-        "kind_of": kind_of,
         "ways": (CommitWay.IFEQ,),
     }
     return Env(**{**options, **changes}), events
+
+
+def commit_one(
+    key: str, expected: bytes, blob: bytes, ttl_ms: int | None, env: Env
+) -> Flow[CommitReply]:
+    """Commit one value."""
+    (reply,) = yield from commit((Change(key, expected, blob, ttl_ms),), env)
+    return reply
 
 
 def pack(value: Any) -> Packed:

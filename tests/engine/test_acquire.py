@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dualcache.core.entry import Tag
-from dualcache.core.envelope import seal_filling, seal_tombstone
+from dualcache.core.envelope import open_envelope, seal_filling, seal_tombstone
 from dualcache.core.events import StaleHit, StoresStopped, Unusable, WaitExpired
 from dualcache.core.flight import EndFlight, Flight, Join
 from dualcache.core.front_ports import NoFront
@@ -343,7 +343,7 @@ def test_a_marker_tells_only_so_many_tags() -> None:
         (Commit, STORED),
         LANDED,
     ).ends()
-    assert [tag.name for tag in env.open_envelope(KEY, markers[0]).tags] == names[:MOST_TOLD]
+    assert [tag.name for tag in open_envelope(KEY, markers[0]).tags] == names[:MOST_TOLD]
 
 
 def test_nobody_waits_for_a_marker_that_tells_a_dead_tag() -> None:

@@ -28,7 +28,7 @@ from dualcache.core.ops import (
 )
 from dualcache.core.policy import Call, Counters
 from dualcache.engine.batch import get_or_load_many
-from dualcache.engine.pacing import MOST_BYTES_AT_ONCE
+from dualcache.engine.pipelines import MOST_BYTES_AT_ONCE
 from dualcache.errors import UsageError
 from tests.engine.conversation import (
     DAY_MS,

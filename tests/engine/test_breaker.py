@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dualcache.engine.breaker import (
+from dualcache.engine.health import (
     CONFIGURATION_PAUSE_MS,
     FIRST_PAUSE_MS,
     LONGEST_PAUSE_MS,

@@ -15,10 +15,10 @@ from dualcache.core.ops import (
     RawRead,
 )
 from dualcache.core.policy import Counters
-from dualcache.engine.commit import LARGE_BYTES, Change, commit, commit_all, commit_each
+from dualcache.engine.commit import LARGE_BYTES, Change, commit_all, commit_each
 from dualcache.engine.leases import FIRST_LEASE_MS, KEY_MS, lease_ms, take_leases
-from dualcache.engine.pacing import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
-from tests.engine.conversation import KEY, call, script, slow, surroundings
+from dualcache.engine.pipelines import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
+from tests.engine.conversation import KEY, call, commit_one, script, slow, surroundings
 
 STORED = CommitReply.STORED
 REFUSED = CommitReply.REFUSED
@@ -30,12 +30,12 @@ ALL = (CommitWay.IFEQ, CommitWay.SCRIPT, CommitWay.WATCH)
 def test_a_way_that_the_server_does_not_have_is_not_tried_again() -> None:
     env, _ = surroundings(ways=ALL)
     script(
-        commit(KEY, b"old", b"new", 1_000, env),
+        commit_one(KEY, b"old", b"new", 1_000, env),
         (Commit(KEY, b"old", b"new", 1_000, CommitWay.IFEQ), UNSUPPORTED),
         (Commit(KEY, b"old", b"new", 1_000, CommitWay.SCRIPT), STORED),
     ).returns(STORED)
     script(
-        commit(KEY, b"old", b"new", None, env),
+        commit_one(KEY, b"old", b"new", None, env),
         (Commit(KEY, b"old", b"new", None, CommitWay.SCRIPT), CommitReply.REFUSED),
     ).returns(CommitReply.REFUSED)
     assert env.ways == (CommitWay.SCRIPT, CommitWay.WATCH)
@@ -44,18 +44,18 @@ def test_a_way_that_the_server_does_not_have_is_not_tried_again() -> None:
 def test_a_server_that_cannot_compare_at_all_stores_nothing() -> None:
     env, _ = surroundings()
     script(
-        commit(KEY, b"old", b"new", 1_000, env),
+        commit_one(KEY, b"old", b"new", 1_000, env),
         (Commit, UNSUPPORTED),
         (Delete((KEY,)), 1),
     ).returns(CommitReply.REFUSED)
-    script(commit(KEY, b"old", b"new", 1_000, env)).returns(CommitReply.REFUSED)
+    script(commit_one(KEY, b"old", b"new", 1_000, env)).returns(CommitReply.REFUSED)
 
 
 def test_a_large_value_is_compared_by_its_header_in_a_script() -> None:
     env, _ = surroundings(ways=ALL)
     large = b"x" * (LARGE_BYTES + 1)
     script(
-        commit(KEY, large, b"new", 1_000, env),
+        commit_one(KEY, large, b"new", 1_000, env),
         (Commit(KEY, large, b"new", 1_000, CommitWay.SCRIPT), STORED),
     ).returns(STORED)
 

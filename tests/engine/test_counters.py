@@ -9,6 +9,7 @@ import pytest
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.core.entry import Packed, Tag, ValueCodec
+from dualcache.core.envelope import open_envelope
 from dualcache.core.events import NotStored
 from dualcache.core.flight import CloseFlights
 from dualcache.core.ops import (
@@ -26,7 +27,7 @@ from dualcache.core.ops import (
 from dualcache.core.scans import ReadHeads, Scan, ScanPage
 from dualcache.engine.add import add
 from dualcache.engine.cut_keys import LARGE_BYTES
-from dualcache.engine.deletion import PendingDeletion
+from dualcache.engine.health import PendingDeletion
 from dualcache.engine.incr import MOST_TRIES, incr
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.listing import list_names
@@ -335,11 +336,10 @@ def both_orders(flows: Callable[[Env, Env], tuple[Flow[Any], Flow[Any]]]) -> Ite
 
 
 def value_in(store: MemoryStore) -> int | None:
-    env, _ = surroundings()
     raw = store.perform(Look(KEY)).raw
-    if raw is None or (len(raw) <= 40 and env.open_envelope(KEY, raw).payload == b""):
+    if raw is None or (len(raw) <= 40 and open_envelope(KEY, raw).payload == b""):
         return None
-    return unpack(KEY, env.open_envelope(KEY, raw))
+    return unpack(KEY, open_envelope(KEY, raw))
 
 
 def test_two_counts_are_both_counted_in_every_order() -> None:

@@ -23,7 +23,7 @@ from dualcache.core.ops import (
 )
 from dualcache.core.policy import Call, Counters
 from dualcache.engine import cut_keys
-from dualcache.engine.commit import Change, commit
+from dualcache.engine.commit import Change
 from dualcache.engine.cut_keys import LARGE_BYTES, LEFT_ALONE_MS, CutKeys, over_a_limit
 from dualcache.engine.leases import RELEASED_MS, release_too_large
 from dualcache.engine.load import get_or_load
@@ -33,6 +33,7 @@ from dualcache.errors import BackendTimeout, BackendUnavailable
 from tests.engine.conversation import (
     KEY,
     call,
+    commit_one,
     cut,
     filling,
     lead,
@@ -108,15 +109,15 @@ def test_a_large_value_that_cuts_the_connection_is_sent_once(error: Exception) -
     env, _ = surroundings()
     sent = Commit(KEY, b"m", LARGE, None, CommitWay.IFEQ)
     too_large = CommitReply.TOO_LARGE
-    script(commit(KEY, b"m", LARGE, None, env), (sent, error)).returns(too_large)
-    script(commit(KEY, b"m", LARGE, None, env)).returns(too_large)
+    script(commit_one(KEY, b"m", LARGE, None, env), (sent, error)).returns(too_large)
+    script(commit_one(KEY, b"m", LARGE, None, env)).returns(too_large)
     assert env.health.breaker.is_closed
 
 
 @pytest.mark.parametrize("error", [refused(), slow()])
 def test_a_large_value_meets_an_outage_as_others_do(error: Exception) -> None:
     env, _ = surroundings()
-    script(commit(KEY, b"m", LARGE, None, env), (Commit, error)).raises(type(error))
+    script(commit_one(KEY, b"m", LARGE, None, env), (Commit, error)).raises(type(error))
     assert env.health.cut_keys.writes == {}
 
 
@@ -124,7 +125,7 @@ def test_a_large_value_goes_with_the_script_that_compares() -> None:
     env, _ = surroundings(ways=(CommitWay.IFEQ, CommitWay.SCRIPT))
     sent = Commit(KEY, b"m", LARGE, None, CommitWay.SCRIPT)
     script(
-        commit(KEY, b"m", LARGE, None, env),
+        commit_one(KEY, b"m", LARGE, None, env),
         (Commit, CommitReply.UNSUPPORTED),
         (Batch((LoadScript(), sent)), (None, CommitReply.STORED)),
     ).returns(CommitReply.STORED)
@@ -134,7 +135,7 @@ def test_a_large_value_goes_with_the_script_that_compares() -> None:
 def test_a_large_value_is_stored_by_watch_where_no_script_can_be_given() -> None:
     env, _ = surroundings(ways=(CommitWay.SCRIPT, CommitWay.WATCH))
     script(
-        commit(KEY, b"m", LARGE, None, env),
+        commit_one(KEY, b"m", LARGE, None, env),
         (Batch, (None, CommitReply.NO_SCRIPT)),
         (Commit(KEY, b"m", LARGE, None, CommitWay.WATCH), CommitReply.STORED),
     ).returns(CommitReply.STORED)

@@ -7,9 +7,11 @@ from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.front_ports import NoFront
 from dualcache.core.ops import Batch, Delete, Fence, Look, RawRead
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
-from dualcache.engine.deletion import FEW_AT_ONCE, Owned, PendingDeletion, ScanRefused
+from dualcache.engine.deletion import FEW_AT_ONCE, ScanRefused
+from dualcache.engine.health import MOST_PENDING, Owned, PendingDeletion
 from dualcache.engine.invalidation import clear, clear_function, invalidate
-from dualcache.engine.recovery import MOST_PENDING, fence
+from dualcache.engine.recovery import owe, set_aside
+from dualcache.engine.upkeep import fence
 from dualcache.errors import BackendRefused, BackendUnavailable
 from tests.engine.conversation import (
     cut,
@@ -192,7 +194,7 @@ def test_an_interrupted_deletion_is_owed_and_closes_its_flights() -> None:
 def test_a_clear_ends_the_state_in_which_too_many_deletions_were_owed() -> None:
     env, _ = surroundings()
     for number in range(MOST_PENDING + 1):
-        env.health.owe(PendingDeletion((f"k{number}",)), env)
+        owe(PendingDeletion((f"k{number}",)), env)
     script(invalidate(["k"], [], [], env), (CloseFlights, None)).returns(
         Invalidated(keys=1, pending=1)
     )
@@ -278,7 +280,7 @@ def test_of_too_many_that_are_set_aside_the_oldest_goes() -> None:
     env, _ = surroundings()
     refused = ScanRefused("refused", code="DC183")
     for number in range(MOST_PENDING + 1):
-        env.health.set_aside(PendingDeletion((), (f"{number}*",)), refused, env)
+        set_aside(PendingDeletion((), (f"{number}*",)), refused, env)
     assert len(env.health.refused) == MOST_PENDING
     assert next(iter(env.health.refused.values())) == PendingDeletion((), ("1*",))
 

@@ -22,10 +22,11 @@ from dualcache.core.ops import (
 from dualcache.core.policy import Call
 from dualcache.core.revocation import Revocation
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
-from dualcache.engine.deletion import PendingDeletion, doomed_by
+from dualcache.engine.deletion import doomed_by
+from dualcache.engine.health import PendingDeletion
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
-from dualcache.engine.recovery import ask
+from dualcache.engine.recovery import ask, owe
 from dualcache.engine.write import set_many, set_value
 from dualcache.errors import BackendRefused
 from tests.engine.conversation import (
@@ -130,7 +131,7 @@ def test_a_pattern_that_could_not_be_told_is_owed() -> None:
 
 def test_what_is_owed_is_told_when_it_is_delivered() -> None:
     env, _ = surroundings(channel=CHANNEL)
-    env.health.owe(PendingDeletion((KEY,)), env)
+    owe(PendingDeletion((KEY,)), env)
     script(
         ask(Look(KEY), env),
         (Delete((KEY,), OURS), cut()),

@@ -13,7 +13,7 @@ from dualcache.core.ops import Batch, GiveWay, Load, Loaded, LookAndLease
 from dualcache.core.policy import Call
 from dualcache.engine.batch import get_or_load_many
 from dualcache.engine.invalidation import clear_function, invalidate
-from dualcache.engine.pacing import (
+from dualcache.engine.pipelines import (
     MOST_AT_ONCE,
     MOST_BYTES_AT_ONCE,
     STEPS_AT_ONCE,

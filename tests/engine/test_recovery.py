@@ -8,10 +8,12 @@ import pytest
 from dualcache.core.events import BackendDown, BackendUp, PendingOverflowed, Replayed, StoresStopped
 from dualcache.core.ops import Delete, Look, Ping, RawRead
 from dualcache.core.scans import Scan, ScanPage, Unlink
-from dualcache.engine import recovery
+from dualcache.engine import health
 from dualcache.engine.attempts import cause_of
-from dualcache.engine.deletion import PendingDeletion, delete_matching
-from dualcache.engine.recovery import Health, ask, ask_once, ping_server
+from dualcache.engine.deletion import delete_matching
+from dualcache.engine.health import Health, PendingDeletion
+from dualcache.engine.recovery import ask, ask_once, owe
+from dualcache.engine.upkeep import ping_server
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 from tests.engine.conversation import KEY, cut, refused, script, slow, surroundings
 
@@ -62,7 +64,7 @@ def test_one_slow_answer_opens_nothing_and_two_in_a_row_do() -> None:
 
 def test_what_is_owed_is_delivered_before_anything_else_is_asked() -> None:
     env, events = surroundings()
-    env.health.owe(PendingDeletion((KEY,)), env)
+    owe(PendingDeletion((KEY,)), env)
     script(ask(LOOK, env), (Delete((KEY,)), 1), (LOOK, NOTHING)).returns(NOTHING)
     assert events == [Replayed(delivered=1)]
     assert env.health.is_clear
@@ -70,7 +72,7 @@ def test_what_is_owed_is_delivered_before_anything_else_is_asked() -> None:
 
 def test_what_could_not_be_delivered_stays_owed() -> None:
     env, _ = surroundings()
-    env.health.owe(PendingDeletion((KEY,)), env)
+    owe(PendingDeletion((KEY,)), env)
     script(ask_once(LOOK, env), (Delete((KEY,)), slow())).raises(BackendTimeout)
     assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
     assert not env.health.is_clear
@@ -91,7 +93,7 @@ def test_a_deletion_that_is_owed_while_another_thread_settles_is_not_overlooked(
             is_any = len(self) > 0
             if not is_any:
                 health.owed = dict(self)
-                health.owe(PendingDeletion((KEY,)), env)
+                health.keep(PendingDeletion((KEY,)))
             return is_any
 
     health.owed = Watched()
@@ -101,10 +103,10 @@ def test_a_deletion_that_is_owed_while_another_thread_settles_is_not_overlooked(
 
 
 def test_more_than_the_queue_holds_keeps_reads_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery, "MOST_PENDING", 1)
+    monkeypatch.setattr(health, "MOST_PENDING", 1)
     env, events = surroundings()
-    env.health.owe(PendingDeletion(("a",)), env)
-    env.health.owe(PendingDeletion(("b",)), env)
+    owe(PendingDeletion(("a",)), env)
+    owe(PendingDeletion(("b",)), env)
     assert events == [PendingOverflowed(dropped=2)]
     with pytest.raises(BackendUnavailable) as raised:
         script(ask(LOOK, env)).ends()

@@ -24,7 +24,7 @@ from dualcache.core.ops import (
     ReadTags,
     TryLease,
 )
-from dualcache.engine.deletion import PendingDeletion
+from dualcache.engine.health import PendingDeletion
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
 from dualcache.errors import UnencodableValue

@@ -21,15 +21,24 @@ from dualcache.core.ops import (
     TryLease,
 )
 from dualcache.engine.acquire_many import acquire_all
-from dualcache.engine.attempts import LEAVE_PAUSE_MS, insist, watched
-from dualcache.engine.commit import commit
+from dualcache.engine.attempts import LEAVE_PAUSE_MS, attempt, attempt_once
+from dualcache.engine.commit_ways import RETRY_MS, SOON_MS, can_commit, try_all_again_soon
 from dualcache.engine.load import get_or_load, refresh
-from dualcache.engine.recovery import ping_server
 from dualcache.engine.starting import NOTHING
-from dualcache.engine.ways import RETRY_MS, SOON_MS, can_commit, try_all_again_soon
+from dualcache.engine.upkeep import ping_server
 from dualcache.engine.write import set_value
 from dualcache.errors import BackendRefused, BackendUnavailable
-from tests.engine.conversation import KEY, cold, cut, lead, refused, script, stored, surroundings
+from tests.engine.conversation import (
+    KEY,
+    cold,
+    commit_one,
+    cut,
+    lead,
+    refused,
+    script,
+    stored,
+    surroundings,
+)
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Op
@@ -55,7 +64,7 @@ def without_ways() -> tuple[Env, list[Any], Clock]:
     clock = Clock()
     env, events = surroundings(elapsed_ms=clock)
     script(
-        commit(KEY, b"old", b"new", 1_000, env), (Commit, UNSUPPORTED), (Delete((KEY,)), 1)
+        commit_one(KEY, b"old", b"new", 1_000, env), (Commit, UNSUPPORTED), (Delete((KEY,)), 1)
     ).returns(CommitReply.REFUSED)
     return env, events, clock
 
@@ -65,14 +74,14 @@ def test_a_way_that_was_lacking_is_tried_again_after_a_while() -> None:
     clock.now_ms = RETRY_MS - 1
     assert not can_commit(env)
     clock.now_ms = RETRY_MS
-    script(commit(KEY, b"old", b"new", 1_000, env), (Commit, STORED)).returns(STORED)
+    script(commit_one(KEY, b"old", b"new", 1_000, env), (Commit, STORED)).returns(STORED)
     assert [event for event in events if isinstance(event, StoresStopped)] == [events[0]]
 
 
 def test_it_is_told_once_that_there_is_no_way() -> None:
     env, events, clock = without_ways()
     clock.now_ms = RETRY_MS
-    script(commit(KEY, b"old", b"new", 9, env), (Commit, UNSUPPORTED), (Delete, 0)).returns(
+    script(commit_one(KEY, b"old", b"new", 9, env), (Commit, UNSUPPORTED), (Delete, 0)).returns(
         CommitReply.REFUSED
     )
     assert len(events) == 1
@@ -82,11 +91,11 @@ def test_all_ways_that_were_found_lacking_one_after_the_other_are_tried_again_to
     clock = Clock()
     both = (CommitWay.IFEQ, CommitWay.WATCH)
     env, events = surroundings(elapsed_ms=clock, ways=both)
-    script(commit(KEY, b"old", b"new", 9, env), (Commit, UNSUPPORTED), (Commit, STORED)).returns(
-        STORED
-    )
+    script(
+        commit_one(KEY, b"old", b"new", 9, env), (Commit, UNSUPPORTED), (Commit, STORED)
+    ).returns(STORED)
     clock.now_ms = 1
-    script(commit(KEY, b"old", b"new", 9, env), (Commit, UNSUPPORTED), (Delete, 1)).returns(
+    script(commit_one(KEY, b"old", b"new", 9, env), (Commit, UNSUPPORTED), (Delete, 1)).returns(
         CommitReply.REFUSED
     )
     assert [type(event) for event in events] == [StoresStopped]
@@ -97,7 +106,7 @@ def test_all_ways_that_were_found_lacking_one_after_the_other_are_tried_again_to
 
 def test_a_new_connection_may_lead_to_a_server_that_has_it() -> None:
     env, _, _ = without_ways()
-    script(watched(Look(KEY), env), (Look, cut())).raises(BackendUnavailable)
+    script(attempt_once(Look(KEY), env), (Look, cut())).raises(BackendUnavailable)
     assert env.ways == (CommitWay.IFEQ,)
 
 
@@ -113,7 +122,7 @@ def test_after_a_connect_they_are_tried_soon() -> None:
 def test_a_server_that_is_back_may_have_it() -> None:
     env, _, _ = without_ways()
     down = BackendUnavailable("refused", code="DC200")
-    script(watched(Look(KEY), env), (Look, down)).raises(BackendUnavailable)
+    script(attempt_once(Look(KEY), env), (Look, down)).raises(BackendUnavailable)
     assert not can_commit(env)
     flow = ping_server(env)
     next(flow)
@@ -169,7 +178,7 @@ def noperm() -> BackendRefused:
 )
 def test_a_missing_right_stops_what_needs_it(op: Op[Any], is_down: bool) -> None:
     env, events = surroundings()
-    script(watched(op, env), (type(op), noperm())).raises(BackendRefused)
+    script(attempt_once(op, env), (type(op), noperm())).raises(BackendRefused)
     assert any(isinstance(event, BackendDown) for event in events) is is_down
     assert any(isinstance(event, StoresStopped) for event in events) is not is_down
 
@@ -207,7 +216,7 @@ def test_a_refresh_that_fails_without_a_way_leaves_the_old_entry() -> None:
 def test_each_way_that_is_lacking_is_left_out() -> None:
     env, events = surroundings(ways=(CommitWay.IFEQ, CommitWay.SCRIPT, CommitWay.EVAL))
     script(
-        commit(KEY, b"old", b"new", 9, env),
+        commit_one(KEY, b"old", b"new", 9, env),
         (Commit(KEY, b"old", b"new", 9, CommitWay.IFEQ), UNSUPPORTED),
         (Commit(KEY, b"old", b"new", 9, CommitWay.SCRIPT), UNSUPPORTED),
         (Commit(KEY, b"old", b"new", 9, CommitWay.EVAL), STORED),
@@ -226,7 +235,7 @@ def test_a_deletion_that_a_demoted_server_refuses_is_tried_on_another_connection
     left: list[bool] = []
     clock = Clock()
     env, _ = surroundings(elapsed_ms=clock, leave_server=lambda: left.append(True))
-    script(insist(Delete((KEY,)), env), (Delete, readonly()), (Delete, 1)).returns(1)
+    script(attempt(Delete((KEY,)), env), (Delete, readonly()), (Delete, 1)).returns(1)
     assert left == [True]
 
 
@@ -235,9 +244,9 @@ def test_a_server_that_stays_a_replica_is_left_once_a_second() -> None:
     clock = Clock()
     env, _ = surroundings(elapsed_ms=clock, leave_server=lambda: left.append(True))
     refusals = ((Delete, readonly()), (Delete, readonly()))
-    script(insist(Delete((KEY,)), env), *refusals).raises(BackendRefused)
-    script(insist(Delete((KEY,)), env), refusals[0]).raises(BackendRefused)
+    script(attempt(Delete((KEY,)), env), *refusals).raises(BackendRefused)
+    script(attempt(Delete((KEY,)), env), refusals[0]).raises(BackendRefused)
     assert left == [True]
     clock.now_ms = LEAVE_PAUSE_MS
-    script(insist(Delete((KEY,)), env), *refusals).raises(BackendRefused)
+    script(attempt(Delete((KEY,)), env), *refusals).raises(BackendRefused)
     assert left == [True, True]

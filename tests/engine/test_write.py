@@ -7,8 +7,8 @@ from dualcache.core.events import Invalidated
 from dualcache.core.flight import CloseFlights
 from dualcache.core.ops import Batch, Claim, Commit, CommitReply, CommitWay, Delete, NewTag, RawRead
 from dualcache.core.policy import Call
-from dualcache.engine.deletion import PendingDeletion
-from dualcache.engine.pacing import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
+from dualcache.engine.health import PendingDeletion
+from dualcache.engine.pipelines import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
 from dualcache.engine.storing import Storable
 from dualcache.engine.write import Put, set_many, set_value, size_of
 from tests.engine.conversation import (

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from dualcache.backends.redis.push.tracking import TRACKED, UNTRACKED, TrackedConnection, Tracking
-from dualcache.core.envelope import kind_of, open_envelope, owner_of, seal, seal_filling
 from dualcache.core.front_ports import NO_FRONT
 from dualcache.core.ops import CommitWay
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
-from dualcache.engine.recovery import Health
+from dualcache.engine.health import Health
 from dualcache.errors import BackendRefused
 from tests.simulation.commands import Switch
 from tests.simulation.fronts import WatchedFront, WatchedFunction
@@ -80,11 +79,6 @@ class Process:
             sequence=sequence,
             emit=lambda _: None,
             health=Health(),
-            seal=seal,
-            seal_filling=seal_filling,
-            open_envelope=open_envelope,
-            owner_of=owner_of,
-            kind_of=kind_of,
             front=NO_FRONT if self.function is None else self.front,
             ways=(CommitWay.IFEQ,),
         )

@@ -12,8 +12,8 @@ from dualcache.engine.add import add
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
-from dualcache.engine.recovery import fence
 from dualcache.engine.serve import NOT_SERVED, find_in_front, first_look, look_failed, serve
+from dualcache.engine.upkeep import fence
 from dualcache.engine.write import set_value
 from dualcache.errors import BackendError
 from tests.simulation.scenario import Role, Scenario

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from dualcache.backends import memory
 from dualcache.core.entry import Kind
-from dualcache.core.envelope import open_envelope, seal_filling
+from dualcache.core.envelope import open_envelope, seal, seal_filling
 from dualcache.core.ops import (
     Claim,
     Commit,
@@ -222,7 +222,7 @@ def test_a_plain_set_arrives_after_a_later_invalidation() -> None:
     def plain_set(world: World, actor: Actor) -> Flow[Any]:
         env = actor.process.env
         value = Value(world.version, actor.role.name)
-        blob = env.seal(
+        blob = seal(
             KEY,
             pack(value),
             version=env.draw_token(),
@@ -251,7 +251,7 @@ def test_a_plain_set_arrives_after_a_later_invalidation() -> None:
 def test_a_plain_addition_arrives_after_a_later_invalidation() -> None:
     def plain_add(world: World, actor: Actor) -> Flow[Any]:
         env = actor.process.env
-        blob = env.seal(
+        blob = seal(
             KEY,
             pack(Value(world.version, actor.role.name)),
             version=env.draw_token(),
@@ -284,7 +284,7 @@ def test_without_the_replay_a_deletion_that_did_not_arrive_is_forgotten(
         env.health.settle()
         yield from ()
 
-    monkeypatch.setattr(recovery, "replay", forgets)
+    monkeypatch.setattr(recovery, "_replay", forgets)
     breaks(
         cast(
             {"A.r1": gets()},

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from dualcache.core.ops import Flow
+    from dualcache.engine.health import PendingDeletion
 
     FlowOf = Callable[["Actor", Call], Flow[Any]]
 
@@ -407,7 +408,7 @@ def test_a_notice_before_the_deletion_is_forgotten_by_who_reads_between(writer: 
 def test_a_pattern_told_at_its_beginning_leaves_what_is_read_before_its_page_is_deleted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def told_first(owed: deletion.PendingDeletion, env: Any) -> Flow[int]:
+    def told_first(owed: PendingDeletion, env: Any) -> Flow[int]:
         for pattern in owed.patterns:
             yield Publish(Revocation(CHANNEL, (), (pattern,)))
         return (yield from deletion.deliver(owed, replace(env, channel="")))

@@ -15,21 +15,19 @@ if TYPE_CHECKING:
     from dualcache.core.ops import CommitWay
     from dualcache.engine.env import Env
 
+__all__ = [
+    "RETRY_MS",
+    "SOON_MS",
+    "can_commit",
+    "note_lacking",
+    "try_all_again",
+    "try_all_again_soon",
+]
+
 RETRY_MS: Final = 60_000
 """After how long a way that was lacking is tried once more: that costs one trip."""
 SOON_MS: Final = 1_000
 NO_WAY: Final = "nothing to compare and set with"
-
-
-class Lacking:
-    """The ways there were before one was found to be lacking, and when they are tried again."""
-
-    __slots__ = ("before", "is_told", "retry_at_ms")
-
-    def __init__(self) -> None:
-        self.before: tuple[CommitWay, ...] = ()
-        self.retry_at_ms = 0
-        self.is_told = False
 
 
 def can_commit(env: Env) -> bool:

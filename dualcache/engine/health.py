@@ -1,0 +1,197 @@
+"""Whether the backend may be asked, and what it still owes: plain state, which emits nothing."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from dualcache.engine.cut_keys import CutKeys
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import CommitWay
+
+__all__ = [
+    "CONFIGURATION_PAUSE_MS",
+    "FIRST_PAUSE_MS",
+    "LONGEST_PAUSE_MS",
+    "MOST_PENDING",
+    "Breaker",
+    "Health",
+    "LackingWays",
+    "Owned",
+    "PendingDeletion",
+]
+
+FIRST_PAUSE_MS: Final = 500
+LONGEST_PAUSE_MS: Final = 2_000
+CONFIGURATION_PAUSE_MS: Final = 10_000
+TIMEOUTS_TO_OPEN: Final = 2
+MOST_PENDING: Final = 10_000
+
+
+class Breaker:
+    """The circuit breaker; `is_closed` is all that a healthy caller reads.
+
+    Closed, it lets everything pass. After enough failures in a row it opens for a while; then one
+    caller tries, and its luck decides (M. Nygard, "Release It!", 2007). Times are of a clock that
+    never goes back. Callers of several threads may share one: a lost race lets one more caller try,
+    no more.
+    """
+
+    __slots__ = ("_pause_ms", "_retry_at_ms", "events", "failures", "is_closed")
+
+    def __init__(self) -> None:
+        self.is_closed = True
+        self.failures = 0
+        self.events = 0
+        """How many failures were counted so far; an op notes it when it begins."""
+        self._pause_ms = 0
+        self._retry_at_ms = 0
+
+    def may_try(self, now_ms: int) -> bool:
+        """Let everybody pass while closed; after each pause, one caller.
+
+        That caller need not come back: the next pause begins at once.
+        """
+        if self.is_closed:
+            return True
+        if now_ms < self._retry_at_ms:
+            return False
+        self._retry_at_ms = now_ms + self._pause_ms
+        return True
+
+    def succeeded(self) -> bool:
+        """Note an answer; return whether the breaker was open until now."""
+        was_open = not self.is_closed
+        self.failures = 0
+        self._pause_ms = 0
+        self.is_closed = True
+        return was_open
+
+    def failed(
+        self, now_ms: int, *, since: int, is_certain: bool, is_configuration: bool = False
+    ) -> int:
+        """Note a failure; return the pause in ms if the breaker opened by it, else 0.
+
+        `since` is what `events` was when the op began. A failure that was counted meanwhile is the
+        same event, seen by another caller: counted again, a hiccup that met five readers would look
+        like five time-outs in a row.
+
+        `is_certain`: nothing is listening there, so the first failure opens it; a time-out has to
+        happen twice in a row. A wrong password is not tried again at full pace (accounts lock).
+        """
+        if since != self.events:
+            return 0
+        self.events += 1
+        was_closed = self.is_closed
+        self.failures += 1
+        if was_closed and not is_certain and self.failures < TIMEOUTS_TO_OPEN:
+            return 0
+        self._pause_ms = (
+            CONFIGURATION_PAUSE_MS
+            if is_configuration
+            else min(LONGEST_PAUSE_MS, max(FIRST_PAUSE_MS, 2 * self._pause_ms))
+        )
+        self._retry_at_ms = now_ms + self._pause_ms
+        self.is_closed = False
+        return self._pause_ms if was_closed else 0
+
+
+class LackingWays:
+    """The ways to commit that there were before one was found lacking; when all are tried again."""
+
+    __slots__ = ("before", "is_told", "retry_at_ms")
+
+    def __init__(self) -> None:
+        self.before: tuple[CommitWay, ...] = ()
+        self.retry_at_ms = 0
+        self.is_told = False
+
+
+class Owned(NamedTuple):
+    """What one function has stored: its entries carry `owner`; its keys match `pattern`.
+
+    A key that was too long is stored under a shorter name, of which only the head is sure to match.
+    """
+
+    owner: bytes
+    pattern: str
+
+
+class PendingDeletion(NamedTuple):
+    """A deletion to be delivered: keys and tags in full, patterns without the namespace."""
+
+    keys: tuple[str, ...]
+    patterns: tuple[str, ...] = ()
+    functions: tuple[Owned, ...] = ()
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        """Patterns that match, among others, every key that is deleted by a scan."""
+        return (*self.patterns, *[function.pattern for function in self.functions])
+
+
+class Health:
+    """Whether the backend may be asked; `is_clear` is all that a healthy flow reads.
+
+    Threads may share one: each owed deletion is an object of its own under its own number, so
+    adding and removing never race.
+    """
+
+    __slots__ = (
+        "_numbers",
+        "are_stores_stopped",
+        "breaker",
+        "cut_keys",
+        "has_overflowed",
+        "is_clear",
+        "lacking",
+        "leave_at_ms",
+        "owed",
+        "refused",
+    )
+
+    def __init__(self) -> None:
+        self.breaker = Breaker()
+        self.cut_keys = CutKeys()
+        self.lacking = LackingWays()
+        self.leave_at_ms = 0
+        self.owed: dict[int, PendingDeletion] = {}
+        self.refused: dict[int, PendingDeletion] = {}
+        self.is_clear = True
+        self.has_overflowed = False
+        self.are_stores_stopped = False
+        self._numbers = count()
+
+    def keep(self, deletion: PendingDeletion) -> int:
+        """Keep a deletion for the replay; return how many were dropped by that, as too many.
+
+        Beyond the bound all are dropped and reads stay off: one that is forgotten would let an old
+        value be served for as long as it lives.
+        """
+        # Kept first, then not clear: see `settle`.
+        self.owed[next(self._numbers)] = deletion
+        kept = len(self.owed)
+        if kept > MOST_PENDING:
+            self.has_overflowed = True
+            self.owed.clear()
+        self.is_clear = False
+        return kept if kept > MOST_PENDING else 0
+
+    def set_aside(self, deletion: PendingDeletion) -> bool:
+        """Keep a deletion that no replay can deliver; return whether it is the first of those."""
+        is_first = not self.refused
+        self.refused[next(self._numbers)] = deletion
+        if len(self.refused) > MOST_PENDING:
+            del self.refused[next(iter(self.refused))]
+        return is_first
+
+    def settle(self) -> None:
+        """See whether all is well again."""
+        # Another thread may keep a deletion meanwhile. It keeps it first and then says that all is
+        # not clear; here it is the other way round, so that one of the two sees the other. In the
+        # same order both could look before the other writes, and the deletion would stay behind.
+        self.is_clear = True
+        is_open = not self.breaker.is_closed
+        if self.owed or self.has_overflowed or is_open or self.cut_keys.reads:
+            self.is_clear = False

@@ -1,0 +1,32 @@
+"""What keeps a cache well beside its calls: the fence, and a sign of life of the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualcache.core.ops import Fence, Ping, do
+from dualcache.engine.attempts import attempt_once, note_answer
+from dualcache.errors import BackendError
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Flow
+    from dualcache.engine.env import Env
+
+__all__ = ["fence", "ping_server"]
+
+
+def fence(env: Env) -> Flow[None]:
+    """Wait until this process has heard every invalidation acknowledged by now; else forget all."""
+    is_proved = yield from do(Fence())
+    if not is_proved:
+        env.front.drop_all()
+
+
+def ping_server(env: Env) -> Flow[bool]:
+    """Tell whether the backend answers; asked even while the breaker is open."""
+    try:
+        yield from attempt_once(Ping(), env)
+    except BackendError:
+        return False
+    note_answer(env)
+    return True
