@@ -6,33 +6,27 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dualcache.codecs.recipe import LIMITS
-from dualcache.core.callables import refuse_async
 from dualcache.core.entry import MISSING
-from dualcache.core.policy import Options, to_stale_on
 from dualcache.errors import UsageError
 from dualcache.observability.stats import log
-from dualcache.options.checks import meant, to_bool, to_namespace, to_share
-from dualcache.options.durations import to_ms
-from dualcache.options.front_tier import FrontTier, to_front
+from dualcache.options.option import Part, Where
+from dualcache.options.policy import Defaults, make_defaults
 from dualcache.options.settings import Settings, likely_address, read_environment
+from dualcache.options.table import OPTIONS, checked, names
 from dualcache.options.target import Target, parse_url, scheme_of
-from dualcache.options.target_options import CHECKS, refuse_tls_option
+from dualcache.options.target_options import refuse_tls_option
 from dualcache.options.workers import is_one_of_several
+from dualcache.options.written import meant
 
 if TYPE_CHECKING:
+    from dualcache.options.front_tier import FrontTier
     from dualcache.typing import Url
 
-DEFAULT_TTL: Final = 3600
-LEAST_STALENESS_MS: Final = 50
-DEFAULT_JITTER: Final = 0.05
-POLICY_OPTIONS: Final = (
-    *("jitter", "stale_if_error", "stale_on", "strict", "publish", "client", "async_client"),
-    *LIMITS,
-)
-NAMED_OPTIONS: Final = (
-    *("url", "namespace", "front", "ttl", "codec", "secret", "max_staleness", "settings", "clock"),
-)
+_OWNER: Final = "Cache()"
+_OF_URL: Final = names(Where.URL)
+_OF_CACHE: Final = (*_OF_URL, *(name for name in names(Where.CACHE) if name not in _OF_URL))
+_OF_POLICY: Final = names(Where.CACHE, Part.POLICY)
+_OF_VALUES: Final = names(Where.CACHE, Part.VALUE)
 
 
 class Configuration(NamedTuple):
@@ -40,7 +34,7 @@ class Configuration(NamedTuple):
 
     target: Target
     prefix: str
-    defaults: Options
+    defaults: Defaults
     limits: dict[str, Any]
     is_enabled: bool
     is_strict: bool
@@ -70,35 +64,25 @@ def configure(
     for warning in known.warnings:
         log("WARNING", "%s", warning)
     split = split_options(options, scheme_of(known.url if url is None else url) or "memory")
-    client, async_client = split.policy.get("client"), split.policy.get("async_client")
     target = target_of(url, known, split)
     if target.scheme == "memory" and url is None and known.url is None and settings is None:
         tell_of_likely_address()
-    name = to_namespace(namespace or known.namespace)
-    ttl = (DEFAULT_TTL if known.ttl is None else known.ttl) if ttl is MISSING else ttl
-    if callable(ttl):
-        refuse_async(ttl, option="ttl", owner="Cache()")
-    else:
-        to_ms(ttl, option="ttl", owner="Cache()", allow_none=True)
-    jitter = split.policy.get("jitter", DEFAULT_JITTER)
-    to_share(jitter, "jitter", owner="Cache()")
-    stale_if_error = split.policy.get("stale_if_error", 0)
-    to_ms(stale_if_error, option="stale_if_error", owner="Cache()")
-    stale_on = split.policy.get("stale_on")
-    to_stale_on(stale_on, "Cache()")
-    tier = to_front(known.front if front is None else front)
+    name = checked("namespace", namespace or known.namespace, owner=_OWNER)
+    if ttl is MISSING:
+        ttl = OPTIONS["ttl"].default if known.ttl is None else known.ttl
+    tier = checked("front", known.front if front is None else front, owner=_OWNER)
     return Configuration(
         target,
         f"{name}:" if name else "",
-        Options(ttl, jitter, stale_if_error, stale_on=stale_on),
-        {name: split.policy[name] for name in LIMITS if name in split.policy},
+        make_defaults({**_chosen(split.policy, _OF_POLICY), "ttl": ttl}, owner=_OWNER),
+        _chosen(split.policy, _OF_VALUES),
         known.enabled,
-        to_bool(split.policy.get("strict", False), "strict", owner="Cache()"),
+        checked("strict", split.policy.get("strict", False), owner=_OWNER),
         to_publish(split.policy.get("publish"), tier),
-        client,
-        async_client,
+        split.policy.get("client"),
+        split.policy.get("async_client"),
         tier,
-        to_staleness(max_staleness),
+        checked("max_staleness", max_staleness, owner=_OWNER),
     )
 
 
@@ -107,7 +91,7 @@ def to_publish(value: Any, front: FrontTier | None) -> bool:
     is_hearing = front is not None and front.transport == "pubsub"
     if value is None:
         return is_hearing
-    is_publishing = to_bool(value, "publish", owner="Cache()")
+    is_publishing: bool = checked("publish", value, owner=_OWNER)
     if is_hearing and not is_publishing:
         raise UsageError(
             "publish=False of Cache() and FrontTier(transport='pubsub') contradict each other",
@@ -115,18 +99,6 @@ def to_publish(value: Any, front: FrontTier | None) -> bool:
             help="leave publish out: what is told on a channel must be told by everybody",
         )
     return is_publishing
-
-
-def to_staleness(value: Any) -> float:
-    """Return the bound on staleness in seconds."""
-    bound_ms = to_ms(value, option="max_staleness", owner="Cache()")
-    if bound_ms < LEAST_STALENESS_MS:
-        raise UsageError(
-            "max_staleness of Cache() is too short to be proved",
-            code="DC165",
-            help=f"give at least {LEAST_STALENESS_MS} ms, or do without a front tier",
-        )
-    return bound_ms / 1000
 
 
 class Split(NamedTuple):
@@ -142,18 +114,16 @@ def split_options(options: dict[str, Any], scheme: str) -> Split:
     `scheme` is that of the URL: advice names what it takes.
     """
     for name in options:
-        if name not in CHECKS and name not in POLICY_OPTIONS:
-            refuse_tls_option((name,), scheme, owner="Cache()")
-            known = [*CHECKS, *POLICY_OPTIONS, *NAMED_OPTIONS]
-            if scheme != "memory":
-                known.remove("max_entries")
-            likely = meant(name, known)
+        if name not in _OF_CACHE:
+            refuse_tls_option((name,), scheme, owner=_OWNER)
+            bound = "max_entries"  # with a server, who writes maxsize means the front tier's
+            likely = meant(name, (n for n in _OF_CACHE if scheme == "memory" or n != bound))
             raise UsageError(
-                f"Cache() has no option {name}",
+                f"{_OWNER} has no option {name}",
                 code="DC151",
                 help=f"did you mean {likely}?" if likely else "see the reference of Cache",
             )
-    connection = {name: value for name, value in options.items() if name in CHECKS}
+    connection = {name: value for name, value in options.items() if name in _OF_URL}
     return Split(connection, {k: v for k, v in options.items() if k not in connection})
 
 
@@ -186,6 +156,10 @@ def tell_of_likely_address() -> None:
     name = likely_address(os.environ)
     if name is not None:
         log("WARNING", "%s is set, but not read; did you mean DUALCACHE_URL?", name)
+
+
+def _chosen(options: dict[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
+    return {name: options[name] for name in wanted if name in options}
 
 
 def tell_of_memory() -> None:

@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Any, Final
 from cachetools import LRUCache
 
 from dualcache.core.entry import MISSING
-from dualcache.core.policy import Call, Counters, Options, Policy, make_policy
+from dualcache.core.policy import Call, Counters, Policy
 from dualcache.keys.names import full_tags, several, user_key, user_tag
-from dualcache.options.checks import refuse_unknown
+from dualcache.options.option import Where
+from dualcache.options.policy import make_policy
+from dualcache.options.table import names
+from dualcache.options.written import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dualcache.core.entry import ValueCodec
+    from dualcache.options.policy import Options
     from dualcache.runtime.backend import Backend
     from dualcache.runtime.runtime import Runtime
 
 DIRECT: Final = "direct"
 """The label of direct calls, in events and statistics."""
-CALL_OPTIONS: Final = ("jitter", "stale_if_error", "stale_on", "condition")
+_LOAD_OPTIONS: Final = names(Where.LOAD)
 MOST_KNOWN: Final = 1_024
 """How many annotations and loaders are remembered."""
 
@@ -36,8 +40,8 @@ class DirectCalls:
 
     def options(self, what: str, ttl: Any, options: dict[str, Any]) -> Options:
         """Return the options of a direct call; refuse what is none."""
-        refuse_unknown(options, (*CALL_OPTIONS, "tags", "ttl", "type"), what="option", owner=what)
-        return Options(ttl, **options)
+        refuse_unknown(options, _LOAD_OPTIONS, owner=what)
+        return options if ttl is MISSING else {**options, "ttl": ttl}
 
     def usages(self) -> list[Counters]:
         """Return the counters of all loaders of direct calls that are remembered."""

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
-    from dualcache.core.policy import Options
     from dualcache.engine.listing import NamePage
     from dualcache.observability.stats import Stats
+    from dualcache.options.policy import Options
 
 
 class Operations(DirectCalls):

@@ -192,7 +192,7 @@ class DecoratorOptions(TypedDict, total=False):
     jitter: float
     stale_if_error: Any
     stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
-    condition: Callable[..., object]
+    condition: Callable[..., object] | None
     ignore: Sequence[str]
     vary: Callable[..., Any]
     version: object

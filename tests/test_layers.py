@@ -39,10 +39,6 @@ SIBLINGS: Final = {
     "cache": {"sync_face", "async_cache"},
 }
 """Parts of one floor that a part may import besides."""
-UPWARDS: Final = {
-    "core": {"options"},
-}
-"""Arrows that still lead up or round, for types alone or not; each is to go."""
 OUTER: Final = {"testing", "integrations", "http", "cli", "dashboard"}
 """What stands on the public root, as programs of users do."""
 
@@ -53,7 +49,7 @@ def allowed() -> dict[str, set[str]]:
     below: set[str] = set()
     for floor in FLOORS:
         for part in floor:
-            found[part] = below | SIBLINGS.get(part, set()) | UPWARDS.get(part, set())
+            found[part] = below | SIBLINGS.get(part, set())
         below = below | floor
     found[ROOT] = below
     found.update({part: {ROOT} for part in OUTER})

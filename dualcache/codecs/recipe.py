@@ -23,7 +23,8 @@ from dualcache.core.codec_ids import (
 )
 from dualcache.core.entry import MISSING, Packed, ValueCodec, no_signature
 from dualcache.core.interrupts import interrupt_in
-from dualcache.errors import DecodeError, UnencodableValue, UsageError
+from dualcache.errors import DecodeError, UnencodableValue
+from dualcache.options.table import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,10 +34,7 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Stored
     from dualcache.typing import Codec
 
-__all__ = ["LIMITS", "is_immutable", "make_recipe"]
-
-LIMITS: Final = ("compress_above", "max_value_bytes")
-"""The options of a recipe that a whole cache or one function may set, in bytes."""
+__all__ = ["is_immutable", "make_recipe"]
 
 _REFERENCE: Final = int(CodecId.REFERENCE)
 
@@ -68,10 +66,9 @@ def make_recipe(
     learn(annotation)
     signer = None if secret is None else Signer(secret)
     steps = forms_for(annotation, codec, check=check, is_signed=signer is not None)
-    if compress_above is not None:
-        _require_size("compress_above", compress_above, least=0)
+    if checked("compress_above", compress_above) is not None:
         require_zstd()
-    _require_size("max_value_bytes", max_value_bytes, least=1)
+    checked("max_value_bytes", max_value_bytes)
     packer = _Packer(annotation, steps, compress_above, max_value_bytes, teller)
     unpacker = _Unpacker(readers_for(annotation, steps), signer, max_value_bytes)
     pack = _refer if codec == "reference" else packer.pack
@@ -230,12 +227,3 @@ class _TooLarge(Exception):
 
 def _refer(value: Any) -> Packed:
     return Packed(_REFERENCE, 0, value)
-
-
-def _require_size(name: str, size: object, *, least: int) -> None:
-    if type(size) is not int or size < least:
-        raise UsageError(
-            f"{name} is not a number of bytes",
-            code="DC175",
-            help=f"give {name}= an int of at least {least}",
-        )

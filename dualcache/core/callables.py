@@ -17,7 +17,7 @@ from dualcache.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["Taking", "adapted", "checked_loader", "refuse_async", "taking_of"]
+__all__ = ["Taking", "adapted", "checked_loader", "not_callable", "refuse_async", "taking_of"]
 
 IN_ORDER: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 MOST_KNOWN: Final = 512
@@ -53,11 +53,7 @@ def adapted(
     `UsageError` for one that cannot be called so, or that has to be awaited.
     """
     if not callable(function):
-        raise UsageError(
-            f"{option} of {owner} is not callable",
-            code="DC154",
-            help="give a function of the result and the call's arguments",
-        )
+        raise not_callable(option, owner)
     if not parameters and _takes_one(function):
         # What a direct call is mostly given, on a hit too.
         return lambda result: _no_coroutine(function(result), option, owner)
@@ -123,6 +119,15 @@ def refuse_async(function: object, *, option: str, owner: str) -> None:
         is_async = inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each)
         if is_async or inspect.isgeneratorfunction(each):
             raise _has_to_be_awaited(option, owner)
+
+
+def not_callable(option: str, owner: str) -> UsageError:
+    """Return the error for an option that has to be a function of a call."""
+    return UsageError(
+        f"{option} of {owner} is not callable",
+        code="DC154",
+        help="give a function of the result and the call's arguments",
+    )
 
 
 def checked_loader(loader: Any, owner: str) -> Any:

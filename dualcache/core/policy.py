@@ -1,29 +1,23 @@
-"""What one function, or one direct call, asks of the cache: checked, with times in ms."""
+"""A function's policy, its counters, and one call of it: values that engine and faces share."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field
 
-from dualcache.core.callables import adapted
-from dualcache.core.entry import MISSING, NO_OWNER
-from dualcache.errors import UsageError
-from dualcache.options.checks import to_share
-from dualcache.options.durations import to_ms
+from dualcache.core.entry import NO_OWNER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     from dualcache.core.entry import ValueCodec
     from dualcache.core.front_ports import FrontPort
 
+__all__ = ["DYNAMIC_TTL_MS", "READ_WEIGHT", "Call", "Counters", "Policy", "no_loader"]
+
 DYNAMIC_TTL_MS: Final = 86_400_000
 """What an entry is taken to last before its ttl is known from its value."""
-
-
 READ_WEIGHT: Final = 1 / 16
 """How much one read moves the running share of hits."""
 
@@ -122,98 +116,3 @@ class Call(Struct, frozen=True):
     function: Callable[..., Any] = no_loader
     args: tuple[Any, ...] = ()
     may_lack: bool = False
-
-
-class Options(NamedTuple):
-    """The options of a decorator or a direct call as the user wrote them; MISSING: not written."""
-
-    ttl: Any = MISSING
-    jitter: Any = MISSING
-    stale_if_error: Any = MISSING
-    condition: Any = None
-    stale_on: Any = MISSING
-
-
-def make_policy(
-    label: str,
-    recipe: ValueCodec,
-    options: Options,
-    defaults: Options,
-    *,
-    owner: str,
-    parameters: Collection[str] = (),
-    tags_of: Callable[..., tuple[str, ...]] | None = None,
-    usage: Counters | None = None,
-    front: FrontPort | None = None,
-    mark: bytes = NO_OWNER,
-) -> Policy:
-    """Check options, convert their units, and fill in the cache's defaults.
-
-    Raises `UsageError` that names the option and `owner`; `parameters` name its calls'
-    arguments (a direct call has none), and `mark` is what its entries carry.
-    """
-    ttl = defaults.ttl if options.ttl is MISSING else options.ttl
-    jitter = defaults.jitter if options.jitter is MISSING else options.jitter
-    stale = defaults.stale_if_error if options.stale_if_error is MISSING else options.stale_if_error
-    condition = options.condition
-    if condition is not None:
-        condition = adapted(condition, parameters, option="condition", owner=owner)
-    is_dynamic = callable(ttl)
-    return Policy(
-        label=label,
-        recipe=recipe,
-        ttl_ms=DYNAMIC_TTL_MS
-        if is_dynamic
-        else to_ms(ttl, option="ttl", owner=owner, allow_none=True),
-        ttl_of=dynamic_ttl(ttl, parameters, owner) if is_dynamic else None,
-        tags_of=tags_of,
-        condition=condition,
-        stale_if_error_ms=to_ms(stale, option="stale_if_error", owner=owner),
-        stale_on=to_stale_on(
-            defaults.stale_on if options.stale_on is MISSING else options.stale_on, owner
-        ),
-        jitter=to_share(jitter, "jitter", owner=owner),
-        usage=usage or Counters(),
-        owner=mark,
-        front=front,
-    )
-
-
-def to_stale_on(
-    value: Any, owner: str
-) -> tuple[type[Exception], ...] | Callable[[Exception], object] | None:
-    """Check which exceptions a stale value may stand in for; one type is written alone."""
-    if value is None or value is MISSING:
-        return None
-    kinds = (value,) if isinstance(value, type) else value
-    if isinstance(kinds, tuple | list | set | frozenset):
-        if kinds and all(isinstance(each, type) and issubclass(each, Exception) for each in kinds):
-            return tuple(kinds)
-    elif callable(value) and not iscoroutinefunction(value):
-        return value  # type: ignore[no-any-return]
-    raise UsageError(
-        f"stale_on of {owner} says of no exception whether it counts",
-        code="DC412",
-        help="write stale_on=TimeoutError, or a tuple of subclasses of Exception, or a function "
-        "of the exception",
-    )
-
-
-def dynamic_ttl(
-    ttl_of: Callable[..., Any], parameters: Collection[str], owner: str
-) -> Callable[..., int | None]:
-    """Return a callable's ttl in ms; it is checked like a written one each time.
-
-    What has ended already is not stored: a negative ttl is 0.
-    """
-    called = adapted(ttl_of, parameters, option="ttl", owner=owner)
-
-    def ttl_ms(result: Any, *args: Any) -> int | None:
-        ttl = called(result, *args)
-        if isinstance(ttl, int | float) and ttl < 0:
-            return 0
-        if isinstance(ttl, timedelta) and ttl < timedelta(0):
-            return 0
-        return to_ms(ttl, option="ttl", owner=owner, allow_none=True)
-
-    return ttl_ms

@@ -10,7 +10,7 @@ from dualcache.core.scope import switched_off
 from dualcache.endpoints.advice import at_decoration
 from dualcache.endpoints.binding import EndpointBinding
 from dualcache.endpoints.decisions import EndpointAction, way_of
-from dualcache.endpoints.options import ENDPOINT, endpoint_options
+from dualcache.endpoints.options import endpoint_options
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.probe import get_or_run
 from dualcache.errors import UnencodableValue, UsageError
@@ -18,10 +18,12 @@ from dualcache.frameworks.roles import is_response
 from dualcache.frameworks.routes import INSTEAD, SAFE, layers, routes_of
 from dualcache.functions.advice import warn, warn_of_function
 from dualcache.functions.afterwards import ainvalidated_after, invalidated_after
-from dualcache.functions.function import NAMING, POLICY, Cached
+from dualcache.functions.function import Cached
 from dualcache.functions.handles import SharedHandles
 from dualcache.functions.invalidates import MADE_BY, Invalidating
 from dualcache.keys.names import user_key
+from dualcache.options.option import Where
+from dualcache.options.table import names
 from dualcache.runtime.invalidations import invalidation_of
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 class CachedEndpoint(Cached):
     """One decorated endpoint: a read, a write, or both, by the method of its request."""
 
-    known = (*NAMING, *POLICY, *ENDPOINT)
+    known = (*Cached.known, *names(Where.ENDPOINT))
     stops_at_load = False  # the method of the request decides what becomes of a call
     binding: EndpointBinding
 

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
 from dualcache.functions.first_argument import Unnamed, refuse_duration
+from dualcache.options.option import Where
+from dualcache.options.table import OPTIONS, checked, names
+from dualcache.options.written import lonely
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 __all__ = ["ENDPOINT", "EndpointOptions", "endpoint_options", "is_endpoint", "positional"]
 
-ENDPOINT: Final = (
-    "key_prefix",
-    "resource_id_name",
-    "resource_id_type",
-    "to_invalidate_extra",
-    "pattern_to_invalidate_extra",
-    "query",
-)
+ENDPOINT: Final = names(Where.ENDPOINT)
 POSITIONS: Final = (
     "key_prefix",
     "resource_id_name",
@@ -93,87 +88,16 @@ def endpoint_options(options: Mapping[str, Any], owner: str) -> EndpointOptions:
                 help="key= names the whole key, key_prefix= lets the id follow: write one of them; "
                 "after key=, invalidate with @cache.invalidates",
             )
-    prefix = options.get("key_prefix")
-    if prefix is None:
+    alone = lonely(options, ENDPOINT)
+    if alone is not None:
         raise UsageError(
-            f"{written[0]} of {owner} needs key_prefix",
+            f"{alone.name} of {owner} needs {alone.needs}",
             code="DC400",
             details=[("either", FAMILIES)],
             help='add key_prefix="…": the key is made of it and the id',
         )
-    types = options.get("resource_id_type", MISSING)
-    return EndpointOptions(
-        _text(prefix, "key_prefix", owner),
-        _names(options.get("resource_id_name"), owner),
-        (int,) if types is MISSING else _types(types, owner),
-        types is not MISSING,
-        _extra(options.get("to_invalidate_extra"), owner),
-        _patterns(options.get("pattern_to_invalidate_extra"), owner),
-        _query(options.get("query"), owner),
+    prefix, names, types, extra, patterns, query = (
+        checked(name, options.get(name, OPTIONS[name].default), owner=owner) for name in ENDPOINT
     )
-
-
-def _text(value: object, option: str, owner: str) -> str:
-    if isinstance(value, str) and value:
-        return value
-    raise _not(option, owner, "text that is not empty")
-
-
-def _names(value: object, owner: str) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    names = (value,) if isinstance(value, str) else value
-    wanted = "the name of a parameter, or a tuple of several"
-    if not isinstance(names, tuple | list) or not names:
-        raise _not("resource_id_name", owner, wanted)
-    for name in names:
-        steps = name.split(".") if isinstance(name, str) else [""]
-        if not all(step.isidentifier() for step in steps):
-            raise _not("resource_id_name", owner, wanted)
-    return tuple(names)
-
-
-def _types(value: object, owner: str) -> tuple[type, ...]:
-    types: Any = value if isinstance(value, tuple | list) else (value,)
-    if not types or not all(isinstance(kind, type) for kind in types):
-        raise _not("resource_id_type", owner, "a type, or a tuple of types")
-    return tuple(types)
-
-
-def _extra(value: Any, owner: str) -> tuple[tuple[str, str], ...]:
-    wanted = 'a dict of templates like {"user_posts": "{user_id}", "latest_posts": "global"}'
-    if value is None:
-        return ()
-    if not hasattr(value, "items"):
-        raise _not("to_invalidate_extra", owner, wanted)
-    pairs = tuple(value.items())
-    if not all(isinstance(each, str) and each for pair in pairs for each in pair):
-        raise _not("to_invalidate_extra", owner, wanted)
-    return pairs
-
-
-def _patterns(value: Any, owner: str) -> tuple[str, ...]:
-    wanted = 'a list of patterns like ["user_{user_id}_*"]'
-    if value is None:
-        return ()
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise _not("pattern_to_invalidate_extra", owner, wanted)
-    patterns = tuple(value)
-    if not all(isinstance(each, str) and each for each in patterns):
-        raise _not("pattern_to_invalidate_extra", owner, wanted)
-    return patterns
-
-
-def _query(value: Any, owner: str) -> bool | tuple[str, ...] | None:
-    if value is None or isinstance(value, bool):
-        return value
-    names = (value,) if isinstance(value, str) else value
-    if not isinstance(names, tuple | list | set | frozenset) or not all(
-        isinstance(each, str) for each in names
-    ):
-        raise _not("query", owner, 'True, False, or the names that count, like ("page", "q")')
-    return tuple(names)
-
-
-def _not(option: str, owner: str, wanted: str) -> UsageError:
-    return UsageError(f"{option} of {owner} is not {wanted}", code="DC408", help=f"write {wanted}")
+    is_type_written = "resource_id_type" in options
+    return EndpointOptions(prefix, names, types, is_type_written, extra, patterns, query)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.codecs.recipe import LIMITS
 from dualcache.core.callables import adapted
 from dualcache.core.entry import MISSING, CacheInfo
 from dualcache.core.flight import value_if_any, value_of
-from dualcache.core.policy import Call, Counters, Options, Policy, make_policy
+from dualcache.core.policy import Call, Counters, Policy
 from dualcache.core.scope import switched_off
 from dualcache.engine import load
 from dualcache.engine.invalidation import clear_function, invalidate
-from dualcache.errors import UsageError
 from dualcache.front.of_function import FunctionFront
 from dualcache.functions.advice import unnamed_parameters, warn
 from dualcache.functions.binding import Binding, Naming
 from dualcache.keys.names import full_tags, several, user_tag
 from dualcache.keys.signature import ABSENT, FunctionSignature
-from dualcache.options.checks import refuse_unknown
 from dualcache.options.front_tier import to_own_front
+from dualcache.options.option import Part, Where
+from dualcache.options.policy import make_policy
+from dualcache.options.table import SPELLINGS, names
+from dualcache.options.written import by_name, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -31,21 +32,9 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.runtime.runtime import Runtime
 
-NAMING: Final = ("key", "tags", "ignore", "vary", "version", "typed_key", "name")
-RECIPE: Final = ("check", *LIMITS)
-POLICY: Final = (
-    "ttl",
-    "expiration",
-    "jitter",
-    "stale_if_error",
-    "stale_on",
-    "condition",
-    "codec",
-    "front",
-    *RECIPE,
-)
-
-
+KEY_OPTIONS: Final = names(Where.DECORATOR, Part.KEY)
+POLICY_OPTIONS: Final = names(Where.DECORATOR, Part.POLICY)
+VALUE_OPTIONS: Final = names(Where.DECORATOR, Part.VALUE)
 INDEXED_TYPES: Final = (int, str, bytes, bool)
 """Annotations that are types whose equal values have equal keys."""
 
@@ -53,7 +42,7 @@ INDEXED_TYPES: Final = (int, str, bytes, bool)
 class Cached:
     """One decorated function of one cache: runs its calls, and is behind its handles."""
 
-    known: tuple[str, ...] = (*NAMING, *POLICY)
+    known: tuple[str, ...] = (*names(Where.DECORATOR), *SPELLINGS)
     """The options that this spelling has."""
     stops_at_load = True
     """Whether the wrapper itself may run a sync function, with no frame of the cache between."""
@@ -64,8 +53,8 @@ class Cached:
         self.runtime = runtime
         self.options = options
         self.call = FunctionSignature.of(function)
-        refuse_unknown(options, self.known, what="option", owner=self.call.name)
-        policy_options = options_of(options, self.call.name)
+        refuse_unknown(options, self.known, owner=self.call.name)
+        policy_options = chosen(by_name(options, owner=self.call.name), POLICY_OPTIONS)
         make_policy(  # checked now, so that what is wrong is told at decoration
             "",
             self.recipe(MISSING),
@@ -74,7 +63,7 @@ class Cached:
             owner=self.call.name,
             parameters=self.call.parameters,
         )
-        naming = {name: options[name] for name in NAMING if name in options}
+        naming = chosen(options, KEY_OPTIONS)
         tags = naming.get("tags", ())
         self.tags_of: Callable[..., Any] | None = None
         if callable(tags):
@@ -138,8 +127,8 @@ class Cached:
 
     def recipe(self, annotation: Any) -> ValueCodec:
         """Return how results are stored; `annotation` is what the function returns."""
-        own = {name: self.options[name] for name in RECIPE if name in self.options}
-        return self.runtime.codecs.codec_for(annotation, self.options.get("codec"), **own)
+        own = chosen(self.options, VALUE_OPTIONS)
+        return self.runtime.codecs.codec_for(annotation, **own)
 
     def make_policy(self, binding: Binding) -> Policy:
         """Make the policy when annotations can be resolved: at the first call."""
@@ -256,18 +245,6 @@ class Cached:
         }
 
 
-def options_of(options: dict[str, Any], owner: str) -> Options:
-    """Return the options of the policy; `expiration` is another spelling of `ttl`."""
-    if "ttl" in options and "expiration" in options:
-        raise UsageError(
-            f"{owner} has both ttl and expiration",
-            code="DC159",
-            help="they are two spellings of one option: write one",
-        )
-    return Options(
-        options.get("ttl", options.get("expiration", MISSING)),
-        options.get("jitter", MISSING),
-        options.get("stale_if_error", MISSING),
-        options.get("condition"),
-        options.get("stale_on", MISSING),
-    )
+def chosen(options: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return those of the options that have one of these names."""
+    return {name: options[name] for name in names if name in options}

@@ -14,15 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "meant",
     "nearest",
-    "refuse_unknown",
     "revealed",
     "subject",
     "to_bool",
     "to_int",
     "to_namespace",
     "to_share",
+    "to_size",
 ]
 
 _WORDS = {
@@ -30,26 +29,6 @@ _WORDS = {
     **dict.fromkeys(("0", "false", "no", "off"), False),
 }
 _LONGEST_NUMBER = 20
-# What other caches call an option, and what it may be here.
-_ELSEWHERE: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        ("expire", "expires", "timeout", "default_timeout", "default_ttl", "expiration", "seconds"),
-        ("ttl",),
-    ),
-    **dict.fromkeys(("cache_time", "expire_after", "expire_time", "max_age", "lifetime"), ("ttl",)),
-    **dict.fromkeys(("prefix", "key_prefix", "global_prefix"), ("namespace", "key_prefix")),
-    **dict.fromkeys(("serializer", "coder", "encoder", "pickler"), ("codec",)),
-    **dict.fromkeys(("host", "port", "location", "backend", "endpoint", "dsn"), ("url",)),
-    **dict.fromkeys(("local", "l1", "local_cache"), ("front",)),
-    **dict.fromkeys(("maxsize", "max_size"), ("max_entries", "front")),
-    **dict.fromkeys(("signing_key", "secret_key"), ("secret",)),
-    **dict.fromkeys(("redis", "connection", "redis_client"), ("client",)),
-    **dict.fromkeys(("timer", "time_func"), ("clock",)),
-    **dict.fromkeys(("key_builder", "make_cache_key", "key_func", "cache_key"), ("key", "vary")),
-    **dict.fromkeys(("unless", "skip_cache_func", "cache_if", "when", "if_"), ("condition",)),
-    **dict.fromkeys(("exclude", "args_to_ignore", "ignore_args", "noself"), ("ignore",)),
-    **dict.fromkeys(("stale", "grace", "stale_ttl"), ("stale_if_error",)),
-}
 _PUNCTUATION = "._-"
 
 
@@ -61,26 +40,6 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     by_folded = {candidate.casefold(): candidate for candidate in known}
     found = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None
-
-
-def meant(name: str, known: Iterable[str]) -> str | None:
-    """Return the known option that was meant: as another cache calls it, or the nearest name."""
-    known = tuple(known)
-    elsewhere = (each for each in _ELSEWHERE.get(name.casefold(), ()) if each in known)
-    return next(elsewhere, None) or nearest(name, known)
-
-
-def refuse_unknown(given: Iterable[str], known: Iterable[str], *, what: str, owner: str) -> None:
-    """Raise for the first name that is not known; `what` is "option", `owner` is "Cache()"."""
-    known = tuple(known)
-    for name in given:
-        if name not in known:
-            raise UsageError(
-                f"{owner} has no {what} {name}",
-                code="DC151",
-                details=(("known", ", ".join(sorted(known)) or "none"),),
-                help=_mend_of_unknown(name, known),
-            )
 
 
 def revealed(value: Any) -> Any:
@@ -130,6 +89,21 @@ def to_int(
     return int(value)
 
 
+def to_size(
+    value: object, option: str, *, owner: str = "", minimum: int = 0, allow_none: bool = False
+) -> int | None:
+    """Check a number of bytes; `None`, where it is allowed, is no bound."""
+    if value is None and allow_none:
+        return None
+    if type(value) is not int or value < minimum:
+        raise UsageError(
+            f"{subject(option, owner)} is not a number of bytes",
+            code="DC175",
+            help=f"give {option}= an int of at least {minimum}",
+        )
+    return value
+
+
 def to_bool(value: object, option: str, *, owner: str = "") -> bool:
     """Check a yes or no, given as a bool or as one of the usual words."""
     if isinstance(value, bool):
@@ -159,11 +133,6 @@ def to_namespace(value: object, option: str = "namespace", *, owner: str = "") -
 def subject(option: str, owner: str) -> str:
     """Name an option and, where it is known, whose it is: `ttl of get_user()`."""
     return f"{option} of {owner}" if owner else option
-
-
-def _mend_of_unknown(name: str, known: tuple[str, ...]) -> str:
-    close = meant(name, known)
-    return f"did you mean {close}?" if close else "take it out, or use one of the known ones"
 
 
 def _refusal(

@@ -30,11 +30,11 @@ _MEND = 'write seconds (300), a timedelta, or text such as "90s", "5m", "1h30m",
 
 @overload
 def to_ms(
-    value: object, *, option: str, owner: str = "", allow_none: Literal[False] = False
+    value: object, option: str, *, owner: str = "", allow_none: Literal[False] = False
 ) -> int: ...
 @overload
-def to_ms(value: object, *, option: str, owner: str = "", allow_none: bool) -> int | None: ...
-def to_ms(value: object, *, option: str, owner: str = "", allow_none: bool = False) -> int | None:
+def to_ms(value: object, option: str, *, owner: str = "", allow_none: bool) -> int | None: ...
+def to_ms(value: object, option: str, *, owner: str = "", allow_none: bool = False) -> int | None:
     """Turn seconds, a `timedelta` or text such as `"1h30m"` into milliseconds.
 
     `None` (only with `allow_none`) means for ever and stays `None`. 0 stays 0; anything above is at

@@ -41,13 +41,15 @@ class FrontTier(Struct, frozen=True):
             )
 
 
-def to_front(front: FrontTier | int | None) -> FrontTier | None:
+def to_front(
+    front: FrontTier | int | None, option: str = "front", *, owner: str = "Cache()"
+) -> FrontTier | None:
     """Return the tier that `front=` asks for; a number is that of its entries."""
     if front is None or front is False:
         return None
     if isinstance(front, FrontTier):
         return front
-    return FrontTier(max_entries=to_int(front, "front", owner="Cache()", minimum=1))
+    return FrontTier(max_entries=to_int(front, option, owner=owner, minimum=1))
 
 
 def to_own_front(front: FrontTier | int | bool, owner: str) -> FrontTier | None:

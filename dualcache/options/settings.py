@@ -11,6 +11,8 @@ from msgspec import Struct
 from dualcache.errors import UsageError
 from dualcache.options.checks import nearest, revealed, to_bool, to_int, to_namespace
 from dualcache.options.durations import to_ms
+from dualcache.options.option import Where
+from dualcache.options.table import names
 
 __all__ = ["KNOWN_VARIABLES", "Settings", "likely_address", "read_environment"]
 
@@ -18,11 +20,7 @@ _PREFIXES = ("DUALCACHE_", "REDIS_CACHE_")
 _OWNER = "the environment"
 _PARTS = ("REDIS_CACHE_HOST", "REDIS_CACHE_PORT", "REDIS_CACHE_PASSWORD", "REDIS_CACHE_DB")
 KNOWN_VARIABLES = (
-    "DUALCACHE_URL",
-    "DUALCACHE_NAMESPACE",
-    "DUALCACHE_TTL",
-    "DUALCACHE_FRONT",
-    "DUALCACHE_ENABLED",
+    *(f"DUALCACHE_{name.upper()}" for name in names(Where.ENVIRONMENT)),
     # Read by the test suite alone.
     "DUALCACHE_TEST_SERVERS",
     "REDIS_CACHE_URL",

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from dualcache.errors import UsageError
-from dualcache.options.checks import nearest, refuse_unknown, revealed, to_int
+from dualcache.options.checks import nearest, revealed, to_int
 from dualcache.options.patience import CALL_TIMEOUTS
 from dualcache.options.target_options import (
-    CHECKS,
     OWNER,
     TLS_SCHEMES,
+    checked_option,
     checked_text,
     options_of,
     refuse_tls_option,
 )
+from dualcache.options.written import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,9 +117,9 @@ def parse_url(url: object, **options: Any) -> Target:
     if "db" in given and path.strip("/") and scheme != "unix" and scheme not in _NO_LOCATION:
         _refuse("names the database twice, in its path and as db=", "write it once")
     refuse_tls_option(options, scheme, owner=f"{scheme}://")
-    refuse_unknown(options, known, what="option", owner=f"{scheme}://")
+    refuse_unknown(options, known, owner=f"{scheme}://")
     given.update({name: value for name, value in options.items() if value is not None})
-    checked = {name: CHECKS[name](value, name) for name, value in given.items()}
+    checked = {name: checked_option(name, value) for name, value in given.items()}
     if scheme in _NO_LOCATION:
         if location.strip("/"):
             _refuse("names a place", f"write {scheme}:// alone; options follow a question mark")
@@ -222,7 +223,7 @@ def _query_options(query: str, known: frozenset[str], scheme: str) -> dict[str, 
         if not (name.isascii() and name.replace("_", "").isalnum()):
             _refuse("has an option whose name is no name", "write ?name=value&name=value")
         refuse_tls_option((name,), scheme, owner=f"{scheme}://")
-        refuse_unknown((name,), known, what="option", owner=f"{scheme}://")
+        refuse_unknown((name,), known, owner=f"{scheme}://")
         if name in given:
             _refuse(f"gives {name} twice", "write it once")
         given[name] = _unquoted(value)

@@ -12,7 +12,6 @@ from redis.exceptions import ResponseError
 
 from dualcache import BackendDown, Cache, Event, Hit, Loaded, StoresStopped
 from dualcache.options.settings import KNOWN_VARIABLES
-from dualcache.options.target_options import CHECKS
 from tests.bodies import WAIT_SECONDS
 from tests.docs.pages import ROOT
 
@@ -207,30 +206,7 @@ def as_bytes(text: Any) -> Any:
     return text.encode() if isinstance(text, str) else text
 
 
-def test_every_option_of_the_connection_is_listed() -> None:
-    table = PAGE.partition("## Options of the connection")[2].partition("##")[0]
-    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)))
-    assert sorted(listed) == sorted(CHECKS)
-
-
 def test_every_variable_is_listed() -> None:
     table = PAGE.partition("## The environment")[2].partition("##")[0]
     listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)))
     assert sorted(listed) == sorted(KNOWN_VARIABLES)
-
-
-def test_the_defaults_in_the_table_are_those_of_the_code() -> None:
-    from dualcache.options.target import Target
-
-    target = Target(kind="redis", scheme="redis")
-    rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", PAGE, re.MULTILINE)
-    assert len(rows) > 8
-    for name, shown in rows:
-        value = getattr(target, name)
-        assert shown == (
-            str(value).lower()
-            if isinstance(value, bool)
-            else f"{value:g}"
-            if isinstance(value, float)
-            else str(value)
-        ), name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from typing import Final
 
@@ -12,13 +11,12 @@ import dualcache
 from dualcache import Cache, DualCacheError, Entry, Event, FrontTier, Settings
 from dualcache.async_cache import AsyncCache
 from dualcache.codecs.forms import _NAMES as CODECS
-from dualcache.configuration import POLICY_OPTIONS
-from dualcache.direct_calls import CALL_OPTIONS
-from dualcache.endpoints.options import ENDPOINT
-from dualcache.functions.function import NAMING, POLICY
 from dualcache.functions.handles import HANDLES
 from dualcache.observability.stats import FrontStats, Stats, TemplateStats
 from dualcache.options.front_tier import TRANSPORTS
+from dualcache.options.option import Where
+from dualcache.options.table import names
+from tests.docs.option_tables import TABLES, OptionTable
 from tests.docs.pages import ROOT
 
 PAGE: Final = (ROOT / "docs/reference.md").read_text("utf-8")
@@ -66,11 +64,10 @@ def test_every_error_is_in_the_tree_of_the_errors_page() -> None:
     assert listed == errors
 
 
-def test_every_argument_of_cache_is_listed() -> None:
-    arguments = set(inspect.signature(Cache).parameters) - {"policy"}
-    listed = first_column(section("## `Cache`").partition("### Methods")[0])
-    assert sorted((arguments | set(POLICY_OPTIONS)) - listed) == []
-    assert sorted(listed - arguments - set(POLICY_OPTIONS)) == []
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.heading)
+def test_the_tables_of_options_are_those_of_the_code(table: OptionTable) -> None:
+    """`python -m tests.docs.option_tables` writes them."""
+    assert table.written() == table.rendered()
 
 
 def test_every_method_of_both_faces_is_listed() -> None:
@@ -80,15 +77,9 @@ def test_every_method_of_both_faces_is_listed() -> None:
     assert sorted(listed - methods) == []
 
 
-def test_every_option_of_the_decorator_is_listed() -> None:
-    options = section("## Decorating a function").partition("### Handles")[0]
-    assert first_column(options) == {*NAMING, *POLICY, *ENDPOINT}
-    assert first_column(section("### Endpoints")) == set(ENDPOINT)
-
-
 def test_every_option_of_a_direct_load_is_named() -> None:
     line = next(line for line in PAGE.splitlines() if line.startswith("`options` of `get_or_load`"))
-    assert set(CALL_OPTIONS) <= words(line)
+    assert words(line) >= {*names(Where.LOAD)} - {"ttl", "tags", "type"}
 
 
 def test_every_handle_is_listed() -> None:

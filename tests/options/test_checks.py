@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from dualcache.errors import UsageError
 from dualcache.options.checks import (
     nearest,
-    refuse_unknown,
     to_bool,
     to_int,
     to_namespace,
     to_share,
+    to_size,
 )
 
 if TYPE_CHECKING:
@@ -38,27 +38,6 @@ def refusal(call: Callable[[], object], code: str = "DC152") -> UsageError:
 )
 def test_the_nearest_known_name_is_found(name: str, meant: str | None) -> None:
     assert nearest(name, KNOWN) == meant
-
-
-def test_known_options_pass() -> None:
-    refuse_unknown(KNOWN, KNOWN, what="option", owner="Cache()")
-
-
-def test_an_unknown_option_is_named_with_the_nearest_known_one() -> None:
-    error = refusal(
-        lambda: refuse_unknown(["ttl", "tag"], KNOWN, what="option", owner="Cache()"), "DC151"
-    )
-    assert str(error) == (
-        "[DC151] Cache() has no option tag\n"
-        "  known     jitter, max_connections, tags, ttl\n"
-        "  help      did you mean tags?"
-    )
-
-
-def test_an_unknown_option_that_is_near_to_nothing_still_gets_a_mend() -> None:
-    error = refusal(lambda: refuse_unknown(["x"], (), what="option", owner="Cache()"), "DC151")
-    assert error.details == (("known", "none"),)
-    assert error.help.startswith("take it out")
 
 
 @pytest.mark.parametrize("value", [0, 0.05, 1, 1.0])
@@ -104,6 +83,22 @@ def test_a_number_out_of_range_is_refused_with_the_range(value: object) -> None:
     error = refusal(lambda: to_int(value, "port", minimum=1, maximum=65_535))
     assert error.what == "port is out of range"
     assert error.help == "write a whole number from 1 to 65535"
+
+
+@pytest.mark.parametrize("value", [0, 1, 2**40])
+def test_a_number_of_bytes_is_taken_as_it_is(value: int) -> None:
+    assert to_size(value, "compress_above") == value
+
+
+def test_no_bound_is_taken_where_it_means_something() -> None:
+    assert to_size(None, "compress_above", allow_none=True) is None
+    refusal(lambda: to_size(None, "max_value_bytes"), "DC175")
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "5", -1])
+def test_what_is_no_number_of_bytes_is_refused(value: object) -> None:
+    error = refusal(lambda: to_size(value, "compress_above", owner="Cache()"), "DC175")
+    assert error.what == "compress_above of Cache() is not a number of bytes"
 
 
 @pytest.mark.parametrize("value", [True, "1", "TRUE", " yes ", "on", 1])

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache.core.entry import MISSING, Packed, ValueCodec
-from dualcache.core.policy import DYNAMIC_TTL_MS, Call, Counters, Options, make_policy
+from dualcache.core.entry import Packed, ValueCodec
+from dualcache.core.policy import DYNAMIC_TTL_MS, Counters
 from dualcache.errors import UsageError
+from dualcache.options.policy import make_defaults, make_policy
 
 if TYPE_CHECKING:
     from dualcache.core.policy import Policy
@@ -17,13 +18,11 @@ RECIPE = ValueCodec(
     lambda _, stored: stored.payload,
     lambda packed: packed.payload,
 )
-DEFAULTS = Options(ttl=60, jitter=0.1, stale_if_error=5)
+DEFAULTS = make_defaults({"ttl": 60, "jitter": 0.1, "stale_if_error": 5}, owner="Cache()")
 
 
 def made(**options: Any) -> Policy:
-    return make_policy(
-        "k", RECIPE, Options(**options), DEFAULTS, owner="@cache()", parameters=("factor",)
-    )
+    return make_policy("k", RECIPE, options, DEFAULTS, owner="@cache()", parameters=("factor",))
 
 
 def test_options_that_were_not_written_are_those_of_the_cache() -> None:
@@ -59,6 +58,34 @@ def test_a_callable_ttl_that_has_ended_is_nought(ended: object) -> None:
     assert policy.ttl_of("result", 3) == 0
 
 
+def test_a_callable_ttl_of_the_cache_gets_the_arguments_of_each_function() -> None:
+    defaults = make_defaults({"ttl": lambda result, factor: result * factor}, owner="Cache()")
+    usual = make_policy("k", RECIPE, {}, defaults, owner="f()", parameters=("other", "factor"))
+    own = make_policy("k", RECIPE, {"ttl": 5}, defaults, owner="g()")
+    assert usual.ttl_of is not None
+    assert usual.ttl_of(2, 100, 3) == 6_000
+    assert (own.ttl_ms, own.ttl_of) == (5_000, None)
+
+
+async def later(result: object) -> int:
+    return 1 if result else 0
+
+
+def test_a_ttl_of_the_cache_that_has_to_be_awaited_is_refused_when_the_cache_is_made() -> None:
+    with pytest.raises(UsageError, match=r"ttl of Cache\(\)") as raised:
+        make_defaults({"ttl": later}, owner="Cache()")
+    assert raised.value.code == "DC129"
+
+
+def test_a_cache_that_says_nothing_has_the_defaults_of_the_table() -> None:
+    policy = make_policy("k", RECIPE, {}, make_defaults({}, owner="Cache()"), owner="f()")
+    assert (policy.ttl_ms, policy.jitter, policy.stale_if_error_ms) == (3_600_000, 0.05, 0)
+
+
+def test_no_condition_stores_everything() -> None:
+    assert made(condition=None).condition is None
+
+
 def test_a_condition_that_cannot_be_called_is_refused() -> None:
     with pytest.raises(UsageError, match="condition") as raised:
         made(condition=True)
@@ -84,9 +111,9 @@ def test_the_exceptions_of_an_outage_are_types_or_asked_for(written: Any, held: 
 
 
 def test_the_exceptions_of_an_outage_may_be_those_of_the_cache() -> None:
-    defaults = DEFAULTS._replace(stale_on=OSError)
-    usual = make_policy("k", RECIPE, Options(), defaults, owner="f()")
-    own = make_policy("k", RECIPE, Options(stale_on=None), defaults, owner="f()")
+    defaults = make_defaults({"stale_on": OSError}, owner="Cache()")
+    usual = make_policy("k", RECIPE, {}, defaults, owner="f()")
+    own = make_policy("k", RECIPE, {"stale_on": None}, defaults, owner="f()")
     assert (usual.stale_on, own.stale_on, made().stale_on) == ((OSError,), None, None)
 
 
@@ -106,49 +133,6 @@ def test_what_says_of_no_exception_whether_it_counts_is_refused(wrong: Any) -> N
 
 def test_a_usage_that_is_given_is_shared() -> None:
     usage = Counters()
-    policy = make_policy("k", RECIPE, Options(), DEFAULTS, owner="Cache()", usage=usage)
+    policy = make_policy("k", RECIPE, {}, DEFAULTS, owner="Cache()", usage=usage)
     assert policy.usage is usage
     assert made().usage is not made().usage
-
-
-def test_the_mean_load_time_follows_the_loads() -> None:
-    usage = Counters()
-    usage.count_load(100.0)
-    assert usage.load_ms == 100.0
-    usage.count_load(200.0)
-    assert usage.load_ms == 125.0
-    assert usage.loads == 2
-    usage.reset()
-    assert usage.loads == 0
-
-
-def test_what_several_functions_counted_is_added_up() -> None:
-    counters = ("hits", "misses", "stale_hits", "coalesced", "loads", "unstored", "unread")
-    usage, other = Counters(), Counters()
-    for number, counter in enumerate(counters):
-        setattr(usage, counter, 100)
-        setattr(other, counter, number)
-    usage.add(other)
-    assert [getattr(usage, counter) for counter in counters] == list(range(100, 107))
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "both"),
-    [(None, None, None), (5.0, None, 5.0), (None, 7.0, 7.0), (5.0, 7.0, 7.0)],
-)
-def test_the_load_time_of_several_functions_is_that_of_the_last_measured(
-    first: float | None, second: float | None, both: float | None
-) -> None:
-    usage, other = Counters(), Counters()
-    usage.load_ms, other.load_ms = first, second
-    usage.add(other)
-    assert usage.load_ms == both
-
-
-def test_a_call_that_never_loads_has_nothing_to_load_with() -> None:
-    call = Call("k", made())
-    assert call.function() is None
-
-
-def test_the_mark_of_no_value_shows_its_name() -> None:
-    assert repr(MISSING) == "MISSING"

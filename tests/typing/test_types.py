@@ -5,16 +5,10 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from dualcache.configuration import POLICY_OPTIONS
-from dualcache.direct_calls import CALL_OPTIONS
-from dualcache.endpoints.options import ENDPOINT
-from dualcache.functions.function import NAMING, POLICY
-from dualcache.options.target_options import CHECKS
-from dualcache.typing import CacheOptions, DecoratorOptions, PolicyOptions
 from tests.behaviour.seen import ROOT
 
 RIGHT: Final = Path(__file__).with_name("seen_types.py")
@@ -109,15 +103,3 @@ def test_wrong_calls_are_refused(checker: str, tmp_path: Path) -> None:
 
 def numbered(text: str) -> list[tuple[int, str]]:
     return list(enumerate(text.splitlines(), 1))
-
-
-@pytest.mark.parametrize(
-    ("options", "known"),
-    [
-        (CacheOptions, {*CHECKS, *POLICY_OPTIONS}),
-        (PolicyOptions, {*CALL_OPTIONS}),
-        (DecoratorOptions, {*NAMING, *POLICY, *ENDPOINT}),
-    ],
-)
-def test_type_checkers_know_every_option(options: Any, known: set[str]) -> None:
-    assert options.__annotations__.keys() == known

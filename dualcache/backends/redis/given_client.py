@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from dualcache.errors import UsageError
-from dualcache.options.checks import refuse_unknown
 from dualcache.options.target import Target
-from dualcache.options.target_options import CHECKS, options_of
+from dualcache.options.target_options import checked_option, options_of
+from dualcache.options.written import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -195,7 +195,7 @@ def _checked(given: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
         value = given.get(name)
         is_default = name in TIMES and value == getattr(default, name)
         if value is not None and value != "" and not is_default:
-            found[name] = CHECKS[name](value, name)
+            found[name] = checked_option(name, value)
     return found
 
 
@@ -208,8 +208,8 @@ def _options(options: Mapping[str, Any], scheme: str) -> dict[str, Any]:
                 code="DC188",
                 help=f"make the client with {name}, or {A_URL}",
             )
-    refuse_unknown(options, options_of(scheme), what="option", owner="a client's Cache()")
-    return {k: CHECKS[k](value, k) for k, value in options.items() if value is not None}
+    refuse_unknown(options, options_of(scheme), owner="a client's Cache()")
+    return {k: checked_option(k, value) for k, value in options.items() if value is not None}
 
 
 def _place(target: Target) -> tuple[Any, ...]:

@@ -1,0 +1,88 @@
+"""What the table of options knows of each: `Option`, and the words for where and what for."""
+
+from __future__ import annotations
+
+from enum import Enum, Flag, auto
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Option", "Part", "Where", "unchecked"]
+
+
+class Where(Flag):
+    """The places where options are written."""
+
+    CACHE = auto()
+    """`Cache(…)`."""
+    ENVIRONMENT = auto()
+    """The variable `DUALCACHE_` and the name, or a settings object."""
+    URL = auto()
+    """The query of the cache's URL."""
+    DECORATOR = auto()
+    """`@cache(…)` over any function."""
+    ENDPOINT = auto()
+    """`@cache(…)` over an endpoint alone."""
+    LOAD = auto()
+    """`get_or_load` and `get_or_load_many`."""
+    STORE = auto()
+    """`set`, `set_many`, `add`, `incr` and `decr`."""
+
+
+class Part(Enum):
+    """What an option becomes a part of."""
+
+    CACHE = auto()
+    """The cache itself, or one direct call."""
+    KEY = auto()
+    """Keys and tags of a function: a field of `Naming`."""
+    POLICY = auto()
+    """How values are stored and served: a field of `Policy`."""
+    VALUE = auto()
+    """How values become bytes: an argument of `make_recipe`."""
+    ENDPOINT = auto()
+    """Key and deletions of an endpoint: a field of `EndpointOptions`."""
+    CONNECTION = auto()
+    """How a server is reached: a field of `Target`."""
+    TLS = auto()
+    """The same, where the connection is encrypted."""
+    MEMORY = auto()
+    """The store in memory: a field of `Target`."""
+
+
+def unchecked(value: Any, option: str, *, owner: str) -> Any:
+    """Return the value: what takes it checks it, with more knowledge than the option alone."""
+    del option, owner
+    return value
+
+
+class Option(Struct, frozen=True):
+    """One option: a row of the table."""
+
+    name: str
+    part: Part
+    where: Where
+    default: Any
+    """What holds where it is not written; a function takes its cache's value first."""
+    line: str
+    """What the reference says of it."""
+    check: Callable[..., Any] = unchecked
+    """From `(value, name, owner=…)` to the clean value; a `UsageError` names option and owner."""
+    unit: str = ""
+    """What the clean value counts: `ms`, `s`, `bytes`, `entries`; empty: no quantity."""
+    takes_result: bool = False
+    """Whether it may be a function of a call's result and arguments, asked at each store."""
+    spellings: tuple[str, ...] = ()
+    """Other names that the decorator takes for it."""
+    needs: str = ""
+    """The option without which it means nothing."""
+    elsewhere: tuple[str, ...] = ()
+    """What other caches call it: suggested, not taken."""
+
+    @property
+    def field(self) -> str:
+        """The name of the field that its clean value becomes."""
+        return f"{self.name}_ms" if self.unit == "ms" else self.name

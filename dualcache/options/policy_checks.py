@@ -1,0 +1,77 @@
+"""Checks of options that become a function's policy, or the cache's for all of its functions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.core.callables import not_callable
+from dualcache.errors import UsageError
+from dualcache.options.durations import to_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["to_condition", "to_stale_on", "to_staleness", "to_ttl"]
+
+_LEAST_STALENESS_MS: Final = 50
+
+
+def to_ttl(value: Any, option: str, *, owner: str) -> int | Callable[..., int | None] | None:
+    """Check a lifetime: a duration, `None` for ever, or a function that gives one.
+
+    What a function gives is checked each time like a written one. A value of which it says that it
+    has ended already is not stored: a negative lifetime is 0.
+    """
+    if not callable(value):
+        return to_ms(value, option, owner=owner, allow_none=True)
+
+    def ttl_ms(*values: Any) -> int | None:
+        ttl = value(*values)
+        if isinstance(ttl, int | float) and ttl < 0:
+            return 0
+        if isinstance(ttl, timedelta) and ttl < timedelta(0):
+            return 0
+        return to_ms(ttl, option, owner=owner, allow_none=True)
+
+    return ttl_ms
+
+
+def to_condition(value: Any, option: str, *, owner: str) -> Callable[..., object] | None:
+    """Check the function that decides whether a result is stored; `None`: every one is."""
+    if value is None or callable(value):
+        return value  # type: ignore[no-any-return]
+    raise not_callable(option, owner)
+
+
+def to_stale_on(
+    value: Any, option: str = "stale_on", *, owner: str
+) -> tuple[type[Exception], ...] | Callable[[Exception], object] | None:
+    """Check which exceptions a stale value may stand in for; one type is written alone."""
+    if value is None:
+        return None
+    kinds = (value,) if isinstance(value, type) else value
+    if isinstance(kinds, tuple | list | set | frozenset):
+        if kinds and all(isinstance(each, type) and issubclass(each, Exception) for each in kinds):
+            return tuple(kinds)
+    elif callable(value) and not iscoroutinefunction(value):
+        return value  # type: ignore[no-any-return]
+    raise UsageError(
+        f"{option} of {owner} says of no exception whether it counts",
+        code="DC412",
+        help=f"write {option}=TimeoutError, or a tuple of subclasses of Exception, or a function "
+        "of the exception",
+    )
+
+
+def to_staleness(value: Any, option: str, *, owner: str) -> float:
+    """Check the bound on a front tier's staleness, in seconds."""
+    bound_ms = to_ms(value, option, owner=owner)
+    if bound_ms < _LEAST_STALENESS_MS:
+        raise UsageError(
+            f"{option} of {owner} is too short to be proved",
+            code="DC165",
+            help=f"give at least {_LEAST_STALENESS_MS} ms, or do without a front tier",
+        )
+    return bound_ms / 1000

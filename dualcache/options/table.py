@@ -1,0 +1,267 @@
+"""Every option once: default, check, where it may be written, and its line of the reference.
+
+Whoever asks which options there are asks here. Signatures and `TypedDict`s spell them out for type
+checkers; a test compares them with this table.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from dualcache.core.codec_ids import DEFAULT_MAX_BYTES
+from dualcache.core.entry import MISSING
+from dualcache.options.checks import to_bool, to_int, to_namespace, to_share, to_size
+from dualcache.options.durations import to_ms
+from dualcache.options.endpoint_checks import (
+    to_extra_keys,
+    to_id_names,
+    to_id_types,
+    to_patterns,
+    to_prefix,
+    to_query_names,
+)
+from dualcache.options.front_tier import to_front
+from dualcache.options.option import Option, Part, Where
+from dualcache.options.policy_checks import to_condition, to_stale_on, to_staleness, to_ttl
+from dualcache.options.target_checks import (
+    to_client_name,
+    to_count,
+    to_interval,
+    to_resp,
+    to_text,
+    to_tls_version,
+    to_verification,
+    to_wait,
+)
+
+__all__ = ["OPTIONS", "SPELLINGS", "checked", "names"]
+
+_CACHE, _ENVIRONMENT, _URL = Where.CACHE, Where.ENVIRONMENT, Where.CACHE | Where.URL
+_FUNCTION, _ENDPOINT = Where.DECORATOR, Where.ENDPOINT
+_LOAD, _STORE = Where.LOAD, Where.STORE
+
+# fmt: off
+# A row is laid out as one: name, part, where, default, then what the reference says.
+_ROWS: Final = (
+    # Where the cache lives
+    Option("url", Part.CACHE, _CACHE | _ENVIRONMENT, None,
+        "where the cache lives; `None`: the environment says, else memory",
+        elsewhere=("host", "port", "location", "backend", "endpoint", "dsn")),
+    Option("namespace", Part.CACHE, _CACHE | _ENVIRONMENT, "",
+        "put before every key with a `:`; letters, digits and `._-`",
+        to_namespace, elsewhere=("prefix", "key_prefix", "global_prefix")),
+    Option("enabled", Part.CACHE, _ENVIRONMENT, True,
+        "`false` turns every cache into `null://`",
+        to_bool),
+    Option("client", Part.CACHE, _CACHE, None,
+        "a `redis.Redis` of your own, in the place of a URL",
+        elsewhere=("redis", "connection", "redis_client")),
+    Option("async_client", Part.CACHE, _CACHE, None,
+        "a `redis.asyncio.Redis` of your own, in the place of a URL"),
+    Option("settings", Part.CACHE, _CACHE, None,
+        "a `Settings`, a mapping, or an object of settings (pydantic's, too) in the place of the "
+        "environment"),
+    Option("clock", Part.CACHE, _CACHE, None,
+        "a callable that gives seconds, for tests on `memory://`: `clock=lambda: time.time()` "
+        "follows freezegun and time-machine",
+        elsewhere=("timer", "time_func")),
+
+    # How long values last, and when they are served
+    Option("ttl", Part.POLICY, _CACHE | _ENVIRONMENT | _FUNCTION | _LOAD | _STORE, 3600,
+        'lifetime: seconds, `"5m"`, a `timedelta`, `None` for ever, or a callable of (result, '
+        "*arguments); `0` stores nothing, and the load is still shared",
+        to_ttl, "ms", takes_result=True, spellings=("expiration",),
+        elsewhere=("expire", "expires", "timeout", "default_timeout", "default_ttl", "expiration",
+            "seconds", "cache_time", "expire_after", "expire_time", "max_age", "lifetime")),
+    Option("jitter", Part.POLICY, _CACHE | _FUNCTION | _LOAD, 0.05,
+        "the share of each ttl that chance takes away, so that entries stored together do not "
+        "expire together",
+        to_share),
+    Option("condition", Part.POLICY, _FUNCTION | _LOAD, None,
+        "a callable of (result, *arguments): stored only if it is true",
+        to_condition, takes_result=True,
+        elsewhere=("unless", "skip_cache_func", "cache_if", "when", "if_")),
+    Option("stale_if_error", Part.POLICY, _CACHE | _FUNCTION | _LOAD, 0,
+        "for how long after its ttl an entry may be served if its load fails",
+        to_ms, "ms", elsewhere=("stale", "grace", "stale_ttl")),
+    Option("stale_on", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
+        "which exceptions count as failing: a subclass of `Exception`, a tuple of them, or a "
+        "callable of the exception; `None`: all but those that say that the source has answered: "
+        "a `status_code` below 500, as an `HTTPException(404)` has, the exceptions of Flask's "
+        "`abort(404)` and Django's `Http404`",
+        to_stale_on),
+
+    # Keys and tags
+    Option("key", Part.KEY, _FUNCTION, None,
+        "full template: `{param}`, `{req.user.id}`, `{page:03d}`, `{{` and `}}` for braces; "
+        "`None`: the key is made of module, qualified name and all arguments",
+        elsewhere=("key_builder", "make_cache_key", "key_func", "cache_key")),
+    Option("tags", Part.KEY, _FUNCTION | _LOAD | _STORE, (),
+        "templates; or a callable of (result, *arguments) that returns names",
+        takes_result=True),
+    Option("ignore", Part.KEY, _FUNCTION, (),
+        'parameters that are not part of the key: `ignore=("db",)`; also names of values in '
+        "`**kwargs`",
+        elsewhere=("exclude", "args_to_ignore", "ignore_args", "noself")),
+    Option("vary", Part.KEY, _FUNCTION, None,
+        "a callable of the arguments, whose result becomes part of the key: a user, a language, a "
+        "tenant",
+        elsewhere=("key_builder", "make_cache_key", "key_func", "cache_key")),
+    Option("version", Part.KEY, _FUNCTION, None,
+        "part of the key: raise it when the shape of the result changes"),
+    Option("typed_key", Part.KEY, _FUNCTION, False,
+        'in a template `1` and `"1"` differ too'),
+    Option("name", Part.KEY, _FUNCTION, None,
+        "stands in the key for module and qualified name"),
+    Option("type", Part.CACHE, _LOAD, MISSING,
+        "the annotation as which the value is stored and read"),
+
+    # How values become bytes
+    Option("codec", Part.VALUE, _CACHE | _FUNCTION, None,
+        "how values become bytes; `None`: MessagePack that keeps exact types",
+        elsewhere=("serializer", "coder", "encoder", "pickler")),
+    Option("secret", Part.VALUE, _CACHE, None,
+        "signs every value; text, bytes or a `SecretStr`, or a list of them, newest first",
+        elsewhere=("signing_key", "secret_key")),
+    Option("compress_above", Part.VALUE, _CACHE | _FUNCTION, None,
+        "values of more bytes are compressed (zstd), where that makes them shorter; `None`: never",
+        partial(to_size, allow_none=True), "bytes"),
+    Option("max_value_bytes", Part.VALUE, _CACHE | _FUNCTION, DEFAULT_MAX_BYTES,
+        "a value of more bytes is returned and not stored, and is not read",
+        partial(to_size, minimum=1), "bytes"),
+    Option("check", Part.VALUE, _FUNCTION, True,
+        "`False`: a stored value is not decoded again and compared"),
+
+    # The front tier, and what other processes hear
+    Option("front", Part.CACHE, _CACHE | _ENVIRONMENT | _FUNCTION, None,
+        "copies of values in process: a number of entries, or a `FrontTier`; `False`: none; for a "
+        "function, a store of its own with these limits",
+        to_front, elsewhere=("local", "l1", "local_cache", "maxsize", "max_size")),
+    Option("max_staleness", Part.CACHE, _CACHE, 5,
+        "for how long at most a front tier may miss a change of another process unnoticed; 50 ms "
+        "at least",
+        to_staleness, unit="s"),
+    Option("publish", Part.CACHE, _CACHE, None,
+        "other processes are told which names this one revokes, for front tiers that hear by "
+        '`"pubsub"`; `None`: only if this cache has such a front tier',
+        to_bool),
+    Option("strict", Part.CACHE, _CACHE, False,
+        "an invalidation that cannot be delivered raises `BackendUnavailable`, having been kept",
+        to_bool),
+
+    # Endpoints
+    Option("key_prefix", Part.ENDPOINT, _ENDPOINT, MISSING,
+        'template; the key is `"{key_prefix}:{resource id}"`',
+        to_prefix, elsewhere=("prefix", "global_prefix")),
+    Option("resource_id_name", Part.ENDPOINT, _ENDPOINT, None,
+        "the parameter that is the id, or several; `None`: the one called `id` or ending in `_id` "
+        "that has the type",
+        to_id_names, needs="key_prefix"),
+    Option("resource_id_type", Part.ENDPOINT, _ENDPOINT, int,
+        "the type of the id, or several",
+        to_id_types, needs="key_prefix"),
+    Option("to_invalidate_extra", Part.ENDPOINT, _ENDPOINT, None,
+        "a dict from prefix template to id template, deleted after a write",
+        to_extra_keys, needs="key_prefix"),
+    Option("pattern_to_invalidate_extra", Part.ENDPOINT, _ENDPOINT, None,
+        "patterns, deleted after a write; `*`, `?` and `[…]` of a value are no wildcards; a "
+        "pattern without a wildcard at its end reaches all that begins with it",
+        to_patterns, needs="key_prefix"),
+    Option("query", Part.ENDPOINT, _ENDPOINT, None,
+        "whether query string and path of the request are part of a read's key: `True`, `False`, "
+        "the names that count, or `None`: where the framework binds no query to parameters "
+        "(Flask, plain Starlette routes)",
+        to_query_names, needs="key_prefix"),
+
+    # The connection
+    Option("socket_timeout", Part.CONNECTION, _URL, 0.25,
+        'how long a call may wait since the last byte that moved, in seconds or as `"250ms"`',
+        to_wait, "s"),
+    Option("call_timeout", Part.CONNECTION, _URL, None,
+        "how long a call may wait in all; four times `socket_timeout` where it is not written",
+        to_wait, "s"),
+    Option("socket_connect_timeout", Part.CONNECTION, _URL, 0.25,
+        "how long connecting may take: name, all its addresses, TLS and handshake",
+        to_wait, "s"),
+    Option("max_connections", Part.CONNECTION, _URL, 20,
+        "connections of the sync face; the async face shares one per event loop, and one for "
+        "large values",
+        to_count),
+    Option("health_check_interval", Part.CONNECTION, _URL, 0.0,
+        "of `cache.client` only: ping a connection that was idle for so long",
+        to_interval, "s"),
+    Option("retry_on_timeout", Part.CONNECTION, _URL, False,
+        "of `cache.client` only: send a command once more after a time-out",
+        to_bool),
+    Option("socket_keepalive", Part.CONNECTION, _URL, True,
+        "TCP keep-alive",
+        to_bool),
+    Option("db", Part.CONNECTION, _URL, 0,
+        "the database, where the path of the URL does not say it; a URL that says it twice is "
+        "refused",
+        to_int),
+    Option("username", Part.CONNECTION, _URL, None,
+        "the user, where the URL does not say it",
+        to_text),
+    Option("password", Part.CONNECTION, _URL, None,
+        "the password, where the URL does not say it",
+        to_text),
+    Option("client_name", Part.CONNECTION, _URL, None,
+        "the name that `CLIENT LIST` shows",
+        to_client_name),
+    Option("protocol", Part.CONNECTION, _URL, 3,
+        "`2` for servers and proxies that do not speak RESP3",
+        to_resp),
+    Option("ssl_ca_certs", Part.TLS, _URL, None,
+        "a file of certificates that are trusted",
+        to_text),
+    Option("ssl_ca_path", Part.TLS, _URL, None,
+        "a folder of certificates that are trusted",
+        to_text),
+    Option("ssl_ca_data", Part.TLS, _URL, None,
+        "certificates that are trusted, as text",
+        to_text),
+    Option("ssl_certfile", Part.TLS, _URL, None,
+        "the file of the client's own certificate",
+        to_text),
+    Option("ssl_keyfile", Part.TLS, _URL, None,
+        "the file of its key",
+        to_text),
+    Option("ssl_cert_reqs", Part.TLS, _URL, "required",
+        "`none` or `optional` take whoever answers for the server, and log a warning",
+        to_verification),
+    Option("ssl_check_hostname", Part.TLS, _URL, True,
+        "whether the certificate must name the host",
+        to_bool),
+    Option("ssl_min_version", Part.TLS, _URL, None,
+        "`TLSv1.2` or `TLSv1.3`",
+        to_tls_version),
+
+    # The store in memory
+    Option("max_entries", Part.MEMORY, _URL, 100_000,
+        "bound of `memory://`, in entries",
+        to_count, "entries", elsewhere=("maxsize", "max_size")),
+    Option("max_bytes", Part.MEMORY, _URL, None,
+        "bound of `memory://`, in bytes",
+        to_count, "bytes"),
+)
+# fmt: on
+
+OPTIONS: Final = {option.name: option for option in _ROWS}
+SPELLINGS: Final = {other: option.name for option in _ROWS for other in option.spellings}
+"""What the decorator takes for an option besides its name."""
+
+
+def names(where: Where, *parts: Part) -> tuple[str, ...]:
+    """Return the options that may be written in any of these places, and become one of `parts`."""
+    return tuple(
+        option.name
+        for option in _ROWS
+        if option.where & where and (not parts or option.part in parts)
+    )
+
+
+def checked(name: str, value: Any, *, owner: str = "") -> Any:
+    """Return the clean value of an option; a `UsageError` names it, and `owner` if it is known."""
+    return OPTIONS[name].check(value, name, owner=owner)

@@ -1,0 +1,71 @@
+"""Options as somebody wrote them: which of them are none, and what was meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.errors import UsageError
+from dualcache.options.checks import nearest
+from dualcache.options.table import OPTIONS, SPELLINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from dualcache.options.option import Option
+
+__all__ = ["by_name", "lonely", "meant", "refuse_unknown"]
+
+_CALLED_ELSEWHERE: Final = frozenset(
+    other for option in OPTIONS.values() for other in option.elsewhere
+)
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """Return the known option that was meant: as another cache calls it, or the nearest name."""
+    known = tuple(known)
+    folded = name.casefold()
+    if folded in _CALLED_ELSEWHERE:
+        for each in known:
+            if each in OPTIONS and folded in OPTIONS[each].elsewhere:
+                return each
+    return nearest(name, known)
+
+
+def refuse_unknown(given: Iterable[str], known: Collection[str], *, owner: str) -> None:
+    """Raise for the first option that is not known; `owner` is `Cache()`, say."""
+    for name in given:
+        if name not in known:
+            close = meant(name, known)
+            raise UsageError(
+                f"{owner} has no option {name}",
+                code="DC151",
+                details=(("known", ", ".join(sorted(known)) or "none"),),
+                help=f"did you mean {close}?"
+                if close
+                else "take it out, or use one of the known ones",
+            )
+
+
+def by_name(options: Mapping[str, Any], *, owner: str) -> dict[str, Any]:
+    """Return options with each other spelling replaced by the name; refuse both at once."""
+    found: dict[str, Any] = {}
+    for written, value in options.items():
+        name = SPELLINGS.get(written, written)
+        if name in found:
+            spellings = (name, *OPTIONS[name].spellings)
+            raise UsageError(
+                f"{owner} has both {' and '.join(each for each in spellings if each in options)}",
+                code="DC159",
+                help="they are two spellings of one option: write one",
+            )
+        found[name] = value
+    return found
+
+
+def lonely(options: Mapping[str, Any], known: Iterable[str]) -> Option | None:
+    """Return the first option of `known` that is written without the one that it needs."""
+    for name in known:
+        option = OPTIONS[name]
+        if option.needs and name in options and options.get(option.needs) is None:
+            return option
+    return None
