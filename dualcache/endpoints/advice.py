@@ -33,12 +33,14 @@ def at_first_read(binding: EndpointBinding) -> Iterator[str]:
 def is_likely_write(binding: EndpointBinding) -> bool:
     """Tell whether an endpoint reads the body of its request, itself or as a model."""
     parameters = binding.parameters
-    return parameters.has_body or not BODY.isdisjoint(parts_read(binding.call, parameters.requests))
+    return parameters.has_body or not BODY.isdisjoint(
+        parts_read(binding.signature, parameters.requests)
+    )
 
 
 def of_a_read(binding: EndpointBinding) -> Iterator[str]:
     """Yield what is likely wrong with a read, each with its code and what to write."""
-    owner, parameters = binding.call.name, binding.parameters
+    owner, parameters = binding.signature.name, binding.parameters
     if not parameters.has_own:
         yield from unkeyed(binding)
     if ParameterRole.RESPONSE in parameters.roles.values():
@@ -58,7 +60,7 @@ def of_a_read(binding: EndpointBinding) -> Iterator[str]:
 def not_the_ids(binding: EndpointBinding) -> Iterator[str]:
     """Yield which parameters are called like an id and are none."""
     for name in filter(is_named_id, binding.parameters.candidates):
-        yield not_the_id(name, binding.call.name, binding.options)
+        yield not_the_id(name, binding.signature.name, binding.options)
 
 
 def unkeyed(binding: EndpointBinding) -> Iterator[str]:
@@ -66,11 +68,11 @@ def unkeyed(binding: EndpointBinding) -> Iterator[str]:
 
     With parameters of its own, only what tells who asks is worth a warning.
     """
-    call, options = binding.call, binding.options
-    parts = parts_read(call, binding.parameters.requests)
+    signature, options = binding.signature, binding.options
+    parts = parts_read(signature, binding.parameters.requests)
     if options.query is not False:
         parts -= QUERY
     if binding.parameters.has_own:
         parts &= IDENTITY
     if parts and not binding.has_vary:
-        yield unkeyed_line(call, min(parts & IDENTITY or parts))
+        yield unkeyed_line(signature, min(parts & IDENTITY or parts))

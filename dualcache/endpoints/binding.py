@@ -67,7 +67,7 @@ class EndpointBinding(Binding):
 
     def __init__(
         self,
-        call: FunctionSignature,
+        signature: FunctionSignature,
         naming: Naming,
         make_policy: Callable[[Binding], Policy],
         *,
@@ -79,15 +79,15 @@ class EndpointBinding(Binding):
         self._has_written = False
         self._reads: dict[tuple[str, ...], Callable[..., tuple[str, str]]] = {}
         self._own: dict[tuple[str, ...], Callable[..., tuple[str, ...]]] = {}
-        super().__init__(call, naming, make_policy, prefix=prefix, is_shared=is_shared)
-        self._reads_query = bool(QUERY & parts_read(call, self.parameters.requests))
+        super().__init__(signature, naming, make_policy, prefix=prefix, is_shared=is_shared)
+        self._reads_query = bool(QUERY & parts_read(signature, self.parameters.requests))
         # The method of the request is looked at before anything is served.
         self.indexed = None
         extras = [f"{before}:{id_template}" for before, id_template in options.extra]
-        self._extras_of = make_deletions(call, extras, "pattern_to_invalidate_extra")
-        patterns = [open_pattern(call, pattern) for pattern in options.patterns]
-        self._patterns_of = make_names(call, patterns, what="pattern")
-        text = checked_template(call, options.prefix, "key").parts
+        self._extras_of = make_deletions(signature, extras, "pattern_to_invalidate_extra")
+        patterns = [open_pattern(signature, pattern) for pattern in options.patterns]
+        self._patterns_of = make_names(signature, patterns, what="pattern")
+        text = checked_template(signature, options.prefix, "key").parts
         literal = (escaped_glob(part) if isinstance(part, str) else "*" for part in text)
         self.clears = f"{''.join(literal)}:*"
 
@@ -101,13 +101,13 @@ class EndpointBinding(Binding):
     def named(self, naming: Naming, *, is_shared: bool) -> KeyMaker:
         """Look at the parameters; refuse what can be told to be wrong."""
         del is_shared
-        check_ignored(self.call, naming.ignore)
-        check_ids(self.call, self.options.names)
-        self.parameters = EndpointParameters(self.call, self.options, naming.ignore)
+        check_ignored(self.signature, naming.ignore)
+        check_ids(self.signature, self.options.names)
+        self.parameters = EndpointParameters(self.signature, self.options, naming.ignore)
         refuse_whole_key(self.options.prefix, self.parameters)
         self._check(is_last=False)
         if self.options.invalidates and not self.parameters.may_have_request:
-            raise no_request(self.call)
+            raise no_request(self.signature)
         return KeyMaker(self.template_of(self.parameters.label), self.read_key)
 
     @property
@@ -152,7 +152,7 @@ class EndpointBinding(Binding):
         names = wanted if isinstance(wanted, tuple) else None
         is_certain = wanted is not None or self._reads_query
         places = self.parameters.request_places
-        return query_of(self.call, values, places, names, is_certain=is_certain)
+        return query_of(self.signature, values, places, names, is_certain=is_certain)
 
     def doomed_key(self, values: tuple[Any, ...]) -> str:
         """Return the key that the handle `invalidate` deletes.
@@ -171,11 +171,11 @@ class EndpointBinding(Binding):
             own = self._own_maker(chosen)(*values)
         elif method not in ("POST", UNKNOWN, None):
             if not self.options.invalidates:
-                raise no_id(self.call, self.options)
+                raise no_id(self.signature, self.options)
             if not self._has_written:
                 self._has_written = True
                 for line in not_the_ids(self):
-                    warn_of_function(self.call, line)
+                    warn_of_function(self.signature, line)
         return Deletion((*own, *self._extras_of(*values)), self._patterns_of(*values))
 
     def _check(self, *, is_last: bool) -> None:
@@ -187,7 +187,7 @@ class EndpointBinding(Binding):
             return
         for name, role in parameters.roles.items():
             if role is ParameterRole.REFUSED and name not in used:
-                raise unkeyable_hint(self.call, name, parameters.hints[name], mend_of(name))
+                raise unkeyable_hint(self.signature, name, parameters.hints[name], mend_of(name))
 
     def _chosen(self, values: tuple[Any, ...]) -> tuple[str, ...] | IdChoice:
         if not self.parameters.is_settled:
@@ -196,8 +196,10 @@ class EndpointBinding(Binding):
         return self.parameters.chosen(values)
 
     def _template(self, chosen: tuple[str, ...], *, is_last: bool) -> Template:
-        template = checked_template(self.call, self.template_of(chosen), "key")
-        template_check(self.call, template, stores=not self.options.invalidates)(is_last=is_last)
+        template = checked_template(self.signature, self.template_of(chosen), "key")
+        template_check(self.signature, template, stores=not self.options.invalidates)(
+            is_last=is_last
+        )
         return template
 
     def _read_names(self, values: tuple[Any, ...]) -> tuple[str, str]:
@@ -207,41 +209,42 @@ class EndpointBinding(Binding):
         if maker is None:
             if not self._reads:
                 for line in at_first_read(self):
-                    warn_of_function(self.call, line)
+                    warn_of_function(self.signature, line)
             maker = self._reads[chosen] = self._read_maker(chosen)
         return maker(*values)
 
     def _read_maker(self, chosen: tuple[str, ...]) -> Callable[..., tuple[str, str]]:
-        call, naming, parameters = self.call, self.naming, self.parameters
+        signature, naming, parameters = self.signature, self.naming, self.parameters
         template = self._template(chosen, is_last=True)
-        base = template_parts(call, template, typed=naming.typed_key)
+        base = template_parts(signature, template, typed=naming.typed_key)
         added: list[str | Value] = []
         for name, role in parameters.roles.items():
             if name not in template.names and role in (ParameterRole.KEYABLE, ParameterRole.OPEN):
-                added += variant_parts(call, name, role, parameters.hints.get(name, ABSENT))
+                added += variant_parts(signature, name, role, parameters.hints.get(name, ABSENT))
         if self.options.query is not False:
-            every = f"({''.join(f'p{at}, ' for at in range(len(call.parameters)))})"
+            every = f"({''.join(f'p{at}, ' for at in range(len(signature.parameters)))})"
             added.append(Value(every, lambda values: values, self.query, lambda error: error))
-        added += extra_parts(call, naming.vary, naming.version)
+        added += extra_parts(signature, naming.vary, naming.version)
         plans = [
-            Plan(tuple(parts), "key", call.name, self.prefix) for parts in (base, [*base, *added])
+            Plan(tuple(parts), "key", signature.name, self.prefix)
+            for parts in (base, [*base, *added])
         ]
         return compile_names(
             plans,
-            count=len(call.parameters),
-            where=f"{call.module}.{call.qualname}",
+            count=len(signature.parameters),
+            where=f"{signature.module}.{signature.qualname}",
             known={"_vary": naming.vary},
         )
 
     def _own_maker(self, chosen: tuple[str, ...]) -> Callable[..., tuple[str, ...]]:
         maker = self._own.get(chosen)
         if maker is None:
-            maker = make_names(self.call, [self.template_of(chosen)], what="key")
+            maker = make_names(self.signature, [self.template_of(chosen)], what="key")
             self._own[chosen] = maker
         return maker
 
 
-def open_pattern(call: FunctionSignature, pattern: str) -> str:
+def open_pattern(signature: FunctionSignature, pattern: str) -> str:
     """Return a pattern that also reaches what only begins with it, as the origin's patterns do."""
-    last = checked_template(call, pattern, "pattern").parts[-1]
+    last = checked_template(signature, pattern, "pattern").parts[-1]
     return open_ended(pattern) if isinstance(last, str) else f"{pattern}*"

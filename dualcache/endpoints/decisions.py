@@ -84,7 +84,7 @@ def choose(
     is_keyable: Callable[[str], bool | None],
     options: EndpointOptions,
     used: Collection[str],
-    call: FunctionSignature,
+    signature: FunctionSignature,
 ) -> tuple[str, ...] | IdChoice:
     """Choose the parameters that are the id; `("global",)` where no parameter counts at all.
 
@@ -96,7 +96,7 @@ def choose(
     likely = {name: fits(name) for name in candidates if is_named_id(name)}
     sure = [name for name, verdict in likely.items() if verdict]
     if len(sure) > 1:
-        raise two_ids(call, sure)
+        raise two_ids(signature, sure)
     if None in likely.values():
         return IdChoice.OPEN
     if sure:
@@ -110,9 +110,9 @@ def choose(
     return IdChoice.NONE if True in keyable else IdChoice.OPEN if None in keyable else (GLOBAL,)
 
 
-def check_ids(call: FunctionSignature, names: Sequence[str]) -> None:
+def check_ids(signature: FunctionSignature, names: Sequence[str]) -> None:
     """Raise `KeyTemplateError` where resource_id_name names no parameter."""
-    known = (*call.parameters, *call.identity.names)
+    known = (*signature.parameters, *signature.identity.names)
     for name in names:
         first = name.partition(".")[0]
         if first in known:
@@ -121,9 +121,9 @@ def check_ids(call: FunctionSignature, names: Sequence[str]) -> None:
 
         near = get_close_matches(first, known, 1, 0.5)
         raise KeyTemplateError(
-            f"resource_id_name of {call.name} names an unknown parameter",
+            f"resource_id_name of {signature.name} names an unknown parameter",
             code="DC102",
-            details=[("id", f'"{first}" is not a parameter of {call}')],
+            details=[("id", f'"{first}" is not a parameter of {signature}')],
             help=f'did you mean "{near[0]}"?'
             if near
             else f"it has {', '.join(known)}"
@@ -137,13 +137,15 @@ def is_named_id(name: str) -> bool:
     return name == "id" or name.endswith("_id")
 
 
-def two_ids(call: FunctionSignature, names: Sequence[str]) -> CacheIdentificationInferenceError:
+def two_ids(
+    signature: FunctionSignature, names: Sequence[str]
+) -> CacheIdentificationInferenceError:
     """Make the error of an id that could be either of several parameters."""
     several = ", ".join(f'"{name}"' for name in names)
     return CacheIdentificationInferenceError(
-        f"{call.name} has more than one id",
+        f"{signature.name} has more than one id",
         code="DC401",
-        details=[("ids", " and ".join(names)), ("of", str(call))],
+        details=[("ids", " and ".join(names)), ("of", str(signature))],
         help=f'say which: resource_id_name="{names[0]}", or all: resource_id_name=({several})',
     )
 
@@ -157,25 +159,27 @@ def not_the_id(name: str, owner: str, options: EndpointOptions) -> str:
     )
 
 
-def no_id(call: FunctionSignature, options: EndpointOptions) -> CacheIdentificationInferenceError:
+def no_id(
+    signature: FunctionSignature, options: EndpointOptions
+) -> CacheIdentificationInferenceError:
     """Make the error of an id that no parameter can be."""
     kinds = ", ".join(kind.__name__ for kind in options.types)
     return CacheIdentificationInferenceError(
-        f"{call.name} has no parameter that is its id",
+        f"{signature.name} has no parameter that is its id",
         code="DC402",
         details=[
             ("wanted", f"one called id or ending in _id, of type {kinds}"),
-            ("of", str(call)),
+            ("of", str(signature)),
         ],
         help='name it: resource_id_name="…"; or annotate it; or give its type: resource_id_type=…',
     )
 
 
-def no_request(call: FunctionSignature) -> UsageError:
+def no_request(signature: FunctionSignature) -> UsageError:
     """Make the error of an endpoint that shall invalidate and does not know its request."""
     return UsageError(
-        f"{call.name} is to invalidate, but has no request that tells a read from a write",
+        f"{signature.name} is to invalidate, but has no request that tells a read from a write",
         code="DC404",
-        details=[("of", str(call))],
+        details=[("of", str(signature))],
         help="add a parameter `request: Request`, or decorate it with @cache.invalidates(…)",
     )

@@ -54,9 +54,9 @@ class CachedEndpoint(Cached):
 
     def bound(self, naming: Naming) -> EndpointBinding:
         """Return how calls become keys; warn of what a hit cannot give back."""
-        self.endpoint = endpoint_options(self.options, self.call.name)
+        self.endpoint = endpoint_options(self.options, self.signature.name)
         binding = EndpointBinding(
-            self.call,
+            self.signature,
             naming,
             self.make_policy,
             options=self.endpoint,
@@ -82,7 +82,7 @@ class CachedEndpoint(Cached):
         """Serve one request in this thread."""
         backend = self.runtime.backend
         method = self.binding.method(values)
-        way = way_of(method, self.endpoint, self.call.name)
+        way = way_of(method, self.endpoint, self.signature.name)
         if way is EndpointAction.READ:
             return super().perform(values)
         if way is EndpointAction.WRITE:
@@ -96,7 +96,7 @@ class CachedEndpoint(Cached):
         """Serve one request in this task."""
         backend = self.runtime.backend
         method = self.binding.method(values)
-        way = way_of(method, self.endpoint, self.call.name)
+        way = way_of(method, self.endpoint, self.signature.name)
         if way is EndpointAction.READ:
             return await super().perform_async(values)
         if way is EndpointAction.WRITE:
@@ -142,9 +142,9 @@ def refuse_unsafe_reads(app: object, runtime: Runtime) -> None:
             continue
         if not isinstance(cached, CachedEndpoint) or cached.binding.is_surely_read:
             raise UsageError(
-                f"{cached.call.name} writes under {unsafe[0]} {path}, but is cached as a read",
+                f"{cached.signature.name} writes under {unsafe[0]} {path}, but is cached as a read",
                 code="DC405",
-                details=[("of", str(cached.call))],
+                details=[("of", str(cached.signature))],
                 help=INSTEAD,
             )
 
@@ -159,12 +159,12 @@ def warn_of_routes_beneath(app: object, runtime: Runtime) -> None:
     for path, methods, endpoint in routes:
         above = None if id(endpoint) in reached else decorated_above(endpoint, runtime)
         if above is not None:
-            verbs = sorted(methods)
+            name, verbs = above.signature.name, sorted(methods)
             warn_of_function(
-                above.call,
-                f"[DC413] {' '.join([*verbs[:1], path])} does not use the cache: {above.call.name} "
-                "has the cache's decorator above the route's; write the cache's decorator "
-                "beneath the route's",
+                above.signature,
+                f"[DC413] {' '.join([*verbs[:1], path])} does not use the cache: {name} has the "
+                "cache's decorator above the route's; write the cache's decorator beneath the "
+                "route's",
             )
 
 

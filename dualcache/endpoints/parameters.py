@@ -49,7 +49,6 @@ class EndpointParameters:
         "_is_advised",
         "_named_places",
         "_open",
-        "call",
         "candidates",
         "choice",
         "hints",
@@ -58,27 +57,28 @@ class EndpointParameters:
         "prefix_names",
         "request_places",
         "roles",
+        "signature",
     )
 
     def __init__(
-        self, call: FunctionSignature, options: EndpointOptions, ignored: Sequence[str]
+        self, signature: FunctionSignature, options: EndpointOptions, ignored: Sequence[str]
     ) -> None:
-        self.call = call
+        self.signature = signature
         self.options = options
-        self.prefix_names = parse_template(options.prefix, owner=call.name).names
+        self.prefix_names = parse_template(options.prefix, owner=signature.name).names
         self._ignored = ignored
         self._is_advised = False
         self.look(is_last=False)
 
     def look(self, *, is_last: bool) -> None:
         """Decide by the annotations that can be resolved by now."""
-        call = self.call
-        self.hints = call.hints()
+        signature = self.signature
+        self.hints = signature.hints()
         self.roles = self._roles()
         named_so = [name for name, role in self.roles.items() if role is ParameterRole.REQUEST]
         open_ones = [name for name, role in self.roles.items() if role is ParameterRole.OPEN]
-        self._named_places = tuple(call.parameters.index(name) for name in named_so)
-        self._open = tuple(call.parameters.index(name) for name in open_ones)
+        self._named_places = tuple(signature.parameters.index(name) for name in named_so)
+        self._open = tuple(signature.parameters.index(name) for name in open_ones)
         self.request_places = (*self._named_places, *self._open)
         self.candidates = [
             name
@@ -91,9 +91,9 @@ class EndpointParameters:
             lambda name: _is_keyable(self.roles[name]),
             self.options,
             self.prefix_names,
-            call,
+            signature,
         )
-        self.is_settled = is_last or not call.unresolved()
+        self.is_settled = is_last or not signature.unresolved()
 
     @property
     def requests(self) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ class EndpointParameters:
     @property
     def may_have_request(self) -> bool:
         """Whether a call may come with a request: by annotation, by name, or from a context."""
-        return bool(self.requests) or speaks_flask(self.call)
+        return bool(self.requests) or speaks_flask(self.signature)
 
     @property
     def has_own(self) -> bool:
@@ -123,7 +123,7 @@ class EndpointParameters:
     @property
     def has_body(self) -> bool:
         """Whether FastAPI makes a parameter of the request's body: a model, and no dependency."""
-        parameters = self.call.signature.parameters
+        parameters = self.signature.by_name
         return any(
             field_names(hint) is not None
             for name, hint in self.hints.items()
@@ -151,7 +151,7 @@ class EndpointParameters:
         """Return the parameters that are the id of one call."""
         if self.choice is not IdChoice.OPEN:
             return self.choice
-        by_name = dict(zip(self.call.parameters, values, strict=True))
+        by_name = dict(zip(self.signature.parameters, values, strict=True))
 
         def fits_value(name: str) -> bool:
             verdict = self._fits(name)
@@ -163,29 +163,31 @@ class EndpointParameters:
             if not (self.roles[name] is ParameterRole.OPEN and is_left_out(name, by_name[name]))
         ]
         chosen = choose(
-            candidates, fits_value, lambda _: True, self.options, self.prefix_names, self.call
+            candidates, fits_value, lambda _: True, self.options, self.prefix_names, self.signature
         )
         if chosen is IdChoice.NONE and not self._is_advised:
             self._is_advised = True
             for name in candidates:
                 if is_named_id(name) and by_name[name] is not None:
-                    warn_of_function(self.call, not_the_id(name, self.call.name, self.options))
+                    warn_of_function(
+                        self.signature, not_the_id(name, self.signature.name, self.options)
+                    )
         return chosen
 
     def _roles(self) -> Mapping[str, ParameterRole]:
-        call = self.call
-        roles = {name: role_of(name, self.hints.get(name, ABSENT)) for name in call.parameters}
+        signature = self.signature
+        roles = {name: role_of(name, self.hints.get(name, ABSENT)) for name in signature.parameters}
         for name in self._ignored:
             roles[name] = ParameterRole.LEFT_OUT
-        if call.first_is_receiver:
-            roles[call.parameters[0]] = ParameterRole.LEFT_OUT
-        for name, parameter in call.signature.parameters.items():
+        if signature.first_is_receiver:
+            roles[signature.parameters[0]] = ParameterRole.LEFT_OUT
+        for name, parameter in signature.by_name.items():
             if parameter.kind in BUNDLES:
                 roles[name] = ParameterRole.OPEN
         return roles
 
     def _fits(self, name: str) -> bool | None:
-        if self.call.signature.parameters[name].kind in BUNDLES:
+        if self.signature.by_name[name].kind in BUNDLES:
             return False
         return fits(self.hints.get(name, ABSENT), self.options.types)
 
@@ -207,7 +209,7 @@ def refuse_whole_key(prefix: str, parameters: EndpointParameters) -> None:
     is_whole = {*chosen} <= used if isinstance(chosen, tuple) else {*parameters.candidates} <= used
     if is_whole:
         raise UsageError(
-            f"the text given to cache() for {parameters.call.name} already holds its id",
+            f"the text given to cache() for {parameters.signature.name} already holds its id",
             code="DC126",
             details=[
                 ("given", f'"{prefix}"'),

@@ -25,7 +25,7 @@ BINDING: Final = frozenset({"fastapi", "litestar"})
 
 
 def query_of(
-    call: FunctionSignature,
+    signature: FunctionSignature,
     values: tuple[Any, ...],
     places: Sequence[int],
     wanted: Sequence[str] | None,
@@ -41,7 +41,7 @@ def query_of(
     request = request_of(values, places)
     if request is None or (not is_certain and _binds_query(request)):
         return ""
-    bound = dict(zip(call.parameters, values, strict=True))
+    bound = dict(zip(signature.parameters, values, strict=True))
     path = (
         (name, str(value))
         for name, value in _path_of(request).items()

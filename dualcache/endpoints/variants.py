@@ -32,12 +32,12 @@ WORDS: Final = frozenset({"None", "True", "False", "nan", "inf"})
 
 
 def variant_parts(
-    call: FunctionSignature, name: str, role: ParameterRole, hint: Any
+    signature: FunctionSignature, name: str, role: ParameterRole, hint: Any
 ) -> list[str | Value]:
     """Return what a parameter adds to the key: nothing where a value is a framework's object."""
-    at = call.parameters.index(name)
-    fault = _fault(call, name)
-    if role is not ParameterRole.OPEN and is_hidden(call, name):
+    at = signature.parameters.index(name)
+    fault = _fault(signature, name)
+    if role is not ParameterRole.OPEN and is_hidden(signature, name):
         return [f":{name}=", Value(f"p{at}", value_at(at), digested, fault, is_digested=True)]
     if role is ParameterRole.KEYABLE and _is_of_one_kind(hint):
         return [f":{name}=", Value(f"p{at}", value_at(at), _write_uniform, fault)]
@@ -46,7 +46,7 @@ def variant_parts(
         is_nothing = role is ParameterRole.OPEN and is_left_out(name, value)
         return "" if is_nothing else f":{name}={write_value(value)}"
 
-    write_value = digested if is_hidden(call, name) else _write_mixed
+    write_value = digested if is_hidden(signature, name) else _write_mixed
 
     # In parentheses, so that an int is not taken for the whole of what is written.
     return [Value(f"(p{at})", value_at(at), write, fault)]
@@ -60,12 +60,14 @@ def mend_of(name: str) -> str:
     )
 
 
-def _fault(call: FunctionSignature, name: str) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
+def _fault(
+    signature: FunctionSignature, name: str
+) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
     def told(error: UnkeyableArgument) -> UnkeyableArgument:
         if error.code != "DC110":
             return error
         return UnkeyableArgument(
-            f"argument {name} of {call.name} cannot be part of a key",
+            f"argument {name} of {signature.name} cannot be part of a key",
             code="DC110",
             details=error.details,
             help=mend_of(name),

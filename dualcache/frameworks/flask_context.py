@@ -27,11 +27,11 @@ def serving() -> Any | None:
     return next((each for each in loaded() if each.has_request_context()), None)
 
 
-def speaks_flask(call: FunctionSignature) -> bool:
+def speaks_flask(signature: FunctionSignature) -> bool:
     """Tell whether a function's module, or what encloses it, has something of these two."""
     if not any(loaded()):
         return False
-    function: Any = call.function
+    function: Any = signature.function
     visible = list(getattr(function, "__globals__", {}).values())
     for cell in getattr(function, "__closure__", None) or ():
         try:

@@ -38,18 +38,18 @@ MOST_CALLS: Final = 3
 """How far a request is followed that a body hands to functions which it calls."""
 
 
-def parts_read(call: FunctionSignature, requests: Collection[str]) -> frozenset[str]:
+def parts_read(signature: FunctionSignature, requests: Collection[str]) -> frozenset[str]:
     """Name the parts that a body reads of these parameters, and of a request in a context."""
-    return frozenset(set(_of_function(call.function, requests, MOST_CALLS)) - HARMLESS)
+    return frozenset(set(_of_function(signature.function, requests, MOST_CALLS)) - HARMLESS)
 
 
-def unkeyed_line(call: FunctionSignature, part: str) -> str:
+def unkeyed_line(signature: FunctionSignature, part: str) -> str:
     """Say that a function reads what its key does not hold, and what to write."""
-    vary = f"vary=lambda{' ' if call.parameters else ''}{', '.join(call.parameters)}:"
+    vary = f"vary=lambda{' ' if signature.parameters else ''}{', '.join(signature.parameters)}:"
     return (
-        f"[DC411] {call.name} reads {part} of its request, which is no part of its key, so one "
-        f"answer is served to everybody; write {vary} … with what tells answers apart, or {vary} "
-        "None if nothing does"
+        f"[DC411] {signature.name} reads {part} of its request, which is no part of its key, so "
+        f"one answer is served to everybody; write {vary} … with what tells answers apart, or "
+        f"{vary} None if nothing does"
     )
 
 

@@ -49,7 +49,6 @@ class Binding:
         "_owner",
         "_policy",
         "_tags_of",
-        "call",
         "clears",
         "indexed",
         "key_of",
@@ -58,36 +57,39 @@ class Binding:
         "make_policy",
         "naming",
         "prefix",
+        "signature",
     )
 
     def __init__(
         self,
-        call: FunctionSignature,
+        signature: FunctionSignature,
         naming: Naming,
         make_policy: Callable[[Binding], Policy],
         *,
         prefix: str,
         is_shared: bool,
     ) -> None:
-        self.call = call
+        self.signature = signature
         self.naming = naming
         self.prefix = prefix
-        call.name_in_templates(named_in(call, naming))
+        signature.name_in_templates(named_in(signature, naming))
         maker = self.named(naming, is_shared=is_shared)
         self.label = maker.label
         self.key_of = maker.of
-        self.loader = compile_loader(call)
+        self.loader = compile_loader(signature)
         self.make_policy = make_policy
         self._policy: Policy | None = None
         self._owner: bytes | None = None
-        self._tags_of = make_names(call, naming.tags, what="tag") if naming.tags != () else None
+        self._tags_of = (
+            make_names(signature, naming.tags, what="tag") if naming.tags != () else None
+        )
         self.clears = clearing_pattern(naming, maker.label)
-        self.indexed = indexed_positions(call, naming)
+        self.indexed = indexed_positions(signature, naming)
 
     def named(self, naming: Naming, *, is_shared: bool) -> KeyMaker:
         """Return how the key of a call is made."""
         return make_key(
-            self.call,
+            self.signature,
             prefix=self.prefix,
             key=naming.key,
             ignore=naming.ignore,
@@ -103,7 +105,7 @@ class Binding:
     def owner(self) -> bytes:
         """The mark of what this function stores; what is bound to it tells it from others too."""
         if self._owner is None:
-            self._owner = owner_of_label(self.label + bound_text(self.call, self.naming))
+            self._owner = owner_of_label(self.label + bound_text(self.signature, self.naming))
         return self._owner
 
     @property
@@ -132,7 +134,7 @@ class Binding:
         if any(name in sys.modules for name in WEB):
             from dualcache.functions.first_call import look_at
 
-            look_at(self.call, self.naming, values)
+            look_at(self.signature, self.naming, values)
         return self.policy
 
     def loader_of(self, values: tuple[Any, ...]) -> Callable[..., Any]:
@@ -144,14 +146,14 @@ class Binding:
         return self.loader_of(values)(*values)
 
 
-def named_in(call: FunctionSignature, naming: Naming) -> set[str]:
+def named_in(signature: FunctionSignature, naming: Naming) -> set[str]:
     """Return the parameters that a key is made of or a tag names; none where all are in the key."""
-    templates = several(naming.tags, f"tags of {call.name}", 'write tags=["…"]')
+    templates = several(naming.tags, f"tags of {signature.name}", 'write tags=["…"]')
     if naming.key is not None:
         templates.append(naming.key)
     names = names_of(templates)
     if naming.key is None and naming.ignore:
-        names |= {*call.parameters} - {*naming.ignore}
+        names |= {*signature.parameters} - {*naming.ignore}
     return names
 
 
@@ -161,29 +163,29 @@ def names_of(templates: Iterable[object]) -> set[str]:
     return set[str]().union(*(parse_template(each).names for each in texts))
 
 
-def indexed_positions(call: FunctionSignature, naming: Naming) -> tuple[int, ...] | None:
+def indexed_positions(signature: FunctionSignature, naming: Naming) -> tuple[int, ...] | None:
     """Return which values make the key; `None` where more than the values does."""
-    kinds = {parameter.kind for parameter in call.signature.parameters.values()}
+    kinds = {parameter.kind for parameter in signature.by_name.values()}
     if naming.vary is not None or kinds & {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
         return None
-    if not call.identity.is_fixed:
+    if not signature.identity.is_fixed:
         return None
     if naming.key is None:
-        names: Collection[str] = set(call.parameters) - set(naming.ignore)
+        names: Collection[str] = set(signature.parameters) - set(naming.ignore)
     else:
-        names = parse_template(naming.key, owner=call.name).names
-    return tuple(at for at, name in enumerate(call.parameters) if name in names)
+        names = parse_template(naming.key, owner=signature.name).names
+    return tuple(at for at, name in enumerate(signature.parameters) if name in names)
 
 
-def bound_text(call: FunctionSignature, naming: Naming) -> str:
+def bound_text(signature: FunctionSignature, naming: Naming) -> str:
     """Return what is bound to a function, as its keys have it: a partial's values, an object."""
-    if not call.identity.bound:
+    if not signature.identity.bound:
         return ""
     if naming.key is None:
-        return constants_of(bound_parts(call, naming.ignore, is_named=naming.name is not None))
-    template = parse_template(naming.key, owner=call.name)
+        return constants_of(bound_parts(signature, naming.ignore, is_named=naming.name is not None))
+    template = parse_template(naming.key, owner=signature.name)
     typed = naming.typed_key
-    return constants_of(template_parts(call, template, typed=typed, ignore=naming.ignore))
+    return constants_of(template_parts(signature, template, typed=typed, ignore=naming.ignore))
 
 
 def owner_of_label(label: str) -> bytes:

@@ -49,7 +49,7 @@ ABSENT: Final = Absent()
 
 
 def compile_wrapper(
-    call: FunctionSignature,
+    signature: FunctionSignature,
     perform: Callable[..., Any],
     kept: Kept | None = None,
     *,
@@ -61,33 +61,33 @@ def compile_wrapper(
     process, a hit ends in the function itself: no lock, no flow, no text of a key. With
     `stops_at_load` it also takes a `PendingLoad`; where that holds something, the function is run.
     """
-    names = Names(call.parameters)
-    keyword, wait = ("async def", "await ") if call.is_coroutine else ("def", "")
+    names = Names(signature.parameters)
+    keyword, wait = ("async def", "await ") if signature.is_coroutine else ("def", "")
     run = f"return {wait}{names.of('perform', perform)}"
-    values = written_tuple(call.parameters)
-    heading = written_signature(call.signature.parameters.values(), names)
-    lines = [] if kept is None else hit_lines(call, kept, names)
+    values = written_tuple(signature.parameters)
+    heading = written_signature(signature.by_name.values(), names)
+    lines = [] if kept is None else hit_lines(signature, kept, names)
     if stops_at_load:
-        lines = [*lines, *loading_lines(call, values, perform, names)]
-    elif call.open_calls is None:
+        lines = [*lines, *loading_lines(signature, values, perform, names)]
+    elif signature.open_calls is None:
         lines = [*lines, f"{run}({values})"]
     else:
         heading = f"(*{names.local('args')}, **{names.local('kwargs')})"
-        lines = open_lines(call, values, lines, run, names)
+        lines = open_lines(signature, values, lines, run, names)
     body = "\n    ".join(lines)
-    made = executed(f"{keyword} wrapper{heading}:\n    {body}\n", call, names)
+    made = executed(f"{keyword} wrapper{heading}:\n    {body}\n", signature, names)
     if kept is not None:
         made = sharing(made, names.local("now"), kept.clock)
-    functools.update_wrapper(made, call.function)
+    functools.update_wrapper(made, signature.function)
     return made
 
 
 def loading_lines(
-    call: FunctionSignature, values: str, perform: Callable[..., Any], names: Names
+    signature: FunctionSignature, values: str, perform: Callable[..., Any], names: Names
 ) -> list[str]:
     """Write the lines that ask for a value, and run the function where it has to be loaded."""
     pending, error = names.local("pending"), names.local("error")
-    run = f"{names.of('function', call.function)}({written_call(call)})"
+    run = f"{names.of('function', signature.function)}({written_call(signature)})"
     return [
         f"{pending} = {names.of('pending_load', PendingLoad)}()",
         "try:",
@@ -107,14 +107,14 @@ def loading_lines(
 
 
 def open_lines(
-    call: FunctionSignature, values: str, hit: Sequence[str], run: str, names: Names
+    signature: FunctionSignature, values: str, hit: Sequence[str], run: str, names: Names
 ) -> list[str]:
     """Write the body of a function that can be called in more ways than its signature shows."""
-    calls = call.open_calls
+    calls = signature.open_calls
     assert calls is not None
     args, kwargs, fits = names.local("args"), names.local("kwargs"), names.local("fits")
     type_of, plain = names.of("type", type), names.of("plain", PLAIN)
-    uncertain = [f"{type_of}({call.parameters[at]}) in {plain}" for at in calls.suspects]
+    uncertain = [f"{type_of}({signature.parameters[at]}) in {plain}" for at in calls.suspects]
     return [
         f"{fits} = {names.of('true', value=True)}",
         "try:",
@@ -128,7 +128,7 @@ def open_lines(
     ]
 
 
-def hit_lines(call: FunctionSignature, kept: Kept, names: Names) -> list[str]:
+def hit_lines(signature: FunctionSignature, kept: Kept, names: Names) -> list[str]:
     """Write the lines that serve a hit.
 
     The exception of a lookup ends before the function runs, so that it never shows in its
@@ -136,7 +136,7 @@ def hit_lines(call: FunctionSignature, kept: Kept, names: Names) -> list[str]:
     entry that has ended.
     """
     type_of, entry, cell = names.of("type", type), names.local("entry"), names.local("cell")
-    values = [call.parameters[at] for at in kept.positions]
+    values = [signature.parameters[at] for at in kept.positions]
     key, checks = list(values), [f"{entry}.fresh_until > {names.of('now', None)}()"]
     for value, kind in zip(values, kept.types, strict=True):
         if kind is None:
@@ -167,23 +167,23 @@ def hit_lines(call: FunctionSignature, kept: Kept, names: Names) -> list[str]:
     ]
 
 
-def compile_loader(call: FunctionSignature) -> Callable[..., Any]:
+def compile_loader(signature: FunctionSignature) -> Callable[..., Any]:
     """Return what runs the decorated function for values in signature order."""
-    kinds = {parameter.kind for parameter in call.signature.parameters.values()}
+    kinds = {parameter.kind for parameter in signature.by_name.values()}
     if kinds <= {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}:
-        return call.function
-    names = Names(call.parameters)
+        return signature.function
+    names = Names(signature.parameters)
     source = (
-        f"def wrapper({', '.join(call.parameters)}):\n"
-        f"    return {names.of('function', call.function)}({written_call(call)})\n"
+        f"def wrapper({', '.join(signature.parameters)}):\n"
+        f"    return {names.of('function', signature.function)}({written_call(signature)})\n"
     )
-    return executed(source, call, names)
+    return executed(source, signature, names)
 
 
-def written_call(call: FunctionSignature) -> str:
+def written_call(signature: FunctionSignature) -> str:
     """Write the arguments of a call that hands on the values of the parameters."""
     written = []
-    for name, parameter in call.signature.parameters.items():
+    for name, parameter in signature.by_name.items():
         if parameter.kind is Parameter.VAR_POSITIONAL:
             written.append(f"*{name}")
         elif parameter.kind is Parameter.VAR_KEYWORD:
@@ -195,14 +195,14 @@ def written_call(call: FunctionSignature) -> str:
     return ", ".join(written)
 
 
-def executed(source: str, call: FunctionSignature, names: Names) -> FunctionType:
+def executed(source: str, signature: FunctionSignature, names: Names) -> FunctionType:
     """Compile the source of one function over the globals of the original.
 
     So that annotations written as text resolve as before; the code itself looks nothing up there.
     Tracebacks and debuggers find its source in `linecache`.
     """
-    filename = f"<dualcache {call.module}.{call.qualname}>"
-    module_names = getattr(call.function, "__globals__", {})
+    filename = f"<dualcache {signature.module}.{signature.qualname}>"
+    module_names = getattr(signature.function, "__globals__", {})
     whole, wrapper = compiled(source, names, filename, module_names)
     linecache.cache[filename] = (len(whole), None, whole.splitlines(keepends=True), filename)
     made: FunctionType = wrapper

@@ -19,18 +19,18 @@ __all__ = ["decorated"]
 
 def decorated(cached: Cached) -> Any:
     """Return the function that is called in the place of the decorated one."""
-    is_async, opened = cached.call.is_coroutine, cached.call.open_calls
+    is_async, opened = cached.signature.is_coroutine, cached.signature.open_calls
     perform: Callable[..., Any] = cached.perform_async if is_async else cached.perform
     stops = cached.stops_at_load and not is_async and opened is None
     if opened is not None:
         perform = (aproved_first if is_async else proved_first)(opened, perform)
     elif stops:
         perform = cached.perform_to_load
-    wrapper: Any = compile_wrapper(cached.call, perform, _kept(cached), stops_at_load=stops)
+    wrapper: Any = compile_wrapper(cached.signature, perform, _kept(cached), stops_at_load=stops)
     handles = AsyncHandles(cached) if is_async else Handles(cached)
     for name in HANDLES:
         setattr(wrapper, name, getattr(handles, name))
-    return as_attribute(wrapper, cached.call)
+    return as_attribute(wrapper, cached.signature)
 
 
 def _kept(cached: Cached) -> Kept | None:

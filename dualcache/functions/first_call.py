@@ -26,44 +26,46 @@ ASKED: Final = IDENTITY | {"query_params", "args", "GET", "query_string"}
 """What a request asks for, and who asks."""
 
 
-def look_at(call: FunctionSignature, naming: Naming, values: Sequence[Any]) -> None:
+def look_at(signature: FunctionSignature, naming: Naming, values: Sequence[Any]) -> None:
     """Warn of what is likely wrong with a call that has a request, or is made under one."""
     requests = list(_requests_among(values))
     if requests:
-        warn_of_unsafe_read(call, requests)
-        warn_of_unkeyed_parts(call, naming, values)
+        warn_of_unsafe_read(signature, requests)
+        warn_of_unkeyed_parts(signature, naming, values)
 
 
-def warn_of_unsafe_read(call: FunctionSignature, requests: Sequence[Any]) -> None:
+def warn_of_unsafe_read(signature: FunctionSignature, requests: Sequence[Any]) -> None:
     """Warn where a call is the answer to a request that writes.
 
     A helper that gets the request of a view which writes may well be cached.
     """
     for request in requests:
         method, endpoint = str(request.method).upper(), _endpoint_of(request)
-        is_helper = endpoint is not None and not _is_the_same(endpoint, call.function)
+        is_helper = endpoint is not None and not _is_the_same(endpoint, signature.function)
         if method in SAFE or is_helper:
             continue
         warn_of_function(
-            call,
-            f"[DC405] {call.name} answers a {method} and is cached as a read, so it does not run "
-            f"each time; {INSTEAD}",
+            signature,
+            f"[DC405] {signature.name} answers a {method} and is cached as a read, so it does not "
+            f"run each time; {INSTEAD}",
         )
         return
 
 
-def warn_of_unkeyed_parts(call: FunctionSignature, naming: Naming, values: Sequence[Any]) -> None:
+def warn_of_unkeyed_parts(
+    signature: FunctionSignature, naming: Naming, values: Sequence[Any]
+) -> None:
     """Warn where a function takes from its request what its key does not hold."""
     if naming.vary is not None:
         return
     used = set[str]()
     if naming.key is not None:
-        used = {*parse_template(naming.key, owner=call.name).names}
-    named = zip(call.parameters, values, strict=False)
+        used = {*parse_template(naming.key, owner=signature.name).names}
+    named = zip(signature.parameters, values, strict=False)
     own = [name for name, value in named if _is_request(value) and name not in used]
-    parts = parts_read(call, own) & ASKED
+    parts = parts_read(signature, own) & ASKED
     if parts:
-        warn_of_function(call, unkeyed_line(call, min(parts)))
+        warn_of_function(signature, unkeyed_line(signature, min(parts)))
 
 
 def _requests_among(values: Sequence[Any]) -> Iterator[Any]:

@@ -52,29 +52,31 @@ class Cached:
     ) -> None:
         self.runtime = runtime
         self.options = options
-        self.call = FunctionSignature.of(function)
-        refuse_unknown(options, self.known, owner=self.call.name)
-        policy_options = chosen(by_name(options, owner=self.call.name), POLICY_OPTIONS)
+        self.signature = FunctionSignature.of(function)
+        refuse_unknown(options, self.known, owner=self.signature.name)
+        policy_options = chosen(by_name(options, owner=self.signature.name), POLICY_OPTIONS)
         make_policy(  # checked now, so that what is wrong is told at decoration
             "",
             self.recipe(MISSING),
             policy_options,
             runtime.defaults,
-            owner=self.call.name,
-            parameters=self.call.parameters,
+            owner=self.signature.name,
+            parameters=self.signature.parameters,
         )
         naming = chosen(options, KEY_OPTIONS)
         tags = naming.get("tags", ())
         self.tags_of: Callable[..., Any] | None = None
         if callable(tags):
-            self.tags_of = adapted(tags, self.call.parameters, option="tags", owner=self.call.name)
+            self.tags_of = adapted(
+                tags, self.signature.parameters, option="tags", owner=self.signature.name
+            )
             naming["tags"] = ()
         self.policy_options = policy_options
         self.usage = Counters()
         self.binding = self.bound(Naming(**naming))
         self.advise()
         self.definition = runtime.definitions.admit(
-            self.call,
+            self.signature,
             self.binding.label,
             ignore=options.get("ignore", ()),
             holder=self,
@@ -89,7 +91,7 @@ class Cached:
         """Warn of a key that tells less apart than the arguments do."""
         key = self.options.get("key")
         if key is not None and self.options.get("vary") is None:
-            for line in unnamed_parameters(self.call, key, self.options.get("ignore", ())):
+            for line in unnamed_parameters(self.signature, key, self.options.get("ignore", ())):
                 warn(line)
 
     @property
@@ -100,7 +102,7 @@ class Cached:
     def function_front(self) -> FunctionFront | None:
         """Return this function's part of the front tier, if the cache has one."""
         wanted = self.options.get("front", True)
-        own = to_own_front(wanted, self.call.name)
+        own = to_own_front(wanted, self.signature.name)
         coherent_front = self.runtime.backend.coherent_front
         if coherent_front is None or wanted is False:
             return None
@@ -111,14 +113,14 @@ class Cached:
 
     def indexed_types(self, positions: Sequence[int]) -> tuple[type | None, ...]:
         """Return the annotated type of each value, where its own type need not be looked at."""
-        hints = self.call.hints()
-        annotated = [hints.get(self.call.parameters[at]) for at in positions]
+        hints = self.signature.hints()
+        annotated = [hints.get(self.signature.parameters[at]) for at in positions]
         return tuple([each if each in INDEXED_TYPES else None for each in annotated])
 
     def bound(self, naming: Naming) -> Binding:
         """Return how calls of the function become keys."""
         return Binding(
-            self.call,
+            self.signature,
             naming,
             self.make_policy,
             prefix=self.runtime.prefix,
@@ -134,14 +136,14 @@ class Cached:
         """Make the policy when annotations can be resolved: at the first call."""
         self.clear_former()
         self.runtime.backend.tell_of_time_travel()
-        annotation = self.call.return_annotation()
+        annotation = self.signature.return_annotation()
         return make_policy(
             binding.label,
             self.recipe(MISSING if annotation is ABSENT else annotation),
             self.policy_options,
             self.runtime.defaults,
-            owner=self.call.name,
-            parameters=self.call.parameters,
+            owner=self.signature.name,
+            parameters=self.signature.parameters,
             tags_of=None if self.tags_of is None else self.tags_of_result,
             usage=self.usage,
             front=self.front if self.runtime.is_at_home else None,
@@ -163,7 +165,7 @@ class Cached:
     def tags_of_result(self, result: Any, *values: Any) -> tuple[str, ...]:
         """Return the full tags that the user's callable gives."""
         assert self.tags_of is not None
-        what = f"what tags of {self.call.name} returned"
+        what = f"what tags of {self.signature.name} returned"
         names = several(self.tags_of(result, *values), what, 'return a list: ["…"]')
         return full_tags(self.binding.prefix, [user_tag(name) for name in names])
 
@@ -194,11 +196,11 @@ class Cached:
 
     def call_of(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Call:
         """Return the call for arguments as they are written."""
-        return self.binding.call_of(self.call.bind(args, kwargs))
+        return self.binding.call_of(self.signature.bind(args, kwargs))
 
     def key_for(self, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
         """Return the key, without the namespace."""
-        return self.binding.key_of(*self.call.bind(args, kwargs))[len(self.binding.prefix) :]
+        return self.binding.key_of(*self.signature.bind(args, kwargs))[len(self.binding.prefix) :]
 
     def invalidating(self, call: Call, env: Env) -> Flow[Invalidated]:
         """Delete what is stored for a call."""

@@ -60,19 +60,19 @@ class Invalidating:
         patterns: Sequence[str],
     ) -> None:
         self.runtime = runtime
-        self.call = FunctionSignature.of(function)
-        self.call.name_in_templates(names_of((*keys, *tags, *patterns)))
-        self.loader = compile_loader(self.call)
-        self.keys_of = make_deletions(self.call, keys, "patterns")
-        self.tags_of = make_names(self.call, tags, what="tag")
-        self.patterns_of = make_names(self.call, patterns, what="pattern")
+        self.signature = FunctionSignature.of(function)
+        self.signature.name_in_templates(names_of((*keys, *tags, *patterns)))
+        self.loader = compile_loader(self.signature)
+        self.keys_of = make_deletions(self.signature, keys, "patterns")
+        self.tags_of = make_names(self.signature, tags, what="tag")
+        self.patterns_of = make_names(self.signature, patterns, what="pattern")
 
     def decorated(self) -> Any:
         """Return what stands in the place of the function."""
-        perform = self.perform_async if self.call.is_coroutine else self.perform
-        wrapper = compile_wrapper(self.call, perform)
+        perform = self.perform_async if self.signature.is_coroutine else self.perform
+        wrapper = compile_wrapper(self.signature, perform)
         setattr(wrapper, MADE_BY, self)
-        return as_attribute(wrapper, self.call)
+        return as_attribute(wrapper, self.signature)
 
     def flow(self, values: tuple[Any, ...], env: Env) -> Flow[Invalidated]:
         """Return the invalidation for values as they are before the function runs."""
@@ -81,7 +81,7 @@ class Invalidating:
             self.tags_of(*values),
             self.patterns_of(*values),
             env,
-            self.call.name,
+            self.signature.name,
         )
 
     def run(self, values: tuple[Any, ...]) -> Any:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 class MethodHandle(functools.partial[Any]):
     """A handle of a method that is reached through the class: the object is its first argument."""
 
-    call: FunctionSignature
+    signature: FunctionSignature
     home: Callable[[], type | None]
 
-    def __new__(cls, handle: Callable[..., Any], call: FunctionSignature) -> Self:
+    def __new__(cls, handle: Callable[..., Any], signature: FunctionSignature) -> Self:
         made = super().__new__(cls, handle)
-        made.call = call
+        made.signature = signature
         made.home = no_class
         return made
 
@@ -43,7 +43,7 @@ class MethodHandle(functools.partial[Any]):
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         before = 1 if self.name == "store" else 0  # the value comes before the object
-        if self.call.first_is_receiver and not self.has_receiver(args[before:], kwargs):
+        if self.signature.first_is_receiver and not self.has_receiver(args[before:], kwargs):
             args = (*args[:before], self.only_class(args[before:]), *args[before:])
         return self.func(*args, **kwargs)
 
@@ -53,19 +53,19 @@ class MethodHandle(functools.partial[Any]):
 
     def has_receiver(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Tell whether the first argument can be the object: it has an attribute of this name."""
-        given = args[0] if args else kwargs.get(self.call.parameters[0])
-        home = getattr(self.call.function, "__objclass__", None)  # a method that is made in C
+        given = args[0] if args else kwargs.get(self.signature.parameters[0])
+        home = getattr(self.signature.function, "__objclass__", None)  # a method that is made in C
         if home is not None:
             return isinstance(given, home)
         is_plain = not isinstance(given, type) and type(given).__module__ == "builtins"
-        return not is_plain and any(hasattr(given, name) for name in names_in_class(self.call))
+        return not is_plain and any(hasattr(given, name) for name in names_in_class(self.signature))
 
     def only_class(self, args: tuple[Any, ...]) -> type:
         """Return the class whose class method this is, if it can be no other."""
-        home = self.home() or home_of(self.call)
+        home = self.home() or home_of(self.signature)
         if home is None:
             raise no_receiver(self, args, "put the cache's decorator above the other decorator")
-        if any(True for _ in heirs(home, self.call)):
+        if any(True for _ in heirs(home, self.signature)):
             raise no_receiver(self, args, "write @cache above @classmethod")
         self.home = weakref.ref(home)
         return home
@@ -78,35 +78,35 @@ class BoundStore(functools.partial[Any]):
         return self.func(value, *self.args, *args, **kwargs)
 
 
-def names_in_class(call: FunctionSignature) -> tuple[str, ...]:
+def names_in_class(signature: FunctionSignature) -> tuple[str, ...]:
     """Return the names under which a class may hold the function: a private one is mangled."""
-    name = call.qualname.rpartition(".")[2]
-    owner = call.qualname.split(".")[-2].lstrip("_")
+    name = signature.qualname.rpartition(".")[2]
+    owner = signature.qualname.split(".")[-2].lstrip("_")
     return (name, f"_{owner}{name}") if name.startswith("__") else (name,)
 
 
-def home_of(call: FunctionSignature) -> type | None:
+def home_of(signature: FunctionSignature) -> type | None:
     """Return the class that holds the function as a class method; local classes too."""
-    return next((kind for kind in descendants(object) if held_by(kind, call)), None)
+    return next((kind for kind in descendants(object) if held_by(kind, signature)), None)
 
 
-def held_by(kind: type, call: FunctionSignature) -> Any:
+def held_by(kind: type, signature: FunctionSignature) -> Any:
     """Return the class method of the function that stands in this very class, or `None`."""
-    for name in names_in_class(call):
+    for name in names_in_class(signature):
         held = vars(kind).get(name)
         layer = held.__func__ if isinstance(held, classmethod) else None
         while layer is not None:
-            if layer is call.function:
+            if layer is signature.function:
                 return held
             layer = getattr(layer, "__wrapped__", None)
     return None
 
 
-def heirs(home: type, call: FunctionSignature) -> Iterator[type]:
+def heirs(home: type, signature: FunctionSignature) -> Iterator[type]:
     """Yield the classes that inherit the class method, and so may be the one that is meant."""
-    held = held_by(home, call)
+    held = held_by(home, signature)
     for kind in descendants(home):
-        if any(getattr_static(kind, name, None) is held for name in names_in_class(call)):
+        if any(getattr_static(kind, name, None) is held for name in names_in_class(signature)):
             yield kind
 
 
@@ -127,11 +127,11 @@ def no_class() -> None:
 
 
 def no_receiver(handle: MethodHandle, args: tuple[Any, ...], mend: str) -> UsageError:
-    call, first = handle.call, handle.call.parameters[0]
+    signature, first = handle.signature, handle.signature.parameters[0]
     what = "class" if first == "cls" else "object"
     given = f"a value of type {type(args[0]).__name__}" if args else "nothing"
     return UsageError(
-        f"{handle.name}() of {call.name} does not know its {what}",
+        f"{handle.name}() of {signature.name} does not know its {what}",
         code="DC117",
         details=[
             ("given", f"{given} where {first} belongs"),

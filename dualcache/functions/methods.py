@@ -23,17 +23,17 @@ ACTING: Final = ("invalidate", "refresh", "peek", "store", "key_for")
 """Handles that take the call's arguments, the object among them."""
 
 
-def as_attribute(function: Any, call: FunctionSignature) -> Any:
+def as_attribute(function: Any, signature: FunctionSignature) -> Any:
     """Return the form of a compiled function that can stand in a class, where it may.
 
     A function outside of a class whose first parameter is `self` may be assigned to one later.
     """
-    if not call.is_in_class and call.parameters[:1] != ("self",):
+    if not signature.is_in_class and signature.parameters[:1] != ("self",):
         return function
     for name in ACTING:
         handle = vars(function).get(name)
         if handle is not None and not isinstance(handle, MethodHandle):
-            setattr(function, name, MethodHandle(handle, call))
+            setattr(function, name, MethodHandle(handle, signature))
     return CachedMethod(function) if MethodHandle.any_of(function) else function
 
 

@@ -76,7 +76,7 @@ def check_ignored(signature: FunctionSignature, ignore: Collection[str]) -> None
             help=f'write ignore=("{ignore}",)',
         )
     known = (*signature.parameters, *signature.identity.names)
-    kinds = {parameter.kind for parameter in signature.signature.parameters.values()}
+    kinds = {parameter.kind for parameter in signature.by_name.values()}
     for name in ignore:
         # A name that no parameter has is one that goes into **kwargs.
         if name in known or Parameter.VAR_KEYWORD in kinds:
@@ -193,7 +193,7 @@ def template_check(signature: FunctionSignature, template: Template, *, stores: 
         def is_free(name: str) -> bool:
             if name not in signature.parameters:
                 return is_free_text(type(signature.identity.value_of(name)))
-            kind = signature.signature.parameters[name].kind
+            kind = signature.by_name[name].kind
             is_bundle = kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
             return not is_bundle and name not in waiting and is_free_text(hints.get(name, str))
 

@@ -7,8 +7,9 @@ not fit the signature is bound without the parameters that it leaves to the deco
 
 from __future__ import annotations
 
+import inspect
 from enum import Enum
-from inspect import Parameter, Signature, signature
+from inspect import Parameter, Signature
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -53,13 +54,13 @@ class OpenCalls:
     by name: it lands in the parameter that the key was made of, or Python refuses the call.
     """
 
-    def __init__(self, call: FunctionSignature, named: Collection[str]) -> None:
-        self._call = call
+    def __init__(self, signature: FunctionSignature, named: Collection[str]) -> None:
+        self._signature = signature
         self._named = frozenset(named)
-        self._parameters = tuple(call.signature.parameters.values())
+        self._parameters = tuple(signature.by_name.values())
         self._reduced: dict[Shape, Callable[..., tuple[Any, ...]]] = {}
         self._proven: set[Shape] = set()
-        self.strict = compile_binder(self._parameters, call.qualname)
+        self.strict = compile_binder(self._parameters, signature.qualname)
         self.suspects = self._suspects()
 
     def prove(self, values: GivenValues) -> None:
@@ -96,7 +97,7 @@ class OpenCalls:
         self, values: tuple[Any, ...], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> GivenValues:
         """Return the values of a call together with the way in which it is passed on."""
-        made, function = GivenValues(values), self._call.function
+        made, function = GivenValues(values), self._signature.function
         made.shape = (len(args), frozenset(kwargs))
         is_plain = any(type(values[at]) in PLAIN for at in self.suspects if at < len(args))
         made.is_certain = not is_plain or made.shape in self._proven
@@ -119,7 +120,7 @@ class OpenCalls:
         of its own first. A session or a request surely stands where it belongs.
         """
         places = [at for at, each in enumerate(self._parameters) if each.name in self._named]
-        first = 1 if self._call.first_is_receiver else 0
+        first = 1 if self._signature.first_is_receiver else 0
         last = places[-1] if places else 0
         return tuple(at for at in range(first, last) if at not in places)
 
@@ -149,7 +150,7 @@ class OpenCalls:
 
         First those that cannot be part of a key, then from the left, where most decorators add.
         """
-        hints = self._call.hints()
+        hints = self._signature.hints()
         required = [
             each.name
             for at, each in enumerate(self._parameters)
@@ -157,7 +158,7 @@ class OpenCalls:
             and each.default is Parameter.empty
             and each.name not in self._named
             and each.name not in kwargs
-            and not (at == 0 and self._call.first_is_receiver)
+            and not (at == 0 and self._signature.first_is_receiver)
         ]
         required.sort(key=lambda name: is_keyable_annotation(hints.get(name)) is not False)
         for count in (1, 2, 3):
@@ -167,7 +168,7 @@ class OpenCalls:
     def _binder_of(self, kept: Sequence[Parameter]) -> Callable[..., tuple[Any, ...]]:
         """Compile a binder of some parameters that returns the values of all of them."""
         names = [each.name for each in kept]
-        bind = compile_binder(kept, self._call.qualname)
+        bind = compile_binder(kept, self._signature.qualname)
 
         def binder(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
             found = dict(zip(names, bind(*args, **kwargs), strict=True))
@@ -210,7 +211,7 @@ def called_signature(function: Callable[..., Any], shown: Signature) -> tuple[Si
     if not hasattr(function, "__wrapped__"):
         return shown, False
     try:
-        own = signature(function, follow_wrapped=False)
+        own = inspect.signature(function, follow_wrapped=False)
     except (ValueError, TypeError):  # made in C, as by functools.lru_cache
         return shown, False
     if not any(each.kind in BUNDLES for each in own.parameters.values()):

@@ -165,7 +165,7 @@ def _default_form(
 
 
 def _is_bundle(signature: FunctionSignature, name: str) -> bool:
-    parameter = signature.signature.parameters.get(name)
+    parameter = signature.by_name.get(name)
     return parameter is not None and parameter.kind is Parameter.VAR_KEYWORD
 
 
@@ -256,7 +256,7 @@ def _vary_call(signature: FunctionSignature, taking: Taking | None) -> str:
         f"{MARKS.get(parameter.kind, '')}p{at}"
         if parameter.kind is not Parameter.KEYWORD_ONLY
         else f"{name}=p{at}"
-        for at, (name, parameter) in enumerate(signature.signature.parameters.items())
+        for at, (name, parameter) in enumerate(signature.by_name.items())
     ]
     return f"_vary({', '.join(arguments)})"
 

@@ -18,7 +18,7 @@ DEEPEST: Final = 5
 """How far dependencies of dependencies are looked at."""
 
 
-def is_hidden(call: FunctionSignature, name: str) -> bool:
+def is_hidden(signature: FunctionSignature, name: str) -> bool:
     """Tell whether a key shows a digest in the place of a parameter's value.
 
     By its name or alias, or since it is free text that comes from a cookie or, over whatever steps,
@@ -26,36 +26,38 @@ def is_hidden(call: FunctionSignature, name: str) -> bool:
     """
     if is_secret_name(name):
         return True
-    if not _is_text(call, name):
+    if not _is_text(signature, name):
         return False
-    return any(_is_secret_source(mark) for mark in _marks(call, name)[1]) or any(
-        _is_scheme(each) or _uses_scheme(each, DEEPEST) for each in _dependencies(call, name)
+    return any(_is_secret_source(mark) for mark in _marks(signature, name)[1]) or any(
+        _is_scheme(each) or _uses_scheme(each, DEEPEST) for each in _dependencies(signature, name)
     )
 
 
-def is_credential(call: FunctionSignature, name: str) -> bool:
+def is_credential(signature: FunctionSignature, name: str) -> bool:
     """Tell whether a parameter holds what a security scheme itself has read: a token, a key."""
-    return _is_text(call, name) and any(_is_scheme(each) for each in _dependencies(call, name))
+    return _is_text(signature, name) and any(
+        _is_scheme(each) for each in _dependencies(signature, name)
+    )
 
 
-def _is_text(call: FunctionSignature, name: str) -> bool:
-    return is_free_text(call.hints().get(name, str))
+def _is_text(signature: FunctionSignature, name: str) -> bool:
+    return is_free_text(signature.hints().get(name, str))
 
 
-def _dependencies(call: FunctionSignature, name: str) -> Iterator[Any]:
+def _dependencies(signature: FunctionSignature, name: str) -> Iterator[Any]:
     """Yield what `Depends` and `Security` name for a parameter."""
-    kind, marks = _marks(call, name)
+    kind, marks = _marks(signature, name)
     for mark in marks:
         if type(mark).__name__ in ("Depends", "Security"):
             dependency = getattr(mark, "dependency", None)
             yield kind if dependency is None else dependency  # `Depends()` is of the annotation
 
 
-def _marks(call: FunctionSignature, name: str) -> tuple[Any, list[Any]]:
+def _marks(signature: FunctionSignature, name: str) -> tuple[Any, list[Any]]:
     """Return a parameter's annotation, and what FastAPI is told of it there or as its default."""
-    hint = call.hints().get(name)
+    hint = signature.hints().get(name)
     kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    parameter = call.signature.parameters.get(name)
+    parameter = signature.by_name.get(name)
     if parameter is not None and parameter.default is not Parameter.empty:
         marks.append(parameter.default)
     return kind, marks
@@ -78,11 +80,11 @@ def _uses_scheme(dependency: Any, steps_left: int) -> bool:
     if not callable(dependency) or not steps_left:
         return False
     try:
-        call = FunctionSignature(dependency)
+        signature = FunctionSignature(dependency)
     except (TypeError, ValueError):  # written in C, without a signature
         return False
     return any(
         _is_scheme(each) or _uses_scheme(each, steps_left - 1)
-        for name in call.parameters
-        for each in _dependencies(call, name)
+        for name in signature.parameters
+        for each in _dependencies(signature, name)
     )

@@ -45,6 +45,7 @@ class FunctionSignature:
         "_binder",
         "_resolved",
         "_waiting",
+        "by_name",
         "first_is_receiver",
         "function",
         "identity",
@@ -55,7 +56,6 @@ class FunctionSignature:
         "open_calls",
         "parameters",
         "qualname",
-        "signature",
     )
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -64,13 +64,14 @@ class FunctionSignature:
         self.module = self.identity.module
         self.qualname = self.identity.qualname
         self.name = f"{self.qualname.rpartition('<locals>.')[2]}()"
-        self.signature, is_open = called_signature(function, _signature(function))
-        self.parameters = tuple(self.signature.parameters)
+        called, is_open = called_signature(function, _signature(function))
+        self.by_name: Mapping[str, Parameter] = called.parameters
+        self.parameters = tuple(called.parameters)
         self.is_coroutine = _is_coroutine(function)
         parent = self.qualname.rpartition(".")[0]
         self.is_in_class = bool(parent) and not parent.endswith("<locals>")
         self.first_is_receiver = self.is_in_class and self.parameters[:1] in (("self",), ("cls",))
-        self._waiting = _annotations(self.signature)
+        self._waiting = _annotations(called)
         self._resolved: dict[str, Any] = {}
         self._binder: Callable[..., tuple[Any, ...]] | None = None
         self.open_calls = OpenCalls(self, ()) if is_open else None
@@ -83,7 +84,7 @@ class FunctionSignature:
 
     def __str__(self) -> str:
         """Show the call with its parameters' names, for messages: `get_user(user_id, lang)`."""
-        shown = (f"{MARKS.get(p.kind, '')}{p.name}" for p in self.signature.parameters.values())
+        shown = (f"{MARKS.get(p.kind, '')}{p.name}" for p in self.by_name.values())
         return f"{self.name[:-2]}({', '.join(shown)})"
 
     def hints(self) -> dict[str, Any]:
@@ -110,7 +111,7 @@ class FunctionSignature:
         if self.open_calls is not None:
             return self.open_calls.bind(args, kwargs)
         if self._binder is None:
-            self._binder = compile_binder(self.signature.parameters.values(), self.qualname)
+            self._binder = compile_binder(self.by_name.values(), self.qualname)
         return self._binder(*args, **kwargs)
 
     def name_in_templates(self, names: Collection[str]) -> None:
@@ -122,7 +123,7 @@ class FunctionSignature:
         """Turn values in signature order back into what to call the function with."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        for parameter, value in zip(self.signature.parameters.values(), values, strict=True):
+        for parameter, value in zip(self.by_name.values(), values, strict=True):
             if parameter.kind is Parameter.VAR_POSITIONAL:
                 args.extend(value)
             elif parameter.kind is Parameter.VAR_KEYWORD:

@@ -60,7 +60,7 @@ def test_it_knows_the_functions_names() -> None:
     assert str(call) == "get_user(user_id, lang)"
     assert (call.module, call.qualname) == (__name__, "get_user")
     assert call.parameters == ("user_id", "lang")
-    assert call.signature == inspect.signature(get_user)
+    assert call.by_name == inspect.signature(get_user).parameters
     assert str(FunctionSignature.of(every_kind)) == "every_kind(a, b, *args, c, **rest)"
 
 
