@@ -12,7 +12,7 @@ from dualcache.endpoints.binding import EndpointBinding
 from dualcache.endpoints.decisions import EndpointAction, way_of
 from dualcache.endpoints.options import endpoint_options
 from dualcache.engine.invalidation import invalidate
-from dualcache.engine.probe import get_or_run
+from dualcache.engine.load import get_or_run
 from dualcache.errors import UnencodableValue, UsageError
 from dualcache.frameworks.roles import is_response
 from dualcache.frameworks.routes import INSTEAD, SAFE, layers, routes_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.core.entry import HEADER_BYTES, MISSING
 from dualcache.core.flight import (
@@ -21,8 +21,7 @@ from dualcache.engine.batch_others import load_others, serve_fresh
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.lead import Begun, concluded, make_ready
-from dualcache.engine.leases import RELEASED_MS, release_too_large
-from dualcache.engine.led_keys import Held, LedKey, end_all, first_failure, give_back
+from dualcache.engine.leases import RELEASED_MS, release_all, release_too_large
 from dualcache.engine.pipelines import STEPS_AT_ONCE, paced
 from dualcache.engine.read import count_miss, served
 from dualcache.engine.read_many import look_many
@@ -40,6 +39,27 @@ if TYPE_CHECKING:
     from dualcache.engine.freshness import ReadResult
     from dualcache.engine.lead import Ready
     from dualcache.engine.renewal import Lease
+
+
+class LedKey(NamedTuple):
+    """A key that this caller loads: its flight, and where it starts from (`None`: not stored)."""
+
+    name: str
+    call: Call
+    flight: Flight
+    start: Start | None
+
+
+class Held(NamedTuple):
+    """What this caller has to give back, however its load ends.
+
+    `markers` are the leases, each with its key; `landings` how each flight is to end. `sent` are
+    all markers that may have arrived: a caller who is interrupted gives them back too.
+    """
+
+    markers: dict[bytes, str]
+    landings: dict[Flight, FlightResult]
+    sent: dict[bytes, str]
 
 
 def get_or_load_many(
@@ -254,6 +274,38 @@ def store_all(
         is_late = lease.is_late(change.expected, now_ms)
         ended = concluded(lead.call, one, made, reply, sequence, env, is_late=is_late)
         held.landings[lead.flight] = FlightResult(ended)
+
+
+def end_all(held: Held, env: Env) -> Flow[None]:
+    """Give back the leases that are left, and land all flights, also if that is interrupted."""
+    try:
+        yield from release_all(held.markers, env)
+    except BaseException:
+        yield from land_all(held)
+        raise
+    yield from land_all(held)
+
+
+def give_back(held: Held, env: Env) -> Flow[None]:
+    """Give back whatever may have been taken, for a caller who was interrupted."""
+    held.markers.update(held.sent)
+    yield from end_all(held, env)
+
+
+def land_all(held: Held) -> Flow[None]:
+    """Land all flights that are led."""
+    for at, (flight, landing) in enumerate(held.landings.items()):
+        if at and not at % STEPS_AT_ONCE:
+            yield GiveWay()
+        yield EndFlight(flight, landing)
+
+
+def first_failure(held: Held) -> Outcome | None:
+    """Return what the loader, or a callable of the policy, raised: it is the user's own."""
+    for landing in held.landings.values():
+        if landing.outcome is not None and landing.outcome.error is not None:
+            return landing.outcome
+    return None
 
 
 def mapping_of(value: Any) -> Mapping[str, Any]:

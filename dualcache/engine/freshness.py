@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dualcache.core.entry import Stored
+    from dualcache.core.policy import Policy
 
 
 class State(Enum):
@@ -52,6 +53,12 @@ REPLACED: Final = (STALE, UNTYPED, UNKNOWN)
 
 MOST_SKEW_MS: Final = 1_000
 """How far the clocks of two machines may lie apart for an entry's age to be taken from them."""
+_SERVER_ERROR: Final = 500
+"""The least status of an answer that says that the source failed; those below are answers."""
+_ANSWERS_OF_DJANGO: Final = frozenset(
+    {"Http404", "PermissionDenied", "SuspiciousOperation", "BadRequest"}
+)
+"""Exceptions that become a status below 500 and do not carry it."""
 
 
 class ReadResult(Struct, frozen=True):
@@ -123,3 +130,27 @@ def lifetime_ms(
         return None, None
     ttl_ms = max(1, round(ttl_ms * (1 - jitter * draw)))
     return (ttl_ms, ttl_ms + stale_ms) if stale_ms else (None, ttl_ms)
+
+
+def is_outage(policy: Policy, error: Exception) -> bool:
+    """Tell whether an exception says that the source failed, rather than what it found.
+
+    A 404 is an answer: the row is gone, and the stale value with it.
+    """
+    rule = policy.stale_on
+    if rule is None:
+        status = _status_of(error)
+        return status is None or status >= _SERVER_ERROR
+    return isinstance(error, rule) if isinstance(rule, tuple) else bool(rule(error))
+
+
+def _status_of(error: Exception) -> int | None:
+    """Return the status that an exception becomes in a web framework, if it says so."""
+    status = getattr(error, "status_code", None)
+    for kind in type(error).__mro__:
+        package = kind.__module__.partition(".")[0]
+        if package == "werkzeug":  # Flask's and Quart's
+            status = getattr(error, "code", status)
+        elif package == "django" and kind.__name__ in _ANSWERS_OF_DJANGO:
+            status = _SERVER_ERROR - 1
+    return status if isinstance(status, int) else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from dualcache.core.envelope import owner_of, seal
 from dualcache.core.flight import CloseFlights
 from dualcache.core.ops import AwaitChange, CommitReply, Look
-from dualcache.engine.claim import claim_absent
+from dualcache.engine.add import claim_absent
 from dualcache.engine.commit import Change, commit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FILLING, FRESH, UNKNOWN, UNTYPED, ReadResult

@@ -14,9 +14,8 @@ from dualcache.engine.acquire import acquire
 from dualcache.engine.commit import Change, commit
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.freshness import FRESH, STALE, ReadResult
+from dualcache.engine.freshness import FRESH, STALE, ReadResult, is_outage
 from dualcache.engine.leases import release_all
-from dualcache.engine.outage import is_outage
 from dualcache.engine.read import served, tell_miss
 from dualcache.engine.recovery import ask_once
 from dualcache.engine.renewal import begin_lease, keeping

@@ -34,7 +34,7 @@ from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import FRESH, ReadResult
 from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored
 from dualcache.engine.leases import release_all
-from dualcache.engine.read import look, served, tell_miss
+from dualcache.engine.read import get, look, served, tell_miss
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import LIKELY_HITS, find_in_front
 from dualcache.engine.tags import NO_IDS
@@ -72,6 +72,18 @@ def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Ou
     if read.state is FRESH:
         return served(call, read, env)
     return (yield from share(call, began, read, env, is_stored=True))
+
+
+def get_or_run(call: Call, env: Env) -> Flow[Outcome]:
+    """Serve a fresh value, or load one for this caller alone; store nothing, wait for nobody.
+
+    So for a HEAD request: what its response lacks must not be stored for a GET.
+    """
+    sequence = env.sequence()
+    value = yield from get(call, env)
+    if value is not MISSING:
+        return Outcome(value, None, sequence)
+    return (yield from load_unstored(call, None, env))
 
 
 def refresh(call: Call, env: Env) -> Flow[Outcome]:

@@ -7,7 +7,7 @@ from fastapi import HTTPException
 from werkzeug.exceptions import BadGateway, NotFound
 from werkzeug.exceptions import HTTPException as FlaskException
 
-from dualcache.engine.outage import is_outage
+from dualcache.engine.freshness import is_outage
 from tests.engine.conversation import cold
 
 

@@ -8,7 +8,7 @@ from dualcache.core.events import Hit, Miss, NotRead, Unusable
 from dualcache.core.flight import Outcome
 from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import Batch, DropConnections, Load, Loaded, Look, RawRead, ReadTags
-from dualcache.engine.probe import get_or_run
+from dualcache.engine.load import get_or_run
 from dualcache.engine.read import UNTYPED_HELP, UNTYPED_REASON, get, peek
 from dualcache.engine.read_many import get_many
 from tests.engine.conversation import (
