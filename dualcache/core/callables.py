@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Taking", "adapted", "checked_loader", "not_callable", "refuse_async", "taking_of"]
 
-IN_ORDER: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-MOST_KNOWN: Final = 512
-RUNS_LATER: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-UNUSUAL: Final = RUNS_LATER | inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+_IN_ORDER: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_MOST_KNOWN: Final = 512
+_RUNS_LATER: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_UNUSUAL: Final = _RUNS_LATER | inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 class Taking(NamedTuple):
@@ -112,7 +112,7 @@ def refuse_async(function: object, *, option: str, owner: str) -> None:
     """Raise `UsageError` for a callable whose answer would have to be awaited or iterated."""
     # Direct calls come here each time, mostly with a lambda: its flags tell.
     if type(function) is FunctionType and not function.__dict__:
-        if function.__code__.co_flags & RUNS_LATER:
+        if function.__code__.co_flags & _RUNS_LATER:
             raise _has_to_be_awaited(option, owner)
         return
     for each in (function, type(function).__call__ if callable(function) else None):
@@ -176,7 +176,7 @@ def _takes_one(function: Callable[..., Any]) -> bool:
     if type(function) is not FunctionType or function.__dict__:
         return False
     code = function.__code__
-    return code.co_argcount == 1 and not (code.co_kwonlyargcount or code.co_flags & UNUSUAL)
+    return code.co_argcount == 1 and not (code.co_kwonlyargcount or code.co_flags & _UNUSUAL)
 
 
 def _shape_of(function: Callable[..., Any]) -> _Shape | None:
@@ -194,7 +194,7 @@ def _shape_of(function: Callable[..., Any]) -> _Shape | None:
         tuple(
             ("" if kind is Parameter.POSITIONAL_ONLY else name, can_do_without)
             for name, kind, can_do_without in found
-            if kind in IN_ORDER
+            if kind in _IN_ORDER
         ),
         tuple((name, can_do) for name, kind, can_do in found if kind is Parameter.KEYWORD_ONLY),
         Parameter.VAR_POSITIONAL in kinds,
@@ -202,7 +202,7 @@ def _shape_of(function: Callable[..., Any]) -> _Shape | None:
     )
 
 
-@lru_cache(MOST_KNOWN)
+@lru_cache(_MOST_KNOWN)
 def _shape_of_code(code: CodeType, defaults: int, optional: frozenset[str]) -> _Shape:
     count = code.co_argcount
     by_name = code.co_varnames[count : count + code.co_kwonlyargcount]

@@ -10,6 +10,25 @@ from typing import Final
 
 from dualcache.errors import DecodeError, SignatureError
 
+__all__ = [
+    "COMPRESSED",
+    "DEFAULT_MAX_BYTES",
+    "HAS_OWNER",
+    "HAS_TAGS",
+    "IN_SECONDS",
+    "KNOWN_FLAGS",
+    "NEEDS_TYPE",
+    "PAYLOAD_FLAGS",
+    "SIGNED",
+    "UNKNOWN_TYPE",
+    "UNTYPED",
+    "CodecId",
+    "needs_type",
+    "undecodable",
+    "unknown_type",
+    "unsigned",
+]
+
 
 class CodecId(IntEnum):
     """The codec byte of a stored value. Part of the stored format: never renumber."""

@@ -21,6 +21,25 @@ else:  # the default is for type checkers, and its import would cost
 
     V_co = TypeVar("V_co", covariant=True)
 
+__all__ = [
+    "HEADER_BYTES",
+    "MISSING",
+    "NO_OWNER",
+    "OWNED_HEADER_BYTES",
+    "OWNER_BYTES",
+    "TOKEN_BYTES",
+    "UNKNOWN_TAG_ID",
+    "CacheInfo",
+    "Entry",
+    "Kind",
+    "Missing",
+    "Packed",
+    "Stored",
+    "Tag",
+    "ValueCodec",
+    "no_signature",
+]
+
 HEADER_BYTES: Final = 32
 TOKEN_BYTES: Final = 8
 OWNER_BYTES: Final = 8
@@ -41,7 +60,6 @@ class Missing(Enum):
 
 
 MISSING: Final = Missing.MISSING
-MissingType = Literal[Missing.MISSING]
 
 
 class Kind(IntEnum):
@@ -112,11 +130,11 @@ class Entry(Struct, Generic[V_co], frozen=True):
     tags: tuple[str, ...]
 
 
-def no_reader(_: Stored) -> None:
+def _no_reader(_: Stored) -> None:
     """Stand for a recipe whose entries are unpacked whole each time."""
 
 
-def not_verified(_: str, __: Stored) -> None:
+def _not_verified(_: str, __: Stored) -> None:
     """Stand for a recipe that takes whatever is stored."""
 
 
@@ -137,6 +155,6 @@ class ValueCodec(NamedTuple):
     pack: Callable[[Any], Packed]
     unpack: Callable[[str, Stored], Any]
     copy: Callable[[Packed], Any]
-    reader_of: Callable[[Stored], Callable[[Any], Any] | None] = no_reader
-    verify: Callable[[str, Stored], None] = not_verified
+    reader_of: Callable[[Stored], Callable[[Any], Any] | None] = _no_reader
+    verify: Callable[[str, Stored], None] = _not_verified
     sign: Callable[[str, Packed, Sequence[Tag]], Packed] = no_signature

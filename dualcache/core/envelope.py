@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from dualcache.errors import DecodeError
 
 __all__ = [
+    "FORMAT",
+    "MAGIC",
     "ReferenceBlob",
     "kind_of",
     "open_envelope",

@@ -10,6 +10,30 @@ from msgspec.structs import astuple
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+__all__ = [
+    "BackendDown",
+    "BackendUp",
+    "Cleared",
+    "Coalesced",
+    "Event",
+    "Hit",
+    "Invalidated",
+    "LoadFailed",
+    "Loaded",
+    "Miss",
+    "NotRead",
+    "NotStored",
+    "ObserverFailed",
+    "PendingOverflowed",
+    "Replayed",
+    "ScansRefused",
+    "StaleHit",
+    "StoresStopped",
+    "Tier",
+    "Unusable",
+    "WaitExpired",
+]
+
 Tier: TypeAlias = Literal["front", "redis", "memory"]
 
 

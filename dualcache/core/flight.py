@@ -19,6 +19,24 @@ if TYPE_CHECKING:
 
     from dualcache.core.entry import Packed
 
+__all__ = [
+    "ABANDONED",
+    "ANY_TAG",
+    "AwaitFlight",
+    "CloseFlights",
+    "EndFlight",
+    "Flight",
+    "FlightResult",
+    "Join",
+    "JoinReply",
+    "Outcome",
+    "Stage",
+    "TakeOver",
+    "failure_of",
+    "value_if_any",
+    "value_of",
+]
+
 
 class Outcome(Struct, frozen=True):
     """How a read ended: with a value, or with the exception that the user's function raised.
@@ -130,7 +148,7 @@ class Flight:
         self.leaders = 1
         self.threads = [thread]
         self.is_open = True
-        self.is_orphaned: Callable[[], bool] = never
+        self.is_orphaned: Callable[[], bool] = _never
         self.load_sequence: int | None = None
         self.announced_ms = 0.0
         self.takeovers = 0
@@ -148,7 +166,7 @@ class Flight:
         return Stage(self.takeovers, self.load_sequence, self.announced_ms)
 
 
-def never() -> bool:
+def _never() -> bool:
     """Answer for a leader that runs in a thread: that always goes on."""
     return False
 

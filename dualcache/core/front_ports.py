@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Stored
     from dualcache.core.policy import Call
 
+__all__ = ["NO_FRONT", "UNTRACKED", "FrontPort", "FrontTiers", "NoFront", "Read"]
+
 
 UNTRACKED: Final = 0
 """No stream: the server does not track the connection that read."""

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType, TracebackType
 
-OURS: Final = ("dualcache", "redis")
-SIGNALS: Final = tuple(valid_signals())
-LONGEST_CHAIN: Final = 8
+__all__ = ["interrupt_in", "was_caught_here"]
+
+_OURS: Final = ("dualcache", "redis")
+_SIGNALS: Final = tuple(valid_signals())
+_LONGEST_CHAIN: Final = 8
 
 
 def interrupt_in(error: BaseException) -> BaseException | None:
@@ -28,12 +30,12 @@ def interrupt_in(error: BaseException) -> BaseException | None:
     """
     if not isinstance(error, Exception):
         return error
-    codes = handler_codes()
+    codes = _handler_codes()
     each: BaseException | None = error
-    for _ in range(LONGEST_CHAIN):
+    for _ in range(_LONGEST_CHAIN):
         if each is None or (each is not error and not was_caught_here(each)):
             return None
-        if not codes.isdisjoint(codes_of(each.__traceback__)):
+        if not codes.isdisjoint(_codes_of(each.__traceback__)):
             return each
         each = each.__cause__ or each.__context__
     return None
@@ -43,23 +45,23 @@ def was_caught_here(error: BaseException) -> bool:
     """Tell whether our code or redis-py's caught an exception: a traceback begins where it was."""
     where = error.__traceback__
     name = "" if where is None else str(where.tb_frame.f_globals.get("__name__"))
-    return name.partition(".")[0] in OURS
+    return name.partition(".")[0] in _OURS
 
 
-def codes_of(traceback: TracebackType | None) -> Iterator[CodeType]:
+def _codes_of(traceback: TracebackType | None) -> Iterator[CodeType]:
     """Yield the code of each frame that an exception passed through."""
     while traceback is not None:
         yield traceback.tb_frame.f_code
         traceback = traceback.tb_next
 
 
-def handler_codes() -> set[CodeType]:
+def _handler_codes() -> set[CodeType]:
     """Return the code of each signal handler that is installed now."""
-    handlers = [getsignal(number) for number in SIGNALS]
-    return {code for handler in handlers if (code := code_of(handler)) is not None}
+    handlers = [getsignal(number) for number in _SIGNALS]
+    return {code for handler in handlers if (code := _code_of(handler)) is not None}
 
 
-def code_of(handler: Any) -> CodeType | None:
+def _code_of(handler: Any) -> CodeType | None:
     """Return the code that runs when a handler is called; `None` where it is not Python's."""
     while (inner := getattr(handler, "func", None)) is not None:  # functools.partial
         handler = inner

@@ -17,6 +17,40 @@ if TYPE_CHECKING:
     from dualcache.core.flight import Flight
     from dualcache.core.revocation import Revocation
 
+__all__ = [
+    "FOR_EVER",
+    "WRITE_REFUSALS",
+    "WRONG_TYPE",
+    "AwaitChange",
+    "Batch",
+    "Claim",
+    "Commit",
+    "CommitReply",
+    "CommitWay",
+    "Delete",
+    "DropConnections",
+    "Fence",
+    "Flow",
+    "GiveWay",
+    "Keeping",
+    "Load",
+    "LoadScript",
+    "Loaded",
+    "Look",
+    "LookAndLease",
+    "MakeTags",
+    "NewTag",
+    "Op",
+    "Ping",
+    "ProlongTag",
+    "Publish",
+    "Raised",
+    "RawRead",
+    "ReadTags",
+    "TryLease",
+    "do",
+]
+
 T = TypeVar("T")
 
 

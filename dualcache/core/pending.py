@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+__all__ = ["Held", "PendingLoad"]
+
 
 class Held(Protocol):
     """What a driver leaves with a caller who is to run the function."""

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 from msgspec import MsgspecError
 from msgspec.msgpack import Decoder, Encoder
 
+__all__ = ["Revocation", "Told", "channel_of", "from_message", "life_key", "to_message"]
+
 
 class Revocation(NamedTuple):
     """Names in full, and patterns without the namespace, to be told on `channel`."""

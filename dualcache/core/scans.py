@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from dualcache.core.ops import Op
 
+__all__ = ["ReadHeads", "Scan", "ScanPage", "Unlink"]
+
 
 class Unlink(Op[int]):
     """Delete scanned keys without blocking the server; replies how many were there."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Final
 
+__all__ = ["switched_off"]
+
 switched_off: Final[ContextVar[frozenset[int]]] = ContextVar(
     "dualcache_switched_off", default=frozenset()
 )

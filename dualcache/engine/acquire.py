@@ -52,6 +52,16 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.leases import Leased
 
+__all__ = [
+    "MOST_ROUNDS",
+    "acquire",
+    "after_claim",
+    "claimed",
+    "is_replaceable",
+    "reclaim_all",
+    "start_refresh",
+]
+
 
 MOST_ROUNDS: Final = 8
 """How often a key may change under a leader's hands before it loads without storing."""
@@ -75,7 +85,7 @@ def acquire(
     stale = NOTHING
     try:
         if not can_commit(env):
-            return (yield from look_alone(call, env))
+            return (yield from _look_alone(call, env))
         for _ in range(MOST_ROUNDS):
             mark = env.front.mark(call.key)
             (leased,) = yield from take_together(LookAndLease, (call,), env, sent, known)
@@ -91,7 +101,7 @@ def acquire(
                 (start,) = yield from reclaim_all(((call, read),), sent, env)
             elif start is None and read.state is not ABSENT:
                 stale = read if read.state is STALE else stale
-                start = yield from refresh_or_wait(call, flight, read, began_ms, mark, sent, env)
+                start = yield from _refresh_or_wait(call, flight, read, began_ms, mark, sent, env)
             if start is not None:
                 return start
     except BackendError:
@@ -99,7 +109,7 @@ def acquire(
     return stale
 
 
-def look_alone(call: Call, env: Env) -> Flow[ReadResult]:
+def _look_alone(call: Call, env: Env) -> Flow[ReadResult]:
     """Return what there is to be served, where nothing can be stored: no lease is taken."""
     read = yield from look(call, env)
     return read if read.state in {FRESH, STALE} else NOTHING
@@ -162,7 +172,7 @@ def reclaim_all(
     return [Start(read, ours[call.key]) if call.key in ours else None for call, read in wanted]
 
 
-def refresh_or_wait(
+def _refresh_or_wait(
     call: Call,
     flight: Flight,
     read: ReadResult,
@@ -175,10 +185,10 @@ def refresh_or_wait(
     start = None
     if read.state in REPLACED:
         start = yield from take_refresh(call, read, sent, env)
-    return start or (yield from await_other(call, flight, read, began_ms, mark, sent, env))
+    return start or (yield from _await_other(call, flight, read, began_ms, mark, sent, env))
 
 
-def await_other(
+def _await_other(
     call: Call,
     flight: Flight,
     read: ReadResult,

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from dualcache.engine.freshness import ReadResult
     from dualcache.engine.leases import Leased
 
-    Wanted = tuple[Call, Flight]
+    _Wanted = tuple[Call, Flight]
+
+__all__ = ["acquire_all"]
 
 
 def acquire_all(
-    wanted: Sequence[Wanted],
+    wanted: Sequence[_Wanted],
     env: Env,
     sent: dict[bytes, str],
     known: Mapping[str, bytes | None],
@@ -43,7 +45,7 @@ def acquire_all(
     """
     calls = [call for call, _ in wanted]
     if not can_commit(env):
-        return (yield from look_at_all(calls, env))
+        return (yield from _look_at_all(calls, env))
     leased = yield from take_leases(LookAndLease, calls, env, sent, known)
 
     def classified(found: tuple[Call, Leased | None]) -> ReadResult:
@@ -63,7 +65,7 @@ def acquire_all(
         if each is not None and starts[at] is None:
             rest[at] = (*wanted[at], each, read)
     try:
-        found: Sequence[Start | ReadResult | None] = yield from settle([*rest.values()], sent, env)
+        found: Sequence[Start | ReadResult | None] = yield from _settle([*rest.values()], sent, env)
     except BackendError:
         found = [NOTHING] * len(rest)
     for at, start in zip(rest, found, strict=True):
@@ -71,7 +73,7 @@ def acquire_all(
     return starts
 
 
-def look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | ReadResult | None]]:
+def _look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | ReadResult | None]]:
     """Return what there is to be served, where nothing can be stored: no lease is taken."""
     try:
         reads = yield from look_many(calls, env)
@@ -80,7 +82,7 @@ def look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | ReadResult
     return [read if read.state is FRESH else NOTHING for read in reads]
 
 
-def settle(
+def _settle(
     rest: Sequence[tuple[Call, Flight, Leased, ReadResult]], sent: dict[bytes, str], env: Env
 ) -> Flow[list[Start | ReadResult | None]]:
     """Judge entries by the tags that they alone name, and replace what can never be served."""

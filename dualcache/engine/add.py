@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dualcache.engine.freshness import ReadResult
     from dualcache.engine.write import Put
 
+__all__ = ["add", "claim_absent"]
+
 
 def add(call: Call, value: Any, env: Env) -> Flow[bool]:
     """Store a value where no entry is served; tell whether it was stored.

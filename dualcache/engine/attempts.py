@@ -31,6 +31,7 @@ __all__ = [
     "attempt",
     "attempt_once",
     "cause_of",
+    "is_cut",
     "note_answer",
     "note_failure",
     "note_refusal",
@@ -38,12 +39,12 @@ __all__ = [
 
 T = TypeVar("T")
 
-OUTAGE_REFUSALS: Final = frozenset(
+_OUTAGE_REFUSALS: Final = frozenset(
     {"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM"}
 )
-CONFIGURATION_REFUSALS: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
+_CONFIGURATION_REFUSALS: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
-DEMOTED: Final = frozenset({"READONLY", "LOADING", "MASTERDOWN"})
+_DEMOTED: Final = frozenset({"READONLY", "LOADING", "MASTERDOWN"})
 """What a server says that was the master, or is about to be one."""
 LEAVE_PAUSE_MS: Final = 1_000
 
@@ -112,12 +113,12 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
             note_refusal(prefix, env)
         return
     is_unknown = isinstance(error, BackendRefused) and error.is_lacking and _is_needed(op)
-    if prefix and prefix not in OUTAGE_REFUSALS and not (error.is_configuration or is_unknown):
+    if prefix and prefix not in _OUTAGE_REFUSALS and not (error.is_configuration or is_unknown):
         note_answer(env)
         if prefix in WRITE_REFUSALS:
             note_refusal(prefix, env)
         return
-    is_configuration = error.is_configuration or is_unknown or prefix in CONFIGURATION_REFUSALS
+    is_configuration = error.is_configuration or is_unknown or prefix in _CONFIGURATION_REFUSALS
     pause_ms = health.breaker.failed(
         env.elapsed_ms(),
         since=since,
@@ -162,7 +163,7 @@ def _leave_demoted(prefix: str, env: Env) -> None:
     are. Where it leads to the same server again, that is found out once a second.
     """
     now_ms = env.elapsed_ms()
-    if prefix in DEMOTED and now_ms >= env.health.leave_at_ms:
+    if prefix in _DEMOTED and now_ms >= env.health.leave_at_ms:
         env.health.leave_at_ms = now_ms + LEAVE_PAUSE_MS
         env.leave_server()
 

@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     from dualcache.engine.lead import Ready
     from dualcache.engine.renewal import Lease
 
+__all__ = ["get_or_load_many", "mapping_of"]
 
-class LedKey(NamedTuple):
+
+class _LedKey(NamedTuple):
     """A key that this caller loads: its flight, and where it starts from (`None`: not stored)."""
 
     name: str
@@ -50,7 +52,7 @@ class LedKey(NamedTuple):
     start: Start | None
 
 
-class Held(NamedTuple):
+class _Held(NamedTuple):
     """What this caller has to give back, however its load ends.
 
     `markers` are the leases, each with its key; `landings` how each flight is to end. `sent` are
@@ -74,11 +76,11 @@ def get_or_load_many(
     that no two callers wait for each other. `one_of(name)` gives the function that loads a single
     one of those; it returns MISSING for a key that the loader does not know.
     """
-    found: dict[str, Any] = value_of((yield from load_many(calls, loader, one_of, env)))
+    found: dict[str, Any] = value_of((yield from _load_many(calls, loader, one_of, env)))
     return found
 
 
-def load_many(
+def _load_many(
     calls: Mapping[str, Call],
     loader: Callable[..., Any],
     one_of: Callable[[str], Callable[[], Any]],
@@ -86,28 +88,28 @@ def load_many(
 ) -> Flow[Outcome]:
     """Serve and load; an outcome, as the frame of a flow must not hold what it raises."""
     began = env.sequence()
-    found = yield from serve_kept(calls, env)
+    found = yield from _serve_kept(calls, env)
     unkept = {name: call for name, call in calls.items() if name not in found}
     reads: dict[str, ReadResult] = {}
     is_down = False
-    if are_hits_likely(unkept):
+    if _are_hits_likely(unkept):
         try:
             looked = yield from look_many(list(unkept.values()), env)
             reads = dict(zip(unkept, looked, strict=True))
         except BackendError:
             is_down = True
     found.update(serve_fresh(calls, reads, env))
-    held = Held({}, {}, {})
+    held = _Held({}, {}, {})
     missing = {name: call for name, call in calls.items() if name not in found}
     try:
-        led = yield from join_all(missing, reads, held, began, is_down=is_down)
-        leads = yield from lease_all(led, reads, found, held, env, is_down=is_down)
-        found.update((yield from load_all(leads, loader, held, env)))
+        led = yield from _join_all(missing, reads, held, began, is_down=is_down)
+        leads = yield from _lease_all(led, reads, found, held, env, is_down=is_down)
+        found.update((yield from _load_all(leads, loader, held, env)))
     except BaseException:
-        yield from give_back(held, env)
+        yield from _give_back(held, env)
         raise
-    yield from end_all(held, env)
-    failure = first_failure(held)
+    yield from _end_all(held, env)
+    failure = _first_failure(held)
     if failure is not None:
         return failure
     leading = {lead.name for lead in leads}
@@ -116,13 +118,13 @@ def load_many(
     return Outcome({name: found[name] for name in calls if name in found})
 
 
-def serve_kept(calls: Mapping[str, Call], env: Env) -> Flow[dict[str, Any]]:
+def _serve_kept(calls: Mapping[str, Call], env: Env) -> Flow[dict[str, Any]]:
     """Return what the front tier keeps; count it."""
     kept = yield from paced(lambda call: find_in_front(call, env), calls.values())
     return {name: value for name, value in zip(calls, kept, strict=True) if value is not MISSING}
 
 
-def are_hits_likely(calls: Mapping[str, Call]) -> bool:
+def _are_hits_likely(calls: Mapping[str, Call]) -> bool:
     """Tell whether a look is worth its trip; the leases, which read too, are one trip as well."""
     for call in calls.values():
         usage = call.policy.usage
@@ -130,10 +132,10 @@ def are_hits_likely(calls: Mapping[str, Call]) -> bool:
     return False
 
 
-def join_all(
+def _join_all(
     missing: Mapping[str, Call],
     reads: Mapping[str, ReadResult],
-    held: Held,
+    held: _Held,
     began: int,
     *,
     is_down: bool,
@@ -156,15 +158,15 @@ def join_all(
     return led
 
 
-def lease_all(
+def _lease_all(
     led: Sequence[tuple[str, Call, Flight]],
     reads: Mapping[str, ReadResult],
     found: dict[str, Any],
-    held: Held,
+    held: _Held,
     env: Env,
     *,
     is_down: bool,
-) -> Flow[list[LedKey]]:
+) -> Flow[list[_LedKey]]:
     """Lease all led keys; what is fresh by now is `found`, what another holds is left to others."""
     starts: Sequence[Start | ReadResult | None] = [NOTHING] * len(led)
     if not is_down:
@@ -177,28 +179,28 @@ def lease_all(
         if isinstance(start, Start):
             if not start.is_over_entry:
                 held.markers[start.expected] = call.key
-            leads.append(LedKey(name, call, flight, start))
+            leads.append(_LedKey(name, call, flight, start))
         elif start is NOTHING:
-            leads.append(LedKey(name, call, flight, None))
+            leads.append(_LedKey(name, call, flight, None))
         elif start is not None:
             found[name] = start.value
             held.landings[flight] = FlightResult(served(call, start, env))
-    yield from paced(lambda lead: count_led(lead, reads, env, is_down=is_down), leads)
+    yield from paced(lambda lead: _count_led(lead, reads, env, is_down=is_down), leads)
     leading = {lead.flight for lead in leads}
     for flight in [each for each in held.landings if each not in leading]:
         yield EndFlight(flight, held.landings.pop(flight))
     return leads
 
 
-def count_led(lead: LedKey, reads: Mapping[str, ReadResult], env: Env, *, is_down: bool) -> None:
+def _count_led(lead: _LedKey, reads: Mapping[str, ReadResult], env: Env, *, is_down: bool) -> None:
     """Count a key that is loaded as a miss, and tell why."""
     read = reads.get(lead.name)
     why = read.state.value if read else "backend_down" if is_down else "absent"
     count_miss(lead.call, why, env)
 
 
-def load_all(
-    leads: Sequence[LedKey], loader: Callable[..., Any], held: Held, env: Env
+def _load_all(
+    leads: Sequence[_LedKey], loader: Callable[..., Any], held: _Held, env: Env
 ) -> Flow[Mapping[str, Any]]:
     """Call the loader once for all led keys, and store what it returns."""
     if not leads:
@@ -226,21 +228,21 @@ def load_all(
         return {}
     values = mapping_of(result.value)
     loaded = [lead for lead in leads if lead.name in values]
-    yield from store_all(loaded, values, result, held, sequence, env, lease)
+    yield from _store_all(loaded, values, result, held, sequence, env, lease)
     return {lead.name: values[lead.name] for lead in loaded}
 
 
-def store_all(
-    leads: Sequence[LedKey],
+def _store_all(
+    leads: Sequence[_LedKey],
     values: Mapping[str, Any],
     result: Loaded,
-    held: Held,
+    held: _Held,
     sequence: int,
     env: Env,
     lease: Lease,
 ) -> Flow[None]:
     """Commit all that is to be stored, and give the other leases back, in one trip."""
-    ready: list[tuple[LedKey, Loaded, Ready]] = []
+    ready: list[tuple[_LedKey, Loaded, Ready]] = []
     changes: list[Change] = []
     for at, lead in enumerate(leads):
         if at and not at % STEPS_AT_ONCE:
@@ -276,23 +278,23 @@ def store_all(
         held.landings[lead.flight] = FlightResult(ended)
 
 
-def end_all(held: Held, env: Env) -> Flow[None]:
+def _end_all(held: _Held, env: Env) -> Flow[None]:
     """Give back the leases that are left, and land all flights, also if that is interrupted."""
     try:
         yield from release_all(held.markers, env)
     except BaseException:
-        yield from land_all(held)
+        yield from _land_all(held)
         raise
-    yield from land_all(held)
+    yield from _land_all(held)
 
 
-def give_back(held: Held, env: Env) -> Flow[None]:
+def _give_back(held: _Held, env: Env) -> Flow[None]:
     """Give back whatever may have been taken, for a caller who was interrupted."""
     held.markers.update(held.sent)
-    yield from end_all(held, env)
+    yield from _end_all(held, env)
 
 
-def land_all(held: Held) -> Flow[None]:
+def _land_all(held: _Held) -> Flow[None]:
     """Land all flights that are led."""
     for at, (flight, landing) in enumerate(held.landings.items()):
         if at and not at % STEPS_AT_ONCE:
@@ -300,7 +302,7 @@ def land_all(held: Held) -> Flow[None]:
         yield EndFlight(flight, landing)
 
 
-def first_failure(held: Held) -> Outcome | None:
+def _first_failure(held: _Held) -> Outcome | None:
     """Return what the loader, or a callable of the policy, raised: it is the user's own."""
     for landing in held.landings.values():
         if landing.outcome is not None and landing.outcome.error is not None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
 
+__all__ = ["load_others", "serve_fresh"]
+
 
 def load_others(
     names: Sequence[str],
@@ -39,7 +41,7 @@ def load_others(
     for at, name in enumerate(names):
         if name in found:
             continue
-        value = yield from load_one(calls[name], one_of(name), env)
+        value = yield from _load_one(calls[name], one_of(name), env)
         if value is not MISSING:
             found[name] = value
         if at == 0 and len(names) > 1:
@@ -50,7 +52,7 @@ def load_others(
     return found
 
 
-def load_one(call: Call, function: Callable[[], Any], env: Env) -> Flow[Any]:
+def _load_one(call: Call, function: Callable[[], Any], env: Env) -> Flow[Any]:
     """Serve or load one key that another caller was loading; MISSING where there is none."""
     condition = call.policy.condition
 

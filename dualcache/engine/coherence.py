@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+__all__ = ["BUCKETS", "CLOSED", "Coherence", "Ticket"]
+
 BUCKETS: Final = 4_096
 """Counters are shared by names of equal hash: a collision only costs one installation."""
 CLOSED: Final = float("-inf")

@@ -27,7 +27,7 @@ __all__ = [
 RETRY_MS: Final = 60_000
 """After how long a way that was lacking is tried once more: that costs one trip."""
 SOON_MS: Final = 1_000
-NO_WAY: Final = "nothing to compare and set with"
+_NO_WAY: Final = "nothing to compare and set with"
 
 
 def can_commit(env: Env) -> bool:
@@ -66,4 +66,4 @@ def note_lacking(ways: Container[CommitWay], env: Env) -> None:
     env.ways = tuple(way for way in env.ways if way not in ways)
     if not env.ways and not lacking.is_told:
         lacking.is_told = True
-        env.emit(StoresStopped(reason=NO_WAY))
+        env.emit(StoresStopped(reason=_NO_WAY))

@@ -10,7 +10,7 @@ from typing import Final
 
 from dualcache.errors import BackendUnavailable
 
-__all__ = ["LARGE_BYTES", "LEFT_ALONE_MS", "CutKeys", "over_a_limit"]
+__all__ = ["LARGE_BYTES", "LEFT_ALONE_MS", "MOST_KEYS", "CutKeys", "over_a_limit"]
 
 LARGE_BYTES: Final = 65_536
 """No limit of a server is below this; a smaller value is not to blame for a cut."""
@@ -44,13 +44,13 @@ class CutKeys:
             self.suspect = key
             return False
         self.suspect = None
-        make_room(self.reads)
+        _make_room(self.reads)
         self.reads[key] = now_ms + LEFT_ALONE_MS
         return True
 
     def note_write(self, key: str, size_bytes: int, now_ms: int) -> None:
         """Remember that a value of this size cut the connection."""
-        make_room(self.writes)
+        _make_room(self.writes)
         self.writes[key] = (size_bytes, now_ms + LEFT_ALONE_MS)
 
     def may_read(self, key: str, now_ms: int) -> bool:
@@ -69,7 +69,7 @@ class CutKeys:
         return size_bytes < least_bytes or until_ms <= now_ms
 
 
-def make_room(known: dict[str, int] | dict[str, tuple[int, int]]) -> None:
+def _make_room(known: dict[str, int] | dict[str, tuple[int, int]]) -> None:
     """Forget the oldest of too many keys."""
     if len(known) >= MOST_KEYS:
         known.pop(next(iter(known)), None)

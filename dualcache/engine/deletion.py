@@ -21,10 +21,21 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.health import Owned, PendingDeletion
 
+__all__ = [
+    "FEW_AT_ONCE",
+    "SCAN_COUNT",
+    "ScanRefused",
+    "delete_matching",
+    "deliver",
+    "doomed_by",
+    "notice_of",
+    "read_heads",
+]
+
 SCAN_COUNT: Final = 1_000
 FEW_AT_ONCE: Final = 50
 """How many whole entries are read in one trip."""
-SURE_HEAD: Final = SURELY_SHORT // 4
+_SURE_HEAD: Final = SURELY_SHORT // 4
 """So many characters at the beginning of a name stay, however much it is shortened."""
 
 
@@ -36,25 +47,25 @@ def deliver(owed: PendingDeletion, env: Env) -> Flow[int]:
     """Delete keys, then what matches the patterns and belongs to the functions; count them."""
     removed = 0
     if owed.keys:
-        removed += yield from delete_names(owed.keys, env)
+        removed += yield from _delete_names(owed.keys, env)
     for pattern in owed.patterns:
         removed += yield from delete_matching(pattern, env)
     for function in owed.functions:
-        removed += yield from delete_owned(function, env)
+        removed += yield from _delete_owned(function, env)
     return removed
 
 
-def delete_names(names: tuple[str, ...], env: Env) -> Flow[int]:
+def _delete_names(names: tuple[str, ...], env: Env) -> Flow[int]:
     """Delete keys and tags, in few trips; return how many there were."""
     removed = 0
     for part in slices(names):
         if removed:
             yield GiveWay()
-        removed += yield from delete_together(tuple(part), env)
+        removed += yield from _delete_together(tuple(part), env)
     return removed
 
 
-def delete_together(names: tuple[str, ...], env: Env) -> Flow[int]:
+def _delete_together(names: tuple[str, ...], env: Env) -> Flow[int]:
     """Delete keys and tags in one trip, and tell others where they are to be told."""
     notice = notice_of(names, env)
     try:
@@ -78,19 +89,19 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
     cursor = removed = 0
     while True:
         wider = f"{env.prefix}*{pattern.lstrip('*')}"
-        page = yield from scan(cursor, wider, env)
+        page = yield from _scan(cursor, wider, env)
         for at, part in enumerate(slices(page.keys)):  # memory has one page of all keys
             if at:
                 yield GiveWay()
-            removed += yield from unlink([key for key in part if is_revoked(key)], env)
+            removed += yield from _unlink([key for key in part if is_revoked(key)], env)
         cursor = page.cursor
         if not cursor:
             break
-    yield from tell_pattern(pattern, env)
+    yield from _tell_pattern(pattern, env)
     return removed
 
 
-def delete_owned(function: Owned, env: Env) -> Flow[int]:
+def _delete_owned(function: Owned, env: Env) -> Flow[int]:
     """Delete every entry and marker of one function, page by page, and no key of anybody else.
 
     The pattern only narrows the search; what a key holds says whose it is. A load under way is
@@ -103,25 +114,25 @@ def delete_owned(function: Owned, env: Env) -> Flow[int]:
     is_key = compile_glob(env.prefix + pattern)
     cursor = removed = 0
     while True:
-        wider = f"{env.prefix}{literal_head(pattern, SURE_HEAD)}*"
-        page = yield from scan(cursor, wider, env)
+        wider = f"{env.prefix}{literal_head(pattern, _SURE_HEAD)}*"
+        page = yield from _scan(cursor, wider, env)
         for at, part in enumerate(slices(page.keys)):
             if at:
                 yield GiveWay()
-            own = yield from owned_of(part, owner, is_key, env)
-            removed += yield from unlink(own, env)
-            yield from unlink([base_of(key, env) for key in own], env)
+            own = yield from _owned_of(part, owner, is_key, env)
+            removed += yield from _unlink(own, env)
+            yield from _unlink([_base_of(key, env) for key in own], env)
             hidden = tuple([key.decode() for key in own if not is_key(key)])
             if hidden and env.channel:
                 yield from attempt(Publish(Revocation(env.channel, hidden)), env)
         cursor = page.cursor
         if not cursor:
             break
-    yield from tell_pattern(pattern, env)
+    yield from _tell_pattern(pattern, env)
     return removed
 
 
-def owned_of(
+def _owned_of(
     keys: Sequence[bytes], owner: bytes, is_key: Callable[[bytes], bool], env: Env
 ) -> Flow[Sequence[bytes]]:
     """Return those of the scanned keys whose entry or marker carries the owner."""
@@ -151,7 +162,7 @@ def read_heads(keys: Sequence[bytes], env: Env) -> Flow[Sequence[bytes]]:
     return heads
 
 
-def scan(cursor: int, pattern: str, env: Env) -> Flow[ScanPage]:
+def _scan(cursor: int, pattern: str, env: Env) -> Flow[ScanPage]:
     """Read one page of the key space; raise `ScanRefused` where that can never be had."""
     try:
         return (yield from attempt(Scan(cursor, pattern, SCAN_COUNT), env))
@@ -167,7 +178,7 @@ def scan(cursor: int, pattern: str, env: Env) -> Flow[ScanPage]:
         raise refused from error
 
 
-def unlink(keys: Sequence[bytes], env: Env) -> Flow[int]:
+def _unlink(keys: Sequence[bytes], env: Env) -> Flow[int]:
     """Delete keys that a scan has found; return how many there were."""
     if not keys:
         return 0
@@ -176,13 +187,13 @@ def unlink(keys: Sequence[bytes], env: Env) -> Flow[int]:
     return removed
 
 
-def tell_pattern(pattern: str, env: Env) -> Flow[None]:
+def _tell_pattern(pattern: str, env: Env) -> Flow[None]:
     """Tell others that what matches was deleted, where they are to be told."""
     if env.channel:
         yield from attempt(Publish(Revocation(env.channel, (), (pattern,))), env)
 
 
-def base_of(key: bytes, env: Env) -> bytes:
+def _base_of(key: bytes, env: Env) -> bytes:
     """Return the implicit tag of a scanned key's variants."""
     prefix = env.prefix.encode()
     return b"%b~b:%b" % (prefix, key.removeprefix(prefix))

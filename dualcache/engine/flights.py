@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from dualcache.core.flight import Flight, Join, Stage
     from dualcache.core.policy import Counters
 
+__all__ = ["LEAST_WAIT_MS", "may_follow", "may_take_over", "wait_bound_ms"]
+
 LEAST_WAIT_MS: Final = 1_000.0
-MOST_WAIT_MS: Final = 30_000.0
+_MOST_WAIT_MS: Final = 30_000.0
 
 
 def may_follow(
@@ -37,28 +39,28 @@ def may_follow(
     caller (nothing is stored: the ttl is 0) takes the result of any open flight; a patient one (the
     backend cannot be asked) waits for its end and takes that of the next.
     """
-    if flight is None or not (flight.is_open or is_next(ask, flight)):
+    if flight is None or not (flight.is_open or _is_next(ask, flight)):
         return False
-    if would_never_end(flight, leads, thread, is_blocking=is_blocking):
+    if _would_never_end(flight, leads, thread, is_blocking=is_blocking):
         return JoinReply.ALONE
-    if ask.is_lenient or ask.is_patient or is_young(flight, ask.began):
+    if ask.is_lenient or ask.is_patient or _is_young(flight, ask.began):
         return True
     if not ask.has_looked:
         return JoinReply.MUST_LOOK
     return ask.seen_version is not None and flight.seen_version == ask.seen_version
 
 
-def is_next(ask: Join, flight: Flight) -> bool:
+def _is_next(ask: Join, flight: Flight) -> bool:
     """Tell whether the caller waited for the flight before this one: it may have landed by now."""
     return ask.after is not None and flight is ask.after.next
 
 
-def is_young(flight: Flight, began: int) -> bool:
+def _is_young(flight: Flight, began: int) -> bool:
     """Tell whether the flight's load has not begun, or began after `began`."""
     return flight.load_sequence is None or flight.load_sequence > began
 
 
-def would_never_end(
+def _would_never_end(
     flight: Flight, leads: tuple[Flight, ...], thread: int, *, is_blocking: bool
 ) -> bool:
     """Tell whether waiting for `flight` is waiting for oneself.
@@ -70,10 +72,10 @@ def would_never_end(
         return False
     if is_blocking and thread in flight.threads:
         return True
-    return bool(leads) and reaches(flight, leads)
+    return bool(leads) and _reaches(flight, leads)
 
 
-def reaches(flight: Flight, targets: Sequence[Flight]) -> bool:
+def _reaches(flight: Flight, targets: Sequence[Flight]) -> bool:
     """Tell whether `flight` is one of `targets` or awaits one, directly or not."""
     seen: list[Flight] = []
     rest = [flight]
@@ -104,6 +106,6 @@ def wait_bound_ms(usage: Counters, announced_ms: float = 0.0, takeovers: int = 0
     was measured.
     """
     if usage.load_ms is None and not announced_ms:
-        return MOST_WAIT_MS
+        return _MOST_WAIT_MS
     bound_ms = max(LEAST_WAIT_MS, 3 * max(usage.load_ms or 0.0, announced_ms))
-    return min(MOST_WAIT_MS, bound_ms * (1 << takeovers))
+    return min(_MOST_WAIT_MS, bound_ms * (1 << takeovers))

@@ -15,6 +15,24 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Stored
     from dualcache.core.policy import Policy
 
+__all__ = [
+    "ABSENT",
+    "FILLING",
+    "FRESH",
+    "REPLACED",
+    "STALE",
+    "TOMBSTONE",
+    "UNKNOWN",
+    "UNTYPED",
+    "UNUSABLE",
+    "ReadResult",
+    "State",
+    "is_fresh",
+    "is_outage",
+    "keepable_ms",
+    "lifetime_ms",
+]
+
 
 class State(Enum):
     """What a key holds, from the point of view of one reader."""
@@ -51,7 +69,7 @@ REPLACED: Final = (STALE, UNTYPED, UNKNOWN)
 """The states of an entry that stays until what is loaded in its place is stored."""
 
 
-MOST_SKEW_MS: Final = 1_000
+_MOST_SKEW_MS: Final = 1_000
 """How far the clocks of two machines may lie apart for an entry's age to be taken from them."""
 _SERVER_ERROR: Final = 500
 """The least status of an answer that says that the source failed; those below are answers."""
@@ -91,10 +109,10 @@ def is_fresh(stored: Stored, now_ms: int, left_ms: int | None = None, stale_ms: 
     `left_ms` is what the backend says that the entry has left, `stale_ms` its stale window. A clock
     that went back makes no entry immortal: the backend's own expiry ends it.
     """
-    return stored.fresh_ms is None or fresh_left_ms(stored, now_ms, left_ms, stale_ms) > 0
+    return stored.fresh_ms is None or _fresh_left_ms(stored, now_ms, left_ms, stale_ms) > 0
 
 
-def fresh_left_ms(stored: Stored, now_ms: int, left_ms: int | None, stale_ms: int) -> int:
+def _fresh_left_ms(stored: Stored, now_ms: int, left_ms: int | None, stale_ms: int) -> int:
     """Return for how long an entry with a stale window stays fresh; below 1: it is not.
 
     So long as both say so: the clocks, and where it is known what the entry has left beyond its
@@ -104,7 +122,7 @@ def fresh_left_ms(stored: Stored, now_ms: int, left_ms: int | None, stale_ms: in
     fresh_ms = stored.fresh_ms or 0
     is_told = left_ms is not None and stale_ms > 0
     age_ms = now_ms - stored.created_ms
-    if age_ms < -MOST_SKEW_MS:
+    if age_ms < -_MOST_SKEW_MS:
         age_ms = 0 if is_told else fresh_ms
     by_clock = fresh_ms - age_ms
     return by_clock if left_ms is None or not is_told else min(by_clock, left_ms - stale_ms)
@@ -114,7 +132,7 @@ def keepable_ms(stored: Stored, left_ms: int | None, now_ms: int, stale_ms: int 
     """Return how long a copy of an entry may be kept: while it is there, and fresh."""
     if stored.fresh_ms is None:
         return left_ms
-    fresh_ms = min(stored.fresh_ms, max(0, fresh_left_ms(stored, now_ms, left_ms, stale_ms)))
+    fresh_ms = min(stored.fresh_ms, max(0, _fresh_left_ms(stored, now_ms, left_ms, stale_ms)))
     return fresh_ms if left_ms is None else min(fresh_ms, left_ms)
 
 

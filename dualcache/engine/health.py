@@ -25,7 +25,7 @@ __all__ = [
 FIRST_PAUSE_MS: Final = 500
 LONGEST_PAUSE_MS: Final = 2_000
 CONFIGURATION_PAUSE_MS: Final = 10_000
-TIMEOUTS_TO_OPEN: Final = 2
+_TIMEOUTS_TO_OPEN: Final = 2
 MOST_PENDING: Final = 10_000
 
 
@@ -85,7 +85,7 @@ class Breaker:
         self.events += 1
         was_closed = self.is_closed
         self.failures += 1
-        if was_closed and not is_certain and self.failures < TIMEOUTS_TO_OPEN:
+        if was_closed and not is_certain and self.failures < _TIMEOUTS_TO_OPEN:
             return 0
         self._pause_ms = (
             CONFIGURATION_PAUSE_MS

@@ -23,15 +23,17 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
 
+__all__ = ["MOST_TRIES", "incr"]
+
 MOST_TRIES: Final = 200
 """How often a counter may change under a caller's hands: each time one of so many has counted."""
-TRIES_IN_A_ROW: Final = 3
-PAUSE_MS: Final = 20.0
+_TRIES_IN_A_ROW: Final = 3
+_PAUSE_MS: Final = 20.0
 """How long a caller steps aside at most, so that many do not trip each other up."""
-PRESENT: Final = (FRESH, UNTYPED, UNKNOWN)
+_PRESENT: Final = (FRESH, UNTYPED, UNKNOWN)
 
 
-class Counter(NamedTuple):
+class _Counter(NamedTuple):
     """A counter as it is: what its change starts from, and the time that it has left.
 
     `is_new`: the key is claimed, and nothing is counted yet.
@@ -63,26 +65,26 @@ def _count(call: Call, by: int, sent: dict[bytes, str], env: Env) -> Flow[int | 
     held: bytes | None = None
     try:
         for tries in range(MOST_TRIES):
-            if held is not None or tries >= TRIES_IN_A_ROW:
-                yield AwaitChange(call.key, PAUSE_MS)
-            found = yield from find_counter(call, held, sent, env)
+            if held is not None or tries >= _TRIES_IN_A_ROW:
+                yield AwaitChange(call.key, _PAUSE_MS)
+            found = yield from _find_counter(call, held, sent, env)
             held = None
-            if isinstance(found, Counter):
-                total = yield from count_on(call, found, by, env)
+            if isinstance(found, _Counter):
+                total = yield from _count_on(call, found, by, env)
                 if total is not None or not env.ways:
                     return total
             elif found.state is FILLING:
                 held = found.raw  # another write, most likely; a load that lasts is replaced
-            elif found.state not in PRESENT:
+            elif found.state not in _PRESENT:
                 return None
     except BackendError:
         env.front.drop((call.key,))
     return None
 
 
-def find_counter(
+def _find_counter(
     call: Call, held: bytes | None, sent: dict[bytes, str], env: Env
-) -> Flow[Counter | ReadResult]:
+) -> Flow[_Counter | ReadResult]:
     """Return the counter as it is, or claimed where there is none; else what is in the way.
 
     `held` is the marker that was there before a pause: whoever still holds the key loses it.
@@ -91,22 +93,22 @@ def find_counter(
     began_ms = env.elapsed_ms()
     raw_read = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
     read = yield from classify_with_tags(call, raw_read, sequence, env)
-    if read.state not in PRESENT:
+    if read.state not in _PRESENT:
         claimed = yield from claim_absent(call, sent, env, lambda marker: marker == held)
-        return Counter(claimed, is_new=True) if isinstance(claimed, Start) else claimed
+        return _Counter(claimed, is_new=True) if isinstance(claimed, Start) else claimed
     if raw_read.refusal:  # without knowing how long it lives, it would be stored for ever
         return NOTHING
     left_ms = raw_read.left_ms
     if left_ms is not None:
         left_ms = max(1, left_ms - (env.elapsed_ms() - began_ms))
-    return Counter(Start(read, read.raw or b""), left_ms)
+    return _Counter(Start(read, read.raw or b""), left_ms)
 
 
-def count_on(call: Call, counter: Counter, by: int, env: Env) -> Flow[int | None]:
+def _count_on(call: Call, counter: _Counter, by: int, env: Env) -> Flow[int | None]:
     """Change a counter that is still as it was found; `None` where it is not any more."""
     start = counter.start
-    total = by if counter.is_new else number_of(start.read) + by
-    change = changed(call, counter, total, env)
+    total = by if counter.is_new else _number_of(start.read) + by
+    change = _next_change(call, counter, total, env)
     if change is None:  # a ttl of 0: nothing is stored
         yield from release_all({start.expected: call.key}, env)
         return total
@@ -118,7 +120,7 @@ def count_on(call: Call, counter: Counter, by: int, env: Env) -> Flow[int | None
     return total
 
 
-def changed(call: Call, counter: Counter, total: int, env: Env) -> Change | None:
+def _next_change(call: Call, counter: _Counter, total: int, env: Env) -> Change | None:
     """Return what is to be committed: a new entry, or the old one with another value."""
     start, left_ms, is_new = counter
     notice = notice_of((call.key,), env)
@@ -143,7 +145,7 @@ def changed(call: Call, counter: Counter, total: int, env: Env) -> Change | None
     return Change(call.key, start.expected, blob, left_ms, notice)
 
 
-def number_of(read: ReadResult) -> int:
+def _number_of(read: ReadResult) -> int:
     """Return the value of a counter."""
     value = read.value
     if read.state is not FRESH or type(value) is not int:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.engine.env import Env
 
+__all__ = ["clear", "clear_function", "delete", "invalidate"]
+
 
 def invalidate(
     keys: Sequence[str],
@@ -33,15 +35,15 @@ def invalidate(
     its marker or its tags are gone. Flights are closed after the trip, so that a load which began
     during the trip is not joined by a caller who begins after it.
     """
-    base_tags = yield from paced(lambda key: base_tag(key, env), keys)
+    base_tags = yield from paced(lambda key: _base_tag(key, env), keys)
     owed = PendingDeletion((*keys, *base_tags, *tags), tuple(patterns))
     asked = Invalidated(label, keys=len(keys), tags=len(tags), patterns=len(patterns))
     return (
-        yield from delete(owed, asked, None if patterns else closing_names(owed.keys, tags), env)
+        yield from delete(owed, asked, None if patterns else _closing_names(owed.keys, tags), env)
     )
 
 
-def closing_names(names: tuple[str, ...], tags: Sequence[str]) -> tuple[str, ...]:
+def _closing_names(names: tuple[str, ...], tags: Sequence[str]) -> tuple[str, ...]:
     """Return whose flights are closed: a load whose tags come with its result may have any."""
     return (*names, ANY_TAG) if tags else names
 
@@ -63,20 +65,20 @@ def clear_function(owner: bytes, pattern: str, env: Env, label: str = "") -> Flo
     return (yield from delete(owed, asked, None, env))
 
 
-def forget(owed: PendingDeletion, closing: tuple[str, ...] | None, env: Env) -> Flow[None]:
+def _forget(owed: PendingDeletion, closing: tuple[str, ...] | None, env: Env) -> Flow[None]:
     """Drop from the front tier what was deleted, and close its flights: nothing old is kept.
 
     What a pattern matches is dropped here too: a copy may be left of a key that has gone from the
     backend before the scan, and whose push is still to come.
     """
-    yield from drop_copies(owed.keys, env)
+    yield from _drop_copies(owed.keys, env)
     for pattern in owed.globs:
         env.front.drop_matching(doomed_by(pattern, env))
     for part in (None,) if closing is None else slices(closing):
         yield CloseFlights(part if part is None else tuple(part))
 
 
-def drop_copies(names: Sequence[str], env: Env) -> Flow[None]:
+def _drop_copies(names: Sequence[str], env: Env) -> Flow[None]:
     """Drop the front tier's copies of these names, however many."""
     for at, part in enumerate(slices(names)):
         if at:
@@ -84,7 +86,7 @@ def drop_copies(names: Sequence[str], env: Env) -> Flow[None]:
         env.front.drop(part)
 
 
-def base_tag(key: str, env: Env) -> str:
+def _base_tag(key: str, env: Env) -> str:
     """Return the implicit tag that all variants of a key carry."""
     return f"{env.prefix}~b:{key.removeprefix(env.prefix)}"
 
@@ -102,7 +104,7 @@ def delete(
     removed = pending = 0
     failure: BackendError | None = None
     try:
-        yield from drop_copies(owed.keys, env)  # before the trip too: not served meanwhile
+        yield from _drop_copies(owed.keys, env)  # before the trip too: not served meanwhile
         if not health.is_clear:
             yield from restore(env, is_clear=is_clear)
         if health.refused:
@@ -117,17 +119,17 @@ def delete(
         pending = asked.keys + asked.tags + asked.patterns
     except BaseException:
         owe(owed, env)
-        yield from forget(owed, closing, env)
+        yield from _forget(owed, closing, env)
         raise
-    yield from forget(owed, closing, env)
+    yield from _forget(owed, closing, env)
     done = Invalidated(asked.template, asked.keys, asked.tags, asked.patterns, removed, pending)
     env.emit(done)
     if failure is not None and env.is_strict:
-        raise undelivered(failure) from failure
+        raise _undelivered(failure) from failure
     return done
 
 
-def undelivered(failure: BackendError) -> BackendUnavailable:
+def _undelivered(failure: BackendError) -> BackendUnavailable:
     """Make the error of a strict cache for a deletion that is kept."""
     if isinstance(failure, ScanRefused):
         return BackendUnavailable(failure.what, code=failure.code, help=failure.help)

@@ -41,6 +41,17 @@ if TYPE_CHECKING:
     from dualcache.engine.renewal import Lease
     from dualcache.engine.storing import Storable
 
+__all__ = [
+    "Begun",
+    "Ready",
+    "concluded",
+    "lead",
+    "load_beside",
+    "load_stored",
+    "load_unstored",
+    "make_ready",
+]
+
 
 def lead(
     call: Call,
@@ -95,7 +106,7 @@ class Ready(NamedTuple):
 def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Flow[Outcome]:
     """Load, and commit over what the key held when the load began."""
     read, expected = start.read, start.expected
-    ids = yield from ids_before_load(call, read, env)
+    ids = yield from _ids_before_load(call, read, env)
     lease = begin_lease(held_by(call, start, env), call.policy.usage, env)
     sequence = env.sequence()
     if flight is not None:
@@ -106,8 +117,8 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
     result = yield from do(Load(call.function, call.args, leading, keeping(lease, env)))
     if isinstance(result, Raised):
         yield from give_up(call, start, env)
-        return failed(call, result, sequence, read, env)
-    return (yield from store(call, start, result, ids, sequence, env, lease))
+        return _outcome_of_failure(call, result, sequence, read, env)
+    return (yield from _store(call, start, result, ids, sequence, env, lease))
 
 
 def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
@@ -125,11 +136,11 @@ def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
     sequence = flight.load_sequence = env.sequence()
     result = yield from do(Load(call.function, call.args, (flight,)))
     if isinstance(result, Raised):
-        return failed(call, result, sequence, start.read, env)
-    return (yield from store(call, start, result, begun.ids, sequence, env, begun.lease))
+        return _outcome_of_failure(call, result, sequence, start.read, env)
+    return (yield from _store(call, start, result, begun.ids, sequence, env, begun.lease))
 
 
-def ids_before_load(call: Call, read: ReadResult, env: Env) -> Flow[Mapping[str, bytes | None]]:
+def _ids_before_load(call: Call, read: ReadResult, env: Env) -> Flow[Mapping[str, bytes | None]]:
     """Return the ids of all tags that can be known before the load.
 
     The tags of the previous entry, even a dead one, are made where they are absent: a result that
@@ -149,7 +160,7 @@ def ids_before_load(call: Call, read: ReadResult, env: Env) -> Flow[Mapping[str,
     return {**ids, **dict(zip(absent, made, strict=True))}
 
 
-def store(
+def _store(
     call: Call,
     start: Start,
     result: Loaded,
@@ -245,13 +256,15 @@ def load_unstored(
         flight.load_sequence = sequence
     result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
     if isinstance(result, Raised):
-        return failed(call, result, sequence, stale, env)
+        return _outcome_of_failure(call, result, sequence, stale, env)
     call.policy.usage.count_load(result.load_ms)
     env.emit(LoadedEvent(call.policy.label, result.load_ms, "not_stored"))
     return Outcome(result.value, None, sequence)
 
 
-def failed(call: Call, result: Raised, sequence: int, read: ReadResult, env: Env) -> Outcome:
+def _outcome_of_failure(
+    call: Call, result: Raised, sequence: int, read: ReadResult, env: Env
+) -> Outcome:
     """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4)."""
     env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
     if read.state is not STALE or read.stored is None:

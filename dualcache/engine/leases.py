@@ -32,9 +32,25 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call, Counters, Policy
     from dualcache.engine.env import Env
 
+__all__ = [
+    "FIRST_LEASE_MS",
+    "KEY_MS",
+    "MOST_TOLD",
+    "RELEASED_MS",
+    "Leased",
+    "job_ms",
+    "lease_ms",
+    "marker",
+    "new_filling",
+    "release_all",
+    "release_too_large",
+    "take_leases",
+    "take_together",
+]
+
 FIRST_LEASE_MS: Final = 10_000
-LEAST_LEASE_MS: Final = 2_000
-MOST_LEASE_MS: Final = 30_000
+_LEAST_LEASE_MS: Final = 2_000
+_MOST_LEASE_MS: Final = 30_000
 KEY_MS: Final = 2
 """By how much each key of a big job makes its leases longer: all are taken before the load."""
 RELEASED_MS: Final = 1
@@ -54,7 +70,7 @@ def lease_ms(usage: Counters) -> int:
     """Return how long a lease lasts unless it is renewed: four measured loads."""
     if usage.load_ms is None:
         return FIRST_LEASE_MS
-    return round(min(MOST_LEASE_MS, max(LEAST_LEASE_MS, 4 * usage.load_ms)))
+    return round(min(_MOST_LEASE_MS, max(_LEAST_LEASE_MS, 4 * usage.load_ms)))
 
 
 def job_ms(count: int) -> int:
@@ -89,13 +105,13 @@ def take_together(
     lease is to outlive what its load takes. Raises `BackendError`.
     """
     try:
-        return (yield from send_leases(kind, calls, env, sent, known, more_ms))
+        return (yield from _send_leases(kind, calls, env, sent, known, more_ms))
     except BackendError as error:
         if not is_cut(error):
             raise
     # With fresh tokens and tag ids. Those of the first trip may still be on their way: if they came
     # twice, the second could arrive after an invalidation and look like the lease of a later load.
-    return (yield from send_leases(kind, calls, env, sent, known, more_ms))
+    return (yield from _send_leases(kind, calls, env, sent, known, more_ms))
 
 
 def take_leases(
@@ -122,7 +138,7 @@ def take_leases(
     return found
 
 
-def send_leases(
+def _send_leases(
     kind: type[LookAndLease | Claim],
     calls: Sequence[Call],
     env: Env,
@@ -131,12 +147,12 @@ def send_leases(
     more_ms: int,
 ) -> Flow[list[Leased]]:
     """Send new markers and new tag ids once, in one trip; the tags go with the first."""
-    names = tag_names_of(calls)
+    names = _tag_names_of(calls)
     entry_ms = entry_life_ms(calls[0].policy)
     life_ms = tag_life_ms(entry_ms)
     tags = new_tags(names, life_ms, env) if names else ()
     ids = known and {tag.key: known[tag.key] or tag.id for tag in tags if tag.key in known}
-    life_of_lease = min(MOST_LEASE_MS, lease_ms(calls[0].policy.usage) + more_ms)
+    life_of_lease = min(_MOST_LEASE_MS, lease_ms(calls[0].policy.usage) + more_ms)
     ops = [kind(call.key, marker(call, ids, env), life_of_lease) for call in calls]
     ops[0].tags = tags
     for op in ops:
@@ -145,24 +161,24 @@ def send_leases(
             op.notice = notice_of((op.key,), env)
     sequence = env.sequence()
     replies = replies_of(ops, (yield from ask_once(one_trip(ops), env)))
-    note_refusals(replies, env)
+    _note_refusals(replies, env)
     foreign = foreign_tags(names, replies[0].tag_ids)
     if foreign:
-        made = yield from replace_tags(foreign, calls[0].policy, env)
+        made = yield from _replace_tags(foreign, calls[0].policy, env)
         ids = {**dict(zip(names, replies[0].tag_ids, strict=True)), **made}
         replies = [replace(replies[0], tag_ids=tuple(ids.values())), *replies[1:]]
     dying = prolonged(names, replies[0], life_ms, entry_ms) if names else ()
     if dying:
         yield from ask(one_trip(dying), env)
     found = []
-    for op, raw_read in zip(ops, own_tags(calls, names, replies), strict=True):
+    for op, raw_read in zip(ops, _own_tags(calls, names, replies), strict=True):
         if raw_read.raw != op.filling:
             del sent[op.filling]
         found.append(Leased(op.filling, sequence, raw_read))
     return found
 
 
-def replace_tags(
+def _replace_tags(
     names: Sequence[str], policy: Policy, env: Env
 ) -> Flow[Mapping[str, bytes | None]]:
     """Delete what is under the keys of tags and is none, and make the tags; return their ids.
@@ -183,14 +199,14 @@ def marker(call: Call, ids: Mapping[str, bytes | None], env: Env) -> bytes:
     return new_filling(call, env, tags[:MOST_TOLD])
 
 
-def tag_names_of(calls: Sequence[Call]) -> tuple[str, ...]:
+def _tag_names_of(calls: Sequence[Call]) -> tuple[str, ...]:
     """Return the tags of all calls, each once."""
     if len(calls) == 1:
         return calls[0].tags
     return tuple(dict.fromkeys([name for call in calls for name in call.tags]))
 
 
-def own_tags(
+def _own_tags(
     calls: Sequence[Call], names: Sequence[str], replies: Sequence[RawRead]
 ) -> Sequence[RawRead]:
     """Return what was found for each call, with its own tags only."""
@@ -203,7 +219,7 @@ def own_tags(
     ]
 
 
-def note_refusals(replies: Sequence[RawRead], env: Env) -> None:
+def _note_refusals(replies: Sequence[RawRead], env: Env) -> None:
     """Note whether the server takes writes."""
     for raw_read in replies:
         if raw_read.refusal:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.engine.env import Env
 
+__all__ = ["NamePage", "list_names"]
+
 
 class NamePage(NamedTuple):
     """Some names, without the namespace; the next page begins at `cursor`, 0 after the last."""
@@ -29,18 +31,18 @@ def list_names(cursor: int, pattern: str, env: Env) -> Flow[NamePage]:
     another program's: what it holds says whether a value of ours is there.
     """
     page = yield from ask(Scan(cursor, env.prefix + pattern, SCAN_COUNT), env)
-    own = tuple([key for key in dict.fromkeys(page.keys) if not is_internal(key, env)])
+    own = tuple([key for key in dict.fromkeys(page.keys) if not _is_internal(key, env)])
     heads = (yield from read_heads(own, env)) if own else ()
     pairs = zip(own, heads, strict=True)
     found = [key for key, head in pairs if kind_of(head) is Kind.VALUE]
-    return NamePage(page.cursor, [name_of(key, env) for key in found])
+    return NamePage(page.cursor, [_name_of(key, env) for key in found])
 
 
-def is_internal(key: bytes, env: Env) -> bool:
+def _is_internal(key: bytes, env: Env) -> bool:
     """Tell whether a key is one of the cache's own: a tag, a base, a lease."""
     return key.startswith(b"%b~" % env.prefix.encode())
 
 
-def name_of(key: bytes, env: Env) -> str:
+def _name_of(key: bytes, env: Env) -> str:
     """Return a key as its user names it."""
     return key.decode("utf-8", "surrogateescape").removeprefix(env.prefix)

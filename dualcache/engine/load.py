@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.serve import FirstLook
 
+__all__ = ["get_or_load", "get_or_run", "refresh"]
+
 
 def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Outcome]:
     """Serve a fresh value, or load one: once for all callers of all processes.
@@ -58,20 +60,20 @@ def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Ou
         if kept is not MISSING:
             return Outcome(kept, None, began)
         if call.policy.ttl_ms == 0:
-            return (yield from share(call, began, None, env, is_stored=False))
+            return (yield from _share(call, began, None, env, is_stored=False))
         if call.policy.usage.recent_hits < LIKELY_HITS:
-            return (yield from share(call, began, None, env, is_stored=True))
+            return (yield from _share(call, began, None, env, is_stored=True))
     else:
         began = first.sequence
         if first.is_lost:
-            return (yield from share(call, began, None, env, is_stored=False))
+            return (yield from _share(call, began, None, env, is_stored=False))
     try:
         read = yield from look(call, env, first)
     except BackendError:
-        return (yield from share(call, began, None, env, is_stored=False))
+        return (yield from _share(call, began, None, env, is_stored=False))
     if read.state is FRESH:
         return served(call, read, env)
-    return (yield from share(call, began, read, env, is_stored=True))
+    return (yield from _share(call, began, read, env, is_stored=True))
 
 
 def get_or_run(call: Call, env: Env) -> Flow[Outcome]:
@@ -118,7 +120,7 @@ def _refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Outcome]:
     return (yield from load_stored(call, start, None, env))
 
 
-def share(
+def _share(
     call: Call, began: int, read: ReadResult | None, env: Env, *, is_stored: bool
 ) -> Flow[Outcome]:
     """Follow the flight of this key if its load is young enough, else lead one.
@@ -134,7 +136,7 @@ def share(
     is_told = read is not None or not is_stored
     after: Flight | None = None
     while True:
-        ask_join = asking(call, began, read, after, is_stored=is_stored)
+        ask_join = _join_of(call, began, read, after, is_stored=is_stored)
         flight = yield from do(ask_join)
         if flight is JoinReply.MUST_LOOK:
             try:
@@ -150,21 +152,21 @@ def share(
             loading = (
                 lead(call, flight, env, known, is_told=is_told)
                 if is_stored
-                else load_missed(call, flight, env)
+                else _load_missed(call, flight, env)
             )
-            return (yield from run_flight(flight, loading))
+            return (yield from _run_flight(flight, loading))
         if not is_told:
             tell_miss(call, "unread", env)
             is_told = True
         if not isinstance(flight, Flight):
-            return (yield from load_missed(call, None, env))
-        outcome = yield from follow(call, flight, ask_join, env)
+            return (yield from _load_missed(call, None, env))
+        outcome = yield from _follow(call, flight, ask_join, env)
         if outcome is not None:
             return outcome
         read, after = None, flight
 
 
-def asking(
+def _join_of(
     call: Call, began: int, read: ReadResult | None, after: Flight | None, *, is_stored: bool
 ) -> Join:
     """Return how a caller asks for a flight, with what it knows of the key."""
@@ -181,13 +183,13 @@ def asking(
     )
 
 
-def follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome | None]:
+def _follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome | None]:
     """Wait for another caller's load; `None` where its result is not for this caller."""
-    landing = yield from await_landing(call, flight)
+    landing = yield from _await_landing(call, flight)
     if landing is None:
         env.emit(WaitExpired(call.policy.label))
         call.policy.usage.count_miss()
-        return (yield from run_flight(flight, load_beside(call, flight, env)))
+        return (yield from _run_flight(flight, load_beside(call, flight, env)))
     outcome = landing.outcome
     if outcome is None or (outcome.value is MISSING and not call.may_lack):
         return None
@@ -201,22 +203,22 @@ def follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome
     if outcome.error is not None:
         return outcome
     try:
-        own = replace(outcome, value=own_copy(call, outcome))
+        own = replace(outcome, value=_own_copy(call, outcome))
     except Exception as error:  # whatever the user's type does when it is copied
         if interrupt_in(error) is not None:
             raise
-        return (yield from load_missed(call, None, env))
+        return (yield from _load_missed(call, None, env))
     call.policy.usage.hits += 1
     return own
 
 
-def load_missed(call: Call, flight: Flight | None, env: Env) -> Flow[Outcome]:
+def _load_missed(call: Call, flight: Flight | None, env: Env) -> Flow[Outcome]:
     """Load without storing, for a caller whom nobody serves."""
     call.policy.usage.count_miss()
     return (yield from load_unstored(call, flight, env))
 
 
-def own_copy(call: Call, outcome: Outcome) -> object:
+def _own_copy(call: Call, outcome: Outcome) -> object:
     """Return a follower's own copy of the leader's value."""
     packed = outcome.packed
     if packed is None:
@@ -227,7 +229,7 @@ def own_copy(call: Call, outcome: Outcome) -> object:
         return deepcopy(outcome.value)
 
 
-def await_landing(call: Call, flight: Flight) -> Flow[FlightResult | None]:
+def _await_landing(call: Call, flight: Flight) -> Flow[FlightResult | None]:
     """Wait for a flight to land; `None` where this caller has become its leader's successor.
 
     Of all whose wait ends only the first takes over, and the others go on waiting for both loads.
@@ -251,7 +253,7 @@ def await_landing(call: Call, flight: Flight) -> Flow[FlightResult | None]:
             return None
 
 
-def run_flight(flight: Flight, loading: Flow[Outcome]) -> Flow[Outcome]:
+def _run_flight(flight: Flight, loading: Flow[Outcome]) -> Flow[Outcome]:
     """Lead a flight to its landing; a leader who is interrupted hands over to the followers."""
     try:
         ended = [(yield from loading)]  # see `value_of`: nothing is kept in this frame

@@ -35,6 +35,23 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.serve import FirstLook
 
+__all__ = [
+    "UNTYPED_HELP",
+    "UNTYPED_REASON",
+    "classify_again",
+    "classify_with_tags",
+    "contains",
+    "count_miss",
+    "found",
+    "get",
+    "left_of",
+    "look",
+    "peek",
+    "served",
+    "tell_miss",
+    "ttl",
+]
+
 UNTYPED_REASON: Final = (
     "an entry that a function with a return annotation stored reads exactly only as that type"
 )
@@ -94,24 +111,24 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
     if stored is None or not (is_unread or sight.state in {FRESH, STALE}):
         return None
     if sight.state is UNTYPED:
-        report_untyped(call, env)
+        _report_untyped(call, env)
     return Entry(
         value=MISSING if is_unread else sight.value,
         age=max(0, env.now_ms() - stored.created_ms) / 1000,
         ttl=None if seen.left_ms is None else seen.left_ms / 1000,
-        tier="front" if is_kept(call) else env.tier,
+        tier="front" if _is_kept(call) else env.tier,
         stale=sight.state is STALE or (is_unread and not is_fresh(stored, env.now_ms())),
-        tags=tuple(shown_tags(tag.name for tag in stored.tags)),
+        tags=tuple(_shown_tags(tag.name for tag in stored.tags)),
     )
 
 
-def is_kept(call: Call) -> bool:
+def _is_kept(call: Call) -> bool:
     """Tell whether the front tier would answer this call."""
     front = call.policy.front
     return front is not None and front.holds(call)
 
 
-def shown_tags(names: Any) -> Any:
+def _shown_tags(names: Any) -> Any:
     """Return the users' tags among full tag keys, as the users wrote them."""
     return (name.partition("~t:")[2] for name in names if "~t:" in name)
 
@@ -133,19 +150,19 @@ def look(call: Call, env: Env, first: FirstLook | None = None) -> Flow[ReadResul
     if result.is_doubtful:
         yield DropConnections()
     if call.policy.front is not None:
-        return (yield from look_at_tags(call, call.policy.front, first, env))
+        return (yield from _look_at_tags(call, call.policy.front, first, env))
     (result,) = yield from classify_again((call,), (result,), env)
     return result
 
 
-def look_at_tags(call: Call, front: FrontPort, first: FirstLook, env: Env) -> Flow[ReadResult]:
+def _look_at_tags(call: Call, front: FrontPort, first: FirstLook, env: Env) -> Flow[ReadResult]:
     """Read the tags that only the entry itself names; the front tier may keep what is fresh then.
 
     A ticket for each name is taken before that name is read.
     """
     result, seen = first.result, first.seen
     assert result is not None
-    others = unread_tags(result)
+    others = _unread_tags(result)
     if not others:
         return result
     first.tickets += (front.begin_read(others),)
@@ -166,7 +183,7 @@ def classify_with_tags(call: Call, seen: RawRead, sequence: int, env: Env) -> Fl
     return sight
 
 
-def unread_tags(sight: ReadResult) -> tuple[str, ...]:
+def _unread_tags(sight: ReadResult) -> tuple[str, ...]:
     """Return the tags of an entry whose ids were not read with it."""
     if sight.state is not UNUSABLE or sight.stored is None:
         return ()
@@ -177,7 +194,7 @@ def classify_again(
     calls: Sequence[Call], sights: Sequence[ReadResult], env: Env
 ) -> Flow[list[ReadResult]]:
     """Read the tags that were not read with their entries, all together, and judge by them too."""
-    unread = [unread_tags(sight) for sight in sights]
+    unread = [_unread_tags(sight) for sight in sights]
     names = tuple(dict.fromkeys([name for each in unread for name in each]))
     if not names:
         return list(sights)
@@ -209,10 +226,10 @@ def tell_miss(call: Call, reason: str, env: Env) -> None:
     """Tell that a caller found nothing to serve, and why."""
     env.emit(Miss(call.policy.label, reason))
     if reason == UNTYPED.value:
-        report_untyped(call, env)
+        _report_untyped(call, env)
 
 
-def report_untyped(call: Call, env: Env) -> None:
+def _report_untyped(call: Call, env: Env) -> None:
     """Tell once per function or loader that what is stored reads exactly only with its type."""
     usage = call.policy.usage
     usage.unread += 1

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
 
+__all__ = ["get_many", "look_many"]
+
 
 def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
     """Return the fresh value of each call, or MISSING; what is not kept is read in few trips."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Counters
     from dualcache.engine.env import Env
 
+__all__ = ["RENEWALS", "Lease", "begin_lease", "keeping", "renew"]
+
 RENEWALS: Final = 3
 """How often a lease is renewed before it would end: two in a row may fail."""
 

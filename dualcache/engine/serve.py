@@ -43,11 +43,29 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.errors import BackendError
 
+__all__ = [
+    "LIKELY_HITS",
+    "NOT_SERVED",
+    "UNREAD",
+    "FirstLook",
+    "NotServed",
+    "begin_look",
+    "classify",
+    "count_hit",
+    "find_in_front",
+    "first_look",
+    "ids_of",
+    "judge",
+    "keep",
+    "look_failed",
+    "serve",
+]
+
 LIKELY_HITS: Final = 0.5
 """Share of recent hits from which a read is tried before a lease."""
 
-VALUE: Final = Kind.VALUE
-NOTHING_SEEN: Final = RawRead(None)
+_VALUE: Final = Kind.VALUE
+_NOTHING_SEEN: Final = RawRead(None)
 UNREAD: Final = {state.value: state for state in (UNTYPED, UNKNOWN)}
 """The states of an entry that is good for others, by the reason why this reader has no value."""
 
@@ -74,7 +92,7 @@ class FirstLook(Struct):
     sequence: int
     failures: int
     tickets: tuple[Any, ...] = ()
-    seen: RawRead = NOTHING_SEEN
+    seen: RawRead = _NOTHING_SEEN
     result: ReadResult | None = None
     is_lost: bool = False
 
@@ -179,7 +197,7 @@ def classify(
         return ReadResult(ABSENT, sequence, None, None, None, ids)
     try:
         stored = open_envelope(call.key, raw)
-        if stored.kind is not VALUE:
+        if stored.kind is not _VALUE:
             if stored.tags and has_died(stored.tags, ids):  # a load whose value is lost already
                 return ReadResult(UNUSABLE, sequence, raw, None, None, ids)
             state = FILLING if stored.kind is Kind.FILLING else TOMBSTONE

@@ -27,6 +27,17 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
 
+__all__ = [
+    "NOTHING",
+    "Start",
+    "give_up",
+    "held_by",
+    "leave_unstored",
+    "owe_entry",
+    "resealed",
+    "take_refresh",
+]
+
 
 class Start(NamedTuple):
     """What a load starts from: what was seen, and the bytes that its commit expects to find.
@@ -57,22 +68,22 @@ def take_refresh(
 
     What nobody will give back is deleted: it is no lease of ours, and would stop every refresh.
     """
-    key, owner = refresh_key(call, env), call.policy.owner
+    key, owner = _refresh_key(call, env), call.policy.owner
     start = Start(read, read.raw or b"", env.draw_token())
-    is_ours = yield from try_lease(key, start, call, sent, env)
+    is_ours = yield from _try_lease(key, start, call, sent, env)
     if is_ours is None:
         env.emit(Unusable(call.policy.label, "foreign"))
         yield from ask_once(Delete((key,)), env)
         start = start._replace(token=env.draw_token())
-        is_ours = yield from try_lease(key, start, call, sent, env)
+        is_ours = yield from _try_lease(key, start, call, sent, env)
     if not is_ours:
         return None
     if owner and env.ways and owner_of(start.expected) != owner:
-        return (yield from adopt(call, start, env))
+        return (yield from _adopt(call, start, env))
     return start
 
 
-def try_lease(
+def _try_lease(
     key: str, start: Start, call: Call, sent: dict[bytes, str], env: Env
 ) -> Flow[bool | None]:
     """Ask for the efficiency lease of a key once."""
@@ -84,7 +95,7 @@ def try_lease(
     return is_ours
 
 
-def adopt(call: Call, start: Start, env: Env) -> Flow[Start | None]:
+def _adopt(call: Call, start: Start, env: Env) -> Flow[Start | None]:
     """Make a stale entry that somebody else stored this function's own before loading over it.
 
     `cache_clear` revokes a load by deleting what it started from, and it deletes only what carries
@@ -116,7 +127,7 @@ def resealed(call: Call, stored: Stored, env: Env) -> bytes:
     )
 
 
-def refresh_key(call: Call, env: Env) -> str:
+def _refresh_key(call: Call, env: Env) -> str:
     """Return the key of the efficiency lease under which a stale entry is loaded anew."""
     return f"{env.prefix}~r:{call.key.removeprefix(env.prefix)}"
 
@@ -124,12 +135,12 @@ def refresh_key(call: Call, env: Env) -> str:
 def leave_unstored(call: Call, start: Start, env: Env) -> Flow[None]:
     """End a load whose result is not stored; a refresh takes the old entry away."""
     if start.is_refresh:
-        yield from withdraw(call, start, env)
+        yield from _withdraw(call, start, env)
     else:
         yield from give_up(call, start, env)
 
 
-def withdraw(call: Call, start: Start, env: Env) -> Flow[None]:
+def _withdraw(call: Call, start: Start, env: Env) -> Flow[None]:
     """Take away the entry that a load started from, and nothing that came after it.
 
     A deletion would take along what another caller has stored meanwhile, so a marker that expires
@@ -158,7 +169,7 @@ def held_by(call: Call, start: Start, env: Env) -> dict[bytes, str]:
     """Return what a load holds while it runs, by token: its marker, or a stale entry's lease."""
     if not start.is_over_entry:
         return {start.expected: call.key}
-    return {} if start.token is None else {start.token: refresh_key(call, env)}
+    return {} if start.token is None else {start.token: _refresh_key(call, env)}
 
 
 def give_up(call: Call, start: Start, env: Env) -> Flow[None]:
@@ -166,7 +177,7 @@ def give_up(call: Call, start: Start, env: Env) -> Flow[None]:
     try:
         if start.is_over_entry:
             if start.token is not None:
-                name = refresh_key(call, env)
+                name = _refresh_key(call, env)
                 change = Change(name, start.token, start.token, RELEASED_MS)
                 yield from commit((change,), env)
         else:

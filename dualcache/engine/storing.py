@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.errors import DualCacheError
 
+__all__ = ["Storable", "report_unstored", "sealed", "tag_names", "worth"]
+
 
 class Storable(NamedTuple):
     """A value that is to be stored: its bytes, and for how long."""

@@ -18,8 +18,20 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Policy
     from dualcache.engine.env import Env
 
+__all__ = [
+    "NO_IDS",
+    "are_alive",
+    "entry_life_ms",
+    "entry_tags",
+    "foreign_tags",
+    "has_died",
+    "new_tags",
+    "prolonged",
+    "tag_life_ms",
+]
+
 NO_IDS: Final[Mapping[str, bytes | None]] = {}
-DAY_MS: Final = 86_400_000
+_DAY_MS: Final = 86_400_000
 
 
 def new_tags(names: Iterable[str], life_ms: int | None, env: Env) -> tuple[NewTag, ...]:
@@ -29,7 +41,7 @@ def new_tags(names: Iterable[str], life_ms: int | None, env: Env) -> tuple[NewTa
 
 def tag_life_ms(entry_ms: int | None) -> int | None:
     """Return how long a tag lives: at least a day and twice its entry's lifetime."""
-    return None if entry_ms is None else max(DAY_MS, 2 * entry_ms)
+    return None if entry_ms is None else max(_DAY_MS, 2 * entry_ms)
 
 
 def entry_life_ms(policy: Policy) -> int | None:
@@ -75,5 +87,5 @@ def prolonged(
     return tuple(
         ProlongTag(name, life_ms)
         for name, left_ms in zip(names, raw_read.tag_left_ms, strict=False)
-        if left_ms >= 0 and (entry_ms is None or left_ms < entry_ms + DAY_MS // 24)
+        if left_ms >= 0 and (entry_ms is None or left_ms < entry_ms + _DAY_MS // 24)
     )

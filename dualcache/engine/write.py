@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
 
+__all__ = ["Put", "drop", "put_of", "set_many", "set_value", "size_of"]
+
 
 class Put(NamedTuple):
     """A value to store; the tags of the call are all that the entry will have."""
@@ -63,7 +65,7 @@ def set_many(values: Iterable[tuple[Call, Any]], env: Env) -> Flow[list[bool]]:
         for part in slices_by_size(puts, size_of):
             if stored:
                 yield GiveWay()
-            there = yield from put_together(part, env)
+            there = yield from _put_together(part, env)
             stored.update(there)
             if there:
                 env.front.drop(there)
@@ -93,7 +95,7 @@ def size_of(put: Put) -> int:
     return len(payload) if isinstance(payload, bytes) else 0
 
 
-def put_together(puts: Sequence[Put], env: Env) -> Flow[dict[str, bool]]:
+def _put_together(puts: Sequence[Put], env: Env) -> Flow[dict[str, bool]]:
     """Claim and commit; return by key whether the value is there. Keys left out could not be."""
     if not can_commit(env):
         return {}

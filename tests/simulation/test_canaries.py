@@ -107,7 +107,7 @@ def test_tag_ids_that_count_from_one_after_an_eviction_revive_entries(
 def test_a_tag_whose_creator_pauses_between_reading_and_making_it_misses_its_death(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store = lead.store
+    store = lead._store
 
     def only_read(tags: Any) -> Any:
         return tuple(command for tag in tags for command in (Ping(), ReadTags((tag.key,))))
@@ -121,7 +121,7 @@ def test_a_tag_whose_creator_pauses_between_reading_and_making_it_misses_its_dea
         return (yield from store(call, start, result, ids, sequence, env, lease))
 
     monkeypatch.setattr(commands, "making", only_read)
-    monkeypatch.setattr(lead, "store", made_late)
+    monkeypatch.setattr(lead, "_store", made_late)
     breaks(cast({"A.r1": loads((TAG,))}, {"B.w1": deletes_tag}), "acknowledged")
 
 
@@ -165,7 +165,7 @@ def test_deciding_by_the_reply_of_the_set_is_covered_by_the_compare(
 def test_a_tag_of_the_result_must_not_be_read_after_the_load(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store = lead.store
+    store = lead._store
 
     def late(
         call: Any, start: Any, result: Any, ids: Any, sequence: int, env: Any, lease: Any
@@ -173,7 +173,7 @@ def test_a_tag_of_the_result_must_not_be_read_after_the_load(
         (found,) = yield from ask(MakeTags((NewTag(TAG, env.draw_token(), None),)), env)
         return (yield from store(call, start, result, {**ids, TAG: found}, sequence, env, lease))
 
-    monkeypatch.setattr(lead, "store", late)
+    monkeypatch.setattr(lead, "_store", late)
     reader = loads(tags_of=lambda *_: (TAG,))
     breaks(cast({"A.r1": reader}, {"B.w1": deletes_tag}), "acknowledged")
 
