@@ -1,4 +1,4 @@
-"""How a direct call gets its names, its policy and its recipe. Nothing is performed."""
+"""How a direct call gets its names, its policy and its codec. Nothing is performed."""
 
 from __future__ import annotations
 
@@ -34,32 +34,28 @@ class DirectCalls:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self.usage = Counters()
-        self._recipes: LRUCache[Any, ValueCodec] = LRUCache(MOST_KNOWN)
-        self._usages: LRUCache[str, Counters] = LRUCache(MOST_KNOWN)
+        self.counters = Counters()
+        self._codecs: LRUCache[Any, ValueCodec] = LRUCache(MOST_KNOWN)
+        self._counters_by_loader: LRUCache[str, Counters] = LRUCache(MOST_KNOWN)
 
     def options(self, what: str, ttl: Any, options: dict[str, Any]) -> Options:
         """Return the options of a direct call; refuse what is none."""
         refuse_unknown(options, _LOAD_OPTIONS, owner=what)
         return options if ttl is MISSING else {**options, "ttl": ttl}
 
-    def usages(self) -> list[Counters]:
-        """Return the counters of all loaders of direct calls that are remembered."""
-        return list(self._usages.values())
-
     def policy(
-        self, options: Options, annotation: Any, what: str, usage: Counters, backend: Backend
+        self, options: Options, annotation: Any, what: str, counters: Counters, backend: Backend
     ) -> Policy:
         """Return the policy of a direct call."""
-        recipe = self.known_recipe(annotation)
+        value_codec = self.codec_for(annotation)
         return make_policy(
             DIRECT,
-            recipe,
+            value_codec,
             options,
             self._runtime.defaults,
             owner=what,
-            usage=usage,
-            front=backend.front_for(recipe),
+            counters=counters,
+            front=backend.front_for(value_codec),
         )
 
     def call(self, key: str, policy: Policy, tags: tuple[str, ...] = ()) -> Call:
@@ -77,31 +73,31 @@ class DirectCalls:
 
     def reading_as(self, annotation: Any, backend: Backend) -> Policy:
         """Return the policy of reads as a type."""
-        recipe = self.known_recipe(annotation)
-        front = backend.front_for(recipe)
-        return Policy(DIRECT, recipe, ttl_ms=None, usage=self.usage, front=front)
+        value_codec = self.codec_for(annotation)
+        front = backend.front_for(value_codec)
+        return Policy(DIRECT, value_codec, ttl_ms=None, counters=self.counters, front=front)
 
     def glancing(self, key: str) -> Call:
         """Return the call that tells what is under a key, and decodes nothing."""
-        recipe = self.known_recipe(MISSING)
-        glance = recipe._replace(unpack=recipe.verify)
-        return self.call(key, Policy(DIRECT, glance, ttl_ms=None, usage=self.usage))
+        value_codec = self.codec_for(MISSING)
+        glance = value_codec._replace(unpack=value_codec.verify)
+        return self.call(key, Policy(DIRECT, glance, ttl_ms=None, counters=self.counters))
 
-    def known_recipe(self, annotation: Any) -> ValueCodec:
-        """Return the recipe of a type, made once."""
+    def codec_for(self, annotation: Any) -> ValueCodec:
+        """Return the codec of a type, made once."""
         codecs = self._runtime.codecs
         try:
-            known = self._recipes.get(annotation)
+            known = self._codecs.get(annotation)
         except TypeError:  # an annotation that cannot be hashed
             return codecs.direct_codec_for(annotation)
         if known is None:
-            known = self._recipes[annotation] = codecs.direct_codec_for(annotation)
+            known = self._codecs[annotation] = codecs.direct_codec_for(annotation)
         return known
 
-    def usage_of_loader(self, loader: object) -> Counters:
+    def counters_of_loader(self, loader: object) -> Counters:
         """Return the counters of a loader, by its name."""
         name = f"{getattr(loader, '__module__', '')}.{getattr(loader, '__qualname__', '')}"
-        usage = self._usages.get(name)
-        if usage is None:
-            usage = self._usages[name] = Counters()
-        return usage
+        counters = self._counters_by_loader.get(name)
+        if counters is None:
+            counters = self._counters_by_loader[name] = Counters()
+        return counters

@@ -1,6 +1,6 @@
 """From the arguments of a direct call to the flow that answers it; both faces run the same.
 
-Names are checked and completed here, units converted, recipes chosen. Nothing is performed.
+Names are checked and completed here, units converted, codecs chosen. Nothing is performed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Operations(DirectCalls):
     def set(self, key: str, value: Any, options: Options, tags: Iterable[str]) -> Flow[bool]:
         """Store one value."""
         backend = self._runtime.active_backend
-        policy = self.policy(options, MISSING, "set()", self.usage, backend)
+        policy = self.policy(options, MISSING, "set()", self.counters, backend)
         call = self.call(key, policy, self.tags(tags, "set()"))
         return write.set_value(call, value, backend.env)
 
@@ -72,7 +72,7 @@ class Operations(DirectCalls):
                 code="DC179",
                 help='write set_many({"key": value, …})',
             )
-        policy = self.policy(options, MISSING, "set_many()", self.usage, backend)
+        policy = self.policy(options, MISSING, "set_many()", self.counters, backend)
         names = self.tags(tags, "set_many()")
         pairs = ((self.call(key, policy, names), value) for key, value in values.items())
         stored = yield from write.set_many(pairs, backend.env)
@@ -81,9 +81,10 @@ class Operations(DirectCalls):
     def add(self, key: str, value: Any, options: Options, tags: Iterable[str]) -> Flow[bool]:
         """Store one value where none is."""
         backend = self._runtime.active_backend
-        policy = self.policy(options, MISSING, "add()", self.usage, backend)
-        recipe = policy.recipe._replace(unpack=policy.recipe.verify)  # whether, not what
-        call = self.call(key, replace(policy, recipe=recipe), self.tags(tags, "add()"))
+        policy = self.policy(options, MISSING, "add()", self.counters, backend)
+        whole = policy.value_codec
+        glance = whole._replace(unpack=whole.verify)  # whether a value is there, not which
+        call = self.call(key, replace(policy, value_codec=glance), self.tags(tags, "add()"))
         return add(call, value, backend.env)
 
     def incr(
@@ -105,7 +106,7 @@ class Operations(DirectCalls):
                 code="DC182",
                 help="give by= an int; it may be negative",
             ) from None
-        policy = self.policy(options, MISSING, "incr()", self.usage, backend)
+        policy = self.policy(options, MISSING, "incr()", self.counters, backend)
         return incr(self.call(key, policy, self.tags(tags, "incr()")), step, backend.env)
 
     def names(self, cursor: int, pattern: str) -> Flow[NamePage]:
@@ -123,8 +124,8 @@ class Operations(DirectCalls):
     ) -> Flow[Outcome]:
         """Serve one key, or load it."""
         backend = self._runtime.active_backend
-        usage = self.usage_of_loader(checked_loader(loader, "get_or_load()"))
-        policy = self.policy(options, annotation, "get_or_load()", usage, backend)
+        counters = self.counters_of_loader(checked_loader(loader, "get_or_load()"))
+        policy = self.policy(options, annotation, "get_or_load()", counters, backend)
         call = self.call(key, policy, self.tags(tags, "get_or_load()"))
         call = replace(call, function=loader)
         return load.get_or_load(call, backend.env)
@@ -140,8 +141,8 @@ class Operations(DirectCalls):
     ) -> Flow[dict[str, Any]]:
         """Serve several keys; `loader` gets the list of those that this caller must load."""
         backend = self._runtime.active_backend
-        usage = self.usage_of_loader(checked_loader(loader, "get_or_load_many()"))
-        policy = self.policy(options, annotation, "get_or_load_many()", usage, backend)
+        counters = self.counters_of_loader(checked_loader(loader, "get_or_load_many()"))
+        policy = self.policy(options, annotation, "get_or_load_many()", counters, backend)
         names = self.tags(tags, "get_or_load_many()")
         wanted = distinct(keys, "get_or_load_many()")
         calls = yield from paced(lambda key: self.call(key, policy, names), wanted)
@@ -188,7 +189,7 @@ class Operations(DirectCalls):
 
     def stats(self) -> Stats:
         """Return the counters of functions and of direct calls in this process."""
-        return self._runtime.stats([self.usage, *self._usages.values()])
+        return self._runtime.stats([self.counters, *self._counters_by_loader.values()])
 
 
 def distinct(keys: Iterable[str], what: str) -> list[str]:

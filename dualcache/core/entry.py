@@ -131,15 +131,15 @@ class Entry(Struct, Generic[V_co], frozen=True):
 
 
 def _no_reader(_: Stored) -> None:
-    """Stand for a recipe whose entries are unpacked whole each time."""
+    """Stand for a codec whose entries are unpacked whole each time."""
 
 
 def _not_verified(_: str, __: Stored) -> None:
-    """Stand for a recipe that takes whatever is stored."""
+    """Stand for a codec that takes whatever is stored."""
 
 
 def no_signature(_: str, packed: Packed, __: Sequence[Tag]) -> Packed:
-    """Stand for a recipe without a secret."""
+    """Stand for a codec without a secret."""
     return packed
 
 

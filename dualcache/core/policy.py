@@ -84,7 +84,7 @@ class Policy(Struct, frozen=True):
     """
 
     label: str
-    recipe: ValueCodec
+    value_codec: ValueCodec
     ttl_ms: int | None
     ttl_of: Callable[..., int | None] | None = None
     tags_of: Callable[..., tuple[str, ...]] | None = None
@@ -93,7 +93,7 @@ class Policy(Struct, frozen=True):
     stale_on: tuple[type[Exception], ...] | Callable[[Exception], object] | None = None
     """Which exceptions a stale value may stand in for: types, or what is asked; `None`: outages."""
     jitter: float = 0.0
-    usage: Counters = field(default_factory=Counters)
+    counters: Counters = field(default_factory=Counters)
     owner: bytes = NO_OWNER
     """What entries and markers of this function carry; direct calls have none."""
     front: FrontPort | None = None

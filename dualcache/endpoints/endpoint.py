@@ -67,9 +67,9 @@ class CachedEndpoint(Cached):
             warn(line)
         return binding
 
-    def recipe(self, annotation: Any) -> ValueCodec:
+    def value_codec(self, annotation: Any) -> ValueCodec:
         """Return how results are stored; responses never are."""
-        made = super().recipe(annotation)
+        made = super().value_codec(annotation)
 
         def pack(value: Any) -> Packed:
             if is_response(value):

@@ -158,7 +158,7 @@ def reclaim_all(
     if foreign:
         yield from ask(Delete(foreign), env)
     changes = [
-        Change(call.key, read.raw, marker(call, read.ids, env), lease_ms(call.policy.usage))
+        Change(call.key, read.raw, marker(call, read.ids, env), lease_ms(call.policy.counters))
         for call, read in wanted
         if read.raw
     ]
@@ -204,10 +204,10 @@ def _await_other(
     """
     raw = read.raw
     # What was measured here goes before what a marker says: anybody could have written that.
-    is_measured = call.policy.usage.load_ms is not None
+    is_measured = call.policy.counters.load_ms is not None
     announced_ms = read.stored.load_ms if read.stored and not is_measured else 0
     flight.announced_ms = max(flight.announced_ms, announced_ms)  # followers wait as long
-    ends_ms = began_ms + wait_bound_ms(call.policy.usage, announced_ms)
+    ends_ms = began_ms + wait_bound_ms(call.policy.counters, announced_ms)
     while (left_ms := ends_ms - env.elapsed_ms()) > 0:
         yield AwaitChange(call.key, left_ms, mark)
         mark = env.front.mark(call.key)

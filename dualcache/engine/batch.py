@@ -127,8 +127,8 @@ def _serve_kept(calls: Mapping[str, Call], env: Env) -> Flow[dict[str, Any]]:
 def _are_hits_likely(calls: Mapping[str, Call]) -> bool:
     """Tell whether a look is worth its trip; the leases, which read too, are one trip as well."""
     for call in calls.values():
-        usage = call.policy.usage
-        return usage.hits > 0 and usage.recent_hits >= LIKELY_HITS
+        counters = call.policy.counters
+        return counters.hits > 0 and counters.recent_hits >= LIKELY_HITS
     return False
 
 
@@ -209,7 +209,7 @@ def _load_all(
     for lead in leads:
         if lead.start is not None:
             held_here.update(held_by(lead.call, lead.start, env))
-    lease = begin_lease(held_here, leads[0].call.policy.usage, env)
+    lease = begin_lease(held_here, leads[0].call.policy.counters, env)
     sequence = env.sequence()
     for lead in leads:
         if lead.start is not None:

@@ -98,14 +98,14 @@ def may_take_over(flight: Flight, stage: Stage) -> bool:
     return flight.landing is None and flight.stage == stage
 
 
-def wait_bound_ms(usage: Counters, announced_ms: float = 0.0, takeovers: int = 0) -> float:
+def wait_bound_ms(counters: Counters, announced_ms: float = 0.0, takeovers: int = 0) -> float:
     """Return how long a caller waits for another's load before one who waits loads too.
 
     Three times the measured load (here, or as the other process announced it), at least one second,
     twice as long for each successor that loads by now, at most thirty seconds; thirty where nothing
     was measured.
     """
-    if usage.load_ms is None and not announced_ms:
+    if counters.load_ms is None and not announced_ms:
         return _MOST_WAIT_MS
-    bound_ms = max(LEAST_WAIT_MS, 3 * max(usage.load_ms or 0.0, announced_ms))
+    bound_ms = max(LEAST_WAIT_MS, 3 * max(counters.load_ms or 0.0, announced_ms))
     return min(_MOST_WAIT_MS, bound_ms * (1 << takeovers))

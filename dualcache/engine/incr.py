@@ -131,10 +131,10 @@ def _next_change(call: Call, counter: _Counter, total: int, env: Env) -> Change 
             return None
         blob = sealed(call, total, what, start.read.ids, 0, env)
         return Change(call.key, start.expected, blob, what.ttl_ms, notice)
-    recipe = call.policy.recipe
+    value_codec = call.policy.value_codec
     blob = seal(
         call.key,
-        recipe.sign(call.key, recipe.pack(total), stored.tags),
+        value_codec.sign(call.key, value_codec.pack(total), stored.tags),
         version=env.draw_token(),
         created_ms=stored.created_ms,
         fresh_ms=stored.fresh_ms,

@@ -73,7 +73,7 @@ def lead(
             return served(call, start, env)
         if not is_told:
             tell_miss(call, "absent", env)
-        call.policy.usage.count_miss()
+        call.policy.counters.count_miss()
         if isinstance(start, Start):
             return (yield from load_stored(call, start, flight, env))
         return (yield from load_unstored(call, flight, env, start))
@@ -107,7 +107,7 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
     """Load, and commit over what the key held when the load began."""
     read, expected = start.read, start.expected
     ids = yield from _ids_before_load(call, read, env)
-    lease = begin_lease(held_by(call, start, env), call.policy.usage, env)
+    lease = begin_lease(held_by(call, start, env), call.policy.counters, env)
     sequence = env.sequence()
     if flight is not None:
         flight.seen_version = (bytes(expected[:HEADER_BYTES]), tuple(read.ids.items()))
@@ -203,7 +203,7 @@ def make_ready(
     call: Call, result: Loaded, ids: Mapping[str, bytes | None], sequence: int, env: Env
 ) -> Ready | Outcome:
     """Return the bytes to commit for what was loaded, or how the load ends without any."""
-    call.policy.usage.count_load(result.load_ms)
+    call.policy.counters.count_load(result.load_ms)
     how: Literal["not_stored", "unencodable"] = "not_stored"
     try:
         what = worth(call, result.value, env)
@@ -257,7 +257,7 @@ def load_unstored(
     result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
     if isinstance(result, Raised):
         return _outcome_of_failure(call, result, sequence, stale, env)
-    call.policy.usage.count_load(result.load_ms)
+    call.policy.counters.count_load(result.load_ms)
     env.emit(LoadedEvent(call.policy.label, result.load_ms, "not_stored"))
     return Outcome(result.value, None, sequence)
 
@@ -276,7 +276,7 @@ def _outcome_of_failure(
         return failure_of(error, sequence)
     if not may_stand_in:
         return failure_of(result.error, sequence)
-    call.policy.usage.stale_hits += 1
+    call.policy.counters.stale_hits += 1
     env.emit(StaleHit(call.policy.label, env.tier))
     stored = read.stored
     packed = Packed(stored.codec, stored.flags, stored.payload)

@@ -66,11 +66,11 @@ class Leased(NamedTuple):
     raw_read: RawRead
 
 
-def lease_ms(usage: Counters) -> int:
+def lease_ms(counters: Counters) -> int:
     """Return how long a lease lasts unless it is renewed: four measured loads."""
-    if usage.load_ms is None:
+    if counters.load_ms is None:
         return FIRST_LEASE_MS
-    return round(min(_MOST_LEASE_MS, max(_LEAST_LEASE_MS, 4 * usage.load_ms)))
+    return round(min(_MOST_LEASE_MS, max(_LEAST_LEASE_MS, 4 * counters.load_ms)))
 
 
 def job_ms(count: int) -> int:
@@ -84,7 +84,7 @@ def new_filling(call: Call, env: Env, tags: Sequence[Tag] = ()) -> bytes:
         call.key,
         token=env.draw_token(),
         created_ms=env.now_ms(),
-        load_ms=round(call.policy.usage.load_ms or 0),
+        load_ms=round(call.policy.counters.load_ms or 0),
         tags=tags,
         owner=call.policy.owner,
     )
@@ -152,7 +152,7 @@ def _send_leases(
     life_ms = tag_life_ms(entry_ms)
     tags = new_tags(names, life_ms, env) if names else ()
     ids = known and {tag.key: known[tag.key] or tag.id for tag in tags if tag.key in known}
-    life_of_lease = min(_MOST_LEASE_MS, lease_ms(calls[0].policy.usage) + more_ms)
+    life_of_lease = min(_MOST_LEASE_MS, lease_ms(calls[0].policy.counters) + more_ms)
     ops = [kind(call.key, marker(call, ids, env), life_of_lease) for call in calls]
     ops[0].tags = tags
     for op in ops:

@@ -61,7 +61,7 @@ def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Ou
             return Outcome(kept, None, began)
         if call.policy.ttl_ms == 0:
             return (yield from _share(call, began, None, env, is_stored=False))
-        if call.policy.usage.recent_hits < LIKELY_HITS:
+        if call.policy.counters.recent_hits < LIKELY_HITS:
             return (yield from _share(call, began, None, env, is_stored=True))
     else:
         began = first.sequence
@@ -188,7 +188,7 @@ def _follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcom
     landing = yield from _await_landing(call, flight)
     if landing is None:
         env.emit(WaitExpired(call.policy.label))
-        call.policy.usage.count_miss()
+        call.policy.counters.count_miss()
         return (yield from _run_flight(flight, load_beside(call, flight, env)))
     outcome = landing.outcome
     if outcome is None or (outcome.value is MISSING and not call.may_lack):
@@ -199,7 +199,7 @@ def _follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcom
     if outcome.sequence <= ask_join.began and not is_same_version and not ask_join.is_lenient:
         return None
     env.emit(Coalesced(call.policy.label))
-    call.policy.usage.coalesced += 1
+    call.policy.counters.coalesced += 1
     if outcome.error is not None:
         return outcome
     try:
@@ -208,13 +208,13 @@ def _follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcom
         if interrupt_in(error) is not None:
             raise
         return (yield from _load_missed(call, None, env))
-    call.policy.usage.hits += 1
+    call.policy.counters.hits += 1
     return own
 
 
 def _load_missed(call: Call, flight: Flight | None, env: Env) -> Flow[Outcome]:
     """Load without storing, for a caller whom nobody serves."""
-    call.policy.usage.count_miss()
+    call.policy.counters.count_miss()
     return (yield from load_unstored(call, flight, env))
 
 
@@ -224,7 +224,7 @@ def _own_copy(call: Call, outcome: Outcome) -> object:
     if packed is None:
         return deepcopy(outcome.value)
     try:
-        return call.policy.recipe.copy(packed)
+        return call.policy.value_codec.copy(packed)
     except DecodeError:  # the leader's function has another type than this caller's
         return deepcopy(outcome.value)
 
@@ -238,7 +238,7 @@ def _await_landing(call: Call, flight: Flight) -> Flow[FlightResult | None]:
     """
     while True:
         stage = flight.stage
-        wait_ms = wait_bound_ms(call.policy.usage, stage.announced_ms, stage.takeovers)
+        wait_ms = wait_bound_ms(call.policy.counters, stage.announced_ms, stage.takeovers)
         landing = yield from do(AwaitFlight(flight, wait_ms))
         if landing is not None:
             return landing

@@ -218,7 +218,7 @@ def left_of(seen: RawRead) -> int | None:
 
 def count_miss(call: Call, reason: str, env: Env) -> None:
     """Count a miss and tell why."""
-    call.policy.usage.count_miss()
+    call.policy.counters.count_miss()
     tell_miss(call, reason, env)
 
 
@@ -231,9 +231,9 @@ def tell_miss(call: Call, reason: str, env: Env) -> None:
 
 def _report_untyped(call: Call, env: Env) -> None:
     """Tell once per function or loader that what is stored reads exactly only with its type."""
-    usage = call.policy.usage
-    usage.unread += 1
-    if usage.unread == 1:
+    counters = call.policy.counters
+    counters.unread += 1
+    if counters.unread == 1:
         env.emit(NotRead(call.policy.label, UNTYPED_REASON, UNTYPED_HELP))
 
 

@@ -50,9 +50,9 @@ class Lease(Struct):
         self.held.pop(expected, None)
 
 
-def begin_lease(held: Mapping[bytes, str], usage: Counters, env: Env) -> Lease:
+def begin_lease(held: Mapping[bytes, str], counters: Counters, env: Env) -> Lease:
     """Return the lease of a load that has just taken it."""
-    length_ms = lease_ms(usage) + job_ms(len(held))
+    length_ms = lease_ms(counters) + job_ms(len(held))
     return Lease(dict(held), length_ms, env.elapsed_ms() + length_ms if held else None, set())
 
 

@@ -113,7 +113,7 @@ def first_look(call: Call, env: Env) -> FirstLook | None:
     read; where hits are rare, since a lease is then asked for at once; and where nothing is stored.
     """
     policy = call.policy
-    if not env.health.is_clear or policy.usage.recent_hits < LIKELY_HITS or policy.ttl_ms == 0:
+    if not env.health.is_clear or policy.counters.recent_hits < LIKELY_HITS or policy.ttl_ms == 0:
         return None
     return begin_look(call, env)
 
@@ -208,7 +208,7 @@ def classify(
                 env.emit(Unusable(call.policy.label, "foreign"))
             known = stored if are_ours else None
             return ReadResult(UNUSABLE, sequence, raw, known, None, ids, left_ms=left_ms)
-        value = call.policy.recipe.unpack(call.key, stored)
+        value = call.policy.value_codec.unpack(call.key, stored)
     except DecodeError as error:
         if error.reason in UNREAD:
             stored = open_envelope(call.key, raw)
@@ -224,8 +224,8 @@ def classify(
 def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:
     """Count a hit; it is an event only where somebody listens. The front tier counts its own."""
     if tier != "front":
-        usage = call.policy.usage
-        usage.hits += 1
-        usage.recent_hits += (1 - usage.recent_hits) * READ_WEIGHT
+        counters = call.policy.counters
+        counters.hits += 1
+        counters.recent_hits += (1 - counters.recent_hits) * READ_WEIGHT
     if env.hits_are_heard:
         env.emit(Hit(call.policy.label, tier or env.tier))

@@ -89,7 +89,7 @@ def _try_lease(
     """Ask for the efficiency lease of a key once."""
     token = start.token or b""
     sent[token] = key
-    is_ours = yield from ask_once(TryLease(key, token, lease_ms(call.policy.usage)), env)
+    is_ours = yield from ask_once(TryLease(key, token, lease_ms(call.policy.counters)), env)
     if not is_ours:
         del sent[token]
     return is_ours

@@ -43,14 +43,14 @@ def worth(call: Call, value: Any, env: Env) -> Storable | None:
     fresh_ms, whole_ms = lifetime_ms(
         ttl_ms, policy.stale_if_error_ms, policy.jitter, env.draw() if policy.jitter else 0.0
     )
-    return Storable(policy.recipe.pack(value), fresh_ms, whole_ms)
+    return Storable(policy.value_codec.pack(value), fresh_ms, whole_ms)
 
 
 def report_unstored(call: Call, error: DualCacheError, env: Env) -> None:
     """Tell once per function that a value could not be stored, with the line that mends it."""
-    usage = call.policy.usage
-    usage.unstored += 1
-    if usage.unstored == 1:
+    counters = call.policy.counters
+    counters.unstored += 1
+    if counters.unstored == 1:
         env.emit(NotStored(call.policy.label, error.what, error.help))
 
 
@@ -73,7 +73,7 @@ def sealed(
     tags = entry_tags(tag_names(call.policy, call, value), ids)
     return seal(
         call.key,
-        call.policy.recipe.sign(call.key, what.packed, tags),
+        call.policy.value_codec.sign(call.key, what.packed, tags),
         version=env.draw_token(),
         created_ms=env.now_ms(),
         fresh_ms=what.fresh_ms,

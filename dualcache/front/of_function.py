@@ -143,14 +143,14 @@ def frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any]
     """
     if is_immutable(value):
         return value, None
-    recipe, stored = call.policy.recipe, read.stored
+    value_codec, stored = call.policy.value_codec, read.stored
     copy = copier_of(value)
     if copy is not None:
         return copy(value), copy
-    read_payload = recipe.reader_of(stored)
+    read_payload = value_codec.reader_of(stored)
     if read_payload is not None:
         return bytes(stored.payload), read_payload
-    return Packed(stored.codec, stored.flags, stored.payload), recipe.copy
+    return Packed(stored.codec, stored.flags, stored.payload), value_codec.copy
 
 
 def payload_bytes(read: Read) -> int:

@@ -57,7 +57,7 @@ class Cached:
         policy_options = chosen(by_name(options, owner=self.signature.name), POLICY_OPTIONS)
         make_policy(  # checked now, so that what is wrong is told at decoration
             "",
-            self.recipe(MISSING),
+            self.value_codec(MISSING),
             policy_options,
             runtime.defaults,
             owner=self.signature.name,
@@ -72,7 +72,7 @@ class Cached:
             )
             naming["tags"] = ()
         self.policy_options = policy_options
-        self.usage = Counters()
+        self.counters = Counters()
         self.binding = self.bound(Naming(**naming))
         self.advise()
         self.definition = runtime.definitions.admit(
@@ -127,7 +127,7 @@ class Cached:
             is_shared=self.runtime.is_shared,
         )
 
-    def recipe(self, annotation: Any) -> ValueCodec:
+    def value_codec(self, annotation: Any) -> ValueCodec:
         """Return how results are stored; `annotation` is what the function returns."""
         own = chosen(self.options, VALUE_OPTIONS)
         return self.runtime.codecs.codec_for(annotation, **own)
@@ -139,13 +139,13 @@ class Cached:
         annotation = self.signature.return_annotation()
         return make_policy(
             binding.label,
-            self.recipe(MISSING if annotation is ABSENT else annotation),
+            self.value_codec(MISSING if annotation is ABSENT else annotation),
             self.policy_options,
             self.runtime.defaults,
             owner=self.signature.name,
             parameters=self.signature.parameters,
             tags_of=None if self.tags_of is None else self.tags_of_result,
-            usage=self.usage,
+            counters=self.counters,
             front=self.front if self.runtime.is_at_home else None,
             mark=binding.owner,
         )
@@ -220,20 +220,20 @@ class Cached:
         backend, binding = self.runtime.backend, self.binding
         flow = clear_function(binding.owner, binding.clears, backend.env, binding.label)
         done: Invalidated = backend.run(flow)
-        self.usage.reset()
+        self.counters.reset()
         if self.front is not None:
             self.front.clear_counters()
         return done
 
     def info(self) -> CacheInfo:
         """Count hits, misses and what this process keeps: all of it in memory, else in front."""
-        usage, front = self.usage, self.front
+        counters, front = self.counters, self.front
         stored = self.runtime.backend.count_of(self.binding.owner)
         if front is None:
-            return CacheInfo(usage.hits, usage.misses, None, stored or 0)
+            return CacheInfo(counters.hits, counters.misses, None, stored or 0)
         size = front.size if stored is None else stored
         bound = int(front.store.entries.maxsize)
-        return CacheInfo(usage.hits + front.hits, usage.misses, bound, size)
+        return CacheInfo(counters.hits + front.hits, counters.misses, bound, size)
 
     def parameters(self) -> dict[str, Any]:
         """Return the options as they hold: `maxsize` and `typed` as `lru_cache` names them."""

@@ -221,13 +221,13 @@ LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
 def stats_of(
     env: Env,
     where: str,
-    usages: Mapping[str, list[Counters]],
+    by_label: Mapping[str, list[Counters]],
     failures: int,
     front: FrontStats | None = None,
 ) -> Stats:
     """Add up the counters of all functions."""
-    templates = {label: summed(each) for label, each in usages.items()}
-    total = summed([usage for each in usages.values() for usage in each])
+    templates = {label: summed(each) for label, each in by_label.items()}
+    total = summed([one for each in by_label.values() for one in each])
     health = env.health
     return Stats(
         backend=where,
@@ -245,15 +245,15 @@ def stats_of(
     )
 
 
-def summed(usages: list[Counters]) -> TemplateStats:
+def summed(counters: list[Counters]) -> TemplateStats:
     """Add up counters; the load time is that of the last one measured."""
-    measured = [usage.load_ms for usage in usages if usage.load_ms is not None]
+    measured = [one.load_ms for one in counters if one.load_ms is not None]
     return TemplateStats(
-        hits=sum(usage.hits for usage in usages),
-        misses=sum(usage.misses for usage in usages),
-        stale_hits=sum(usage.stale_hits for usage in usages),
-        coalesced=sum(usage.coalesced for usage in usages),
-        loads=sum(usage.loads for usage in usages),
+        hits=sum(one.hits for one in counters),
+        misses=sum(one.misses for one in counters),
+        stale_hits=sum(one.stale_hits for one in counters),
+        coalesced=sum(one.coalesced for one in counters),
+        loads=sum(one.loads for one in counters),
         load_ms=measured[-1] if measured else None,
     )
 

@@ -49,14 +49,14 @@ def make_defaults(options: Options, *, owner: str) -> Defaults:
 
 def make_policy(
     label: str,
-    recipe: ValueCodec,
+    value_codec: ValueCodec,
     options: Options,
     defaults: Defaults,
     *,
     owner: str,
     parameters: Collection[str] = (),
     tags_of: Callable[..., tuple[str, ...]] | None = None,
-    usage: Counters | None = None,
+    counters: Counters | None = None,
     front: FrontPort | None = None,
     mark: bytes = NO_OWNER,
 ) -> Policy:
@@ -77,9 +77,9 @@ def make_policy(
         fields["ttl_ms"], fields["ttl_of"] = DYNAMIC_TTL_MS, ttl
     return Policy(
         label=label,
-        recipe=recipe,
+        value_codec=value_codec,
         tags_of=tags_of,
-        usage=usage or Counters(),
+        counters=counters or Counters(),
         owner=mark,
         front=front,
         **fields,

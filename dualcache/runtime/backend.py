@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from dualcache.options.target import Target
     from dualcache.typing import Clock
 
-MOST_RECIPES: Final = 256
-"""For how many recipes direct calls have a part of the front tier."""
+MOST_CODECS: Final = 256
+"""For how many codecs direct calls have a part of the front tier."""
 MEMORY_WAYS: Final = (CommitWay.IFEQ,)
 
 
@@ -92,7 +92,7 @@ class Backend:
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
         self.coherent_front: CoherentFront | None = None
-        self._direct_fronts: LRUCache[ValueCodec, FunctionFront] = LRUCache(MOST_RECIPES)
+        self._direct_fronts: LRUCache[ValueCodec, FunctionFront] = LRUCache(MOST_CODECS)
         if front is not None and target.kind != "null":
             now = clock or time.monotonic
             leave = weakly(self.leave_server)
@@ -148,13 +148,13 @@ class Backend:
         if self.coherent_front is not None:
             self.coherent_front.front.bypass(on=on)
 
-    def front_for(self, recipe: ValueCodec) -> FunctionFront | None:
-        """Return the part of the front tier for direct calls with this recipe."""
+    def front_for(self, value_codec: ValueCodec) -> FunctionFront | None:
+        """Return the part of the front tier for direct calls with this value_codec."""
         if self.coherent_front is None:
             return None
-        known = self._direct_fronts.get(recipe)
+        known = self._direct_fronts.get(value_codec)
         if known is None:
-            known = self._direct_fronts[recipe] = FunctionFront(self.coherent_front.front)
+            known = self._direct_fronts[value_codec] = FunctionFront(self.coherent_front.front)
         return known
 
     def front_stats(self, hits: int) -> FrontStats | None:

@@ -22,7 +22,7 @@ OTHERS: Final = "others"
 class Registered(Protocol):
     """What a cache knows of a function that it has decorated."""
 
-    usage: Counters
+    counters: Counters
     front: FunctionFront | None
 
     @property
@@ -52,26 +52,26 @@ class Registry:
         self._add_up()
         owner = None if cached.front is None else cached.front.owner
         self._functions.add(cached)
-        followed = finalize(cached, self._gone.append, (cached.label, cached.usage, owner))
+        followed = finalize(cached, self._gone.append, (cached.label, cached.counters, owner))
         followed.atexit = False
 
-    def count(self, usages: dict[str, list[Counters]]) -> int:
+    def count(self, by_label: dict[str, list[Counters]]) -> int:
         """Add the counters of all functions by their labels; return the hits of the front tier."""
         self._add_up()
-        for label, usage in self._totals.items():
-            usages.setdefault(label, []).append(usage)
+        for label, counters in self._totals.items():
+            by_label.setdefault(label, []).append(counters)
         hits = self._front_hits
         for cached in self:
-            usages.setdefault(cached.label, []).append(cached.usage)
+            by_label.setdefault(cached.label, []).append(cached.counters)
             hits += 0 if cached.front is None else cached.front.hits
         return hits
 
     def _add_up(self) -> None:
         while self._gone:
-            label, usage, owner = self._gone.popleft()
+            label, counters, owner = self._gone.popleft()
             if label not in self._totals and len(self._totals) >= MOST_LABELS:
                 label = OTHERS
-            self._totals.setdefault(label, Counters()).add(usage)
+            self._totals.setdefault(label, Counters()).add(counters)
             if owner is not None:
                 self._front_hits += front_hits(owner)
 

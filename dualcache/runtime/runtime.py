@@ -79,10 +79,10 @@ class Runtime(OfOneProcess):
 
     def stats(self, direct: list[Counters]) -> Stats:
         """Return the counters of all functions, and of the direct calls."""
-        counters = {"direct": direct}
-        front = self.backend.front_stats(self.functions.count(counters))
+        by_label = {"direct": direct}
+        front = self.backend.front_stats(self.functions.count(by_label))
         where = self.backend.target.safe_url
-        return stats_of(self.backend.env, where, counters, self.observers.failures, front)
+        return stats_of(self.backend.env, where, by_label, self.observers.failures, front)
 
     @contextmanager
     def disabled(self) -> Generator[None]:

@@ -13,24 +13,24 @@ RECIPE = ValueCodec(
 
 
 def test_the_mean_load_time_follows_the_loads() -> None:
-    usage = Counters()
-    usage.count_load(100.0)
-    assert usage.load_ms == 100.0
-    usage.count_load(200.0)
-    assert usage.load_ms == 125.0
-    assert usage.loads == 2
-    usage.reset()
-    assert usage.loads == 0
+    counters = Counters()
+    counters.count_load(100.0)
+    assert counters.load_ms == 100.0
+    counters.count_load(200.0)
+    assert counters.load_ms == 125.0
+    assert counters.loads == 2
+    counters.reset()
+    assert counters.loads == 0
 
 
 def test_what_several_functions_counted_is_added_up() -> None:
-    counters = ("hits", "misses", "stale_hits", "coalesced", "loads", "unstored", "unread")
-    usage, other = Counters(), Counters()
-    for number, counter in enumerate(counters):
-        setattr(usage, counter, 100)
-        setattr(other, counter, number)
-    usage.add(other)
-    assert [getattr(usage, counter) for counter in counters] == list(range(100, 107))
+    names = ("hits", "misses", "stale_hits", "coalesced", "loads", "unstored", "unread")
+    counters, other = Counters(), Counters()
+    for number, name in enumerate(names):
+        setattr(counters, name, 100)
+        setattr(other, name, number)
+    counters.add(other)
+    assert [getattr(counters, name) for name in names] == list(range(100, 107))
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,10 @@ def test_what_several_functions_counted_is_added_up() -> None:
 def test_the_load_time_of_several_functions_is_that_of_the_last_measured(
     first: float | None, second: float | None, both: float | None
 ) -> None:
-    usage, other = Counters(), Counters()
-    usage.load_ms, other.load_ms = first, second
-    usage.add(other)
-    assert usage.load_ms == both
+    counters, other = Counters(), Counters()
+    counters.load_ms, other.load_ms = first, second
+    counters.add(other)
+    assert counters.load_ms == both
 
 
 def test_a_call_that_never_loads_has_nothing_to_load_with() -> None:

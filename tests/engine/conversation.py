@@ -159,7 +159,7 @@ def unread_by(reason: str) -> ValueCodec:
 
 
 def policy(**options: Any) -> Policy:
-    usual: dict[str, Any] = {"label": "k", "recipe": RECIPE, "ttl_ms": 60_000}
+    usual: dict[str, Any] = {"label": "k", "value_codec": RECIPE, "ttl_ms": 60_000}
     return Policy(**{**usual, **options})
 
 
@@ -169,9 +169,9 @@ def call(*tags: str, **options: Any) -> Call:
 
 def cold(*tags: str, **options: Any) -> Call:
     """Return a call of a function that seldom hits: it leases at once."""
-    usage = Counters()
-    usage.recent_hits = 0.0
-    return call(*tags, usage=usage, **options)
+    counters = Counters()
+    counters.recent_hits = 0.0
+    return call(*tags, counters=counters, **options)
 
 
 def filling(number: int, key: str = KEY, load_ms: int = 0, owner: bytes = NO_OWNER) -> bytes:

@@ -502,7 +502,7 @@ def test_a_stale_entry_is_not_served_for_an_exception_that_does_not_count(
     assert type(outcome.error) is raised
     assert outcome.error is error or outcome.error.__context__ is error
     assert StaleHit("k", "redis") not in events
-    assert asked.policy.usage.stale_hits == 0
+    assert asked.policy.counters.stale_hits == 0
 
 
 def test_a_stale_entry_is_served_where_its_load_fails() -> None:
@@ -519,7 +519,7 @@ def test_a_stale_entry_is_served_where_its_load_fails() -> None:
     ).ends()
     assert (outcome.value, outcome.error) == ("old", None)
     assert StaleHit("k", "redis") in events
-    assert asked.policy.usage.stale_hits == 1
+    assert asked.policy.counters.stale_hits == 1
 
 
 def test_whoever_does_not_get_the_lease_of_a_stale_entry_waits_for_its_holder() -> None:

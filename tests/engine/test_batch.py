@@ -84,9 +84,9 @@ def many(
     def one_of(name: str) -> Callable[[], Any]:
         return lambda: name
 
-    usage = Counters()
-    usage.hits = hits
-    calls = {name: Call(name, policy(usage=usage, **options), tags) for name in names}
+    counters = Counters()
+    counters.hits = hits
+    calls = {name: Call(name, policy(counters=counters, **options), tags) for name in names}
     return get_or_load_many(calls, loader, one_of, env)
 
 
@@ -470,7 +470,7 @@ def test_an_entry_that_this_reader_cannot_read_is_loaded_over_with_the_others(re
     env, _ = surroundings()
     theirs = stored("theirs", key="a")
     script(
-        many(env, hits=0, recipe=unread_by(reason)),
+        many(env, hits=0, value_codec=unread_by(reason)),
         LED,
         LED,
         (Batch, (RawRead(theirs), RawRead(filling(2, "b")))),
@@ -492,7 +492,7 @@ def test_an_entry_that_this_reader_cannot_read_is_loaded_over_with_the_others(re
 def test_an_entry_that_was_to_be_loaded_over_stays_where_the_loader_fails() -> None:
     env, _ = surroundings()
     script(
-        many(env, hits=0, recipe=unread_by("untyped")),
+        many(env, hits=0, value_codec=unread_by("untyped")),
         LED,
         LED,
         (Batch, (RawRead(stored("theirs", key="a")), RawRead(filling(2, "b")))),

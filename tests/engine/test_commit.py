@@ -193,6 +193,6 @@ def test_the_leases_of_a_big_job_live_longer_by_its_keys() -> None:
 def test_a_lease_lasts_four_measured_loads_within_bounds(
     load_ms: float | None, lasts_ms: int
 ) -> None:
-    usage = Counters()
-    usage.load_ms = load_ms
-    assert lease_ms(usage) == lasts_ms
+    counters = Counters()
+    counters.load_ms = load_ms
+    assert lease_ms(counters) == lasts_ms

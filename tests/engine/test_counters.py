@@ -72,7 +72,7 @@ NUMBERS = ValueCodec(pack, unpack, lambda packed: int(packed.payload))
 
 
 def number(**options: Any) -> Any:
-    return call(recipe=NUMBERS, **options)
+    return call(value_codec=NUMBERS, **options)
 
 
 def test_a_value_is_added_over_a_claim() -> None:

@@ -155,10 +155,10 @@ def test_a_set_that_is_too_large_is_told_once_and_takes_the_old_value_away() -> 
 
 def test_a_load_that_is_too_large_gives_its_lease_back() -> None:
     env, events = surroundings()
-    usage = Counters()
-    usage.recent_hits = 0.0
+    counters = Counters()
+    counters.recent_hits = 0.0
     outcome = script(
-        get_or_load(Call(KEY, policy(usage=usage), ()), env),
+        get_or_load(Call(KEY, policy(counters=counters), ()), env),
         (Join, lead),
         (LookAndLease, RawRead(filling(1))),
         (Load, Loaded(TEXT, 5.0)),

@@ -115,6 +115,6 @@ def test_a_circle_of_waits_of_others_is_walked_once() -> None:
 def test_a_wait_lasts_three_measured_loads_within_bounds(
     load_ms: float | None, announced_ms: float, takeovers: int, bound_ms: float
 ) -> None:
-    usage = Counters()
-    usage.load_ms = load_ms
-    assert wait_bound_ms(usage, announced_ms, takeovers) == bound_ms
+    counters = Counters()
+    counters.load_ms = load_ms
+    assert wait_bound_ms(counters, announced_ms, takeovers) == bound_ms

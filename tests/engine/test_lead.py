@@ -171,7 +171,7 @@ def test_a_value_as_large_as_one_that_cut_the_connection_is_not_sent() -> None:
 
 def test_a_value_that_no_codec_keeps_is_returned_and_told_of_once() -> None:
     env, events = surroundings()
-    asked = cold(recipe=ValueCodec(unencodable, unpack, copy))
+    asked = cold(value_codec=ValueCodec(unencodable, unpack, copy))
     for number in (1, 2):
         marker = filling(number, load_ms=5 if number > 1 else 0)
         outcome = script(
@@ -185,7 +185,7 @@ def test_a_value_that_no_codec_keeps_is_returned_and_told_of_once() -> None:
         assert outcome.value == "new"
     assert [type(event) for event in events].count(NotStored) == 1
     assert events[-1] == LoadedEvent("k", 5.0, "unencodable")
-    assert asked.policy.usage.unstored == 2
+    assert asked.policy.counters.unstored == 2
 
 
 def test_a_tag_of_the_call_is_made_with_the_lease_and_stored_as_it_was_then() -> None:

@@ -104,7 +104,7 @@ def test_an_absent_key_is_leased_loaded_and_committed_over_the_lease() -> None:
     ).ends()
     assert outcome == Outcome("v", None, 4, pack("v"))
     assert events == [Miss("k", "absent"), LoadedEvent("k", 5.0, "stored")]
-    assert (asked.policy.usage.misses, asked.policy.usage.loads) == (1, 1)
+    assert (asked.policy.counters.misses, asked.policy.counters.loads) == (1, 1)
 
 
 def test_a_function_that_seldom_hits_leases_without_looking_first() -> None:
@@ -130,7 +130,7 @@ def test_a_value_that_appears_before_the_lease_is_served() -> None:
         (EndFlight, None),
     ).ends()
     assert outcome.value == "v"
-    assert (asked.policy.usage.hits, asked.policy.usage.misses) == (1, 0)
+    assert (asked.policy.counters.hits, asked.policy.counters.misses) == (1, 0)
 
 
 def test_what_the_front_tier_keeps_is_served_without_asking_anybody() -> None:
@@ -138,7 +138,7 @@ def test_what_the_front_tier_keeps_is_served_without_asking_anybody() -> None:
     asked = call(front=Shelf("kept"))
     script(get_or_load(asked, env)).returns(Outcome("kept", None, 1))
     assert events == [Hit("k", "front")]
-    assert asked.policy.usage.hits == 0
+    assert asked.policy.counters.hits == 0
 
 
 def test_what_the_front_tier_does_not_keep_is_read_and_kept() -> None:
@@ -195,7 +195,7 @@ def test_a_follower_gets_a_copy_of_his_own() -> None:
     assert outcome.value == shared
     assert outcome.value is not shared
     assert events[-1] == Coalesced("k")
-    assert asked.policy.usage.coalesced == 1
+    assert asked.policy.counters.coalesced == 1
 
 
 def test_a_follower_decodes_his_copy_where_the_leader_encoded_it() -> None:
@@ -292,15 +292,15 @@ def test_the_first_whose_wait_is_over_takes_over_and_ends_the_flight_for_all() -
 def test_whoever_does_not_take_over_waits_on_for_twice_as_long() -> None:
     env, events = surroundings()
     flight = other()
-    usage = Counters()
-    usage.recent_hits, usage.load_ms = 0.0, 5.0
+    counters = Counters()
+    counters.recent_hits, counters.load_ms = 0.0, 5.0
 
     def taken(_: TakeOver) -> bool:
         flight.takeovers = 1
         return False
 
     script(
-        get_or_load(call(usage=usage), env),
+        get_or_load(call(counters=counters), env),
         (Join, flight),
         (AwaitFlight(flight, 1_000.0), None),
         (TakeOver, taken),

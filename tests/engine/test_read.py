@@ -34,7 +34,7 @@ def test_a_fresh_entry_is_a_hit() -> None:
     env, _ = surroundings()
     asked = call()
     script(get(asked, env), (Look(KEY), RawRead(stored("v")))).returns("v")
-    assert asked.policy.usage.hits == 1
+    assert asked.policy.counters.hits == 1
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_whatever_is_not_fresh_is_a_miss_that_tells_why(raw: bytes | None, reaso
     asked = call()
     script(get(asked, env), (Look, RawRead(raw))).returns(MISSING)
     assert events == [Miss("k", reason)]
-    assert asked.policy.usage.misses == 1
+    assert asked.policy.counters.misses == 1
 
 
 @pytest.mark.parametrize("shelf", [None, Shelf(MISSING)])
@@ -73,20 +73,20 @@ def test_an_entry_that_nobody_can_read_is_a_miss_and_told_of(raw: bytes) -> None
 
 def test_an_entry_that_reads_only_with_its_type_is_a_miss_and_its_remedy_told_once() -> None:
     env, events = surroundings()
-    asked = call(recipe=UNTYPED)
+    asked = call(value_codec=UNTYPED)
     for _ in range(2):
         script(get(asked, env), (Look, RawRead(stored("v")))).returns(MISSING)
     miss = Miss("k", "untyped")
     assert events == [miss, NotRead("k", UNTYPED_REASON, UNTYPED_HELP), miss]
-    assert (asked.policy.usage.misses, asked.policy.usage.unread) == (2, 2)
+    assert (asked.policy.counters.misses, asked.policy.counters.unread) == (2, 2)
 
 
 def test_an_entry_of_a_type_that_is_still_to_be_learned_is_a_plain_miss() -> None:
     env, events = surroundings()
-    asked = call(recipe=unread_by("unknown_type"))
+    asked = call(value_codec=unread_by("unknown_type"))
     script(get(asked, env), (Look, RawRead(stored("v")))).returns(MISSING)
     assert events == [Miss("k", "unknown_type")]
-    assert asked.policy.usage.unread == 0
+    assert asked.policy.counters.unread == 0
 
 
 def test_an_entry_that_names_keys_of_others_as_its_tags_is_forged_and_they_are_not_read() -> None:
@@ -225,7 +225,7 @@ def test_a_peek_tells_what_is_stored_and_counts_nothing() -> None:
             RawRead(TAGGED, (token(50), token(51)), 1_500),
         ),
     ).returns(Entry("v", 0.0, 1.5, "redis", False, ("a", "b")))
-    assert (asked.policy.usage.hits, events) == (0, [])
+    assert (asked.policy.counters.hits, events) == (0, [])
 
 
 def test_a_peek_shows_a_stale_entry_as_such() -> None:
@@ -240,7 +240,7 @@ def test_a_peek_shows_an_entry_of_unknown_type_without_its_value_and_tells_once(
     is_stale: bool,
 ) -> None:
     env, events = surroundings()
-    asked = call(recipe=UNTYPED)
+    asked = call(value_codec=UNTYPED)
     raw = STALE if is_stale else stored("v")
     age = 0.5 if is_stale else 0.0
     for _ in range(2):
@@ -248,7 +248,7 @@ def test_a_peek_shows_an_entry_of_unknown_type_without_its_value_and_tells_once(
             Entry(MISSING, age, None, "redis", is_stale, ())
         )
     assert events == [NotRead("k", UNTYPED_REASON, UNTYPED_HELP)]
-    assert asked.policy.usage.unread == 2
+    assert asked.policy.counters.unread == 2
 
 
 def test_a_peek_tells_that_the_front_tier_would_answer() -> None:

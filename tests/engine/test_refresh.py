@@ -241,7 +241,7 @@ def test_a_refresh_whose_result_is_not_stored_takes_away_just_the_entry_it_start
 ) -> None:
     env, _ = surroundings()
     outcome = script(
-        refresh(call(condition=lambda value: value != "odd", recipe=CHOOSY), env),
+        refresh(call(condition=lambda value: value != "odd", value_codec=CHOOSY), env),
         (LOOK, RawRead(OLD, (), 30_000)),
         (Commit(KEY, OLD, RESEALED, 30_000, CommitWay.IFEQ), STORED),
         (Load, Loaded(value, 5.0)),

@@ -84,8 +84,10 @@ OTHERS = {
         stored("v", tags=[Tag("~t:a", UNKNOWN_TAG_ID)]), (UNKNOWN_TAG_ID,)
     ),
     "of a forged tag": State(stored("v", tags=[Tag("bank:balance", token(50))])),
-    "for who knows its type": State(stored("v"), (), None, {"recipe": unread_by("untyped")}),
-    "of a type to be learned": State(stored("v"), (), None, {"recipe": unread_by("unknown_type")}),
+    "for who knows its type": State(stored("v"), (), None, {"value_codec": unread_by("untyped")}),
+    "of a type to be learned": State(
+        stored("v"), (), None, {"value_codec": unread_by("unknown_type")}
+    ),
 }
 
 
@@ -99,8 +101,8 @@ def reply(state: State) -> RawRead:
 
 
 def counts(of: Call) -> tuple[Any, ...]:
-    usage = of.policy.usage
-    return tuple(getattr(usage, name) for name in usage.__slots__)
+    counters = of.policy.counters
+    return tuple(getattr(counters, name) for name in counters.__slots__)
 
 
 class Told(NamedTuple):
@@ -172,7 +174,7 @@ def test_a_hit_is_served_counted_and_told_without_a_flow(name: str) -> None:
     assert first is not None
     assert serve(of, first, reply(HITS[name]), env) == "v"
     assert events == [Hit("k", "redis")]
-    assert of.policy.usage.hits == 1
+    assert of.policy.counters.hits == 1
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -182,7 +184,7 @@ def test_whatever_is_no_hit_goes_on_in_a_flow_that_does_not_read_it_again(name: 
     first = first_look(of, env)
     assert first is not None
     assert serve(of, first, reply(OTHERS[name]), env) is NOT_SERVED
-    assert of.policy.usage.hits == 0
+    assert of.policy.counters.hits == 0
     op = next(get_or_load(of, env, first))
     assert not isinstance(op, Look)
 
@@ -232,7 +234,7 @@ def test_tags_that_only_the_entry_names_are_read_by_the_flow() -> None:
     assert first is not None
     assert serve(of, first, RawRead(stored("v", tags=[TAG])), env) is NOT_SERVED
     script(get_or_load(of, env, first), (ReadTags(("~t:a",)), LIVE)).returns(Outcome("v", None, 1))
-    assert of.policy.usage.hits == 1
+    assert of.policy.counters.hits == 1
 
 
 def test_an_entry_whose_tags_turn_out_dead_is_not_kept() -> None:

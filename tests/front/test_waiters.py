@@ -35,7 +35,7 @@ def _only_pushes_end_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 def patient(function: Any) -> Any:
     """Let callers wait for another process as long as ever: as if the load took ten seconds."""
     handles: SharedHandles = function.invalidate.__self__
-    handles.cached.usage.count_load(10_000)
+    handles.cached.counters.count_load(10_000)
     return function
 
 

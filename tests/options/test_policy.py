@@ -132,7 +132,7 @@ def test_what_says_of_no_exception_whether_it_counts_is_refused(wrong: Any) -> N
 
 
 def test_a_usage_that_is_given_is_shared() -> None:
-    usage = Counters()
-    policy = make_policy("k", RECIPE, {}, DEFAULTS, owner="Cache()", usage=usage)
-    assert policy.usage is usage
-    assert made().usage is not made().usage
+    counters = Counters()
+    policy = make_policy("k", RECIPE, {}, DEFAULTS, owner="Cache()", counters=counters)
+    assert policy.counters is counters
+    assert made().counters is not made().counters

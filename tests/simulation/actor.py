@@ -45,7 +45,7 @@ class Actor:
         self.required: frozenset[str] = frozenset()
         self.tickets: list[Any] = []
         self.mark_seen: tuple[str, int | None] | None = None
-        self.usage = Counters()
+        self.counters = Counters()
         self.mark = bytes((65 + number,))
         self.ttl_ms = ttl_ms
         self._draws = count(1)
@@ -69,7 +69,7 @@ class Actor:
 
     def policy(self, **options: Any) -> Policy:
         options.setdefault("ttl_ms", self.ttl_ms)
-        return Policy("k", RECIPE, usage=self.usage, front=self.process.function, **options)
+        return Policy("k", RECIPE, counters=self.counters, front=self.process.function, **options)
 
     def wake(self) -> None:
         self.is_woken = True

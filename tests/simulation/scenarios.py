@@ -59,7 +59,7 @@ def loads(
 
     def flow(_: World, actor: Actor) -> Flow[Any]:
         if is_cold:
-            actor.usage.recent_hits = 0.0
+            actor.counters.recent_hits = 0.0
         call = Call(KEY, actor.policy(**options), tags)
         run = get_or_load if by_flow else served_or_loaded
         return run(call, actor.process.env)
@@ -76,7 +76,7 @@ def loads_cut_off(*, is_cold: bool = False) -> FlowOf:
         if breaker.is_closed:
             breaker.failed(env.elapsed_ms(), since=breaker.events, is_certain=True)
             env.health.is_clear = False
-        actor.usage.recent_hits = 0.0 if is_cold else 1.0
+        actor.counters.recent_hits = 0.0 if is_cold else 1.0
         return served_or_loaded(Call(KEY, actor.policy()), env)
 
     return flow

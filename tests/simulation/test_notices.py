@@ -83,7 +83,7 @@ class Process:
 
     def call(self, tags: tuple[str, ...], function: Any = None) -> Call:
         policy = Policy("k", RECIPE, ttl_ms=60_000, front=self.function)
-        policy.usage.recent_hits = 0.0
+        policy.counters.recent_hits = 0.0
         return Call(KEY, policy, tags, function)
 
     def hear(self) -> None:
