@@ -1,6 +1,7 @@
-"""What flows ask of the front tier: ports, and the tier that is not there.
+"""What flows and drivers ask of the front tier: two ports, and the tier that is not there.
 
-The machine that decides is in `engine/coherence.py`, the store in `front/store.py`.
+The machine that decides is in `engine/coherence.py`, the store in `front/store.py`. `FunctionFront`
+and `Front` answer here, `NO_TIER` where a cache has no front tier.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Stored
     from dualcache.core.policy import Call
 
-__all__ = ["NO_FRONT", "UNTRACKED", "FrontPort", "FrontTiers", "NoFront", "Read"]
-
+__all__ = ["NO_TIER", "UNTRACKED", "FunctionPort", "NoTier", "Read", "TierPort"]
 
 UNTRACKED: Final = 0
-"""No stream: the server does not track the connection that read."""
+"""The push epoch of a read whose connection the server does not track."""
 
 
 class Read(NamedTuple):
@@ -33,7 +33,7 @@ class Read(NamedTuple):
     push_epoch: int | None
 
 
-class FrontPort(Protocol):
+class FunctionPort(Protocol):
     """One function's part of the front tier."""
 
     def find(self, call: Call) -> Any:
@@ -50,36 +50,45 @@ class FrontPort(Protocol):
         """Keep what was read, if nothing of it can have changed since its tickets."""
 
 
-class FrontTiers(Protocol):
+class TierPort(Protocol):
     """The front tier of a whole cache."""
 
     def drop(self, names: Iterable[str]) -> None:
-        """Forget these keys, and whatever has these tags; nothing read before is kept."""
+        """Forget these keys, and all that carries these tags; keep nothing that was read before."""
 
-    def drop_matching(self, matches: Callable[[str], bool]) -> None:
-        """Forget the keys and tags of such names; nothing read before is kept."""
+    def drop_matching(self, pattern: str) -> None:
+        """Forget what a pattern revokes (no namespace before it); keep nothing read before."""
 
     def drop_all(self) -> None:
-        """Forget everything; nothing read before is kept."""
+        """Forget everything; keep nothing that was read before."""
 
     def mark(self, name: str) -> int | None:
-        """Return a number that rises when a name may have changed; `None` if nobody tells."""
+        """Return a number that rises when a name may have changed; `None` if no push says so."""
+
+    def ask_proof(self, wake: Callable[[], None]) -> bool:
+        """Have `wake` called when all pushes of by now are fed. False: nothing is heard."""
+        ...
 
 
-class NoFront:
+class NoTier:
     """The front tier of a cache that has none."""
 
     def drop(self, names: Iterable[str]) -> None:
         """Nothing is kept."""
 
-    def drop_matching(self, matches: Callable[[str], bool]) -> None:
+    def drop_matching(self, pattern: str) -> None:
         """Nothing is kept."""
 
     def drop_all(self) -> None:
         """Nothing is kept."""
 
     def mark(self, name: str) -> None:
-        """Nobody tells."""
+        """No push says that it changed."""
+
+    def ask_proof(self, wake: Callable[[], None]) -> bool:
+        """Nothing is heard."""
+        del wake
+        return False
 
 
-NO_FRONT = NoFront()
+NO_TIER: Final[TierPort] = NoTier()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dualcache.core.entry import ValueCodec
-    from dualcache.core.front_ports import FrontPort
+    from dualcache.core.front_ports import FunctionPort
 
 __all__ = ["DYNAMIC_TTL_MS", "READ_WEIGHT", "Call", "Counters", "Policy", "no_loader"]
 
@@ -96,7 +96,7 @@ class Policy(Struct, frozen=True):
     counters: Counters = field(default_factory=Counters)
     owner: bytes = NO_OWNER
     """What entries and markers of this function carry; direct calls have none."""
-    front: FrontPort | None = None
+    front: FunctionPort | None = None
     """Where this function's values are kept in process; `None`: nowhere."""
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from dualcache.core.flight import FlightResult
+    from dualcache.core.front_ports import TierPort
     from dualcache.core.ops import Flow, Op
     from dualcache.drivers.changes import Changes
     from dualcache.drivers.flights import FlightTable
@@ -52,12 +53,14 @@ class AsyncDriver:
         perform: Callable[[Op[Any]], Awaitable[Any]],
         flights: FlightTable,
         changes: Changes,
+        tier: TierPort,
         finish_elsewhere: Callable[[Flow[Any], Op[Any]], bool] = lambda _flow, _op: False,
     ) -> None:
         self._perform = perform
         self._finish_elsewhere = finish_elsewhere
         self._flights = flights
         self._changes = changes
+        self._tier = tier
         self._at_once: dict[type[Op[Any]], Callable[[Any], Any]] = {
             Join: self._join,
             TakeOver: flights.take_over,
@@ -229,14 +232,15 @@ class AsyncDriver:
         with Waking(push_pause(op.wait_ms)) as waking:
             changes.wait(op.key, waking.wake)
             try:
-                if changes.mark(op.key) == op.mark:
+                # The push may have come between the look and this wait: its mark says so.
+                if self._tier.mark(op.key) == op.mark:
                     await waking.woken
             finally:
                 changes.forget(op.key, waking.wake)
 
     async def _fence(self, _: Fence) -> bool:
         with Waking(FENCE_SECONDS) as waking:
-            return self._changes.ask_proof(waking.wake) and await waking.woken
+            return self._tier.ask_proof(waking.wake) and await waking.woken
 
 
 def has_stopped(loop: ref[asyncio.AbstractEventLoop]) -> bool:

@@ -1,4 +1,7 @@
-"""Waiters for changes of keys: woken by pushes, in threads and in tasks of any loop."""
+"""Waiters for changes of keys: woken by pushes, in threads and in tasks of any loop.
+
+Whether a push came before a wait began is told by the front tier's mark of the name.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,9 @@ if TYPE_CHECKING:
 
 
 class Changes:
-    """Who waits for which name.
-
-    `mark` tells the counter of a name: it has risen where a push came before the wait began.
-    `ask_proof` asks for proof that all pushes so far were fed. Where nobody hears pushes there is
-    no mark, and no proof to be had.
-    """
-
-    mark: Callable[[str], int | None]
-    ask_proof: Callable[[Callable[[], None]], bool]
+    """The waiters of each name."""
 
     def __init__(self) -> None:
-        self.mark = lambda _: None
-        self.ask_proof = lambda _: False
         self._waiting: dict[str, list[Callable[[], None]]] = {}
         self._lock = Lock()
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dualcache.core.flight import Flight, FlightResult
+    from dualcache.core.front_ports import TierPort
     from dualcache.core.ops import Flow, Op
     from dualcache.core.pending import PendingLoad
     from dualcache.drivers.changes import Changes
@@ -40,11 +41,16 @@ class SyncDriver:
     """Runs flows: local ops here, backend ops by `perform`."""
 
     def __init__(
-        self, perform: Callable[[Op[Any]], Any], flights: FlightTable, changes: Changes
+        self,
+        perform: Callable[[Op[Any]], Any],
+        flights: FlightTable,
+        changes: Changes,
+        tier: TierPort,
     ) -> None:
         self._perform = perform
         self._flights = flights
         self._changes = changes
+        self._tier = tier
         self.keeper = Keeper(self.run)
         self._local: dict[type[Op[Any]], Callable[[Any], Any]] = {
             Load: self._load,
@@ -216,14 +222,15 @@ class SyncDriver:
         waking = Waking()
         try:
             changes.wait(op.key, waking.wake)
-            if changes.mark(op.key) == op.mark:
+            # The push may have come between the look and this wait: its mark says so.
+            if self._tier.mark(op.key) == op.mark:
                 waking.wait(push_pause(op.wait_ms))
         finally:
             changes.forget(op.key, waking.wake)
 
     def _fence(self, _: Fence) -> bool:
         waking = Waking()
-        return self._changes.ask_proof(waking.wake) and waking.wait(FENCE_SECONDS)
+        return self._tier.ask_proof(waking.wake) and waking.wait(FENCE_SECONDS)
 
 
 def await_end(has_ended: list[bool], waiting: list[Callable[[], None]]) -> None:

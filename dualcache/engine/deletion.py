@@ -27,9 +27,9 @@ __all__ = [
     "ScanRefused",
     "delete_matching",
     "deliver",
-    "doomed_by",
     "notice_of",
     "read_heads",
+    "revoked_by",
 ]
 
 SCAN_COUNT: Final = 1_000
@@ -85,7 +85,9 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
     finds both; what the wider pattern finds beside them is left alone. The pattern is told when all
     is deleted: whoever reads a page before it is deleted may keep what he reads until then.
     """
-    is_revoked = doomed_by(pattern, env)
+    # The key that tells one life of the data from another stays: its end would look like a flush.
+    spared = life_key(env.prefix) if env.channel else None
+    is_revoked = revoked_by(pattern, env.prefix, spared)
     cursor = removed = 0
     while True:
         wider = f"{env.prefix}*{pattern.lstrip('*')}"
@@ -199,15 +201,20 @@ def _base_of(key: bytes, env: Env) -> bytes:
     return b"%b~b:%b" % (prefix, key.removeprefix(prefix))
 
 
-def doomed_by(pattern: str, env: Env) -> Callable[[str | bytes], bool]:
-    """Return what tells whether a full name, of a key or of a base tag, dies by a pattern."""
-    is_key = compile_glob(env.prefix + pattern)
-    is_base = compile_glob(f"{env.prefix}~b:{pattern}")
-    spared = life_key(env.prefix).encode() if env.channel else None
+def revoked_by(
+    pattern: str, prefix: str, spared: str | None = None
+) -> Callable[[str | bytes], bool]:
+    """Compile a pattern into a predicate over full names, of keys and of base tags.
+
+    The name `spared` never matches.
+    """
+    is_key = compile_glob(prefix + pattern)
+    is_base = compile_glob(f"{prefix}~b:{pattern}")
+    left_alone = None if spared is None else spared.encode()
 
     def is_revoked(name: str | bytes) -> bool:
         raw = name.encode() if isinstance(name, str) else name
-        return raw != spared and bool(is_key(raw) or is_base(raw))
+        return raw != left_alone and bool(is_key(raw) or is_base(raw))
 
     return is_revoked
 

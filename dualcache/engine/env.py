@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from dualcache.core.front_ports import NO_FRONT
+from dualcache.core.front_ports import NO_TIER
 from dualcache.core.ops import CommitWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dualcache.core.events import Event, Tier
-    from dualcache.core.front_ports import FrontTiers
+    from dualcache.core.front_ports import TierPort
     from dualcache.engine.health import Health
 
 __all__ = ["Env"]
@@ -35,7 +35,7 @@ class Env(Struct):
     sequence: Callable[[], int]
     emit: Callable[[Event], None]
     health: Health
-    front: FrontTiers = NO_FRONT
+    front: TierPort = NO_TIER
     prefix: str = ""
     channel: str = ""
     tier: Tier = "redis"

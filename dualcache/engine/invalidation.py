@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.ops import GiveWay
-from dualcache.engine.deletion import ScanRefused, deliver, doomed_by
+from dualcache.engine.deletion import ScanRefused, deliver
 from dualcache.engine.health import Owned, PendingDeletion
 from dualcache.engine.pipelines import paced, slices
 from dualcache.engine.recovery import owe, restore, retry_refused, set_aside
@@ -73,7 +73,7 @@ def _forget(owed: PendingDeletion, closing: tuple[str, ...] | None, env: Env) ->
     """
     yield from _drop_copies(owed.keys, env)
     for pattern in owed.globs:
-        env.front.drop_matching(doomed_by(pattern, env))
+        env.front.drop_matching(pattern)
     for part in (None,) if closing is None else slices(closing):
         yield CloseFlights(part if part is None else tuple(part))
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from dualcache.core.front_ports import FrontPort
+    from dualcache.core.front_ports import FunctionPort
     from dualcache.core.ops import Flow, RawRead
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
@@ -155,7 +155,7 @@ def look(call: Call, env: Env, first: FirstLook | None = None) -> Flow[ReadResul
     return result
 
 
-def _look_at_tags(call: Call, front: FrontPort, first: FirstLook, env: Env) -> Flow[ReadResult]:
+def _look_at_tags(call: Call, front: FunctionPort, first: FirstLook, env: Env) -> Flow[ReadResult]:
     """Read the tags that only the entry itself names; the front tier may keep what is fresh then.
 
     A ticket for each name is taken before that name is read.

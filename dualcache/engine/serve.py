@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dualcache.core.events import Tier
-    from dualcache.core.front_ports import FrontPort
+    from dualcache.core.front_ports import FunctionPort
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.errors import BackendError
@@ -162,7 +162,9 @@ def judge(call: Call, look: FirstLook, seen: RawRead, env: Env) -> ReadResult:
     return result
 
 
-def keep(call: Call, front: FrontPort, look: FirstLook, push_epoch: int | None, env: Env) -> None:
+def keep(
+    call: Call, front: FunctionPort, look: FirstLook, push_epoch: int | None, env: Env
+) -> None:
     """Offer a fresh value to the front tier, with the tickets that its reads were made under.
 
     `push_epoch` is the stream of pushes for which the server tracks all of those reads.

@@ -8,6 +8,7 @@ from dualcache.codecs.recipe import is_immutable
 from dualcache.core.entry import MISSING, Packed
 from dualcache.front.copies import copier_of
 from dualcache.front.store import FrontEntry, FunctionEntries, TaggedEntry, index_key
+from dualcache.options.durations import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +24,7 @@ JITTER: Final = 0.1
 
 
 class FunctionFront:
-    """One function's part of the front tier (core.front.FrontPort).
+    """One function's part of the front tier (core.front_ports.FunctionPort).
 
     `positions` are those of the arguments that make the key, where they alone do; calls are then
     indexed by them, for a compiled wrapper to find. It looks at tags only where `is_tagged`.
@@ -44,6 +45,8 @@ class FunctionFront:
         self.is_tagged = is_tagged
         self.owner = FunctionEntries()
         self.store = front.shared if options is None else front.store_for(options)
+        max_age = (options or front.options).max_age
+        self._max_age_ms = to_ms(max_age, option="max_age", allow_none=True)
 
     def find(self, call: Call) -> Any:
         """Return the caller's own value, or MISSING; count a hit."""
@@ -60,7 +63,7 @@ class FunctionFront:
     def begin_read(self, names: Iterable[str]) -> Begun:
         """Return a ticket for names that are about to be read; the first starts the listener."""
         front = self.front
-        front.start()
+        front.pushes.start()
         return Begun(front.now(), front.coherence.begin_read(names))
 
     def install(self, call: Call, value: Any, read: Read) -> None:
@@ -80,7 +83,7 @@ class FunctionFront:
                 if isinstance(entry, TaggedEntry):
                     entry.cells = front.tags.cells(tag.name for tag in read.stored.tags)
                 entry.prove(coherence.open_until)
-                self.store.entries.put(entry, size_bytes, entry if linked is None else linked)
+                self.store.put(entry, size_bytes, entry if linked is None else linked)
 
     def clear_counters(self) -> None:
         """Begin counting anew."""
@@ -106,7 +109,7 @@ class FunctionFront:
         return index_key([call.args[at] for at in self.positions], self.types)
 
     def _servable(self, call: Call) -> FrontEntry | None:
-        entry = self.store.entries.find(call.key)
+        entry = self.store.find(call.key)
         if entry is None or entry.owner is not self.owner or not entry.is_alive:
             return None
         front, now = self.front, self.front.now()
@@ -120,7 +123,7 @@ class FunctionFront:
     def _entry(self, call: Call, value: Any, read: Read) -> FrontEntry:
         front = self.front
         bound_ms = front.coherence.max_staleness * 1000 if front.is_bounded else None
-        limits = (read.life_ms, self.store.max_age_ms, bound_ms)
+        limits = (read.life_ms, self._max_age_ms, bound_ms)
         lives_ms = [each for each in limits if each is not None]
         life = min(lives_ms) / 1000 * (1 - JITTER * front.draw()) if lives_ms else float("inf")
         kept, copy_out = frozen_form(call, value, read)

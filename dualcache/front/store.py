@@ -100,6 +100,10 @@ class FrontStore(Cache[str, FrontEntry]):
         self.used_bytes = 0
         self._line: deque[FrontEntry] = deque()
 
+    # A store is itself, whatever it holds: the tier keeps a set of them.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def find(self, key: str) -> FrontEntry | None:
         """Return the entry of a key. Needs no lock, unlike `get`, which looks twice."""
         try:

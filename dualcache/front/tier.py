@@ -1,4 +1,7 @@
-"""The front tier put together: what decides, what stores, and what hears the pushes."""
+"""The front tier put together: what decides, what stores, and what hears the pushes.
+
+Flows and drivers ask here (`core.front_ports.TierPort`), the listener tells here.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,27 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from dualcache.engine.coherence import Coherence
+from dualcache.engine.deletion import revoked_by
 from dualcache.front.store import FrontStore, Tags, make_store
-from dualcache.options.durations import to_ms
+from dualcache.front.tracking import Tracking
+from dualcache.observability.stats import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dualcache.drivers.changes import Changes
+    from dualcache.front.pushes import Pushes
     from dualcache.options.front_tier import FrontTier
+
+__all__ = ["Front", "Gate"]
 
 
 class Front:
     """The front tier of one cache: one machine, one stream of pushes, a store for each limit.
 
-    `lock` guards stores and machine; it is never held while user code runs or anybody waits.
+    `listen` makes what hears the pushes, given the tier that is to be told. `where` names the
+    server in the log. `lock` guards stores and machine; it is never held while user code runs or
+    anybody waits.
     """
 
     def __init__(
@@ -32,6 +42,9 @@ class Front:
         now: Callable[[], float],
         draw: Callable[[], float],
         changes: Changes,
+        listen: Callable[[Front], Pushes],
+        prefix: str = "",
+        where: str = "",
     ) -> None:
         self.options = options
         self.now = now
@@ -43,19 +56,20 @@ class Front:
         self.transport: str = "none"
         self.reason = ""
         self.losses = 0
-        self.on_choice: Callable[[str, str], None] = lambda _transport, _reason: None
-        self.start: Callable[[], None] = lambda: None
-        self.doomed_by: Callable[[str], Callable[[str], bool]] = lambda _pattern: lambda _name: True
-        self._stores: WeakSet[StoreRef] = WeakSet()
-        self._changes = changes
-        self._bypassed = 0
         self.gate = Gate(now)
+        self.tracking = Tracking(self.broken)
+        self._stores: WeakSet[FrontStore] = WeakSet()
+        self._changes = changes
+        self._prefix = prefix
+        self._where = where
+        self._bypassed = 0
         self.shared = self.store_for(options)
+        self.pushes = listen(self)  # last: it may open the tier
 
-    def store_for(self, options: FrontTier) -> StoreRef:
+    def store_for(self, options: FrontTier) -> FrontStore:
         """Return a store with its own limits."""
-        made = StoreRef(make_store(options.max_entries, options.max_bytes), options)
-        with self.lock:  # whoever feeds a push goes through them
+        made = make_store(options.max_entries, options.max_bytes)
+        with self.lock:  # a push that comes meanwhile walks through the stores
             self._stores.add(made)
         return made
 
@@ -106,11 +120,11 @@ class Front:
         self.chose("ttl", reason)
 
     def chose(self, transport: str, reason: str) -> None:
-        """Note by which transport changes are heard, and why; tell when the first changes."""
+        """Note by which transport changes are heard, and why; log it when the first changes."""
         is_change = transport != self.transport or not self.reason
         self.transport, self.reason = transport, reason
         if is_change:
-            self.on_choice(transport, reason)
+            _log_choice(self._where, transport, reason)
 
     def proved(self, asked_at: float) -> None:
         """Note a proof that the stream is complete up to `asked_at`."""
@@ -131,10 +145,10 @@ class Front:
     def feed_matching(self, patterns: Iterable[str]) -> None:
         """Take what another process told: whatever matches one of these patterns is deleted."""
         for pattern in patterns:
-            self.drop_matching(self.doomed_by(pattern))
+            self.drop_matching(pattern)
         self._changes.notify_all()
 
-    # What flows ask (core.front.FrontTiers)
+    # What flows and drivers ask (core.front_ports.TierPort)
 
     def drop(self, names: Iterable[str]) -> None:
         """Forget these keys and whatever has these tags; keep nothing that was read before."""
@@ -144,14 +158,16 @@ class Front:
             self.tags.kill(changed)
             for store in self._stores:
                 for name in changed:
-                    store.entries.drop(name)
+                    store.drop(name)
 
-    def drop_matching(self, matches: Callable[[str], bool]) -> None:
-        """Forget the keys and tags of such names; keep nothing that was read before."""
+    def drop_matching(self, pattern: str) -> None:
+        """Forget what a pattern revokes; keep nothing that was read before."""
+        is_revoked = revoked_by(pattern, self._prefix)
         with self.lock:
+            # A read on its way may be of any name that matches: all tickets become void.
             self.coherence.feed_all()
-            names = [*self.tags.names(), *(key for each in self._stores for key in each.entries)]
-        self.drop([name for name in names if matches(name)])
+            names = [*self.tags.names(), *(key for store in self._stores for key in store)]
+        self.drop([name for name in names if is_revoked(name)])
 
     def drop_all(self) -> None:
         """Forget everything; keep nothing that was read before."""
@@ -165,6 +181,10 @@ class Front:
             return None
         return self.coherence.mark(name)
 
+    def ask_proof(self, wake: Callable[[], None]) -> bool:
+        """Have `wake` called when all pushes of by now are fed. False: nothing is heard."""
+        return self.pushes.ask_proof(wake)
+
     # Switching
 
     def bypass(self, *, on: bool) -> None:
@@ -173,22 +193,36 @@ class Front:
             self._bypassed += 1 if on else -1
             self._set_gate()
 
+    def reconnect(self) -> None:
+        """Empty the tier, and hear changes over another connection."""
+        self.pushes.reconnect()
+
+    def close(self) -> None:
+        """Empty the tier and stop hearing changes; the next read begins again."""
+        self.pushes.close()
+
+    def closed(self) -> None:
+        """Note that no changes are heard any more, by the user's wish."""
+        self.lost()
+        self.transport, self.reason = "none", "closed"
+
     def after_fork(self) -> None:
-        """Begin anew, empty and closed, in a forked child."""
+        """Begin anew, empty, in a forked child: a thread of the parent may have held the lock."""
         self.lock = RLock()
+        self.tracking.after_fork()
         self.coherence.lost()
         self._empty()
         self._set_gate()
+        self.pushes.after_fork()
 
     def sizes(self) -> tuple[int, int]:
         """Return how many entries are kept, and in how many bytes as far as they are counted."""
         with self.lock:
-            stores = [store.entries for store in self._stores]
-            return sum(map(len, stores)), sum(store.used_bytes for store in stores)
+            return sum(map(len, self._stores)), sum(store.used_bytes for store in self._stores)
 
     def _empty(self) -> None:
         for store in self._stores:
-            store.entries.drop_all()
+            store.drop_all()
 
     def _set_gate(self) -> None:
         self.gate.set(is_open=self.coherence.is_up and not self._bypassed)
@@ -205,23 +239,22 @@ class Gate:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self.clock = CellType(end_of_time)
+        self.clock = CellType(_end_of_time)
 
     def set(self, *, is_open: bool) -> None:
         """Open or close it."""
-        self.clock.cell_contents = self._now if is_open else end_of_time
+        self.clock.cell_contents = self._now if is_open else _end_of_time
 
 
-def end_of_time() -> float:
+def _end_of_time() -> float:
     """Return a moment past all others."""
     return float("inf")
 
 
-class StoreRef:
-    """A store and its limits, hashable."""
-
-    __slots__ = ("__weakref__", "entries", "max_age_ms")
-
-    def __init__(self, entries: FrontStore, options: FrontTier) -> None:
-        self.entries = entries
-        self.max_age_ms = to_ms(options.max_age, option="max_age", allow_none=True)
+def _log_choice(where: str, transport: str, reason: str) -> None:
+    """Log by which transport the changes on a server are heard, or that they are not."""
+    if transport == "none":
+        what = "the front tier of %s is bypassed while changes are not heard (%s)"
+        log("WARNING", f"{what}; reads go to the server", where, reason)
+    else:
+        log("INFO", "the front tier of %s hears changes by %s (%s)", where, transport, reason)

@@ -103,13 +103,13 @@ class Cached:
         """Return this function's part of the front tier, if the cache has one."""
         wanted = self.options.get("front", True)
         own = to_own_front(wanted, self.signature.name)
-        coherent_front = self.runtime.backend.coherent_front
-        if coherent_front is None or wanted is False:
+        front = self.runtime.backend.front
+        if front is None or wanted is False:
             return None
         positions = self.binding.indexed
         types = self.indexed_types(positions or ())
         is_tagged = bool(self.options.get("tags"))
-        return FunctionFront(coherent_front.front, positions, types, own, is_tagged=is_tagged)
+        return FunctionFront(front, positions, types, own, is_tagged=is_tagged)
 
     def indexed_types(self, positions: Sequence[int]) -> tuple[type | None, ...]:
         """Return the annotated type of each value, where its own type need not be looked at."""
@@ -232,7 +232,7 @@ class Cached:
         if front is None:
             return CacheInfo(counters.hits, counters.misses, None, stored or 0)
         size = front.size if stored is None else stored
-        bound = int(front.store.entries.maxsize)
+        bound = int(front.store.maxsize)
         return CacheInfo(counters.hits + front.hits, counters.misses, bound, size)
 
     def parameters(self) -> dict[str, Any]:

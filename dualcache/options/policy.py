@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from dualcache.core.entry import ValueCodec
-    from dualcache.core.front_ports import FrontPort
+    from dualcache.core.front_ports import FunctionPort
 
 __all__ = ["Defaults", "Options", "make_defaults", "make_policy"]
 
@@ -57,7 +57,7 @@ def make_policy(
     parameters: Collection[str] = (),
     tags_of: Callable[..., tuple[str, ...]] | None = None,
     counters: Counters | None = None,
-    front: FrontPort | None = None,
+    front: FunctionPort | None = None,
     mark: bytes = NO_OWNER,
 ) -> Policy:
     """Check the options of a function or a direct call, and fill in the cache's defaults.

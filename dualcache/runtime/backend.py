@@ -19,6 +19,7 @@ from dualcache.backends.null import NullStore
 from dualcache.backends.redis.warmup import IMPORTS, WarmUp
 from dualcache.core.entry import TOKEN_BYTES, Kind
 from dualcache.core.envelope import kind_of, owner_of
+from dualcache.core.front_ports import NO_TIER
 from dualcache.core.ops import CommitWay
 from dualcache.core.revocation import channel_of
 from dualcache.drivers.changes import Changes
@@ -28,15 +29,14 @@ from dualcache.engine.commit_ways import try_all_again_soon
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.health import Health
-from dualcache.front.coherent import CoherentFront, weakly
 from dualcache.front.of_function import FunctionFront
 from dualcache.observability.stats import FrontStats, was_told_of_time_travel
+from dualcache.runtime.tier import make_front, weakly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from dualcache.backends.redis.async_per_loop import LoopConnections
-    from dualcache.backends.redis.push.tracking import Tracking
     from dualcache.backends.redis.sync_backend import SyncBackend
     from dualcache.core.entry import ValueCodec
     from dualcache.core.events import Event
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dualcache.core.pending import PendingLoad
     from dualcache.drivers.async_driver import AsyncDriver
     from dualcache.drivers.sync_driver import SyncDriver
+    from dualcache.front.tracking import Tracking
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.target import Target
     from dualcache.typing import Clock
@@ -73,6 +74,10 @@ class Backend:
         self.changes = Changes()
         self._has_own_time = clock is None
         is_redis = target.kind == "redis"
+        channel = channel_of(prefix) if is_publishing and is_redis else ""
+        self.front = make_front(
+            self, front, prefix=prefix, channel=channel, max_staleness=max_staleness, clock=clock
+        )
         self.env = Env(
             now_ms=wall_clock(clock),
             elapsed_ms=steady_clock(clock),
@@ -82,24 +87,17 @@ class Backend:
             emit=emit,
             health=Health(),
             prefix=prefix,
-            channel=channel_of(prefix) if is_publishing and is_redis else "",
+            channel=channel,
             tier="redis" if is_redis else "memory",
             timeout_ms=round(target.socket_timeout * 1000) if is_redis else 0,
             is_strict=is_strict,
+            front=self.front or NO_TIER,
+            leave_server=weakly(self.leave_server),
         )
-        self.env.leave_server = weakly(self.leave_server)
         self._store = None if is_redis else self._local_store()
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
-        self.coherent_front: CoherentFront | None = None
         self._direct_fronts: LRUCache[ValueCodec, FunctionFront] = LRUCache(MOST_CODECS)
-        if front is not None and target.kind != "null":
-            now = clock or time.monotonic
-            leave = weakly(self.leave_server)
-            self.coherent_front = CoherentFront(
-                front, target, self.env, self.changes, max_staleness, now, leave
-            )
-            self.env.front = self.coherent_front.front
         self._connections: SyncBackend | None = None
         self._channels: LoopConnections | None = None
         self._imports = WarmUp(*IMPORTS)
@@ -145,23 +143,23 @@ class Backend:
 
     def bypass_front(self, *, on: bool) -> None:
         """Let no hit be served by compiled wrappers on their own."""
-        if self.coherent_front is not None:
-            self.coherent_front.front.bypass(on=on)
+        if self.front is not None:
+            self.front.bypass(on=on)
 
     def front_for(self, value_codec: ValueCodec) -> FunctionFront | None:
         """Return the part of the front tier for direct calls with this value_codec."""
-        if self.coherent_front is None:
+        if self.front is None:
             return None
         known = self._direct_fronts.get(value_codec)
         if known is None:
-            known = self._direct_fronts[value_codec] = FunctionFront(self.coherent_front.front)
+            known = self._direct_fronts[value_codec] = FunctionFront(self.front)
         return known
 
     def front_stats(self, hits: int) -> FrontStats | None:
         """Return what the front tier keeps, and how it hears changes."""
-        if self.coherent_front is None:
+        front = self.front
+        if front is None:
             return None
-        front = self.coherent_front.front
         entries, used_bytes = front.sizes()
         hits += sum(each.hits for each in list(self._direct_fronts.values()))
         return FrontStats(
@@ -179,7 +177,7 @@ class Backend:
         self._imports = WarmUp(*IMPORTS)  # the parent's thread is not here
         self.flights.after_fork()
         self.changes.after_fork()
-        for part in (self._store, self._connections, self._channels, self.coherent_front):
+        for part in (self._store, self._connections, self._channels, self.front):
             if part is not None:
                 part.after_fork()
         if self._sync is not None:
@@ -191,7 +189,7 @@ class Backend:
             self._sync.keeper.stop()
         if self._channels is not None:
             self._channels.forget_ended()
-        for part in (self.coherent_front, self._store, self._connections):
+        for part in (self.front, self._store, self._connections):
             if part is not None:
                 part.close()
 
@@ -213,8 +211,8 @@ class Backend:
             self._connections.close()
         if self._channels is not None:
             self._channels.drop()
-        if self.coherent_front is not None:
-            self.coherent_front.reconnect()
+        if self.front is not None:
+            self.front.reconnect()
 
     def _local_store(self) -> MemoryStore | NullStore:
         target = self.target
@@ -236,7 +234,7 @@ class Backend:
                 self.target, self._tracking, partial(try_all_again_soon, self.env)
             )
             perform = self._connections.perform
-        self._sync = SyncDriver(perform, self.flights, self.changes)
+        self._sync = SyncDriver(perform, self.flights, self.changes, self.env.front)
         hold_still_at_forks(self._sync.keeper)
         return self._sync
 
@@ -252,7 +250,9 @@ class Backend:
                 self.target, self._tracking, partial(try_all_again_soon, self.env)
             )
             perform = self._channels.perform
-        self._async = AsyncDriver(perform, self.flights, self.changes, self._finish_elsewhere)
+        self._async = AsyncDriver(
+            perform, self.flights, self.changes, self.env.front, self._finish_elsewhere
+        )
         return self._async
 
     def _finish_elsewhere(self, flow: Flow[Any], op: Op[Any]) -> bool:
@@ -262,7 +262,7 @@ class Backend:
     @property
     def _tracking(self) -> Tracking | None:
         """What tells which connections are tracked, where that matters."""
-        return None if self.coherent_front is None else self.coherent_front.tracking
+        return None if self.front is None else self.front.tracking
 
 
 def new_token() -> bytes:

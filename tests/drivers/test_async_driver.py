@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from dualcache import BackendTimeout, BackendUnavailable, Cache
+from dualcache.core.front_ports import NO_TIER
 from dualcache.drivers import async_driver
 from dualcache.drivers.async_driver import AsyncDriver
 
@@ -97,7 +98,7 @@ class Site:
         if server is None:
             backend._async = None
         else:
-            backend._async = AsyncDriver(server.perform, backend.flights, backend.changes)
+            backend._async = AsyncDriver(server.perform, backend.flights, backend.changes, NO_TIER)
 
     async def prepare(self, name: str) -> None:
         if "stored" in name or "stale" in name:

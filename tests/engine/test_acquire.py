@@ -8,7 +8,7 @@ from dualcache.core.entry import Tag
 from dualcache.core.envelope import open_envelope, seal_filling, seal_tombstone
 from dualcache.core.events import StaleHit, StoresStopped, Unusable, WaitExpired
 from dualcache.core.flight import EndFlight, Flight, Join
-from dualcache.core.front_ports import NoFront
+from dualcache.core.front_ports import NoTier
 from dualcache.core.ops import (
     FOR_EVER,
     WRONG_TYPE,
@@ -74,7 +74,7 @@ class Clock:
         return answer
 
 
-class Marks(NoFront):
+class Marks(NoTier):
     """A front tier that hears of changes."""
 
     def mark(self, _: str) -> int:  # type: ignore[override]

@@ -4,7 +4,7 @@ import pytest
 
 from dualcache.core.events import Invalidated, ScansRefused
 from dualcache.core.flight import ANY_TAG, CloseFlights
-from dualcache.core.front_ports import NoFront
+from dualcache.core.front_ports import NoTier
 from dualcache.core.ops import Batch, Delete, Fence, Look, RawRead
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.deletion import FEW_AT_ONCE, ScanRefused
@@ -24,7 +24,7 @@ from tests.engine.conversation import (
 )
 
 
-class Dropped(NoFront):
+class Dropped(NoTier):
     """A front tier that notes whether it was told to forget all."""
 
     has_forgotten = False

@@ -22,7 +22,7 @@ from dualcache.core.ops import (
 from dualcache.core.policy import Call
 from dualcache.core.revocation import Revocation
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
-from dualcache.engine.deletion import doomed_by
+from dualcache.engine.deletion import revoked_by
 from dualcache.engine.health import PendingDeletion
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
@@ -179,8 +179,7 @@ def test_a_clear_spares_the_key_that_tells_of_flushes() -> None:
         (Publish(Revocation("shop:~c", (), ("*",))), None),
         (CloseFlights(None), None),
     ).ends()
-    silent, _ = surroundings(prefix="shop:")
-    assert doomed_by("*", silent)("shop:~e")
+    assert revoked_by("*", "shop:")("shop:~e")
 
 
 def test_a_set_is_told_with_its_claim_whatever_was_there_and_not_with_its_commit() -> None:

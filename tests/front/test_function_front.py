@@ -6,13 +6,12 @@ from dualcache.core.entry import MISSING
 from dualcache.core.envelope import open_envelope
 from dualcache.core.front_ports import Read
 from dualcache.core.policy import Call
-from dualcache.drivers.changes import Changes
 from dualcache.front.of_function import FunctionFront
-from dualcache.front.tier import Front
 from dualcache.functions.compile import Kept, compile_wrapper
 from dualcache.keys.signature import FunctionSignature
 from dualcache.options.front_tier import FrontTier
 from tests.engine.conversation import KEY, policy, stored
+from tests.fronts import front_by_hand
 
 STALENESS = 5.0
 
@@ -26,13 +25,7 @@ def test_a_hit_is_served_without_a_flow_until_the_last_proof_ends_and_again_afte
     None
 ):
     clock, performed = Clock(), []
-    front = Front(
-        FrontTier(max_age=60),
-        max_staleness=STALENESS,
-        now=lambda: clock.now,
-        draw=lambda: 0.0,
-        changes=Changes(),
-    )
+    front = front_by_hand(FrontTier(max_age=60), now=lambda: clock.now, max_staleness=STALENESS)
     part = FunctionFront(front, (0,), (int,))
     call = Call(KEY, policy(), args=(7,))
 

@@ -12,22 +12,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.behaviour.seen import ROOT
-from tests.front.test_loss import (
-    LATE,
-    listener_id,
-    recovered,
-    redirect_listener,
-    stale_for,
-    tracked_ids,
-)
+from tests.front.test_loss import LATE, recovered, stale_for
 from tests.front.tiers import (
     STALENESS,
     eventually,
     front_hits,
     is_open,
     kept_key,
+    listener_id,
     losses,
+    redirect_listener,
     tiered,
+    tracked_ids,
 )
 from tests.proxy import BLACK_HOLE, NONE, Faults, Proxy
 
@@ -62,7 +58,7 @@ def test_a_listener_that_hears_and_cannot_ask_closes_the_tier_until_it_can(
 ) -> None:
     with Proxy(redis_server.port) as listening:
         cache = tiered(colour, redis_server.url, transport)
-        redirect_listener(cache, listening)
+        redirect_listener(cache, listening.port)
         old_copy(colour, cache)
         listening.fault(requests=BLACK_HOLE)
         eventually(lambda: losses(cache) > 0, "a loss")
@@ -76,7 +72,7 @@ def test_changes_are_heard_while_the_data_link_alone_is_half_open(
     colour: Colour, redis_server: Server, data: Proxy, transport: Any, direction: str
 ) -> None:
     cache = tiered(colour, data.url, transport, socket_timeout=0.1, max_staleness=60)
-    redirect_listener(cache, redis_server)
+    redirect_listener(cache, redis_server.port)
     old_copy(colour, cache)
     requests, replies = DIRECTIONS[direction]
     data.fault(requests=requests, replies=replies)
@@ -95,7 +91,7 @@ def test_a_data_link_that_is_reset_is_a_loss_where_it_was_tracked(
     colour: Colour, redis_server: Server, data: Proxy
 ) -> None:
     cache = tiered(colour, data.url, "tracking")
-    redirect_listener(cache, redis_server)
+    redirect_listener(cache, redis_server.port)
     old_copy(colour, cache)
     before = losses(cache)
     data.reset()
@@ -108,7 +104,7 @@ def test_a_tracked_connection_that_only_the_server_knows_to_be_gone_is_a_loss(
     colour: Colour, redis_server: Server, data: Proxy
 ) -> None:
     cache = tiered(colour, data.url, "tracking", socket_timeout=0.1)
-    redirect_listener(cache, redis_server)
+    redirect_listener(cache, redis_server.port)
     old_copy(colour, cache)
     before = losses(cache)
     data.black_hole()

@@ -16,9 +16,12 @@ from tests.front.tiers import (
     front_hits,
     is_open,
     kept_key,
+    listener_id,
     losses,
     opened,
+    redirect_listener,
     tiered,
+    tracked_ids,
 )
 from tests.proxy import Faults, Proxy
 
@@ -31,22 +34,6 @@ if TYPE_CHECKING:
 
 LATE: float = STALENESS * 1.1 + 0.05
 """The bound with a tenth, and what one look on a busy machine takes."""
-
-
-def listener_id(cache: Cache) -> int:
-    stream = cache._runtime.backend.coherent_front
-    assert stream is not None
-    assert stream._listener is not None
-    link = stream._listener._link
-    assert link is not None
-    return link.client_id
-
-
-def tracked_ids(cache: Cache) -> tuple[int, ...]:
-    stream = cache._runtime.backend.coherent_front
-    assert stream is not None
-    assert stream.tracking is not None
-    return stream.tracking.ids()
 
 
 def stale_for(colour: Colour, cache: Cache, change: Callable[[], Any]) -> float:
@@ -193,7 +180,7 @@ def test_a_listener_that_hears_nothing_bounds_the_age(
 ) -> None:
     with Proxy(redis_server.port) as listening:
         cache = tiered(colour, redis_server.url, transport)
-        redirect_listener(cache, listening)
+        redirect_listener(cache, listening.port)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
         if fault == "black hole":
@@ -216,7 +203,7 @@ def test_a_silent_data_link_stops_the_reads_and_not_what_is_kept(
 ) -> None:
     with Proxy(redis_server.port) as data:
         cache = tiered(colour, data.url, transport, socket_timeout=0.1)
-        redirect_listener(cache, redis_server)
+        redirect_listener(cache, redis_server.port)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
         hits = front_hits(cache)
@@ -236,7 +223,7 @@ def test_an_answer_that_makes_no_sense_is_a_loss_and_not_the_end(
 ) -> None:
     with Proxy(redis_server.port) as listening:
         cache = tiered(colour, redis_server.url, "tracking")
-        redirect_listener(cache, listening)
+        redirect_listener(cache, listening.port)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
         listening.fault(replies=Faults(garble=without_ids))
@@ -260,7 +247,7 @@ def test_a_way_that_swallows_pushes_is_not_trusted(
     with Proxy(redis_server.port) as deaf:
         deaf.fault(replies=Faults(garble=without_pushes))
         cache = tiered(colour, redis_server.url, max_staleness=60)
-        redirect_listener(cache, deaf)
+        redirect_listener(cache, deaf.port)
         opened(colour, cache)
         front = cache.stats().front
         assert front is not None
@@ -273,7 +260,7 @@ def test_pushes_that_come_back_are_heard_again(colour: Colour, redis_server: Ser
     with Proxy(redis_server.port) as deaf:
         deaf.fault(replies=Faults(garble=without_pushes))
         cache = tiered(colour, redis_server.url, max_staleness=60)
-        redirect_listener(cache, deaf)
+        redirect_listener(cache, deaf.port)
         opened(colour, cache)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
@@ -295,7 +282,7 @@ def test_a_way_that_swallows_answers_is_not_trusted(colour: Colour, redis_server
     with Proxy(redis_server.port) as deaf:
         deaf.fault(replies=Faults(garble=without_numbers))
         cache = tiered(colour, redis_server.url, max_staleness=60)
-        redirect_listener(cache, deaf)
+        redirect_listener(cache, deaf.port)
         opened(colour, cache)
         front = cache.stats().front
         assert front is not None
@@ -308,13 +295,3 @@ def without_numbers(data: bytes) -> bytes:
 
 def without_pushes(data: bytes) -> bytes:
     return re.sub(rb">2\r\n\$10\r\ninvalidate\r\n\*1\r\n\$\d+\r\n[^\r]*\r\n", b"", data)
-
-
-def redirect_listener(cache: Cache, way: Any) -> None:
-    """Let the listener alone go another way."""
-    from msgspec.structs import replace
-
-    stream = cache._runtime.backend.coherent_front
-    assert stream is not None
-    assert stream._listener is not None
-    stream._listener._target = replace(cache._runtime.backend.target, port=way.port)

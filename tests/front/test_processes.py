@@ -12,7 +12,7 @@ import pytest
 
 from dualcache import Cache, FrontTier
 from tests.behaviour.seen import run_script
-from tests.front.tiers import eventually, is_open
+from tests.front.tiers import eventually, is_open, tier_of
 
 if TYPE_CHECKING:
     from tests.colours import Colour
@@ -407,8 +407,7 @@ def test_many_caches_on_one_server_hear_each_other(
 
 def test_a_function_gets_its_part_under_the_lock_of_the_pushes(redis_server: Server) -> None:
     cache = Cache(redis_server.url, front=10)
-    assert cache._runtime.backend.coherent_front is not None
-    front = cache._runtime.backend.coherent_front.front
+    front = tier_of(cache)
     held: list[bool] = []
 
     class Watched(WeakSet[Any]):

@@ -24,7 +24,16 @@ from tests.front.test_processes import (
     test_several_loops_one_after_another_share_the_tier,
 )
 from tests.front.test_waiters import test_a_push_between_the_read_and_its_reply_keeps_nothing
-from tests.front.tiers import front_hits, is_open, kept, kept_key, losses, opened, tiered
+from tests.front.tiers import (
+    front_hits,
+    is_open,
+    kept,
+    kept_key,
+    losses,
+    opened,
+    tier_of,
+    tiered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -180,14 +189,12 @@ def test_a_copy_is_not_kept_of_what_is_read_while_others_revoke_it(
     other = colour.cache(redis_server.url, publish=True)
     opened(colour, cache)
     colour.call(other, "set", "k", "old")
-    stream = cache._runtime.backend.coherent_front
-    assert stream is not None
     direct = cache._runtime.backend.front_for(cache._runtime.codecs.direct_codec_for(MISSING))
     assert direct is not None
     begun = direct.begin_read(("k",))
     colour.call(other, "invalidate", "k")
     colour.call(cache, "fence")
-    assert not stream.front.coherence.may_install(begun.ticket, None)
+    assert not tier_of(cache).coherence.may_install(begun.ticket, None)
 
 
 def test_who_waits_for_another_process_polls_since_fills_are_not_told(

@@ -11,13 +11,21 @@ from tests.front.test_loss import (
     LATE,
     old,
     recovered,
-    redirect_listener,
     stale_for,
     test_a_listener_that_hears_nothing_bounds_the_age,
     test_a_restart_of_the_server_is_a_loss,
     test_a_stopped_server_is_served_from_no_longer_than_the_bound,
 )
-from tests.front.tiers import eventually, front_hits, is_open, kept_key, losses, opened, tiered
+from tests.front.tiers import (
+    eventually,
+    front_hits,
+    is_open,
+    kept_key,
+    losses,
+    opened,
+    redirect_listener,
+    tiered,
+)
 from tests.proxy import Faults, Proxy
 
 if TYPE_CHECKING:
@@ -120,7 +128,7 @@ def test_a_silent_data_link_stops_the_reads_and_not_what_is_kept(
 ) -> None:
     with Proxy(redis_server.port) as data:
         cache = tiered(colour, data.url, "pubsub", socket_timeout=0.1)
-        redirect_listener(cache, redis_server)
+        redirect_listener(cache, redis_server.port)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
         hits = front_hits(cache)
@@ -157,7 +165,7 @@ def test_a_way_that_swallows_messages_is_not_trusted(colour: Colour, redis_serve
     with Proxy(redis_server.port) as deaf:
         deaf.fault(replies=Faults(garble=without_messages))
         cache = tiered(colour, redis_server.url, "pubsub", max_staleness=60)
-        redirect_listener(cache, deaf)
+        redirect_listener(cache, deaf.port)
         colour.call(cache, "get", "k")
         eventually(lambda: front_reason(cache) == ("none", "DC210"))
         assert not is_open(cache)

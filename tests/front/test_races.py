@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.front.test_loss import LATE, recovered, redirect_listener, stale_for
+from tests.front.test_loss import LATE, recovered, stale_for
 from tests.front.tiers import (
     STALENESS,
     eventually,
@@ -15,6 +15,8 @@ from tests.front.tiers import (
     is_open,
     kept_key,
     opened,
+    redirect_listener,
+    tier_of,
     tiered,
 )
 from tests.proxy import BLACK_HOLE, Proxy
@@ -36,8 +38,7 @@ FOREIGN = {
 
 def ticket(cache: Cache) -> Any:
     """What the tier knows of the key; differs from one of before a push."""
-    assert cache._runtime.backend.coherent_front is not None
-    return cache._runtime.backend.coherent_front.front.coherence.begin_read(["k"])
+    return tier_of(cache).coherence.begin_read(["k"])
 
 
 def gets(server: Server) -> int:
@@ -52,7 +53,7 @@ def test_what_changes_while_its_reply_is_on_the_way_is_not_kept(
 ) -> None:
     with Proxy(redis_server.port) as data:
         cache = tiered(colour, data.url, transport, socket_timeout=20, max_staleness=60)
-        redirect_listener(cache, redis_server)
+        redirect_listener(cache, redis_server.port)
         opened(colour, cache)
         colour.call(cache, "set", "k", "old")
         colour.call(cache, "get", "another")  # from here on the connection is tracked
@@ -124,7 +125,7 @@ def test_a_read_that_began_before_an_own_invalidation_keeps_nothing(
 ) -> None:
     with Proxy(redis_server.port) as data:
         cache = tiered(colour, data.url, transport, socket_timeout=20, max_staleness=60)
-        redirect_listener(cache, redis_server)
+        redirect_listener(cache, redis_server.port)
         opened(colour, cache)
         colour.call(cache, "set", "k", "old")
         colour.call(cache, "get", "another")

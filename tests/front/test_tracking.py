@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import threading
 
-from dualcache.backends.redis.push.tracking import Tracking
+from dualcache.core.front_ports import NO_TIER, TierPort
 from dualcache.drivers.changes import Changes
+from dualcache.front.tracking import Tracking
 
 
 def test_the_end_of_a_tracked_connection_is_told_once() -> None:
@@ -84,6 +85,6 @@ def test_a_forked_child_waits_for_nothing_and_its_lock_is_its_own() -> None:
 
 
 def test_where_nobody_hears_there_is_no_mark_and_no_proof() -> None:
-    changes = Changes()
-    assert changes.mark("a") is None
-    assert not changes.ask_proof(lambda: None)
+    tier: TierPort = NO_TIER
+    assert tier.mark("a") is None
+    assert not tier.ask_proof(lambda: None)

@@ -6,13 +6,17 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from dualcache import FrontTier
+from dualcache.backends.redis.push.listener import Listener
 from tests.bodies import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dualcache import Cache
+    from dualcache.front.tier import Front
     from tests.colours import Colour
 
 STALENESS: Final = 0.6
@@ -25,6 +29,34 @@ def eventually(holds: Callable[[], object], what: str = "it") -> None:
     while not holds():
         assert time.monotonic() < ends, f"{what} does not come to hold"
         PAUSE.wait(0.002)
+
+
+def tier_of(cache: Cache) -> Front:
+    """Return the front tier of a cache. Tests of this folder reach no deeper than these three."""
+    front = cache._runtime.backend.front
+    assert front is not None
+    return front
+
+
+def listener_of(cache: Cache) -> Listener:
+    listener = tier_of(cache).pushes
+    assert isinstance(listener, Listener)
+    return listener
+
+
+def redirect_listener(cache: Cache, port: int) -> None:
+    """Let the listener alone go to another port."""
+    listener_of(cache)._target = replace(cache._runtime.backend.target, port=port)
+
+
+def listener_id(cache: Cache) -> int:
+    link = listener_of(cache)._link
+    assert link is not None
+    return link.client_id
+
+
+def tracked_ids(cache: Cache) -> tuple[int, ...]:
+    return tier_of(cache).tracking.ids()
 
 
 def tiered(colour: Colour, url: str, transport: Any = "auto", **options: Any) -> Cache:

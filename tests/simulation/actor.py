@@ -9,9 +9,10 @@ from dualcache.core.policy import Counters, Policy
 from tests.simulation.values import RECIPE
 
 if TYPE_CHECKING:
-    from dualcache.backends.redis.push.tracking import Redirect, TrackedConnection
+    from dualcache.backends.redis.push.tracking import TrackedConnection
     from dualcache.core.flight import FlightResult
     from dualcache.core.ops import Flow
+    from dualcache.front.tracking import Redirect
     from tests.simulation.commands import Trip
     from tests.simulation.process import Process
     from tests.simulation.scenario import Role

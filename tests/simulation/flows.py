@@ -127,7 +127,7 @@ def await_change(world: World, actor: Actor, op: AwaitChange) -> None:
     if op.mark is not None:
         changes = actor.process.changes
         changes.wait(op.key, actor.wake)
-        actor.is_woken = changes.mark(op.key) != op.mark
+        actor.is_woken = actor.process.env.front.mark(op.key) != op.mark
 
 
 def wake(world: World, actor: Actor) -> None:

@@ -8,6 +8,7 @@ from dualcache.core.entry import MISSING
 from dualcache.front.of_function import FunctionFront
 from dualcache.front.tier import Front
 from dualcache.options.front_tier import FrontTier
+from tests.fronts import ByHand
 from tests.simulation.rules import check_hit
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class WatchedFront(Front):
             now=lambda: world.now,
             draw=lambda: 0.0,
             changes=changes,
+            listen=ByHand,
         )
         self.process = process
 
@@ -42,7 +44,7 @@ class WatchedFront(Front):
 
     def kept(self, key: str) -> Any:
         """Return the entry of a key, if it is alive."""
-        entry = self.shared.entries.find(key)
+        entry = self.shared.find(key)
         return entry if entry is not None and entry.is_alive else None
 
     def state(self, names: Iterable[str]) -> Any:

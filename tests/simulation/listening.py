@@ -24,7 +24,7 @@ class Link:
     """Stands for `drivers.push_link.PushLink`: the same protocol, another socket."""
 
     def __init__(self, process: Process, connection: Connection) -> None:
-        self.protocol = PushProtocol(process.front, process.tracking, process.front.now)
+        self.protocol = PushProtocol(process.front)
         self.connection = connection
         self.opening: Generator[Any, Any, float] | None = None
         self.asked: list[Any] = []
@@ -61,13 +61,11 @@ class Listening:
         self.transport = transport
         self.link: Link | None = None
         self.listener = Listener(
-            NOWHERE,
             process.front,
-            process.tracking,
+            NOWHERE,
             prefix="",
             transports=(transport,),
             max_staleness=max_staleness,
-            now=process.front.now,
         )
 
     @property

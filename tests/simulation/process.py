@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from dualcache.backends.redis.push.tracking import TRACKED, UNTRACKED, TrackedConnection, Tracking
-from dualcache.core.front_ports import NO_FRONT
+from dualcache.backends.redis.push.tracking import TRACKED, UNTRACKED, TrackedConnection
+from dualcache.core.front_ports import NO_TIER
 from dualcache.core.ops import CommitWay
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
@@ -22,6 +22,7 @@ from tests.simulation.listening import Listening
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Op
+    from dualcache.front.tracking import Tracking
     from tests.simulation.connections import Connection
     from tests.simulation.scenario import Scenario
     from tests.simulation.world import World
@@ -59,9 +60,8 @@ class Process:
     def _give_front(self, scenario: Scenario) -> None:
         self.front = WatchedFront(self, self.changes, scenario.max_staleness)
         self.function = WatchedFunction(self)
-        self.tracking = Tracking(self.front.broken)
+        self.tracking = self.front.tracking
         self.listening = Listening(self, scenario.transport, scenario.max_staleness)
-        self.changes.mark = self.front.mark
 
     def _env(self) -> Env:
         world = self.world
@@ -79,7 +79,7 @@ class Process:
             sequence=sequence,
             emit=lambda _: None,
             health=Health(),
-            front=NO_FRONT if self.function is None else self.front,
+            front=NO_TIER if self.function is None else self.front,
             ways=(CommitWay.IFEQ,),
         )
 

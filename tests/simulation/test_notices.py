@@ -7,7 +7,6 @@ for is shown by what goes wrong without it.
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,31 +15,29 @@ from msgspec.structs import replace
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.backends.redis.push.protocol import PushProtocol
-from dualcache.backends.redis.push.tracking import Tracking
 from dualcache.core.flight import CloseFlights, EndFlight, Join
 from dualcache.core.ops import Load, Loaded, Publish
 from dualcache.core.policy import Call, Policy
 from dualcache.core.revocation import Revocation, to_message
 from dualcache.core.scans import Scan, ScanPage
-from dualcache.drivers.changes import Changes
 from dualcache.engine import deletion, invalidation, lead, leases
 from dualcache.engine.coherence import Coherence
-from dualcache.engine.deletion import doomed_by
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
 from dualcache.engine.write import set_value
 from dualcache.front.of_function import FunctionFront
-from dualcache.front.tier import Front
 from dualcache.options.front_tier import FrontTier
 from tests.engine.conversation import RECIPE, surroundings
 from tests.engine.conversation import lead as leads
+from tests.fronts import front_by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from dualcache.core.ops import Flow
     from dualcache.engine.health import PendingDeletion
+    from dualcache.front.tier import Front
 
     FlowOf = Callable[["Actor", Call], Flow[Any]]
 
@@ -61,23 +58,16 @@ class Process:
 
     def __init__(self, number: int) -> None:
         tokens = count(1)
-        front = Front(
-            FrontTier(max_entries=10, max_age=None),
-            max_staleness=1e9,
-            now=lambda: 0.0,
-            draw=lambda: 0.0,
-            changes=Changes(),
-        )
+        front: Front = front_by_hand(FrontTier(max_entries=10, max_age=None), max_staleness=1e9)
         self.env, _ = surroundings(
             channel=CHANNEL,
             front=front,
             draw_token=lambda: bytes([number]) + next(tokens).to_bytes(7),
         )
-        front.doomed_by = partial(doomed_by, env=self.env)
         front.connected(0.0, is_tracked=False)
         self.front = front
         self.function = FunctionFront(front, is_tagged=True)
-        self.protocol = PushProtocol(front, Tracking(front.broken), front.now)
+        self.protocol = PushProtocol(front)
         self.messages: list[bytes] = []
         self.sent = 0
 
@@ -96,7 +86,7 @@ class Process:
     @property
     def kept(self) -> int | None:
         """The version of the copy that would be served."""
-        entry = self.front.shared.entries.find(KEY)
+        entry = self.front.shared.find(KEY)
         return int(entry.value) if entry is not None and entry.is_alive else None
 
 

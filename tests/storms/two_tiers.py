@@ -17,10 +17,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import redis
-from msgspec.structs import replace
 
 from dualcache import Cache, FrontTier
 from tests.behaviour.seen import settled
+from tests.front.tiers import redirect_listener
 from tests.storms.history import Step, Writes
 from tests.storms.worker import driven
 
@@ -148,12 +148,7 @@ class Actor:
         self.cache = Cache(
             url, namespace="storm", socket_timeout=0.1, front=front, max_staleness=STALENESS
         )
-        push_epoch = self.cache._runtime.backend.coherent_front
-        assert push_epoch is not None
-        assert push_epoch._listener is not None
-        push_epoch._listener._target = replace(
-            self.cache._runtime.backend.target, port=listener_port
-        )
+        redirect_listener(self.cache, listener_port)
         self.source = redis.Redis.from_url(source_url)
         self.face: Any = self.cache.aio if is_async else self.cache
         self.is_async = is_async

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from dualcache.backends.redis.async_connection import MultiplexedConnection
-    from dualcache.backends.redis.push.tracking import Tracking
     from dualcache.core.ops import Op
+    from dualcache.front.tracking import Tracking
     from dualcache.options.target import Target
 
 

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dualcache.backends.redis.connections import Connection
-    from dualcache.backends.redis.push.tracking import Redirect, TrackedConnection, Tracking
+    from dualcache.backends.redis.push.tracking import TrackedConnection
     from dualcache.core.ops import Op
     from dualcache.errors import BackendError
+    from dualcache.front.tracking import Redirect, Tracking
     from dualcache.options.target import Target
 
 

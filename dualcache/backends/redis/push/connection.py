@@ -1,4 +1,4 @@
-"""One life of the listener's connection: what `push_protocol.py` says, over a redis-py connection.
+"""One life of the listener's connection: what `protocol.py` says, over a redis-py connection.
 
 A real push must be seen before the stream is trusted.
 """
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from redis.connection import AbstractConnection
 
-    from dualcache.backends.redis.push.protocol import PushHandler
-    from dualcache.backends.redis.push.tracking import Tracking
+    from dualcache.front.tier import Front
     from dualcache.options.target import Target
 
 PROBE_SECONDS: Final = 0.5
@@ -36,13 +35,11 @@ PUSHES: Final = 3
 
 
 class PushLink:
-    """A connection on which pushes come. `now` is the sink's clock."""
+    """A connection on which pushes come, told to the front tier."""
 
-    def __init__(
-        self, target: Target, sink: PushHandler, tracking: Tracking, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, target: Target, front: Front) -> None:
         self._target = replace(target, protocol=PUSHES)
-        self._protocol = PushProtocol(sink, tracking, now)
+        self._protocol = PushProtocol(front)
         self._connection: AbstractConnection = make_connection(self._target)
         self._read = reader_of_pushes(self._connection)
         self._sending = Lock()

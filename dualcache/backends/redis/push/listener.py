@@ -5,6 +5,8 @@ It serves both colours and every loop. It never waits for a lock that user code 
 
 from __future__ import annotations
 
+import atexit
+import weakref
 from contextlib import suppress
 from threading import Event, RLock, Thread, current_thread
 from time import monotonic
@@ -18,10 +20,13 @@ from dualcache.errors import BackendError, BackendRefused, BackendTimeout, Backe
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dualcache.backends.redis.push.protocol import PushHandler
-    from dualcache.backends.redis.push.tracking import Tracking
+    from dualcache.front.tier import Front
     from dualcache.options.target import Target
 
+AUTOMATIC: Final = ("tracking", "broadcast", "ttl")
+"""The transports in the order in which `"auto"` tries them."""
+AUTOMATIC_WHERE_TOLD: Final = ("tracking", "broadcast", "pubsub", "ttl")
+"""The same where this process publishes: it was said that every process of the namespace does."""
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 FIRST_TTL_PAUSE: Final = 1.0
@@ -39,40 +44,65 @@ PASSING: Final = frozenset(
 """Refusals that say nothing about the transport: the same one is tried again."""
 
 
+def listening_to(
+    target: Target,
+    transport: str,
+    *,
+    prefix: str,
+    is_publishing: bool,
+    max_staleness: float,
+    on_demoted: Callable[[], None],
+) -> Callable[[Front], Listener]:
+    """Return what makes the listener of a tier; `transport` is the option, `"auto"` or one."""
+    automatic = AUTOMATIC_WHERE_TOLD if is_publishing else AUTOMATIC
+
+    def listen(front: Front) -> Listener:
+        return Listener(
+            front,
+            target,
+            prefix=prefix,
+            transports=automatic if transport == "auto" else (transport,),
+            max_staleness=max_staleness,
+            on_demoted=on_demoted,
+        )
+
+    return listen
+
+
 class Listener:
     """Connects, chooses a transport, hears pushes, asks for proofs, and begins again after a loss.
 
-    `transports` are tried in this order; one counts only if a real push was seen on it. `now` is
-    the sink's clock; what is waited for here follows the machine's own. `on_demoted` is called when
-    the server turns out to be a replica though it was the master: no connection is to stay there.
+    `transports` are tried in this order; one counts only if a real push was seen on it. What is
+    waited for here follows the machine's own clock. `on_demoted` is called when the server turns
+    out to be a replica though it was the master: no connection is to stay there.
+
+    The thread keeps the listener and the tier alive, and nothing of the cache: so a cache that
+    nobody holds goes, and has `stop` called.
     """
 
     def __init__(
         self,
+        front: Front,
         target: Target,
-        sink: PushHandler,
-        tracking: Tracking,
         *,
         prefix: str,
         transports: Sequence[str],
         max_staleness: float,
-        now: Callable[[], float],
         on_demoted: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_demoted = on_demoted
         self._had_master = False
         self._target = target
-        self._sink = sink
-        self._tracking = tracking
+        self._front = front
         self._prefix = prefix
         self._transports = transports
         self._interval = max_staleness / HEARTBEATS
-        self._now = now
         self._lock = RLock()  # the collector may call `stop` in a thread that has it
         self._thread: Thread | None = None
         self._ending: Thread | None = None
         self._stopping = Event()
         self._link: PushLink | None = None
+        _LISTENERS.add(self)
 
     def start(self) -> None:
         """Let the thread run, if it does not yet."""
@@ -88,7 +118,12 @@ class Listener:
                     self._thread = thread
 
     def close(self) -> None:
-        """End the thread and wait for it. The next `start` begins again."""
+        """End the thread, and empty the tier. The next `start` begins again."""
+        self.end()
+        self._front.closed()
+
+    def end(self) -> None:
+        """End the thread and wait for it."""
         thread = self.stop()
         if thread is not None and thread is not current_thread():
             thread.join(2)
@@ -106,6 +141,7 @@ class Listener:
 
     def reconnect(self) -> None:
         """Leave the server that is connected: the tier is closed until another connection is up."""
+        self._front.broken()
         link = self._link
         if link is not None:
             link.close()
@@ -137,7 +173,7 @@ class Listener:
 
     def _run(self, stopping: Event, before: Thread | None) -> None:
         if before is not None:
-            before.join()  # it still tells the sink of its end
+            before.join()  # it still tells the tier of its end
         pause, ttl_pause = FIRST_PAUSE, FIRST_TTL_PAUSE
         is_without = False
         while not stopping.is_set():
@@ -152,7 +188,7 @@ class Listener:
                     self._on_demoted()
                 if not stopping.is_set() and not is_without:
                     with suppress(Exception):  # a handler of the log that raises
-                        self._sink.chose("none", classify(error).code)
+                        self._front.chose("none", classify(error).code)
             finally:
                 self._end()
             if is_without and self._transports == ("ttl",):
@@ -167,8 +203,8 @@ class Listener:
         with self._lock:
             link, self._link = self._link, None
         if link is not None:
-            self._tracking.close()
-            self._sink.lost()
+            self._front.tracking.close()
+            self._front.lost()
             link.end()
 
     def _opened(self) -> PushLink | None:
@@ -179,9 +215,9 @@ class Listener:
         refusals: list[str] = []
         for transport in self._transports:
             if transport == "ttl":
-                self._sink.open_for_ttl("; ".join(refusals) or "asked for")
+                self._front.open_for_ttl("; ".join(refusals) or "asked for")
                 return None
-            link = PushLink(self._target, self._sink, self._tracking, self._now)
+            link = PushLink(self._target, self._front)
             try:
                 asked_at = link.open(transport, self._prefix)
             except Exception as raised:  # noqa: BLE001  answers of any shape
@@ -198,7 +234,7 @@ class Listener:
             self._use(link, transport, asked_at)
             if transport == "pubsub":
                 refusals.append(TO_BE_TOLD)
-            self._sink.chose(transport, "; ".join(refusals) or "a push was seen")
+            self._front.chose(transport, "; ".join(refusals) or "a push was seen")
             return link
         raise BackendUnavailable(
             "no transport for changes works on this server",
@@ -212,9 +248,9 @@ class Listener:
         with self._lock:
             self._link = link
         is_tracked = transport == "tracking"
-        push_epoch = self._sink.connected(asked_at, is_tracked=is_tracked)
+        push_epoch = self._front.connected(asked_at, is_tracked=is_tracked)
         if is_tracked:
-            self._tracking.open(push_epoch, link.client_id)
+            self._front.tracking.open(push_epoch, link.client_id)
 
     def _listen(self, link: PushLink, stopping: Event) -> None:
         asked = monotonic()
@@ -241,3 +277,13 @@ def is_passing(error: BackendError, link: PushLink) -> bool:
     if isinstance(error, BackendRefused):
         return error.prefix in PASSING
     return isinstance(error, BackendUnavailable | BackendTimeout) and not link.is_open
+
+
+_LISTENERS: Final[weakref.WeakSet[Listener]] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the threads of listeners that are still there when the interpreter ends."""
+    for listener in list(_LISTENERS):
+        listener.end()

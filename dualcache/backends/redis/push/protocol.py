@@ -8,42 +8,29 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from dualcache.core.revocation import channel_of, from_message, life_key
 from dualcache.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
-    from dualcache.backends.redis.push.tracking import Tracking
     from dualcache.backends.redis.wire.resp import Command
-
-
-class PushHandler(Protocol):
-    """Who is told what the listener hears."""
-
-    def connected(self, asked_at: float, *, is_tracked: bool) -> int: ...
-    def lost(self) -> None: ...
-    def broken(self) -> None: ...
-    def proved(self, asked_at: float) -> None: ...
-    def feed(self, names: Iterable[str] | None) -> None: ...
-    def feed_matching(self, patterns: Iterable[str]) -> None: ...
-    def chose(self, transport: str, reason: str) -> None: ...
-    def open_for_ttl(self, reason: str) -> None: ...
+    from dualcache.front.tier import Front
 
 
 class PushProtocol:
-    """One life of a stream of pushes. `now` is the sink's clock.
+    """One life of a stream of pushes, told to the front tier.
 
     What is told on a channel says nothing of a flush. So with `pubsub` each proof also looks at a
     key whose content was drawn when it was made: another one means that all keys may have gone.
     """
 
-    def __init__(self, sink: PushHandler, tracking: Tracking, now: Callable[[], float]) -> None:
-        self._sink = sink
-        self._tracking = tracking
-        self._now = now
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._tracking = front.tracking
+        self._now = front.now
         self._expected: deque[Callable[[Any], None]] = deque()
         self._wakes: deque[Callable[[], None]] = deque()
         self.sought: set[str] = set()
@@ -133,7 +120,7 @@ class PushProtocol:
     def _changed(self, names: Sequence[str] | None) -> None:
         if names is not None:
             self.sought.difference_update(names)
-        self._sink.feed(names)
+        self._front.feed(names)
 
     def _told(self, message: bytes) -> None:
         """Take what another process tells; a message that makes no sense may mean anything."""
@@ -141,7 +128,7 @@ class PushProtocol:
         names, patterns = told or (None, ())
         self._changed(names)
         if patterns:
-            self._sink.feed_matching(patterns)
+            self._front.feed_matching(patterns)
 
     def _life_commands(self) -> Sequence[Command]:
         """Return what reads the key that tells one life of the data from another, or makes it."""
@@ -153,7 +140,7 @@ class PushProtocol:
     def _looked(self, found: bytes | None) -> None:
         if found is None or found != self._life:
             self._life = found
-            self._sink.broken()
+            self._front.broken()
 
     def _role_told(self, reply: Any) -> None:
         if role_of(reply) != self.role:
@@ -163,10 +150,10 @@ class PushProtocol:
         alive = {int(word[3:]) for word in reply.split() if word.startswith(b"id=")}
         if not alive.issuperset(ids):
             self._tracking.forget(set(ids) - alive)
-            self._sink.broken()
+            self._front.broken()
 
     def _proved(self, asked_at: float, wake: Callable[[], None] | None) -> None:
-        self._sink.proved(asked_at)
+        self._front.proved(asked_at)
         if wake is not None:
             with suppress(ValueError):
                 self._wakes.remove(wake)

@@ -1,81 +1,20 @@
-"""Which connections the server tracks for the listener, and for which stream.
-
-The server forgets what a connection read when that connection goes, and tells nobody. So the end
-of a tracked connection is a loss.
-"""
+"""What a data connection needs so that the server pushes what it reads: who, which ops, how."""
 
 from __future__ import annotations
 
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.backends.redis.wire.resp import pack
 from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import Look, LookAndLease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from dualcache.front.tracking import Redirect
 
-__all__ = ["TRACKED", "UNTRACKED", "Redirect", "TrackedConnection", "Tracking", "tracking_commands"]
+__all__ = ["TRACKED", "UNTRACKED", "TrackedConnection", "tracking_commands"]
 
 TRACKED: Final = frozenset({Look, LookAndLease})
 """The ops whose reads are to be pushed: to keep what was read, and to wake who waits."""
-
-
-class Redirect(NamedTuple):
-    """The stream that is open, and the client id of its listener."""
-
-    push_epoch: int
-    client_id: int
-
-
-class Tracking:
-    """Shared by the listener and the drivers; `redirect` is `None` where reads are not tracked."""
-
-    def __init__(self, on_gone: Callable[[], None]) -> None:
-        self._on_gone = on_gone
-        self._lock = Lock()
-        self._ids: set[int] = set()
-        self.redirect: Redirect | None = None
-
-    def open(self, push_epoch: int, client_id: int) -> None:
-        """From now on reads are tracked for this stream."""
-        self.redirect = Redirect(push_epoch, client_id)
-
-    def close(self) -> None:
-        """There is no stream; connections are tracked anew for the next one."""
-        self.redirect = None
-        with self._lock:
-            self._ids.clear()
-
-    def after_fork(self) -> None:
-        """Begin anew in a forked child."""
-        self._lock = Lock()
-        self._ids = set()
-        self.redirect = None
-
-    def ids(self) -> tuple[int, ...]:
-        """Return the ids of all tracked connections."""
-        with self._lock:
-            return tuple(self._ids)
-
-    def add(self, client_id: int) -> None:
-        """Note that a connection is tracked."""
-        with self._lock:
-            self._ids.add(client_id)
-
-    def gone(self, client_id: int) -> None:
-        """Note that a tracked connection has ended: what it read may change unheard."""
-        with self._lock:
-            was_tracked = client_id in self._ids
-            self._ids.discard(client_id)
-        if was_tracked:
-            self._on_gone()
-
-    def forget(self, ids: Iterable[int]) -> None:
-        """Forget connections that the server no longer has."""
-        with self._lock:
-            self._ids.difference_update(ids)
 
 
 class TrackedConnection:

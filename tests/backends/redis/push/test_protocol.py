@@ -7,47 +7,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.backends.redis.push.protocol import PushProtocol
-from dualcache.backends.redis.push.tracking import Tracking
 from dualcache.core.revocation import Revocation, to_message
+from tests.fronts import Noting, front_by_hand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 
-class Heard:
-    """A sink that writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-
-    def connected(self, asked_at: float, *, is_tracked: bool) -> int:
-        raise AssertionError((asked_at, is_tracked))
-
-    def lost(self) -> None:
-        self.told.append("lost")
-
-    def broken(self) -> None:
-        self.told.append("broken")
-
-    def proved(self, asked_at: float) -> None:
-        self.told.append(("proved", asked_at))
-
-    def feed(self, names: Iterable[str] | None) -> None:
-        self.told.append(names if names is None else list(names))
-
-    def feed_matching(self, patterns: Iterable[str]) -> None:
-        self.told.append(("matching", *patterns))
-
-    def chose(self, transport: str, reason: str) -> None:
-        raise AssertionError((transport, reason))
-
-    def open_for_ttl(self, reason: str) -> None:
-        raise AssertionError(reason)
+def heard_front() -> Noting:
+    made: Noting = front_by_hand(kind=Noting, now=lambda: 5.0)
+    return made
 
 
-def opened(heard: Heard, *replies: bytes | None) -> tuple[PushProtocol, list[Any]]:
+def opened(heard: Noting, *replies: bytes | None) -> tuple[PushProtocol, list[Any]]:
     """Open a stream by what is told; return what was asked, each reply given in turn."""
-    protocol = PushProtocol(heard, Tracking(heard.broken), lambda: 5.0)
+    protocol = PushProtocol(heard)
     opening = protocol.opening("pubsub", "shop:")
     asked = [next(opening), *map(opening.send, (b"subscribed", *replies[:-1]))]
     with pytest.raises(StopIteration) as end:
@@ -70,12 +44,12 @@ def answer(protocol: PushProtocol, *replies: bytes | None) -> list[Any]:
 
 
 def test_it_subscribes_and_learns_of_which_life_the_data_are() -> None:
-    _, asked = opened(Heard(), b"one")
+    _, asked = opened(heard_front(), b"one")
     assert asked == [("SUBSCRIBE", "shop:~c"), ("GET", "shop:~e")]
 
 
 def test_the_first_listener_begins_a_life_unless_another_was_faster() -> None:
-    protocol, asked = opened(heard := Heard(), None, b"OK", b"another's")
+    protocol, asked = opened(heard := heard_front(), None, b"OK", b"another's")
     making, look = asked[2:]
     assert (making[:2], making[3], look) == (("SET", "shop:~e"), "NX", ("GET", "shop:~e"))
     assert len(making[2]) == 16
@@ -84,7 +58,7 @@ def test_the_first_listener_begins_a_life_unless_another_was_faster() -> None:
 
 
 def test_the_confirmation_of_a_subscription_comes_in_the_place_of_an_answer() -> None:
-    protocol, _ = opened(Heard(), b"one")
+    protocol, _ = opened(heard_front(), b"one")
     found: list[Any] = []
     protocol.expect(found.append)
     protocol.pushed([b"subscribe", b"shop:~c", 1])
@@ -92,14 +66,14 @@ def test_the_confirmation_of_a_subscription_comes_in_the_place_of_an_answer() ->
 
 
 def test_names_that_are_told_are_fed_and_the_patterns_after_them() -> None:
-    protocol, _ = opened(heard := Heard(), b"one")
+    protocol, _ = opened(heard := heard_front(), b"one")
     tell(protocol, to_message(Revocation("shop:~c", ("shop:a", "shop:b"))))
     tell(protocol, to_message(Revocation("shop:~c", (), ("a*",))))
     assert heard.told == [["shop:a", "shop:b"], [], ("matching", "a*")]
 
 
 def test_names_of_probes_are_remembered_only_while_they_are_sought() -> None:
-    protocol, _ = opened(Heard(), b"one")
+    protocol, _ = opened(heard_front(), b"one")
     protocol.sought.add("shop:~p:7")
     tell(protocol, to_message(Revocation("shop:~c", ("shop:~p:8",))))
     assert protocol.sought == {"shop:~p:7"}
@@ -108,32 +82,32 @@ def test_names_of_probes_are_remembered_only_while_they_are_sought() -> None:
 
 
 def test_a_message_that_makes_no_sense_may_mean_anything() -> None:
-    protocol, _ = opened(heard := Heard(), b"one")
+    protocol, _ = opened(heard := heard_front(), b"one")
     tell(protocol, b"from the future")
     assert heard.told == [None]
 
 
 def test_pushes_of_other_kinds_say_nothing() -> None:
-    protocol, _ = opened(heard := Heard(), b"one")
+    protocol, _ = opened(heard := heard_front(), b"one")
     protocol.pushed([b"unsubscribe", b"shop:~c", 0])
     assert heard.told == []
 
 
 def test_data_that_have_gone_are_a_loss_before_the_proof_counts() -> None:
-    protocol, _ = opened(heard := Heard(), b"one")
+    protocol, _ = opened(heard := heard_front(), b"one")
     assert answer(protocol, None, b"PONG") == ["GET", "PING"]
     assert heard.told == ["broken", ("proved", 5.0)]
 
 
 def test_another_life_is_a_loss_and_then_the_one_that_is_known() -> None:
-    protocol, _ = opened(heard := Heard(), b"one")
+    protocol, _ = opened(heard := heard_front(), b"one")
     answer(protocol, b"two", b"PONG")
     answer(protocol, b"two", b"PONG")
     assert heard.told == ["broken", ("proved", 5.0), ("proved", 5.0)]
 
 
 def test_a_life_that_was_lost_is_begun_anew_and_what_was_kept_meanwhile_goes() -> None:
-    protocol, _ = opened(heard := Heard(), b"one")
+    protocol, _ = opened(heard := heard_front(), b"one")
     answer(protocol, None, b"PONG")
     # A second flush may have come before this one is begun: nobody could tell.
     assert answer(protocol, b"OK", b"two", b"PONG") == ["SET", "GET", "PING"]

@@ -1,0 +1,69 @@
+"""What tells the front tier which names have changed: a port, and its answer where nobody can."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.front.tier import Front
+
+__all__ = ["LocalWrites", "Pushes"]
+
+
+class Pushes(Protocol):
+    """Hears what others change, and tells the one tier that it was made for.
+
+    `backends.redis.push.listener.Listener` answers where there is a server, `LocalWrites` on
+    `memory://`.
+    """
+
+    def start(self) -> None:
+        """Begin to hear, if that has not begun yet."""
+
+    def ask_proof(self, wake: Callable[[], None]) -> bool:
+        """Have `wake` called when all pushes of by now are fed. False: nothing is heard."""
+        ...
+
+    def reconnect(self) -> None:
+        """Empty the tier, and hear changes over another connection."""
+
+    def stop(self) -> object:
+        """Let what runs here end by itself, without waiting for it."""
+
+    def close(self) -> None:
+        """Stop hearing, and empty the tier; the next start begins again."""
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child, whose tier is empty and closed."""
+
+
+class LocalWrites:
+    """Stands for pushes where only this process writes: the drops of its own writes are enough."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        front.open_alone()
+
+    def start(self) -> None:
+        """There is nothing to begin."""
+
+    def ask_proof(self, wake: Callable[[], None]) -> bool:
+        """Prove at once: there is nothing to hear."""
+        wake()
+        return True
+
+    def reconnect(self) -> None:
+        """There is no connection."""
+
+    def stop(self) -> None:
+        """There is nothing that runs."""
+
+    def close(self) -> None:
+        """Empty the tier."""
+        self._front.drop_all()
+
+    def after_fork(self) -> None:
+        """Open the child's tier."""
+        self._front.open_alone()

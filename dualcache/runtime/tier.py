@@ -1,0 +1,86 @@
+"""The front tier of one backend, put together with what tells it of changes."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+from weakref import WeakMethod, finalize
+
+from dualcache.front.pushes import LocalWrites
+from dualcache.front.tier import Front
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from dualcache.drivers.changes import Changes
+    from dualcache.front.pushes import Pushes
+    from dualcache.options.front_tier import FrontTier
+    from dualcache.options.target import Target
+    from dualcache.typing import Clock
+
+    class Owner(Protocol):
+        """What a front tier is before: one target of a cache."""
+
+        target: Target
+        changes: Changes
+
+        def leave_server(self) -> None: ...
+
+
+__all__ = ["make_front", "weakly"]
+
+
+def make_front(
+    owner: Owner,
+    options: FrontTier | None,
+    *,
+    prefix: str,
+    channel: str,
+    max_staleness: float,
+    clock: Clock | None,
+) -> Front | None:
+    """Return the front tier that a backend was asked for; its listener ends with the `owner`.
+
+    The listener's thread keeps itself and the tier alive, so neither may know the owner.
+    """
+    target = owner.target
+    if options is None or target.kind == "null":
+        return None
+    listen: Callable[[Front], Pushes] = LocalWrites
+    if target.kind == "redis":
+        from dualcache.backends.redis.push.listener import listening_to
+
+        listen = listening_to(
+            target,
+            options.transport,
+            prefix=prefix,
+            is_publishing=bool(channel),
+            max_staleness=max_staleness,
+            on_demoted=weakly(owner.leave_server),
+        )
+    front = Front(
+        options,
+        max_staleness=max_staleness,
+        now=clock or time.monotonic,
+        draw=random.random,
+        changes=owner.changes,
+        listen=listen,
+        prefix=prefix,
+        where=target.safe_url,
+    )
+    finalize(owner, front.pushes.stop).atexit = False
+    return front
+
+
+def weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls a method while its object is alive, and does not keep it."""
+    reference = WeakMethod(method)
+
+    def call() -> None:
+        alive = reference()
+        if alive is not None:
+            alive()
+
+    return call
