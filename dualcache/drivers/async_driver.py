@@ -16,22 +16,28 @@ from weakref import ref
 
 import anyio
 
-from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Join, TakeOver
+from dualcache.core.entry import MISSING
+from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Join, TakeOver, value_of
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
+from dualcache.drivers.async_waking import Waking
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 from dualcache.drivers.raising import users_own
 from dualcache.drivers.task_keeper import KeptByTask
+from dualcache.engine.load import get_or_load
+from dualcache.engine.serve import NOT_SERVED, find_in_front, first_look, look_failed, serve
+from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import Self
 
     from dualcache.core.flight import FlightResult
     from dualcache.core.front_ports import TierPort
     from dualcache.core.ops import Flow, Op
+    from dualcache.core.policy import Call
     from dualcache.drivers.changes import Changes
     from dualcache.drivers.flights import FlightTable
+    from dualcache.engine.env import Env
 
     Perform = Callable[[Op[Any]], Awaitable[Any]]
 
@@ -74,6 +80,23 @@ class AsyncDriver:
             Fence: self._fence,
             GiveWay: give_way,
         }
+
+    async def get_or_load(self, call: Call, env: Env) -> Any:
+        """Serve a call by one look, else by its flow."""
+        value = find_in_front(call, env)
+        if value is not MISSING:
+            return value
+        first = first_look(call, env)
+        if first is not None:
+            try:
+                seen = await self._perform(first.op)
+            except BackendError as error:
+                look_failed(first, error, env)
+            else:
+                value = serve(call, first, seen, env)
+                if value is not NOT_SERVED:
+                    return value
+        return await self.run(get_or_load(call, env, first), value_of)
 
     async def run(  # noqa: C901, PLR0912, PLR0915  whole: each coroutine more costs every hit
         self, flow: Flow[Any], finish: Callable[[Any], Any] | None = None
@@ -261,30 +284,3 @@ def without_waiting(perform: Callable[[Op[Any]], Any]) -> Callable[[Op[Any]], Aw
         return perform(op)
 
     return performed
-
-
-class Waking:
-    """A wait of one task for at most so many seconds; any thread may end it by `wake`.
-
-    `woken` gives True when woken, False when the time is over.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.woken: asyncio.Future[bool] = self._loop.create_future()
-        self._timer = self._loop.call_later(seconds, self._end, False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    def wake(self) -> None:
-        """End the wait; a loop that is closed has nobody to wake."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._end, True)
-
-    def _end(self, is_woken: bool) -> None:
-        if not self.woken.done():
-            self.woken.set_result(is_woken)

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from _thread import start_new_thread
 from contextlib import suppress
-from functools import partial
-from queue import Empty, SimpleQueue
 from sys import exception
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
-from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Join, TakeOver
+from dualcache.core.entry import MISSING
+from dualcache.core.flight import (
+    AwaitFlight,
+    CloseFlights,
+    EndFlight,
+    Join,
+    TakeOver,
+    value_if_any,
+    value_of,
+)
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
 from dualcache.drivers.at_load import AtLoad, ComeToLoad
@@ -21,6 +28,9 @@ from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.keeper import Keeper, Kept
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 from dualcache.drivers.raising import users_own
+from dualcache.drivers.sync_waking import Waking
+from dualcache.engine.load import get_or_load
+from dualcache.engine.serve import NOT_SERVED, find_in_front, first_look, look_failed, serve
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -30,8 +40,10 @@ if TYPE_CHECKING:
     from dualcache.core.front_ports import TierPort
     from dualcache.core.ops import Flow, Op
     from dualcache.core.pending import PendingLoad
+    from dualcache.core.policy import Call
     from dualcache.drivers.changes import Changes
     from dualcache.drivers.flights import FlightTable
+    from dualcache.engine.env import Env
 
 CLEAN_UP_SECONDS: Final = 0.25
 """How long an interrupted caller waits for its flow to give back what it holds."""
@@ -65,6 +77,26 @@ class SyncDriver:
         }
         self._up_to_load = dict(self._local)
         self._up_to_load[Load] = come_to_load
+
+    def get_or_load(self, call: Call, env: Env, pending: PendingLoad | None = None) -> Any:
+        """Serve a call by one look, else by its flow; with `pending` only up to its load."""
+        value = find_in_front(call, env)
+        if value is not MISSING:
+            return value
+        first = first_look(call, env)
+        if first is not None:
+            try:
+                seen = self._perform(first.op)
+            except BackendError as error:
+                look_failed(first, error, env)
+            else:
+                value = serve(call, first, seen, env)
+                if value is not NOT_SERVED:
+                    return value
+        flow = get_or_load(call, env, first)
+        if pending is None:
+            return value_of(self.run(flow))
+        return value_if_any(self.run_to_load(flow, pending))
 
     def run_to_load(self, flow: Flow[Any], pending: PendingLoad) -> Any:
         """Run a flow to its end, or to its load: then `pending` holds it."""
@@ -243,28 +275,6 @@ def await_end(has_ended: list[bool], waiting: list[Callable[[], None]]) -> None:
 
 class Interrupted(BaseException):
     """Thrown into a flow whose caller was interrupted; what interrupted it stays the caller's."""
-
-
-class Waking:
-    """A wait of one thread that any thread may end by `wake`.
-
-    Not an Event: that takes its lock in Python code, so an interrupt of whoever wakes could leave
-    it locked, and the waiter would hang in spite of its time-out.
-    """
-
-    __slots__ = ("_woken", "wake")
-
-    def __init__(self) -> None:
-        self._woken: SimpleQueue[None] = SimpleQueue()
-        self.wake: Callable[[], None] = partial(self._woken.put, None)
-
-    def wait(self, seconds: float) -> bool:
-        """Wait; tell whether it was woken before the time was over."""
-        try:
-            self._woken.get(timeout=seconds)
-        except Empty:
-            return False
-        return True
 
 
 def come_to_load(op: Load) -> NoReturn:

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.callables import adapted
 from dualcache.core.entry import MISSING, CacheInfo
-from dualcache.core.flight import value_if_any, value_of
 from dualcache.core.policy import Call, Counters, Policy
 from dualcache.core.scope import switched_off
-from dualcache.engine import load
 from dualcache.engine.invalidation import clear_function, invalidate
 from dualcache.front.of_function import FunctionFront
 from dualcache.functions.advice import unnamed_parameters, warn
@@ -174,25 +172,21 @@ class Cached:
         runtime = self.runtime
         if id(runtime) in switched_off.get():
             return self.binding.run(values)
-        backend = runtime.backend
-        return value_of(backend.run(load.get_or_load(self.binding.call_of(values), backend.env)))
+        return runtime.backend.get_or_load(self.binding.call_of(values))
 
     def perform_to_load(self, values: tuple[Any, ...], pending: PendingLoad) -> Any:
         """Serve one call in this thread; where the function has to run, `pending` holds it."""
         runtime = self.runtime
         if id(runtime) in switched_off.get():
             return self.binding.run(values)
-        backend = runtime.backend
-        flow = load.get_or_load(self.binding.call_of(values), backend.env)
-        return value_if_any(backend.run(flow, pending))
+        return runtime.backend.get_or_load(self.binding.call_of(values), pending)
 
     def perform_async(self, values: tuple[Any, ...]) -> Coroutine[Any, Any, Any]:
         """Serve one call in this task."""
         runtime = self.runtime
         if id(runtime) in switched_off.get():
             return self.binding.run(values)  # type: ignore[no-any-return]
-        backend = runtime.backend
-        return backend.arun(load.get_or_load(self.binding.call_of(values), backend.env), value_of)
+        return runtime.backend.aget_or_load(self.binding.call_of(values))
 
     def call_of(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Call:
         """Return the call for arguments as they are written."""

@@ -19,6 +19,7 @@ from dualcache.backends.null import NullStore
 from dualcache.backends.redis.warmup import IMPORTS, WarmUp
 from dualcache.core.entry import TOKEN_BYTES, Kind
 from dualcache.core.envelope import kind_of, owner_of
+from dualcache.core.flight import value_of
 from dualcache.core.front_ports import NO_TIER
 from dualcache.core.ops import CommitWay
 from dualcache.core.revocation import channel_of
@@ -29,6 +30,7 @@ from dualcache.engine.commit_ways import try_all_again_soon
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.health import Health
+from dualcache.engine.load import get_or_load
 from dualcache.front.of_function import FunctionFront
 from dualcache.observability.stats import FrontStats, was_told_of_time_travel
 from dualcache.runtime.tier import make_front, weakly
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from dualcache.core.events import Event
     from dualcache.core.ops import Flow, Op
     from dualcache.core.pending import PendingLoad
+    from dualcache.core.policy import Call
     from dualcache.drivers.async_driver import AsyncDriver
     from dualcache.drivers.sync_driver import SyncDriver
     from dualcache.front.tracking import Tracking
@@ -122,6 +125,17 @@ class Backend:
                 return self._arun_first(flow, finish)
             driver = self._make_async()
         return driver.run(flow, finish)
+
+    def get_or_load(self, call: Call, pending: PendingLoad | None = None) -> Any:
+        """Serve a call in this thread, or load it; with `pending` only up to its load, as `run`."""
+        return (self._sync or self._make_sync()).get_or_load(call, self.env, pending)
+
+    def aget_or_load(self, call: Call) -> Coroutine[Any, Any, Any]:
+        """Serve a call in this task, or load it."""
+        driver = self._async
+        if driver is None:
+            return self.arun(get_or_load(call, self.env), value_of)
+        return driver.get_or_load(call, self.env)
 
     async def _arun_first(self, flow: Flow[Any], finish: Callable[[Any], Any] | None) -> Any:
         """Run a flow when a thread has imported what that needs: the loop goes on meanwhile."""
