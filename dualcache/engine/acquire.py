@@ -56,9 +56,9 @@ __all__ = [
     "MOST_ROUNDS",
     "acquire",
     "after_claim",
-    "claimed",
     "is_replaceable",
     "reclaim_all",
+    "start_of",
     "start_refresh",
 ]
 
@@ -76,10 +76,10 @@ def acquire(
 ) -> Flow[Start | ReadResult]:
     """Get the lease of a key, waiting for whoever holds it; never fail for the backend.
 
-    `known` are the ids of tags that a look found just now. Returns where the load starts from. A
-    sight instead is fresh, or says that the caller may not store; it is then stale if something is
-    there that may be served where the load fails. `taken` gets each token that may have arrived,
-    with its key, before it is sent: the caller gives all of them back if it is interrupted.
+    `known` are the ids of tags that a look found just now. Returns where the load starts from, or
+    what was read: a fresh entry to be served; else the caller may not store, and the entry is stale
+    where it may stand in for a load that fails. `sent` gets each token that may have arrived, with
+    its key, before it is sent: the caller gives all of them back if it is interrupted.
     """
     began_ms = env.elapsed_ms()
     stale = NOTHING
@@ -87,16 +87,20 @@ def acquire(
         if not can_commit(env):
             return (yield from _look_alone(call, env))
         for _ in range(MOST_ROUNDS):
+            # Marked before the key is read: a change that comes between the read and the wait then
+            # ends that wait at once. Marked afterwards, it would be waited for to the full bound.
             mark = env.front.mark(call.key)
             (leased,) = yield from take_together(LookAndLease, (call,), env, sent, known)
+            # What the key holds after the marker was sent decides, never the reply to the sending:
+            # that is lost with a connection, and says nothing of what came between the two.
             if leased.raw_read.raw == leased.filling and len(leased.filling) <= OWNED_HEADER_BYTES:
                 # Our own marker, to the letter, too short to tell a tag that may have died.
                 return Start(after_claim(call, leased), leased.filling)
             if leased.raw_read.push_epoch == UNTRACKED:
-                mark = None
+                mark = None  # no push will tell of a change of what this connection read
             read = yield from classify_with_tags(call, leased.raw_read, leased.sequence, env)
             known = read.ids
-            start = claimed(leased, read)
+            start = start_of(leased, read)
             if start is None and is_replaceable(flight, leased, read, sent):
                 (start,) = yield from reclaim_all(((call, read),), sent, env)
             elif start is None and read.state is not ABSENT:
@@ -115,7 +119,7 @@ def _look_alone(call: Call, env: Env) -> Flow[ReadResult]:
     return read if read.state in {FRESH, STALE} else NOTHING
 
 
-def claimed(leased: Leased, read: ReadResult) -> Start | ReadResult | None:
+def start_of(leased: Leased, read: ReadResult) -> Start | ReadResult | None:
     """Return where the load of a key starts from; `None` where it is another's, or has changed."""
     if read.raw == leased.filling and read.state is FILLING:
         return Start(read, leased.filling)
@@ -130,18 +134,19 @@ def claimed(leased: Leased, read: ReadResult) -> Start | ReadResult | None:
 def is_replaceable(
     flight: Flight, leased: Leased, read: ReadResult, sent: Container[bytes]
 ) -> bool:
-    """Tell whether a key holds what nobody need wait for.
-
-    An entry or a marker that can never be served; a marker or a hold without an end, which none of
-    ours is; the marker of a load of this process whose tags were invalidated; one of ours whose
-    reply was lost: no token is sent twice, so it is replaced.
-    """
+    """Tell whether a key holds what nobody need wait for; it is replaced under a compare."""
+    # An entry that can never be served, or the marker of a load that has lost already, as one of
+    # its tags has died: whoever waited for that would find nothing stored.
     if read.state is UNUSABLE:
         return True
+    # A marker or a hold without an end is none of ours: whoever wrote it will not give it back.
     if read.state in (FILLING, TOMBSTONE) and leased.raw_read.left_ms == FOR_EVER:
         return True
     if read.state is not FILLING or read.raw is None:
         return False
+    # A load of this process whose tags were invalidated: its flight says so, its marker cannot. And
+    # a marker of this very caller, whose reply was lost: it would wait for itself. That one is not
+    # taken for the lease, since an invalidation may have come between the two trips.
     seen_version = flight.revoked.seen_version if flight.revoked is not None else None
     is_revoked = seen_version is not None and seen_version[0] == read.raw[:HEADER_BYTES]
     return is_revoked or read.raw in sent
@@ -154,6 +159,8 @@ def reclaim_all(
 
     `None` where the key has changed meanwhile, or was of another type and is deleted.
     """
+    # Each under a compare with what was read: of several callers who find the same, one gets the
+    # lease. A deletion and a new lease instead would take away the lease that another got between.
     foreign = tuple([call.key for call, read in wanted if read.raw == WRONG_TYPE])
     if foreign:
         yield from ask(Delete(foreign), env)
@@ -199,9 +206,10 @@ def _await_other(
 ) -> Flow[Start | ReadResult | None]:
     """Wait for another process's load; `None` where the key has changed and is to be leased anew.
 
-    When the bound is over this caller loads itself, without storing. The holder renews its lease
-    while its load lives: that of a dead one ends before the bound does, and is taken then.
+    When the bound is over this caller loads itself, without storing.
     """
+    # The holder renews its lease while its load lives: that of a dead one ends before the bound
+    # does, and is taken then. So the bound only guards against a load that hangs but still renews.
     raw = read.raw
     # What was measured here goes before what a marker says: anybody could have written that.
     is_measured = call.policy.counters.load_ms is not None
@@ -210,7 +218,7 @@ def _await_other(
     ends_ms = began_ms + wait_bound_ms(call.policy.counters, announced_ms)
     while (left_ms := ends_ms - env.elapsed_ms()) > 0:
         yield AwaitChange(call.key, left_ms, mark)
-        mark = env.front.mark(call.key)
+        mark = env.front.mark(call.key)  # before the look, as above
         read = yield from look(call, env)
         if read.state is FRESH:
             return read
@@ -227,8 +235,8 @@ def _await_other(
 def start_refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Start]:
     """Get the right to replace what a key holds; every load of it begun before loses its own.
 
-    A usable entry stays for the time it has left, sealed anew under a version that no other load
-    started from. Anything else is claimed. `taken` is as for `acquire`.
+    A usable entry stays for the time it has left; anything else is claimed. `sent` is as for
+    `acquire`.
     """
     sequence = env.sequence()
     began_ms = env.elapsed_ms()
@@ -238,6 +246,8 @@ def start_refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Start]:
     if is_there and read.stored is not None and not raw_read.refusal:
         passed_ms = env.elapsed_ms() - began_ms
         left_ms = None if raw_read.left_ms is None else max(1, raw_read.left_ms - passed_ms)
+        # The same entry under a version that no other load started from: those then fail their
+        # compare, and readers are served meanwhile. A marker would make all of them wait.
         blob = resealed(call, read.stored, env)
         change = Change(call.key, read.raw or b"", blob, left_ms)
         (reply,) = yield from commit((change,), env)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.core.ops import LookAndLease
-from dualcache.engine.acquire import claimed, is_replaceable, reclaim_all
+from dualcache.engine.acquire import is_replaceable, reclaim_all, start_of
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.freshness import FRESH, UNKNOWN, UNTYPED
 from dualcache.engine.leases import take_leases
@@ -41,8 +41,10 @@ def acquire_all(
 
     For each: where its load starts, what is fresh, or `NOTHING` where it may not be stored. `None`
     where it is to be acquired by itself: another holds it, or a stale entry is there to stand in.
-    `known` are the ids of tags that a look found just now; `taken` is as for `acquire`.
+    `known` are the ids of tags that a look found just now; `sent` is as for `acquire`.
     """
+    # Nobody is waited for while leases are held: two callers who each hold what the other waits for
+    # would both wait to the bound. What another holds is loaded when the own keys are stored.
     calls = [call for call, _ in wanted]
     if not can_commit(env):
         return (yield from _look_at_all(calls, env))
@@ -61,7 +63,7 @@ def acquire_all(
     starts: list[Start | ReadResult | None] = [NOTHING] * len(wanted)
     rest: dict[int, tuple[Call, Flight, Leased, ReadResult]] = {}
     for at, (each, read) in enumerate(zip(leased, reads, strict=True)):
-        starts[at] = NOTHING if each is None else claimed(each, read)
+        starts[at] = NOTHING if each is None else start_of(each, read)
         if each is not None and starts[at] is None:
             rest[at] = (*wanted[at], each, read)
     try:
@@ -91,7 +93,7 @@ def _settle(
     starts: list[Start | ReadResult | None] = []
     revoked: list[int] = []
     for at, (read, (_, flight, leased, _)) in enumerate(zip(reads, rest, strict=True)):
-        starts.append(claimed(leased, read))
+        starts.append(start_of(leased, read))
         if read.state in (UNTYPED, UNKNOWN) and read.raw and not calls[at].policy.owner:
             # It cannot stand in for a load as a stale entry could, so nobody need wait for a lease.
             starts[at] = Start(read, read.raw)

@@ -97,16 +97,17 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
     `since` is what the breaker's `events` was when the op began.
     """
     if not error.is_outage:
-        return
-    health = env.health
+        return  # of one key or one value, and no news of the server
     if error.was_connected:  # whoever is connected next may be another server, or have other rights
         try_all_again(env)
     was_read = error.was_connected and isinstance(op, Look | LookAndLease)
-    if was_read and health.cut_keys.is_cut_again(op.key, env.elapsed_ms()):  # type: ignore[attr-defined]
-        health.is_clear = False
+    if was_read and env.health.cut_keys.is_cut_again(op.key, env.elapsed_ms()):  # type: ignore[attr-defined]
+        env.health.is_clear = False  # so that each read asks whether its key is one of those
         return
     prefix = error.prefix if isinstance(error, BackendRefused) else ""
     _leave_demoted(prefix, env)
+    # A server that turns down one kind of op is up. If the breaker opened for it, a user without
+    # the right to scan would lose its reads, and a full server the deletions that it still takes.
     if prefix == "NOPERM" and not _is_needed(op):
         note_answer(env)
         if not isinstance(op, Scan | ReadHeads):
@@ -119,14 +120,23 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
             note_refusal(prefix, env)
         return
     is_configuration = error.is_configuration or is_unknown or prefix in _CONFIGURATION_REFUSALS
-    pause_ms = health.breaker.failed(
+    _count_failure(error, prefix, since, env, is_configuration=is_configuration)
+
+
+def _count_failure(
+    error: BackendError, prefix: str, since: int, env: Env, *, is_configuration: bool
+) -> None:
+    """Let the breaker count a failure; tell observers if it opens."""
+    # A time-out or a cut may be a hiccup; a connection that is refused, or an error that says so,
+    # is certain.
+    pause_ms = env.health.breaker.failed(
         env.elapsed_ms(),
         since=since,
         is_certain=not isinstance(error, BackendTimeout) and not error.was_connected,
         is_configuration=is_configuration,
     )
     if pause_ms:
-        health.is_clear = False
+        env.health.is_clear = False
         reason = error.code if prefix in {"", "ERR"} else prefix
         env.emit(
             BackendDown(
@@ -157,11 +167,9 @@ def cause_of(error: BackendError, env: Env) -> str:
 
 
 def _leave_demoted(prefix: str, env: Env) -> None:
-    """Leave a server that says that it is a replica, or no master yet.
-
-    Behind a load balancer the address leads to the new master, but old connections stay where they
-    are. Where it leads to the same server again, that is found out once a second.
-    """
+    """Leave a server that says that it is a replica, or no master yet."""
+    # Behind a load balancer the address leads to the new master, but old connections stay where
+    # they are. Where it leads to the same server again, that is found out once a second.
     now_ms = env.elapsed_ms()
     if prefix in _DEMOTED and now_ms >= env.health.leave_at_ms:
         env.health.leave_at_ms = now_ms + LEAVE_PAUSE_MS

@@ -55,12 +55,12 @@ class _LedKey(NamedTuple):
 class _Held(NamedTuple):
     """What this caller has to give back, however its load ends.
 
-    `markers` are the leases, each with its key; `landings` how each flight is to end. `sent` are
+    `markers` are the leases, each with its key; `results` how each flight is to end. `sent` are
     all markers that may have arrived: a caller who is interrupted gives them back too.
     """
 
     markers: dict[bytes, str]
-    landings: dict[Flight, FlightResult]
+    results: dict[Flight, FlightResult]
     sent: dict[bytes, str]
 
 
@@ -87,6 +87,8 @@ def _load_many(
     env: Env,
 ) -> Flow[Outcome]:
     """Serve and load; an outcome, as the frame of a flow must not hold what it raises."""
+    # Look, join, lease, load, store, land, and only then wait for others. Waiting while flights are
+    # led or leases held, two callers with the same keys in another order would wait for each other.
     began = env.sequence()
     found = yield from _serve_kept(calls, env)
     unkept = {name: call for name, call in calls.items() if name not in found}
@@ -106,6 +108,8 @@ def _load_many(
         leads = yield from _lease_all(led, reads, found, held, env, is_down=is_down)
         found.update((yield from _load_all(leads, loader, held, env)))
     except BaseException:
+        # Everything that may have been taken: each step notes it before it is asked for, so an
+        # interrupt between a reply and the next line leaves no flight or lease behind.
         yield from _give_back(held, env)
         raise
     yield from _end_all(held, env)
@@ -152,8 +156,10 @@ def _join_all(
             call.key, began, seen_version, has_looked=has_looked, is_patient=is_down, tags=call.tags
         )
         flight = yield from do(ask)
+        # The flight of another is not followed here, whatever its age: it is asked for again in
+        # `load_others`, when nothing is held any more.
         if isinstance(flight, Flight) and flight.leader is ask:
-            held.landings[flight] = ABANDONED
+            held.results[flight] = ABANDONED
             led.append((name, call, flight))
     return led
 
@@ -184,11 +190,12 @@ def _lease_all(
             leads.append(_LedKey(name, call, flight, None))
         elif start is not None:
             found[name] = start.value
-            held.landings[flight] = FlightResult(served(call, start, env))
+            held.results[flight] = FlightResult(served(call, start, env))
     yield from paced(lambda lead: _count_led(lead, reads, env, is_down=is_down), leads)
+    # What is not loaded here lands before the load: its followers need not wait for other keys.
     leading = {lead.flight for lead in leads}
-    for flight in [each for each in held.landings if each not in leading]:
-        yield EndFlight(flight, held.landings.pop(flight))
+    for flight in [each for each in held.results if each not in leading]:
+        yield EndFlight(flight, held.results.pop(flight))
     return leads
 
 
@@ -210,6 +217,7 @@ def _load_all(
         if lead.start is not None:
             held_here.update(held_by(lead.call, lead.start, env))
     lease = begin_lease(held_here, leads[0].call.policy.counters, env)
+    # One lease and one age for all keys: drawn when all are leased, before the one load begins.
     sequence = env.sequence()
     for lead in leads:
         if lead.start is not None:
@@ -222,7 +230,7 @@ def _load_all(
     names = [lead.name for lead in leads]
     result = yield from do(Load(loader, (names,), flights, keeping(lease, env)))
     if isinstance(result, Raised):
-        held.landings.update(
+        held.results.update(
             dict.fromkeys(flights, FlightResult(failure_of(result.error, sequence)))
         )
         return {}
@@ -249,22 +257,25 @@ def _store_all(
             yield GiveWay()
         one = result._replace(value=values[lead.name])
         if lead.start is None:
-            held.landings[lead.flight] = FlightResult(Outcome(one.value, None, sequence))
+            held.results[lead.flight] = FlightResult(Outcome(one.value, None, sequence))
             continue
         made = make_ready(lead.call, one, lead.start.read.ids, sequence, env)
         if isinstance(made, Outcome):
-            held.landings[lead.flight] = FlightResult(made)
+            held.results[lead.flight] = FlightResult(made)
             continue
         ready.append((lead, one, made))
         expected, ttl_ms = lead.start.expected, made.worth.ttl_ms
         notice = notice_of((lead.call.key,), env) if lead.start.is_over_entry else None
         changes.append(Change(lead.call.key, expected, made.blob, ttl_ms, notice))
+    # Leases of keys that the loader did not know go back in the same trip, each by its own compare:
+    # callers of other processes would wait for them to end.
     filled = {change.expected for change in changes}
     for marker, key in held.markers.items():
         if marker not in filled:
             changes.append(Change(key, marker, marker, RELEASED_MS))
     replies = yield from commit_each(changes, env)
     yield from release_too_large(changes, replies, held.markers, env)
+    # As after a single commit: what this process read before is not to be kept any more.
     env.front.drop([lead.call.key for lead, *_ in ready])
     held.markers.clear()
     now_ms = env.elapsed_ms()
@@ -275,7 +286,7 @@ def _store_all(
             yield GiveWay()
         is_late = lease.is_late(change.expected, now_ms)
         ended = concluded(lead.call, one, made, reply, sequence, env, is_late=is_late)
-        held.landings[lead.flight] = FlightResult(ended)
+        held.results[lead.flight] = FlightResult(ended)
 
 
 def _end_all(held: _Held, env: Env) -> Flow[None]:
@@ -296,17 +307,17 @@ def _give_back(held: _Held, env: Env) -> Flow[None]:
 
 def _land_all(held: _Held) -> Flow[None]:
     """Land all flights that are led."""
-    for at, (flight, landing) in enumerate(held.landings.items()):
+    for at, (flight, result) in enumerate(held.results.items()):
         if at and not at % STEPS_AT_ONCE:
             yield GiveWay()
-        yield EndFlight(flight, landing)
+        yield EndFlight(flight, result)
 
 
 def _first_failure(held: _Held) -> Outcome | None:
     """Return what the loader, or a callable of the policy, raised: it is the user's own."""
-    for landing in held.landings.values():
-        if landing.outcome is not None and landing.outcome.error is not None:
-            return landing.outcome
+    for result in held.results.values():
+        if result.outcome is not None and result.outcome.error is not None:
+            return result.outcome
     return None
 
 

@@ -41,6 +41,8 @@ def load_others(
     for at, name in enumerate(names):
         if name in found:
             continue
+        # One by one, by the rules of a single load: each may be followed, may be served by now, or
+        # may have been given up by its leader.
         value = yield from _load_one(calls[name], one_of(name), env)
         if value is not MISSING:
             found[name] = value

@@ -60,6 +60,8 @@ class Coherence:
 
         Return the number of the stream.
         """
+        # A new epoch on connecting too: a read that was sent while no stream was up has a ticket of
+        # the epoch of the loss, and what changed before the server tracked was pushed to nobody.
         self.epoch += 1
         self.push_epoch += 1
         self.is_up = True
@@ -69,12 +71,15 @@ class Coherence:
 
     def lost(self) -> None:
         """Close: pushes may be missing, so all that is kept must go."""
+        # The epoch rises first: a read under way would otherwise be kept right after the emptying.
         self.epoch += 1
         self.is_up = False
         self.open_until = CLOSED
 
     def proved(self, asked_at: float) -> None:
         """Note that all pushes of writes acknowledged before `asked_at` have been fed."""
+        # From when the proof was asked for, not when it came: a write that was acknowledged between
+        # the two may still be on its way. Never earlier, as answers may overtake each other.
         if self.is_up:
             self.open_until = max(self.open_until, asked_at + self.max_staleness)
 
@@ -94,6 +99,8 @@ class Coherence:
 
     def begin_read(self, names: Iterable[str]) -> Ticket:
         """Return a ticket for names that are about to be read."""
+        # Before the read is sent. Taken afterwards, it would count the push of a write that came
+        # between the read and its reply as one of before, and the old value would be kept.
         return Ticket(self.epoch, tuple([(name, self.mark(name)) for name in names]))
 
     def may_install(self, ticket: Ticket, push_epoch: int | None) -> bool:
@@ -102,6 +109,8 @@ class Coherence:
         `push_epoch` is the one for which the server tracks the reads of the connection that was
         used; `None` where it tracks none, which is enough only where pushes do not depend on that.
         """
+        # A loss since, a read on a connection that the server does not track for this stream, or a
+        # push for one of the names: after each of them no push may come for what was read.
         return (
             self.is_up
             and ticket.epoch == self.epoch

@@ -54,12 +54,14 @@ def try_all_again_soon(env: Env) -> None:
     Not at once: a pool that grows opens several, which lead to the same.
     """
     lacking = env.health.lacking
+    # Never later than it was going to be: a pool that keeps growing would put it off for ever.
     lacking.retry_at_ms = min(lacking.retry_at_ms, env.elapsed_ms() + SOON_MS)
 
 
 def note_lacking(ways: Container[CommitWay], env: Env) -> None:
     """Note that the server does not have these; tell observers once if none is left."""
     lacking = env.health.lacking
+    # Only the first time: `before` is all ways, to which those found lacking later belong as well.
     if not lacking.before:
         lacking.before = env.ways
         lacking.retry_at_ms = env.elapsed_ms() + RETRY_MS

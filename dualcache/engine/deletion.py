@@ -66,7 +66,9 @@ def _delete_names(names: tuple[str, ...], env: Env) -> Flow[int]:
 
 
 def _delete_together(names: tuple[str, ...], env: Env) -> Flow[int]:
-    """Delete keys and tags in one trip, and tell others where they are to be told."""
+    """Delete keys and tags in one trip, and publish their names with it where others listen."""
+    # In one transaction: between the two a writer that dies would leave the copies of others for
+    # ever, and a notice that came first would be forgotten by whoever reads in between.
     notice = notice_of(names, env)
     try:
         return (yield from attempt(Delete(names, notice), env))
@@ -82,8 +84,7 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
     """Delete every key that matches, page by page: complete for keys that were there throughout.
 
     A key's variants die with it, so its base tag `~b:key` goes too. One pass over the key space
-    finds both; what the wider pattern finds beside them is left alone. The pattern is told when all
-    is deleted: whoever reads a page before it is deleted may keep what he reads until then.
+    finds both; what the wider pattern finds beside them is left alone.
     """
     # The key that tells one life of the data from another stays: its end would look like a flush.
     spared = life_key(env.prefix) if env.channel else None
@@ -99,6 +100,8 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
         cursor = page.cursor
         if not cursor:
             break
+    # Published when all is deleted. Published first, another process would forget its copies, read
+    # a page that is not deleted yet, and keep that for ever.
     yield from _tell_pattern(pattern, env)
     return removed
 
@@ -108,9 +111,6 @@ def _delete_owned(function: Owned, env: Env) -> Flow[int]:
 
     The pattern only narrows the search; what a key holds says whose it is. A load under way is
     revoked as by any deletion: what it started from carries the owner, so it is deleted.
-    Others are told the pattern, since a copy outlives an entry that was evicted: whoever drops a
-    copy too many only reads it again. A name that was shortened where the pattern has a literal
-    does not match it, and is told by itself.
     """
     owner, pattern = function
     is_key = compile_glob(env.prefix + pattern)
@@ -124,6 +124,8 @@ def _delete_owned(function: Owned, env: Env) -> Flow[int]:
             own = yield from _owned_of(part, owner, is_key, env)
             removed += yield from _unlink(own, env)
             yield from _unlink([_base_of(key, env) for key in own], env)
+            # Others get the pattern, since a copy outlives an entry that was evicted. A name that
+            # was shortened where the pattern has a literal does not match it, and goes by itself.
             hidden = tuple([key.decode() for key in own if not is_key(key)])
             if hidden and env.channel:
                 yield from attempt(Publish(Revocation(env.channel, hidden)), env)
@@ -147,11 +149,9 @@ def _owned_of(
 
 
 def read_heads(keys: Sequence[bytes], env: Env) -> Flow[Sequence[bytes]]:
-    """Read the first bytes of scanned keys; all of them where the right to read a part is lacking.
-
-    That right may be left out of a user's list. A deletion that could never be delivered would stop
-    every read behind its replay.
-    """
+    """Read the first bytes of scanned keys; whole entries where a part may not be read."""
+    # That right may be left out of a user's list. A deletion that could never be delivered would
+    # stop every read behind its replay.
     try:
         return (yield from attempt(ReadHeads(tuple(keys)), env))
     except BackendRefused as error:
@@ -190,7 +190,7 @@ def _unlink(keys: Sequence[bytes], env: Env) -> Flow[int]:
 
 
 def _tell_pattern(pattern: str, env: Env) -> Flow[None]:
-    """Tell others that what matches was deleted, where they are to be told."""
+    """Publish that what matches was deleted, where other processes listen."""
     if env.channel:
         yield from attempt(Publish(Revocation(env.channel, (), (pattern,))), env)
 
@@ -220,8 +220,6 @@ def revoked_by(
 
 
 def notice_of(names: tuple[str, ...], env: Env) -> Revocation | None:
-    """Return what tells others that names were revoked, where they are to be told.
-
-    They are told whether or not the names were there: a copy outlives an entry that was evicted.
-    """
+    """Return the notice for other processes that names were revoked; `None` where none listens."""
+    # Whether or not the names were there: a copy outlives an entry that was evicted.
     return Revocation(env.channel, names) if env.channel else None

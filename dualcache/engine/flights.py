@@ -34,9 +34,8 @@ def may_follow(
     `leads` are the flights that the caller's context leads, `thread` is where it runs, and
     `is_blocking` whether waiting would block that thread.
 
-    A load that has not begun, or began after the caller, is always young enough. An older one is so
-    only where the caller has read the key since and found what that load started from. A lenient
-    caller (nothing is stored: the ttl is 0) takes the result of any open flight; a patient one (the
+    A load that has not begun, or began after the caller, is always young enough. A lenient caller
+    (nothing is stored: the ttl is 0) takes the result of any open flight; a patient one (the
     backend cannot be asked) waits for its end and takes that of the next.
     """
     if flight is None or not (flight.is_open or _is_next(ask, flight)):
@@ -47,6 +46,9 @@ def may_follow(
         return True
     if not ask.has_looked:
         return JoinReply.MUST_LOOK
+    # An older load is young enough only where the caller has read the key since it began and found
+    # what that load started from: an invalidation between the two would have changed it. What two
+    # callers both failed to find proves nothing.
     return ask.seen_version is not None and flight.seen_version == ask.seen_version
 
 
@@ -90,11 +92,10 @@ def _reaches(flight: Flight, targets: Sequence[Flight]) -> bool:
 
 
 def may_take_over(flight: Flight, stage: Stage) -> bool:
-    """Decide whether a caller whose wait began in `stage`, and is over, leads the flight too.
-
-    Only where nothing has happened since: no other took over, and no load began. What began during
-    the wait is waited for anew, so there is one successor for each bound, however many wait.
-    """
+    """Decide whether a caller whose wait began in `stage`, and is over, leads the flight too."""
+    # Only where nothing has happened since: no other took over, and no load began. What began
+    # during the wait is waited for anew, so there is one successor for each bound, however many
+    # wait: without the compare all of them would load at once.
     return flight.landing is None and flight.stage == stage
 
 

@@ -32,8 +32,7 @@ def invalidate(
     """Delete keys (in full) with their variants, tags (in full), and what matches the patterns.
 
     After it returns with nothing pending, no load that began before it can be stored or served:
-    its marker or its tags are gone. Flights are closed after the trip, so that a load which began
-    during the trip is not joined by a caller who begins after it.
+    its marker or its tags are gone.
     """
     base_tags = yield from paced(lambda key: _base_tag(key, env), keys)
     owed = PendingDeletion((*keys, *base_tags, *tags), tuple(patterns))
@@ -66,14 +65,15 @@ def clear_function(owner: bytes, pattern: str, env: Env, label: str = "") -> Flo
 
 
 def _forget(owed: PendingDeletion, closing: tuple[str, ...] | None, env: Env) -> Flow[None]:
-    """Drop from the front tier what was deleted, and close its flights: nothing old is kept.
-
-    What a pattern matches is dropped here too: a copy may be left of a key that has gone from the
-    backend before the scan, and whose push is still to come.
-    """
+    """Drop from the front tier what was deleted, and close its flights: nothing old is kept."""
+    # Again after the trip: a read that was sent before it may have put the old value back since.
+    # What a pattern matches too, as a copy may be left of a key that had gone from the backend
+    # before the scan, and whose push is still to come.
     yield from _drop_copies(owed.keys, env)
     for pattern in owed.globs:
         env.front.drop_matching(pattern)
+    # Flights after the trip: one that was opened during the trip may have read what the trip then
+    # deleted, and a caller who begins after this would join it.
     for part in (None,) if closing is None else slices(closing):
         yield CloseFlights(part if part is None else tuple(part))
 
@@ -104,7 +104,9 @@ def delete(
     removed = pending = 0
     failure: BackendError | None = None
     try:
-        yield from _drop_copies(owed.keys, env)  # before the trip too: not served meanwhile
+        # Before the trip too, so that the front tier serves nothing old while it lasts: a caller
+        # that sees the backend's new state and then the front's old one would go back in time.
+        yield from _drop_copies(owed.keys, env)
         if not health.is_clear:
             yield from restore(env, is_clear=is_clear)
         if health.refused:

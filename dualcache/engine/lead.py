@@ -1,4 +1,8 @@
-"""Leading a load: from the right to store to the commit, with all that can go wrong between."""
+"""One load and its commit: from the right to store to what is stored, and what goes wrong between.
+
+The commit is the only fence. Leases and flights save work; the compare alone keeps a value out that
+was loaded before an invalidation.
+"""
 
 from __future__ import annotations
 
@@ -63,8 +67,8 @@ def lead(
 ) -> Flow[Outcome]:
     """Acquire the right to store and load, or find that another process has loaded meanwhile.
 
-    `is_told`: that this call found nothing was told when the key was read, with the tags' ids
-    `known`. It is a miss only if it loads.
+    `known` are the ids of tags that a look found before. `is_told`: that look emitted the miss. The
+    call counts as a miss only if it loads.
     """
     sent: dict[bytes, str] = {}
     try:
@@ -106,10 +110,14 @@ class Ready(NamedTuple):
 def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Flow[Outcome]:
     """Load, and commit over what the key held when the load began."""
     read, expected = start.read, start.expected
+    # All ids from before the load. An id read after it could be that of the tag's next life: the
+    # entry would be stored as valid though the tag was invalidated while its value was loaded.
     ids = yield from _ids_before_load(call, read, env)
     lease = begin_lease(held_by(call, start, env), call.policy.counters, env)
     sequence = env.sequence()
     if flight is not None:
+        # Set before the load begins: whoever joins from now on compares with it, and one that finds
+        # the same version in the backend knows that nothing was invalidated since.
         flight.seen_version = (bytes(expected[:HEADER_BYTES]), tuple(read.ids.items()))
         flight.start = Begun(start, ids, lease, call.policy.owner)
         flight.load_sequence = sequence
@@ -122,13 +130,11 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
 
 
 def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
-    """Load beside a leader who takes too long; whoever ends first commits, over the same lease.
-
-    That is sound: this load began after the lease was taken and its tags' ids were read, and the
-    compare fails if the key was invalidated since. A leader that hangs for good would otherwise
-    keep the key from being stored for as long as its process lives. The entry must have the marks
-    by which that load could have been revoked: the same owner, and no tag whose id was not read.
-    """
+    """Load beside a leader who takes too long; whoever ends first commits, over the same lease."""
+    # That is sound: this load began after the lease was taken and its tags' ids were read, and the
+    # compare fails if the key was invalidated since. A leader that hangs for good would otherwise
+    # keep the key from being stored for as long as its process lives. The entry must have the marks
+    # by which that load could have been revoked: the same owner, and no tag whose id was not read.
     begun: Begun | None = flight.start
     if begun is None or begun.owner != call.policy.owner or not begun.ids.keys() >= {*call.tags}:
         return (yield from load_unstored(call, flight, env))
@@ -188,6 +194,8 @@ def _store(
         if start.is_refresh:  # the old entry may still be there, and the caller has a newer result
             owe_entry(call, env)
     else:
+        # A look of this process that began before the commit may still bring the old entry: after
+        # the drop its ticket is spent, so it is not kept in front of what was stored now.
         env.front.drop((call.key,))
         if reply is CommitReply.STORED:
             lease.fill(start.expected)
@@ -205,6 +213,8 @@ def make_ready(
     """Return the bytes to commit for what was loaded, or how the load ends without any."""
     call.policy.counters.count_load(result.load_ms)
     how: Literal["not_stored", "unencodable"] = "not_stored"
+    # The caller gets its value whatever is wrong with storing it; only what the user's own
+    # callables raise is the user's, as if the loader had raised it.
     try:
         what = worth(call, result.value, env)
         if what is not None:
@@ -232,7 +242,7 @@ def concluded(
     *,
     is_late: bool,
 ) -> Outcome:
-    """Tell how a commit went (`None`: the backend failed), and how the load ends."""
+    """Emit what became of the value (`None`: the backend failed), and return the load's outcome."""
     how: Literal["stored", "backend_down", "late", "not_stored", "refused"] = "refused"
     if reply is CommitReply.STORED:
         how = "stored"
@@ -241,7 +251,7 @@ def concluded(
     elif reply is CommitReply.TOO_LARGE:
         how = "not_stored"
         report_unstored(call, over_a_limit(), env)
-    elif is_late:
+    elif is_late:  # refused too, but by its own lease's end, and not by an invalidation
         how = "late"
     env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
     return Outcome(result.value, None, sequence, ready.worth.packed)

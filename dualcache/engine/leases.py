@@ -148,6 +148,8 @@ def _send_leases(
 ) -> Flow[list[Leased]]:
     """Send new markers and new tag ids once, in one trip; the tags go with the first."""
     names = _tag_names_of(calls)
+    # Tags are read or made in the same trip, before any load: an id that is read when the load has
+    # begun may be that of the next life of a tag which was invalidated since.
     entry_ms = entry_life_ms(calls[0].policy)
     life_ms = tag_life_ms(entry_ms)
     tags = new_tags(names, life_ms, env) if names else ()
@@ -156,7 +158,7 @@ def _send_leases(
     ops = [kind(call.key, marker(call, ids, env), life_of_lease) for call in calls]
     ops[0].tags = tags
     for op in ops:
-        sent[op.filling] = op.key
+        sent[op.filling] = op.key  # before it is sent: an interrupt must find it
         if isinstance(op, Claim):  # each told with its own, so that no cut comes between the two
             op.notice = notice_of((op.key,), env)
     sequence = env.sequence()
@@ -172,7 +174,7 @@ def _send_leases(
         yield from ask(one_trip(dying), env)
     found = []
     for op, raw_read in zip(ops, _own_tags(calls, names, replies), strict=True):
-        if raw_read.raw != op.filling:
+        if raw_read.raw != op.filling:  # what the read found there is the answer, not what was sent
             del sent[op.filling]
         found.append(Leased(op.filling, sequence, raw_read))
     return found
@@ -181,10 +183,8 @@ def _send_leases(
 def _replace_tags(
     names: Sequence[str], policy: Policy, env: Env
 ) -> Flow[Mapping[str, bytes | None]]:
-    """Delete what is under the keys of tags and is none, and make the tags; return their ids.
-
-    Otherwise no entry with such a tag could ever be served, and each call would load.
-    """
+    """Delete what is under the keys of tags and is none, and make the tags; return their ids."""
+    # Otherwise no entry with such a tag could ever be served, and each call would load.
     env.emit(Unusable(policy.label, "foreign"))
     yield from ask_once(Delete(tuple(names)), env)
     tags = new_tags(names, tag_life_ms(entry_life_ms(policy)), env)
@@ -230,6 +230,8 @@ def _note_refusals(replies: Sequence[RawRead], env: Env) -> None:
 
 def release_all(sent: Mapping[bytes, str], env: Env) -> Flow[None]:
     """Give leases back: let the markers expire at once, where they are still there."""
+    # By a compare, not a deletion: the lease may have ended, and the key hold another's marker or
+    # a value by now. To delete that would revoke a load that is still good.
     changes = [Change(key, filling, filling, RELEASED_MS) for filling, key in sent.items()]
     yield from commit_each(changes, env)
 

@@ -106,8 +106,10 @@ def refresh(call: Call, env: Env) -> Flow[Outcome]:
 
 
 def _refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Outcome]:
-    """Refresh; what is `taken` for it is the caller's to give back after an interrupt."""
+    """Refresh; `sent` gets each marker that may have arrived."""
     if not can_commit(env):
+        # Nothing can be stored, so at least the old entry must not be served after this call. Only
+        # after the load: where that fails the old entry stays, as it would have with a commit.
         outcome = yield from load_unstored(call, None, env)
         if outcome.error is None:
             with suppress(BackendError):
@@ -125,29 +127,35 @@ def _share(
 ) -> Flow[Outcome]:
     """Follow the flight of this key if its load is young enough, else lead one.
 
-    `is_stored=False`: nothing is read or stored (the backend fails, or the ttl is 0). A caller whom
-    the backend fails cannot learn what others invalidated before he came. So an older load is none
-    for him: he waits for it to end, and shares the next with all who came meanwhile. Each caller
-    tells what he missed; but only who loads is counted as a miss, and who is served by another's
-    load as a hit.
+    `read` is what the caller has found, `None` where it did not look. `is_stored=False`: nothing is
+    read or stored, since the backend fails or the ttl is 0. Each caller emits its miss once; only a
+    caller that loads counts as a miss, and one that is served by another's load as a hit.
     """
     if read is not None or not is_stored:
         tell_miss(call, read.state.value if read else "not_stored", env)
     is_told = read is not None or not is_stored
     after: Flight | None = None
+    # Each round asks anew, since whoever waits or looks comes back to another table of flights:
+    # what it waited for may have landed, been closed by an invalidation, or been taken over.
     while True:
         ask_join = _join_of(call, began, read, after, is_stored=is_stored)
         flight = yield from do(ask_join)
         if flight is JoinReply.MUST_LOOK:
+            # A load that began before this caller may have read the source before an invalidation
+            # that this caller has seen acknowledged. If the key still holds what that load started
+            # from, none has come between, and it may be followed; so the key is read first.
             try:
                 read = yield from look(call, env)
             except BackendError:
+                # It cannot learn what others invalidated before it began, so any older load may be
+                # too old: from here on it waits for that one to end, and shares the next.
                 is_stored = False
                 continue
             if read.state is FRESH:
                 return served(call, read, env)
             continue
         if isinstance(flight, Flight) and flight.leader is ask_join:
+            # The ids that were read go into the marker, so that others see when its load is lost.
             known = read.ids if read else NO_IDS
             loading = (
                 lead(call, flight, env, known, is_told=is_told)
@@ -159,17 +167,23 @@ def _share(
             tell_miss(call, "unread", env)
             is_told = True
         if not isinstance(flight, Flight):
+            # The flight is led by this caller's own context, or would wait for it: a recursive
+            # function that waited for itself would never end.
             return (yield from _load_missed(call, None, env))
         outcome = yield from _follow(call, flight, ask_join, env)
         if outcome is not None:
             return outcome
+        # What was read before the wait is old by now. `after` lets all who waited for this flight
+        # find the same next one, even if it has landed already; without that each would load.
         read, after = None, flight
 
 
 def _join_of(
     call: Call, began: int, read: ReadResult | None, after: Flight | None, *, is_stored: bool
 ) -> Join:
-    """Return how a caller asks for a flight, with what it knows of the key."""
+    """Return the op by which a caller asks for a flight, with what it knows of the key."""
+    # Tags that only the result will tell are not among the ids that were read: an invalidation of
+    # one leaves the version as it was, so an equal version proves nothing there.
     has_known_tags = call.policy.tags_of is None
     return Join(
         call.key,
@@ -185,14 +199,17 @@ def _join_of(
 
 def _follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome | None]:
     """Wait for another caller's load; `None` where its result is not for this caller."""
-    landing = yield from _await_landing(call, flight)
-    if landing is None:
+    result = yield from _await_result(call, flight)
+    if result is None:
         env.emit(WaitExpired(call.policy.label))
         call.policy.counters.count_miss()
         return (yield from _run_flight(flight, load_beside(call, flight, env)))
-    outcome = landing.outcome
+    outcome = result.outcome
     if outcome is None or (outcome.value is MISSING and not call.may_lack):
         return None
+    # The load may have begun while this caller waited, by a leader that took over, or before it by
+    # one that this caller joined at its version. An older result may be from before an invalidation
+    # that was acknowledged when this caller began: it asks again.
     is_same_version = (
         ask_join.seen_version is not None and flight.seen_version == ask_join.seen_version
     )
@@ -229,24 +246,22 @@ def _own_copy(call: Call, outcome: Outcome) -> object:
         return deepcopy(outcome.value)
 
 
-def _await_landing(call: Call, flight: Flight) -> Flow[FlightResult | None]:
-    """Wait for a flight to land; `None` where this caller has become its leader's successor.
-
-    Of all whose wait ends only the first takes over, and the others go on waiting for both loads.
-    Each successor is given twice the time of the one before: however wrong the measured load was,
-    a few are enough.
-    """
+def _await_result(call: Call, flight: Flight) -> Flow[FlightResult | None]:
+    """Wait for a flight to land; `None` where this caller has become its leader's successor."""
+    # Of all whose wait ends only the first takes over, and the others go on waiting for both loads:
+    # if each loaded, a source that is slow would get all callers at once, and be slower still. Each
+    # successor is given twice the time of the one before, so a few are enough.
     while True:
         stage = flight.stage
         wait_ms = wait_bound_ms(call.policy.counters, stage.announced_ms, stage.takeovers)
-        landing = yield from do(AwaitFlight(flight, wait_ms))
-        if landing is not None:
-            return landing
+        result = yield from do(AwaitFlight(flight, wait_ms))
+        if result is not None:
+            return result
         taking = TakeOver(flight, stage)
         try:
             yield from do(taking)
         except BaseException:
-            if taking.is_taken:
+            if taking.is_taken:  # interrupted between the takeover and its reply: one leader less
                 yield EndFlight(flight, ABANDONED)
             raise
         if taking.is_taken:
@@ -254,10 +269,12 @@ def _await_landing(call: Call, flight: Flight) -> Flow[FlightResult | None]:
 
 
 def _run_flight(flight: Flight, loading: Flow[Outcome]) -> Flow[Outcome]:
-    """Lead a flight to its landing; a leader who is interrupted hands over to the followers."""
+    """Load and end the flight with the outcome; an interrupted leader ends it without one."""
     try:
         ended = [(yield from loading)]  # see `value_of`: nothing is kept in this frame
     except BaseException:
+        # Its cancellation is its own: the followers are woken without a result, and one of them
+        # leads the next. Shared, one closed tab would fail everybody's request.
         yield EndFlight(flight, ABANDONED)
         raise
     yield EndFlight(flight, FlightResult(ended[0]))

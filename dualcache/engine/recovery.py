@@ -109,6 +109,8 @@ def _replay(env: Env) -> Flow[None]:
     """Deliver every owed deletion; what fails stays owed."""
     health = env.health
     delivered = 0
+    # Forgotten only when it is delivered: one that fails, or a caller that is interrupted here,
+    # leaves it and all after it for the next. A deletion that arrives twice costs a miss.
     for number, owed in tuple(health.owed.items()):
         try:
             yield from deliver(owed, env)

@@ -64,11 +64,9 @@ def keeping(lease: Lease, env: Env) -> Keeping | None:
 
 
 def renew(lease: Lease, env: Env) -> Flow[float | None]:
-    """Let each token that is still there live on; return when to do so again.
-
-    By a compare, as everything that is stored: a lease that was revoked, or has ended and was taken
-    by another, must not come back.
-    """
+    """Let each token that is still there live on; return when to do so again."""
+    # By a compare, as everything that is stored: a lease that was revoked, or has ended and was
+    # taken by another, must not come back. With a plain SET the load would store after all.
     began_ms = env.elapsed_ms()
     changes = [
         Change(key, token, token, lease.length_ms) for token, key in list(lease.held.items())
@@ -77,6 +75,7 @@ def renew(lease: Lease, env: Env) -> Flow[float | None]:
     for change, reply in zip(changes, replies, strict=True):
         if reply not in {CommitReply.STORED, None}:
             lease.held.pop(change.expected, None)
+    # Counted from before the trip: the server may have carried it out at any moment since.
     if CommitReply.STORED in replies:
         lease.ends_ms = began_ms + lease.length_ms
     is_over = lease.ends_ms is not None and env.elapsed_ms() >= lease.ends_ms

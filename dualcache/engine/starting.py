@@ -40,7 +40,7 @@ __all__ = [
 
 
 class Start(NamedTuple):
-    """What a load starts from: what was seen, and the bytes that its commit expects to find.
+    """What a load starts from: what was read, and the bytes that its commit expects to find.
 
     `token` is that of the efficiency lease of a stale entry, where one was taken. `is_refresh`: the
     caller asked for a new result, so the old one is not to be served after it.
@@ -58,7 +58,7 @@ class Start(NamedTuple):
 
 
 NOTHING: Final = ReadResult(ABSENT, -1)
-"""Seen by a caller who may not store: what it loads is for itself."""
+"""What a caller reads who may not store: it loads for itself alone."""
 
 
 def take_refresh(
@@ -66,12 +66,15 @@ def take_refresh(
 ) -> Flow[Start | None]:
     """Try to become the one who loads a stale entry anew.
 
-    What nobody will give back is deleted: it is no lease of ours, and would stop every refresh.
+    This lease only saves work: the entry itself is what the commit compares with, so two who load
+    it at once do no harm.
     """
     key, owner = _refresh_key(call, env), call.policy.owner
     start = Start(read, read.raw or b"", env.draw_token())
     is_ours = yield from _try_lease(key, start, call, sent, env)
     if is_ours is None:
+        # No lease of ours, or one without an end: nobody will give it back, and while it is there
+        # every refresh would be left to a holder that does not exist.
         env.emit(Unusable(call.policy.label, "foreign"))
         yield from ask_once(Delete((key,)), env)
         start = start._replace(token=env.draw_token())
@@ -96,11 +99,9 @@ def _try_lease(
 
 
 def _adopt(call: Call, start: Start, env: Env) -> Flow[Start | None]:
-    """Make a stale entry that somebody else stored this function's own before loading over it.
-
-    `cache_clear` revokes a load by deleting what it started from, and it deletes only what carries
-    the function's own mark. A load over a foreign entry would survive it.
-    """
+    """Make a stale entry that somebody else stored this function's own before loading over it."""
+    # `cache_clear` revokes a load by deleting what it started from, and it deletes only what
+    # carries the function's own mark. A load over a foreign entry would survive it.
     raw_read = yield from ask(Look(call.key, with_ttl=True), env)
     stored = start.read.stored
     if raw_read.raw == start.expected and stored is not None and not raw_read.refusal:
@@ -141,11 +142,9 @@ def leave_unstored(call: Call, start: Start, env: Env) -> Flow[None]:
 
 
 def _withdraw(call: Call, start: Start, env: Env) -> Flow[None]:
-    """Take away the entry that a load started from, and nothing that came after it.
-
-    A deletion would take along what another caller has stored meanwhile, so a marker that expires
-    at once is put over that very entry. Where that may not have arrived, the deletion is owed.
-    """
+    """Take away the entry that a load started from, and nothing that came after it."""
+    # A deletion would take along what another caller has stored meanwhile, so a marker that expires
+    # at once is put over that very entry. Where that may not have arrived, the deletion is owed.
     marker = new_filling(call, env)
     notice = notice_of((call.key,), env)
     try:
@@ -174,6 +173,7 @@ def held_by(call: Call, start: Start, env: Env) -> dict[bytes, str]:
 
 def give_up(call: Call, start: Start, env: Env) -> Flow[None]:
     """Give back what the load had taken: the marker, or the lease of a stale entry."""
+    # Whatever fails here is not told: the lease ends by itself, and the caller has its result.
     try:
         if start.is_over_entry:
             if start.token is not None:

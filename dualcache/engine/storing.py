@@ -70,6 +70,7 @@ def sealed(
     env: Env,
 ) -> bytes:
     """Make the bytes that are stored for a value, signed together with its tags."""
+    # Signed with the tags: otherwise the payload could be moved under tags that live longer.
     tags = entry_tags(tag_names(call.policy, call, value), ids)
     return seal(
         call.key,

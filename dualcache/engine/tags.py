@@ -36,6 +36,9 @@ _DAY_MS: Final = 86_400_000
 
 def new_tags(names: Iterable[str], life_ms: int | None, env: Env) -> tuple[NewTag, ...]:
     """Draw an id for each tag, to be used if it does not exist; anew for each send."""
+    # Random and never sent twice. Made of a counter or a clock, or repeated by a retry that arrives
+    # after an invalidation, the tag's next life would have the id of the one before: all entries
+    # that the invalidation killed would be valid again.
     return tuple(NewTag(name, env.draw_token(), life_ms) for name in names)
 
 
@@ -69,21 +72,19 @@ def foreign_tags(names: Sequence[str], ids: Sequence[bytes | None]) -> tuple[str
 
 
 def entry_tags(names: Iterable[str], ids: Mapping[str, bytes | None]) -> tuple[Tag, ...]:
-    """Pair an entry's tags with the ids seen before its load.
-
-    A tag whose id was not seen gets the id 0: the entry is not served, but the next load knows its
-    tags before it begins.
-    """
+    """Pair an entry's tags with the ids that were read before its load."""
+    # A tag known only from the result may have been invalidated while the value was loaded, and its
+    # id of now would not show that. So it gets the id 0: the entry is not served, but names its
+    # tags, and the next load reads their ids before it begins.
     return tuple(Tag(name, ids.get(name) or UNKNOWN_TAG_ID) for name in dict.fromkeys(names))
 
 
 def prolonged(
     names: Sequence[str], raw_read: RawRead, life_ms: int | None, entry_ms: int | None
 ) -> tuple[ProlongTag, ...]:
-    """Return what keeps tags alive that would die before their entry.
-
-    Only where little is left: each change of a lifetime is pushed to everybody who read the tag.
-    """
+    """Return the ops that keep tags alive which would die before their entry."""
+    # Only where little is left: each change of a lifetime is pushed to everybody who read the tag,
+    # as if it had been invalidated.
     return tuple(
         ProlongTag(name, life_ms)
         for name, left_ms in zip(names, raw_read.tag_left_ms, strict=False)

@@ -58,6 +58,7 @@ def set_many(values: Iterable[tuple[Call, Any]], env: Env) -> Flow[list[bool]]:
     policy's callables raise, before anything is changed. Where the backend fails, the deletion of
     what was there before is owed, so that it is never served again.
     """
+    # All values are encoded before anything is sent: one that cannot be must change nothing.
     made = yield from paced(lambda pair: put_of(*pair, env), values)
     puts = [put for put in made if put.worth is not None]
     stored: dict[str, bool] = {}
@@ -65,12 +66,18 @@ def set_many(values: Iterable[tuple[Call, Any]], env: Env) -> Flow[list[bool]]:
         for part in slices_by_size(puts, size_of):
             if stored:
                 yield GiveWay()
+            # Claim, then commit over the claim. A plain SET that a hanging server carries out late
+            # would bring the value back after an invalidation; a late claim only makes a marker.
             there = yield from _put_together(part, env)
             stored.update(there)
             if there:
+                # After the trip: a load that began before it must not be joined by a caller who
+                # begins after the set has returned, nor its look be kept in front.
                 env.front.drop(there)
                 yield CloseFlights(tuple(there))
     except BaseException:
+        # What of this part arrived is not known. The value of before must not be served again, so
+        # its deletion is owed; the next read of this process delivers it first.
         missing = tuple([put.call.key for put in puts if put.call.key not in stored])
         owe(PendingDeletion(missing), env)
         raise
