@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 SLOTS: Final = 3
+PATIENT: Final = {"socket_timeout": 10, "socket_connect_timeout": 10, "call_timeout": 30}
 MOST_POINTS: Final = 5_000
 STORM_SECONDS: Final = 2.0
 
@@ -49,8 +50,10 @@ def unraisable(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
 
 def bounded(threads: SyncColour, url: str, **options: Any) -> Cache:
-    slots = {} if url == "memory://" else {"max_connections": SLOTS}
-    cache = threads.cache(url, **slots, **options)
+    if url != "memory://":
+        # No time-out of a busy machine is to be taken for what an interrupt left behind.
+        options = {"max_connections": SLOTS, **PATIENT, **options}
+    cache = threads.cache(url, **options)
     cache.get("warm")
     return cache
 
@@ -217,7 +220,7 @@ def test_an_interrupt_while_the_server_hangs_is_raised_and_gives_the_slot_back(
     finally:
         signal.signal(signal.SIGALRM, before)
         own_server.resume()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 4.5  # it would be five
     assert not left_behind(cache, "k")
     assert cache.stats().is_available
 

@@ -312,7 +312,9 @@ def test_an_outage_that_many_callers_meet_begins_with_the_first_pause(
 def test_more_threads_than_connections_are_no_outage(
     threads: SyncColour, redis_server: Server
 ) -> None:
-    cache = threads.cache(redis_server.url, max_connections=4, strict=True)
+    # So long that a busy machine does not make a wait for a connection a failure.
+    patient = {"socket_timeout": 30, "call_timeout": 60}
+    cache = threads.cache(redis_server.url, max_connections=4, strict=True, **patient)
     seen = Seen(cache)
     load, loads = counted(threads, cache, tags=["t:{n}"])
     for n in range(20):

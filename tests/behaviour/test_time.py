@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 PATIENCE = 0.2
 """The `socket_timeout` of these tests; four times that is the most that a call takes."""
 BUDGET = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
-SLACK = 1.5
-"""What a busy machine adds."""
+SLACK = 3
+"""What a busy machine may add; each mistake looked for here would cost more."""
 MEGABYTE = 1_000_000
 
 
@@ -95,7 +95,7 @@ def test_a_name_with_dead_addresses_and_a_good_one_works(
 def test_a_name_with_dead_addresses_alone_costs_one_budget(
     colour: Colour, resolver: dict[str, Any], dead_port: int
 ) -> None:
-    resolver["dead.test"] = [(HOST, dead_port)] * 8
+    resolver["dead.test"] = [(HOST, dead_port)] * 30
     cache = colour.cache("redis://dead.test", **BUDGET)
     _, seconds = timed(lambda: colour.call(cache, "get", "k"))
     assert PATIENCE * 0.9 < seconds < PATIENCE + SLACK
@@ -119,7 +119,7 @@ def test_a_reply_that_drips_ends_with_the_longest_call(
     cache = colour.cache(proxy.url, **BUDGET)
     seen = Seen(cache)
     colour.call(cache, "set", "k", "x" * 1000)
-    proxy.fault(replies=Faults(chunk_bytes=1, interval=PATIENCE / 4))
+    proxy.fault(replies=Faults(chunk_bytes=1, interval=PATIENCE / 4))  # fifty seconds for all
     result, seconds = timed(lambda: colour.call(cache, "get", "k", "default"))
     assert result == "default"
     assert PATIENCE * 3 < seconds < PATIENCE * 4 + SLACK

@@ -9,7 +9,7 @@ from dualcache.core.flight import Outcome
 from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import Batch, DropConnections, Load, Loaded, Look, RawRead, ReadTags
 from dualcache.engine.load import get_or_run
-from dualcache.engine.read import UNTYPED_HELP, UNTYPED_REASON, get, peek
+from dualcache.engine.read import UNTYPED_HELP, UNTYPED_REASON, contains, get, peek, ttl
 from dualcache.engine.read_many import get_many
 from tests.engine.conversation import (
     KEY,
@@ -262,6 +262,15 @@ def test_a_peek_finds_nothing_where_nothing_is_usable() -> None:
     script(peek(call(), env), (Look, RawRead(None))).returns(None)
     script(peek(call(), env), (Look, RawRead(filling(50)))).returns(None)
     script(peek(call(), env), (Look, refused())).returns(None)
+
+
+def test_only_a_fresh_entry_is_contained_and_any_entry_has_seconds_left() -> None:
+    env, _ = surroundings()
+    for raw, is_contained, seconds in [(stored("v"), True, 1.5), (STALE, False, 1.5)]:
+        script(contains(call(), env), (Look, RawRead(raw))).returns(is_contained)
+        script(ttl(call(), env), (Look, RawRead(raw, left_ms=1_500))).returns(seconds)
+    script(contains(call(), env), (Look, RawRead(None))).returns(False)
+    script(ttl(call(), env), (Look, RawRead(None))).returns(None)
 
 
 def test_what_is_only_probed_is_served_where_it_is_fresh() -> None:
