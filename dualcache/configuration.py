@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from dualcache.backends.redis.push.transports import needs_publishers
 from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
 from dualcache.observability.stats import log
@@ -88,13 +89,15 @@ def configure(
 
 def to_publish(value: Any, front: FrontTier | None) -> bool:
     """Return whether others are told what this cache revokes; who hears them tells them too."""
-    is_hearing = front is not None and front.transport == "pubsub"
+    transport = "" if front is None else front.transport
+    is_hearing = needs_publishers(transport)
     if value is None:
         return is_hearing
     is_publishing: bool = checked("publish", value, owner=_OWNER)
     if is_hearing and not is_publishing:
+        tier = f"FrontTier(transport={transport!r})"
         raise UsageError(
-            "publish=False of Cache() and FrontTier(transport='pubsub') contradict each other",
+            f"publish=False of Cache() and {tier} contradict each other",
             code="DC166",
             help="leave publish out: what is told on a channel must be told by everybody",
         )

@@ -50,9 +50,9 @@ class Noting(Front):
         found: list[Any] = self.__dict__.setdefault("_told", [])
         return found
 
-    def connected(self, asked_at: float, *, is_tracked: bool) -> int:
+    def connected(self, *args: Any, **options: Any) -> int:
         self.told.append("connected")
-        return super().connected(asked_at, is_tracked=is_tracked)
+        return super().connected(*args, **options)
 
     def lost(self) -> None:
         self.told.append("lost")

@@ -62,6 +62,7 @@ class Front:
         self._changes = changes
         self._prefix = prefix
         self._where = where
+        self._hears_fills = True
         self._bypassed = 0
         self.shared = self.store_for(options)
         self.pushes = listen(self)  # last: it may open the tier
@@ -75,11 +76,16 @@ class Front:
 
     # What the stream of pushes tells
 
-    def connected(self, asked_at: float, *, is_tracked: bool) -> int:
-        """Open the tier: the stream is complete since `asked_at`. Return its number."""
+    def connected(
+        self, asked_at: float, *, is_tracked: bool = False, hears_fills: bool = True
+    ) -> int:
+        """Open the tier: the stream is complete since `asked_at`. Return its number.
+
+        Pushes are on by now. What is in the tier is of before, and may have changed unheard.
+        """
         with self.lock:
             self._empty()
-            self.is_bounded = False
+            self.is_bounded, self._hears_fills = False, hears_fills
             push_epoch = self.coherence.connected(asked_at, is_tracked=is_tracked)
             self._set_gate()
         self._changes.notify_all()
@@ -109,15 +115,15 @@ class Front:
         self.transport, self.reason = "local", "nobody else writes"
         self._set_gate()
 
-    def open_for_ttl(self, reason: str) -> None:
+    def open_bounded(self, transport: str, reason: str) -> None:
         """Open the tier without pushes: each copy lives no longer than it may be stale."""
         with self.lock:
             if not (self.is_bounded and self.coherence.is_up):  # it may be open for that already
                 self._empty()
-                self.is_bounded = True
+                self.is_bounded, self._hears_fills = True, False
                 self.coherence.connected(float("inf"))
                 self._set_gate()
-        self.chose("ttl", reason)
+        self.chose(transport, reason)
 
     def chose(self, transport: str, reason: str) -> None:
         """Note by which transport changes are heard, and why; log it when the first changes."""
@@ -177,7 +183,7 @@ class Front:
 
     def mark(self, name: str) -> int | None:
         """Return the counter of a name where fills are heard: who waits for one is woken."""
-        if self.is_bounded or self.transport == "pubsub" or not self.coherence.is_up:
+        if not (self._hears_fills and self.coherence.is_up):
             return None
         return self.coherence.mark(name)
 

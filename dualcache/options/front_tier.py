@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct
 
@@ -11,7 +11,7 @@ from dualcache.options.checks import to_int
 from dualcache.options.durations import to_ms
 
 Transport = Literal["auto", "tracking", "broadcast", "pubsub", "ttl"]
-TRANSPORTS: Final = ("auto", "tracking", "broadcast", "pubsub", "ttl")
+TRANSPORTS: Final[tuple[str, ...]] = get_args(Transport)
 
 
 class FrontTier(Struct, frozen=True):

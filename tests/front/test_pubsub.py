@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache import MISSING, BackendDown, BackendUp, FrontTier, UsageError
-from dualcache.backends.redis.push.listener import TO_BE_TOLD
+from dualcache.backends.redis.push.transports import PubSubTransport
 from tests.front.test_behaviour import (
     WITHOUT_CLIENT,
     invalidate,
@@ -227,7 +227,7 @@ def test_a_server_that_refuses_client_is_heard_where_processes_are_said_to_tell(
     other = colour.cache(url, publish=True)
     colour.call(other, "set", "k", "old")
     kept_key(colour, cache, "k")
-    reason = f"tracking: DC203; broadcast: DC203; {TO_BE_TOLD}"
+    reason = f"tracking: DC203; broadcast: DC203; {PubSubTransport.caveat}"
     assert told(cache) == ("pubsub", reason)
     colour.call(other, "invalidate", "k")
     colour.call(cache, "fence")

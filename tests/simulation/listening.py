@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dualcache.backends.redis.push.listener import Listener
 from dualcache.backends.redis.push.protocol import PushProtocol
+from dualcache.backends.redis.push.transports import PushTransport, transports_for
 from tests.simulation.commands import Words
 from tests.simulation.connections import END, Answer, Connection, Push
 
@@ -21,17 +22,21 @@ NOWHERE: Any = None
 
 
 class Link:
-    """Stands for `drivers.push_link.PushLink`: the same protocol, another socket."""
+    """Stands for `push.connection.PushLink`: the same protocol, another socket."""
 
-    def __init__(self, process: Process, connection: Connection) -> None:
-        self.protocol = PushProtocol(process.front)
+    def __init__(self, process: Process, transport: str, connection: Connection) -> None:
+        (kind,) = transports_for(transport, is_publishing=False)
+        assert issubclass(kind, PushTransport)
+        self.transport = kind(process.front, "", lambda: "drawn")
+        self.protocol = PushProtocol(process.front, self.transport)
+        self.now = process.front.now
         self.connection = connection
         self.opening: Generator[Any, Any, float] | None = None
         self.asked: list[Any] = []
 
     @property
     def client_id(self) -> int:
-        return self.protocol.client_id
+        return self.transport.client_id
 
     def send(self, words: tuple[Any, ...], note: Any = None) -> None:
         self.asked.append((words, note))
@@ -39,7 +44,7 @@ class Link:
 
     def ask_proof(self, wake: Callable[[], None] | None) -> None:
         for words in self.protocol.proof(wake):
-            self.send(words, self.protocol._now())
+            self.send(words, self.now())
 
     def answered(self, reply: Any) -> None:
         del self.asked[0]
@@ -64,7 +69,7 @@ class Listening:
             process.front,
             NOWHERE,
             prefix="",
-            transports=(transport,),
+            transports=transports_for(transport, is_publishing=False),
             max_staleness=max_staleness,
         )
 
@@ -100,8 +105,8 @@ class Listening:
 
     def open(self) -> None:
         """Connect, and ask the first thing."""
-        self.link = Link(self.process, self.process.connect(is_data=False))
-        self.link.opening = self.link.protocol.opening(self.transport, "")
+        self.link = Link(self.process, self.transport, self.process.connect(is_data=False))
+        self.link.opening = self.link.protocol.opening()
         self._go_on(self.link, None)
 
     def open_at_once(self) -> None:
@@ -159,4 +164,4 @@ class Listening:
             link.send(link.opening.send(reply))
         except StopIteration as end:
             link.opening = None
-            self.listener._use(cast("Any", link), self.transport, end.value)
+            self.listener._use(cast("Any", link), end.value)

@@ -116,9 +116,9 @@ def test_a_link_that_is_open_before_its_pushes_are_on_misses_some(
     """The order is: pushes on, empty, open."""
 
     def open_first(self: Listening) -> None:
-        link = self.link = Link(self.process, self.process.connect(is_data=False))
+        link = self.link = Link(self.process, self.transport, self.process.connect(is_data=False))
         use: Any = self.listener._use
-        use(link, self.transport, self.process.world.now)
+        use(link, self.process.world.now)
         link.protocol.expect(lambda _: None)
         link.send(("CLIENT", "TRACKING", "ON", "BCAST"))
 

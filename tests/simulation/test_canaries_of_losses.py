@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache.backends.redis.push.protocol import PushProtocol
+from dualcache.backends.redis.push.transports import TrackingTransport
 from dualcache.engine import serve
 from dualcache.engine.coherence import Coherence
 from dualcache.front.tier import Front, Gate
@@ -85,7 +85,7 @@ def test_a_data_connection_that_ends_unnoticed_takes_along_what_the_server_knew(
 def test_without_the_question_who_lives_an_idle_end_is_never_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(PushProtocol, "_listed", lambda *_: None)
+    monkeypatch.setattr(TrackingTransport, "_listed", lambda *_: None)
     breaks(connection_ends(), STALE)
 
 

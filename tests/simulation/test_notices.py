@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.backends.redis.push.protocol import PushProtocol
+from dualcache.backends.redis.push.transports import PubSubTransport
 from dualcache.core.flight import CloseFlights, EndFlight, Join
 from dualcache.core.ops import Load, Loaded, Publish
 from dualcache.core.policy import Call, Policy
@@ -67,7 +68,7 @@ class Process:
         front.connected(0.0, is_tracked=False)
         self.front = front
         self.function = FunctionFront(front, is_tagged=True)
-        self.protocol = PushProtocol(front)
+        self.protocol = PushProtocol(front, PubSubTransport(front, "", str))
         self.messages: list[bytes] = []
         self.sent = 0
 

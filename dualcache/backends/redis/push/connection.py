@@ -6,9 +6,9 @@ A real push must be seen before the stream is trusted.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from secrets import token_hex
 from threading import Lock
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
@@ -17,7 +17,6 @@ from dualcache.backends.redis.connections import make_connection
 from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.redis_py import reader_of_pushes
-from dualcache.core.revocation import Revocation, channel_of, to_message
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -25,28 +24,41 @@ if TYPE_CHECKING:
 
     from redis.connection import AbstractConnection
 
+    from dualcache.backends.redis.push.transports import PushTransport
+    from dualcache.backends.redis.push.waiter import Waiter
     from dualcache.front.tier import Front
     from dualcache.options.target import Target
 
+__all__ = ["PushLink"]
+
 PROBE_SECONDS: Final = 0.5
-PROBE_MS: Final = 1_000
 PUSHES: Final = 3
 """The protocol that has pushes, whatever the data connections speak."""
 
 
 class PushLink:
-    """A connection on which pushes come, told to the front tier."""
+    """A connection on which pushes come over one transport, told to the front tier."""
 
-    def __init__(self, target: Target, front: Front) -> None:
+    def __init__(
+        self,
+        target: Target,
+        front: Front,
+        transport: type[PushTransport],
+        prefix: str,
+        waiter: Waiter,
+    ) -> None:
+        self.transport = transport(front, prefix, partial(token_hex, 8))
+        self.is_open = False
         self._target = replace(target, protocol=PUSHES)
-        self._protocol = PushProtocol(front)
+        self._prefix = prefix
+        self._protocol = PushProtocol(front, self.transport)
         self._connection: AbstractConnection = make_connection(self._target)
         self._read = reader_of_pushes(self._connection)
+        self._waiter = waiter
         self._sending = Lock()
         self._has_ended = False
         self._is_push = False
-        self._heard_at = monotonic()
-        self.is_open = False
+        self._heard_at = waiter.now()
 
     @property
     def is_of_master(self) -> bool:
@@ -61,9 +73,9 @@ class PushLink:
     @property
     def client_id(self) -> int:
         """The connection's id at the server: what others are redirected to."""
-        return self._protocol.client_id
+        return self.transport.client_id
 
-    def open(self, transport: str, prefix: str) -> float:
+    def open(self) -> float:
         """Connect and switch pushes on; return when the stream was known to be complete."""
         connection = self._connection
         try:
@@ -71,23 +83,23 @@ class PushLink:
         except Exception as error:  # noqa: BLE001  whatever redis-py raises
             raise classify(error) from None
         self.is_open = True
-        set_push_handler(connection, self._pushed)
-        asked_at = self._opened(transport, prefix)
+        _set_push_handler(connection, self._pushed)
+        asked_at = self._opened()
         self._watch_role()
-        self._probe(transport, prefix)
+        self._probe()
         return asked_at
 
     def hear(self, seconds: float) -> bool:
         """Take what comes within so many seconds: one push or one answer. False: nothing came."""
         connection = self._connection
         try:
-            if not connection.can_read(timeout=seconds):
+            if not self._waiter.until_readable(connection, seconds):
                 return False
             self._is_push = False
             reply = self._read()
         except Exception as error:  # noqa: BLE001  whatever redis-py raises
             raise classify(error) from None
-        self._heard_at = monotonic()
+        self._heard_at = self._waiter.now()
         if not self._is_push:
             self._protocol.answered(reply)
         return True
@@ -121,9 +133,9 @@ class PushLink:
                 self._connection.disconnect()
         self._protocol.end()
 
-    def _opened(self, transport: str, prefix: str) -> float:
+    def _opened(self) -> float:
         """Switch pushes on; return when the stream was known to be complete."""
-        opening = self._protocol.opening(transport, prefix)
+        opening = self._protocol.opening()
         try:
             command = next(opening)
             while True:
@@ -147,26 +159,29 @@ class PushLink:
         self._is_push = True
         self._protocol.pushed(message)
 
-    def _probe(self, transport: str, prefix: str) -> None:
-        """See a real push, or raise: a proxy may accept the command and never push."""
-        name = f"{prefix}~p:{token_hex(8)}"
+    def _probe(self) -> None:
+        """See a real push, or raise.
+
+        A proxy may take the command and never push. A server of version 8.10 pushes only the keys
+        that the listener's user may read, and says nothing where those are none.
+        """
+        name = f"{self._prefix}~p:{token_hex(8)}"
         self._protocol.sought.add(name)
-        other = None if transport == "broadcast" else make_connection(self._target)
+        probe = self.transport.probe(name)
+        other = make_connection(self._target) if probe.elsewhere else None
         try:
-            if other is not None and transport == "tracking":
-                ask(other, "CLIENT", "TRACKING", "ON", "REDIRECT", self.client_id)
-                ask(other, "GET", name)
-            if other is not None and transport == "pubsub":
-                channel = channel_of(prefix)
-                ask(other, "PUBLISH", channel, to_message(Revocation(channel, (name,))))
-            else:
-                self._reply("SET", name, "1", "PX", PROBE_MS)
-            ends = monotonic() + PROBE_SECONDS
+            for command in probe.elsewhere:
+                _ask(other, *command)
+            for command in probe.here:
+                self._reply(*command)
+            ends = self._waiter.now() + PROBE_SECONDS
             while self._protocol.sought:
-                if monotonic() >= ends:
+                left = ends - self._waiter.now()
+                if left <= 0:
                     raise BackendTimeout("no push came", code="DC210")
-                self.hear(max(0, ends - monotonic()))
+                self.hear(left)
         finally:
+            # Not before the push has come: with this connection the server would forget its read.
             if other is not None:
                 with suppress(Exception):
                     other.disconnect()
@@ -176,11 +191,12 @@ class PushLink:
         found: list[Any] = []
         self._protocol.expect(found.append)
         self._send([command])
-        ends = monotonic() + self._target.socket_timeout
+        ends = self._waiter.now() + self._target.socket_timeout
         while not found:
-            if monotonic() >= ends:
+            left = ends - self._waiter.now()
+            if left <= 0:
                 raise BackendTimeout("the server gave no answer in time", code="DC201")
-            self.hear(max(0, ends - monotonic()))
+            self.hear(left)
         return found[0]
 
     def _send(self, commands: Sequence[Sequence[Any]]) -> None:
@@ -191,8 +207,8 @@ class PushLink:
             raise classify(error) from None
 
 
-def ask(connection: AbstractConnection, *command: Any) -> Any:
-    """Send one command on a connection of one's own and return its reply."""
+def _ask(connection: Any, *command: Any) -> Any:
+    """Send one command on a connection that hears no pushes, and return its reply."""
     try:
         connection.send_command(*command)
         return connection.read_response(disable_decoding=True)
@@ -200,7 +216,7 @@ def ask(connection: AbstractConnection, *command: Any) -> Any:
         raise classify(error) from None
 
 
-def set_push_handler(connection: AbstractConnection, handler: Callable[[Any], None]) -> None:
+def _set_push_handler(connection: AbstractConnection, handler: Callable[[Any], None]) -> None:
     """Have pushes handed over; redis-py has no other hook for them."""
     parser = connection._parser  # noqa: SLF001
     parser.set_invalidation_push_handler(handler)

@@ -8,25 +8,26 @@ from __future__ import annotations
 import atexit
 import weakref
 from contextlib import suppress
+from functools import partial
 from threading import Event, RLock, Thread, current_thread
-from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.push.connection import PushLink
 from dualcache.backends.redis.push.protocol import demoted
+from dualcache.backends.redis.push.transports import PushTransport, transports_for
+from dualcache.backends.redis.push.waiter import Waiter
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dualcache.backends.redis.push.transports import Transport
     from dualcache.front.tier import Front
     from dualcache.options.target import Target
 
-AUTOMATIC: Final = ("tracking", "broadcast", "ttl")
-"""The transports in the order in which `"auto"` tries them."""
-AUTOMATIC_WHERE_TOLD: Final = ("tracking", "broadcast", "pubsub", "ttl")
-"""The same where this process publishes: it was said that every process of the namespace does."""
+__all__ = ["Listener", "listening_to"]
+
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 FIRST_TTL_PAUSE: Final = 1.0
@@ -34,7 +35,6 @@ LONGEST_TTL_PAUSE: Final = 30.0
 """How long the tier does without pushes before they are tried again: they may be back soon."""
 HEARTBEATS: Final = 3
 """Proofs asked for within the bound on staleness."""
-TO_BE_TOLD: Final = "every process of the namespace must have publish=True"
 PASSING: Final = frozenset(
     (
         *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "TRYAGAIN"),
@@ -54,27 +54,22 @@ def listening_to(
     on_demoted: Callable[[], None],
 ) -> Callable[[Front], Listener]:
     """Return what makes the listener of a tier; `transport` is the option, `"auto"` or one."""
-    automatic = AUTOMATIC_WHERE_TOLD if is_publishing else AUTOMATIC
-
-    def listen(front: Front) -> Listener:
-        return Listener(
-            front,
-            target,
-            prefix=prefix,
-            transports=automatic if transport == "auto" else (transport,),
-            max_staleness=max_staleness,
-            on_demoted=on_demoted,
-        )
-
-    return listen
+    return partial(
+        Listener,
+        target=target,
+        prefix=prefix,
+        transports=transports_for(transport, is_publishing=is_publishing),
+        max_staleness=max_staleness,
+        on_demoted=on_demoted,
+    )
 
 
 class Listener:
     """Connects, chooses a transport, hears pushes, asks for proofs, and begins again after a loss.
 
-    `transports` are tried in this order; one counts only if a real push was seen on it. What is
-    waited for here follows the machine's own clock. `on_demoted` is called when the server turns
-    out to be a replica though it was the master: no connection is to stay there.
+    `transports` are tried in this order; one counts only if a real push was seen on it. All that is
+    waited for here is waited for by `waiter`. `on_demoted` is called when the server turns out to
+    be a replica though it was the master: no connection is to stay there.
 
     The thread keeps the listener and the tier alive, and nothing of the cache: so a cache that
     nobody holds goes, and has `stop` called.
@@ -86,9 +81,10 @@ class Listener:
         target: Target,
         *,
         prefix: str,
-        transports: Sequence[str],
+        transports: Sequence[type[Transport]],
         max_staleness: float,
         on_demoted: Callable[[], None] = lambda: None,
+        waiter: Waiter | None = None,
     ) -> None:
         self._on_demoted = on_demoted
         self._had_master = False
@@ -96,6 +92,7 @@ class Listener:
         self._front = front
         self._prefix = prefix
         self._transports = transports
+        self._waiter = waiter or Waiter()
         self._interval = max_staleness / HEARTBEATS
         self._lock = RLock()  # the collector may call `stop` in a thread that has it
         self._thread: Thread | None = None
@@ -184,16 +181,16 @@ class Listener:
                     pause, ttl_pause = FIRST_PAUSE, FIRST_TTL_PAUSE
                     self._listen(link, stopping)
             except Exception as error:  # noqa: BLE001  whatever it is, the thread goes on
-                if self._had_master and is_about_role(classify(error)):
+                if self._had_master and _is_about_role(classify(error)):
                     self._on_demoted()
                 if not stopping.is_set() and not is_without:
                     with suppress(Exception):  # a handler of the log that raises
                         self._front.chose("none", classify(error).code)
             finally:
                 self._end()
-            if is_without and self._transports == ("ttl",):
-                return
-            stopping.wait(ttl_pause if is_without else pause)
+            if is_without and not any(issubclass(each, PushTransport) for each in self._transports):
+                return  # there is nothing to be tried again
+            self._waiter.until_set(stopping, ttl_pause if is_without else pause)
             if is_without:
                 ttl_pause = min(LONGEST_TTL_PAUSE, 2 * ttl_pause)
             else:
@@ -214,27 +211,27 @@ class Listener:
         """
         refusals: list[str] = []
         for transport in self._transports:
-            if transport == "ttl":
-                self._front.open_for_ttl("; ".join(refusals) or "asked for")
+            if not issubclass(transport, PushTransport):
+                self._front.open_bounded(transport.name, "; ".join(refusals) or "asked for")
                 return None
-            link = PushLink(self._target, self._front)
+            link = PushLink(self._target, self._front, transport, self._prefix, self._waiter)
             try:
-                asked_at = link.open(transport, self._prefix)
+                asked_at = link.open()
             except Exception as raised:  # noqa: BLE001  answers of any shape
                 link.end()
                 error = classify(raised)
-                if is_passing(error, link):
+                if _is_passing(error, link):
                     raise error from None
-                refusals.append(f"{transport}: {error.code}")
+                refusals.append(f"{transport.name}: {error.code}")
                 continue
             if self._had_master and link.is_of_other:
                 link.end()
                 raise demoted()
             self._had_master = self._had_master or link.is_of_master
-            self._use(link, transport, asked_at)
-            if transport == "pubsub":
-                refusals.append(TO_BE_TOLD)
-            self._front.chose(transport, "; ".join(refusals) or "a push was seen")
+            self._use(link, asked_at)
+            if transport.caveat:
+                refusals.append(transport.caveat)
+            self._front.chose(transport.name, "; ".join(refusals) or "a push was seen")
             return link
         raise BackendUnavailable(
             "no transport for changes works on this server",
@@ -243,36 +240,48 @@ class Listener:
             help="allow CLIENT TRACKING, or choose FrontTier(transport='ttl')",
         )
 
-    def _use(self, link: PushLink, transport: str, asked_at: float) -> None:
-        """Open the tier: proofs can be asked for first, and reads are tracked last."""
+    def _use(self, link: PushLink, asked_at: float) -> None:
+        """Open the tier: proofs can be asked for first, and reads are tracked last.
+
+        In another order a fence would find no stream while hits are served already, or a read would
+        be tracked for a stream whose tier still belongs to the one before.
+        """
         with self._lock:
             self._link = link
-        is_tracked = transport == "tracking"
-        push_epoch = self._front.connected(asked_at, is_tracked=is_tracked)
-        if is_tracked:
-            self._front.tracking.open(push_epoch, link.client_id)
+        transport = link.transport
+        push_epoch = self._front.connected(
+            asked_at, is_tracked=transport.is_tracked, hears_fills=transport.hears_fills
+        )
+        if transport.is_tracked:
+            self._front.tracking.open(push_epoch, transport.client_id)
 
     def _listen(self, link: PushLink, stopping: Event) -> None:
-        asked = monotonic()
-        link.ask_proof(None)
+        asked = self._ask(link)
         while not stopping.is_set():
-            left = asked + self._interval - monotonic()
+            left = asked + self._interval - self._waiter.now()
             if left > 0:
                 link.hear(left)
+            # Behind many pushes the thread is late, and the answer is among what it has not read:
+            # it reads on, and judges the link when nothing is left, or after one interval more.
             elif not link.hear(0) or left < -self._interval:
                 link.require_life(asked)
-                asked = monotonic()
-                link.ask_proof(None)
+                asked = self._ask(link)
+
+    def _ask(self, link: PushLink) -> float:
+        """Ask for a proof; return when, by the clock of the waits."""
+        asked = self._waiter.now()
+        link.ask_proof(None)
+        return asked
 
 
-def is_about_role(error: BackendError) -> bool:
+def _is_about_role(error: BackendError) -> bool:
     """Tell whether the server that answers is not the master, or not any more."""
     return error.code == "DC220" or (
         isinstance(error, BackendRefused) and error.prefix in {"MASTERDOWN", "READONLY"}
     )
 
 
-def is_passing(error: BackendError, link: PushLink) -> bool:
+def _is_passing(error: BackendError, link: PushLink) -> bool:
     """Tell whether the server is away or busy, rather than one that does not push."""
     if isinstance(error, BackendRefused):
         return error.prefix in PASSING

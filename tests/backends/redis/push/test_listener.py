@@ -11,6 +11,8 @@ import pytest
 
 from dualcache.backends.redis.push.connection import PushLink
 from dualcache.backends.redis.push.listener import Listener
+from dualcache.backends.redis.push.transports import BroadcastTransport
+from dualcache.backends.redis.push.waiter import Waiter
 from dualcache.errors import BackendUnavailable
 from dualcache.options.target import parse_url
 from tests.fronts import Noting, front_by_hand
@@ -44,12 +46,16 @@ def heard() -> Heard:
 
 def listener_of(server: Server, front: Front) -> Listener:
     return Listener(
-        front, parse_url(server.url), prefix="kept:", transports=("broadcast",), max_staleness=3
+        front,
+        parse_url(server.url),
+        prefix="kept:",
+        transports=(BroadcastTransport,),
+        max_staleness=3,
     )
 
 
 def link_of(server: Server, front: Front) -> PushLink:
-    return PushLink(parse_url(server.url), front)
+    return PushLink(parse_url(server.url), front, BroadcastTransport, "kept:", Waiter())
 
 
 def test_nobody_is_asked_where_there_is_no_link(redis_server: Server) -> None:
@@ -62,7 +68,7 @@ def test_nobody_is_asked_where_there_is_no_link(redis_server: Server) -> None:
 def test_a_link_that_has_ended_is_not_opened_again_by_a_question(redis_server: Server) -> None:
     front = heard()
     listener, link = listener_of(redis_server, front), link_of(redis_server, front)
-    link.open("broadcast", "kept:")
+    link.open()
     link.end()
     listener._link = link
     assert not listener.ask_proof(Event().set)
@@ -72,7 +78,7 @@ def test_a_link_that_has_ended_is_not_opened_again_by_a_question(redis_server: S
 def test_who_waits_for_a_proof_is_woken_by_the_end_of_the_link(redis_server: Server) -> None:
     front = heard()
     listener, link = listener_of(redis_server, front), link_of(redis_server, front)
-    link.open("broadcast", "kept:")
+    link.open()
     listener._link = link
     woken = Event()
     assert listener.ask_proof(woken.set)
@@ -85,7 +91,7 @@ def test_a_question_that_is_interrupted_ends_the_link(
 ) -> None:
     front = heard()
     listener, link = listener_of(redis_server, front), link_of(redis_server, front)
-    link.open("broadcast", "kept:")
+    link.open()
     listener._link = link
 
     def interrupt(*_: object, **__: object) -> None:
@@ -102,7 +108,7 @@ def test_a_question_that_is_interrupted_ends_the_link(
 def test_a_question_on_a_connection_that_was_cut_says_so(redis_server: Server) -> None:
     front = heard()
     listener, link = listener_of(redis_server, front), link_of(redis_server, front)
-    link.open("broadcast", "kept:")
+    link.open()
     listener._link = link
     link._connection._sock.shutdown(SHUT_RDWR)  # type: ignore[attr-defined]
     woken = Event()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dualcache.backends.redis.push.protocol import PushProtocol
+from dualcache.backends.redis.push.transports import PubSubTransport
 from dualcache.core.revocation import Revocation, to_message
 from tests.fronts import Noting, front_by_hand
 
@@ -21,8 +23,9 @@ def heard_front() -> Noting:
 
 def opened(heard: Noting, *replies: bytes | None) -> tuple[PushProtocol, list[Any]]:
     """Open a stream by what is told; return what was asked, each reply given in turn."""
-    protocol = PushProtocol(heard)
-    opening = protocol.opening("pubsub", "shop:")
+    draws = map("{:016x}".format, count(1))
+    protocol = PushProtocol(heard, PubSubTransport(heard, "shop:", draws.__next__))
+    opening = protocol.opening()
     asked = [next(opening), *map(opening.send, (b"subscribed", *replies[:-1]))]
     with pytest.raises(StopIteration) as end:
         opening.send(replies[-1])
