@@ -171,9 +171,11 @@ class AsyncColour(Colour):
     name = "async"
     is_async = True
 
-    def __init__(self) -> None:
+    def __init__(
+        self, new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    ) -> None:
         super().__init__()
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._troubles: list[str] = []
         self._loop.set_exception_handler(
             lambda _, context: self._troubles.append(f"{context['message']}: {context}")
@@ -241,6 +243,48 @@ def colour(request: pytest.FixtureRequest) -> Iterator[Colour]:
     adapter = SyncColour() if request.param == "sync" else AsyncColour()
     yield adapter
     adapter.close()
+
+
+@pytest.fixture(name="colour", params=["sync", "async", "uvloop", "reader task"])
+def colour_of_every_io(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Colour]:
+    """As `colour`, and besides over each way in which an asyncio connection reads its bytes.
+
+    A module takes it in the place of `colour` by importing it.
+    """
+    adapter: Colour
+    if request.param == "sync":
+        adapter = SyncColour()
+    elif request.param == "uvloop":
+        adapter = AsyncColour(pytest.importorskip("uvloop").new_event_loop)
+    else:
+        adapter = AsyncColour()
+    if request.param == "reader task":
+        without_transport(monkeypatch)
+    yield adapter
+    adapter.close()
+
+
+def without_transport(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the streams of asyncio, and so redis-py, give transports away that nobody can take over.
+
+    redis-py itself asks a transport for its socket, and needs no more of it.
+    """
+    veiled = property(lambda writer: _Veiled(writer._transport))
+    monkeypatch.setattr(asyncio.StreamWriter, "transport", veiled)
+
+
+class _Veiled:
+    """A transport that knows no other protocol than its own."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "set_protocol":
+            raise AttributeError(name)
+        return getattr(self._transport, name)
 
 
 async def _awaited(thunk: Thunk) -> Any:

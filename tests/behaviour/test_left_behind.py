@@ -19,11 +19,13 @@ from dualcache.core.flight import Flight
 from dualcache.drivers.flights import led
 from dualcache.runtime import registry
 from tests.behaviour.seen import Seen
+from tests.tls import TlsLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from tests.colours import Colour
+    from tests.servers import Server
 
 CALLERS = 8
 
@@ -275,6 +277,46 @@ def test_a_bound_method_and_a_decorated_one_keep_their_function(backend_url: str
     assert cache.stats().loads == 3
     assert len(list(cache._runtime.functions)) == 2
     cache.close()
+
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": lambda: pytest.importorskip("uvloop").new_event_loop(),
+}
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+@pytest.mark.parametrize("scheme", ["redis", "rediss"])
+def test_a_loop_that_ends_leaves_no_connection_and_no_object(
+    redis_server: Server, kind: str, scheme: str
+) -> None:
+    with TlsLink(redis_server.port) as link:
+        url = redis_server.url if scheme == "redis" else link.url()
+        cache = Cache(url, socket_timeout=20, socket_connect_timeout=20)
+        loops: list[Any] = []
+
+        async def main() -> None:
+            loops.append(ref(asyncio.get_running_loop()))
+            assert await cache.aio.set("k", 1)
+            cleaning.append(asyncio.create_task(clean_up()))
+            await asyncio.sleep(0)
+
+        async def clean_up() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:  # the connection is there until the user's tasks have ended
+                stored.append(await cache.aio.set("l", 1))
+
+        cleaning: list[asyncio.Task[None]] = []
+        stored: list[bool] = []
+        for _ in range(3):
+            with asyncio.Runner(loop_factory=LOOPS[kind]) as runner:
+                runner.run(main())
+            cleaning.clear()
+        gc.collect()
+        assert [each() for each in loops[1:]] == [None] * 2  # the first one imported
+        assert stored == [True] * 3
+        cache.close()
 
 
 @pytest.mark.parametrize("is_cancelled", [True, False])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.behaviour.seen import ROOT
+from tests.colours import colour_of_every_io
 from tests.front.test_loss import LATE, recovered, stale_for
 from tests.front.tiers import (
     STALENESS,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from dualcache import Cache
     from tests.colours import Colour
     from tests.servers import Server
+
+__all__ = ["colour_of_every_io"]  # a fixture, in the place of the other one
 
 DIRECTIONS: dict[str, tuple[Faults, Faults]] = {
     "requests": (BLACK_HOLE, NONE),

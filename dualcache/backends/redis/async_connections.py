@@ -1,8 +1,7 @@
-"""redis-py's asyncio connections: opened within a budget, and telling when bytes came."""
+"""redis-py's asyncio connections, opened within a budget."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from redis.asyncio import connection as theirs
@@ -15,47 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     # redis-py types these in part only, and mixes methods that cannot be told apart.
-    Mixin: TypeAlias = Any
     Plain: TypeAlias = Any
     Tls: TypeAlias = Any
-    Unix: TypeAlias = Any
 else:
-    Mixin, Plain, Tls = object, theirs.Connection, theirs.SSLConnection
-    Unix = theirs.UnixDomainSocketConnection
+    Plain, Tls = theirs.Connection, theirs.SSLConnection
 
-__all__ = ["Heard", "HeardPlain", "HeardTls", "HeardUnix"]
-
-
-class Heard(asyncio.Protocol):
-    """Stands before the protocol of a stream, and notes when bytes came and how many."""
-
-    def __init__(self, inner: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self.at = 0.0
-        self.bytes = 0
-        self._receive = inner.data_received
-        self._time = loop.time
-        for name in ("eof_received", "connection_lost", "pause_writing", "resume_writing"):
-            setattr(self, name, getattr(inner, name))
-
-    def data_received(self, data: bytes) -> None:
-        self.at = self._time()
-        self.bytes += len(data)
-        self._receive(data)
-
-
-class _Hearing(Mixin):  # type: ignore[misc]
-    """What the connections share: who waits for a reply can see whether anything comes."""
-
-    heard: Heard
-    transport: asyncio.WriteTransport
-
-    async def _connect(self) -> None:
-        await super()._connect()
-        writer = self._writer
-        assert writer is not None, "it is connected"
-        self.transport = writer.transport
-        self.heard = Heard(self.transport.get_protocol(), asyncio.get_running_loop())
-        self.transport.set_protocol(self.heard)
+__all__ = ["DialledPlain", "DialledTls"]
 
 
 class _Dialling(Plain):  # type: ignore[misc]
@@ -81,17 +45,13 @@ class _Dialling(Plain):  # type: ignore[misc]
         return {"sock": self._dialled}
 
 
-class HeardPlain(_Hearing, _Dialling):
+class DialledPlain(_Dialling):
     """A connection by TCP."""
 
 
-class HeardTls(_Hearing, Tls, _Dialling):  # type: ignore[misc]
+class DialledTls(Tls, _Dialling):  # type: ignore[misc]
     """A connection by TLS."""
 
     def _connection_arguments(self) -> Mapping[str, Any]:
         # asyncio takes the name from `host`, which it is not given together with a socket.
         return {**super()._connection_arguments(), "server_hostname": self.host}
-
-
-class HeardUnix(_Hearing, Unix):  # type: ignore[misc]
-    """A connection by a Unix socket."""

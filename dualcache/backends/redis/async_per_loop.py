@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary, ref
 
 from msgspec.structs import replace
 
+from dualcache.backends.redis.async_io import loop_ends
 from dualcache.backends.redis.connector import Connector
 from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.handshake import Handshake
@@ -32,13 +33,14 @@ from dualcache.errors import BackendRefused, BackendUnavailable
 from dualcache.options.patience import LARGE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from dualcache.backends.redis.async_connection import MultiplexedConnection
     from dualcache.core.ops import Op
     from dualcache.front.tracking import Tracking
     from dualcache.options.target import Target
 
+__all__ = ["LoopConnection", "LoopConnections"]
 
 MOST_SLOW: Final = 1_000
 """How many keys are remembered whose reply held others up."""
@@ -67,38 +69,39 @@ class LoopConnection:
         self._large = Connector(target, handshake, on_end=on_end, on_slow=on_slow)
         self._slow: dict[str, None] = {}
         self._watched = asyncio.Lock()
+        self.until_loop_ends: AsyncGenerator[None] | None = None
 
     def perform(self, op: Op[Any]) -> Awaitable[Any]:
         """Perform one backend op; raise `BackendError`, having dropped the connection.
 
         A read on a connection that is there costs no coroutine of its own: every hit is one.
         """
-        link = self._shared.link
+        connection = self._shared.connection
         if (
             type(op) is Look
             and self._tracking is None
-            and link is not None
-            and link.takes_more
+            and connection is not None
+            and connection.takes_more
             and not self._slow
         ):
-            return link.exchange(*wire.encode(op), op)
+            return connection.exchange(*wire.encode(op), op)
         return self._perform(op)
 
     async def _perform(self, op: Op[Any]) -> Any:
         if type(op) is DropConnections:
             return self.drop()
         connector = self._large if self._is_large(op) else self._shared
-        link = await connector.ready()
+        connection = await connector.ready()
         try:
             if self._tracking is not None and type(op) in TRACKED:
-                return await self._read_tracked(link, op, self._tracking)
-            return await self._converse(link, op)
+                return await self._read_tracked(connection, op, self._tracking)
+            return await self._converse(connection, op)
         except BackendRefused:
             raise
         except Exception as error:  # noqa: BLE001  a reply of any shape ends the connection
             made = classify(error)
             made.was_connected = isinstance(made, BackendUnavailable)
-            link.fail(made)
+            connection.fail(made)
             raise made from None
 
     def drop(self) -> None:
@@ -106,15 +109,22 @@ class LoopConnection:
         self._shared.drop()
         self._large.drop()
 
+    def loop_ends(self) -> None:
+        """Close the connections in the last turns of their loop."""
+        self._shared.drop(loop_ends())
+        self._large.drop(loop_ends())
+
     def forget(self) -> None:
         """Go without a word: the loop has ended, so nothing can be closed in it."""
         self._shared.forget()
         self._large.forget()
 
     async def aclose(self) -> None:
-        """Close the connections and wait for their readers to end."""
+        """Close the connections and wait for their end."""
         await self._shared.aclose()
         await self._large.aclose()
+        if self.until_loop_ends is not None:
+            await self.until_loop_ends.aclose()
 
     def _is_large(self, op: Op[Any]) -> bool:
         """Whether sending this op or its reply may hold others up."""
@@ -135,43 +145,43 @@ class LoopConnection:
                 self._slow.pop(next(iter(self._slow)))
             self._slow[op.key] = None
 
-    async def _converse(self, link: MultiplexedConnection, op: Op[Any]) -> Any:
+    async def _converse(self, connection: MultiplexedConnection, op: Op[Any]) -> Any:
         if type(op) is Commit and op.way is CommitWay.WATCH:
             # A watch belongs to the whole connection, so one commit of this kind at a time.
             async with self._watched:
-                return await commit_watched(link, op)
+                return await commit_watched(connection, op)
         if self._watched.locked() and is_told(op):  # the end of a transaction ends every watch
             async with self._watched:
-                return await link.exchange(*wire.encode(op), op)
-        return await link.exchange(*wire.encode(op), op)
+                return await connection.exchange(*wire.encode(op), op)
+        return await connection.exchange(*wire.encode(op), op)
 
     async def _read_tracked(
-        self, link: MultiplexedConnection, op: Op[Any], tracking: Tracking
+        self, connection: MultiplexedConnection, op: Op[Any], tracking: Tracking
     ) -> Any:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""
         redirect = tracking.redirect
         if redirect is None:
-            return await self._converse(link, op)
-        if redirect.push_epoch != link.push_epoch:
+            return await self._converse(connection, op)
+        if redirect.push_epoch != connection.push_epoch:
             data = tracking_commands(redirect)
-            client_id, switched = await link.exchange(data, 2)
+            client_id, switched = await connection.exchange(data, 2)
             if isinstance(client_id, int) and not isinstance(switched, BackendRefused):
-                link.client_id, link.push_epoch = client_id, redirect.push_epoch
+                connection.client_id, connection.push_epoch = client_id, redirect.push_epoch
                 tracking.add(client_id)
-        push_epoch = link.push_epoch
-        return replace(await self._converse(link, op), push_epoch=push_epoch)
+        push_epoch = connection.push_epoch
+        return replace(await self._converse(connection, op), push_epoch=push_epoch)
 
-    def _ended(self, link: MultiplexedConnection) -> None:
-        """Note that what a link read may change unheard from now on."""
+    def _ended(self, connection: MultiplexedConnection) -> None:
+        """Note that what a connection read may change unheard from now on."""
         if self._tracking is not None:
-            self._tracking.gone(link.client_id)
+            self._tracking.gone(connection.client_id)
 
 
 class LoopConnections:
-    """The channel of each event loop of this process.
+    """The `LoopConnection` of each event loop of this process.
 
-    A channel holds its loop, so the weak key alone would keep both for ever: the channels of loops
-    that have ended go when another loop asks for its own.
+    It goes with its loop, which it holds, so the weak key alone would keep both for ever. A loop
+    that was closed without a word is found out when another loop asks for its own.
     """
 
     def __init__(
@@ -192,60 +202,95 @@ class LoopConnections:
     def after_fork(self) -> None:
         """Begin anew in a forked child.
 
-        The parent's channels are kept aside: collecting them would close and report its sockets.
+        The parent's connections are kept aside: collecting them would close and report its sockets.
         """
         self._of_parents.append(dict(self._by_loop))
         self._by_loop = WeakKeyDictionary()
         self._last = None
 
     def perform(self, op: Op[Any]) -> Awaitable[Any]:
-        """Perform one backend op on the running loop's channel."""
+        """Perform one backend op on the running loop's connection."""
         loop = asyncio.get_running_loop()
         known = self._last
         if known is None or known[0]() is not loop:
-            known = self._last = (ref(loop), self._channel_of(loop))
+            known = self._last = (ref(loop), self._of(loop))
         return known[1].perform(op)
 
-    def _channel_of(self, loop: asyncio.AbstractEventLoop) -> LoopConnection:
-        channel = self._by_loop.get(loop)
-        if channel is None:
+    def _of(self, loop: asyncio.AbstractEventLoop) -> LoopConnection:
+        found = self._by_loop.get(loop)
+        if found is None:
             self.forget_ended()
-            channel = self._by_loop[loop] = LoopConnection(
-                self._target, self._tracking, self._on_open
-            )
-        return channel
+            found = LoopConnection(self._target, self._tracking, self._on_open)
+            self._by_loop[loop] = found
+            found.until_loop_ends = begun(until_loop_ends(ref(self), ref(found)))
+        return found
 
     def forget_ended(self) -> None:
-        """Let the channels of loops that have ended go."""
+        """Let the connections of loops that have ended go."""
         self._last = None
         for loop in list(self._by_loop):
-            channel = self._by_loop.pop(loop, None) if loop.is_closed() else None
-            if channel is not None:
-                channel.forget()
+            found = self._by_loop.pop(loop, None) if loop.is_closed() else None
+            if found is not None:
+                found.forget()
+
+    def forget(self, ended: LoopConnection) -> None:
+        """Let the connection of one loop go."""
+        self._last = None
+        for loop, each in list(self._by_loop.items()):
+            if each is ended:
+                del self._by_loop[loop]
 
     def drop(self) -> None:
         """Close the connections of every loop, each in its own; the next caller connects again."""
-        for loop, channel in list(self._by_loop.items()):
+        for loop, each in list(self._by_loop.items()):
             if loop is asyncio._get_running_loop():  # noqa: SLF001  the public one raises
-                channel.drop()
+                each.drop()
                 continue
             with suppress(RuntimeError):  # the loop has ended, and its connections with it
-                loop.call_soon_threadsafe(channel.drop)
+                loop.call_soon_threadsafe(each.drop)
 
     async def aclose(self) -> None:
-        """Close the running loop's channel."""
+        """Close the running loop's connections."""
         self._last = None
-        channel = self._by_loop.pop(asyncio.get_running_loop(), None)
-        if channel is not None:
-            await channel.aclose()
+        found = self._by_loop.pop(asyncio.get_running_loop(), None)
+        if found is not None:
+            await found.aclose()
 
 
-async def commit_watched(link: MultiplexedConnection, op: Commit) -> CommitReply:
-    """Compare and set by WATCH, MULTI and EXEC; nobody else may watch on this link meanwhile."""
+async def until_loop_ends(
+    owner: ref[LoopConnections], connection: ref[LoopConnection]
+) -> AsyncGenerator[None]:
+    """Wait at its one `yield` for the end of the loop, and close the connections then.
+
+    A loop that ends tells its tasks, by cancelling them, and then its asynchronous generators. This
+    one needs no task, costs nothing meanwhile, and comes after the clean-up of the user's tasks.
+    """
     try:
-        if not wire_watch.is_expected(op, await link.exchange(*wire_watch.watch_commands(op))):
-            await link.exchange(*wire_watch.UNWATCH)
+        yield
+    finally:
+        ended = connection()
+        if ended is not None:
+            ended.loop_ends()
+            owners = owner()
+            if owners is not None:
+                owners.forget(ended)
+
+
+def begun(generator: AsyncGenerator[None]) -> AsyncGenerator[None]:
+    """Run an asynchronous generator of the running loop up to its first `yield`."""
+    # A loop that has told its generators already warns of one more; the next loop finds that out.
+    with suppress(StopIteration, ResourceWarning):
+        generator.__anext__().send(None)
+    return generator
+
+
+async def commit_watched(connection: MultiplexedConnection, op: Commit) -> CommitReply:
+    """Compare and set by WATCH, MULTI and EXEC; nobody else may watch there meanwhile."""
+    try:
+        found = await connection.exchange(*wire_watch.watch_commands(op))
+        if not wire_watch.is_expected(op, found):
+            await connection.exchange(*wire_watch.UNWATCH)
             return CommitReply.REFUSED
-        return wire_watch.exec_reply(await link.exchange(*wire_watch.exec_commands(op)))
+        return wire_watch.exec_reply(await connection.exchange(*wire_watch.exec_commands(op)))
     except BackendRefused as error:
         return wire_watch.refused(error)

@@ -13,14 +13,15 @@ from dualcache.backends.redis.redis_py import accepted, import_redis, without_ex
 if TYPE_CHECKING:
     import redis
     import redis.asyncio as redis_asyncio
+    from redis.asyncio.connection import UnixDomainSocketConnection
     from redis.exceptions import RedisError
 
-    from dualcache.backends.redis.async_connections import HeardPlain, HeardTls, HeardUnix
+    from dualcache.backends.redis.async_connections import DialledPlain, DialledTls
     from dualcache.backends.redis.sync_connections import BoundedPlain, BoundedTls, BoundedUnix
     from dualcache.options.target import Target
 
     Connection: TypeAlias = BoundedPlain | BoundedTls | BoundedUnix
-    AsyncConnection: TypeAlias = HeardPlain | HeardTls | HeardUnix
+    AsyncConnection: TypeAlias = DialledPlain | DialledTls | UnixDomainSocketConnection
 
 
 __all__ = [
@@ -56,12 +57,13 @@ def make_async_connection(target: Target) -> AsyncConnection:
     Only opening the socket is bounded here; the caller bounds the handshake and each reply.
     """
     import_redis()
+    from redis.asyncio.connection import UnixDomainSocketConnection
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    from dualcache.backends.redis.async_connections import HeardPlain, HeardTls, HeardUnix
+    from dualcache.backends.redis.async_connections import DialledPlain, DialledTls
 
-    kind = _kind(target, HeardPlain, HeardTls, HeardUnix)
+    kind = _kind(target, DialledPlain, DialledTls, UnixDomainSocketConnection)
     arguments = _arguments(target, kind)
     arguments["socket_timeout"] = None
     made: AsyncConnection = kind(**arguments, retry=Retry(NoBackoff(), 0))

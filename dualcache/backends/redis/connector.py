@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Op
     from dualcache.options.target import Target
 
+__all__ = ["Connector"]
+
 
 class Connector:
-    """Holds a link and connects anew where there is none; all callers share one attempt."""
+    """Holds a connection, and connects anew where there is none; all callers share one attempt."""
 
     def __init__(
         self,
@@ -27,7 +29,7 @@ class Connector:
         on_end: Callable[[MultiplexedConnection], None],
         on_slow: Callable[[Op[Any]], None],
     ) -> None:
-        self.link: MultiplexedConnection | None = None
+        self.connection: MultiplexedConnection | None = None
         self._target = target
         self._handshake = handshake
         self._on_end = on_end
@@ -36,35 +38,36 @@ class Connector:
         self._connecting: asyncio.Task[MultiplexedConnection] | None = None
 
     async def ready(self) -> MultiplexedConnection:
-        """Return a link that is up and takes more."""
-        link = self.link
-        if link is None or not link.is_up:
-            link = await self._connected()
-        await link.room()
-        return link
+        """Return a connection that is up and takes more."""
+        connection = self.connection
+        if connection is None or not connection.is_up:
+            connection = await self._connected()
+        await connection.room()
+        return connection
 
-    def drop(self) -> None:
-        """Close the connection; what is in flight fails."""
-        link, self.link = self.link, None
-        if link is not None:
-            link.fail(BackendUnavailable("the connection was closed", code="DC200"))
+    def drop(self, error: BackendUnavailable | None = None) -> None:
+        """Close the connection; what is in flight fails, with `error` where one is given."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            default = BackendUnavailable("the connection was closed", code="DC200")
+            connection.fail(error or default)
 
     def forget(self) -> None:
         """Go without a word, with a loop that has ended."""
-        if self.link is not None:
-            self.link.forget()
+        if self.connection is not None:
+            self.connection.forget()
 
     async def aclose(self) -> None:
-        """Close the connection and wait for its reader to end."""
-        link = self.link
+        """Close the connection and wait for its end."""
+        connection = self.connection
         if self._connecting is not None:
             self._connecting.cancel()
         self.drop()
-        if link is not None:
-            await link.ended()
+        if connection is not None:
+            await connection.ended()
 
     async def _connected(self) -> MultiplexedConnection:
-        """Return a link that is up.
+        """Return a connection that is up.
 
         The attempt is a task of its own: a caller that is cancelled leaves no half-made handshake.
         """
@@ -76,13 +79,13 @@ class Connector:
     def _connect_ended(self, attempt: asyncio.Task[MultiplexedConnection]) -> None:
         self._connecting = None
         if not attempt.cancelled() and attempt.exception() is None:
-            self.link = attempt.result()
+            self.connection = attempt.result()
 
     async def _connect(self) -> MultiplexedConnection:
         began = self._loop.time()
-        connection = await self._handshake.open_async()
+        opened = await self._handshake.open_async()
         return MultiplexedConnection(
-            connection,
+            opened,
             self._target,
             self._loop,
             began=began,

@@ -147,18 +147,18 @@ def test_on_a_shared_connection_no_transaction_ends_the_watch_of_another(
     sent: list[bytes] = []
     exchange = MultiplexedConnection.exchange
 
-    def noted(link: MultiplexedConnection, data: bytes, *rest: Any) -> Any:
+    def noted(connection: MultiplexedConnection, data: bytes, *rest: Any) -> Any:
         sent.append(data)
-        return exchange(link, data, *rest)
+        return exchange(connection, data, *rest)
 
     watched = Commit("k", b"", b"new", 60_000, CommitWay.WATCH)
 
     async def commit_while_another_tells() -> tuple[Any, Any]:
-        channel = LoopConnection(parse_url(redis_server.url))
-        await channel.perform(Delete(("k",)))
+        connection = LoopConnection(parse_url(redis_server.url))
+        await connection.perform(Delete(("k",)))
         monkeypatch.setattr(MultiplexedConnection, "exchange", noted)
-        found = await asyncio.gather(channel.perform(watched), channel.perform(DELETE))
-        await channel.aclose()
+        found = await asyncio.gather(connection.perform(watched), connection.perform(DELETE))
+        await connection.aclose()
         return found[0], found[1]
 
     assert asyncio.run(commit_while_another_tells()) == (CommitReply.STORED, 1)

@@ -1,0 +1,71 @@
+"""What carries the bytes of an asyncio connection, as its owner sees it.
+
+There are two: `TransportIO` speaks to the transport itself, `ReaderTaskIO` has redis-py read and
+write. Both take packed commands, and give replies in the order in which they came.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dualcache.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualcache.errors import BackendError
+
+__all__ = ["ConnectionIO", "Owner", "loop_ends"]
+
+
+class Owner(Protocol):
+    """A connection as its I/O calls it, always from the event loop."""
+
+    def receive(self, replies: Sequence[Any]) -> None:
+        """Take replies that came, an error as the exception that redis-py makes of it."""
+
+    def flush(self) -> None:
+        """Write what waits: there is room again."""
+
+    def fail(self, error: BackendError) -> None:
+        """End the connection; a second call does nothing."""
+
+
+class ConnectionIO(Protocol):
+    """The bytes of one connection, out and in."""
+
+    heard_at: float
+    """When bytes last came, by the clock of the loop."""
+    heard_bytes: int
+    """How many bytes have come."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the socket takes no more, so that new callers wait."""
+
+    @property
+    def unwritten(self) -> Callable[[], int]:
+        """Returns how many bytes the socket has not taken yet."""
+
+    def begin(self) -> None:
+        """Start to give replies, those that came before included; never before it returns."""
+
+    def write(self, commands: list[bytes]) -> None:
+        """Send packed commands, all or as soon as the socket takes them; raises nothing."""
+
+    async def room(self) -> None:
+        """Wait until the socket takes more, or the connection ends."""
+
+    def close(self) -> None:
+        """End the connection at once; what is not sent yet is not sent any more."""
+
+    async def ended(self) -> None:
+        """Wait until nothing of it is left on the loop."""
+
+    def forget(self) -> None:
+        """Let go of everything without the loop, which has ended."""
+
+
+def loop_ends() -> BackendUnavailable:
+    """Return the error of what is in flight when the event loop ends."""
+    return BackendUnavailable("the event loop ends", code="DC200")
