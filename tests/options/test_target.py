@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualcache.errors import UsageError
-from dualcache.options.target import Target, parse_url
+from dualcache.options.target import Target, parse_url, scheme_of
+from dualcache.options.target_options import refuse_tls_option
 
 SECRET = "s3cr3t"
 
@@ -304,6 +305,57 @@ def test_a_url_and_a_password_may_be_values_of_pydantic() -> None:
     assert where(parse_url(hidden)) == ("cache", 6379, 3, None, "s3cr3t")
     password = pydantic.SecretStr("s3cr3t")
     assert parse_url("redis://cache", password=password).password == "s3cr3t"
+
+
+def test_a_call_may_take_four_times_as_long_as_the_server_may_be_silent() -> None:
+    assert parse_url("redis://h?socket_timeout=0.5").longest_call == 2.0
+    assert parse_url("redis://h?socket_timeout=0.5&call_timeout=0.75").longest_call == 0.75
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme"),
+    [("Redis://h", "redis"), (" memory:// ", "memory"), ("h:6379", "h:6379"), (None, ""), (5, "")],
+)
+def test_the_scheme_of_anything_can_be_asked_for_advice(url: object, scheme: str) -> None:
+    assert scheme_of(url) == scheme
+
+
+class PlainClient:
+    def execute_command(self) -> None: ...
+
+
+class AsyncClient:
+    async def execute_command(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("client", "argument"), [(PlainClient(), "client"), (AsyncClient(), "async_client")]
+)
+def test_a_client_in_the_place_of_the_url_is_refused_with_its_argument(
+    client: object, argument: str
+) -> None:
+    error = refusal(client)
+    assert (error.code, error.help) == ("DC160", f"write Cache({argument}=…)")
+
+
+def test_a_name_of_a_connection_that_servers_refuse_is_refused() -> None:
+    error = refusal("redis://h?client_name=my%20app")
+    assert error.code == "DC162"
+    assert error.help == "write it as my-app"
+
+
+@pytest.mark.parametrize(
+    ("option", "scheme", "mend"),
+    [
+        ("ssl", "redis", "write rediss://, which means TLS"),
+        ("ssl_certfile", "valkey", "write valkeys://, which means TLS"),
+        ("tls", "rediss", "leave it out: rediss:// means TLS"),
+    ],
+)
+def test_tls_is_said_by_the_scheme(option: str, scheme: str, mend: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_tls_option(["db", option], scheme, owner="Cache()")
+    assert (caught.value.code, caught.value.help) == ("DC151", mend)
 
 
 def test_tls_as_it_should_be_is_no_warning() -> None:
