@@ -17,11 +17,13 @@ from dualcache.options.table import OPTIONS, checked, names
 from dualcache.options.target import Target, parse_url, scheme_of
 from dualcache.options.target_options import refuse_tls_option
 from dualcache.options.workers import is_one_of_several
-from dualcache.options.written import meant
+from dualcache.options.written import chosen, meant
 
 if TYPE_CHECKING:
     from dualcache.options.front_tier import FrontTier
     from dualcache.typing import Url
+
+__all__ = ["Configuration", "configure"]
 
 _OWNER: Final = "Cache()"
 _OF_URL: Final = names(Where.URL)
@@ -64,10 +66,10 @@ def configure(
     )
     for warning in known.warnings:
         log("WARNING", "%s", warning)
-    split = split_options(options, scheme_of(known.url if url is None else url) or "memory")
-    target = target_of(url, known, split)
+    split = _split(options, scheme_of(known.url if url is None else url) or "memory")
+    target = _target_of(url, known, split)
     if target.scheme == "memory" and url is None and known.url is None and settings is None:
-        tell_of_likely_address()
+        _tell_of_likely_address()
     name = checked("namespace", namespace or known.namespace, owner=_OWNER)
     if ttl is MISSING:
         ttl = OPTIONS["ttl"].default if known.ttl is None else known.ttl
@@ -75,11 +77,11 @@ def configure(
     return Configuration(
         target,
         f"{name}:" if name else "",
-        make_defaults({**_chosen(split.policy, _OF_POLICY), "ttl": ttl}, owner=_OWNER),
-        _chosen(split.policy, _OF_VALUES),
+        make_defaults({**chosen(split.policy, _OF_POLICY), "ttl": ttl}, owner=_OWNER),
+        chosen(split.policy, _OF_VALUES),
         known.enabled,
-        checked("strict", split.policy.get("strict", False), owner=_OWNER),
-        to_publish(split.policy.get("publish"), tier),
+        checked("strict", split.policy.get("strict", OPTIONS["strict"].default), owner=_OWNER),
+        _to_publish(split.policy.get("publish"), tier),
         split.policy.get("client"),
         split.policy.get("async_client"),
         tier,
@@ -87,7 +89,7 @@ def configure(
     )
 
 
-def to_publish(value: Any, front: FrontTier | None) -> bool:
+def _to_publish(value: Any, front: FrontTier | None) -> bool:
     """Return whether others are told what this cache revokes; who hears them tells them too."""
     transport = "" if front is None else front.transport
     is_hearing = needs_publishers(transport)
@@ -104,14 +106,14 @@ def to_publish(value: Any, front: FrontTier | None) -> bool:
     return is_publishing
 
 
-class Split(NamedTuple):
+class _Split(NamedTuple):
     """Options of the connection apart from those of the policy."""
 
     connection: dict[str, Any]
     policy: dict[str, Any]
 
 
-def split_options(options: dict[str, Any], scheme: str) -> Split:
+def _split(options: dict[str, Any], scheme: str) -> _Split:
     """Tell connection options from policy options; refuse what is neither.
 
     `scheme` is that of the URL: advice names what it takes.
@@ -127,10 +129,10 @@ def split_options(options: dict[str, Any], scheme: str) -> Split:
                 help=f"did you mean {likely}?" if likely else "see the reference of Cache",
             )
     connection = {name: value for name, value in options.items() if name in _OF_URL}
-    return Split(connection, {k: v for k, v in options.items() if k not in connection})
+    return _Split(connection, {k: v for k, v in options.items() if k not in connection})
 
 
-def target_of(url: Url | None, known: Settings, split: Split) -> Target:
+def _target_of(url: Url | None, known: Settings, split: _Split) -> Target:
     """Return where the cache lives: a client's server, the URL, the environment's, or memory."""
     client, async_client = split.policy.get("client"), split.policy.get("async_client")
     if client is not None or async_client is not None:
@@ -146,7 +148,7 @@ def target_of(url: Url | None, known: Settings, split: Split) -> Target:
     if url is None:
         url = known.url
     if url is None:
-        tell_of_memory()
+        _tell_of_memory()
         url = "memory://"
     target = parse_url(url, **split.connection)
     for warning in target.warnings:
@@ -154,18 +156,14 @@ def target_of(url: Url | None, known: Settings, split: Split) -> Target:
     return target
 
 
-def tell_of_likely_address() -> None:
+def _tell_of_likely_address() -> None:
     """Log that the environment names a server under a name that is not read."""
     name = likely_address(os.environ)
     if name is not None:
         log("WARNING", "%s is set, but not read; did you mean DUALCACHE_URL?", name)
 
 
-def _chosen(options: dict[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
-    return {name: options[name] for name in wanted if name in options}
-
-
-def tell_of_memory() -> None:
+def _tell_of_memory() -> None:
     """Log that nothing says where the cache lives; with several workers each has its own."""
     if is_one_of_several(os.environ, sys.argv, sys.modules):
         log(

@@ -129,12 +129,17 @@ CachedCoroutine: TypeAlias = CachedFunction[P, Coroutine[Any, Any, R]]
 """A decorated `async def`."""
 
 
-class PolicyOptions(TypedDict, total=False):
-    """The options that a direct load takes beside `ttl`, `tags` and `type`."""
+class SharedOptions(TypedDict, total=False):
+    """The options that a cache, a decorated function and a direct load take alike."""
 
     jitter: float
     stale_if_error: Any
     stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
+
+
+class PolicyOptions(SharedOptions, total=False):
+    """The options that a direct load takes beside `ttl`, `tags` and `type`."""
+
     condition: Callable[..., object] | None
 
 
@@ -146,12 +151,9 @@ class LoadOptions(PolicyOptions, total=False):
     type: Any
 
 
-class CacheOptions(TypedDict, total=False):
+class CacheOptions(SharedOptions, total=False):
     """The options of `Cache(...)` beside its named arguments: of the policy, and of a URL."""
 
-    jitter: float
-    stale_if_error: Any
-    stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
     strict: bool
     publish: bool | None
     client: Any
@@ -182,16 +184,13 @@ class CacheOptions(TypedDict, total=False):
     max_bytes: int | str
 
 
-class DecoratorOptions(TypedDict, total=False):
+class DecoratorOptions(SharedOptions, total=False):
     """The options of `cache(...)`; what each means is in the reference."""
 
     ttl: Any
     expiration: Any
     key: str
     tags: Any
-    jitter: float
-    stale_if_error: Any
-    stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
     condition: Callable[..., object] | None
     ignore: Sequence[str]
     vary: Callable[..., Any]

@@ -18,7 +18,7 @@ from dualcache.options.front_tier import to_own_front
 from dualcache.options.option import Part, Where
 from dualcache.options.policy import make_policy
 from dualcache.options.table import SPELLINGS, names
-from dualcache.options.written import by_name, refuse_unknown
+from dualcache.options.written import by_name, chosen, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -239,8 +239,3 @@ class Cached:
             "ttl": None if policy.ttl_ms is None else policy.ttl_ms / 1000,
             **{name: value for name, value in self.options.items() if name != "key"},
         }
-
-
-def chosen(options: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return those of the options that have one of these names."""
-    return {name: options[name] for name in names if name in options}

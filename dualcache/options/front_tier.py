@@ -10,6 +10,8 @@ from dualcache.errors import UsageError
 from dualcache.options.checks import to_int
 from dualcache.options.durations import to_ms
 
+__all__ = ["TRANSPORTS", "FrontTier", "Transport", "to_front", "to_own_front"]
+
 Transport = Literal["auto", "tracking", "broadcast", "pubsub", "ttl"]
 TRANSPORTS: Final[tuple[str, ...]] = get_args(Transport)
 

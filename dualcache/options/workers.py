@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["is_one_of_several"]
 
-SERVERS: Final = frozenset({"gunicorn", "uvicorn", "hypercorn", "granian", "fastapi"})
-OPTIONS: Final = ("--workers", "-w")
+_SERVERS: Final = frozenset({"gunicorn", "uvicorn", "hypercorn", "granian", "fastapi"})
+_OPTIONS: Final = ("--workers", "-w")
 
 
 def is_one_of_several(
@@ -24,7 +24,7 @@ def is_one_of_several(
     if _number(environ.get("WEB_CONCURRENCY", "")) > 1:
         return True
     words = [*arguments, *environ.get("GUNICORN_CMD_ARGS", "").split()]
-    is_server = any(PurePath(word).stem in SERVERS for word in arguments[:1]) or any(
+    is_server = any(PurePath(word).stem in _SERVERS for word in arguments[:1]) or any(
         name in modules for name in ("gunicorn", "granian", "hypercorn")
     )
     if is_server and any(count > 1 for count in _counts(words)):
@@ -45,7 +45,7 @@ def is_one_of_several(
 def _counts(words: Sequence[str]) -> Iterator[int]:
     """Yield the numbers of workers that are written behind an option, in whatever form."""
     for at, word in enumerate(words):
-        if word in OPTIONS:
+        if word in _OPTIONS:
             yield _number("".join(words[at + 1 : at + 2]))
         elif word.startswith("--workers="):
             yield _number(word.partition("=")[2])

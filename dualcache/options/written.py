@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from dualcache.options.option import Option
 
-__all__ = ["by_name", "lonely", "meant", "refuse_unknown"]
+__all__ = ["by_name", "chosen", "lonely", "meant", "refuse_unknown"]
 
 _CALLED_ELSEWHERE: Final = frozenset(
     other for option in OPTIONS.values() for other in option.elsewhere
@@ -60,6 +60,11 @@ def by_name(options: Mapping[str, Any], *, owner: str) -> dict[str, Any]:
             )
         found[name] = value
     return found
+
+
+def chosen(options: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, Any]:
+    """Return those of the options that have one of the wanted names."""
+    return {name: options[name] for name in wanted if name in options}
 
 
 def lonely(options: Mapping[str, Any], known: Iterable[str]) -> Option | None:
