@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dualcache.core.codec_ids import undecodable
 from dualcache.core.entry import MISSING, NO_OWNER, Packed, Tag, ValueCodec
 from dualcache.core.envelope import seal, seal_filling
-from dualcache.core.flight import Flight
-from dualcache.core.ops import CommitWay, GiveWay
+from dualcache.core.flight import EndFlight, Flight, Join
+from dualcache.core.ops import (
+    Commit,
+    CommitReply,
+    CommitWay,
+    GiveWay,
+    Load,
+    Loaded,
+    LookAndLease,
+    RawRead,
+)
 from dualcache.core.policy import Call, Counters, Policy
 from dualcache.engine.commit import Change, commit
 from dualcache.engine.env import Env
@@ -20,9 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dualcache.core.events import Event
-    from dualcache.core.flight import Join
     from dualcache.core.front_ports import Read
-    from dualcache.core.ops import CommitReply, Flow
+    from dualcache.core.ops import Flow
 
 KEY = "k"
 NOW_MS = 1_000_000
@@ -215,3 +223,13 @@ def cut() -> BackendUnavailable:
 
 def slow() -> BackendTimeout:
     return BackendTimeout("no reply in time", code="DC203")
+
+
+LED = (Join, lead)
+"""The caller leads the flight that it asked for."""
+LANDED = (EndFlight, None)
+LEASED = (LED, (LookAndLease, RawRead(filling(1))))
+"""A cold caller leads, and gets the lease with the first token."""
+NEW = (Load, Loaded("new", 5.0))
+STORED_NEW = (NEW, (Commit, CommitReply.STORED), LANDED)
+"""It loads, its commit finds its marker, and it serves its followers."""

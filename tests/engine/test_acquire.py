@@ -7,7 +7,7 @@ import pytest
 from dualcache.core.entry import Tag
 from dualcache.core.envelope import open_envelope, seal_filling, seal_tombstone
 from dualcache.core.events import StaleHit, StoresStopped, Unusable, WaitExpired
-from dualcache.core.flight import EndFlight, Flight, Join
+from dualcache.core.flight import Flight, Join
 from dualcache.core.front_ports import NoTier
 from dualcache.core.ops import (
     FOR_EVER,
@@ -19,7 +19,6 @@ from dualcache.core.ops import (
     CommitWay,
     Delete,
     Load,
-    Loaded,
     Look,
     LookAndLease,
     NewTag,
@@ -34,8 +33,12 @@ from dualcache.engine.load import get_or_load
 from tests.engine.conversation import (
     DAY_MS,
     KEY,
+    LANDED,
     LEASE_MS,
+    LED,
+    NEW,
     NOW_MS,
+    STORED_NEW,
     call,
     cold,
     cut,
@@ -52,9 +55,6 @@ from tests.engine.conversation import (
 STORED = CommitReply.STORED
 STALE = stored("old", fresh_ms=100, created_ms=NOW_MS - 500)
 HELD = RawRead(filling(50))
-LED = (Join, lead)
-LANDED = (EndFlight, None)
-NEW = (Load, Loaded("new", 5.0))
 
 
 class Clock:
@@ -85,7 +85,7 @@ def kept_long(**options: Any) -> Any:
     return cold(stale_if_error_ms=60_000, **options)
 
 
-def test_whoever_finds_a_marker_waits_and_is_served_what_its_holder_stored() -> None:
+def test_a_caller_that_finds_a_marker_waits_and_is_served_what_its_holder_stored() -> None:
     env, _ = surroundings()
     outcome = script(
         get_or_load(cold(), env),
@@ -100,7 +100,7 @@ def test_whoever_finds_a_marker_waits_and_is_served_what_its_holder_stored() -> 
     assert outcome.value == "theirs"
 
 
-def test_whoever_waits_leases_anew_where_the_holder_gave_up() -> None:
+def test_a_waiter_takes_the_lease_when_its_holder_gave_up() -> None:
     env, _ = surroundings()
     script(
         get_or_load(cold(), env),
@@ -115,7 +115,7 @@ def test_whoever_waits_leases_anew_where_the_holder_gave_up() -> None:
     ).ends()
 
 
-def test_whoever_waited_long_enough_loads_without_storing() -> None:
+def test_a_waiter_whose_bound_is_over_loads_without_storing() -> None:
     clock = Clock()
     env, events = surroundings(elapsed_ms=clock)
     script(
@@ -132,7 +132,7 @@ def test_whoever_waited_long_enough_loads_without_storing() -> None:
     assert WaitExpired("k") in events
 
 
-def test_a_wait_is_for_a_change_since_before_the_lease_was_asked_for() -> None:
+def test_a_wait_ends_for_a_change_since_before_the_lease_was_asked_for() -> None:
     env, _ = surroundings(front=Marks())
     script(
         get_or_load(cold(), env),
@@ -144,7 +144,7 @@ def test_a_wait_is_for_a_change_since_before_the_lease_was_asked_for() -> None:
     ).ends()
 
 
-def test_nobody_tells_of_a_change_of_what_was_read_untracked() -> None:
+def test_a_key_read_on_an_untracked_connection_is_polled() -> None:
     env, _ = surroundings(front=Marks())
     script(
         get_or_load(cold(), env),
@@ -219,13 +219,11 @@ def test_a_key_of_another_type_is_deleted_and_leased_anew() -> None:
         (LookAndLease, RawRead(WRONG_TYPE)),
         (Delete((KEY,)), 1),
         (LookAndLease, RawRead(filling(2))),
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()
 
 
-def test_an_unreadable_entry_that_another_replaced_is_looked_at_anew() -> None:
+def test_an_unreadable_entry_that_another_caller_replaced_is_read_again() -> None:
     env, _ = surroundings()
     script(
         get_or_load(cold(), env),
@@ -270,9 +268,7 @@ def test_an_entry_whose_tag_is_dead_is_replaced() -> None:
         (LookAndLease, RawRead(dead)),
         (ReadTags(("~t:a",)), (None,)),
         (Commit(KEY, dead, filling(2), LEASE_MS, CommitWay.IFEQ), STORED),
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()
 
 
@@ -291,9 +287,7 @@ def test_nobody_waits_for_the_marker_of_a_load_whose_tags_were_invalidated() -> 
         (Join, led),
         (LookAndLease, HELD),
         (Commit(KEY, filling(50), filling(2), LEASE_MS, CommitWay.IFEQ), STORED),
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()
 
 
@@ -307,7 +301,7 @@ THEIRS = told(50, ALIVE)
 DEAD = (b"new life",)
 
 
-def test_a_marker_tells_the_tags_that_a_look_found_and_those_that_it_makes() -> None:
+def test_a_marker_names_the_tags_that_a_look_found_and_those_made_with_the_lease() -> None:
     env, _ = surroundings()
     made = (NewTag("~t:a", token(1), DAY_MS), NewTag("~t:b", token(2), DAY_MS))
     ours = told(3, ALIVE, Tag("~t:b", token(2)))
@@ -319,13 +313,11 @@ def test_a_marker_tells_the_tags_that_a_look_found_and_those_that_it_makes() -> 
             LookAndLease(KEY, ours, LEASE_MS, made),
             RawRead(ours, (b"its life", token(2)), None, (DAY_MS, DAY_MS)),
         ),
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()
 
 
-def test_a_marker_tells_only_so_many_tags() -> None:
+def test_a_marker_names_a_bounded_number_of_tags() -> None:
     env, _ = surroundings()
     names = [f"~t:{number}" for number in range(MOST_TOLD + 1)]
     markers = []
@@ -339,14 +331,12 @@ def test_a_marker_tells_only_so_many_tags() -> None:
         (Look, RawRead(None, (None,) * len(names))),
         LED,
         (LookAndLease, lease),
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()
     assert [tag.name for tag in open_envelope(KEY, markers[0]).tags] == names[:MOST_TOLD]
 
 
-def test_nobody_waits_for_a_marker_that_tells_a_dead_tag() -> None:
+def test_nobody_waits_for_a_marker_that_names_a_dead_tag() -> None:
     env, _ = surroundings()
     ours = told(3, Tag("~t:a", DEAD[0]))
     script(
@@ -354,13 +344,11 @@ def test_nobody_waits_for_a_marker_that_tells_a_dead_tag() -> None:
         LED,
         (LookAndLease, RawRead(THEIRS, DEAD, None, (DAY_MS,))),
         (Commit(KEY, THEIRS, ours, LEASE_MS, CommitWay.IFEQ), STORED),
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()
 
 
-def test_whoever_waits_for_a_marker_takes_its_place_when_its_tag_dies() -> None:
+def test_a_waiter_replaces_the_marker_when_a_tag_that_it_names_dies() -> None:
     env, _ = surroundings()
     script(
         get_or_load(cold("~t:a"), env),
@@ -372,13 +360,11 @@ def test_whoever_waits_for_a_marker_takes_its_place_when_its_tag_dies() -> None:
         (Look, RawRead(THEIRS, (None,))),
         (LookAndLease, RawRead(THEIRS, DEAD, None, (DAY_MS,))),
         (Commit(KEY, THEIRS, told(5, Tag("~t:a", DEAD[0])), LEASE_MS, CommitWay.IFEQ), STORED),
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()
 
 
-def test_a_tag_that_the_caller_does_not_know_is_no_reason_to_take_a_lease_over() -> None:
+def test_a_marker_is_not_replaced_for_a_tag_that_the_caller_did_not_read() -> None:
     env, _ = surroundings()
     script(
         get_or_load(cold("~t:b"), env),
@@ -390,7 +376,7 @@ def test_a_tag_that_the_caller_does_not_know_is_no_reason_to_take_a_lease_over()
     ).ends()
 
 
-def test_a_marker_of_ours_that_tells_another_life_of_a_tag_is_put_right() -> None:
+def test_a_marker_of_ours_that_names_an_old_id_of_a_tag_is_replaced() -> None:
     env, _ = surroundings()
     wrong = told(2, Tag("~t:a", token(1)))
     right = told(3, Tag("~t:a", DEAD[0]))
@@ -429,7 +415,7 @@ def test_a_marker_of_ours_whose_reply_was_lost_is_replaced_and_not_waited_for() 
     ).ends()
 
 
-def test_a_marker_that_replaced_an_entry_unseen_is_replaced_in_turn() -> None:
+def test_a_marker_whose_commit_reply_was_lost_is_replaced_in_turn() -> None:
     env, _ = surroundings()
     script(
         get_or_load(cold(), env),
@@ -439,13 +425,11 @@ def test_a_marker_that_replaced_an_entry_unseen_is_replaced_in_turn() -> None:
         (Commit(KEY, b"foreign", filling(2), LEASE_MS, CommitWay.IFEQ), CommitReply.REFUSED),
         (LookAndLease(KEY, filling(3), LEASE_MS), RawRead(filling(2))),
         (Commit(KEY, filling(2), filling(4), LEASE_MS, CommitWay.IFEQ), STORED),
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()
 
 
-def test_whoever_is_interrupted_gives_back_every_marker_that_may_be_there() -> None:
+def test_an_interrupted_caller_gives_back_every_marker_that_may_have_arrived() -> None:
     env, _ = surroundings()
     script(
         get_or_load(cold(), env),
@@ -465,7 +449,7 @@ def test_whoever_is_interrupted_gives_back_every_marker_that_may_be_there() -> N
     ).raises(KeyboardInterrupt)
 
 
-def test_a_stale_entry_is_loaded_anew_by_whoever_takes_its_lease() -> None:
+def test_a_stale_entry_is_loaded_anew_by_the_caller_that_takes_its_lease() -> None:
     env, _ = surroundings()
     blob = stored("new", 3, fresh_ms=60_000, load_ms=5)
     script(
@@ -522,7 +506,7 @@ def test_a_stale_entry_is_served_where_its_load_fails() -> None:
     assert asked.policy.counters.stale_hits == 1
 
 
-def test_whoever_does_not_get_the_lease_of_a_stale_entry_waits_for_its_holder() -> None:
+def test_a_caller_without_the_lease_of_a_stale_entry_waits_for_its_holder() -> None:
     env, _ = surroundings()
     outcome = script(
         get_or_load(kept_long(), env),
@@ -537,7 +521,7 @@ def test_whoever_does_not_get_the_lease_of_a_stale_entry_waits_for_its_holder() 
 
 
 @pytest.mark.parametrize("is_mine", [True, False])
-def test_what_nobody_will_give_back_is_no_lease_of_a_stale_entry_and_is_deleted(
+def test_a_foreign_key_in_place_of_a_stale_entrys_lease_is_deleted(
     is_mine: bool,
 ) -> None:
     env, events = surroundings()
@@ -576,7 +560,7 @@ def test_the_lease_of_a_stale_entry_is_tried_again_after_each_wait() -> None:
     ).ends()
 
 
-def test_whoever_waited_for_a_stale_entry_has_it_to_serve_where_his_own_load_fails() -> None:
+def test_a_waiter_serves_the_stale_entry_where_its_own_load_fails() -> None:
     clock = Clock()
     env, _ = surroundings(elapsed_ms=clock)
     outcome = script(
@@ -593,7 +577,7 @@ def test_whoever_waited_for_a_stale_entry_has_it_to_serve_where_his_own_load_fai
     assert outcome.value == "old"
 
 
-def test_a_stale_entry_is_remembered_where_the_backend_fails_during_the_wait() -> None:
+def test_a_stale_entry_is_served_where_the_backend_fails_during_the_wait() -> None:
     env, _ = surroundings()
     outcome = script(
         get_or_load(kept_long(), env),
@@ -608,7 +592,7 @@ def test_a_stale_entry_is_remembered_where_the_backend_fails_during_the_wait() -
     assert outcome.value == "old"
 
 
-def test_the_lease_of_a_stale_entry_that_does_not_arrive_leaves_a_load_without_it() -> None:
+def test_a_stale_entry_is_loaded_without_storing_where_its_lease_does_not_arrive() -> None:
     env, _ = surroundings()
     script(
         get_or_load(kept_long(), env),

@@ -32,7 +32,9 @@ from dualcache.engine.pipelines import MOST_BYTES_AT_ONCE
 from dualcache.errors import UsageError
 from tests.engine.conversation import (
     DAY_MS,
+    LANDED,
     LEASE_MS,
+    LED,
     NOW_MS,
     Shelf,
     cut,
@@ -56,24 +58,38 @@ if TYPE_CHECKING:
 
 STORED = CommitReply.STORED
 WAY = CommitWay.IFEQ
-LED = (Join, lead)
-LANDED = (EndFlight, None)
 LOOKED = (Batch((Look("a"), Look("b"))), (RawRead(None), RawRead(None)))
-LEASED = (Batch, (RawRead(filling(1, "a")), RawRead(filling(2, "b"))))
-STORED_BOTH = (Batch, (STORED, STORED))
-GIVEN_BACK = (
-    Batch(
-        (
-            Commit("a", filling(1, "a"), filling(1, "a"), 1, WAY),
-            Commit("b", filling(2, "b"), filling(2, "b"), 1, WAY),
-        )
-    ),
-    (STORED, STORED),
-)
+LEASES = (Batch, (RawRead(filling(1, "a")), RawRead(filling(2, "b"))))
+BOTH_LED = (LOOKED, LED, LED)
+BOTH_LEASED = (*BOTH_LED, LEASES)
+BOTH_LOADED = (Load, Loaded({"a": "va", "b": "vb"}, 5.0))
+BOTH_STORED = (Batch, (STORED, STORED))
+BOTH_LANDED = (LANDED, LANDED)
 
 
 def loader(_: list[str]) -> Any:
     """Stand for the user's loader of many."""
+
+
+def commits(*entries: tuple[str, int, int]) -> tuple[Batch, tuple[CommitReply, ...]]:
+    """Return the exchange in which each value "v" + key is stored: key, marker, version."""
+    return Batch(tuple([commit_of(*entry) for entry in entries])), (STORED,) * len(entries)
+
+
+def commit_of(key: str, marker: int, version: int) -> Commit:
+    blob = stored(f"v{key}", version, key=key, load_ms=5)
+    return Commit(key, filling(marker, key), blob, 60_000, WAY)
+
+
+def give_back(key: str, marker: int) -> Commit:
+    return Commit(key, filling(marker, key), filling(marker, key), 1, WAY)
+
+
+GIVEN_BACK = (Batch((give_back("a", 1), give_back("b", 2))), (STORED, STORED))
+
+
+def replace(key: str, old: bytes, marker: int) -> Commit:
+    return Commit(key, old, filling(marker, key), LEASE_MS, WAY)
 
 
 def many(
@@ -90,15 +106,14 @@ def many(
     return get_or_load_many(calls, loader, one_of, env)
 
 
-def noted(landings: list[FlightResult]) -> Callable[[EndFlight], None]:
-    return lambda op: landings.append(op.landing)
+def noted(results: list[FlightResult]) -> Callable[[EndFlight], None]:
+    return lambda op: results.append(op.landing)
 
 
 def test_what_is_fresh_is_served_in_one_trip() -> None:
     env, _ = surroundings()
     script(
-        many(env),
-        (Batch, (RawRead(stored("va", key="a")), RawRead(stored("vb", key="b")))),
+        many(env), (Batch, (RawRead(stored("va", key="a")), RawRead(stored("vb", key="b"))))
     ).returns({"a": "va", "b": "vb"})
 
 
@@ -139,166 +154,108 @@ def test_what_is_missing_is_leased_in_one_trip_and_loaded_in_one_call() -> None:
             (RawRead(filling(1, "b")), RawRead(filling(2, "c"))),
         ),
         (Load, load),
-        (
-            Batch(
-                (
-                    Commit("b", filling(1, "b"), stored("vb", 3, key="b", load_ms=5), 60_000, WAY),
-                    Commit("c", filling(2, "c"), stored("vc", 4, key="c", load_ms=5), 60_000, WAY),
-                )
-            ),
-            (STORED, STORED),
-        ),
-        LANDED,
-        LANDED,
+        commits(("b", 1, 3), ("c", 2, 4)),
+        *BOTH_LANDED,
     ).returns({"a": "va", "b": "vb", "c": "vc"})
     assert [(op.function, op.args, len(op.flights)) for op in loads] == [(loader, (["b", "c"],), 2)]
 
 
 def test_the_lease_of_a_key_that_the_loader_does_not_know_is_given_back() -> None:
     env, _ = surroundings()
-    landings: list[FlightResult] = []
+    results: list[FlightResult] = []
     script(
         many(env),
-        LOOKED,
-        LED,
-        LED,
-        LEASED,
+        *BOTH_LEASED,
         (Load, Loaded({"b": "vb"}, 5.0)),
-        (
-            Batch(
-                (
-                    Commit("b", filling(2, "b"), stored("vb", 3, key="b", load_ms=5), 60_000, WAY),
-                    Commit("a", filling(1, "a"), filling(1, "a"), 1, WAY),
-                )
-            ),
-            (STORED, STORED),
-        ),
-        (EndFlight, noted(landings)),
-        (EndFlight, noted(landings)),
+        (Batch((commit_of("b", 2, 3), give_back("a", 1))), (STORED, STORED)),
+        *[(EndFlight, noted(results))] * 2,
     ).returns({"b": "vb"})
-    assert landings[0] == ABANDONED
-    assert landings[1].outcome is not None
+    assert results[0] == ABANDONED
+    assert results[1].outcome is not None
 
 
 def test_the_exception_of_the_loader_is_raised_and_all_leases_are_given_back() -> None:
     env, _ = surroundings()
-    landings: list[FlightResult] = []
+    results: list[FlightResult] = []
     script(
         many(env),
-        LOOKED,
-        LED,
-        LED,
-        LEASED,
+        *BOTH_LEASED,
         (Load, Raised(OSError(), 5.0)),
         GIVEN_BACK,
-        (EndFlight, noted(landings)),
-        (EndFlight, noted(landings)),
+        *[(EndFlight, noted(results))] * 2,
     ).raises(OSError)
-    assert [type(landing.outcome and landing.outcome.error) for landing in landings] == [
+    assert [type(result.outcome and result.outcome.error) for result in results] == [
         OSError,
         OSError,
     ]
 
 
-def test_a_loader_that_returns_no_mapping_is_told_so() -> None:
+def test_a_loader_that_returns_no_mapping_raises_a_usage_error() -> None:
     env, _ = surroundings()
     script(
-        many(env),
-        LOOKED,
-        LED,
-        LED,
-        LEASED,
-        (Load, Loaded(["va", "vb"], 5.0)),
-        GIVEN_BACK,
-        LANDED,
-        LANDED,
+        many(env), *BOTH_LEASED, (Load, Loaded(["va", "vb"], 5.0)), GIVEN_BACK, *BOTH_LANDED
     ).raises(UsageError)
 
 
 def test_a_backend_that_fails_leaves_one_call_of_the_loader() -> None:
     env, events = surroundings()
     script(
-        many(env),
-        (Batch, refused()),
-        LED,
-        LED,
-        (Load, Loaded({"a": "va"}, 5.0)),
-        LANDED,
-        LANDED,
+        many(env), (Batch, refused()), LED, LED, (Load, Loaded({"a": "va"}, 5.0)), *BOTH_LANDED
     ).returns({"a": "va"})
     assert events.count(Miss("k", "backend_down")) == 2
 
 
 def test_a_backend_that_fails_at_the_leases_leaves_one_call_of_the_loader() -> None:
     env, _ = surroundings()
-    script(
-        many(env),
-        LOOKED,
-        LED,
-        LED,
-        (Batch, refused()),
-        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
-        LANDED,
-        LANDED,
-    ).returns({"a": "va", "b": "vb"})
+    script(many(env), *BOTH_LED, (Batch, refused()), BOTH_LOADED, *BOTH_LANDED).returns(
+        {"a": "va", "b": "vb"}
+    )
 
 
 def test_leases_whose_connection_was_cut_are_asked_for_again_with_other_tokens() -> None:
     env, _ = surroundings()
     script(
         many(env),
-        LOOKED,
-        LED,
-        LED,
+        *BOTH_LED,
         (Batch, cut()),
         (Batch, (RawRead(filling(3, "a")), RawRead(filling(4, "b")))),
-        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
-        STORED_BOTH,
-        LANDED,
-        LANDED,
+        BOTH_LOADED,
+        BOTH_STORED,
+        *BOTH_LANDED,
     ).returns({"a": "va", "b": "vb"})
 
 
-def test_a_caller_who_is_interrupted_while_leasing_hands_all_flights_over() -> None:
+def test_a_caller_interrupted_while_leasing_hands_all_flights_over() -> None:
     env, _ = surroundings()
-    landings: list[FlightResult] = []
+    results: list[FlightResult] = []
     script(
         many(env),
-        LOOKED,
-        LED,
-        LED,
+        *BOTH_LED,
         (Batch, KeyboardInterrupt()),
         GIVEN_BACK,
-        (EndFlight, noted(landings)),
-        (EndFlight, noted(landings)),
+        *[(EndFlight, noted(results))] * 2,
     ).raises(KeyboardInterrupt)
-    assert landings == [ABANDONED, ABANDONED]
+    assert results == [ABANDONED, ABANDONED]
 
 
-def test_a_caller_who_is_interrupted_while_giving_back_hands_all_flights_over() -> None:
+def test_a_caller_interrupted_while_giving_back_hands_all_flights_over() -> None:
     env, _ = surroundings()
-    landings: list[FlightResult] = []
+    results: list[FlightResult] = []
     script(
         many(env),
-        LOOKED,
-        LED,
-        LED,
-        LEASED,
+        *BOTH_LEASED,
         (Load, KeyboardInterrupt()),
         (GIVEN_BACK[0], SystemExit()),
-        (EndFlight, noted(landings)),
-        (EndFlight, noted(landings)),
+        *[(EndFlight, noted(results))] * 2,
     ).raises(SystemExit)
-    assert landings == [ABANDONED, ABANDONED]
+    assert results == [ABANDONED, ABANDONED]
 
 
 def test_a_key_that_another_process_holds_is_loaded_by_itself_afterwards() -> None:
     env, _ = surroundings()
     script(
         many(env),
-        LOOKED,
-        LED,
-        LED,
+        *BOTH_LED,
         (Batch, (RawRead(filling(1, "a")), RawRead(filling(50, "b")))),
         LANDED,
         (Load, Loaded({"a": "va"}, 5.0)),
@@ -349,36 +306,17 @@ def test_entries_whose_tags_are_dead_are_replaced_and_loaded_in_one_call() -> No
     dead_a, dead_b = (stored("old", key=key, tags=[Tag("~t:t", token(60))]) for key in "ab")
     script(
         many(env),
-        LOOKED,
-        LED,
-        LED,
+        *BOTH_LED,
         (Batch, (RawRead(dead_a), RawRead(dead_b))),
         (ReadTags(("~t:t",)), (None,)),
-        (
-            Batch(
-                (
-                    Commit("a", dead_a, filling(3, "a"), LEASE_MS, WAY),
-                    Commit("b", dead_b, filling(4, "b"), LEASE_MS, WAY),
-                )
-            ),
-            (STORED, STORED),
-        ),
-        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
-        (
-            Batch(
-                (
-                    Commit("a", filling(3, "a"), stored("va", 5, key="a", load_ms=5), 60_000, WAY),
-                    Commit("b", filling(4, "b"), stored("vb", 6, key="b", load_ms=5), 60_000, WAY),
-                )
-            ),
-            (STORED, STORED),
-        ),
-        LANDED,
-        LANDED,
+        (Batch((replace("a", dead_a, 3), replace("b", dead_b, 4))), (STORED, STORED)),
+        BOTH_LOADED,
+        commits(("a", 3, 5), ("b", 4, 6)),
+        *BOTH_LANDED,
     ).returns({"a": "va", "b": "vb"})
 
 
-def test_a_caller_who_is_interrupted_while_replacing_gives_back_what_he_had_taken() -> None:
+def test_a_caller_interrupted_while_it_replaces_gives_back_every_marker() -> None:
     env, _ = surroundings()
     dead = stored("old", key="a", tags=[Tag("~t:t", token(60))])
     script(
@@ -389,27 +327,12 @@ def test_a_caller_who_is_interrupted_while_replacing_gives_back_what_he_had_take
         LED,
         (Batch, (RawRead(dead), RawRead(b"foreign"), RawRead(filling(3, "c")))),
         (ReadTags, (None,)),
+        (Batch((replace("a", dead, 4), replace("b", b"foreign", 5))), KeyboardInterrupt()),
         (
-            Batch(
-                (
-                    Commit("a", dead, filling(4, "a"), LEASE_MS, WAY),
-                    Commit("b", b"foreign", filling(5, "b"), LEASE_MS, WAY),
-                )
-            ),
-            KeyboardInterrupt(),
-        ),
-        (
-            Batch(
-                (
-                    Commit("c", filling(3, "c"), filling(3, "c"), 1, WAY),
-                    Commit("a", filling(4, "a"), filling(4, "a"), 1, WAY),
-                    Commit("b", filling(5, "b"), filling(5, "b"), 1, WAY),
-                )
-            ),
+            Batch((give_back("c", 3), give_back("a", 4), give_back("b", 5))),
             (STORED, CommitReply.REFUSED, STORED),
         ),
-        LANDED,
-        LANDED,
+        *BOTH_LANDED,
         LANDED,
     ).raises(KeyboardInterrupt)
 
@@ -418,13 +341,10 @@ def test_a_server_that_takes_no_writes_leaves_one_call_of_the_loader() -> None:
     env, events = surroundings()
     script(
         many(env),
-        LOOKED,
-        LED,
-        LED,
+        *BOTH_LED,
         (Batch, (RawRead(None, refusal="OOM"), RawRead(None, refusal="OOM"))),
-        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
-        LANDED,
-        LANDED,
+        BOTH_LOADED,
+        *BOTH_LANDED,
     ).returns({"a": "va", "b": "vb"})
     assert events.count(StoresStopped(reason="OOM")) == 1
 
@@ -434,15 +354,12 @@ def test_a_key_whose_tags_cannot_be_read_is_loaded_with_the_others_and_not_store
     tagged = stored("old", key="a", tags=[Tag("~t:t", token(60))])
     script(
         many(env),
-        LOOKED,
-        LED,
-        LED,
+        *BOTH_LED,
         (Batch, (RawRead(tagged), RawRead(filling(2, "b")))),
         (ReadTags, slow()),
-        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
-        (Commit("b", filling(2, "b"), stored("vb", 3, key="b", load_ms=5), 60_000, WAY), STORED),
-        LANDED,
-        LANDED,
+        BOTH_LOADED,
+        (commit_of("b", 2, 3), STORED),
+        *BOTH_LANDED,
     ).returns({"a": "va", "b": "vb"})
 
 
@@ -474,22 +391,21 @@ def test_an_entry_that_this_reader_cannot_read_is_loaded_over_with_the_others(re
         LED,
         LED,
         (Batch, (RawRead(theirs), RawRead(filling(2, "b")))),
-        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
+        BOTH_LOADED,
         (
             Batch(
                 (
                     Commit("a", theirs, stored("va", 3, key="a", load_ms=5), 60_000, WAY),
-                    Commit("b", filling(2, "b"), stored("vb", 4, key="b", load_ms=5), 60_000, WAY),
+                    commit_of("b", 2, 4),
                 )
             ),
             (STORED, STORED),
         ),
-        LANDED,
-        LANDED,
+        *BOTH_LANDED,
     ).returns({"a": "va", "b": "vb"})
 
 
-def test_an_entry_that_was_to_be_loaded_over_stays_where_the_loader_fails() -> None:
+def test_an_entry_that_this_reader_cannot_read_stays_where_the_loader_fails() -> None:
     env, _ = surroundings()
     script(
         many(env, hits=0, value_codec=unread_by("untyped")),
@@ -497,9 +413,8 @@ def test_an_entry_that_was_to_be_loaded_over_stays_where_the_loader_fails() -> N
         LED,
         (Batch, (RawRead(stored("theirs", key="a")), RawRead(filling(2, "b")))),
         (Load, Raised(OSError(), 5.0)),
-        (Commit("b", filling(2, "b"), filling(2, "b"), 1, WAY), STORED),
-        LANDED,
-        LANDED,
+        (give_back("b", 2), STORED),
+        *BOTH_LANDED,
     ).raises(OSError)
 
 
@@ -508,16 +423,12 @@ def test_a_value_among_several_that_the_server_does_not_take_leaves_no_marker_be
     large = "x" * (MOST_BYTES_AT_ONCE + 1)
     script(
         many(env),
-        LOOKED,
-        LED,
-        LED,
-        LEASED,
+        *BOTH_LEASED,
         (Load, Loaded({"a": large, "b": "vb"}, 5.0)),
         (Commit, cut()),
-        (Commit("b", filling(2, "b"), stored("vb", 4, key="b", load_ms=5), 60_000, WAY), STORED),
-        (Commit("a", filling(1, "a"), filling(1, "a"), 1, WAY), STORED),
-        LANDED,
-        LANDED,
+        (commit_of("b", 2, 4), STORED),
+        (give_back("a", 1), STORED),
+        *BOTH_LANDED,
     ).returns({"a": large, "b": "vb"})
     assert [event.outcome for event in events if type(event) is LoadedEvent] == [
         "not_stored",
@@ -545,7 +456,7 @@ def test_without_a_hit_so_far_the_leases_are_asked_for_at_once() -> None:
             ),
             (RawRead(filling(2, "a"), (token(1),), None, (DAY_MS,)), RawRead(filling(3, "b"))),
         ),
-        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
+        BOTH_LOADED,
         (
             Batch(
                 (
@@ -555,30 +466,29 @@ def test_without_a_hit_so_far_the_leases_are_asked_for_at_once() -> None:
             ),
             (STORED, STORED),
         ),
-        LANDED,
-        LANDED,
+        *BOTH_LANDED,
     ).returns({"a": "va", "b": "vb"})
     assert events.count(Miss("k", "absent")) == 2
 
 
 def test_what_the_leases_find_fresh_is_served_and_not_loaded() -> None:
     env, events = surroundings()
-    landings: list[FlightResult] = []
+    results: list[FlightResult] = []
     script(
         many(env, hits=0),
         LED,
         LED,
         (Batch, (RawRead(stored("va", key="a")), RawRead(filling(2, "b")))),
-        (EndFlight, noted(landings)),
+        (EndFlight, noted(results)),
         (Load, Loaded({"b": "vb"}, 5.0)),
         (Commit, STORED),
         LANDED,
     ).returns({"a": "va", "b": "vb"})
-    assert [landing.outcome and landing.outcome.value for landing in landings] == ["va"]
+    assert [result.outcome and result.outcome.value for result in results] == ["va"]
     assert events.count(Miss("k", "absent")) == 1
 
 
-def test_the_markers_tell_the_tags_that_a_look_found() -> None:
+def test_the_markers_name_the_tags_that_a_look_found() -> None:
     env, _ = surroundings()
     told = [Tag("~t:t", b"its life"), Tag("~t:u", token(2))]
     marked = [
@@ -605,10 +515,9 @@ def test_the_markers_tell_the_tags_that_a_look_found() -> None:
             ),
             (RawRead(marked[0], ids, None, (DAY_MS, DAY_MS)), RawRead(marked[1])),
         ),
-        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
-        STORED_BOTH,
-        LANDED,
-        LANDED,
+        BOTH_LOADED,
+        BOTH_STORED,
+        *BOTH_LANDED,
     ).returns({"a": "va", "b": "vb"})
 
 
@@ -616,18 +525,11 @@ def test_markers_of_leases_whose_reply_was_lost_are_replaced_together() -> None:
     env, _ = surroundings()
     script(
         many(env),
-        LOOKED,
-        LED,
-        LED,
+        *BOTH_LED,
         (Batch, cut()),
         (Batch, (RawRead(filling(1, "a")), RawRead(filling(2, "b")))),
         (
-            Batch(
-                (
-                    Commit("a", filling(1, "a"), filling(5, "a"), LEASE_MS, WAY),
-                    Commit("b", filling(2, "b"), filling(6, "b"), LEASE_MS, WAY),
-                )
-            ),
+            Batch((replace("a", filling(1, "a"), 5), replace("b", filling(2, "b"), 6))),
             (STORED, CommitReply.REFUSED),
         ),
         LANDED,
@@ -651,7 +553,7 @@ def test_a_key_of_another_type_is_deleted_and_loaded_by_itself() -> None:
     ).returns({"a": "va"})
 
 
-def test_when_the_first_of_several_was_waited_for_the_others_are_looked_at_together() -> None:
+def test_after_the_first_of_several_was_waited_for_the_others_are_read_together() -> None:
     env, _ = surroundings()
     script(
         many(env, "abcd", hits=0),
@@ -665,7 +567,7 @@ def test_when_the_first_of_several_was_waited_for_the_others_are_looked_at_toget
     ).returns({"a": "va", "b": "vb", "c": "vc", "d": "vd"})
 
 
-def test_others_that_cannot_be_looked_at_together_are_loaded_one_by_one() -> None:
+def test_others_that_cannot_be_read_together_are_loaded_one_by_one() -> None:
     env, _ = surroundings()
     script(
         many(env, "abc", hits=0),
@@ -679,41 +581,29 @@ def test_others_that_cannot_be_looked_at_together_are_loaded_one_by_one() -> Non
 
 def test_a_commit_that_does_not_arrive_leaves_what_was_loaded() -> None:
     env, events = surroundings()
-    script(
-        many(env),
-        LOOKED,
-        LED,
-        LED,
-        LEASED,
-        (Load, Loaded({"a": "va", "b": "vb"}, 5.0)),
-        (Batch, slow()),
-        LANDED,
-        LANDED,
-    ).returns({"a": "va", "b": "vb"})
+    script(many(env), *BOTH_LEASED, BOTH_LOADED, (Batch, slow()), *BOTH_LANDED).returns(
+        {"a": "va", "b": "vb"}
+    )
     assert [event.outcome for event in events if type(event) is LoadedEvent] == ["backend_down"] * 2
 
 
 def test_what_a_callable_of_the_policy_raises_is_raised_and_the_rest_is_stored() -> None:
     env, _ = surroundings()
-    landings: list[FlightResult] = []
+    results: list[FlightResult] = []
     script(
         many(env, condition=lambda value: 1 // int(value)),
-        LOOKED,
-        LED,
-        LED,
-        LEASED,
+        *BOTH_LEASED,
         (Load, Loaded({"a": "0", "b": "1"}, 5.0)),
-        STORED_BOTH,
-        (EndFlight, noted(landings)),
-        (EndFlight, noted(landings)),
+        BOTH_STORED,
+        *[(EndFlight, noted(results))] * 2,
     ).raises(ZeroDivisionError)
-    assert landings[0].outcome is not None
-    assert isinstance(landings[0].outcome.error, ZeroDivisionError)
-    assert landings[1].outcome is not None
-    assert landings[1].outcome.value == "1"
+    assert results[0].outcome is not None
+    assert isinstance(results[0].outcome.error, ZeroDivisionError)
+    assert results[1].outcome is not None
+    assert results[1].outcome.value == "1"
 
 
-def test_no_keys_are_no_trip() -> None:
+def test_a_batch_without_keys_makes_no_trip() -> None:
     env, _ = surroundings()
     script(many(env, "")).returns({})
 

@@ -76,12 +76,12 @@ def test_several_values_are_committed_in_one_trip() -> None:
     ).returns([STORED, REFUSED, STORED])
 
 
-def test_nothing_to_commit_is_no_trip() -> None:
+def test_no_changes_make_no_trip() -> None:
     env, _ = surroundings()
     script(commit_all([], env)).returns([])
 
 
-def test_only_what_a_way_did_not_serve_is_tried_in_another() -> None:
+def test_only_commits_that_a_way_did_not_serve_are_tried_in_another() -> None:
     env, _ = surroundings(ways=ALL)
     large = Change("large", b"x" * (LARGE_BYTES + 1), b"new", 1_000)
     several = [large, *changes(2)]
@@ -161,7 +161,7 @@ def test_a_way_that_is_lacking_shows_in_the_first_trip_and_only_that_is_sent_twi
     ).returns([STORED] * (MOST_AT_ONCE + 2))
 
 
-def test_of_a_big_job_it_is_known_what_was_stored_before_and_after_a_failure() -> None:
+def test_of_a_big_job_each_trip_is_reported_on_its_own_when_one_fails() -> None:
     env, _ = surroundings()
     large = changes(3, b"x" * (MOST_BYTES_AT_ONCE - 3))
     script(
@@ -172,7 +172,7 @@ def test_of_a_big_job_it_is_known_what_was_stored_before_and_after_a_failure() -
     ).returns([STORED, None, REFUSED])
 
 
-def test_the_leases_of_a_big_job_live_longer_by_its_keys() -> None:
+def test_the_leases_of_a_big_job_last_longer_for_each_key() -> None:
     env, _ = surroundings()
     calls = [call() for _ in range(MOST_AT_ONCE + 1)]
     lasting = FIRST_LEASE_MS + KEY_MS * len(calls)

@@ -98,7 +98,7 @@ def test_a_value_is_not_added_where_a_fresh_one_is() -> None:
         stored("broken"),
     ],
 )
-def test_what_is_not_served_is_replaced_by_a_claim(there: bytes) -> None:
+def test_a_stale_or_unusable_entry_is_replaced_by_a_claim(there: bytes) -> None:
     env, _ = surroundings()
     script(
         add(call(), "v", env),
@@ -109,7 +109,7 @@ def test_what_is_not_served_is_replaced_by_a_claim(there: bytes) -> None:
     ).returns(True)
 
 
-def test_what_is_no_string_is_deleted_before_it_is_claimed() -> None:
+def test_a_key_of_another_type_is_deleted_before_it_is_claimed() -> None:
     env, _ = surroundings()
     script(
         add(call(), "v", env),
@@ -139,7 +139,7 @@ def unsaved() -> BackendRefused:
     return error
 
 
-def test_a_strict_addition_that_could_not_be_taken_back_asks_for_nothing_more() -> None:
+def test_a_strict_cache_raises_where_an_addition_could_not_be_taken_back() -> None:
     env, _ = surroundings(is_strict=True)
     script(
         add(call(), "v", env), LEASED, (Commit, slow()), (Delete((KEY,)), unsaved()), CLOSED
@@ -159,7 +159,7 @@ def test_a_value_over_a_limit_of_the_server_is_not_added_and_leaves_no_claim() -
     assert any(isinstance(event, NotStored) for event in events)
 
 
-def test_what_the_server_is_known_to_cut_at_is_not_sent() -> None:
+def test_a_value_as_large_as_one_that_cut_the_connection_is_not_added() -> None:
     env, _ = surroundings()
     blob = stored("x" * (LARGE_BYTES + 1), 2)
     env.health.cut_keys.note_write(KEY, len(blob), 0)
@@ -179,7 +179,7 @@ def test_nothing_is_added_where_the_claim_does_not_arrive_or_is_turned_down() ->
     script(add(call(), "v", env), (LookAndLease, RawRead(None, refusal="OOM"))).returns(False)
 
 
-def test_a_key_that_never_rests_is_given_up() -> None:
+def test_a_key_that_keeps_changing_is_not_claimed() -> None:
     env, _ = surroundings()
     gone = [(LookAndLease, RawRead(None))] * 8
     script(add(call(), "v", env), *gone).returns(False)
@@ -232,7 +232,7 @@ def test_a_counter_that_changes_meanwhile_is_read_again() -> None:
     ).returns(7)
 
 
-def test_a_counter_that_came_while_it_was_claimed_is_read_again() -> None:
+def test_a_counter_that_appeared_while_the_key_was_claimed_is_read_again() -> None:
     env, _ = surroundings()
     script(
         incr(number(), 1, env),
@@ -259,7 +259,7 @@ def test_another_marker_is_replaced_only_if_it_is_still_there_after_a_pause() ->
     ).returns(1)
 
 
-def test_a_caller_who_is_tripped_up_again_and_again_steps_aside() -> None:
+def test_a_caller_whose_commits_keep_being_refused_pauses() -> None:
     env, _ = surroundings()
     tried = [(LOOK, RawRead(stored("5"))), (Commit, REFUSED)]
     script(incr(number(), 1, env), *tried * 3, *[(AwaitChange, None), *tried] * 197).returns(None)
@@ -295,7 +295,7 @@ def test_a_count_that_is_not_stored_gives_back_its_claim() -> None:
     ).returns(3)
 
 
-def test_what_is_no_number_is_not_counted_on() -> None:
+def test_a_value_that_is_no_number_is_not_counted_on() -> None:
     env, _ = surroundings()
     with pytest.raises(UsageError):
         script(incr(call(), 1, env), (LOOK, RawRead(stored("text")))).ends()
@@ -362,7 +362,7 @@ def test_of_two_adders_one_succeeds_in_every_order() -> None:
 
 
 @pytest.mark.parametrize("write", [add, incr])
-def test_what_is_there_after_an_invalidation_was_stored_after_it(write: Any) -> None:
+def test_a_count_that_is_there_after_an_invalidation_was_stored_after_it(write: Any) -> None:
     for store, (result, done) in both_orders(
         lambda here, there: (write(number(), 1, here), invalidate((KEY,), (), (), there))
     ):
@@ -375,7 +375,7 @@ def test_what_is_there_after_an_invalidation_was_stored_after_it(write: Any) -> 
 # Names
 
 
-def test_names_are_those_of_values_without_the_namespace() -> None:
+def test_listed_names_are_those_of_values_without_the_namespace() -> None:
     env, _ = surroundings(prefix="shop:")
     keys = (b"shop:a", b"shop:loading", b"shop:~t:a", b"shop:foreign", b"shop:a", b"shop:\xff")
     heads = (stored("v" * 20)[:40], filling(1), b"foreign", stored("w")[:33])
@@ -386,7 +386,7 @@ def test_names_are_those_of_values_without_the_namespace() -> None:
     ).returns((9, ["a", "\udcff"]))
 
 
-def test_a_page_without_names_is_not_read() -> None:
+def test_the_heads_of_an_empty_page_are_not_read() -> None:
     env, _ = surroundings()
     script(list_names(0, "a*", env), (Scan(0, "a*", 1000), ScanPage(0, ()))).returns((0, []))
 

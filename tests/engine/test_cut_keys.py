@@ -55,7 +55,7 @@ def too_slow() -> BackendTimeout:
     return error
 
 
-def test_a_value_is_left_alone_from_its_size_on_and_for_a_while() -> None:
+def test_a_value_of_a_size_that_cut_the_connection_is_not_sent_for_a_while() -> None:
     known = CutKeys()
     known.note_write(KEY, 100, now_ms=0)
     assert not known.may_write(KEY, 100, 0)
@@ -64,7 +64,7 @@ def test_a_value_is_left_alone_from_its_size_on_and_for_a_while() -> None:
     assert known.may_write(KEY, 100, LEFT_ALONE_MS)
 
 
-def test_a_key_is_left_alone_when_reading_it_cuts_a_fresh_connection_too() -> None:
+def test_a_key_is_not_read_for_a_while_when_reading_it_cuts_two_connections() -> None:
     known = CutKeys()
     assert known.may_read(KEY, 0)
     assert not known.is_cut_again(KEY, 0)
@@ -83,7 +83,7 @@ def test_the_oldest_of_too_many_keys_is_forgotten(monkeypatch: pytest.MonkeyPatc
     assert list(known.writes) == ["b", "c"]
 
 
-def test_a_read_that_cuts_twice_is_not_asked_again_and_is_no_outage() -> None:
+def test_a_read_that_cuts_two_connections_is_not_repeated_and_opens_no_breaker() -> None:
     now_ms = [0]
     env, events = surroundings(elapsed_ms=lambda: now_ms[0])
     script(ask(LOOK, env), (LOOK, cut()), (LOOK, cut())).raises(BackendUnavailable)
@@ -97,7 +97,7 @@ def test_a_read_that_cuts_twice_is_not_asked_again_and_is_no_outage() -> None:
     assert env.health.is_clear
 
 
-def test_an_answer_between_two_cuts_clears_a_key_of_suspicion() -> None:
+def test_an_answer_between_two_cuts_clears_the_key() -> None:
     env, _ = surroundings()
     for _ in range(3):
         script(ask(LOOK, env), (LOOK, cut()), (LOOK, RawRead(None))).returns(RawRead(None))
@@ -115,13 +115,13 @@ def test_a_large_value_that_cuts_the_connection_is_sent_once(error: Exception) -
 
 
 @pytest.mark.parametrize("error", [refused(), slow()])
-def test_a_large_value_meets_an_outage_as_others_do(error: Exception) -> None:
+def test_a_large_value_that_nobody_listens_to_is_an_outage(error: Exception) -> None:
     env, _ = surroundings()
     script(commit_one(KEY, b"m", LARGE, None, env), (Commit, error)).raises(type(error))
     assert env.health.cut_keys.writes == {}
 
 
-def test_a_large_value_goes_with_the_script_that_compares() -> None:
+def test_a_large_value_is_sent_with_the_script_ahead() -> None:
     env, _ = surroundings(ways=(CommitWay.IFEQ, CommitWay.SCRIPT))
     sent = Commit(KEY, b"m", LARGE, None, CommitWay.SCRIPT)
     script(
@@ -141,7 +141,7 @@ def test_a_large_value_is_stored_by_watch_where_no_script_can_be_given() -> None
     ).returns(CommitReply.STORED)
 
 
-def test_a_set_that_is_too_large_is_told_once_and_takes_the_old_value_away() -> None:
+def test_a_set_of_a_too_large_value_is_reported_once_and_deletes_the_old_one() -> None:
     env, events = surroundings()
     one = call()
     at_last = ((Delete, 1), (CloseFlights, None))
@@ -171,7 +171,7 @@ def test_a_load_that_is_too_large_gives_its_lease_back() -> None:
     assert [event for event in events if isinstance(event, NotStored)]
 
 
-def test_of_many_loads_the_one_that_is_too_large_gives_its_lease_back() -> None:
+def test_in_a_batch_the_value_that_is_too_large_gives_its_lease_back() -> None:
     env, _ = surroundings()
     marker = filling(1)
     changes = [Change("a", b"other", b"v", None), Change(KEY, marker, LARGE, None)]

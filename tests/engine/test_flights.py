@@ -56,7 +56,7 @@ def test_a_patient_caller_waits_for_any_open_flight() -> None:
     assert decide(Join("k", 10, is_patient=True), closed) is False
 
 
-def test_whoever_waited_for_a_flight_shares_the_next_even_if_that_has_landed() -> None:
+def test_callers_that_waited_for_a_flight_share_the_next_even_if_that_has_landed() -> None:
     first, second = flight(9), flight(11)
     second.is_open, second.landing = False, ABANDONED
     assert decide(ask(10), second, is_blocking=True) is False
@@ -66,7 +66,7 @@ def test_whoever_waited_for_a_flight_shares_the_next_even_if_that_has_landed() -
     assert decide(Join("k", 10, after=first), second) is True
 
 
-def test_one_whose_wait_is_over_takes_over_unless_something_began_meanwhile() -> None:
+def test_a_caller_whose_wait_is_over_takes_over_unless_a_load_began_meanwhile() -> None:
     each = flight()
     assert may_take_over(each, Stage())
     each.load_sequence = 3
@@ -79,12 +79,12 @@ def test_one_whose_wait_is_over_takes_over_unless_something_began_meanwhile() ->
     assert not may_take_over(each, each.stage)
 
 
-def test_nobody_waits_for_a_leader_whom_the_wait_itself_would_stop() -> None:
+def test_nobody_waits_for_a_leader_on_the_thread_that_the_wait_would_block() -> None:
     assert decide(ask(), flight(), is_blocking=True) is JoinReply.ALONE
     assert decide(ask(), flight(thread=2), is_blocking=True) is True
 
 
-def test_nobody_waits_for_himself_at_any_distance() -> None:
+def test_nobody_waits_for_a_flight_that_waits_for_its_own() -> None:
     mine, between, other = flight(), flight(), flight()
     other.awaited = [between, between]
     between.awaited = [other, mine]
@@ -92,7 +92,7 @@ def test_nobody_waits_for_himself_at_any_distance() -> None:
     assert decide(ask(), other, (mine,)) is JoinReply.ALONE
 
 
-def test_a_circle_of_waits_of_others_is_walked_once() -> None:
+def test_a_circle_of_other_callers_waits_ends_the_search() -> None:
     one, other = flight(), flight()
     one.awaited, other.awaited = [other], [one, one]
     assert decide(ask(), one, (flight(),)) is True

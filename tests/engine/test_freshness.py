@@ -24,7 +24,7 @@ def test_an_entry_is_fresh_until_its_time_of_freshness_is_over(
 
 @pytest.mark.parametrize("created_ms", [1_000, 1_020, 21_000])
 @pytest.mark.parametrize(("left_ms", "left_fresh_ms"), [(350, 50), (300, 0), (1, -299)])
-def test_what_an_entry_has_left_ends_it_whatever_the_writers_clock_said(
+def test_the_time_to_live_ends_freshness_whatever_the_writers_clock_said(
     created_ms: int, left_ms: int, left_fresh_ms: int
 ) -> None:
     stored = entry(100, created_ms)
@@ -38,7 +38,7 @@ def test_an_entry_is_stale_once_the_clocks_say_so(left_ms: int | None, stale_ms:
     assert not is_fresh(entry(100), 1_100, left_ms, stale_ms)
 
 
-def test_an_entry_from_the_future_is_not_taken_for_fresh_by_clocks_alone() -> None:
+def test_an_entry_from_the_future_is_not_fresh_by_clocks_alone() -> None:
     assert is_fresh(entry(100, created_ms=2_000), 1_000)
     assert not is_fresh(entry(100, created_ms=2_001), 1_000)
     assert keepable_ms(entry(100, created_ms=2_001), None, 1_000) == 0
@@ -76,7 +76,7 @@ def test_an_entry_that_is_stored_for_ever_has_no_lifetime() -> None:
     jitter=st.floats(0, 1),
     draw=st.floats(0, 1, exclude_max=True),
 )
-def test_chance_only_shortens_a_lifetime_and_never_to_nothing(
+def test_jitter_only_shortens_a_lifetime_and_never_to_zero(
     ttl_ms: int, stale_ms: int, jitter: float, draw: float
 ) -> None:
     fresh_ms, whole_ms = lifetime_ms(ttl_ms, stale_ms, jitter, draw)

@@ -45,7 +45,7 @@ def test_a_key_dies_with_its_variants_and_its_flights_are_closed_after_the_trip(
     assert events == [done]
 
 
-def test_with_a_tag_the_flights_are_closed_whose_tags_are_still_to_come() -> None:
+def test_a_tag_closes_the_flights_whose_tags_come_with_their_result() -> None:
     env, _ = surroundings()
     script(
         invalidate([], ["~t:a"], [], env),
@@ -68,7 +68,7 @@ def test_what_matches_a_pattern_is_found_page_by_page_with_its_base_tags() -> No
 OWNER, OTHER = b"function", b"another."
 
 
-def test_of_a_function_dies_what_carries_its_mark_be_it_a_value_or_a_load() -> None:
+def test_clearing_a_function_deletes_values_and_markers_that_carry_its_owner() -> None:
     env, _ = surroundings(prefix="shop:")
     keys = tuple(b"shop:user:%d" % number for number in range(5))
     heads = (
@@ -95,7 +95,7 @@ def denied() -> BackendRefused:
     return error
 
 
-def test_without_the_right_to_read_a_part_whole_entries_tell_whose_they_are() -> None:
+def test_without_the_right_to_getrange_whole_entries_are_read_for_their_owner() -> None:
     env, _ = surroundings()
     keys = tuple(b"k%d" % number for number in range(FEW_AT_ONCE + 1))
     entry = stored("x" * 50, owner=OWNER)
@@ -111,7 +111,7 @@ def test_without_the_right_to_read_a_part_whole_entries_tell_whose_they_are() ->
     ).returns(Invalidated(patterns=1, removed=1))
 
 
-def test_a_head_that_is_refused_for_another_reason_is_owed() -> None:
+def test_a_clear_whose_read_is_refused_for_another_reason_is_owed() -> None:
     env, _ = surroundings()
     error = BackendRefused("busy", code="DC209")
     error.prefix = "BUSY"
@@ -217,7 +217,7 @@ def test_a_clear_that_does_not_arrive_ends_nothing() -> None:
 
 
 @pytest.mark.parametrize("is_proved", [True, False])
-def test_whatever_is_kept_is_forgotten_where_a_fence_is_not_proved(is_proved: bool) -> None:
+def test_a_fence_that_is_not_proved_empties_the_front_tier(is_proved: bool) -> None:
     front = Dropped()
     env, _ = surroundings(front=front)
     script(fence(env), (Fence(), is_proved)).returns(None)
@@ -276,7 +276,7 @@ def test_a_strict_cache_raises_what_the_server_refuses() -> None:
     assert caught.value.code == "DC183"
 
 
-def test_of_too_many_that_are_set_aside_the_oldest_goes() -> None:
+def test_of_too_many_deletions_that_are_set_aside_the_oldest_is_dropped() -> None:
     env, _ = surroundings()
     refused = ScanRefused("refused", code="DC183")
     for number in range(MOST_PENDING + 1):
@@ -294,7 +294,7 @@ def test_a_scan_that_is_refused_for_now_is_owed() -> None:
     assert len(env.health.owed) == 1
 
 
-def test_of_a_page_without_a_likely_key_nothing_is_read() -> None:
+def test_of_a_page_without_a_matching_key_nothing_is_read() -> None:
     env, _ = surroundings()
     script(
         clear_function(OWNER, "user:*:posts*", env),

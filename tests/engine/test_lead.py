@@ -7,7 +7,6 @@ import pytest
 from dualcache.core.entry import UNKNOWN_TAG_ID, Tag, ValueCodec
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import NotStored, Unusable
-from dualcache.core.flight import EndFlight, Join
 from dualcache.core.ops import (
     FOR_EVER,
     Commit,
@@ -29,11 +28,15 @@ from dualcache.errors import UnencodableValue, UsageError
 from tests.engine.conversation import (
     DAY_MS,
     KEY,
+    LANDED,
+    LEASED,
+    LED,
+    NEW,
+    STORED_NEW,
     cold,
     copy,
     cut,
     filling,
-    lead,
     refused,
     script,
     slow,
@@ -45,9 +48,6 @@ from tests.engine.conversation import (
 
 STORED = CommitReply.STORED
 MINE = RawRead(filling(1))
-LED = (Join, lead)
-LANDED = (EndFlight, None)
-NEW = (Load, Loaded("new", 5.0))
 GIVEN_BACK = (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED)
 
 
@@ -55,25 +55,18 @@ def unencodable(value: Any) -> NoReturn:
     raise UnencodableValue("a lock", code="DC300", help="cache something else")
 
 
-def test_a_load_that_was_revoked_meanwhile_is_returned_all_the_same() -> None:
+def test_the_value_of_a_revoked_load_is_returned_and_not_stored() -> None:
     env, events = surroundings()
     outcome = script(
-        get_or_load(cold(), env),
-        LED,
-        (LookAndLease, MINE),
-        NEW,
-        (Commit, CommitReply.REFUSED),
-        LANDED,
+        get_or_load(cold(), env), *LEASED, NEW, (Commit, CommitReply.REFUSED), LANDED
     ).ends()
     assert outcome.value == "new"
     assert events[-1] == LoadedEvent("k", 5.0, "refused")
 
 
-def test_a_commit_that_does_not_arrive_costs_nothing_but_the_storing() -> None:
+def test_the_value_of_a_load_whose_commit_does_not_arrive_is_returned() -> None:
     env, events = surroundings()
-    outcome = script(
-        get_or_load(cold(), env), LED, (LookAndLease, MINE), NEW, (Commit, slow()), LANDED
-    ).ends()
+    outcome = script(get_or_load(cold(), env), *LEASED, NEW, (Commit, slow()), LANDED).ends()
     assert outcome.value == "new"
     assert events[-1] == LoadedEvent("k", 5.0, "backend_down")
 
@@ -82,23 +75,14 @@ def test_a_commit_is_sent_again_where_its_connection_was_cut() -> None:
     env, _ = surroundings()
     error = refused()
     error.was_connected = True
-    script(
-        get_or_load(cold(), env),
-        LED,
-        (LookAndLease, MINE),
-        NEW,
-        (Commit, error),
-        (Commit, STORED),
-        LANDED,
-    ).ends()
+    script(get_or_load(cold(), env), *LEASED, NEW, (Commit, error), (Commit, STORED), LANDED).ends()
 
 
 def test_a_value_that_the_condition_turns_down_is_returned_and_not_stored() -> None:
     env, events = surroundings()
     outcome = script(
         get_or_load(cold(condition=lambda value: value != "new"), env),
-        LED,
-        (LookAndLease, MINE),
+        *LEASED,
         NEW,
         GIVEN_BACK,
         LANDED,
@@ -110,25 +94,18 @@ def test_a_value_that_the_condition_turns_down_is_returned_and_not_stored() -> N
 def test_an_exception_of_the_condition_is_the_users() -> None:
     env, _ = surroundings()
     outcome = script(
-        get_or_load(cold(condition=lambda _: 1 // 0), env),
-        LED,
-        (LookAndLease, MINE),
-        NEW,
-        GIVEN_BACK,
-        LANDED,
+        get_or_load(cold(condition=lambda _: 1 // 0), env), *LEASED, NEW, GIVEN_BACK, LANDED
     ).ends()
     assert type(outcome.error) is ZeroDivisionError
 
 
-def test_a_ttl_that_cannot_be_is_told_of_and_costs_only_the_storing() -> None:
+def test_a_value_whose_ttl_is_invalid_is_reported_and_returned() -> None:
     env, events = surroundings()
 
     def wrong(_: object) -> int:
         raise UsageError("ttl is no duration", code="DC130", help="return seconds")
 
-    outcome = script(
-        get_or_load(cold(ttl_of=wrong), env), LED, (LookAndLease, MINE), NEW, GIVEN_BACK, LANDED
-    ).ends()
+    outcome = script(get_or_load(cold(ttl_of=wrong), env), *LEASED, NEW, GIVEN_BACK, LANDED).ends()
     assert (outcome.value, outcome.error) == ("new", None)
     assert events[-2:] == [
         NotStored("k", "ttl is no duration", "return seconds"),
@@ -141,8 +118,7 @@ def test_a_value_that_cuts_the_connection_is_returned_and_its_lease_given_back()
     large = "x" * (LARGE_BYTES + 1)
     outcome = script(
         get_or_load(cold(), env),
-        LED,
-        (LookAndLease, MINE),
+        *LEASED,
         (Load, Loaded(large, 5.0)),
         (Commit, cut()),
         GIVEN_BACK,
@@ -160,8 +136,7 @@ def test_a_value_as_large_as_one_that_cut_the_connection_is_not_sent() -> None:
     env.health.cut_keys.note_write(KEY, LARGE_BYTES + 1, 0)
     outcome = script(
         get_or_load(cold(), env),
-        LED,
-        (LookAndLease, MINE),
+        *LEASED,
         (Load, Loaded("x" * (LARGE_BYTES + 1), 5.0)),
         GIVEN_BACK,
         LANDED,
@@ -169,7 +144,7 @@ def test_a_value_as_large_as_one_that_cut_the_connection_is_not_sent() -> None:
     assert outcome.error is None
 
 
-def test_a_value_that_no_codec_keeps_is_returned_and_told_of_once() -> None:
+def test_a_value_that_no_codec_keeps_is_returned_and_reported_once() -> None:
     env, events = surroundings()
     asked = cold(value_codec=ValueCodec(unencodable, unpack, copy))
     for number in (1, 2):
@@ -211,13 +186,11 @@ def test_a_tag_that_would_die_before_its_entry_is_prolonged() -> None:
         LED,
         (LookAndLease, RawRead(filling(2), (b"its life",), None, (1_000,))),
         (ProlongTag("~t:a", DAY_MS), None),
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()
 
 
-def test_what_is_no_tag_is_replaced_before_the_load_and_the_other_tags_stay() -> None:
+def test_a_foreign_key_in_place_of_a_tag_is_replaced_before_the_load() -> None:
     env, events = surroundings()
     tags = [Tag("~t:a", b"its life"), Tag("~t:b", token(4))]
     script(
@@ -245,9 +218,7 @@ def test_a_tag_beside_one_that_is_replaced_is_prolonged_all_the_same() -> None:
         (Delete(("~t:b",)), 1),
         (MakeTags, (token(4),)),
         (ProlongTag("~t:a", DAY_MS), None),
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()
 
 
@@ -273,12 +244,7 @@ def test_an_interrupted_caller_gives_back_a_lease_that_may_have_arrived() -> Non
 def test_a_lease_that_cannot_be_given_back_is_left_to_expire() -> None:
     env, _ = surroundings()
     script(
-        get_or_load(cold(), env),
-        LED,
-        (LookAndLease, MINE),
-        (Load, KeyboardInterrupt()),
-        (Commit, slow()),
-        LANDED,
+        get_or_load(cold(), env), *LEASED, (Load, KeyboardInterrupt()), (Commit, slow()), LANDED
     ).raises(KeyboardInterrupt)
 
 
@@ -291,20 +257,17 @@ def test_a_lease_whose_connection_was_cut_is_asked_for_again_with_another_token(
         LED,
         (LookAndLease(KEY, filling(1), 10_000), error),
         (LookAndLease(KEY, filling(2), 10_000), RawRead(filling(2))),
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()
 
 
-def test_a_tag_known_only_from_the_result_makes_an_entry_that_the_next_load_mends() -> None:
+def test_an_entry_whose_tag_comes_with_its_result_is_served_from_the_second_load_on() -> None:
     env, _ = surroundings()
     asked = cold(tags_of=lambda _: ("~t:late",))
     first = stored("new", 2, tags=[Tag("~t:late", UNKNOWN_TAG_ID)], load_ms=5)
     script(
         get_or_load(asked, env),
-        LED,
-        (LookAndLease, MINE),
+        *LEASED,
         NEW,
         (Commit(KEY, filling(1), first, 60_000, CommitWay.IFEQ), STORED),
         LANDED,
@@ -337,7 +300,5 @@ def test_tags_of_the_previous_entry_are_made_only_where_they_are_absent(
         (ReadTags(("~t:a",)), (tag_id,)),
         (Commit, STORED),
         *made_tag,
-        NEW,
-        (Commit, STORED),
-        LANDED,
+        *STORED_NEW,
     ).ends()

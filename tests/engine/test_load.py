@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -40,7 +40,10 @@ from dualcache.engine.renewal import Lease
 from dualcache.engine.starting import Start
 from tests.engine.conversation import (
     KEY,
+    LANDED,
     LEASE_MS,
+    LEASED,
+    LED,
     Shelf,
     call,
     cold,
@@ -96,11 +99,11 @@ def test_an_absent_key_is_leased_loaded_and_committed_over_the_lease() -> None:
     outcome = script(
         get_or_load(asked, env),
         (Look(KEY), RawRead(None)),
-        (Join, lead),
+        LED,
         (LookAndLease(KEY, filling(1), LEASE_MS), MINE),
         (Load, Loaded("v", 5.0)),
         (Commit(KEY, filling(1), blob, 60_000, CommitWay.IFEQ), STORED),
-        (EndFlight, None),
+        LANDED,
     ).ends()
     assert outcome == Outcome("v", None, 4, pack("v"))
     assert events == [Miss("k", "absent"), LoadedEvent("k", 5.0, "stored")]
@@ -110,12 +113,7 @@ def test_an_absent_key_is_leased_loaded_and_committed_over_the_lease() -> None:
 def test_a_function_that_seldom_hits_leases_without_looking_first() -> None:
     env, events = surroundings()
     script(
-        get_or_load(cold(), env),
-        (Join, lead),
-        (LookAndLease, MINE),
-        (Load, Loaded("v", 5.0)),
-        (Commit, STORED),
-        (EndFlight, None),
+        get_or_load(cold(), env), *LEASED, (Load, Loaded("v", 5.0)), (Commit, STORED), LANDED
     ).ends()
     assert events[0] == Miss("k", "absent")
 
@@ -124,10 +122,7 @@ def test_a_value_that_appears_before_the_lease_is_served() -> None:
     env, _ = surroundings()
     asked = cold()
     outcome = script(
-        get_or_load(asked, env),
-        (Join, lead),
-        (LookAndLease, RawRead(stored("v"))),
-        (EndFlight, None),
+        get_or_load(asked, env), LED, (LookAndLease, RawRead(stored("v"))), LANDED
     ).ends()
     assert outcome.value == "v"
     assert (asked.policy.counters.hits, asked.policy.counters.misses) == (1, 0)
@@ -153,12 +148,7 @@ def test_what_the_front_tier_does_not_keep_is_read_and_kept() -> None:
 
 def test_a_ttl_of_zero_shares_loads_and_stores_nothing() -> None:
     env, events = surroundings()
-    script(
-        get_or_load(call(ttl_ms=0), env),
-        (Join, lead),
-        (Load, Loaded("v", 5.0)),
-        (EndFlight, None),
-    ).ends()
+    script(get_or_load(call(ttl_ms=0), env), LED, (Load, Loaded("v", 5.0)), LANDED).ends()
     assert events == [Miss("k", "not_stored"), LoadedEvent("k", 5.0, "not_stored")]
 
 
@@ -171,18 +161,14 @@ def test_a_backend_that_fails_at_the_look_leaves_a_shared_load() -> None:
         return lead(op)
 
     outcome = script(
-        get_or_load(call(), env),
-        (Look, refused()),
-        (Join, note),
-        (Load, Loaded("v", 5.0)),
-        (EndFlight, None),
+        get_or_load(call(), env), (Look, refused()), (Join, note), (Load, Loaded("v", 5.0)), LANDED
     ).ends()
     assert outcome.value == "v"
     assert joins[0].is_patient
     assert not joins[0].is_lenient
 
 
-def test_a_follower_gets_a_copy_of_his_own() -> None:
+def test_a_follower_gets_its_own_copy() -> None:
     env, events = surroundings()
     asked = call()
     shared = ["v"]
@@ -198,7 +184,7 @@ def test_a_follower_gets_a_copy_of_his_own() -> None:
     assert asked.policy.counters.coalesced == 1
 
 
-def test_a_follower_decodes_his_copy_where_the_leader_encoded_it() -> None:
+def test_a_follower_decodes_its_copy_from_what_the_leader_encoded() -> None:
     env, _ = surroundings()
     script(
         get_or_load(cold(), env),
@@ -207,7 +193,7 @@ def test_a_follower_decodes_his_copy_where_the_leader_encoded_it() -> None:
     ).returns(Outcome("decoded", None, LATER, pack("decoded")))
 
 
-def test_a_follower_copies_what_does_not_come_back_from_its_bytes() -> None:
+def test_a_follower_deep_copies_a_value_that_it_cannot_decode() -> None:
     env, _ = surroundings()
     outcome = script(
         get_or_load(cold(), env),
@@ -217,7 +203,7 @@ def test_a_follower_copies_what_does_not_come_back_from_its_bytes() -> None:
     assert outcome.value == "v"
 
 
-def test_a_follower_loads_for_himself_what_cannot_be_copied() -> None:
+def test_a_follower_loads_a_value_that_cannot_be_copied() -> None:
     env, _ = surroundings()
     outcome = script(
         get_or_load(cold(), env),
@@ -256,11 +242,11 @@ def test_an_interrupt_of_the_policys_callables_is_no_failure_of_the_load(
     env, _ = surroundings()
     talk = script(
         get_or_load(cold(condition=interrupted), env),
-        (Join, lead),
+        LED,
         (LookAndLease, lambda op: RawRead(op.filling)),
         (Load, Loaded("v", 5.0)),
         (Commit, CommitReply.STORED),
-        (EndFlight, None),
+        LANDED,
     )
     talk.raises(SoftLimit)
 
@@ -289,7 +275,7 @@ def test_the_first_whose_wait_is_over_takes_over_and_ends_the_flight_for_all() -
     assert [each.outcome and each.outcome.value for each in landings] == ["mine"]
 
 
-def test_whoever_does_not_take_over_waits_on_for_twice_as_long() -> None:
+def test_a_follower_that_does_not_take_over_waits_twice_as_long_again() -> None:
     env, events = surroundings()
     flight = other()
     counters = Counters()
@@ -314,9 +300,7 @@ def test_a_follower_waits_for_as_long_as_another_process_announced() -> None:
     flight = other()
     flight.announced_ms = 4_000
     script(
-        get_or_load(cold(), env),
-        (Join, flight),
-        (AwaitFlight(flight, 12_000.0), landing("theirs")),
+        get_or_load(cold(), env), (Join, flight), (AwaitFlight(flight, 12_000.0), landing("theirs"))
     ).ends()
 
 
@@ -325,8 +309,15 @@ def take(op: TakeOver) -> bool:
     return True
 
 
+def taken_over(flight: Flight) -> tuple[tuple[Any, Any], ...]:
+    """Return the exchanges in which a follower's wait ends and it becomes the successor."""
+    return (Join, flight), (AwaitFlight, None), (TakeOver, take)
+
+
 @pytest.mark.parametrize("is_taken", [True, False])
-def test_who_is_interrupted_while_taking_over_gives_the_flight_back(*, is_taken: bool) -> None:
+def test_a_follower_interrupted_while_it_takes_over_gives_the_flight_back(
+    *, is_taken: bool
+) -> None:
     env, _ = surroundings()
     flight = other()
 
@@ -365,12 +356,10 @@ def test_a_successor_commits_over_the_lease_of_the_leader(reply: CommitReply) ->
 
     outcome = script(
         get_or_load(asked, env),
-        (Join, flight),
-        (AwaitFlight, None),
-        (TakeOver, take),
+        *taken_over(flight),
         (Load, Loaded("mine", 5.0)),
         (Commit, note),
-        (EndFlight, None),
+        LANDED,
     ).ends()
     assert outcome.value == "mine"
     assert commits[0].expected == filling(50)
@@ -380,28 +369,14 @@ def test_a_successor_commits_over_the_lease_of_the_leader(reply: CommitReply) ->
 def test_a_successor_who_has_tags_that_the_leader_does_not_know_stores_nothing() -> None:
     env, _ = surroundings()
     flight, asked = beside("t", "other")
-    script(
-        get_or_load(asked, env),
-        (Join, flight),
-        (AwaitFlight, None),
-        (TakeOver, take),
-        (Load, Loaded("mine", 5.0)),
-        (EndFlight, None),
-    ).ends()
+    script(get_or_load(asked, env), *taken_over(flight), (Load, Loaded("mine", 5.0)), LANDED).ends()
 
 
 def test_a_successor_of_another_function_stores_nothing() -> None:
     env, _ = surroundings()
     flight, asked = beside("t")
     flight.start = flight.start._replace(owner=b"another!")
-    script(
-        get_or_load(asked, env),
-        (Join, flight),
-        (AwaitFlight, None),
-        (TakeOver, take),
-        (Load, Loaded("mine", 5.0)),
-        (EndFlight, None),
-    ).ends()
+    script(get_or_load(asked, env), *taken_over(flight), (Load, Loaded("mine", 5.0)), LANDED).ends()
 
 
 def test_a_successor_whose_load_fails_leaves_the_lease_to_the_leader() -> None:
@@ -409,12 +384,7 @@ def test_a_successor_whose_load_fails_leaves_the_lease_to_the_leader() -> None:
     flight, asked = beside()
     error = OSError()
     outcome = script(
-        get_or_load(asked, env),
-        (Join, flight),
-        (AwaitFlight, None),
-        (TakeOver, take),
-        (Load, Raised(error, 5.0)),
-        (EndFlight, None),
+        get_or_load(asked, env), *taken_over(flight), (Load, Raised(error, 5.0)), LANDED
     ).ends()
     assert outcome.error is error
 
@@ -424,24 +394,22 @@ def test_a_successor_who_is_interrupted_gives_the_flight_back() -> None:
     flight, asked = beside()
     script(
         get_or_load(asked, env),
-        (Join, flight),
-        (AwaitFlight, None),
-        (TakeOver, take),
+        *taken_over(flight),
         (Load, KeyboardInterrupt()),
         (EndFlight(flight, ABANDONED), None),
     ).raises(KeyboardInterrupt)
 
 
 @pytest.mark.parametrize("ending", [ABANDONED, landing("too old", 0)])
-def test_a_follower_who_may_not_take_the_result_asks_again(ending: FlightResult) -> None:
+def test_a_follower_of_a_load_that_is_too_old_asks_again(ending: FlightResult) -> None:
     env, _ = surroundings()
     outcome = script(
         get_or_load(cold(), env),
         (Join, other()),
         (AwaitFlight, ending),
-        (Join, lead),
+        LED,
         (LookAndLease, RawRead(stored("v"))),
-        (EndFlight, None),
+        LANDED,
     ).ends()
     assert outcome.value == "v"
 
@@ -460,22 +428,16 @@ def test_an_old_result_is_taken_by_a_caller_who_saw_what_its_load_started_from()
     assert outcome.value == "v"
 
 
-def test_a_caller_whose_wait_could_never_end_loads_alone() -> None:
+def test_a_caller_whose_wait_would_never_end_loads_alone() -> None:
     env, events = surroundings()
-    script(
-        get_or_load(cold(), env),
-        (Join, JoinReply.ALONE),
-        (Load, Loaded("v", 5.0)),
-    ).ends()
+    script(get_or_load(cold(), env), (Join, JoinReply.ALONE), (Load, Loaded("v", 5.0))).ends()
     assert events[0] == Miss("k", "unread")
 
 
 def test_a_caller_who_must_look_is_served_what_is_fresh() -> None:
     env, _ = surroundings()
     outcome = script(
-        get_or_load(cold(), env),
-        (Join, JoinReply.MUST_LOOK),
-        (Look, RawRead(stored("v"))),
+        get_or_load(cold(), env), (Join, JoinReply.MUST_LOOK), (Look, RawRead(stored("v")))
     ).ends()
     assert outcome.value == "v"
 
@@ -504,13 +466,13 @@ def test_a_caller_who_must_look_and_cannot_shares_a_load_that_is_not_stored() ->
         get_or_load(cold(), env),
         (Join, JoinReply.MUST_LOOK),
         (Look, refused()),
-        (Join, lead),
+        LED,
         (Load, Loaded("v", 5.0)),
-        (EndFlight, None),
+        LANDED,
     ).ends()
 
 
-def test_a_load_whose_tags_come_with_its_result_may_have_any() -> None:
+def test_a_flight_whose_tags_come_with_its_result_counts_as_having_any() -> None:
     env, _ = surroundings()
     tags: list[tuple[str, ...]] = []
 
@@ -531,8 +493,7 @@ def test_an_interrupted_leader_gives_the_lease_back_and_hands_over() -> None:
     ends: list[FlightResult] = []
     script(
         get_or_load(cold(), env),
-        (Join, lead),
-        (LookAndLease, MINE),
+        *LEASED,
         (Load, KeyboardInterrupt()),
         (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED),
         (EndFlight, lambda op: ends.append(op.landing)),
@@ -545,11 +506,10 @@ def test_the_exception_of_the_users_function_is_returned_and_the_lease_given_bac
     error = OSError()
     outcome = script(
         get_or_load(cold(), env),
-        (Join, lead),
-        (LookAndLease, MINE),
+        *LEASED,
         (Load, Raised(error, 5.0)),
         (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED),
-        (EndFlight, None),
+        LANDED,
     ).ends()
     assert outcome.error is error
     assert events[-1] == LoadFailed("k", "OSError")
@@ -559,9 +519,8 @@ def test_a_callable_ttl_of_a_value_decides_how_long_it_is_stored() -> None:
     env, _ = surroundings()
     script(
         get_or_load(cold(ttl_ms=60_000, ttl_of=lambda value: len(value) * 1_000), env),
-        (Join, lead),
-        (LookAndLease, MINE),
+        *LEASED,
         (Load, Loaded("four", 5.0)),
         (Commit(KEY, filling(1), stored("four", 2, load_ms=5), 4_000, CommitWay.IFEQ), STORED),
-        (EndFlight, None),
+        LANDED,
     ).ends()

@@ -49,7 +49,7 @@ OURS = Revocation(CHANNEL, (KEY,))
 STORED = CommitReply.STORED
 
 
-def test_an_invalidation_tells_its_keys_their_variants_and_its_tags() -> None:
+def test_an_invalidation_publishes_its_keys_their_variants_and_its_tags() -> None:
     env, _ = surroundings(channel=CHANNEL)
     names = (KEY, f"~b:{KEY}", "~t:a")
     script(
@@ -59,7 +59,7 @@ def test_an_invalidation_tells_its_keys_their_variants_and_its_tags() -> None:
     ).ends()
 
 
-def test_where_nobody_asked_for_it_nothing_is_told() -> None:
+def test_without_a_channel_nothing_is_published() -> None:
     env, _ = surroundings()
     script(
         invalidate((KEY,), (), ("a*",), env),
@@ -69,7 +69,7 @@ def test_where_nobody_asked_for_it_nothing_is_told() -> None:
     ).ends()
 
 
-def test_a_pattern_is_told_once_when_its_last_page_is_deleted() -> None:
+def test_a_pattern_is_published_once_after_its_last_page_is_deleted() -> None:
     env, _ = surroundings(channel="shop:~c", prefix="shop:")
     script(
         invalidate((), (), ("a*",), env),
@@ -82,7 +82,7 @@ def test_a_pattern_is_told_once_when_its_last_page_is_deleted() -> None:
     ).ends()
 
 
-def test_of_a_function_its_pattern_is_told_when_all_is_deleted() -> None:
+def test_the_pattern_of_a_function_is_published_when_all_is_deleted() -> None:
     env, _ = surroundings(channel="shop:~c", prefix="shop:")
     script(
         clear_function(b"function", "a*", env),
@@ -95,7 +95,7 @@ def test_of_a_function_its_pattern_is_told_when_all_is_deleted() -> None:
     ).ends()
 
 
-def test_of_a_function_a_shortened_name_that_hides_its_pattern_is_told_by_itself() -> None:
+def test_a_shortened_name_that_its_pattern_misses_is_published_by_itself() -> None:
     env, _ = surroundings(channel=CHANNEL)
     hidden = b"a:" + b"x" * 235 + b"~digest~" + b"y" * 235
     head = stored("v", owner=b"function")
@@ -111,7 +111,7 @@ def test_of_a_function_a_shortened_name_that_hides_its_pattern_is_told_by_itself
     ).ends()
 
 
-def test_a_pattern_that_could_not_be_told_is_owed() -> None:
+def test_a_pattern_that_could_not_be_published_is_owed() -> None:
     env, _ = surroundings(channel=CHANNEL)
     done = script(
         invalidate((), (), ("a*",), env),
@@ -129,7 +129,7 @@ def test_a_pattern_that_could_not_be_told_is_owed() -> None:
     ).ends()
 
 
-def test_what_is_owed_is_told_when_it_is_delivered() -> None:
+def test_an_owed_deletion_is_published_when_it_is_delivered() -> None:
     env, _ = surroundings(channel=CHANNEL)
     owe(PendingDeletion((KEY,)), env)
     script(
@@ -140,7 +140,7 @@ def test_what_is_owed_is_told_when_it_is_delivered() -> None:
     ).ends()
 
 
-def test_a_full_server_deletes_and_tells_without_a_transaction() -> None:
+def test_a_full_server_deletes_and_publishes_without_a_transaction() -> None:
     env, _ = surroundings(channel=CHANNEL)
     names = (KEY, f"~b:{KEY}")
     notice = Revocation(CHANNEL, names)
@@ -170,7 +170,7 @@ def turned_down(prefix: str) -> BackendRefused:
     return error
 
 
-def test_a_clear_spares_the_key_that_tells_of_flushes() -> None:
+def test_a_clear_spares_the_key_that_shows_flushes() -> None:
     env, _ = surroundings(channel="shop:~c", prefix="shop:")
     script(
         clear(env),
@@ -182,7 +182,7 @@ def test_a_clear_spares_the_key_that_tells_of_flushes() -> None:
     assert revoked_by("*", "shop:")("shop:~e")
 
 
-def test_a_set_is_told_with_its_claim_whatever_was_there_and_not_with_its_commit() -> None:
+def test_a_set_is_published_with_its_claim_and_not_with_its_commit() -> None:
     env, _ = surroundings(channel=CHANNEL)
     script(
         set_value(call(), "v", env),
@@ -192,7 +192,7 @@ def test_a_set_is_told_with_its_claim_whatever_was_there_and_not_with_its_commit
     ).returns(True)
 
 
-def test_a_set_that_may_have_arrived_is_told_with_its_deletion() -> None:
+def test_a_set_that_may_have_arrived_is_published_with_its_deletion() -> None:
     env, _ = surroundings(channel=CHANNEL)
     script(
         set_value(call(), "v", env),
@@ -202,7 +202,7 @@ def test_a_set_that_may_have_arrived_is_told_with_its_deletion() -> None:
     ).returns(False)
 
 
-def test_each_of_several_sets_is_told() -> None:
+def test_each_of_several_sets_is_published() -> None:
     env, _ = surroundings(channel=CHANNEL)
     told: list[str] = []
     flow = set_many([(Call("a", policy()), "v"), (Call("b", policy()), "w")], env)
@@ -220,7 +220,7 @@ def test_each_of_several_sets_is_told() -> None:
         assert told == ["a", "b"]
 
 
-def test_a_refresh_tells_with_the_commit_that_replaces_a_usable_entry() -> None:
+def test_a_refresh_is_published_with_the_commit_that_replaces_a_usable_entry() -> None:
     env, _ = surroundings(channel=CHANNEL)
     old, resealed, new = stored("old"), stored("old", 1), stored("new", 2, load_ms=5)
     script(
@@ -232,7 +232,7 @@ def test_a_refresh_tells_with_the_commit_that_replaces_a_usable_entry() -> None:
     ).ends()
 
 
-def test_a_refresh_of_what_changed_under_its_hands_tells_with_its_claim() -> None:
+def test_a_refresh_of_an_entry_that_changed_meanwhile_is_published_with_its_claim() -> None:
     env, _ = surroundings(channel=CHANNEL)
     script(
         refresh(call(), env),
@@ -246,7 +246,7 @@ def test_a_refresh_of_what_changed_under_its_hands_tells_with_its_claim() -> Non
     ).ends()
 
 
-def test_a_fill_is_not_told() -> None:
+def test_a_fill_is_not_published() -> None:
     env, _ = surroundings(channel=CHANNEL)
     script(
         get_or_load(cold(), env),
@@ -259,7 +259,7 @@ def test_a_fill_is_not_told() -> None:
 
 
 @pytest.mark.parametrize("way", CommitWay)
-def test_a_notice_goes_by_whichever_way_a_server_commits(way: CommitWay) -> None:
+def test_a_notice_goes_with_every_way_of_committing(way: CommitWay) -> None:
     env, _ = surroundings(channel=CHANNEL, ways=(way,))
     script(
         refresh(call(), env),

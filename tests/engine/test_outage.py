@@ -51,18 +51,18 @@ class DeepLoss(ConnectionResetError):
         (type("Http404", (Exception,), {})(), True),
     ],
 )
-def test_an_answer_is_no_outage(error: Exception, expected: bool) -> None:
+def test_only_a_status_below_500_is_no_outage(error: Exception, expected: bool) -> None:
     assert is_outage(policy(), error) is expected
 
 
-def test_the_types_that_are_written_count_and_no_others() -> None:
+def test_only_the_types_of_stale_on_count_as_outages() -> None:
     written = policy(stale_on=(ConnectionError, HTTPException))
     assert is_outage(written, DeepLoss()) is True
     assert is_outage(written, HTTPException(404)) is True
     assert is_outage(written, ValueError()) is False
 
 
-def test_a_callable_decides_by_the_exception() -> None:
+def test_a_callable_of_stale_on_decides_by_the_exception() -> None:
     written = policy(stale_on=lambda error: error.args)
     assert is_outage(written, ValueError("down")) is True
     assert is_outage(written, ValueError()) is False

@@ -46,7 +46,9 @@ def test_a_fresh_entry_is_a_hit() -> None:
         (seal_tombstone(KEY, token=token(50), created_ms=NOW_MS), "tombstone"),
     ],
 )
-def test_whatever_is_not_fresh_is_a_miss_that_tells_why(raw: bytes | None, reason: str) -> None:
+def test_an_entry_that_is_not_fresh_is_a_miss_with_its_reason(
+    raw: bytes | None, reason: str
+) -> None:
     env, events = surroundings()
     asked = call()
     script(get(asked, env), (Look, RawRead(raw))).returns(MISSING)
@@ -65,7 +67,7 @@ def test_a_value_of_another_key_may_be_the_reply_to_another_command(shelf: Shelf
 
 
 @pytest.mark.parametrize("raw", [b"foreign", stored("broken")])
-def test_an_entry_that_nobody_can_read_is_a_miss_and_told_of(raw: bytes) -> None:
+def test_an_entry_that_nobody_can_read_is_a_miss_and_reported(raw: bytes) -> None:
     env, events = surroundings()
     script(get(call(), env), (Look, RawRead(raw))).returns(MISSING)
     assert [type(event) for event in events] == [Unusable, Miss]
@@ -89,7 +91,7 @@ def test_an_entry_of_a_type_that_is_still_to_be_learned_is_a_plain_miss() -> Non
     assert asked.policy.counters.unread == 0
 
 
-def test_an_entry_that_names_keys_of_others_as_its_tags_is_forged_and_they_are_not_read() -> None:
+def test_foreign_keys_that_an_entry_names_as_its_tags_are_not_read() -> None:
     env, events = surroundings(prefix="shop:")
     forged = stored("v", tags=[Tag("shop:~t:a", token(50)), Tag("bank:balance", token(51))])
     script(get(call(), env), (Look, RawRead(forged))).returns(MISSING)
@@ -143,7 +145,7 @@ def test_what_is_read_is_kept_under_a_ticket_for_each_name_taken_before_it_was_r
     )
 
 
-def test_what_was_read_on_two_streams_is_as_good_as_untracked() -> None:
+def test_a_value_read_on_two_push_streams_counts_as_untracked() -> None:
     env, _ = surroundings()
     shelf = Shelf()
     script(
@@ -273,12 +275,12 @@ def test_only_a_fresh_entry_is_contained_and_any_entry_has_seconds_left() -> Non
     script(ttl(call(), env), (Look, RawRead(None))).returns(None)
 
 
-def test_what_is_only_probed_is_served_where_it_is_fresh() -> None:
+def test_a_head_request_is_served_a_fresh_entry() -> None:
     env, _ = surroundings()
     script(get_or_run(call(), env), (Look, RawRead(stored("v")))).returns(Outcome("v", None, 1))
 
 
-def test_what_is_only_probed_is_loaded_without_storing_where_it_is_not() -> None:
+def test_a_head_request_loads_without_storing() -> None:
     env, _ = surroundings()
     outcome = script(
         get_or_run(call(), env), (Look, RawRead(None)), (Load, Loaded("v", 5.0))

@@ -35,7 +35,7 @@ def test_an_op_that_must_not_be_sent_twice_is_not() -> None:
     script(ask_once(LOOK, env), (LOOK, cut())).raises(BackendUnavailable)
 
 
-def test_an_op_that_nobody_listens_to_is_not_sent_again() -> None:
+def test_an_op_whose_connection_is_refused_is_not_sent_again() -> None:
     env, _ = surroundings()
     script(ask(LOOK, env), (LOOK, refused())).raises(BackendUnavailable)
 
@@ -62,7 +62,7 @@ def test_one_slow_answer_opens_nothing_and_two_in_a_row_do() -> None:
     assert [type(event) for event in events] == [BackendDown]
 
 
-def test_what_is_owed_is_delivered_before_anything_else_is_asked() -> None:
+def test_owed_deletions_are_delivered_before_anything_else_is_asked() -> None:
     env, events = surroundings()
     owe(PendingDeletion((KEY,)), env)
     script(ask(LOOK, env), (Delete((KEY,)), 1), (LOOK, NOTHING)).returns(NOTHING)
@@ -70,7 +70,7 @@ def test_what_is_owed_is_delivered_before_anything_else_is_asked() -> None:
     assert env.health.is_clear
 
 
-def test_what_could_not_be_delivered_stays_owed() -> None:
+def test_a_deletion_that_could_not_be_delivered_stays_owed() -> None:
     env, _ = surroundings()
     owe(PendingDeletion((KEY,)), env)
     script(ask_once(LOOK, env), (Delete((KEY,)), slow())).raises(BackendTimeout)
@@ -142,7 +142,7 @@ def refusal(prefix: str) -> BackendRefused:
         ),
     ],
 )
-def test_what_a_server_turns_down_is_told_once(prefix: str, told: list[Event]) -> None:
+def test_a_server_that_turns_down_writes_is_reported_once(prefix: str, told: list[Event]) -> None:
     env, events = surroundings()
     for _ in range(2):
         with suppress(BackendRefused, BackendUnavailable):
@@ -151,7 +151,7 @@ def test_what_a_server_turns_down_is_told_once(prefix: str, told: list[Event]) -
     assert events == told
 
 
-def test_a_sign_of_life_closes_the_breaker() -> None:
+def test_a_ping_that_is_answered_closes_the_breaker() -> None:
     env, events = surroundings()
     script(ping_server(env), (Ping(), refused())).returns(False)
     script(ping_server(env), (Ping(), None)).returns(True)

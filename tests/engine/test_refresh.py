@@ -117,7 +117,7 @@ def test_the_time_that_the_look_took_is_taken_from_what_the_entry_has_left() -> 
     ).ends()
 
 
-def test_a_refresh_claims_an_entry_that_changes_under_its_hands() -> None:
+def test_a_refresh_claims_an_entry_that_changed_since_it_was_read() -> None:
     env, _ = surroundings()
     script(
         refresh(call(), env),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import EndFlight, Join
+from dualcache.core.flight import Join
 from dualcache.core.ops import (
     Batch,
     Commit,
@@ -22,7 +22,9 @@ from dualcache.engine.load import get_or_load
 from dualcache.engine.renewal import Lease, begin_lease, keeping, renew
 from tests.engine.conversation import (
     KEY,
+    LANDED,
     LEASE_MS,
+    LEASED,
     NOW_MS,
     cold,
     filling,
@@ -72,7 +74,7 @@ def test_a_marker_that_has_gone_is_not_renewed_again() -> None:
     script(renew(leased(env), env), (RENEWED, REFUSED)).returns(None)
 
 
-def test_what_is_left_of_several_is_renewed_on() -> None:
+def test_the_markers_that_are_left_of_several_are_still_renewed() -> None:
     env, _ = surroundings()
     lease = begin_lease({filling(1, "a"): "a", filling(2, "b"): "b"}, Counters(), env)
     script(renew(lease, env), (Batch, (STORED, REFUSED))).returns(THIRD)
@@ -91,13 +93,13 @@ def test_a_renewal_that_fails_is_tried_again_as_long_as_the_lease_may_be_there(
     assert lease.held
 
 
-def test_what_holds_nothing_or_cannot_be_compared_is_not_renewed() -> None:
+def test_a_load_without_a_lease_or_without_a_way_to_compare_is_not_renewed() -> None:
     env, _ = surroundings()
     assert keeping(begin_lease({}, Counters(), env), env) is None
     assert keeping(leased(env), surroundings(ways=())[0]) is None
 
 
-def test_a_load_is_given_what_keeps_its_lease() -> None:
+def test_a_load_op_carries_the_renewal_of_its_lease() -> None:
     env, _ = surroundings()
     asked: list[Load] = []
 
@@ -105,14 +107,7 @@ def test_a_load_is_given_what_keeps_its_lease() -> None:
         asked.append(op)
         return Loaded("v", 5.0)
 
-    script(
-        get_or_load(cold(), env),
-        (Join, lead),
-        (LookAndLease, RawRead(filling(1))),
-        (Load, note),
-        (Commit, STORED),
-        (EndFlight, None),
-    ).ends()
+    script(get_or_load(cold(), env), *LEASED, (Load, note), (Commit, STORED), LANDED).ends()
     assert asked[0].keeping is not None
     assert asked[0].keeping.every_ms == THIRD
 
@@ -139,7 +134,7 @@ def test_the_lease_of_a_stale_entry_is_renewed_under_its_own_name() -> None:
         (Load, during),
         (Commit, STORED),
         (Commit, STORED),
-        (EndFlight, None),
+        LANDED,
     ).ends()
     assert renewed == [Commit("~r:k", token(2), token(2), LEASE_MS, WAY)]
 
@@ -156,11 +151,10 @@ def test_a_commit_that_came_too_late_is_told_apart_from_one_that_was_revoked(
     env, events = surroundings(elapsed_ms=clock)
     script(
         get_or_load(cold(), env),
-        (Join, lead),
-        (LookAndLease, RawRead(filling(1))),
+        *LEASED,
         (Load, passing(clock, passed_ms)),
         (Commit, REFUSED),
-        (EndFlight, None),
+        LANDED,
     ).ends()
     assert outcomes(events) == [how]
 
@@ -180,14 +174,7 @@ def test_a_commit_after_that_of_a_successor_came_too_late() -> None:
         op.flights[0].start.lease.fill(filling(1))
         return Loaded("v", 5.0)
 
-    script(
-        get_or_load(cold(), env),
-        (Join, lead),
-        (LookAndLease, RawRead(filling(1))),
-        (Load, overtaken),
-        (Commit, REFUSED),
-        (EndFlight, None),
-    ).ends()
+    script(get_or_load(cold(), env), *LEASED, (Load, overtaken), (Commit, REFUSED), LANDED).ends()
     assert outcomes(events) == ["late"]
 
 
@@ -202,12 +189,5 @@ def test_a_renewed_lease_is_not_over_when_the_first_one_would_be() -> None:
         clock.now_ms = 18_000
         return Loaded("v", 18_000.0)
 
-    script(
-        get_or_load(cold(), env),
-        (Join, lead),
-        (LookAndLease, RawRead(filling(1))),
-        (Load, renewing),
-        (Commit, REFUSED),
-        (EndFlight, None),
-    ).ends()
+    script(get_or_load(cold(), env), *LEASED, (Load, renewing), (Commit, REFUSED), LANDED).ends()
     assert outcomes(events) == ["refused"]

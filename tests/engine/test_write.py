@@ -37,7 +37,7 @@ def test_a_set_claims_the_key_and_commits_over_its_claim() -> None:
     ).returns(True)
 
 
-def test_a_set_that_was_overtaken_says_so() -> None:
+def test_a_set_that_was_overtaken_returns_false() -> None:
     env, _ = surroundings()
     script(
         set_value(call(), "v", env),
@@ -155,12 +155,12 @@ def test_several_values_are_claimed_in_one_trip_and_committed_in_another() -> No
     ).returns([True, False])
 
 
-def test_nothing_to_set_is_no_trip() -> None:
+def test_a_set_of_no_values_makes_no_trip() -> None:
     env, _ = surroundings()
     script(set_many([], env)).returns([])
 
 
-def test_of_several_those_that_cannot_be_stored_are_deleted_together() -> None:
+def test_values_that_cannot_be_stored_are_deleted_together() -> None:
     env, events = surroundings()
     unworthy = policy(condition=lambda value: value != "no")
     pairs = [("a", "va"), ("b", "no"), ("c", "vc")]
@@ -175,7 +175,7 @@ def test_of_several_those_that_cannot_be_stored_are_deleted_together() -> None:
     assert Invalidated(keys=2, removed=1) in events
 
 
-def test_of_several_none_is_set_where_one_cannot_be_spelled() -> None:
+def test_no_value_is_set_where_one_cannot_be_encoded() -> None:
     env, _ = surroundings()
     hasty = policy(tags_of=lambda value: (value.missing,))
     script(set_many([(Call(key, hasty), key) for key in "ab"], env)).raises(AttributeError)
@@ -252,7 +252,7 @@ def test_a_big_job_that_is_interrupted_owes_what_it_has_not_stored() -> None:
     assert list(env.health.owed.values()) == [PendingDeletion(left)]
 
 
-def test_an_object_that_is_referred_to_has_no_size() -> None:
+def test_an_object_stored_by_reference_has_no_size() -> None:
     assert size_of(Put(call(), None, Storable(Packed(8, 0, object()), None, None))) == 0
     assert size_of(Put(call(), None, Storable(Packed(1, 0, b"1234"), None, None))) == 4
     assert size_of(Put(call(), None, None)) == 0

@@ -78,7 +78,7 @@ def test_a_way_that_was_lacking_is_tried_again_after_a_while() -> None:
     assert [event for event in events if isinstance(event, StoresStopped)] == [events[0]]
 
 
-def test_it_is_told_once_that_there_is_no_way() -> None:
+def test_a_server_without_a_way_to_commit_is_reported_once() -> None:
     env, events, clock = without_ways()
     clock.now_ms = RETRY_MS
     script(commit_one(KEY, b"old", b"new", 9, env), (Commit, UNSUPPORTED), (Delete, 0)).returns(
@@ -104,13 +104,13 @@ def test_all_ways_that_were_found_lacking_one_after_the_other_are_tried_again_to
     assert env.ways == both
 
 
-def test_a_new_connection_may_lead_to_a_server_that_has_it() -> None:
+def test_a_new_connection_may_lead_to_a_server_that_has_the_lacking_way() -> None:
     env, _, _ = without_ways()
     script(attempt_once(Look(KEY), env), (Look, cut())).raises(BackendUnavailable)
     assert env.ways == (CommitWay.IFEQ,)
 
 
-def test_after_a_connect_they_are_tried_soon() -> None:
+def test_after_a_connect_lacking_ways_are_tried_soon() -> None:
     env, _, clock = without_ways()
     try_all_again_soon(env)
     clock.now_ms = SOON_MS - 1
@@ -119,7 +119,7 @@ def test_after_a_connect_they_are_tried_soon() -> None:
     assert can_commit(env)
 
 
-def test_a_server_that_is_back_may_have_it() -> None:
+def test_a_server_that_is_back_may_have_the_lacking_way() -> None:
     env, _, _ = without_ways()
     down = BackendUnavailable("refused", code="DC200")
     script(attempt_once(Look(KEY), env), (Look, down)).raises(BackendUnavailable)
@@ -143,7 +143,7 @@ def test_without_a_way_no_lease_is_taken() -> None:
     assert talk.ends().value == "v"
 
 
-def test_without_a_way_what_is_stored_is_served() -> None:
+def test_without_a_way_stored_entries_are_served() -> None:
     env, _, _ = without_ways()
     talk = script(get_or_load(cold(), env), LED, (Look, RawRead(stored("v"))), (EndFlight, None))
     assert talk.ends().value == "v"
@@ -176,7 +176,7 @@ def noperm() -> BackendRefused:
         (Commit(KEY, b"old", b"new", 9, CommitWay.IFEQ), False),
     ],
 )
-def test_a_missing_right_stops_what_needs_it(op: Op[Any], is_down: bool) -> None:
+def test_a_missing_right_stops_only_the_ops_that_need_it(op: Op[Any], is_down: bool) -> None:
     env, events = surroundings()
     script(attempt_once(op, env), (type(op), noperm())).raises(BackendRefused)
     assert any(isinstance(event, BackendDown) for event in events) is is_down

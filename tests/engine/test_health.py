@@ -14,7 +14,7 @@ def test_a_closed_breaker_lets_everybody_pass() -> None:
     assert breaker.may_try(0)
 
 
-def test_a_certain_failure_opens_it_and_one_time_out_does_not() -> None:
+def test_a_refused_connection_opens_the_breaker_and_one_time_out_does_not() -> None:
     certain, slow = Breaker(), Breaker()
     assert certain.failed(0, since=certain.events, is_certain=True) == FIRST_PAUSE_MS
     assert slow.failed(0, since=slow.events, is_certain=False) == 0
@@ -23,7 +23,7 @@ def test_a_certain_failure_opens_it_and_one_time_out_does_not() -> None:
     assert not slow.is_closed
 
 
-def test_an_answer_between_two_time_outs_keeps_it_closed() -> None:
+def test_an_answer_between_two_time_outs_keeps_the_breaker_closed() -> None:
     breaker = Breaker()
     breaker.failed(0, since=breaker.events, is_certain=False)
     assert breaker.succeeded() is False
@@ -54,7 +54,7 @@ def test_pauses_grow_up_to_a_bound_and_begin_anew_after_an_answer() -> None:
     assert breaker.failed(now_ms, since=breaker.events, is_certain=True) == FIRST_PAUSE_MS
 
 
-def test_only_the_failure_that_opens_it_tells_of_a_pause() -> None:
+def test_only_the_failure_that_opens_the_breaker_returns_a_pause() -> None:
     breaker = Breaker()
     assert breaker.failed(0, since=breaker.events, is_certain=True) == FIRST_PAUSE_MS
     assert breaker.failed(0, since=breaker.events, is_certain=True) == 0
@@ -67,7 +67,7 @@ def test_a_wrong_password_is_not_tried_again_at_full_pace() -> None:
     assert not breaker.may_try(CONFIGURATION_PAUSE_MS - 1)
 
 
-def test_failures_of_one_event_count_once() -> None:
+def test_failures_that_several_callers_see_of_one_event_count_once() -> None:
     breaker = Breaker()
     began = breaker.events
     for _ in range(5):
