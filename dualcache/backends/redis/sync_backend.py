@@ -135,7 +135,7 @@ class SyncBackend:
     def _track(self, lane: TrackedConnection, redirect: Redirect, tracking: Tracking) -> None:
         """Have the server push what this connection reads from now on."""
         data = tracking_commands(redirect)
-        client_id, switched = exchange(lane.connection, data, 2)
+        client_id, switched = lane.connection.ask(data, 2)
         if isinstance(client_id, int) and not isinstance(switched, BackendRefused):
             lane.client_id, lane.push_epoch = client_id, redirect.push_epoch
             tracking.add(client_id)
@@ -153,7 +153,7 @@ class SyncBackend:
     def _converse(self, connection: Connection, op: Op[Any]) -> Any:
         if type(op) is Commit and op.way is CommitWay.WATCH:
             return commit_watched(connection, op)
-        return wire.decode(op, exchange(connection, *wire.encode(op)))
+        return wire.decode(op, connection.ask(*wire.encode(op)))
 
     def _blamed(
         self, error: BaseException, lane: TrackedConnection, *, was_connected: bool
@@ -180,29 +180,12 @@ def disconnect_all(lanes: Iterable[TrackedConnection]) -> None:
                 raise
 
 
-def exchange(connection: Connection, data: bytes, count: int) -> list[Any]:
-    """Send packed commands and read their replies; an error reply is a value among them."""
-    connection.send(data)
-    return [read(connection) for _ in range(count)]
-
-
-def read(connection: Connection) -> Any:
-    """Read one reply; an error that the server sent is a value."""
-    try:
-        return connection.read_response(disable_decoding=True)
-    except Exception as error:  # noqa: BLE001  redis-py raises more than its own errors
-        made = classify(error)
-        if isinstance(made, BackendRefused) and connection.is_connected:
-            return made
-        raise made from None
-
-
 def commit_watched(connection: Connection, op: Commit) -> CommitReply:
     """Compare and set by WATCH, MULTI and EXEC, on a connection of its own."""
     try:
-        if not wire_watch.is_expected(op, exchange(connection, *wire_watch.watch_commands(op))):
-            exchange(connection, *wire_watch.UNWATCH)
+        if not wire_watch.is_expected(op, connection.ask(*wire_watch.watch_commands(op))):
+            connection.ask(*wire_watch.UNWATCH)
             return CommitReply.REFUSED
-        return wire_watch.exec_reply(exchange(connection, *wire_watch.exec_commands(op)))
+        return wire_watch.exec_reply(connection.ask(*wire_watch.exec_commands(op)))
     except BackendRefused as error:
         return wire_watch.refused(error)

@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from redis import connection as theirs
 
 from dualcache.backends.redis.dialing import dial
+from dualcache.backends.redis.errors import classify
+from dualcache.backends.redis.reply_reader import INCOMPLETE, make_reply_reader
+from dualcache.errors import BackendRefused
 from dualcache.options.patience import LARGE_BYTES, extra_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from dualcache.backends.redis.reply_reader import ReplyReader
 
     # redis-py types these in part only, and mixes methods that cannot be told apart.
     Mixin: TypeAlias = Any
@@ -32,6 +37,7 @@ else:
 __all__ = ["BoundedPlain", "BoundedTls", "BoundedUnix"]
 
 SLICE_BYTES: Final = 65_536
+READ_BYTES: Final = 65_536
 LONGEST_SECONDS: Final = 3_600.0
 """Of connecting, where no time-out is set."""
 
@@ -59,13 +65,15 @@ class BoundedSocket:
     The first piece of a reply, which for most is all of it, costs one comparison.
     """
 
-    __slots__ = ("_budget", "_receive_into", "_send_all", "_socket")
+    __slots__ = ("_budget", "_receive_into", "_socket", "receive_first", "send_small")
 
     def __init__(self, made: socket.socket, budget: Budget) -> None:
         self._socket = made
         self._budget = budget
         self._receive_into = made.recv_into
-        self._send_all = made.sendall
+        # The socket's own, for what needs no look at the budget: its time-out bounds them.
+        self.receive_first = made.recv
+        self.send_small = made.sendall
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
@@ -93,7 +101,7 @@ class BoundedSocket:
     def sendall(self, data: bytes) -> None:
         """Send, as a socket does; the time-out of a large command counts from the last bytes."""
         if len(data) <= LARGE_BYTES:
-            self._send_all(data)
+            self.send_small(data)
             return
         budget = self._budget
         rest = memoryview(data)
@@ -121,7 +129,13 @@ class BoundedSocket:
 
 
 class _Bounded(Mixin):  # type: ignore[misc]
-    """What the bounded connections share."""
+    """What the bounded connections share.
+
+    redis-py makes the connection. What is asked on it then is read here: on its way through
+    redis-py a reply passes five more calls.
+    """
+
+    _replies: ReplyReader | None = None
 
     def __init__(self, *, call_timeout: float, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -137,13 +151,44 @@ class _Bounded(Mixin):  # type: ignore[misc]
         if budget.is_changed:
             self._relax()
 
-    def send(self, data: bytes) -> None:
-        """Send packed commands, having connected where that is needed."""
-        sock = self._sock
+    def ask(self, data: bytes, count: int) -> list[Any]:
+        """Send packed commands and read their replies; an error reply is a value among them."""
+        sock, budget = self._sock, self.budget
         if sock is None:
             self.connect()
             sock = self._sock
-        sock.sendall(data)
+        if len(data) <= LARGE_BYTES:
+            sock.send_small(data)
+        else:
+            sock.sendall(data)
+        reader = self._replies
+        if reader is None:
+            return [self._read_by_redis_py() for _ in range(count)]
+        receive = sock.recv if budget.has_begun else sock.receive_first
+        budget.has_begun = True
+        replies: list[Any] = []
+        while True:
+            received = receive(READ_BYTES)
+            if not received:
+                raise ConnectionError("the server closed the connection")
+            reader.feed(received)
+            while (reply := reader.gets()) is not INCOMPLETE:
+                if isinstance(reply, Exception):
+                    replies.append(refusal(reply))
+                elif type(reply) is not reader.push:
+                    replies.append(reply)
+                if len(replies) == count:
+                    return replies
+            receive = sock.recv
+
+    def _read_by_redis_py(self) -> Any:
+        try:
+            return self.read_response(disable_decoding=True)
+        except Exception as error:  # noqa: BLE001  redis-py raises more than its own errors
+            made = classify(error)
+            if isinstance(made, BackendRefused) and self.is_connected:
+                return made
+            raise made from None
 
     @property
     def is_connected(self) -> bool:
@@ -159,11 +204,13 @@ class _Bounded(Mixin):  # type: ignore[misc]
         """Connect within `socket_connect_timeout`, all that belongs to it included."""
         with self._connecting():
             super().connect()
+        self._replies = make_reply_reader(self._parser)
 
     def connect_check_health(self, *arguments: Any, **options: Any) -> None:
         """Connect as `connect` does: redis-py calls it where something is sent before."""
         with self._connecting():
             super().connect_check_health(*arguments, **options)
+        self._replies = make_reply_reader(self._parser)
 
     @contextmanager
     def _connecting(self) -> Generator[None]:
@@ -207,6 +254,14 @@ class _Dialling(Plain):  # type: ignore[misc]
             made.close()
             raise
         return made
+
+
+def refusal(error: Exception) -> BackendRefused:
+    """Return an error reply as a value; raise what ends the connection."""
+    made = classify(error)
+    if isinstance(made, BackendRefused):
+        return made
+    raise made from None
 
 
 class BoundedPlain(_Bounded, _Dialling):  # type: ignore[misc]
