@@ -128,11 +128,11 @@ class Flight:
         "is_orphaned",
         "key",
         "landed",
-        "landing",
         "leader",
         "leaders",
         "load_sequence",
         "next",
+        "result",
         "revoked",
         "seen_version",
         "start",
@@ -157,7 +157,7 @@ class Flight:
         self.next: Flight | None = None
         self.revoked: Flight | None = None
         self.awaited: list[Flight] = []
-        self.landing: FlightResult | None = None
+        self.result: FlightResult | None = None
         self.landed: list[tuple[AwaitFlight, Callable[[], None]]] = []
 
     @property
@@ -207,12 +207,12 @@ class Join(Op["Flight | JoinReply"]):
 class AwaitFlight(Op["FlightResult | None"]):
     """Wait for a flight to land, for at most `wait_ms`; `None` when that is over.
 
-    `landing` is given to those who wait when it lands: a flight keeps no exception.
+    `result` is given to those who wait when it lands: a flight keeps no exception.
     """
 
     flight: Flight
     wait_ms: float
-    landing: FlightResult | None = None
+    result: FlightResult | None = None
 
 
 class TakeOver(Op[bool]):
@@ -234,7 +234,7 @@ class EndFlight(Op[None]):
     """
 
     flight: Flight
-    landing: FlightResult
+    result: FlightResult
 
 
 class CloseFlights(Op[None]):

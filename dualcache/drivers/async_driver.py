@@ -245,7 +245,7 @@ class AsyncDriver:
                     await waking.woken
         finally:
             self._flights.stop_waiting(op.flight)
-        return op.landing or op.flight.landing
+        return op.result or op.flight.result
 
     async def _await_change(self, op: AwaitChange) -> None:
         if op.mark is None:

@@ -30,7 +30,7 @@ Held weakly: a context is copied into tasks, threads and timers, which outlive t
 def live_leads() -> tuple[Flight, ...]:
     """Return the flights that this context leads and that have not landed."""
     known = [each() for each in led.get()]
-    return tuple([each for each in known if each is not None and each.landing is None])
+    return tuple([each for each in known if each is not None and each.result is None])
 
 
 def lead_too(flights: Iterable[Flight]) -> Token[tuple[ref[Flight], ...]]:
@@ -116,24 +116,24 @@ class FlightTable:
     def when_landed(self, op: AwaitFlight, wake: Callable[[], None]) -> FlightResult | None:
         """Have `wake` called once at the landing, unless that has been: then return it."""
         with self._lock:
-            if op.flight.landing is None:
+            if op.flight.result is None:
                 op.flight.landed.append((op, wake))
-            return op.flight.landing
+            return op.flight.result
 
     def land(self, op: EndFlight) -> None:
         """End a flight and wake its followers; a leader who gives up leaves it to the others."""
         flight = op.flight
         with self._lock:
             flight.leaders -= 1
-            if flight.landing is None:
-                if flight.leaders > 0 and op.landing.outcome is None:
+            if flight.result is None:
+                if flight.leaders > 0 and op.result.outcome is None:
                     return
                 # Frames of an exception lead back to who holds the flight: only those who wait by
                 # now are given it, and nobody keeps it.
-                has_failed = op.landing.outcome is not None and op.landing.outcome.error is not None
-                flight.landing = ABANDONED if has_failed else op.landing
+                has_failed = op.result.outcome is not None and op.result.outcome.error is not None
+                flight.result = ABANDONED if has_failed else op.result
                 for waiting, _ in flight.landed:
-                    waiting.landing = op.landing
+                    waiting.result = op.result
             self._forget(flight)
             if self._doomed.get(flight.key) is flight:
                 del self._doomed[flight.key]

@@ -244,7 +244,7 @@ class SyncDriver:
                 waking.wait(op.wait_ms / 1000)
         finally:
             self._flights.stop_waiting(flight)
-        return op.landing or flight.landing
+        return op.result or flight.result
 
     def _await_change(self, op: AwaitChange) -> None:
         changes = self._changes

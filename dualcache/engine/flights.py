@@ -70,7 +70,7 @@ def _would_never_end(
     So where an ancestor leads it, where its leader waits (at any distance) for a flight that this
     context leads, or where blocking this thread stops the leader, who runs on it.
     """
-    if flight.landing is not None:
+    if flight.result is not None:
         return False
     if is_blocking and thread in flight.threads:
         return True
@@ -96,7 +96,7 @@ def may_take_over(flight: Flight, stage: Stage) -> bool:
     # Only where nothing has happened since: no other took over, and no load began. What began
     # during the wait is waited for anew, so there is one successor for each bound, however many
     # wait: without the compare all of them would load at once.
-    return flight.landing is None and flight.stage == stage
+    return flight.result is None and flight.stage == stage
 
 
 def wait_bound_ms(counters: Counters, announced_ms: float = 0.0, takeovers: int = 0) -> float:

@@ -17,10 +17,10 @@ from dualcache.engine.serve import (
     UNREAD,
     begin_look,
     classify,
+    classify_look,
     count_hit,
     find_in_front,
     ids_of,
-    judge,
     keep,
 )
 from dualcache.errors import BackendError
@@ -67,19 +67,19 @@ def get(call: Call, env: Env) -> Flow[object]:
     if kept is not MISSING:
         return kept
     try:
-        sight = yield from look(call, env)
+        read = yield from look(call, env)
     except BackendError:
         env.emit(Miss(call.policy.label, "backend_down"))
         return MISSING
-    return found(call, sight, env)
+    return found(call, read, env)
 
 
-def found(call: Call, sight: ReadResult, env: Env) -> object:
-    """Return the value of a sight that may be served, or MISSING; count it."""
-    if sight.state is FRESH:
+def found(call: Call, read: ReadResult, env: Env) -> object:
+    """Return the value that was read if it may be served, else MISSING; count it."""
+    if read.state is FRESH:
         count_hit(call, env)
-        return sight.value
-    count_miss(call, sight.state.value, env)
+        return read.value
+    count_miss(call, read.state.value, env)
     return MISSING
 
 
@@ -102,22 +102,22 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
     """
     sequence = env.sequence()
     try:
-        seen = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
-        sight = yield from classify_with_tags(call, seen, sequence, env)
+        raw_read = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
+        read = yield from classify_with_tags(call, raw_read, sequence, env)
     except BackendError:
         return None
-    stored = sight.stored
-    is_unread = sight.state in UNREAD.values()
-    if stored is None or not (is_unread or sight.state in {FRESH, STALE}):
+    stored = read.stored
+    is_unread = read.state in UNREAD.values()
+    if stored is None or not (is_unread or read.state in {FRESH, STALE}):
         return None
-    if sight.state is UNTYPED:
+    if read.state is UNTYPED:
         _report_untyped(call, env)
     return Entry(
-        value=MISSING if is_unread else sight.value,
+        value=MISSING if is_unread else read.value,
         age=max(0, env.now_ms() - stored.created_ms) / 1000,
-        ttl=None if seen.left_ms is None else seen.left_ms / 1000,
+        ttl=None if raw_read.left_ms is None else raw_read.left_ms / 1000,
         tier="front" if _is_kept(call) else env.tier,
-        stale=sight.state is STALE or (is_unread and not is_fresh(stored, env.now_ms())),
+        stale=read.state is STALE or (is_unread and not is_fresh(stored, env.now_ms())),
         tags=tuple(_shown_tags(tag.name for tag in stored.tags)),
     )
 
@@ -140,19 +140,21 @@ def look(call: Call, env: Env, first: FirstLook | None = None) -> Flow[ReadResul
     """
     if first is None:
         first = begin_look(call, env)
-        judge(call, first, (yield from ask(first.op, env)), env)
-    elif first.result is None:
-        judge(call, first, (yield from attempt_once(first.op, env)), env)  # its connection was cut
-    result = first.result
-    assert result is not None
-    if result.state is not UNUSABLE:
-        return result
-    if result.is_doubtful:
+        classify_look(call, first, (yield from ask(first.op, env)), env)
+    elif first.read is None:
+        classify_look(
+            call, first, (yield from attempt_once(first.op, env)), env
+        )  # its connection was cut
+    read = first.read
+    assert read is not None
+    if read.state is not UNUSABLE:
+        return read
+    if read.is_doubtful:
         yield DropConnections()
     if call.policy.front is not None:
         return (yield from _look_at_tags(call, call.policy.front, first, env))
-    (result,) = yield from classify_again((call,), (result,), env)
-    return result
+    (read,) = yield from classify_again((call,), (read,), env)
+    return read
 
 
 def _look_at_tags(call: Call, front: FunctionPort, first: FirstLook, env: Env) -> Flow[ReadResult]:
@@ -160,60 +162,58 @@ def _look_at_tags(call: Call, front: FunctionPort, first: FirstLook, env: Env) -
 
     A ticket for each name is taken before that name is read.
     """
-    result, seen = first.result, first.seen
-    assert result is not None
-    others = _unread_tags(result)
+    read, raw_read = first.read, first.raw_read
+    assert read is not None
+    others = _unread_tags(read)
     if not others:
-        return result
+        return read
     first.tickets += (front.begin_read(others),)
     more = yield from ask(Look(others[0], others[1:]), env)  # a look is tracked as the first is
-    ids = {**result.ids, **dict(zip(others, (more.raw, *more.tag_ids), strict=True))}
-    first.result = result = classify(call, result.raw, ids, first.sequence, env, seen.left_ms)
-    if result.state is FRESH:
-        is_one = more.push_epoch == seen.push_epoch
-        keep(call, front, first, seen.push_epoch if is_one else UNTRACKED, env)
-    return result
+    ids = {**read.ids, **dict(zip(others, (more.raw, *more.tag_ids), strict=True))}
+    first.read = read = classify(call, read.raw, ids, first.sequence, env, raw_read.left_ms)
+    if read.state is FRESH:
+        is_one = more.push_epoch == raw_read.push_epoch
+        keep(call, front, first, raw_read.push_epoch if is_one else UNTRACKED, env)
+    return read
 
 
-def classify_with_tags(call: Call, seen: RawRead, sequence: int, env: Env) -> Flow[ReadResult]:
+def classify_with_tags(call: Call, raw_read: RawRead, sequence: int, env: Env) -> Flow[ReadResult]:
     """Judge what a read found; read the tags first that only the entry itself names."""
-    sight = classify(call, seen.raw, ids_of(call, seen), sequence, env, left_of(seen))
-    if sight.state is UNUSABLE:
-        (sight,) = yield from classify_again((call,), (sight,), env)
-    return sight
+    read = classify(call, raw_read.raw, ids_of(call, raw_read), sequence, env, left_of(raw_read))
+    if read.state is UNUSABLE:
+        (read,) = yield from classify_again((call,), (read,), env)
+    return read
 
 
-def _unread_tags(sight: ReadResult) -> tuple[str, ...]:
+def _unread_tags(read: ReadResult) -> tuple[str, ...]:
     """Return the tags of an entry whose ids were not read with it."""
-    if sight.state is not UNUSABLE or sight.stored is None:
+    if read.state is not UNUSABLE or read.stored is None:
         return ()
-    return tuple(tag.name for tag in sight.stored.tags if tag.name not in sight.ids)
+    return tuple(tag.name for tag in read.stored.tags if tag.name not in read.ids)
 
 
 def classify_again(
-    calls: Sequence[Call], sights: Sequence[ReadResult], env: Env
+    calls: Sequence[Call], reads: Sequence[ReadResult], env: Env
 ) -> Flow[list[ReadResult]]:
-    """Read the tags that were not read with their entries, all together, and judge by them too."""
-    unread = [_unread_tags(sight) for sight in sights]
+    """Read the tags that were not read with their entries, all together, and decide by them too."""
+    unread = [_unread_tags(read) for read in reads]
     names = tuple(dict.fromkeys([name for each in unread for name in each]))
     if not names:
-        return list(sights)
+        return list(reads)
     ids: dict[str, bytes | None] = {}
     for part in slices(names):
         ids.update(zip(part, (yield from ask(ReadTags(tuple(part)), env)), strict=True))
-    judged = []
-    for call, sight, own in zip(calls, sights, unread, strict=True):
-        known = {**sight.ids, **{name: ids[name] for name in own}}
-        again = (
-            classify(call, sight.raw, known, sight.sequence, env, sight.left_ms) if own else sight
-        )
-        judged.append(again)
-    return judged
+    classified = []
+    for call, read, own in zip(calls, reads, unread, strict=True):
+        known = {**read.ids, **{name: ids[name] for name in own}}
+        again = classify(call, read.raw, known, read.sequence, env, read.left_ms) if own else read
+        classified.append(again)
+    return classified
 
 
-def left_of(seen: RawRead) -> int | None:
+def left_of(raw_read: RawRead) -> int | None:
     """Return what a key has left, as far as that was asked; `None` too for one without an end."""
-    return None if seen.left_ms == FOR_EVER else seen.left_ms
+    return None if raw_read.left_ms == FOR_EVER else raw_read.left_ms
 
 
 def count_miss(call: Call, reason: str, env: Env) -> None:
@@ -237,7 +237,7 @@ def _report_untyped(call: Call, env: Env) -> None:
         env.emit(NotRead(call.policy.label, UNTYPED_REASON, UNTYPED_HELP))
 
 
-def served(call: Call, sight: ReadResult, env: Env) -> Outcome:
+def served(call: Call, read: ReadResult, env: Env) -> Outcome:
     """Serve a fresh entry."""
     count_hit(call, env)
-    return Outcome(sight.value, None, sight.sequence)
+    return Outcome(read.value, None, read.sequence)

@@ -51,11 +51,11 @@ __all__ = [
     "NotServed",
     "begin_look",
     "classify",
+    "classify_look",
     "count_hit",
     "find_in_front",
     "first_look",
     "ids_of",
-    "judge",
     "keep",
     "look_failed",
     "serve",
@@ -84,16 +84,16 @@ class FirstLook(Struct):
 
     `sequence` is drawn before the look, so that no load which began before it passes for a younger
     one. `failures` is the breaker's count of then: a failure that several callers see counts once.
-    `tickets` are those of the front tier, where that may keep the value. Afterwards `seen` is the
-    reply and `result` what it means. `is_lost`: there is no reply, and asking again is no use.
+    `tickets` are those of the front tier, where that may keep the value. Afterwards `raw_read` is
+    the reply and `read` what it means. `is_lost`: there is no reply, and asking again is no use.
     """
 
     op: Look
     sequence: int
     failures: int
     tickets: tuple[Any, ...] = ()
-    seen: RawRead = _NOTHING_SEEN
-    result: ReadResult | None = None
+    raw_read: RawRead = _NOTHING_SEEN
+    read: ReadResult | None = None
     is_lost: bool = False
 
 
@@ -130,18 +130,18 @@ def begin_look(call: Call, env: Env) -> FirstLook:
     return FirstLook(Look(call.key, tags, with_ttl=True), env.sequence(), failures, (ticket,))
 
 
-def serve(call: Call, look: FirstLook, seen: RawRead, env: Env) -> object:
+def serve(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> object:
     """Return the fresh value that a first look found, and count the hit; else NOT_SERVED.
 
     Then the flow of the call goes on with what `look` says was found.
     """
     if env.health.breaker.failures:
         note_answer(env)
-    result = judge(call, look, seen, env)
-    if result.state is not FRESH:
+    read = classify_look(call, look, raw_read, env)
+    if read.state is not FRESH:
         return NOT_SERVED
     count_hit(call, env)
-    return result.value
+    return read.value
 
 
 def look_failed(look: FirstLook, error: BackendError, env: Env) -> None:
@@ -150,16 +150,16 @@ def look_failed(look: FirstLook, error: BackendError, env: Env) -> None:
     look.is_lost = not is_cut(error)
 
 
-def judge(call: Call, look: FirstLook, seen: RawRead, env: Env) -> ReadResult:
+def classify_look(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> ReadResult:
     """Decide what a look found; the front tier may keep what is fresh."""
-    look.seen = seen
-    look.result = result = classify(
-        call, seen.raw, ids_of(call, seen), look.sequence, env, seen.left_ms
+    look.raw_read = raw_read
+    look.read = read = classify(
+        call, raw_read.raw, ids_of(call, raw_read), look.sequence, env, raw_read.left_ms
     )
     front = call.policy.front
-    if front is not None and result.state is FRESH:
-        keep(call, front, look, seen.push_epoch, env)
-    return result
+    if front is not None and read.state is FRESH:
+        keep(call, front, look, raw_read.push_epoch, env)
+    return read
 
 
 def keep(
@@ -169,18 +169,18 @@ def keep(
 
     `push_epoch` is the stream of pushes for which the server tracks all of those reads.
     """
-    seen, result = look.seen, look.result
+    raw_read, read = look.raw_read, look.read
     # A copy never outlives its entry: where the time left may not be asked, none is kept.
-    if result is None or result.stored is None or seen.refusal:
+    if read is None or read.stored is None or raw_read.refusal:
         return
     stale_ms = call.policy.stale_if_error_ms
-    life_ms = keepable_ms(result.stored, seen.left_ms, env.now_ms(), stale_ms)
-    front.install(call, result.value, Read(look.tickets, result.stored, life_ms, push_epoch))
+    life_ms = keepable_ms(read.stored, raw_read.left_ms, env.now_ms(), stale_ms)
+    front.install(call, read.value, Read(look.tickets, read.stored, life_ms, push_epoch))
 
 
-def ids_of(call: Call, seen: RawRead) -> Mapping[str, bytes | None]:
+def ids_of(call: Call, raw_read: RawRead) -> Mapping[str, bytes | None]:
     """Return the id of each tag of the call, as a read found them."""
-    return dict(zip(call.tags, seen.tag_ids, strict=True)) if call.tags else NO_IDS
+    return dict(zip(call.tags, raw_read.tag_ids, strict=True)) if call.tags else NO_IDS
 
 
 def classify(

@@ -107,7 +107,7 @@ def many(
 
 
 def noted(results: list[FlightResult]) -> Callable[[EndFlight], None]:
-    return lambda op: results.append(op.landing)
+    return lambda op: results.append(op.result)
 
 
 def test_what_is_fresh_is_served_in_one_trip() -> None:

@@ -58,7 +58,7 @@ def test_a_patient_caller_waits_for_any_open_flight() -> None:
 
 def test_callers_that_waited_for_a_flight_share_the_next_even_if_that_has_landed() -> None:
     first, second = flight(9), flight(11)
-    second.is_open, second.landing = False, ABANDONED
+    second.is_open, second.result = False, ABANDONED
     assert decide(ask(10), second, is_blocking=True) is False
     first.next = second
     again = Join("k", 10, is_patient=True, after=first)
@@ -75,7 +75,7 @@ def test_a_caller_whose_wait_is_over_takes_over_unless_a_load_began_meanwhile() 
     each.takeovers += 1
     assert not may_take_over(each, Stage(load_sequence=3))
     assert may_take_over(each, each.stage)
-    each.landing = ABANDONED
+    each.result = ABANDONED
     assert not may_take_over(each, each.stage)
 
 

@@ -81,7 +81,7 @@ def other() -> Flight:
     return Flight(KEY, object(), 0)
 
 
-def landing(value: object, sequence: int = LATER) -> FlightResult:
+def result(value: object, sequence: int = LATER) -> FlightResult:
     return FlightResult(Outcome(value, None, sequence))
 
 
@@ -176,7 +176,7 @@ def test_a_follower_gets_its_own_copy() -> None:
         get_or_load(asked, env),
         (Look, RawRead(None)),
         (Join, other()),
-        (AwaitFlight, landing(shared)),
+        (AwaitFlight, result(shared)),
     ).ends()
     assert outcome.value == shared
     assert outcome.value is not shared
@@ -208,7 +208,7 @@ def test_a_follower_loads_a_value_that_cannot_be_copied() -> None:
     outcome = script(
         get_or_load(cold(), env),
         (Join, other()),
-        (AwaitFlight, landing(Lonely())),
+        (AwaitFlight, result(Lonely())),
         (Load, Loaded("mine", 5.0)),
     ).ends()
     assert outcome.value == "mine"
@@ -231,7 +231,7 @@ def test_an_interrupt_of_a_copy_is_no_reason_to_load(
 ) -> None:
     env, _ = surroundings()
     copied = type("Copied", (), {"__deepcopy__": interrupted})
-    script(get_or_load(cold(), env), (Join, other()), (AwaitFlight, landing(copied()))).raises(
+    script(get_or_load(cold(), env), (Join, other()), (AwaitFlight, result(copied()))).raises(
         SoftLimit
     )
 
@@ -262,17 +262,17 @@ def test_a_follower_gets_the_exception_of_the_leader() -> None:
 def test_the_first_whose_wait_is_over_takes_over_and_ends_the_flight_for_all() -> None:
     env, events = surroundings()
     flight = other()
-    landings: list[FlightResult] = []
+    results: list[FlightResult] = []
     script(
         get_or_load(cold(), env),
         (Join, flight),
         (AwaitFlight(flight, 30_000.0), None),
         (TakeOver(flight, Stage()), take),
         (Load, Loaded("mine", 5.0)),
-        (EndFlight, lambda op: landings.append(op.landing)),
+        (EndFlight, lambda op: results.append(op.result)),
     ).ends()
     assert WaitExpired("k") in events
-    assert [each.outcome and each.outcome.value for each in landings] == ["mine"]
+    assert [each.outcome and each.outcome.value for each in results] == ["mine"]
 
 
 def test_a_follower_that_does_not_take_over_waits_twice_as_long_again() -> None:
@@ -290,7 +290,7 @@ def test_a_follower_that_does_not_take_over_waits_twice_as_long_again() -> None:
         (Join, flight),
         (AwaitFlight(flight, 1_000.0), None),
         (TakeOver, taken),
-        (AwaitFlight(flight, 2_000.0), landing("theirs")),
+        (AwaitFlight(flight, 2_000.0), result("theirs")),
     ).ends()
     assert WaitExpired("k") not in events
 
@@ -300,7 +300,7 @@ def test_a_follower_waits_for_as_long_as_another_process_announced() -> None:
     flight = other()
     flight.announced_ms = 4_000
     script(
-        get_or_load(cold(), env), (Join, flight), (AwaitFlight(flight, 12_000.0), landing("theirs"))
+        get_or_load(cold(), env), (Join, flight), (AwaitFlight(flight, 12_000.0), result("theirs"))
     ).ends()
 
 
@@ -400,7 +400,7 @@ def test_a_successor_who_is_interrupted_gives_the_flight_back() -> None:
     ).raises(KeyboardInterrupt)
 
 
-@pytest.mark.parametrize("ending", [ABANDONED, landing("too old", 0)])
+@pytest.mark.parametrize("ending", [ABANDONED, result("too old", 0)])
 def test_a_follower_of_a_load_that_is_too_old_asks_again(ending: FlightResult) -> None:
     env, _ = surroundings()
     outcome = script(
@@ -423,7 +423,7 @@ def test_an_old_result_is_taken_by_a_caller_who_saw_what_its_load_started_from()
         get_or_load(call(), env),
         (Look, RawRead(marker)),
         (Join, flight),
-        (AwaitFlight, landing("v", 0)),
+        (AwaitFlight, result("v", 0)),
     ).ends()
     assert outcome.value == "v"
 
@@ -455,7 +455,7 @@ def test_a_caller_who_looked_and_found_nothing_asks_again_as_one_who_looked() ->
         (Join, JoinReply.MUST_LOOK),
         (Look, RawRead(None)),
         (Join, note),
-        (AwaitFlight, landing("v")),
+        (AwaitFlight, result("v")),
     ).ends()
     assert looked == [True]
 
@@ -483,7 +483,7 @@ def test_a_flight_whose_tags_come_with_its_result_counts_as_having_any() -> None
     script(
         get_or_load(cold("~t:a", tags_of=lambda _: ()), env),
         (Join, note),
-        (AwaitFlight, landing("v")),
+        (AwaitFlight, result("v")),
     ).ends()
     assert tags == [("~t:a", ANY_TAG)]
 
@@ -496,7 +496,7 @@ def test_an_interrupted_leader_gives_the_lease_back_and_hands_over() -> None:
         *LEASED,
         (Load, KeyboardInterrupt()),
         (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED),
-        (EndFlight, lambda op: ends.append(op.landing)),
+        (EndFlight, lambda op: ends.append(op.result)),
     ).raises(KeyboardInterrupt)
     assert ends == [ABANDONED]
 

@@ -116,13 +116,11 @@ class Actor:
             None if is_done else (self.redirect, self.holds()),
             (self.seen, self.is_woken) if self.state in {"waiting", "fencing"} else None,
             self.has_taken_long and not is_done,
-            landed(self.op.landing or self.op.flight.landing)
-            if self.state == "following"
-            else None,
+            landed(self.op.result or self.op.flight.result) if self.state == "following" else None,
         )
 
 
-def landed(landing: FlightResult | None) -> Any:
-    if landing is None or landing.outcome is None:
-        return landing is None
-    return landing.outcome.value, type(landing.outcome.error)
+def landed(result: FlightResult | None) -> Any:
+    if result is None or result.outcome is None:
+        return result is None
+    return result.outcome.value, type(result.outcome.error)

@@ -45,7 +45,7 @@ def perform(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
         case Join():
             return False, join(world, actor, op)
         case EndFlight():
-            world.say_of(actor, "lands:", op.landing)
+            world.say_of(actor, "lands:", op.result)
             flights.land(op)
             return False, None
         case TakeOver():
@@ -142,11 +142,11 @@ def wake(world: World, actor: Actor) -> None:
         world.say_of(actor, "looks again")
         advance(world, actor, None)
     else:
-        landing = actor.op.landing or actor.op.flight.landing
-        outcome = landing.outcome
+        result = actor.op.result or actor.op.flight.result
+        outcome = result.outcome
         actor.told("landed", None if outcome is None else (outcome.value, outcome.error is None))
-        world.say_of(actor, "sees the flight land:", landing)
-        advance(world, actor, landing)
+        world.say_of(actor, "sees the flight land:", result)
+        advance(world, actor, result)
 
 
 def fence(world: World, actor: Actor) -> tuple[bool, Any]:

@@ -73,7 +73,7 @@ def last_resorts(world: World) -> Iterator[Choice]:
 
 def may_wake(world: World, actor: Actor) -> bool:
     if actor.state == "following":
-        return actor.op.flight.landing is not None
+        return actor.op.flight.result is not None
     if actor.state == "waiting" and actor.op.mark is None:
         return world.server.content(actor.op.key) != actor.seen
     return actor.state in {"waiting", "fencing"} and actor.is_woken

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dualcache.engine.freshness import ReadResult
     from dualcache.engine.serve import FirstLook
 
-judge = serve.judge
+classify_look = serve.classify_look
 
 
 def test_a_hit_without_a_look_at_its_tags_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,11 +36,11 @@ def test_a_first_look_whose_ticket_is_taken_with_its_reply_keeps_what_is_stale(
     def late(call: Call, look: FirstLook, seen: RawRead, env: Env) -> ReadResult:
         assert call.policy.front is not None
         look.tickets = (call.policy.front.begin_read((call.key, *call.tags)),)
-        return judge(call, look, seen, env)
+        return classify_look(call, look, seen, env)
 
     scenario = two_tiers({"A.r1": loads()}, {"B.w1": deletes_key}, transport)
     holds(scenario)
-    monkeypatch.setattr(serve, "judge", late)
+    monkeypatch.setattr(serve, "classify_look", late)
     breaks(scenario, STALE)
 
 
@@ -53,11 +53,11 @@ def test_a_first_look_needs_a_ticket_for_its_tags_too(
         marks = [(name, mark) for name, mark in begun.ticket.marks if name not in call.tags]
         ticket = begun.ticket._replace(marks=tuple(marks))
         look.tickets = (begun._replace(ticket=ticket), *others)
-        return judge(call, look, seen, env)
+        return classify_look(call, look, seen, env)
 
     scenario = two_tiers({"A.r1": loads((TAG,))}, {"B.w1": deletes_tag}, transport)
     holds(scenario)
-    monkeypatch.setattr(serve, "judge", of_the_key)
+    monkeypatch.setattr(serve, "classify_look", of_the_key)
     breaks(scenario, STALE)
 
 
