@@ -10,6 +10,7 @@ from dualcache.core.flight import value_of
 from dualcache.drivers.forking import OfOneProcess
 from dualcache.engine.batch import mapping_of
 from dualcache.keys.names import user_pattern
+from dualcache.operations import Operations, whole_step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.observability.stats import Stats
-    from dualcache.operations import Operations
     from dualcache.runtime.runtime import Runtime
     from dualcache.typing import LoadOptions, PolicyOptions
 
@@ -111,8 +111,7 @@ class AsyncCache(OfOneProcess):
         **options: Unpack[PolicyOptions],
     ) -> Any:
         """Return the stored value, or what `loader()` gives: one load for all callers at once."""
-        made = self._operations.options("get_or_load()", ttl, {**options})
-        flow = self._operations.get_or_load(key, loader, made, tags, type)
+        flow = self._operations.get_or_load(key, loader, ttl, tags, type, options)
         return value_of(await self._run(flow))
 
     @overload
@@ -153,48 +152,39 @@ class AsyncCache(OfOneProcess):
 
             return load_one
 
-        made = self._operations.options("get_or_load_many()", ttl, {**options})
-        flow = self._operations.get_or_load_many(keys, loader, one_of, made, tags, type)
+        flow = self._operations.get_or_load_many(keys, loader, one_of, ttl, tags, type, options)
         return await self._run(flow)  # type: ignore[no-any-return]
 
     async def set(
         self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> bool:
         """Store a value, revoking every load of this key that is under way; see `Cache.set`."""
-        made = self._operations.options("set()", ttl, {"jitter": 0})
-        flow = self._operations.set(key, value, made, tags)
-        return await self._run(flow)  # type: ignore[no-any-return]
+        return await self._run(self._operations.set(key, value, ttl, tags))  # type: ignore[no-any-return]
 
     async def set_many(
         self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> list[str]:
         """Store several values, each as `set` does; return the keys known to be there now."""
-        made = self._operations.options("set_many()", ttl, {"jitter": 0})
-        flow = self._operations.set_many(values, made, tags)
-        return await self._run(flow)  # type: ignore[no-any-return]
+        return await self._run(self._operations.set_many(values, ttl, tags))  # type: ignore[no-any-return]
 
     async def add(
         self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> bool:
         """Store a value where none is served; return whether it was stored; see `Cache.add`."""
-        made = self._operations.options("add()", ttl, {"jitter": 0})
-        flow = self._operations.add(key, value, made, tags)
-        return await self._run(flow)  # type: ignore[no-any-return]
+        return await self._run(self._operations.add(key, value, ttl, tags))  # type: ignore[no-any-return]
 
     async def incr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> int | None:
         """Add to a counter and return what it is now; see `Cache.incr`."""
-        made = self._operations.options("incr()", ttl, {"jitter": 0})
-        flow = self._operations.incr(key, by, made, tags)
+        flow = self._operations.incr(key, whole_step(by), ttl, tags)
         return await self._run(flow)  # type: ignore[no-any-return]
 
     async def decr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> int | None:
         """Subtract from a counter, as `incr` adds; it may go below 0."""
-        made = self._operations.options("decr()", ttl, {"jitter": 0})
-        flow = self._operations.incr(key, by, made, tags, sign=-1)
+        flow = self._operations.incr(key, -whole_step(by), ttl, tags, "decr()")
         return await self._run(flow)  # type: ignore[no-any-return]
 
     def keys(self, pattern: str = "*") -> AsyncIterator[str]:

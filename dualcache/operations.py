@@ -7,63 +7,83 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from cachetools import LRUCache
 from msgspec.structs import replace
 
 from dualcache.core.callables import checked_loader
 from dualcache.core.entry import MISSING
-from dualcache.direct_calls import DirectCalls
+from dualcache.core.policy import Call, Counters, Policy
 from dualcache.engine import batch, invalidation, listing, load, read, read_many, write
 from dualcache.engine.add import add
 from dualcache.engine.incr import incr
 from dualcache.engine.pipelines import paced
 from dualcache.engine.upkeep import fence, ping_server
 from dualcache.errors import UsageError
-from dualcache.keys.names import no_pattern, several
+from dualcache.keys.names import full_tags, no_pattern, several, user_key, user_tag
 from dualcache.options.checks import to_bool
+from dualcache.options.option import Where
+from dualcache.options.policy import make_policy
+from dualcache.options.table import names
+from dualcache.options.written import refuse_unknown
 from dualcache.runtime.invalidations import invalidation_of, refused_without_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from dualcache.core.entry import Entry
+    from dualcache.core.entry import Entry, ValueCodec
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
     from dualcache.engine.listing import NamePage
     from dualcache.observability.stats import Stats
     from dualcache.options.policy import Options
+    from dualcache.runtime.backend import Backend
+    from dualcache.runtime.runtime import Runtime
 
 
-class Operations(DirectCalls):
+__all__ = ["Operations", "whole_step"]
+
+_DIRECT: Final = "direct"
+"""The label of direct calls, in events and statistics."""
+_LOAD_OPTIONS: Final = names(Where.LOAD)
+_MOST_KNOWN: Final = 1_024
+"""How many annotations and loaders are remembered."""
+
+
+class Operations:
     """Makes the flows of the methods of one cache, for the backend of this task or thread."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._counters = Counters()
+        self._codecs: LRUCache[Any, ValueCodec] = LRUCache(_MOST_KNOWN)
+        self._counters_by_loader: LRUCache[str, Counters] = LRUCache(_MOST_KNOWN)
 
     def get(self, key: str, annotation: Any) -> Flow[Any]:
         """Read one key; the flow returns MISSING for a miss."""
         backend = self._runtime.active_backend
-        return read.get(self.reading(key, annotation, backend), backend.env)
+        return read.get(self._reading(key, annotation, backend), backend.env)
 
     def get_many(self, keys: Iterable[str], annotation: Any) -> Flow[dict[str, Any]]:
         """Read several keys; the flow returns those that were found."""
         backend = self._runtime.active_backend
-        wanted = distinct(keys, "get_many()")
-        read_as = self.reading_as(annotation, backend)
-        calls = yield from paced(lambda key: self.call(key, read_as), wanted)
+        wanted = _distinct(keys, "get_many()")
+        read_as = self._reading_as(annotation, backend)
+        calls = yield from paced(lambda key: self._call(key, read_as), wanted)
         values = yield from read_many.get_many(calls, backend.env)
         pairs = zip(wanted, values, strict=True)
         return {key: value for key, value in pairs if value is not MISSING}
 
-    def set(self, key: str, value: Any, options: Options, tags: Iterable[str]) -> Flow[bool]:
+    def set(self, key: str, value: Any, ttl: Any, tags: Iterable[str]) -> Flow[bool]:
         """Store one value."""
         backend = self._runtime.active_backend
-        policy = self.policy(options, MISSING, "set()", self.counters, backend)
-        call = self.call(key, policy, self.tags(tags, "set()"))
+        policy = self._storing(ttl, "set()", backend)
+        call = self._call(key, policy, self._tags(tags, "set()"))
         return write.set_value(call, value, backend.env)
 
-    def set_many(
-        self, values: Mapping[str, Any], options: Options, tags: Iterable[str]
-    ) -> Flow[list[str]]:
+    def set_many(self, values: Mapping[str, Any], ttl: Any, tags: Iterable[str]) -> Flow[list[str]]:
         """Store several values; the flow returns the keys of those that are there."""
         backend = self._runtime.active_backend
         if not isinstance(values, Mapping):
@@ -72,42 +92,28 @@ class Operations(DirectCalls):
                 code="DC179",
                 help='write set_many({"key": value, …})',
             )
-        policy = self.policy(options, MISSING, "set_many()", self.counters, backend)
-        names = self.tags(tags, "set_many()")
-        pairs = ((self.call(key, policy, names), value) for key, value in values.items())
+        policy = self._storing(ttl, "set_many()", backend)
+        names = self._tags(tags, "set_many()")
+        pairs = ((self._call(key, policy, names), value) for key, value in values.items())
         stored = yield from write.set_many(pairs, backend.env)
         return [key for key, is_there in zip(values, stored, strict=True) if is_there]
 
-    def add(self, key: str, value: Any, options: Options, tags: Iterable[str]) -> Flow[bool]:
+    def add(self, key: str, value: Any, ttl: Any, tags: Iterable[str]) -> Flow[bool]:
         """Store one value where none is."""
         backend = self._runtime.active_backend
-        policy = self.policy(options, MISSING, "add()", self.counters, backend)
+        policy = self._storing(ttl, "add()", backend)
         whole = policy.value_codec
         glance = whole._replace(unpack=whole.verify)  # whether a value is there, not which
-        call = self.call(key, replace(policy, value_codec=glance), self.tags(tags, "add()"))
+        call = self._call(key, replace(policy, value_codec=glance), self._tags(tags, "add()"))
         return add(call, value, backend.env)
 
     def incr(
-        self,
-        key: str,
-        by: int,
-        options: Options,
-        tags: Iterable[str],
-        *,
-        sign: int = 1,
+        self, key: str, step: int, ttl: Any, tags: Iterable[str], what: str = "incr()"
     ) -> Flow[int | None]:
-        """Add to a counter, or subtract from it."""
+        """Add to a counter; a negative step subtracts."""
         backend = self._runtime.active_backend
-        try:
-            step = sign * index(by)
-        except TypeError:
-            raise UsageError(
-                f"a counter was to change by a {type(by).__name__}, which is no whole number",
-                code="DC182",
-                help="give by= an int; it may be negative",
-            ) from None
-        policy = self.policy(options, MISSING, "incr()", self.counters, backend)
-        return incr(self.call(key, policy, self.tags(tags, "incr()")), step, backend.env)
+        policy = self._storing(ttl, what, backend)
+        return incr(self._call(key, policy, self._tags(tags, what)), step, backend.env)
 
     def names(self, cursor: int, pattern: str) -> Flow[NamePage]:
         """Return a page of the names that match."""
@@ -118,15 +124,17 @@ class Operations(DirectCalls):
         self,
         key: str,
         loader: Callable[[], Any],
-        options: Options,
+        ttl: Any,
         tags: Iterable[str],
         annotation: Any,
+        options: Options,
     ) -> Flow[Outcome]:
         """Serve one key, or load it."""
         backend = self._runtime.active_backend
-        counters = self.counters_of_loader(checked_loader(loader, "get_or_load()"))
-        policy = self.policy(options, annotation, "get_or_load()", counters, backend)
-        call = self.call(key, policy, self.tags(tags, "get_or_load()"))
+        written = _load_options(options, ttl, "get_or_load()")
+        counters = self._counters_of(checked_loader(loader, "get_or_load()"))
+        policy = self._policy(written, annotation, "get_or_load()", counters, backend)
+        call = self._call(key, policy, self._tags(tags, "get_or_load()"))
         call = replace(call, function=loader)
         return load.get_or_load(call, backend.env)
 
@@ -135,17 +143,19 @@ class Operations(DirectCalls):
         keys: Iterable[str],
         loader: Callable[[list[str]], Any],
         one_of: Callable[[str], Callable[[], Any]],
-        options: Options,
+        ttl: Any,
         tags: Iterable[str],
         annotation: Any,
+        options: Options,
     ) -> Flow[dict[str, Any]]:
         """Serve several keys; `loader` gets the list of those that this caller must load."""
         backend = self._runtime.active_backend
-        counters = self.counters_of_loader(checked_loader(loader, "get_or_load_many()"))
-        policy = self.policy(options, annotation, "get_or_load_many()", counters, backend)
-        names = self.tags(tags, "get_or_load_many()")
-        wanted = distinct(keys, "get_or_load_many()")
-        calls = yield from paced(lambda key: self.call(key, policy, names), wanted)
+        written = _load_options(options, ttl, "get_or_load_many()")
+        counters = self._counters_of(checked_loader(loader, "get_or_load_many()"))
+        policy = self._policy(written, annotation, "get_or_load_many()", counters, backend)
+        names = self._tags(tags, "get_or_load_many()")
+        wanted = _distinct(keys, "get_or_load_many()")
+        calls = yield from paced(lambda key: self._call(key, policy, names), wanted)
         asked = dict(zip(wanted, calls, strict=True))
         return (yield from batch.get_or_load_many(asked, loader, one_of, backend.env))
 
@@ -167,17 +177,17 @@ class Operations(DirectCalls):
     def peek(self, key: str, annotation: Any) -> Flow[Entry | None]:
         """Tell what is stored under a key."""
         backend = self._runtime.active_backend
-        return read.peek(self.reading(key, annotation, backend), backend.env)
+        return read.peek(self._reading(key, annotation, backend), backend.env)
 
     def contains(self, key: str) -> Flow[bool]:
         """Tell whether a fresh entry is under a key; it is not decoded."""
         backend = self._runtime.active_backend
-        return read.contains(self.glancing(key), backend.env)
+        return read.contains(self._glancing(key), backend.env)
 
     def ttl(self, key: str) -> Flow[float | None]:
         """Return the seconds that what is under a key has left; it is not decoded."""
         backend = self._runtime.active_backend
-        return read.ttl(self.glancing(key), backend.env)
+        return read.ttl(self._glancing(key), backend.env)
 
     def fence(self) -> Flow[None]:
         """Wait until every invalidation acknowledged by now has been heard."""
@@ -189,9 +199,86 @@ class Operations(DirectCalls):
 
     def stats(self) -> Stats:
         """Return the counters of functions and of direct calls in this process."""
-        return self._runtime.stats([self.counters, *self._counters_by_loader.values()])
+        return self._runtime.stats([self._counters, *self._counters_by_loader.values()])
+
+    def _storing(self, ttl: Any, what: str, backend: Backend) -> Policy:
+        """Return the policy of a value that the caller gives; its ttl is taken as it is."""
+        options = {"jitter": 0} if ttl is MISSING else {"jitter": 0, "ttl": ttl}
+        return self._policy(options, MISSING, what, self._counters, backend)
+
+    def _policy(
+        self, options: Options, annotation: Any, what: str, counters: Counters, backend: Backend
+    ) -> Policy:
+        value_codec = self._codec_for(annotation)
+        return make_policy(
+            _DIRECT,
+            value_codec,
+            options,
+            self._runtime.defaults,
+            owner=what,
+            counters=counters,
+            front=backend.front_for(value_codec),
+        )
+
+    def _reading(self, key: str, annotation: Any, backend: Backend) -> Call:
+        return self._call(key, self._reading_as(annotation, backend))
+
+    def _reading_as(self, annotation: Any, backend: Backend) -> Policy:
+        value_codec = self._codec_for(annotation)
+        front = backend.front_for(value_codec)
+        return Policy(_DIRECT, value_codec, ttl_ms=None, counters=self._counters, front=front)
+
+    def _glancing(self, key: str) -> Call:
+        """Return the call that tells whether a key holds a value, and decodes nothing."""
+        value_codec = self._codec_for(MISSING)
+        glance = value_codec._replace(unpack=value_codec.verify)
+        return self._call(key, Policy(_DIRECT, glance, ttl_ms=None, counters=self._counters))
+
+    def _call(self, key: str, policy: Policy, tags: tuple[str, ...] = ()) -> Call:
+        return Call(self._runtime.prefix + user_key(key), policy, tags)
+
+    def _tags(self, tags: Iterable[str], what: str) -> tuple[str, ...]:
+        """Return the keys under which the tags of a direct call live."""
+        written = several(tags, f"tags of {what}", 'write tags=["…"]')
+        return full_tags(self._runtime.prefix, [user_tag(tag) for tag in written])
+
+    def _codec_for(self, annotation: Any) -> ValueCodec:
+        """Return the codec of a type, made once."""
+        codecs = self._runtime.codecs
+        try:
+            known = self._codecs.get(annotation)
+        except TypeError:  # an annotation that cannot be hashed
+            return codecs.direct_codec_for(annotation)
+        if known is None:
+            known = self._codecs[annotation] = codecs.direct_codec_for(annotation)
+        return known
+
+    def _counters_of(self, loader: object) -> Counters:
+        """Return the counters of a loader, by its name."""
+        name = f"{getattr(loader, '__module__', '')}.{getattr(loader, '__qualname__', '')}"
+        counters = self._counters_by_loader.get(name)
+        if counters is None:
+            counters = self._counters_by_loader[name] = Counters()
+        return counters
 
 
-def distinct(keys: Iterable[str], what: str) -> list[str]:
+def whole_step(by: object) -> int:
+    """Return the step of a counter; `UsageError` for what is no whole number."""
+    try:
+        return index(by)  # type: ignore[arg-type]  # what has no __index__ is refused below
+    except TypeError:
+        raise UsageError(
+            f"a counter was to change by a {type(by).__name__}, which is no whole number",
+            code="DC182",
+            help="give by= an int; it may be negative",
+        ) from None
+
+
+def _load_options(options: Options, ttl: Any, what: str) -> Options:
+    refuse_unknown(options, _LOAD_OPTIONS, owner=what)
+    return options if ttl is MISSING else {**options, "ttl": ttl}
+
+
+def _distinct(keys: Iterable[str], what: str) -> list[str]:
     """Return keys as a list, each once."""
     return list(dict.fromkeys(several(keys, f"keys of {what}", 'write them as a list: ["…"]')))

@@ -9,6 +9,7 @@ from dualcache.core.flight import value_of
 from dualcache.drivers.forking import OfOneProcess
 from dualcache.engine.batch import mapping_of
 from dualcache.keys.names import user_pattern
+from dualcache.operations import Operations, whole_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
-    from dualcache.operations import Operations
     from dualcache.runtime.runtime import Runtime
     from dualcache.typing import PolicyOptions
 
@@ -89,8 +89,7 @@ class SyncFace(OfOneProcess):
         **options: Unpack[PolicyOptions],
     ) -> R:
         """Return the stored value, or what `loader()` returns: one load for all callers at once."""
-        made = self._operations.options("get_or_load()", ttl, {**options})
-        flow = self._operations.get_or_load(key, loader, made, tags, type)
+        flow = self._operations.get_or_load(key, loader, ttl, tags, type, options)
         value: R = value_of(self._run(flow))
         return value
 
@@ -112,8 +111,7 @@ class SyncFace(OfOneProcess):
         def one_of(name: str) -> Callable[[], Any]:
             return lambda: mapping_of(loader([name])).get(name, MISSING)
 
-        made = self._operations.options("get_or_load_many()", ttl, {**options})
-        flow = self._operations.get_or_load_many(keys, loader, one_of, made, tags, type)
+        flow = self._operations.get_or_load_many(keys, loader, one_of, ttl, tags, type, options)
         return self._run(flow)  # type: ignore[no-any-return]
 
     # Writing
@@ -124,15 +122,13 @@ class SyncFace(OfOneProcess):
         Returns whether it is there now; where the backend fails, what was there before is not
         served any more. Raises `UnencodableValue`, leaving what is stored as it is.
         """
-        made = self._operations.options("set()", ttl, {"jitter": 0})
-        return self._run(self._operations.set(key, value, made, tags))  # type: ignore[no-any-return]
+        return self._run(self._operations.set(key, value, ttl, tags))  # type: ignore[no-any-return]
 
     def set_many(
         self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> list[str]:
         """Store several values, each as `set` does; return the keys known to be there now."""
-        made = self._operations.options("set_many()", ttl, {"jitter": 0})
-        return self._run(self._operations.set_many(values, made, tags))  # type: ignore[no-any-return]
+        return self._run(self._operations.set_many(values, ttl, tags))  # type: ignore[no-any-return]
 
     def add(self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()) -> bool:
         """Store a value where none is served; return whether it was stored.
@@ -140,8 +136,7 @@ class SyncFace(OfOneProcess):
         Of several callers at once, in any process, one gets True. A load of this key that is under
         way is revoked. False where the backend fails, too: whether it was stored is not known then.
         """
-        made = self._operations.options("add()", ttl, {"jitter": 0})
-        return self._run(self._operations.add(key, value, made, tags))  # type: ignore[no-any-return]
+        return self._run(self._operations.add(key, value, ttl, tags))  # type: ignore[no-any-return]
 
     def incr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
@@ -152,15 +147,13 @@ class SyncFace(OfOneProcess):
         backend fails: nothing is ever counted twice. Raises `UsageError` where something else than
         a whole number is stored.
         """
-        made = self._operations.options("incr()", ttl, {"jitter": 0})
-        return self._run(self._operations.incr(key, by, made, tags))  # type: ignore[no-any-return]
+        return self._run(self._operations.incr(key, whole_step(by), ttl, tags))  # type: ignore[no-any-return]
 
     def decr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> int | None:
         """Subtract from a counter, as `incr` adds; it may go below 0."""
-        made = self._operations.options("decr()", ttl, {"jitter": 0})
-        return self._run(self._operations.incr(key, by, made, tags, sign=-1))  # type: ignore[no-any-return]
+        return self._run(self._operations.incr(key, -whole_step(by), ttl, tags, "decr()"))  # type: ignore[no-any-return]
 
     def keys(self, pattern: str = "*") -> Iterator[str]:
         """Iterate over the names under which values are stored, without the namespace, by SCAN.

@@ -16,6 +16,8 @@ from typing import (
     overload,
 )
 
+from dualcache.typing_handles import Call
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
@@ -86,12 +88,6 @@ class Clock(Protocol):
 
 Observer: TypeAlias = "Callable[[Event], None]"
 """Called with each event; an observer that raises is counted and otherwise ignored."""
-
-
-class Call(Protocol[P, R_co]):
-    """Anything that is called so: what the types of handles look at."""
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
 
 class CachedFunction(Call[P, R_co], Protocol[P, R_co]):

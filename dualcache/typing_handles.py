@@ -24,13 +24,18 @@ if TYPE_CHECKING:
 
     from dualcache.core.entry import CacheInfo, Entry
     from dualcache.core.events import Cleared, Invalidated
-    from dualcache.typing import Call
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 V_co = TypeVar("V_co", covariant=True)
+
+
+class Call(Protocol[P, R_co]):
+    """Anything that is called so: what the types of handles look at."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
 
 class Handle(Protocol[P, V_co]):

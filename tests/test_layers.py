@@ -6,40 +6,35 @@ import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGE: Final = Path(__file__).parent.parent / "dualcache"
-FILES: Final = sorted(PACKAGE.rglob("*.py"))
+SOURCES: Final = {
+    path.relative_to(PACKAGE): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))
+}
+TREES: Final = {path: ast.parse(text) for path, text in SOURCES.items()}
 
 ROOT: Final = "<root>"
 
 FLOORS: Final = (
     {"errors"},
-    {"core", "keys"},
-    {"typing", "typing_handles"},
-    {"engine", "options", "codecs"},
-    {"drivers", "backends", "front", "observability", "frameworks"},
+    {"core"},
+    {"keys", "typing_handles"},
+    {"typing"},
+    {"options"},
+    {"engine", "codecs"},
+    {"drivers", "observability", "frameworks"},
+    {"front"},
+    {"backends"},
     {"configuration"},
     {"runtime"},
-    {"functions", "endpoints", "operations", "direct_calls"},
-    {"cache", "sync_face", "async_cache"},
+    {"functions", "operations"},
+    {"endpoints"},
+    {"sync_face", "async_cache"},
+    {"cache"},
 )
 """The house, from the ground up: a part imports its own modules and whatever is below it."""
-SIBLINGS: Final = {
-    "keys": {"core"},
-    "typing": {"typing_handles"},
-    "typing_handles": {"typing"},
-    "codecs": {"options"},
-    "backends": {"front"},
-    "front": {"drivers", "observability"},
-    "endpoints": {"functions"},
-    "operations": {"direct_calls"},
-    "cache": {"sync_face", "async_cache"},
-}
-"""Parts of one floor that a part may import besides."""
 OUTER: Final = {"testing", "integrations", "http", "cli", "dashboard"}
 """What stands on the public root, as programs of users do."""
 
@@ -49,9 +44,8 @@ def allowed() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     below: set[str] = set()
     for floor in FLOORS:
-        for part in floor:
-            found[part] = below | SIBLINGS.get(part, set())
-        below = below | floor
+        found.update({part: set(below) for part in floor})
+        below |= floor
     found[ROOT] = below
     found.update({part: {ROOT} for part in OUTER})
     return {**found, "__main__": {"cli"}}
@@ -83,6 +77,49 @@ LONGER_WITH_REASON: Final[dict[str, str]] = {
     "engine/batch.py": "one batch from joining to landing: each step gives back what it may hold",
 }
 """`path` or `path:function`, and why it is better whole."""
+NAMED: Final = {"core", "engine"}
+"""Folders whose modules say in `__all__` which of their names are for others."""
+
+FORBIDDEN_IMPORTS: Final = (
+    ("keys/names.py", "import time"),
+    ("keys/names.py", "from dualcache.engine import read"),
+    ("keys/names.py", "from ..engine import read"),
+    ("keys/names.py", "from dualcache import engine"),
+    ("keys/names.py", "import dualcache"),
+    ("keys/names.py", "from dualcache import Cache"),
+    ("keys/names.py", "from .. import Cache"),
+    ("engine/read.py", "def f():\n from os import path"),
+    ("engine/read.py", "from dualcache.backends.redis.wire.ops import encode"),
+    ("core/entry.py", "if TYPE_CHECKING:\n from dualcache.engine import env"),
+    ("engine/read.py", "import importlib\nimportlib.import_module('redis.asyncio')"),
+    ("backends/redis/wire/ops.py", "import redis.exceptions"),
+    ("engine/read.py", "from dualcache.drivers import pauses"),
+    ("backends/memory.py", "import dualcache.cache"),
+    ("drivers/sync_driver.py", "import anyio"),
+    ("front/store.py", "import anyio"),
+    ("front/tier.py", "from dualcache.backends.redis.push.listener import Listener"),
+    ("backends/redis/push/protocol.py", "import secrets"),
+    ("codecs/json.py", "from dualcache.front.store import Front"),
+    ("functions/compile.py", "import dualcache.integrations.flask"),
+    ("cache.py", "from dualcache.cli import main"),
+    ("cli/main.py", "from dualcache.keys.names import key"),
+    ("integrations/flask.py", "from dualcache.testing import FakeCache"),
+    ("__init__.py", "from dualcache.cli import main"),
+    ("errors.py", "from dualcache.core.entry import Entry"),
+    ("drivers/pauses.py", "if TYPE_CHECKING:\n from dualcache.cache import Cache"),
+    ("elsewhere.py", "import dualcache.errors"),
+)
+"""Imports that break a rule, each in a file where it does."""
+ALLOWED_IMPORTS: Final = (
+    ("core/entry.py", "from dualcache.errors import UsageError\nfrom . import ops"),
+    ("engine/read.py", "from dualcache.core.ops import Look\nfrom dualcache.engine import env"),
+    ("typing.py", "if TYPE_CHECKING:\n from dualcache.core.events import Event"),
+    ("front/store.py", "import cachetools, threading, time"),
+    ("drivers/async_driver.py", "import asyncio, anyio"),
+    ("cache.py", "from dualcache.backends.memory import MemoryStore"),
+    ("cli/main.py", "from dualcache import Cache\nfrom dualcache.cli.words import plural"),
+    ("__init__.py", "from dualcache.cache import Cache"),
+)
 
 
 class Import(NamedTuple):
@@ -91,24 +128,40 @@ class Import(NamedTuple):
     is_typing_only: bool
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_what_its_layer_may(path: Path) -> None:
-    name = path.relative_to(PACKAGE)
-    found = imports_of(ast.parse(path.read_text("utf-8")), name)
-    violations = [f"{name}:{one.line}: {why}" for one in found if (why := violation(name, one))]
-    violations = list(dict.fromkeys(violations))
-    assert part_of(name) in ALLOWED, f"{name} is in no layer: move it, or name it in ALLOWED"
+def test_imports_only_lead_down() -> None:
+    homeless = {str(path) for path in TREES if part_of(path) not in ALLOWED}
+    assert not homeless, f"in no layer: move them, or name them in FLOORS: {homeless}"
+    violations = {
+        f"{path}:{found.line}: {why}": None
+        for path, tree in TREES.items()
+        for found in imports_of(tree, path)
+        if (why := violation(path, found))
+    }
     assert not violations, "\n" + "\n".join(violations)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_and_functions_stay_short(path: Path) -> None:
-    name = str(path.relative_to(PACKAGE))
-    text = path.read_text("utf-8")
-    lengths = {name: (text.count("\n"), FILE_LINES)}
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lengths[f"{name}:{node.name}"] = (lines_of(node), FUNCTION_LINES)
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports for types alone count: who reads one module of a circle has to read all of them."""
+    known = {module_of(path) for path in TREES}
+    graph = {
+        module_of(path): {
+            found.module if found.module in known else found.module.rpartition(".")[0]
+            for found in imports_of(tree, path)
+        }
+        for path, tree in TREES.items()
+    }
+    graph = {module: found & known - {module} for module, found in graph.items()}
+    circles = circles_in(graph)
+    assert not circles, "\n" + "\n".join(" ↔ ".join(circle) for circle in circles)
+
+
+def test_files_and_functions_stay_short() -> None:
+    lengths: dict[str, tuple[int, int]] = {}
+    for path, tree in TREES.items():
+        lengths[str(path)] = (SOURCES[path].count("\n"), FILE_LINES)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lengths[f"{path}:{node.name}"] = (lines_of(node), FUNCTION_LINES)
     too_long = [
         f"{what} has {lines} lines, more than {limit}"
         for what, (lines, limit) in lengths.items()
@@ -117,91 +170,82 @@ def test_files_and_functions_stay_short(path: Path) -> None:
     assert not too_long, "\n" + "\n".join(too_long)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in FILES if path.parent.name in {"core", "engine"} and path.stem != "__init__"],
-    ids=lambda path: str(path.relative_to(PACKAGE)),
-)
-def test_a_module_of_the_core_lists_its_public_names_and_underscores_the_others(path: Path) -> None:
-    tree = ast.parse(path.read_text("utf-8"))
-    listed = [
-        set(ast.literal_eval(node.value))
-        for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+def test_modules_list_their_public_names_and_underscore_the_others() -> None:
+    unlisted = [
+        f"{path}: {name}"
+        for path, tree in TREES.items()
+        if path.parent.name in NAMED and path.stem != "__init__"
+        for name in sorted(public_in(tree) - listed_in(tree))
     ]
-    defined = {
-        node.name
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
-    }
-    assert len(listed) == 1
-    assert defined <= listed[0]
+    assert not unlisted, "\n" + "\n".join(unlisted)
+
+
+def test_circles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set[str](), "e": {"e"}}
+    assert circles_in(graph) == [["b", "c"], ["e"]]
 
 
 def test_every_exception_from_the_limits_still_exists() -> None:
-    present = {str(path.relative_to(PACKAGE)) for path in FILES}
-    assert {what.partition(":")[0] for what in LONGER_WITH_REASON} <= present
+    assert {Path(what.partition(":")[0]) for what in LONGER_WITH_REASON} <= TREES.keys()
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("keys/names.py", "import time"),
-        ("keys/names.py", "from dualcache.engine import read"),
-        ("keys/names.py", "from ..engine import read"),
-        ("keys/names.py", "from dualcache import engine"),
-        ("keys/names.py", "import dualcache"),
-        ("keys/names.py", "from dualcache import Cache"),
-        ("keys/names.py", "from .. import Cache"),
-        ("engine/read.py", "def f():\n from os import path"),
-        ("engine/read.py", "from dualcache.backends.redis.wire.ops import encode"),
-        ("core/entry.py", "if TYPE_CHECKING:\n from dualcache.engine import env"),
-        ("engine/read.py", "import importlib\nimportlib.import_module('redis.asyncio')"),
-        ("backends/redis/wire/ops.py", "import redis.exceptions"),
-        ("engine/read.py", "from dualcache.drivers import pauses"),
-        ("backends/memory.py", "import dualcache.cache"),
-        ("drivers/sync_driver.py", "import anyio"),
-        ("front/store.py", "import anyio"),
-        ("front/tier.py", "from dualcache.backends.redis.push.listener import Listener"),
-        ("backends/redis/push/protocol.py", "import secrets"),
-        ("codecs/json.py", "from dualcache.front.store import Front"),
-        ("functions/compile.py", "import dualcache.integrations.flask"),
-        ("cache.py", "from dualcache.cli import main"),
-        ("cli/main.py", "from dualcache.keys.names import key"),
-        ("integrations/flask.py", "from dualcache.testing import FakeCache"),
-        ("__init__.py", "from dualcache.cli import main"),
-        ("errors.py", "from dualcache.core.entry import Entry"),
-        ("drivers/pauses.py", "if TYPE_CHECKING:\n from dualcache.cache import Cache"),
-        ("elsewhere.py", "import dualcache.errors"),
-    ],
-)
-def test_the_rules_find_what_they_forbid(name: str, code: str) -> None:
-    assert [one for one in imports_of(ast.parse(code), Path(name)) if violation(Path(name), one)]
+def test_the_rules_find_what_they_forbid() -> None:
+    assert [case for case in FORBIDDEN_IMPORTS if not violations_of(*case)] == []
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("core/entry.py", "from dualcache.errors import UsageError\nfrom . import ops"),
-        ("engine/read.py", "from dualcache.core.ops import Look\nfrom dualcache.engine import env"),
-        ("typing.py", "if TYPE_CHECKING:\n from dualcache.core.events import Event"),
-        ("front/store.py", "import cachetools, threading, time"),
-        ("drivers/async_driver.py", "import asyncio, anyio"),
-        ("cache.py", "from dualcache.backends.memory import MemoryStore"),
-        ("cli/main.py", "from dualcache import Cache\nfrom dualcache.cli.words import plural"),
-        ("__init__.py", "from dualcache.cache import Cache"),
-    ],
-)
-def test_the_rules_let_pass_what_they_allow(name: str, code: str) -> None:
-    found = list(imports_of(ast.parse(code), Path(name)))
-    assert found
-    assert not [one for one in found if violation(Path(name), one)]
+def test_the_rules_let_pass_what_they_allow() -> None:
+    assert [case for case in ALLOWED_IMPORTS if violations_of(*case)] == []
+
+
+def public_in(tree: ast.Module) -> set[str]:
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    names = {node.name for node in tree.body if isinstance(node, kinds)}
+    return {name for name in names if not name.startswith("_")}
+
+
+def listed_in(tree: ast.Module) -> set[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def module_of(path: Path) -> str:
+    parts = ("dualcache", *path.with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def circles_in(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the sets of modules each of which reaches all the others."""
+    reached = {module: reachable(module, graph) for module in graph}
+    found = {
+        frozenset(other for other in reached[module] if module in reached[other])
+        for module in graph
+        if module in reached[module]
+    }
+    return sorted(sorted(circle) for circle in found)
+
+
+def reachable(start: str, graph: dict[str, set[str]]) -> set[str]:
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = graph[waiting.pop()] - seen
+        seen |= new
+        waiting += new
+    return seen
 
 
 def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Count the lines of the body, without the docstring."""
     body = function.body[1:] if ast.get_docstring(function) else function.body
     return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def violations_of(name: str, code: str) -> list[str]:
+    found = list(imports_of(ast.parse(code), Path(name)))
+    assert found, code
+    return [why for one in found if (why := violation(Path(name), one))]
 
 
 def violation(path: Path, found: Import) -> str | None:

@@ -7,7 +7,7 @@ driver's.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dualcache.core.entry import Packed
+    from dualcache.core.ops import Keeping, Loaded, Raised
 
 __all__ = [
     "ABANDONED",
@@ -29,6 +30,7 @@ __all__ = [
     "FlightResult",
     "Join",
     "JoinReply",
+    "Load",
     "Outcome",
     "Stage",
     "TakeOver",
@@ -169,6 +171,22 @@ class Flight:
 def _never() -> bool:
     """Answer for a leader that runs in a thread: that always goes on."""
     return False
+
+
+LoadReply: TypeAlias = "Loaded | Raised"
+
+
+class Load(Op[LoadReply]):
+    """Run the user's function. Cancellation and interrupts are raised at the yield instead.
+
+    `flights` are those that this load leads, so that what the function calls never waits for them.
+    `keeping` is to be done beside the function, and has ended when the reply comes.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    flights: tuple[Flight, ...] = ()
+    keeping: Keeping | None = None
 
 
 class JoinReply(Enum):

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from dualcache.core.entry import Stored
-    from dualcache.core.policy import Call
 
-__all__ = ["NO_TIER", "UNTRACKED", "FunctionPort", "NoTier", "Read", "TierPort"]
+__all__ = ["NO_TIER", "UNTRACKED", "NoTier", "Read", "TierPort"]
 
 UNTRACKED: Final = 0
 """The push epoch of a read whose connection the server does not track."""
@@ -31,23 +30,6 @@ class Read(NamedTuple):
     stored: Stored
     life_ms: int | None
     push_epoch: int | None
-
-
-class FunctionPort(Protocol):
-    """One function's part of the front tier."""
-
-    def find(self, call: Call) -> Any:
-        """Return the caller's own value, or MISSING."""
-
-    def holds(self, call: Call) -> bool:
-        """Tell whether a call would be answered from here."""
-        ...
-
-    def begin_read(self, names: Iterable[str]) -> Any:
-        """Return a ticket for names that are about to be read."""
-
-    def install(self, call: Call, value: Any, read: Read) -> None:
-        """Keep what was read, if nothing of it can have changed since its tickets."""
 
 
 class TierPort(Protocol):

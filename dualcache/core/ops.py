@@ -14,7 +14,6 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from dualcache.core.flight import Flight
     from dualcache.core.revocation import Revocation
 
 __all__ = [
@@ -33,7 +32,6 @@ __all__ = [
     "Flow",
     "GiveWay",
     "Keeping",
-    "Load",
     "LoadScript",
     "Loaded",
     "Look",
@@ -262,19 +260,6 @@ class Keeping(Struct):
 
     renew: Callable[[], Flow[float | None]]
     every_ms: float
-
-
-class Load(Op["Loaded | Raised"]):
-    """Run the user's function. Cancellation and interrupts are raised at the yield instead.
-
-    `flights` are those that this load leads, so that what the function calls never waits for them.
-    `keeping` is to be done beside the function, and has ended when the reply comes.
-    """
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    flights: tuple[Flight, ...] = ()
-    keeping: Keeping | None = None
 
 
 class GiveWay(Op[None]):

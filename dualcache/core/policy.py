@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec import Struct, field
 
 from dualcache.core.entry import NO_OWNER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dualcache.core.entry import ValueCodec
-    from dualcache.core.front_ports import FunctionPort
+    from dualcache.core.front_ports import Read
 
-__all__ = ["DYNAMIC_TTL_MS", "READ_WEIGHT", "Call", "Counters", "Policy", "no_loader"]
+__all__ = [
+    "DYNAMIC_TTL_MS",
+    "READ_WEIGHT",
+    "Call",
+    "Counters",
+    "FunctionPort",
+    "Policy",
+    "no_loader",
+]
 
 DYNAMIC_TTL_MS: Final = 86_400_000
 """What an entry is taken to last before its ttl is known from its value."""
@@ -74,6 +82,23 @@ class Counters:
         self.loads += 1
         known = self.load_ms
         self.load_ms = load_ms if known is None else known + (load_ms - known) / 4
+
+
+class FunctionPort(Protocol):
+    """One function's part of the front tier."""
+
+    def find(self, call: Call) -> Any:
+        """Return the caller's own value, or MISSING."""
+
+    def holds(self, call: Call) -> bool:
+        """Tell whether a call would be answered from here."""
+        ...
+
+    def begin_read(self, names: Iterable[str]) -> Any:
+        """Return a ticket for names that are about to be read."""
+
+    def install(self, call: Call, value: Any, read: Read) -> None:
+        """Keep what was read, if nothing of it can have changed since its tickets."""
 
 
 class Policy(Struct, frozen=True):

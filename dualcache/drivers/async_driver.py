@@ -17,8 +17,16 @@ from weakref import ref
 import anyio
 
 from dualcache.core.entry import MISSING
-from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Join, TakeOver, value_of
-from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
+from dualcache.core.flight import (
+    AwaitFlight,
+    CloseFlights,
+    EndFlight,
+    Join,
+    Load,
+    TakeOver,
+    value_of,
+)
+from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Raised
 from dualcache.drivers.async_waking import Waking
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause

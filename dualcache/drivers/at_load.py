@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sys import exception
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dualcache.core.flight import value_of
 from dualcache.core.interrupts import interrupt_in
@@ -14,10 +14,22 @@ from dualcache.drivers.keeper import Kept
 from dualcache.drivers.raising import users_own
 
 if TYPE_CHECKING:
-    from dualcache.core.flight import Join
-    from dualcache.core.ops import Flow, Load
+    from dualcache.core.flight import Join, Load
+    from dualcache.core.ops import Flow
     from dualcache.core.pending import PendingLoad
-    from dualcache.drivers.sync_driver import SyncDriver
+    from dualcache.drivers.keeper import Keeper
+
+
+class Driver(Protocol):
+    """The sync driver, as a flow that stands at its load goes on with it."""
+
+    keeper: Keeper
+
+    def run(
+        self, flow: Flow[Any], *, joins: list[Join] | None = None, goes_on: Any = None
+    ) -> Any: ...
+
+    def give_back(self, flow: Flow[Any], joins: list[Join]) -> None: ...
 
 
 class ComeToLoad(BaseException):
@@ -44,7 +56,7 @@ class AtLoad:
         "joins",
     )
 
-    driver: SyncDriver
+    driver: Driver
     flow: Flow[Any]
     joins: list[Join]
 

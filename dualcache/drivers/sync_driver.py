@@ -17,12 +17,13 @@ from dualcache.core.flight import (
     CloseFlights,
     EndFlight,
     Join,
+    Load,
     TakeOver,
     value_if_any,
     value_of,
 )
 from dualcache.core.interrupts import interrupt_in
-from dualcache.core.ops import AwaitChange, Fence, GiveWay, Load, Loaded, Raised
+from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Raised
 from dualcache.drivers.at_load import AtLoad, ComeToLoad
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.keeper import Keeper, Kept

@@ -11,38 +11,36 @@ from dualcache.frameworks.roles import ParameterRole
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dualcache.endpoints.binding import EndpointBinding
+    from dualcache.endpoints.parameters import EndpointParameters
 
 __all__ = ["at_decoration", "at_first_read", "not_the_ids"]
 
 
-def at_decoration(binding: EndpointBinding) -> Iterator[str]:
+def at_decoration(parameters: EndpointParameters, *, has_vary: bool) -> Iterator[str]:
     """Yield what is likely wrong with an endpoint, unless it may well be one that writes."""
-    if not (binding.options.invalidates or is_likely_write(binding)):
-        yield from of_a_read(binding)
+    if not (parameters.options.invalidates or is_likely_write(parameters)):
+        yield from of_a_read(parameters, has_vary=has_vary)
 
 
-def at_first_read(binding: EndpointBinding) -> Iterator[str]:
+def at_first_read(parameters: EndpointParameters, *, has_vary: bool) -> Iterator[str]:
     """Yield what could not be said at decoration."""
-    if is_likely_write(binding):
-        yield from of_a_read(binding)
-    if binding.parameters.has_own:
-        yield from unkeyed(binding)
+    if is_likely_write(parameters):
+        yield from of_a_read(parameters, has_vary=has_vary)
+    if parameters.has_own and not has_vary:
+        yield from unkeyed(parameters)
 
 
-def is_likely_write(binding: EndpointBinding) -> bool:
+def is_likely_write(parameters: EndpointParameters) -> bool:
     """Tell whether an endpoint reads the body of its request, itself or as a model."""
-    parameters = binding.parameters
-    return parameters.has_body or not BODY.isdisjoint(
-        parts_read(binding.signature, parameters.requests)
-    )
+    read = parts_read(parameters.signature, parameters.requests)
+    return parameters.has_body or not BODY.isdisjoint(read)
 
 
-def of_a_read(binding: EndpointBinding) -> Iterator[str]:
+def of_a_read(parameters: EndpointParameters, *, has_vary: bool) -> Iterator[str]:
     """Yield what is likely wrong with a read, each with its code and what to write."""
-    owner, parameters = binding.signature.name, binding.parameters
-    if not parameters.has_own:
-        yield from unkeyed(binding)
+    owner = parameters.signature.name
+    if not (parameters.has_own or has_vary):
+        yield from unkeyed(parameters)
     if ParameterRole.RESPONSE in parameters.roles.values():
         yield (
             f"[DC407] {owner} takes a response and is cached: status and headers that "
@@ -54,25 +52,25 @@ def of_a_read(binding: EndpointBinding) -> Iterator[str]:
             "not run on a hit; add them in a dependency or a middleware instead"
         )
     if parameters.choice is IdChoice.NONE:
-        yield from not_the_ids(binding)
+        yield from not_the_ids(parameters)
 
 
-def not_the_ids(binding: EndpointBinding) -> Iterator[str]:
+def not_the_ids(parameters: EndpointParameters) -> Iterator[str]:
     """Yield which parameters are called like an id and are none."""
-    for name in filter(is_named_id, binding.parameters.candidates):
-        yield not_the_id(name, binding.signature.name, binding.options)
+    for name in filter(is_named_id, parameters.candidates):
+        yield not_the_id(name, parameters.signature.name, parameters.options)
 
 
-def unkeyed(binding: EndpointBinding) -> Iterator[str]:
+def unkeyed(parameters: EndpointParameters) -> Iterator[str]:
     """Yield what a read takes from its request and its key does not hold.
 
     With parameters of its own, only what tells who asks is worth a warning.
     """
-    signature, options = binding.signature, binding.options
-    parts = parts_read(signature, binding.parameters.requests)
-    if options.query is not False:
+    signature = parameters.signature
+    parts = parts_read(signature, parameters.requests)
+    if parameters.options.query is not False:
         parts -= QUERY
-    if binding.parameters.has_own:
+    if parameters.has_own:
         parts &= IDENTITY
-    if parts and not binding.has_vary:
+    if parts:
         yield unkeyed_line(signature, min(parts & IDENTITY or parts))

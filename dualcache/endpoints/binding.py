@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Policy
     from dualcache.endpoints.options import EndpointOptions
     from dualcache.functions.binding import Naming
+    from dualcache.keys.placeholders import Template
     from dualcache.keys.signature import FunctionSignature
-    from dualcache.keys.templates import Template
 
 __all__ = ["EndpointBinding"]
 
@@ -174,7 +174,7 @@ class EndpointBinding(Binding):
                 raise no_id(self.signature, self.options)
             if not self._has_written:
                 self._has_written = True
-                for line in not_the_ids(self):
+                for line in not_the_ids(self.parameters):
                     warn_of_function(self.signature, line)
         return Deletion((*own, *self._extras_of(*values)), self._patterns_of(*values))
 
@@ -208,7 +208,7 @@ class EndpointBinding(Binding):
         maker = self._reads.get(chosen)
         if maker is None:
             if not self._reads:
-                for line in at_first_read(self):
+                for line in at_first_read(self.parameters, has_vary=self.has_vary):
                     warn_of_function(self.signature, line)
             maker = self._reads[chosen] = self._read_maker(chosen)
         return maker(*values)

@@ -63,7 +63,7 @@ class CachedEndpoint(Cached):
             prefix=self.runtime.prefix,
             is_shared=self.runtime.is_shared,
         )
-        for line in at_decoration(binding):
+        for line in at_decoration(binding.parameters, has_vary=binding.has_vary):
             warn(line)
         return binding
 

@@ -11,11 +11,12 @@ from dualcache.core.flight import (
     Flight,
     FlightResult,
     Join,
+    Load,
     Outcome,
     failure_of,
     value_of,
 )
-from dualcache.core.ops import GiveWay, Load, Raised, do
+from dualcache.core.ops import GiveWay, Raised, do
 from dualcache.engine.acquire_many import acquire_all
 from dualcache.engine.batch_others import load_others, serve_fresh
 from dualcache.engine.commit import Change, commit_each

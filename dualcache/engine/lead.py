@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from dualcache.core.entry import HEADER_BYTES, Packed
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import LoadFailed, StaleHit
-from dualcache.core.flight import Outcome, failure_of
+from dualcache.core.flight import Load, Outcome, failure_of
 from dualcache.core.interrupts import interrupt_in
-from dualcache.core.ops import CommitReply, Load, MakeTags, Raised, do
+from dualcache.core.ops import CommitReply, MakeTags, Raised, do
 from dualcache.engine.acquire import acquire
 from dualcache.engine.commit import Change, commit
 from dualcache.engine.cut_keys import over_a_limit

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from dualcache.core.front_ports import FunctionPort
     from dualcache.core.ops import Flow, RawRead
-    from dualcache.core.policy import Call
+    from dualcache.core.policy import Call, FunctionPort
     from dualcache.engine.env import Env
     from dualcache.engine.serve import FirstLook
 

@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dualcache.core.events import Tier
-    from dualcache.core.front_ports import FunctionPort
-    from dualcache.core.policy import Call
+    from dualcache.core.policy import Call, FunctionPort
     from dualcache.engine.env import Env
     from dualcache.errors import BackendError
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dualcache.front.tier import Front
-
 __all__ = ["LocalWrites", "Pushes"]
 
 
@@ -39,10 +37,18 @@ class Pushes(Protocol):
         """Begin anew in a forked child, whose tier is empty and closed."""
 
 
+class LocalTier(Protocol):
+    """The front tier, as one process alone writes behind it."""
+
+    def open_alone(self) -> None: ...
+
+    def drop_all(self) -> None: ...
+
+
 class LocalWrites:
     """Stands for pushes where only this process writes: the drops of its own writes are enough."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: LocalTier) -> None:
         self._front = front
         front.open_alone()
 

@@ -134,7 +134,8 @@ class Binding:
         if any(name in sys.modules for name in WEB):
             from dualcache.functions.first_call import look_at
 
-            look_at(self.signature, self.naming, values)
+            naming = self.naming
+            look_at(self.signature, values, naming.key, has_vary=naming.vary is not None)
         return self.policy
 
     def loader_of(self, values: tuple[Any, ...]) -> Callable[..., Any]:

@@ -17,7 +17,6 @@ from dualcache.keys.templates import parse_template
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dualcache.functions.binding import Naming
     from dualcache.keys.signature import FunctionSignature
 
 __all__ = ["look_at"]
@@ -26,12 +25,18 @@ ASKED: Final = IDENTITY | {"query_params", "args", "GET", "query_string"}
 """What a request asks for, and who asks."""
 
 
-def look_at(signature: FunctionSignature, naming: Naming, values: Sequence[Any]) -> None:
-    """Warn of what is likely wrong with a call that has a request, or is made under one."""
+def look_at(
+    signature: FunctionSignature, values: Sequence[Any], key: str | None, *, has_vary: bool
+) -> None:
+    """Warn of what is likely wrong with a call that has a request, or is made under one.
+
+    `key` is the template of the key; with a `vary`, the user tells requests apart.
+    """
     requests = list(_requests_among(values))
     if requests:
         warn_of_unsafe_read(signature, requests)
-        warn_of_unkeyed_parts(signature, naming, values)
+        if not has_vary:
+            warn_of_unkeyed_parts(signature, key, values)
 
 
 def warn_of_unsafe_read(signature: FunctionSignature, requests: Sequence[Any]) -> None:
@@ -53,14 +58,12 @@ def warn_of_unsafe_read(signature: FunctionSignature, requests: Sequence[Any]) -
 
 
 def warn_of_unkeyed_parts(
-    signature: FunctionSignature, naming: Naming, values: Sequence[Any]
+    signature: FunctionSignature, key: str | None, values: Sequence[Any]
 ) -> None:
     """Warn where a function takes from its request what its key does not hold."""
-    if naming.vary is not None:
-        return
     used = set[str]()
-    if naming.key is not None:
-        used = {*parse_template(naming.key, owner=signature.name).names}
+    if key is not None:
+        used = {*parse_template(key, owner=signature.name).names}
     named = zip(signature.parameters, values, strict=False)
     own = [name for name, value in named if _is_request(value) and name not in used]
     parts = parts_read(signature, own) & ASKED

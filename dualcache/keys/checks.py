@@ -12,15 +12,9 @@ from dualcache.errors import KeyTemplateError, UnkeyableArgument, UsageError
 from dualcache.keys.escaping import escape_literal
 from dualcache.keys.identity import home_module
 from dualcache.keys.names import is_free_text, is_keyable_annotation, user_key
+from dualcache.keys.placeholders import Field, Template
 from dualcache.keys.security import is_credential
-from dualcache.keys.templates import (
-    Field,
-    Template,
-    check_names,
-    check_unambiguous,
-    literal_prefix,
-    parse_template,
-)
+from dualcache.keys.templates import check_names, check_unambiguous, literal_prefix, parse_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

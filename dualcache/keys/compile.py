@@ -18,7 +18,7 @@ from dualcache.keys.names import SURELY_SHORT, fit
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from dualcache.keys.templates import Field
+    from dualcache.keys.placeholders import Field
 
 __all__ = ["Kind", "Plan", "Value", "compile_names"]
 

@@ -11,7 +11,7 @@ import inspect
 from enum import Enum
 from inspect import Parameter, Signature
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from dualcache.keys.names import is_keyable_annotation
 from dualcache.keys.written import compile_binder
@@ -19,13 +19,23 @@ from dualcache.keys.written import compile_binder
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from dualcache.keys.signature import FunctionSignature
 
 POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 BUNDLES: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 PLAIN: Final = frozenset({int, str, float, bool, bytes, type(None)})
 Shape: TypeAlias = tuple[int, frozenset[str]]
 """How many arguments a call gives by position, and which by name."""
+
+
+class ShownSignature(Protocol):
+    """What a function shows of itself; see `keys.signature`."""
+
+    function: Callable[..., Any]
+    qualname: str
+    by_name: Mapping[str, Parameter]
+    first_is_receiver: bool
+
+    def hints(self) -> dict[str, Any]: ...
 
 
 class Supplied(Enum):
@@ -54,7 +64,7 @@ class OpenCalls:
     by name: it lands in the parameter that the key was made of, or Python refuses the call.
     """
 
-    def __init__(self, signature: FunctionSignature, named: Collection[str]) -> None:
+    def __init__(self, signature: ShownSignature, named: Collection[str]) -> None:
         self._signature = signature
         self._named = frozenset(named)
         self._parameters = tuple(signature.by_name.values())

@@ -27,12 +27,13 @@ from dualcache.keys.names import canonical, is_pattern, several, star_in_key, te
 from dualcache.keys.receivers import bound_parts, constant, receiver_form
 from dualcache.keys.security import is_hidden
 from dualcache.keys.signature import MARKS
-from dualcache.keys.templates import Field, Template, field_text, parse_template
+from dualcache.keys.templates import field_text, parse_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from dualcache.core.callables import Taking
+    from dualcache.keys.placeholders import Field, Template
     from dualcache.keys.signature import FunctionSignature
 
 __all__ = [

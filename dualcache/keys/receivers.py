@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from dualcache.keys.identity import Bound
+    from dualcache.keys.placeholders import Field
     from dualcache.keys.signature import FunctionSignature
-    from dualcache.keys.templates import Field
 
 __all__ = ["bound_parts", "constant", "constants_of", "receiver_form"]
 

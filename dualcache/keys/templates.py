@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import re
 from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, Any
 
 from dualcache.errors import KeyTemplateError
 from dualcache.keys.canonical import text
 from dualcache.keys.digests import digest, is_secret_name
 from dualcache.keys.escaping import escape, escape_literal, escape_part
 from dualcache.keys.names import user_key
-from dualcache.keys.template_errors import ambiguous, malformed, pointed
+from dualcache.keys.placeholders import Field, Template, ambiguous, malformed, pointed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
-    "Field",
-    "Template",
     "check_names",
     "check_unambiguous",
     "field_text",
@@ -32,48 +28,6 @@ __all__ = [
     "parse_template",
     "render",
 ]
-
-Step: TypeAlias = "tuple[bool, str | int]"
-"""One step into a value: whether it is an attribute (else an item), and its name."""
-
-
-class Field(Struct, frozen=True):
-    """One placeholder; `start` and `end` tell where it stands in the template.
-
-    `is_digested`: `None` stays `None`, any other value is written as a digest.
-    """
-
-    name: str
-    path: tuple[Step, ...]
-    as_str: bool
-    spec: str
-    start: int
-    end: int
-    is_digested: bool = False
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the placeholder is a parameter's own value, formatted in no way."""
-        return not (self.path or self.as_str or self.spec)
-
-
-class Template(Struct, frozen=True):
-    """A parsed template: `parts` alternate as they stand; literals are escaped already."""
-
-    text: str
-    parts: tuple[str | Field, ...]
-    what: str = "key template"
-    owner: str = ""
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        return tuple(part for part in self.parts if isinstance(part, Field))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The parameters that the placeholders begin with, each once, in order."""
-        return tuple(dict.fromkeys(field.name for field in self.fields))
-
 
 _PLAIN_SCALARS = (int, float, bool, NoneType)
 _token = re.compile(r"\{\{|\}\}|\{|\}")

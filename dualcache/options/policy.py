@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from dualcache.core.entry import ValueCodec
-    from dualcache.core.front_ports import FunctionPort
+    from dualcache.core.policy import FunctionPort
 
 __all__ = ["Defaults", "Options", "make_defaults", "make_policy"]
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dualcache.core.codec_ids import undecodable
 from dualcache.core.entry import MISSING, NO_OWNER, Packed, Tag, ValueCodec
 from dualcache.core.envelope import seal, seal_filling
-from dualcache.core.flight import EndFlight, Flight, Join
+from dualcache.core.flight import EndFlight, Flight, Join, Load
 from dualcache.core.ops import (
     Commit,
     CommitReply,
     CommitWay,
     GiveWay,
-    Load,
     Loaded,
     LookAndLease,
     RawRead,

@@ -7,7 +7,7 @@ import pytest
 from dualcache.core.entry import Tag
 from dualcache.core.envelope import open_envelope, seal_filling, seal_tombstone
 from dualcache.core.events import StaleHit, StoresStopped, Unusable, WaitExpired
-from dualcache.core.flight import Flight, Join
+from dualcache.core.flight import Flight, Join, Load
 from dualcache.core.front_ports import NoTier
 from dualcache.core.ops import (
     FOR_EVER,
@@ -18,7 +18,6 @@ from dualcache.core.ops import (
     CommitReply,
     CommitWay,
     Delete,
-    Load,
     Look,
     LookAndLease,
     NewTag,

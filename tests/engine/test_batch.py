@@ -8,7 +8,7 @@ from dualcache.core.entry import MISSING, Tag
 from dualcache.core.envelope import seal_filling
 from dualcache.core.events import Hit, Miss, StoresStopped
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import ABANDONED, EndFlight, Flight, FlightResult, Join
+from dualcache.core.flight import ABANDONED, EndFlight, Flight, FlightResult, Join, Load
 from dualcache.core.ops import (
     WRONG_TYPE,
     Batch,
@@ -16,7 +16,6 @@ from dualcache.core.ops import (
     CommitReply,
     CommitWay,
     Delete,
-    Load,
     Loaded,
     Look,
     LookAndLease,

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.core.events import BackendDown, StoresStopped
-from dualcache.core.flight import CloseFlights, EndFlight, Flight, Join
+from dualcache.core.flight import CloseFlights, EndFlight, Flight, Join, Load
 from dualcache.core.ops import (
     Claim,
     Commit,
     CommitReply,
     CommitWay,
     Delete,
-    Load,
     Loaded,
     Look,
     Raised,

@@ -6,7 +6,7 @@ import pytest
 
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import NotStored
-from dualcache.core.flight import CloseFlights, EndFlight, Join
+from dualcache.core.flight import CloseFlights, EndFlight, Join, Load
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -14,7 +14,6 @@ from dualcache.core.ops import (
     CommitReply,
     CommitWay,
     Delete,
-    Load,
     Loaded,
     LoadScript,
     Look,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache.core.flight import EndFlight, Join
-from dualcache.core.ops import Commit, CommitReply, Load, Loaded, Look, LookAndLease, Op, RawRead
+from dualcache.core.flight import EndFlight, Join, Load
+from dualcache.core.ops import Commit, CommitReply, Loaded, Look, LookAndLease, Op, RawRead
 from dualcache.engine.load import get_or_load
 from tests.engine.conversation import call, cold, lead, surroundings
 

@@ -13,7 +13,6 @@ from dualcache.core.ops import (
     CommitReply,
     CommitWay,
     Delete,
-    Load,
     Loaded,
     LookAndLease,
     MakeTags,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dualcache.core.flight import CloseFlights, EndFlight, Join
+from dualcache.core.flight import CloseFlights, EndFlight, Join, Load
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -12,7 +12,6 @@ from dualcache.core.ops import (
     CommitReply,
     CommitWay,
     Delete,
-    Load,
     Loaded,
     Look,
     LookAndLease,

@@ -8,8 +8,8 @@ import pytest
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import CloseFlights, EndFlight, Join
-from dualcache.core.ops import Batch, GiveWay, Load, Loaded, LookAndLease
+from dualcache.core.flight import CloseFlights, EndFlight, Join, Load
+from dualcache.core.ops import Batch, GiveWay, Loaded, LookAndLease
 from dualcache.core.policy import Call
 from dualcache.engine.batch import get_or_load_many
 from dualcache.engine.invalidation import clear_function, invalidate

@@ -5,9 +5,9 @@ import pytest
 from dualcache.core.entry import MISSING, Entry, Tag
 from dualcache.core.envelope import seal_tombstone
 from dualcache.core.events import Hit, Miss, NotRead, Unusable
-from dualcache.core.flight import Outcome
+from dualcache.core.flight import Load, Outcome
 from dualcache.core.front_ports import UNTRACKED
-from dualcache.core.ops import Batch, DropConnections, Load, Loaded, Look, RawRead, ReadTags
+from dualcache.core.ops import Batch, DropConnections, Loaded, Look, RawRead, ReadTags
 from dualcache.engine.load import get_or_run
 from dualcache.engine.read import UNTYPED_HELP, UNTYPED_REASON, contains, get, peek, ttl
 from dualcache.engine.read_many import get_many

@@ -8,14 +8,13 @@ import pytest
 from dualcache.backends.memory import MemoryStore
 from dualcache.core.entry import Packed, Tag
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import EndFlight, Join, Outcome
+from dualcache.core.flight import EndFlight, Join, Load, Outcome
 from dualcache.core.ops import (
     Claim,
     Commit,
     CommitReply,
     CommitWay,
     Delete,
-    Load,
     Loaded,
     Look,
     LookAndLease,

@@ -11,7 +11,6 @@ from dualcache.core.ops import (
     Commit,
     CommitReply,
     CommitWay,
-    Load,
     Loaded,
     LookAndLease,
     RawRead,

@@ -9,8 +9,8 @@ import pytest
 from dualcache.core.entry import MISSING, UNKNOWN_TAG_ID, Tag
 from dualcache.core.envelope import seal_tombstone
 from dualcache.core.events import Hit, Miss
-from dualcache.core.flight import EndFlight, Join, JoinReply, Outcome
-from dualcache.core.ops import WRONG_TYPE, DropConnections, Load, Loaded, Look, RawRead, ReadTags
+from dualcache.core.flight import EndFlight, Join, JoinReply, Load, Outcome
+from dualcache.core.ops import WRONG_TYPE, DropConnections, Loaded, Look, RawRead, ReadTags
 from dualcache.engine.load import get_or_load
 from dualcache.engine.serve import (
     NOT_SERVED,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualcache.errors import KeyTemplateError, UnkeyableArgument, UsageError
+from dualcache.keys.placeholders import Template
 from dualcache.keys.templates import (
-    Template,
     built_name,
     check_names,
     check_unambiguous,

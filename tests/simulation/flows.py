@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Flight, Join, TakeOver
-from dualcache.core.ops import AwaitChange, Fence, Load, Loaded, Op
+from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Flight, Join, Load, TakeOver
+from dualcache.core.ops import AwaitChange, Fence, Loaded, Op
 from dualcache.errors import BackendUnavailable
 from tests.simulation import rules
 from tests.simulation.commands import Switch, fingerprint

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from dualcache.backends.memory import MemoryStore
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.push.transports import PubSubTransport
-from dualcache.core.flight import CloseFlights, EndFlight, Join
-from dualcache.core.ops import Load, Loaded, Publish
+from dualcache.core.flight import CloseFlights, EndFlight, Join, Load
+from dualcache.core.ops import Loaded, Publish
 from dualcache.core.policy import Call, Policy
 from dualcache.core.revocation import Revocation, to_message
 from dualcache.core.scans import Scan, ScanPage

@@ -5,7 +5,7 @@ Error replies come in as `BackendRefused` values, since only some of them fail a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.backends.redis.scripts import COMMIT_SHA, commit_source
 from dualcache.backends.redis.wire.leases import (
@@ -18,6 +18,7 @@ from dualcache.backends.redis.wire.leases import (
 from dualcache.backends.redis.wire.publish import publish, telling
 from dualcache.backends.redis.wire.resp import (
     Command,
+    Spelling,
     bulk,
     checked,
     content,
@@ -54,14 +55,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dualcache.core.ops import Op
-
-
-class Spelling(NamedTuple):
-    """How one kind of op is written, how many replies come, and how they are read."""
-
-    write: Callable[[Any], bytes]
-    awaits: Callable[[Any], int]
-    reply: Callable[[Any, Sequence[Any]], Any]
 
 
 def encode(op: Op[Any]) -> tuple[bytes, int]:

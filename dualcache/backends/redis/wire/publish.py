@@ -16,7 +16,7 @@ from dualcache.errors import BackendRefused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dualcache.backends.redis.wire.ops import Spelling
+    from dualcache.backends.redis.wire.resp import Spelling
     from dualcache.core.revocation import Revocation
 
 AROUND: Final = 3

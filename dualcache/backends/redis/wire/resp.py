@@ -5,13 +5,24 @@ Source: redis.io/docs/reference/protocol-spec.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.core.ops import WRITE_REFUSALS, WRONG_TYPE
 from dualcache.errors import BackendRefused, BackendUnavailable
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 Part = bytes | str | int
 Command = tuple[Part, ...]
+
+
+class Spelling(NamedTuple):
+    """How one kind of op is written, how many replies come, and how they are read."""
+
+    write: Callable[[Any], bytes]
+    awaits: Callable[[Any], int]
+    reply: Callable[[Any, Sequence[Any]], Any]
 
 
 def pack(command: Command) -> bytes:
