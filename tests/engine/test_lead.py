@@ -7,6 +7,7 @@ import pytest
 from dualcache.core.entry import UNKNOWN_TAG_ID, Tag, ValueCodec
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import NotStored, Unusable
+from dualcache.core.flight import Load
 from dualcache.core.ops import (
     FOR_EVER,
     Commit,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.flight import Join
+from dualcache.core.flight import Join, Load
 from dualcache.core.ops import (
     Batch,
     Commit,
