@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dualcache.core.entry import HEADER_BYTES, MISSING
+from dualcache.core.entry import MISSING
 from dualcache.core.flight import (
     ABANDONED,
     EndFlight,
@@ -21,7 +21,7 @@ from dualcache.engine.acquire_many import acquire_all
 from dualcache.engine.batch_others import load_others, serve_fresh
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.lead import Begun, concluded, make_ready
+from dualcache.engine.lead import Begun, concluded, make_ready, note_begun
 from dualcache.engine.leases import RELEASED_MS, release_all, release_too_large
 from dualcache.engine.pipelines import STEPS_AT_ONCE, paced
 from dualcache.engine.read import count_miss, served
@@ -109,8 +109,8 @@ def _load_many(
         leads = yield from _lease_all(led, reads, found, held, env, is_down=is_down)
         found.update((yield from _load_all(leads, loader, held, env)))
     except BaseException:
-        # Everything that may have been taken: each step notes it before it is asked for, so an
-        # interrupt between a reply and the next line leaves no flight or lease behind.
+        # Everything that may have been taken: each marker is noted before it is sent, and a driver
+        # knows of a flight whose reply an interrupt took away (`Join.led`).
         yield from _give_back(held, env)
         raise
     yield from _end_all(held, env)
@@ -221,12 +221,10 @@ def _load_all(
     # One lease and one age for all keys: drawn when all are leased, before the one load begins.
     sequence = env.sequence()
     for lead in leads:
-        if lead.start is not None:
-            read, expected = lead.start.read, lead.start.expected
-            lead.flight.seen_version = (expected[:HEADER_BYTES], tuple(read.ids.items()))
-            owner = lead.call.policy.owner
-            lead.flight.start = Begun(lead.start, read.ids, lease, owner)
         lead.flight.load_sequence = sequence
+        if lead.start is not None:
+            begun = Begun(lead.start, lead.start.read.ids, lease, lead.call.policy.owner)
+            note_begun(lead.flight, begun, sequence)
     flights = tuple([lead.flight for lead in leads])
     names = [lead.name for lead in leads]
     result = yield from do(Load(loader, (names,), flights, keeping(lease, env)))

@@ -54,6 +54,7 @@ __all__ = [
     "load_stored",
     "load_unstored",
     "make_ready",
+    "note_begun",
 ]
 
 
@@ -109,24 +110,30 @@ class Ready(NamedTuple):
 
 def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Flow[Outcome]:
     """Load, and commit over what the key held when the load began."""
-    read, expected = start.read, start.expected
+    read = start.read
     # All ids from before the load. An id read after it could be that of the tag's next life: the
     # entry would be stored as valid though the tag was invalidated while its value was loaded.
     ids = yield from _ids_before_load(call, read, env)
     lease = begin_lease(held_by(call, start, env), call.policy.counters, env)
     sequence = env.sequence()
     if flight is not None:
-        # Set before the load begins: whoever joins from now on compares with it, and one that finds
-        # the same version in the backend knows that nothing was invalidated since.
-        flight.seen_version = (bytes(expected[:HEADER_BYTES]), tuple(read.ids.items()))
-        flight.start = Begun(start, ids, lease, call.policy.owner)
-        flight.load_sequence = sequence
+        note_begun(flight, Begun(start, ids, lease, call.policy.owner), sequence)
     leading = (flight,) if flight else ()
     result = yield from do(Load(call.function, call.args, leading, keeping(lease, env)))
     if isinstance(result, Raised):
         yield from give_up(call, start, env)
         return _outcome_of_failure(call, result, sequence, read, env)
     return (yield from _store(call, start, result, ids, sequence, env, lease))
+
+
+def note_begun(flight: Flight, begun: Begun, sequence: int) -> None:
+    """Note where a flight's load starts from; a successor commits there too."""
+    # Before the load begins: whoever joins from now on compares with the version, and one that
+    # finds the same in the backend knows that nothing was invalidated since.
+    start = begun.start
+    flight.seen_version = (bytes(start.expected[:HEADER_BYTES]), tuple(start.read.ids.items()))
+    flight.start = begun
+    flight.load_sequence = sequence
 
 
 def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:

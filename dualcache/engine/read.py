@@ -135,15 +135,13 @@ def _shown_tags(names: Any) -> Any:
 def look(call: Call, env: Env, first: FirstLook | None = None) -> Flow[ReadResult]:
     """Read a key and its tags; raise `BackendError` where the backend fails.
 
-    Of a `first` look that a driver performed only that is done which it left to do.
+    Where a driver has performed the `first` look, only what it left undone is done here.
     """
     if first is None:
         first = begin_look(call, env)
         classify_look(call, first, (yield from ask(first.op, env)), env)
-    elif first.read is None:
-        classify_look(
-            call, first, (yield from attempt_once(first.op, env)), env
-        )  # its connection was cut
+    elif first.read is None:  # its connection was cut, and a read may be repeated
+        classify_look(call, first, (yield from attempt_once(first.op, env)), env)
     read = first.read
     assert read is not None
     if read.state is not UNUSABLE:
@@ -157,10 +155,9 @@ def look(call: Call, env: Env, first: FirstLook | None = None) -> Flow[ReadResul
 
 
 def _look_at_tags(call: Call, front: FunctionPort, first: FirstLook, env: Env) -> Flow[ReadResult]:
-    """Read the tags that only the entry itself names; the front tier may keep what is fresh then.
-
-    A ticket for each name is taken before that name is read.
-    """
+    """Read the tags that only the entry itself names; the front tier may keep what is fresh."""
+    # A ticket for each name, taken before that very name is read. One for all, taken now, would not
+    # notice a push for the key that came since the key was read.
     read, raw_read = first.read, first.raw_read
     assert read is not None
     others = _unread_tags(read)
@@ -177,7 +174,7 @@ def _look_at_tags(call: Call, front: FunctionPort, first: FirstLook, env: Env) -
 
 
 def classify_with_tags(call: Call, raw_read: RawRead, sequence: int, env: Env) -> Flow[ReadResult]:
-    """Judge what a read found; read the tags first that only the entry itself names."""
+    """Classify what a read found; read the tags first that only the entry itself names."""
     read = classify(call, raw_read.raw, ids_of(call, raw_read), sequence, env, left_of(raw_read))
     if read.state is UNUSABLE:
         (read,) = yield from classify_again((call,), (read,), env)
@@ -194,7 +191,7 @@ def _unread_tags(read: ReadResult) -> tuple[str, ...]:
 def classify_again(
     calls: Sequence[Call], reads: Sequence[ReadResult], env: Env
 ) -> Flow[list[ReadResult]]:
-    """Read the tags that were not read with their entries, all together, and decide by them too."""
+    """Read all tags that were not read with their entries, and classify by them too."""
     unread = [_unread_tags(read) for read in reads]
     names = tuple(dict.fromkeys([name for each in unread for name in each]))
     if not names:

@@ -119,6 +119,8 @@ def first_look(call: Call, env: Env) -> FirstLook | None:
 
 def begin_look(call: Call, env: Env) -> FirstLook:
     """Begin a look at a key and its tags: take tickets for their names before they are read."""
+    # All before the read is sent. A number drawn afterwards would make a load that began during the
+    # read pass for an older one; a ticket taken afterwards misses the push for what was just read.
     policy, tags = call.policy, call.tags
     front, failures = policy.front, env.health.breaker.events
     if front is None:
@@ -203,6 +205,7 @@ def classify(
                 return ReadResult(UNUSABLE, sequence, raw, None, None, ids)
             state = FILLING if stored.kind is Kind.FILLING else TOMBSTONE
             return ReadResult(state, sequence, raw, stored, None, ids)
+        # Tags before the value: decoding what is dead would cost time, and run the user's code.
         if stored.tags and not are_alive(stored.tags, ids):
             are_ours = all(tag.name.startswith(f"{env.prefix}~") for tag in stored.tags)
             if not are_ours:  # forged: their keys are nobody's tags, and not to be read or made
