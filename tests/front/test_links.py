@@ -13,17 +13,19 @@ import pytest
 
 from tests.behaviour.seen import ROOT
 from tests.colours import colour_of_every_io
+from tests.front.every_server import own_server, redis_server
 from tests.front.test_loss import LATE, recovered, stale_for
 from tests.front.tiers import (
     STALENESS,
     eventually,
     front_hits,
+    hands_of,
+    held,
     is_open,
     kept_key,
     listener_id,
     losses,
     redirect_listener,
-    tiered,
     tracked_ids,
 )
 from tests.proxy import BLACK_HOLE, NONE, Faults, Proxy
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 __all__ = ["colour_of_every_io"]  # a fixture, in the place of the other one
+
+__all__ = ["own_server", "redis_server"]  # each kind of server
 
 DIRECTIONS: dict[str, tuple[Faults, Faults]] = {
     "requests": (BLACK_HOLE, NONE),
@@ -60,11 +64,11 @@ def test_a_listener_that_hears_and_cannot_ask_closes_the_tier_until_it_can(
     colour: Colour, redis_server: Server, transport: Any
 ) -> None:
     with Proxy(redis_server.port) as listening:
-        cache = tiered(colour, redis_server.url, transport)
+        cache = held(colour, redis_server.url, transport)
         redirect_listener(cache, listening.port)
         old_copy(colour, cache)
         listening.fault(requests=BLACK_HOLE)
-        eventually(lambda: losses(cache) > 0, "a loss")
+        eventually(lambda: losses(cache) > 0, "a loss", hands_of(cache), step=0.1)
         assert not is_open(cache)
         listening.heal()
         recovered(colour, cache)
@@ -74,7 +78,7 @@ def test_a_listener_that_hears_and_cannot_ask_closes_the_tier_until_it_can(
 def test_changes_are_heard_while_the_data_link_alone_is_half_open(
     colour: Colour, redis_server: Server, data: Proxy, transport: Any, direction: str
 ) -> None:
-    cache = tiered(colour, data.url, transport, socket_timeout=0.1, max_staleness=60)
+    cache = held(colour, data.url, transport, socket_timeout=0.1, max_staleness=60)
     redirect_listener(cache, redis_server.port)
     old_copy(colour, cache)
     requests, replies = DIRECTIONS[direction]
@@ -86,27 +90,27 @@ def test_changes_are_heard_while_the_data_link_alone_is_half_open(
     colour.call(cache, "fence")
     assert colour.call(cache, "get", "k") is None
     data.heal()
-    eventually(lambda: colour.call(cache, "ping"), "an answer")
+    eventually(lambda: colour.call(cache, "ping"), "an answer", hands_of(cache), step=0.1)
     recovered(colour, cache)
 
 
 def test_a_data_link_that_is_reset_is_a_loss_where_it_was_tracked(
     colour: Colour, redis_server: Server, data: Proxy
 ) -> None:
-    cache = tiered(colour, data.url, "tracking")
+    cache = held(colour, data.url, "tracking")
     redirect_listener(cache, redis_server.port)
     old_copy(colour, cache)
     before = losses(cache)
     data.reset()
     assert stale_for(colour, cache, lambda: redis_server.cli("SET", "k", "foreign")) < LATE
-    eventually(lambda: losses(cache) > before, "a loss")
+    eventually(lambda: losses(cache) > before, "a loss", hands_of(cache), step=0.1)
     recovered(colour, cache)
 
 
 def test_a_tracked_connection_that_only_the_server_knows_to_be_gone_is_a_loss(
     colour: Colour, redis_server: Server, data: Proxy
 ) -> None:
-    cache = tiered(colour, data.url, "tracking", socket_timeout=0.1)
+    cache = held(colour, data.url, "tracking", socket_timeout=0.1)
     redirect_listener(cache, redis_server.port)
     old_copy(colour, cache)
     before = losses(cache)
@@ -114,16 +118,16 @@ def test_a_tracked_connection_that_only_the_server_knows_to_be_gone_is_a_loss(
     for client_id in tracked_ids(cache):
         redis_server.cli("CLIENT", "KILL", "ID", client_id)
     assert stale_for(colour, cache, lambda: redis_server.cli("SET", "k", "foreign")) < LATE
-    assert losses(cache) > before
+    eventually(lambda: losses(cache) > before, "a loss", hands_of(cache), step=0.1)
     data.heal()
-    eventually(lambda: colour.call(cache, "ping"), "an answer")
+    eventually(lambda: colour.call(cache, "ping"), "an answer", hands_of(cache), step=0.1)
     recovered(colour, cache)
 
 
 def test_a_listener_killed_again_and_again_never_leaves_an_old_copy(
     colour: Colour, redis_server: Server, transport: Any
 ) -> None:
-    cache = tiered(colour, redis_server.url, transport, max_staleness=60)
+    cache = held(colour, redis_server.url, transport, max_staleness=60)
     for _ in range(8):
         old_copy(colour, cache)
         pipeline = redis_server.client().pipeline(transaction=True)
@@ -137,7 +141,7 @@ def test_a_listener_killed_again_and_again_never_leaves_an_old_copy(
 def test_a_fence_while_the_server_stands_still_ends_and_nothing_old_is_served(
     colour: Colour, own_server: Server, transport: Any
 ) -> None:
-    cache = tiered(colour, own_server.url, transport, max_staleness=60, socket_timeout=0.1)
+    cache = held(colour, own_server.url, transport, max_staleness=60, socket_timeout=0.1)
     old_copy(colour, cache)
     hits = front_hits(cache)
     own_server.pause()

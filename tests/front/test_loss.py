@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.bodies import WAIT_SECONDS
+from tests.front.every_server import own_server, redis_server
+from tests.front.hands import LOOK_SECONDS
 from tests.front.tiers import (
     PAUSE,
     STALENESS,
     eventually,
     front_hits,
+    hands_of,
+    held,
     is_open,
     kept_key,
     listener_id,
     losses,
-    opened,
     redirect_listener,
     tiered,
     tracked_ids,
@@ -32,35 +34,44 @@ if TYPE_CHECKING:
     from tests.colours import Colour
     from tests.servers import Server
 
-LATE: float = STALENESS * 1.1 + 0.05
-"""The bound with a tenth, and what one look on a busy machine takes."""
+__all__ = ["own_server", "redis_server"]  # each kind of server
+
+LATE: float = STALENESS * 1.1
+"""The bound, and as much as time moves between two looks."""
+BUSY: float = 0.05
+"""What one look by the machine's clock may take on a busy machine."""
+LOOKS = 15
 
 
 def stale_for(colour: Colour, cache: Cache, change: Callable[[], Any]) -> float:
     """Change the key behind the tier's back; return for how long the old value was served."""
-    changed = time.monotonic()
+    hands = hands_of(cache)
+    assert hands is not None
+    changed = last = hands.now()
     change()
-    last = changed
-    while time.monotonic() < changed + 3 * STALENESS:
-        began = time.monotonic()
+    for _ in range(LOOKS):
+        began = hands.now()
         if colour.call(cache, "get", "k") == "old":
             last = began
-        elif time.monotonic() > changed + 1.5 * STALENESS:
-            break
-        PAUSE.wait(0.005)
+        hands.move(0.1 * STALENESS)
+        PAUSE.wait(2 * LOOK_SECONDS)  # so that the listener does what is due by then
     return last - changed
 
 
 def recovered(colour: Colour, cache: Cache) -> None:
+    """See that all is well again: the tier is open, and a new value is stored and kept."""
+    hands = hands_of(cache)
+    assert hands is not None
     colour.call(cache, "set", "k", "new")
-    eventually(lambda: is_open(cache))
-    eventually(lambda: colour.call(cache, "set", "k", "new"), "a store")
+    # The breaker's pause has to end too, where the server was away.
+    eventually(lambda: colour.call(cache, "set", "k", "new"), "a store", hands, step=STALENESS)
+    eventually(lambda: is_open(cache), "an open tier", hands)
     assert kept_key(colour, cache, "k") == "new"
 
 
 @pytest.fixture
 def old(colour: Colour, redis_server: Server, transport: Any) -> Cache:
-    cache = tiered(colour, redis_server.url, transport)
+    cache = held(colour, redis_server.url, transport)
     colour.call(cache, "set", "k", "old")
     assert kept_key(colour, cache, "k") == "old"
     return cache
@@ -70,9 +81,9 @@ def test_a_killed_listener_is_noticed_at_once_and_replaced(
     colour: Colour, old: Cache, redis_server: Server
 ) -> None:
     redis_server.cli("CLIENT", "KILL", "ID", listener_id(old))
-    age = stale_for(colour, old, lambda: redis_server.cli("SET", "k", "foreign"))
-    assert age < LATE
+    eventually(lambda: not is_open(old), "a closed tier")  # no time passes
     assert losses(old) == 1
+    assert stale_for(colour, old, lambda: redis_server.cli("SET", "k", "foreign")) == 0
     recovered(colour, old)
 
 
@@ -90,21 +101,21 @@ def test_a_listener_killed_right_after_the_write_costs_no_more(
 def test_a_tracked_connection_killed_while_idle_is_a_loss(
     colour: Colour, redis_server: Server
 ) -> None:
-    cache = tiered(colour, redis_server.url, "tracking")
+    cache = held(colour, redis_server.url, "tracking")
     colour.call(cache, "set", "k", "old")
     assert kept_key(colour, cache, "k") == "old"
     before = losses(cache)
     for client_id in tracked_ids(cache):
         redis_server.cli("CLIENT", "KILL", "ID", client_id)
     assert stale_for(colour, cache, lambda: redis_server.cli("SET", "k", "foreign")) < LATE
-    assert losses(cache) > before
+    eventually(lambda: losses(cache) > before, "a loss", hands_of(cache), step=0.1)
     recovered(colour, cache)
 
 
 def test_a_fence_finds_a_tracked_connection_that_was_killed(
     colour: Colour, redis_server: Server
 ) -> None:
-    cache = tiered(colour, redis_server.url, "tracking", max_staleness=60)
+    cache = held(colour, redis_server.url, "tracking", max_staleness=60)
     for _ in range(5):
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
@@ -118,7 +129,7 @@ def test_a_fence_finds_a_tracked_connection_that_was_killed(
 def test_a_fence_while_the_listener_is_away_empties_the_tier(
     colour: Colour, redis_server: Server, transport: Any
 ) -> None:
-    cache = tiered(colour, redis_server.url, transport, max_staleness=60)
+    cache = held(colour, redis_server.url, transport, max_staleness=60)
     for _ in range(10):
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
@@ -150,7 +161,7 @@ def test_all_connections_killed_at_once(colour: Colour, old: Cache, redis_server
 def test_a_restart_of_the_server_is_a_loss(
     colour: Colour, own_server: Server, transport: Any
 ) -> None:
-    cache = tiered(colour, own_server.url, transport)
+    cache = held(colour, own_server.url, transport)
     colour.call(cache, "set", "k", "old")
     assert kept_key(colour, cache, "k") == "old"
     own_server.kill()
@@ -162,7 +173,7 @@ def test_a_restart_of_the_server_is_a_loss(
 def test_a_stopped_server_is_served_from_no_longer_than_the_bound(
     colour: Colour, own_server: Server, transport: Any
 ) -> None:
-    cache = tiered(colour, own_server.url, transport)
+    cache = held(colour, own_server.url, transport, socket_timeout=0.05)
     colour.call(cache, "set", "k", "old")
     assert kept_key(colour, cache, "k") == "old"
     own_server.pause()
@@ -174,12 +185,33 @@ def test_a_stopped_server_is_served_from_no_longer_than_the_bound(
     recovered(colour, cache)
 
 
+def test_the_bound_holds_by_the_machines_own_clock_too(
+    threads: Colour, own_server: Server, transport: Any
+) -> None:
+    cache = tiered(threads, own_server.url, transport)
+    cache.set("k", "old")
+    assert kept_key(threads, cache, "k") == "old"
+    own_server.pause()
+    try:
+        stopped = last = began = time.monotonic()
+        while began < stopped + 1.5 * STALENESS:
+            began = time.monotonic()
+            if cache.get("k") == "old":
+                last = began
+            PAUSE.wait(0.005)
+    finally:
+        own_server.resume()
+    assert last - stopped < LATE + BUSY
+    eventually(lambda: cache.set("k", "new"), "a store")
+    assert kept_key(threads, cache, "k") == "new"
+
+
 @pytest.mark.parametrize("fault", ["black hole", "mute", "reset"])
 def test_a_listener_that_hears_nothing_bounds_the_age(
     colour: Colour, redis_server: Server, transport: Any, fault: str
 ) -> None:
     with Proxy(redis_server.port) as listening:
-        cache = tiered(colour, redis_server.url, transport)
+        cache = held(colour, redis_server.url, transport, socket_timeout=0.1)
         redirect_listener(cache, listening.port)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
@@ -191,7 +223,7 @@ def test_a_listener_that_hears_nothing_bounds_the_age(
             listening.refuse()
             listening.reset()
         assert stale_for(colour, cache, lambda: redis_server.cli("SET", "k", "foreign")) < LATE
-        assert not is_open(cache)
+        eventually(lambda: not is_open(cache), "a closed tier", hands_of(cache), step=0.1)
         listening.heal()
         if fault == "reset":
             listening.accept()
@@ -202,7 +234,7 @@ def test_a_silent_data_link_stops_the_reads_and_not_what_is_kept(
     colour: Colour, redis_server: Server, transport: Any
 ) -> None:
     with Proxy(redis_server.port) as data:
-        cache = tiered(colour, data.url, transport, socket_timeout=0.1)
+        cache = held(colour, data.url, transport, socket_timeout=0.1)
         redirect_listener(cache, redis_server.port)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
@@ -212,9 +244,7 @@ def test_a_silent_data_link_stops_the_reads_and_not_what_is_kept(
         assert front_hits(cache) == hits + 1
         assert stale_for(colour, cache, lambda: redis_server.cli("SET", "k", "foreign")) < LATE
         data.heal()
-        ends = time.monotonic() + WAIT_SECONDS
-        while not colour.call(cache, "ping"):
-            assert time.monotonic() < ends
+        eventually(lambda: colour.call(cache, "ping"), "an answer", hands_of(cache), step=0.1)
         recovered(colour, cache)
 
 
@@ -222,13 +252,13 @@ def test_an_answer_that_makes_no_sense_is_a_loss_and_not_the_end(
     colour: Colour, redis_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Proxy(redis_server.port) as listening:
-        cache = tiered(colour, redis_server.url, "tracking")
+        cache = held(colour, redis_server.url, "tracking")
         redirect_listener(cache, listening.port)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
         listening.fault(replies=Faults(garble=without_ids))
         before = losses(cache)
-        eventually(lambda: losses(cache) > before, "a loss")
+        eventually(lambda: losses(cache) > before, "a loss", hands_of(cache), step=0.1)
         assert stale_for(colour, cache, lambda: redis_server.cli("SET", "k", "foreign")) < LATE
         listening.heal()
         recovered(colour, cache)
@@ -240,15 +270,21 @@ def without_ids(data: bytes) -> bytes:
     return re.sub(rb"\bid=\d", b"id=x", data)
 
 
+def in_vain(colour: Colour, cache: Cache) -> None:
+    """Let the listener wait in vain, for as long as it does, until the tier is open without it."""
+    colour.call(cache, "get", "no such key")
+    eventually(lambda: is_open(cache), "an open tier", hands_of(cache), step=0.05)
+
+
 def test_a_way_that_swallows_pushes_is_not_trusted(
     colour: Colour, redis_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "dualcache")
     with Proxy(redis_server.port) as deaf:
         deaf.fault(replies=Faults(garble=without_pushes))
-        cache = tiered(colour, redis_server.url, max_staleness=60)
+        cache = held(colour, redis_server.url, max_staleness=60, socket_timeout=20)
         redirect_listener(cache, deaf.port)
-        opened(colour, cache)
+        in_vain(colour, cache)
         front = cache.stats().front
         assert front is not None
         assert (front.transport, front.reason) == ("ttl", "tracking: DC210; broadcast: DC210")
@@ -259,13 +295,13 @@ def test_a_way_that_swallows_pushes_is_not_trusted(
 def test_pushes_that_come_back_are_heard_again(colour: Colour, redis_server: Server) -> None:
     with Proxy(redis_server.port) as deaf:
         deaf.fault(replies=Faults(garble=without_pushes))
-        cache = tiered(colour, redis_server.url, max_staleness=60)
+        cache = held(colour, redis_server.url, max_staleness=60, socket_timeout=20)
         redirect_listener(cache, deaf.port)
-        opened(colour, cache)
+        in_vain(colour, cache)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
         deaf.heal()
-        eventually(lambda: transport_of(cache) == "tracking", "pushes again")
+        eventually(lambda: transport_of(cache) == "tracking", "pushes again", hands_of(cache))
         assert kept_key(colour, cache, "k") == "old"
         redis_server.cli("SET", "k", "foreign")
         colour.call(cache, "fence")
@@ -281,9 +317,9 @@ def transport_of(cache: Cache) -> str:
 def test_a_way_that_swallows_answers_is_not_trusted(colour: Colour, redis_server: Server) -> None:
     with Proxy(redis_server.port) as deaf:
         deaf.fault(replies=Faults(garble=without_numbers))
-        cache = tiered(colour, redis_server.url, max_staleness=60)
+        cache = held(colour, redis_server.url, max_staleness=60)
         redirect_listener(cache, deaf.port)
-        opened(colour, cache)
+        in_vain(colour, cache)
         front = cache.stats().front
         assert front is not None
         assert (front.transport, front.reason) == ("ttl", "tracking: DC201; broadcast: DC201")

@@ -8,6 +8,7 @@ import pytest
 
 from dualcache import MISSING, BackendDown, BackendUp, FrontTier, UsageError
 from dualcache.backends.redis.push.transports import PubSubTransport
+from tests.front.every_server import own_server, redis_server
 from tests.front.test_behaviour import (
     WITHOUT_CLIENT,
     invalidate,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 __all__ = [  # what holds for every transport
+    "own_server",
+    "redis_server",
     "test_a_cache_that_nobody_holds_ends_its_listener",
     "test_a_forked_child_begins_clean_and_leaves_its_parent_alone",
     "test_a_push_between_the_read_and_its_reply_keeps_nothing",

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from dualcache import FrontTier
 from dualcache.backends.redis.push.listener import Listener
 from tests.bodies import WAIT_SECONDS
+from tests.front.hands import Hands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,16 +24,25 @@ STALENESS: Final = 0.6
 PAUSE: Final = threading.Event()
 
 
-def eventually(holds: Callable[[], object], what: str = "it") -> None:
-    """Look again and again until it holds."""
+def eventually(
+    holds: Callable[[], object], what: str = "it", hands: Hands | None = None, step: float = 0.0
+) -> None:
+    """Look again and again until it holds.
+
+    Where `hands` hold the time still, each look ends a pause of the listener, and moves the time on
+    by a `step`.
+    """
     ends = time.monotonic() + WAIT_SECONDS
     while not holds():
         assert time.monotonic() < ends, f"{what} does not come to hold"
+        if hands is not None:
+            hands.end_pause()
+            hands.move(step)
         PAUSE.wait(0.002)
 
 
 def tier_of(cache: Cache) -> Front:
-    """Return the front tier of a cache. Tests of this folder reach no deeper than these three."""
+    """Return the front tier of a cache; tests reach into it by the functions of this module."""
     front = cache._runtime.backend.front
     assert front is not None
     return front
@@ -66,6 +76,21 @@ def tiered(colour: Colour, url: str, transport: Any = "auto", **options: Any) ->
     return colour.cache(url, front=front, **options)
 
 
+def held(colour: Colour, url: str, transport: Any = "auto", **options: Any) -> Cache:
+    """Return the same, with time that stands still but for what the test moves."""
+    hands = Hands()
+    cache = tiered(colour, url, transport, clock=hands, **options)
+    listener_of(cache)._waiter = hands
+    return cache
+
+
+def hands_of(cache: Cache) -> Hands | None:
+    """Return what moves the time of a cache, where that stands still."""
+    pushes = tier_of(cache).pushes
+    waiter = pushes._waiter if isinstance(pushes, Listener) else None
+    return waiter if isinstance(waiter, Hands) else None
+
+
 def is_open(cache: Cache) -> bool:
     front = cache.stats().front
     return front is not None and front.is_open
@@ -74,7 +99,7 @@ def is_open(cache: Cache) -> bool:
 def opened(colour: Colour, cache: Cache) -> Cache:
     """Let the listener begin, and wait until the tier is open."""
     colour.call(cache, "get", "no such key")
-    eventually(lambda: is_open(cache), "an open tier")
+    eventually(lambda: is_open(cache), "an open tier", hands_of(cache))
     return cache
 
 
@@ -100,7 +125,7 @@ def kept(colour: Colour, cache: Cache, function: Callable[..., Any], *args: Any)
         return front_hits(cache) > before
 
     found: list[Any] = []
-    eventually(is_hit, "a hit in process")
+    eventually(is_hit, "a hit in process", hands_of(cache))
     return found[-1]
 
 
