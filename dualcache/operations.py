@@ -23,16 +23,16 @@ from dualcache.engine.upkeep import fence, ping_server
 from dualcache.errors import UsageError
 from dualcache.keys.names import full_tags, no_pattern, several, user_key, user_tag
 from dualcache.options.checks import to_bool
-from dualcache.options.option import Where
+from dualcache.options.option import Part, Where
 from dualcache.options.policy import make_policy
 from dualcache.options.table import names
-from dualcache.options.written import refuse_unknown
+from dualcache.options.written import chosen, refuse_unknown
 from dualcache.runtime.invalidations import invalidation_of, refused_without_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from dualcache.core.entry import Entry, ValueCodec
+    from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
@@ -48,8 +48,10 @@ __all__ = ["Operations", "whole_step"]
 _DIRECT: Final = "direct"
 """The label of direct calls, in events and statistics."""
 _LOAD_OPTIONS: Final = names(Where.LOAD)
+_POLICY_OPTIONS: Final = frozenset(names(Where.LOAD, Part.POLICY))
+_VALUE_OPTIONS: Final = names(Where.LOAD, Part.VALUE)
 _MOST_KNOWN: Final = 1_024
-"""How many annotations and loaders are remembered."""
+"""How many loaders are remembered."""
 
 
 class Operations:
@@ -58,7 +60,6 @@ class Operations:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._counters = Counters()
-        self._codecs: LRUCache[Any, ValueCodec] = LRUCache(_MOST_KNOWN)
         self._counters_by_loader: LRUCache[str, Counters] = LRUCache(_MOST_KNOWN)
 
     def get(self, key: str, annotation: Any) -> Flow[Any]:
@@ -209,7 +210,13 @@ class Operations:
     def _policy(
         self, options: Options, annotation: Any, what: str, counters: Counters, backend: Backend
     ) -> Policy:
-        value_codec = self._codec_for(annotation)
+        own: dict[str, Any] = {}
+        is_fronted = True
+        if not options.keys() <= _POLICY_OPTIONS:
+            own = chosen(options, _VALUE_OPTIONS)
+            is_fronted = to_bool(options.get("front", True), "front", owner=what)
+            options = chosen(options, _POLICY_OPTIONS)
+        value_codec = self._runtime.codecs.direct_codec_for(annotation, own)
         return make_policy(
             _DIRECT,
             value_codec,
@@ -217,20 +224,20 @@ class Operations:
             self._runtime.defaults,
             owner=what,
             counters=counters,
-            front=backend.front_for(value_codec),
+            front=backend.front_for(value_codec) if is_fronted else None,
         )
 
     def _reading(self, key: str, annotation: Any, backend: Backend) -> Call:
         return self._call(key, self._reading_as(annotation, backend))
 
     def _reading_as(self, annotation: Any, backend: Backend) -> Policy:
-        value_codec = self._codec_for(annotation)
+        value_codec = self._runtime.codecs.direct_codec_for(annotation)
         front = backend.front_for(value_codec)
         return Policy(_DIRECT, value_codec, ttl_ms=None, counters=self._counters, front=front)
 
     def _glancing(self, key: str) -> Call:
         """Return the call that tells whether a key holds a value, and decodes nothing."""
-        value_codec = self._codec_for(MISSING)
+        value_codec = self._runtime.codecs.direct_codec_for(MISSING)
         glance = value_codec._replace(unpack=value_codec.verify)
         return self._call(key, Policy(_DIRECT, glance, ttl_ms=None, counters=self._counters))
 
@@ -241,17 +248,6 @@ class Operations:
         """Return the keys under which the tags of a direct call live."""
         written = several(tags, f"tags of {what}", 'write tags=["…"]')
         return full_tags(self._runtime.prefix, [user_tag(tag) for tag in written])
-
-    def _codec_for(self, annotation: Any) -> ValueCodec:
-        """Return the codec of a type, made once."""
-        codecs = self._runtime.codecs
-        try:
-            known = self._codecs.get(annotation)
-        except TypeError:  # an annotation that cannot be hashed
-            return codecs.direct_codec_for(annotation)
-        if known is None:
-            known = self._codecs[annotation] = codecs.direct_codec_for(annotation)
-        return known
 
     def _counters_of(self, loader: object) -> Counters:
         """Return the counters of a loader, by its name."""

@@ -131,12 +131,17 @@ class SharedOptions(TypedDict, total=False):
     jitter: float
     stale_if_error: Any
     stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
+    compress_above: int | None
+    max_value_bytes: int
 
 
 class PolicyOptions(SharedOptions, total=False):
     """The options that a direct load takes beside `ttl`, `tags` and `type`."""
 
     condition: Callable[..., object] | None
+    codec: Any
+    check: bool
+    front: bool
 
 
 class LoadOptions(PolicyOptions, total=False):
@@ -154,8 +159,6 @@ class CacheOptions(SharedOptions, total=False):
     publish: bool | None
     client: Any
     async_client: Any
-    compress_above: int | None
-    max_value_bytes: int
     db: int | str
     username: str
     password: Any
@@ -195,8 +198,6 @@ class DecoratorOptions(SharedOptions, total=False):
     name: str
     codec: Any
     check: bool
-    compress_above: int | None
-    max_value_bytes: int
     front: Any
     key_prefix: str
     resource_id_name: str | tuple[str, ...] | None

@@ -118,23 +118,23 @@ _ROWS: Final = (
         "the annotation as which the value is stored and read"),
 
     # How values become bytes
-    Option("codec", Part.VALUE, _CACHE | _FUNCTION, None,
+    Option("codec", Part.VALUE, _CACHE | _FUNCTION | _LOAD, None,
         "how values become bytes; `None`: MessagePack that keeps exact types",
         elsewhere=("serializer", "coder", "encoder", "pickler")),
     Option("secret", Part.VALUE, _CACHE, None,
         "signs every value; text, bytes or a `SecretStr`, or a list of them, newest first",
         elsewhere=("signing_key", "secret_key")),
-    Option("compress_above", Part.VALUE, _CACHE | _FUNCTION, None,
+    Option("compress_above", Part.VALUE, _CACHE | _FUNCTION | _LOAD, None,
         "values of more bytes are compressed (zstd), where that makes them shorter; `None`: never",
         partial(to_size, allow_none=True), "bytes"),
-    Option("max_value_bytes", Part.VALUE, _CACHE | _FUNCTION, DEFAULT_MAX_BYTES,
+    Option("max_value_bytes", Part.VALUE, _CACHE | _FUNCTION | _LOAD, DEFAULT_MAX_BYTES,
         "a value of more bytes is returned and not stored, and is not read",
         partial(to_size, minimum=1), "bytes"),
-    Option("check", Part.VALUE, _FUNCTION, True,
+    Option("check", Part.VALUE, _FUNCTION | _LOAD, True,
         "`False`: a stored value is not decoded again and compared"),
 
     # The front tier, and what other processes hear
-    Option("front", Part.CACHE, _CACHE | _ENVIRONMENT | _FUNCTION, None,
+    Option("front", Part.CACHE, _CACHE | _ENVIRONMENT | _FUNCTION | _LOAD, None,
         "copies of values in process: a number of entries, or a `FrontTier`; `False`: none; for a "
         "function, a store of its own with these limits",
         to_front, elsewhere=("local", "l1", "local_cache", "maxsize", "max_size")),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from cachetools import LRUCache
 
 from dualcache.codecs.advice import Teller
 from dualcache.codecs.recipe import make_recipe
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from dualcache.core.entry import ValueCodec
 
 __all__ = ["ValueCodecs"]
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+_MOST_KNOWN: Final = 1_024
+"""How many annotations of direct calls are remembered."""
 
 
 class ValueCodecs:
@@ -30,16 +36,27 @@ class ValueCodecs:
         self._secret = secret
         self._is_shared = is_shared
         self._limits = limits
+        self._direct: LRUCache[Any, ValueCodec] = LRUCache(_MOST_KNOWN)
         self.codec_for(MISSING)  # raises for a codec or a secret that cannot be right
 
     def codec_for(self, annotation: Any, codec: Any = None, **own: Any) -> ValueCodec:
         """Return the codec for values of a type; `own` limits go before those of the cache."""
         return self._made(annotation, codec, Teller(is_local=not self._is_shared), own)
 
-    def direct_codec_for(self, annotation: Any) -> ValueCodec:
-        """Return the codec for what direct calls store as a type."""
+    def direct_codec_for(self, annotation: Any, own: Mapping[str, Any] = _NOTHING) -> ValueCodec:
+        """Return the codec of direct calls for values of a type, made once for each use of it."""
+        key = (annotation, *own.items()) if own else annotation
+        try:
+            known = self._direct.get(key)
+        except TypeError:  # an annotation or a codec that cannot be hashed
+            return self._made_direct(annotation, **own)
+        if known is None:
+            known = self._direct[key] = self._made_direct(annotation, **own)
+        return known
+
+    def _made_direct(self, annotation: Any, codec: Any = None, **own: Any) -> ValueCodec:
         teller = Teller(is_direct=True, is_local=not self._is_shared)
-        return self._made(annotation, None, teller, {})
+        return self._made(annotation, codec, teller, own)
 
     def _made(
         self, annotation: Any, codec: Any, teller: Teller, own: Mapping[str, Any]
