@@ -1,4 +1,4 @@
-"""Getting the right to store: the lease of a key, or waiting for whoever holds it.
+"""Getting the right to store: the lease of a key, or a wait for its holder.
 
 Nothing here fails for the backend: a caller who cannot get the right loads for himself.
 """
@@ -74,7 +74,7 @@ def acquire(
     sent: dict[bytes, str],
     known: Mapping[str, bytes | None] = NO_IDS,
 ) -> Flow[Start | ReadResult]:
-    """Get the lease of a key, waiting for whoever holds it; never fail for the backend.
+    """Get the lease of a key, waiting for its holder; never raise for the backend.
 
     `known` are the ids of tags that a look found just now. Returns where the load starts from, or
     what was read: a fresh entry to be served; else the caller may not store, and the entry is stale
@@ -114,7 +114,7 @@ def acquire(
 
 
 def _look_alone(call: Call, env: Env) -> Flow[ReadResult]:
-    """Return what there is to be served, where nothing can be stored: no lease is taken."""
+    """Read the key where nothing can be stored: no lease is taken."""
     read = yield from look(call, env)
     return read if read.state in {FRESH, STALE} else NOTHING
 
@@ -136,10 +136,10 @@ def is_replaceable(
 ) -> bool:
     """Tell whether a key holds what nobody need wait for; it is replaced under a compare."""
     # An entry that can never be served, or the marker of a load that has lost already, as one of
-    # its tags has died: whoever waited for that would find nothing stored.
+    # its tags has died: a waiter would find nothing stored.
     if read.state is UNUSABLE:
         return True
-    # A marker or a hold without an end is none of ours: whoever wrote it will not give it back.
+    # A marker or a hold without an end is none of ours, and its writer will not give it back.
     if read.state in (FILLING, TOMBSTONE) and leased.raw_read.left_ms == FOR_EVER:
         return True
     if read.state is not FILLING or read.raw is None:
@@ -188,7 +188,7 @@ def _refresh_or_wait(
     sent: dict[bytes, str],
     env: Env,
 ) -> Flow[Start | ReadResult | None]:
-    """Load what is to be replaced, or wait for whoever does so or holds the key."""
+    """Take the lease of a stale entry, or wait for the caller that holds it or the key."""
     start = None
     if read.state in REPLACED:
         start = yield from take_refresh(call, read, sent, env)
@@ -211,7 +211,7 @@ def _await_other(
     # The holder renews its lease while its load lives: that of a dead one ends before the bound
     # does, and is taken then. So the bound only guards against a load that hangs but still renews.
     raw = read.raw
-    # What was measured here goes before what a marker says: anybody could have written that.
+    # A load time that was measured here goes before that of a marker, which anybody may have written.
     is_measured = call.policy.counters.load_ms is not None
     announced_ms = read.stored.load_ms if read.stored and not is_measured else 0
     flight.announced_ms = max(flight.announced_ms, announced_ms)  # followers wait as long
@@ -258,7 +258,7 @@ def start_refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Start]:
 
 
 def after_claim(call: Call, leased: Leased) -> ReadResult:
-    """Return what a key holds after a claim: our marker."""
+    """Return the reading of a key after a claim: it holds our marker."""
     return ReadResult(
         FILLING, leased.sequence, leased.filling, None, None, ids_of(call, leased.raw_read)
     )

@@ -76,7 +76,7 @@ def acquire_all(
 
 
 def _look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | ReadResult | None]]:
-    """Return what there is to be served, where nothing can be stored: no lease is taken."""
+    """Read all keys where nothing can be stored: no lease is taken."""
     try:
         reads = yield from look_many(calls, env)
     except BackendError:

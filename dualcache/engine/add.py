@@ -54,7 +54,7 @@ def _add(put: Put, sent: dict[bytes, str], env: Env) -> Flow[bool]:
     """Claim the key and commit the value over the claim.
 
     A commit that is refused was overtaken: by a write, by an invalidation, or by another `add`,
-    whose caller is then told that his value was stored.
+    which then returns True to its caller.
     """
     call, value, what = put
     try:
@@ -71,7 +71,7 @@ def _add(put: Put, sent: dict[bytes, str], env: Env) -> Flow[bool]:
     if reply is CommitReply.TOO_LARGE:
         report_unstored(call, over_a_limit(), env)
     if reply is None or reply is CommitReply.TOO_LARGE:
-        yield from drop((call.key,), env)  # our marker is there, or the value that nobody knows of
+        yield from drop((call.key,), env)  # our marker is there, or a value whose reply was lost
         return False
     env.front.drop((call.key,))
     yield CloseFlights((call.key,))

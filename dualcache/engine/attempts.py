@@ -1,7 +1,6 @@
 """One backend op, tried: the breaker sees how it went, and a cut connection is tried once more.
 
-Nothing here looks at what is owed. Flows use these only to deliver that, or to ask for a sign of
-life; all else goes through `ask` and `ask_once` of `recovery.py`.
+Nothing here looks at pending deletions. Flows use these only to deliver one, or to ping; all else goes through `ask` and `ask_once` of `recovery.py`.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _OUTAGE_REFUSALS: Final = frozenset(
 _CONFIGURATION_REFUSALS: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
 _DEMOTED: Final = frozenset({"READONLY", "LOADING", "MASTERDOWN"})
-"""What a server says that was the master, or is about to be one."""
+"""The errors of a server that was the master, or is about to be one."""
 LEAVE_PAUSE_MS: Final = 1_000
 
 
@@ -98,7 +97,7 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
     """
     if not error.is_outage:
         return  # of one key or one value, and no news of the server
-    if error.was_connected:  # whoever is connected next may be another server, or have other rights
+    if error.was_connected:  # the next connection may lead to another server, or have other rights
         try_all_again(env)
     was_read = error.was_connected and isinstance(op, Look | LookAndLease)
     if was_read and env.health.cut_keys.is_cut_again(op.key, env.elapsed_ms()):  # type: ignore[attr-defined]
@@ -158,9 +157,9 @@ def cause_of(error: BackendError, env: Env) -> str:
     """Say in a few words why the backend failed: the system's own where it has some."""
     if isinstance(error, BackendTimeout) and error.code == "DC201" and env.timeout_ms:
         return f"timed out after {env.timeout_ms} ms"
-    told = dict(error.details).get("cause")
-    if told:
-        return told
+    cause = dict(error.details).get("cause")
+    if cause:
+        return cause
     has_word = isinstance(error, BackendRefused) and error.prefix != "ERR"
     what = error.prefix if has_word else error.what  # type: ignore[attr-defined]
     return f"{what}: {error.help}" if error.help else what

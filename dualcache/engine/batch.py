@@ -54,7 +54,7 @@ class _LedKey(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """What this caller has to give back, however its load ends.
+    """The flights and leases that this caller gives back, however its load ends.
 
     `markers` are the leases, each with its key; `results` how each flight is to end. `sent` are
     all markers that may have arrived: a caller who is interrupted gives them back too.
@@ -71,7 +71,7 @@ def get_or_load_many(
     one_of: Callable[[str], Callable[[], Any]],
     env: Env,
 ) -> Flow[dict[str, Any]]:
-    """Serve what is fresh and load the rest: what nobody else is loading in one call of `loader`.
+    """Serve what is fresh, and load the rest that nobody else is loading in one call of `loader`.
 
     `calls` are of one policy. Keys that another caller is loading are waited for afterwards, so
     that no two callers wait for each other. `one_of(name)` gives the function that loads a single
@@ -124,7 +124,7 @@ def _load_many(
 
 
 def _serve_kept(calls: Mapping[str, Call], env: Env) -> Flow[dict[str, Any]]:
-    """Return what the front tier keeps; count it."""
+    """Return the values that the front tier keeps; count them as hits."""
     kept = yield from paced(lambda call: find_in_front(call, env), calls.values())
     return {name: value for name, value in zip(calls, kept, strict=True) if value is not MISSING}
 
@@ -313,7 +313,7 @@ def _land_all(held: _Held) -> Flow[None]:
 
 
 def _first_failure(held: _Held) -> Outcome | None:
-    """Return what the loader, or a callable of the policy, raised: it is the user's own."""
+    """Return the outcome of a loader, or of a callable of the policy, that raised."""
     for result in held.results.values():
         if result.outcome is not None and result.outcome.error is not None:
             return result.outcome
@@ -321,7 +321,7 @@ def _first_failure(held: _Held) -> Outcome | None:
 
 
 def mapping_of(value: Any) -> Mapping[str, Any]:
-    """Return what a loader of many returned, which must be a mapping."""
+    """Return the result of a loader of many as a dict; raise where it is no mapping."""
     if not hasattr(value, "keys") or not hasattr(value, "__getitem__"):
         raise UsageError(
             f"the loader of get_or_load_many() returned a {type(value).__name__}, not a mapping",

@@ -34,7 +34,7 @@ def load_others(
 ) -> Flow[dict[str, Any]]:
     """Serve or load, one by one, what other callers were loading.
 
-    Whoever loads several keys stores them together: when the first has been waited for, the others
+    A caller that loads several keys stores them together: after the wait for the first, the others
     are looked at in one trip.
     """
     found: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def _load_one(call: Call, function: Callable[[], Any], env: Env) -> Flow[Any]:
 def serve_fresh(
     calls: Mapping[str, Call], reads: Mapping[str, ReadResult], env: Env
 ) -> dict[str, Any]:
-    """Return what was found fresh; count it."""
+    """Return the values that are fresh; count them as hits."""
     found = {}
     for name, read in reads.items():
         if read.state is FRESH:

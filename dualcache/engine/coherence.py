@@ -19,7 +19,7 @@ CLOSED: Final = float("-inf")
 
 
 class Ticket(NamedTuple):
-    """What was known of some names before they were read."""
+    """The counters of some names before they were read."""
 
     epoch: int
     marks: tuple[tuple[str, int], ...]
@@ -56,7 +56,7 @@ class Coherence:
         self._counters = [0] * BUCKETS
 
     def connected(self, asked_at: float, *, is_tracked: bool = False) -> int:
-        """Open: pushes arrive since before `asked_at`; nothing of before is kept.
+        """Open: pushes arrive since before `asked_at`; nothing that was read earlier is kept.
 
         Return the number of the stream.
         """

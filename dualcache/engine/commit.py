@@ -27,7 +27,7 @@ _NOT_TRIED: Final = frozenset({CommitReply.UNSUPPORTED, CommitReply.NO_SCRIPT})
 
 
 class Change(NamedTuple):
-    """What a commit puts where; the fields of `Commit` but for the way.
+    """One value to be committed; the fields of `Commit` but for the way.
 
     `notice` where others may hold what it replaces. Over our own marker nobody does: whatever was
     there before was published when the marker replaced it, or had gone by itself.
@@ -50,7 +50,7 @@ def commit(
     """Compare and set each, in one trip unless the server lacks something.
 
     `asking` is `ask_once` where a lost reply must leave it open whether the value was stored.
-    `with_script` sends the script ahead, without waiting to be told that the server forgot it.
+    `with_script` sends the script ahead, before the server can reply that it forgot it.
     """
     if asking is ask and len(changes) == 1 and len(changes[0].blob) > cut_keys.LARGE_BYTES:
         return [(yield from _commit_large(changes[0], env))]

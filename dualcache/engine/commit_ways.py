@@ -33,7 +33,7 @@ _NO_WAY: Final = "nothing to compare and set with"
 def can_commit(env: Env) -> bool:
     """Tell whether there is any way to compare and set, as far as is known.
 
-    Where there is none no lease is worth its trip, and others would wait for nobody.
+    Where there is none a lease only costs: its load cannot store, and others would wait for it.
     """
     lacking = env.health.lacking
     if lacking.before and env.elapsed_ms() >= lacking.retry_at_ms:

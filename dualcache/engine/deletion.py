@@ -43,14 +43,14 @@ class ScanRefused(BackendRefused):
     """The server does not list its keys: it lacks the command, or this user the right to it."""
 
 
-def deliver(owed: PendingDeletion, env: Env) -> Flow[int]:
+def deliver(deletion: PendingDeletion, env: Env) -> Flow[int]:
     """Delete keys, then what matches the patterns and belongs to the functions; count them."""
     removed = 0
-    if owed.keys:
-        removed += yield from _delete_names(owed.keys, env)
-    for pattern in owed.patterns:
+    if deletion.keys:
+        removed += yield from _delete_names(deletion.keys, env)
+    for pattern in deletion.patterns:
         removed += yield from delete_matching(pattern, env)
-    for function in owed.functions:
+    for function in deletion.functions:
         removed += yield from _delete_owned(function, env)
     return removed
 

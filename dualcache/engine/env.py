@@ -1,4 +1,4 @@
-"""What a flow is given: clocks, randomness and bytes come in here, events go out."""
+"""The surroundings of a flow: clocks and randomness come in here, events go out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Env(Struct):
     `now_ms` is the wall clock that entries are stamped with, `elapsed_ms` one that never goes back;
     `draw_token` gives 8 random bytes, `draw` a float in [0, 1), `sequence` a number larger than any
     before. `prefix` is the namespace and its `:`, or nothing; `channel` that on which revoked names
-    are told, or nothing where nobody asked for that.
+    are published, or nothing where that is off.
     """
 
     now_ms: Callable[[], int]

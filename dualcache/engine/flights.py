@@ -100,7 +100,7 @@ def may_take_over(flight: Flight, stage: Stage) -> bool:
 
 
 def wait_bound_ms(counters: Counters, announced_ms: float = 0.0, takeovers: int = 0) -> float:
-    """Return how long a caller waits for another's load before one who waits loads too.
+    """Return how long a follower waits for a load before one of the followers loads too.
 
     Three times the measured load (here, or as the other process announced it), at least one second,
     twice as long for each successor that loads by now, at most thirty seconds; thirty where nothing

@@ -1,4 +1,4 @@
-"""What a read found, and whether it may be served: plain decisions about one entry."""
+"""The state of an entry, and whether it may be served: plain decisions about one read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class State(Enum):
-    """What a key holds, from the point of view of one reader."""
+    """The state of a key, from the point of view of one reader."""
 
     ABSENT = "absent"
     FRESH = "fresh"
@@ -98,7 +98,7 @@ class ReadResult(Struct, frozen=True):
 
     @property
     def seen_version(self) -> object:
-        """What a load that starts here depends on: the header and the tags' ids."""
+        """The version that a load from here depends on: the header and the tags' ids."""
         raw = self.raw
         return None if raw is None else (bytes(raw[:HEADER_BYTES]), tuple(self.ids.items()))
 
@@ -117,7 +117,7 @@ def _fresh_left_ms(stored: Stored, now_ms: int, left_ms: int | None, stale_ms: i
 
     So long as both say so: the clocks, and where it is known what the entry has left beyond its
     stale window. A writer's clock that is ahead made its entries look young until they were gone.
-    What comes from the future tells no age: then the backend decides, or nobody can.
+    An entry from the future has no known age: then the backend decides, or it is not fresh.
     """
     fresh_ms = stored.fresh_ms or 0
     is_told = left_ms is not None and stale_ms > 0

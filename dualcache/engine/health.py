@@ -1,4 +1,4 @@
-"""Whether the backend may be asked, and what it still owes: plain state, which emits nothing."""
+"""Whether the backend may be asked, and which deletions are pending: state that emits nothing."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class LackingWays:
 
 
 class Owned(NamedTuple):
-    """What one function has stored: its entries carry `owner`; its keys match `pattern`.
+    """The entries of one function: they carry `owner`, and their keys match `pattern`.
 
     A key that was too long is stored under a shorter name, of which only the head is sure to match.
     """
@@ -134,7 +134,7 @@ class PendingDeletion(NamedTuple):
 class Health:
     """Whether the backend may be asked; `is_clear` is all that a healthy flow reads.
 
-    Threads may share one: each owed deletion is an object of its own under its own number, so
+    Threads may share one: each pending deletion is an object of its own under its own number, so
     adding and removing never race.
     """
 
@@ -147,7 +147,7 @@ class Health:
         "is_clear",
         "lacking",
         "leave_at_ms",
-        "owed",
+        "pending",
         "refused",
     )
 
@@ -156,7 +156,7 @@ class Health:
         self.cut_keys = CutKeys()
         self.lacking = LackingWays()
         self.leave_at_ms = 0
-        self.owed: dict[int, PendingDeletion] = {}
+        self.pending: dict[int, PendingDeletion] = {}
         self.refused: dict[int, PendingDeletion] = {}
         self.is_clear = True
         self.has_overflowed = False
@@ -170,11 +170,11 @@ class Health:
         value be served for as long as it lives.
         """
         # Kept first, then not clear: see `settle`.
-        self.owed[next(self._numbers)] = deletion
-        kept = len(self.owed)
+        self.pending[next(self._numbers)] = deletion
+        kept = len(self.pending)
         if kept > MOST_PENDING:
             self.has_overflowed = True
-            self.owed.clear()
+            self.pending.clear()
         self.is_clear = False
         return kept if kept > MOST_PENDING else 0
 
@@ -193,5 +193,5 @@ class Health:
         # same order both could look before the other writes, and the deletion would stay behind.
         self.is_clear = True
         is_open = not self.breaker.is_closed
-        if self.owed or self.has_overflowed or is_open or self.cut_keys.reads:
+        if self.pending or self.has_overflowed or is_open or self.cut_keys.reads:
             self.is_clear = False

@@ -87,7 +87,7 @@ def _find_counter(
 ) -> Flow[_Counter | ReadResult]:
     """Return the counter as it is, or claimed where there is none; else what is in the way.
 
-    `held` is the marker that was there before a pause: whoever still holds the key loses it.
+    `held` is the marker that was there before a pause: its holder loses the key if it is still there.
     """
     sequence = env.sequence()
     began_ms = env.elapsed_ms()
@@ -121,7 +121,7 @@ def _count_on(call: Call, counter: _Counter, by: int, env: Env) -> Flow[int | No
 
 
 def _next_change(call: Call, counter: _Counter, total: int, env: Env) -> Change | None:
-    """Return what is to be committed: a new entry, or the old one with another value."""
+    """Return the change to commit: a new entry, or the old one with another value."""
     start, left_ms, is_new = counter
     notice = notice_of((call.key,), env)
     stored = start.read.stored

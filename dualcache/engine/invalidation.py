@@ -10,7 +10,7 @@ from dualcache.core.ops import GiveWay
 from dualcache.engine.deletion import ScanRefused, deliver
 from dualcache.engine.health import Owned, PendingDeletion
 from dualcache.engine.pipelines import paced, slices
-from dualcache.engine.recovery import owe, restore, retry_refused, set_aside
+from dualcache.engine.recovery import keep_pending, restore, retry_refused, set_aside
 from dualcache.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -35,10 +35,12 @@ def invalidate(
     its marker or its tags are gone.
     """
     base_tags = yield from paced(lambda key: _base_tag(key, env), keys)
-    owed = PendingDeletion((*keys, *base_tags, *tags), tuple(patterns))
+    deletion = PendingDeletion((*keys, *base_tags, *tags), tuple(patterns))
     asked = Invalidated(label, keys=len(keys), tags=len(tags), patterns=len(patterns))
     return (
-        yield from delete(owed, asked, None if patterns else _closing_names(owed.keys, tags), env)
+        yield from delete(
+            deletion, asked, None if patterns else _closing_names(deletion.keys, tags), env
+        )
     )
 
 
@@ -48,7 +50,7 @@ def _closing_names(names: tuple[str, ...], tags: Sequence[str]) -> tuple[str, ..
 
 
 def clear(env: Env) -> Flow[Invalidated]:
-    """Delete the whole namespace; also ends the state in which too many deletions were owed."""
+    """Delete the whole namespace; also ends the state in which too many deletions were pending."""
     asked = Invalidated(patterns=1)
     done = yield from delete(PendingDeletion((), ("*",)), asked, None, env, is_clear=True)
     if not done.pending:
@@ -60,17 +62,17 @@ def clear(env: Env) -> Flow[Invalidated]:
 def clear_function(owner: bytes, pattern: str, env: Env, label: str = "") -> Flow[Invalidated]:
     """Delete every entry of one function, whose keys match `pattern`, and no other key."""
     asked = Invalidated(label, patterns=1)
-    owed = PendingDeletion((), (), (Owned(owner, pattern),))
-    return (yield from delete(owed, asked, None, env))
+    deletion = PendingDeletion((), (), (Owned(owner, pattern),))
+    return (yield from delete(deletion, asked, None, env))
 
 
-def _forget(owed: PendingDeletion, closing: tuple[str, ...] | None, env: Env) -> Flow[None]:
+def _forget(deletion: PendingDeletion, closing: tuple[str, ...] | None, env: Env) -> Flow[None]:
     """Drop from the front tier what was deleted, and close its flights: nothing old is kept."""
     # Again after the trip: a read that was sent before it may have put the old value back since.
     # What a pattern matches too, as a copy may be left of a key that had gone from the backend
     # before the scan, and whose push is still to come.
-    yield from _drop_copies(owed.keys, env)
-    for pattern in owed.globs:
+    yield from _drop_copies(deletion.keys, env)
+    for pattern in deletion.globs:
         env.front.drop_matching(pattern)
     # Flights after the trip: one that was opened during the trip may have read what the trip then
     # deleted, and a caller who begins after this would join it.
@@ -92,7 +94,7 @@ def _base_tag(key: str, env: Env) -> str:
 
 
 def delete(
-    owed: PendingDeletion,
+    deletion: PendingDeletion,
     asked: Invalidated,
     closing: tuple[str, ...] | None,
     env: Env,
@@ -106,24 +108,24 @@ def delete(
     try:
         # Before the trip too, so that the front tier serves nothing old while it lasts: a caller
         # that sees the backend's new state and then the front's old one would go back in time.
-        yield from _drop_copies(owed.keys, env)
+        yield from _drop_copies(deletion.keys, env)
         if not health.is_clear:
             yield from restore(env, is_clear=is_clear)
         if health.refused:
             yield from retry_refused(env)
-        removed = yield from deliver(owed, env)
+        removed = yield from deliver(deletion, env)
     except BackendError as error:
         if isinstance(error, ScanRefused):
-            set_aside(owed, error, env)
+            set_aside(deletion, error, env)
         else:
-            owe(owed, env)
+            keep_pending(deletion, env)
         failure = error
         pending = asked.keys + asked.tags + asked.patterns
     except BaseException:
-        owe(owed, env)
-        yield from _forget(owed, closing, env)
+        keep_pending(deletion, env)
+        yield from _forget(deletion, closing, env)
         raise
-    yield from _forget(owed, closing, env)
+    yield from _forget(deletion, closing, env)
     done = Invalidated(asked.template, asked.keys, asked.tags, asked.patterns, removed, pending)
     env.emit(done)
     if failure is not None and env.is_strict:

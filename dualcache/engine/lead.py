@@ -28,8 +28,8 @@ from dualcache.engine.starting import (
     Start,
     give_up,
     held_by,
+    keep_entry_pending,
     leave_unstored,
-    owe_entry,
 )
 from dualcache.engine.storing import report_unstored, sealed, worth
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
@@ -86,7 +86,7 @@ def lead(
         raise
     except BaseException:
         # Cancelled or interrupted. A marker may have arrived though no reply was seen, and others
-        # would wait for nobody. From the first send to the end of the load it is this frame that
+        # would wait for it in vain. From the first send to the end of the load it is this frame that
         # knows of them: between two that hand over there would be a moment in which none does.
         yield from release_all(sent, env)
         raise
@@ -102,7 +102,7 @@ class Begun(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """What is to be committed for a value."""
+    """The bytes to commit for a value."""
 
     worth: Storable
     blob: bytes
@@ -128,8 +128,8 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
 
 def note_begun(flight: Flight, begun: Begun, sequence: int) -> None:
     """Note where a flight's load starts from; a successor commits there too."""
-    # Before the load begins: whoever joins from now on compares with the version, and one that
-    # finds the same in the backend knows that nothing was invalidated since.
+    # Before the load begins: callers that join from now on compare with the version, and one
+    # that finds the same in the backend knows that nothing was invalidated since.
     start = begun.start
     flight.seen_version = (bytes(start.expected[:HEADER_BYTES]), tuple(start.read.ids.items()))
     flight.start = begun
@@ -137,7 +137,7 @@ def note_begun(flight: Flight, begun: Begun, sequence: int) -> None:
 
 
 def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
-    """Load beside a leader who takes too long; whoever ends first commits, over the same lease."""
+    """Load beside a leader who takes too long; the first to end commits, over the same lease."""
     # That is sound: this load began after the lease was taken and its tags' ids were read, and the
     # compare fails if the key was invalidated since. A leader that hangs for good would otherwise
     # keep the key from being stored for as long as its process lives. The entry must have the marks
@@ -199,7 +199,7 @@ def _store(
     except BackendError:
         reply = None
         if start.is_refresh:  # the old entry may still be there, and the caller has a newer result
-            owe_entry(call, env)
+            keep_entry_pending(call, env)
     else:
         # A look of this process that began before the commit may still bring the old entry: after
         # the drop its ticket is spent, so it is not kept in front of what was stored now.

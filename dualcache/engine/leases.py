@@ -159,7 +159,7 @@ def _send_leases(
     ops[0].tags = tags
     for op in ops:
         sent[op.filling] = op.key  # before it is sent: an interrupt must find it
-        if isinstance(op, Claim):  # each told with its own, so that no cut comes between the two
+        if isinstance(op, Claim):  # published with its own claim, so that no cut comes between
             op.notice = notice_of((op.key,), env)
     sequence = env.sequence()
     replies = replies_of(ops, (yield from ask_once(one_trip(ops), env)))
@@ -209,7 +209,7 @@ def _tag_names_of(calls: Sequence[Call]) -> tuple[str, ...]:
 def _own_tags(
     calls: Sequence[Call], names: Sequence[str], replies: Sequence[RawRead]
 ) -> Sequence[RawRead]:
-    """Return what was found for each call, with its own tags only."""
+    """Return the reading of each call with its own tags only."""
     if len(calls) == 1 or not names:
         return replies
     ids = dict(zip(names, replies[0].tag_ids, strict=True))

@@ -135,8 +135,8 @@ def _share(
         tell_miss(call, read.state.value if read else "not_stored", env)
     is_told = read is not None or not is_stored
     after: Flight | None = None
-    # Each round asks anew, since whoever waits or looks comes back to another table of flights:
-    # what it waited for may have landed, been closed by an invalidation, or been taken over.
+    # Each round asks anew, since the table of flights changes during a wait or a look: the flight
+    # may have landed, been closed by an invalidation, or been taken over.
     while True:
         ask_join = _join_of(call, began, read, after, is_stored=is_stored)
         flight = yield from do(ask_join)
@@ -230,7 +230,7 @@ def _follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcom
 
 
 def _load_missed(call: Call, flight: Flight | None, env: Env) -> Flow[Outcome]:
-    """Load without storing, for a caller whom nobody serves."""
+    """Load without storing, and count the miss."""
     call.policy.counters.count_miss()
     return (yield from load_unstored(call, flight, env))
 

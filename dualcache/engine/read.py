@@ -208,7 +208,7 @@ def classify_again(
 
 
 def left_of(raw_read: RawRead) -> int | None:
-    """Return what a key has left, as far as that was asked; `None` too for one without an end."""
+    """Return the time to live of a key; `None` where it was not asked for, or never ends."""
     return None if raw_read.left_ms == FOR_EVER else raw_read.left_ms
 
 

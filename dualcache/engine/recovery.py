@@ -1,7 +1,7 @@
-"""Asking the backend, once it has got all that is owed to it.
+"""Asking the backend, after every pending deletion has been delivered to it.
 
-Every backend op of every flow goes through `ask` or `ask_once`, except those that deliver what is
-owed. A deletion that may not have arrived is kept, and delivered before anything else is asked:
+Every backend op of every flow goes through `ask` or `ask_once`, except those of the replay. A
+deletion that may not have arrived is kept, and delivered before anything else is asked:
 otherwise this process would read what it has invalidated.
 """
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.health import PendingDeletion
 
-__all__ = ["ask", "ask_once", "owe", "restore", "retry_refused", "set_aside"]
+__all__ = ["ask", "ask_once", "keep_pending", "restore", "retry_refused", "set_aside"]
 
 T = TypeVar("T")
 
 
 def ask(op: Op[T], env: Env) -> Flow[T]:
-    """Perform an op that may be repeated, after what is owed; raise `BackendError` if it fails.
+    """Perform an op that may be repeated, after the replay; raise `BackendError` if it fails.
 
     Every hit goes through here, so the good case is one generator and three tests.
     """
@@ -48,7 +48,7 @@ def ask(op: Op[T], env: Env) -> Flow[T]:
 
 
 def ask_once(op: Op[T], env: Env) -> Flow[T]:
-    """Perform an op that must not be sent twice, after what is owed.
+    """Perform an op that must not be sent twice, after the replay.
 
     A marker or a tag's id that arrives a second time, after an invalidation, would bring back what
     that took away.
@@ -58,7 +58,7 @@ def ask_once(op: Op[T], env: Env) -> Flow[T]:
     return (yield from attempt_once(op, env))
 
 
-def owe(deletion: PendingDeletion, env: Env) -> None:
+def keep_pending(deletion: PendingDeletion, env: Env) -> None:
     """Keep a deletion for the replay; tell observers where too many are kept."""
     dropped = env.health.keep(deletion)
     if dropped:
@@ -68,8 +68,7 @@ def owe(deletion: PendingDeletion, env: Env) -> None:
 def set_aside(deletion: PendingDeletion, error: ScanRefused, env: Env) -> None:
     """Keep a deletion that the server refuses to look for, without stopping reads for it.
 
-    The caller was told that it is pending. Held back until it is delivered, reads would never come
-    again.
+    It was reported as pending. If reads waited for its delivery, they would never come again.
     """
     if env.health.set_aside(deletion):
         env.emit(ScansRefused(reason=error.prefix))
@@ -106,19 +105,19 @@ def restore(env: Env, *, is_clear: bool = False) -> Flow[None]:
 
 
 def _replay(env: Env) -> Flow[None]:
-    """Deliver every owed deletion; what fails stays owed."""
+    """Deliver every pending deletion; one that fails stays pending."""
     health = env.health
     delivered = 0
     # Forgotten only when it is delivered: one that fails, or a caller that is interrupted here,
     # leaves it and all after it for the next. A deletion that arrives twice costs a miss.
-    for number, owed in tuple(health.owed.items()):
+    for number, deletion in tuple(health.pending.items()):
         try:
-            yield from deliver(owed, env)
+            yield from deliver(deletion, env)
         except ScanRefused as error:
-            set_aside(owed, error, env)
+            set_aside(deletion, error, env)
         else:
             delivered += 1
-        health.owed.pop(number, None)
+        health.pending.pop(number, None)
     health.settle()
     if delivered:
         env.emit(Replayed(delivered=delivered))
@@ -127,9 +126,9 @@ def _replay(env: Env) -> Flow[None]:
 def retry_refused(env: Env) -> Flow[None]:
     """Deliver what the server refused to look for before, if it does not refuse that any more."""
     refused = env.health.refused
-    for number, owed in tuple(refused.items()):
+    for number, deletion in tuple(refused.items()):
         try:
-            yield from deliver(owed, env)
+            yield from deliver(deletion, env)
         except ScanRefused:
             return
         refused.pop(number, None)

@@ -29,7 +29,7 @@ RENEWALS: Final = 3
 
 
 class Lease(Struct):
-    """What a load holds: each token with its key, and until when it holds them.
+    """The tokens that a load holds, each with its key, and until when.
 
     `ends_ms` is of the clock that never goes back; `None`: it does not end by itself. `filled` is
     what a commit of this load, or of one beside it, has replaced.
@@ -57,7 +57,7 @@ def begin_lease(held: Mapping[bytes, str], counters: Counters, env: Env) -> Leas
 
 
 def keeping(lease: Lease, env: Env) -> Keeping | None:
-    """Return what keeps a lease while its load runs; `None` where there is none to be kept."""
+    """Return the renewal that runs beside a load; `None` where it holds no lease."""
     if not lease.held or not env.ways:
         return None
     return Keeping(partial(renew, lease, env), lease.length_ms / RENEWALS)

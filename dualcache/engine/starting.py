@@ -1,4 +1,4 @@
-"""What a load starts from: our own marker, or a stale entry under an efficiency lease.
+"""The start of a load: our own marker, or a stale entry under an efficiency lease.
 
 Nothing here waits. Whatever a load starts from carries the mark of its function.
 """
@@ -18,7 +18,7 @@ from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, ReadResult
 from dualcache.engine.health import PendingDeletion
 from dualcache.engine.leases import RELEASED_MS, lease_ms, new_filling, release_all
-from dualcache.engine.recovery import ask, ask_once, owe
+from dualcache.engine.recovery import ask, ask_once, keep_pending
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ __all__ = [
     "Start",
     "give_up",
     "held_by",
+    "keep_entry_pending",
     "leave_unstored",
-    "owe_entry",
     "resealed",
     "take_refresh",
 ]
 
 
 class Start(NamedTuple):
-    """What a load starts from: what was read, and the bytes that its commit expects to find.
+    """The start of a load: the reading of its key, and the bytes that its commit expects to find.
 
     `token` is that of the efficiency lease of a stale entry, where one was taken. `is_refresh`: the
     caller asked for a new result, so the old one is not to be served after it.
@@ -144,28 +144,28 @@ def leave_unstored(call: Call, start: Start, env: Env) -> Flow[None]:
 def _withdraw(call: Call, start: Start, env: Env) -> Flow[None]:
     """Take away the entry that a load started from, and nothing that came after it."""
     # A deletion would take along what another caller has stored meanwhile, so a marker that expires
-    # at once is put over that very entry. Where that may not have arrived, the deletion is owed.
+    # at once is put over that very entry. Where that may not have arrived, the deletion is pending.
     marker = new_filling(call, env)
     notice = notice_of((call.key,), env)
     try:
         change = Change(call.key, start.expected, marker, RELEASED_MS, notice)
         yield from commit((change,), env)
     except BackendError:
-        owe_entry(call, env)
+        keep_entry_pending(call, env)
     except BaseException:
-        owe_entry(call, env)
+        keep_entry_pending(call, env)
         raise
     env.front.drop((call.key,))
 
 
-def owe_entry(call: Call, env: Env) -> None:
+def keep_entry_pending(call: Call, env: Env) -> None:
     """Keep the deletion of an entry that is not to be served any more."""
-    owe(PendingDeletion((call.key,)), env)
+    keep_pending(PendingDeletion((call.key,)), env)
     env.front.drop((call.key,))
 
 
 def held_by(call: Call, start: Start, env: Env) -> dict[bytes, str]:
-    """Return what a load holds while it runs, by token: its marker, or a stale entry's lease."""
+    """Return the tokens that a load holds, with their keys: a marker, or a stale entry's lease."""
     if not start.is_over_entry:
         return {start.expected: call.key}
     return {} if start.token is None else {start.token: _refresh_key(call, env)}

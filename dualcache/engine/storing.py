@@ -1,4 +1,4 @@
-"""What a value is worth: whether and for how long it is stored, and the bytes that are."""
+"""Whether and for how long a value is stored, and its bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps a cache well beside its calls: the fence, and a sign of life of the server."""
+"""Asking about the backend itself: the fence, and a ping."""
 
 from __future__ import annotations
 

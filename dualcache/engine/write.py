@@ -21,7 +21,7 @@ from dualcache.engine.health import PendingDeletion
 from dualcache.engine.invalidation import delete
 from dualcache.engine.leases import take_leases
 from dualcache.engine.pipelines import paced, slices_by_size
-from dualcache.engine.recovery import owe
+from dualcache.engine.recovery import keep_pending
 from dualcache.engine.serve import ids_of
 from dualcache.engine.storing import Storable, report_unstored, sealed, tag_names, worth
 
@@ -56,7 +56,7 @@ def set_many(values: Iterable[tuple[Call, Any]], env: Env) -> Flow[list[bool]]:
     Part by part they are claimed in one trip and committed in another, so that no claim has to live
     longer than its part takes. The calls are of one policy. Raises `UnencodableValue`, or what the
     policy's callables raise, before anything is changed. Where the backend fails, the deletion of
-    what was there before is owed, so that it is never served again.
+    what was there before is pending, so that it is never served again.
     """
     # All values are encoded before anything is sent: one that cannot be must change nothing.
     made = yield from paced(lambda pair: put_of(*pair, env), values)
@@ -77,9 +77,9 @@ def set_many(values: Iterable[tuple[Call, Any]], env: Env) -> Flow[list[bool]]:
                 yield CloseFlights(tuple(there))
     except BaseException:
         # What of this part arrived is not known. The value of before must not be served again, so
-        # its deletion is owed; the next read of this process delivers it first.
+        # its deletion is pending; the next read of this process delivers it first.
         missing = tuple([put.call.key for put in puts if put.call.key not in stored])
-        owe(PendingDeletion(missing), env)
+        keep_pending(PendingDeletion(missing), env)
         raise
     dropped = tuple([put.call.key for put in made if put.call.key not in stored])
     if dropped:

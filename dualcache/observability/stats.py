@@ -233,7 +233,7 @@ def stats_of(
         backend=where,
         tier=env.tier,
         is_available=health.breaker.is_closed and not health.has_overflowed,
-        pending=len(health.owed) + len(health.refused),
+        pending=len(health.pending) + len(health.refused),
         hits=total.hits + (front.hits if front else 0),
         misses=total.misses,
         stale_hits=total.stale_hits,

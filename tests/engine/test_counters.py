@@ -144,7 +144,7 @@ def test_a_strict_cache_raises_where_an_addition_could_not_be_taken_back() -> No
     script(
         add(call(), "v", env), LEASED, (Commit, slow()), (Delete((KEY,)), unsaved()), CLOSED
     ).raises(BackendUnavailable)
-    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
+    assert list(env.health.pending.values()) == [PendingDeletion((KEY,))]
 
 
 def test_a_value_over_a_limit_of_the_server_is_not_added_and_leaves_no_claim() -> None:

@@ -10,7 +10,7 @@ from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.deletion import FEW_AT_ONCE, ScanRefused
 from dualcache.engine.health import MOST_PENDING, Owned, PendingDeletion
 from dualcache.engine.invalidation import clear, clear_function, invalidate
-from dualcache.engine.recovery import owe, set_aside
+from dualcache.engine.recovery import keep_pending, set_aside
 from dualcache.engine.upkeep import fence
 from dualcache.errors import BackendRefused, BackendUnavailable
 from tests.engine.conversation import (
@@ -111,7 +111,7 @@ def test_without_the_right_to_getrange_whole_entries_are_read_for_their_owner() 
     ).returns(Invalidated(patterns=1, removed=1))
 
 
-def test_a_clear_whose_read_is_refused_for_another_reason_is_owed() -> None:
+def test_a_clear_whose_read_is_refused_for_another_reason_is_pending() -> None:
     env, _ = surroundings()
     error = BackendRefused("busy", code="DC209")
     error.prefix = "BUSY"
@@ -141,7 +141,7 @@ def test_a_function_that_could_not_be_cleared_is_cleared_before_the_next_read() 
         (Scan, slow()),
         (CloseFlights, None),
     ).returns(Invalidated(patterns=1, pending=1))
-    assert list(env.health.owed.values()) == [PendingDeletion((), (), (Owned(OWNER, "*"),))]
+    assert list(env.health.pending.values()) == [PendingDeletion((), (), (Owned(OWNER, "*"),))]
     script(
         invalidate(["k"], [], [], env),
         (Scan(0, "*", 1000), ScanPage(0, (b"a",))),
@@ -163,38 +163,38 @@ def test_a_deletion_is_sent_once_more_where_its_connection_was_cut() -> None:
     ).returns(Invalidated(tags=1, removed=1))
 
 
-def test_a_deletion_that_does_not_arrive_is_owed_and_said_to_be_pending() -> None:
+def test_a_deletion_that_does_not_arrive_is_pending() -> None:
     env, _ = surroundings()
     script(
         invalidate(["k"], [], [], env),
         (Delete, slow()),
         (CloseFlights, None),
     ).returns(Invalidated(keys=1, pending=1))
-    assert list(env.health.owed.values()) == [PendingDeletion(("k", "~b:k"))]
+    assert list(env.health.pending.values()) == [PendingDeletion(("k", "~b:k"))]
 
 
-def test_a_strict_cache_raises_for_a_deletion_that_does_not_arrive_and_owes_it() -> None:
+def test_a_strict_cache_raises_for_a_deletion_that_stays_pending() -> None:
     env, _ = surroundings(is_strict=True)
     script(invalidate(["k"], [], [], env), (Delete, refused()), (CloseFlights, None)).raises(
         BackendUnavailable
     )
-    assert len(env.health.owed) == 1
+    assert len(env.health.pending) == 1
 
 
-def test_an_interrupted_deletion_is_owed_and_closes_its_flights() -> None:
+def test_an_interrupted_deletion_is_pending_and_closes_its_flights() -> None:
     env, _ = surroundings()
     script(
         invalidate(["k"], [], [], env),
         (Delete, KeyboardInterrupt()),
         (CloseFlights(("k", "~b:k")), None),
     ).raises(KeyboardInterrupt)
-    assert len(env.health.owed) == 1
+    assert len(env.health.pending) == 1
 
 
-def test_a_clear_ends_the_state_in_which_too_many_deletions_were_owed() -> None:
+def test_a_clear_ends_the_state_in_which_too_many_deletions_were_pending() -> None:
     env, _ = surroundings()
     for number in range(MOST_PENDING + 1):
-        owe(PendingDeletion((f"k{number}",)), env)
+        keep_pending(PendingDeletion((f"k{number}",)), env)
     script(invalidate(["k"], [], [], env), (CloseFlights, None)).returns(
         Invalidated(keys=1, pending=1)
     )
@@ -285,13 +285,13 @@ def test_of_too_many_deletions_that_are_set_aside_the_oldest_is_dropped() -> Non
     assert next(iter(env.health.refused.values())) == PendingDeletion((), ("1*",))
 
 
-def test_a_scan_that_is_refused_for_now_is_owed() -> None:
+def test_a_scan_that_is_refused_for_now_is_pending() -> None:
     env, _ = surroundings()
     error = BackendRefused("too many requests", code="DC202")
     script(clear(env), (Scan, error), (CloseFlights, None)).returns(
         Invalidated(patterns=1, pending=1)
     )
-    assert len(env.health.owed) == 1
+    assert len(env.health.pending) == 1
 
 
 def test_of_a_page_without_a_matching_key_nothing_is_read() -> None:

@@ -25,7 +25,7 @@ from dualcache.engine.deletion import revoked_by
 from dualcache.engine.health import PendingDeletion
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
-from dualcache.engine.recovery import ask, owe
+from dualcache.engine.recovery import ask, keep_pending
 from dualcache.engine.write import set_many, set_value
 from dualcache.errors import BackendRefused
 from tests.engine.conversation import (
@@ -110,7 +110,7 @@ def test_a_shortened_name_that_its_pattern_misses_is_published_by_itself() -> No
     ).ends()
 
 
-def test_a_pattern_that_could_not_be_published_is_owed() -> None:
+def test_a_pattern_that_could_not_be_published_is_pending() -> None:
     env, _ = surroundings(channel=CHANNEL)
     done = script(
         invalidate((), (), ("a*",), env),
@@ -119,7 +119,7 @@ def test_a_pattern_that_could_not_be_published_is_owed() -> None:
         (CloseFlights, None),
     ).ends()
     assert done.pending == 1
-    assert list(env.health.owed.values()) == [PendingDeletion((), ("a*",))]
+    assert list(env.health.pending.values()) == [PendingDeletion((), ("a*",))]
     script(
         ask(Look(KEY), env),
         (Scan, ScanPage(0, ())),
@@ -128,9 +128,9 @@ def test_a_pattern_that_could_not_be_published_is_owed() -> None:
     ).ends()
 
 
-def test_an_owed_deletion_is_published_when_it_is_delivered() -> None:
+def test_a_pending_deletion_is_published_when_it_is_delivered() -> None:
     env, _ = surroundings(channel=CHANNEL)
-    owe(PendingDeletion((KEY,)), env)
+    keep_pending(PendingDeletion((KEY,)), env)
     script(
         ask(Look(KEY), env),
         (Delete((KEY,), OURS), cut()),
@@ -153,7 +153,7 @@ def test_a_full_server_deletes_and_publishes_without_a_transaction() -> None:
 
 
 @pytest.mark.parametrize(("channel", "prefix"), [(CHANNEL, "NOPERM"), ("", "OOM")])
-def test_a_deletion_that_is_turned_down_is_owed(channel: str, prefix: str) -> None:
+def test_a_deletion_that_is_turned_down_is_pending(channel: str, prefix: str) -> None:
     env, _ = surroundings(channel=channel)
     done = script(
         invalidate((KEY,), (), (), env),

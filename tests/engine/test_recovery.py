@@ -12,7 +12,7 @@ from dualcache.engine import health
 from dualcache.engine.attempts import cause_of
 from dualcache.engine.deletion import delete_matching
 from dualcache.engine.health import Health, PendingDeletion
-from dualcache.engine.recovery import ask, ask_once, owe
+from dualcache.engine.recovery import ask, ask_once, keep_pending
 from dualcache.engine.upkeep import ping_server
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 from tests.engine.conversation import KEY, cut, refused, script, slow, surroundings
@@ -62,23 +62,23 @@ def test_one_slow_answer_opens_nothing_and_two_in_a_row_do() -> None:
     assert [type(event) for event in events] == [BackendDown]
 
 
-def test_owed_deletions_are_delivered_before_anything_else_is_asked() -> None:
+def test_pending_deletions_are_delivered_before_anything_else_is_asked() -> None:
     env, events = surroundings()
-    owe(PendingDeletion((KEY,)), env)
+    keep_pending(PendingDeletion((KEY,)), env)
     script(ask(LOOK, env), (Delete((KEY,)), 1), (LOOK, NOTHING)).returns(NOTHING)
     assert events == [Replayed(delivered=1)]
     assert env.health.is_clear
 
 
-def test_a_deletion_that_could_not_be_delivered_stays_owed() -> None:
+def test_a_deletion_that_could_not_be_delivered_stays_pending() -> None:
     env, _ = surroundings()
-    owe(PendingDeletion((KEY,)), env)
+    keep_pending(PendingDeletion((KEY,)), env)
     script(ask_once(LOOK, env), (Delete((KEY,)), slow())).raises(BackendTimeout)
-    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
+    assert list(env.health.pending.values()) == [PendingDeletion((KEY,))]
     assert not env.health.is_clear
 
 
-def test_a_deletion_that_is_owed_while_another_thread_settles_is_not_overlooked() -> None:
+def test_a_deletion_that_is_pending_while_another_thread_settles_is_not_overlooked() -> None:
     env, _ = surroundings()
 
     class Interrupted(Health):
@@ -92,21 +92,21 @@ def test_a_deletion_that_is_owed_while_another_thread_settles_is_not_overlooked(
         def __bool__(self) -> bool:
             is_any = len(self) > 0
             if not is_any:
-                health.owed = dict(self)
+                health.pending = dict(self)
                 health.keep(PendingDeletion((KEY,)))
             return is_any
 
-    health.owed = Watched()
+    health.pending = Watched()
     health.settle()
-    assert health.owed
+    assert health.pending
     assert not health.is_clear
 
 
 def test_more_than_the_queue_holds_keeps_reads_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "MOST_PENDING", 1)
     env, events = surroundings()
-    owe(PendingDeletion(("a",)), env)
-    owe(PendingDeletion(("b",)), env)
+    keep_pending(PendingDeletion(("a",)), env)
+    keep_pending(PendingDeletion(("b",)), env)
     assert events == [PendingOverflowed(dropped=2)]
     with pytest.raises(BackendUnavailable) as raised:
         script(ask(LOOK, env)).ends()

@@ -250,7 +250,7 @@ def test_a_refresh_whose_result_is_not_stored_takes_away_just_the_entry_it_start
     assert env.health.is_clear
 
 
-def test_an_entry_that_could_not_be_taken_away_is_owed() -> None:
+def test_an_entry_that_could_not_be_taken_away_is_pending() -> None:
     env, _ = surroundings()
     script(
         refresh(call(ttl_ms=0), env),
@@ -259,10 +259,10 @@ def test_an_entry_that_could_not_be_taken_away_is_owed() -> None:
         (Load, Loaded("new", 5.0)),
         (WITHDRAWN, slow()),
     ).ends()
-    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
+    assert list(env.health.pending.values()) == [PendingDeletion((KEY,))]
 
 
-def test_an_entry_whose_refresh_is_interrupted_at_its_end_is_owed() -> None:
+def test_an_entry_whose_refresh_is_interrupted_at_its_end_is_pending() -> None:
     env, _ = surroundings()
     script(
         refresh(call(ttl_ms=0), env),
@@ -271,10 +271,10 @@ def test_an_entry_whose_refresh_is_interrupted_at_its_end_is_owed() -> None:
         (Load, Loaded("new", 5.0)),
         (WITHDRAWN, KeyboardInterrupt()),
     ).raises(KeyboardInterrupt)
-    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
+    assert list(env.health.pending.values()) == [PendingDeletion((KEY,))]
 
 
-def test_a_refresh_whose_commit_may_not_have_arrived_owes_the_old_entry() -> None:
+def test_a_refresh_whose_commit_may_not_have_arrived_has_its_deletion_pending() -> None:
     env, _ = surroundings()
     outcome = script(
         refresh(call(), env),
@@ -284,7 +284,7 @@ def test_a_refresh_whose_commit_may_not_have_arrived_owes_the_old_entry() -> Non
         (Commit, slow()),
     ).ends()
     assert outcome.value == "new"
-    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
+    assert list(env.health.pending.values()) == [PendingDeletion((KEY,))]
 
 
 def test_a_refresh_whose_callable_raises_leaves_the_entry() -> None:

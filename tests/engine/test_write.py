@@ -86,7 +86,7 @@ def test_a_set_that_the_server_turns_down_deletes_what_was_there() -> None:
     assert env.health.are_stores_stopped
 
 
-def test_a_set_that_does_not_arrive_owes_the_deletion_of_what_was_there() -> None:
+def test_a_set_that_does_not_arrive_keeps_the_deletion_pending_of_what_was_there() -> None:
     env, _ = surroundings()
     script(
         set_value(call(), "v", env),
@@ -94,17 +94,17 @@ def test_a_set_that_does_not_arrive_owes_the_deletion_of_what_was_there() -> Non
         (Delete((KEY,)), refused()),
         (CloseFlights((KEY,)), None),
     ).returns(False)
-    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
+    assert list(env.health.pending.values()) == [PendingDeletion((KEY,))]
 
 
-def test_a_set_that_is_interrupted_owes_the_deletion_of_what_was_there() -> None:
+def test_a_set_that_is_interrupted_keeps_the_deletion_pending_of_what_was_there() -> None:
     env, _ = surroundings()
     script(
         set_value(call(), "v", env),
         (Claim, RawRead(filling(1))),
         (Commit, KeyboardInterrupt()),
     ).raises(KeyboardInterrupt)
-    assert list(env.health.owed.values()) == [PendingDeletion((KEY,))]
+    assert list(env.health.pending.values()) == [PendingDeletion((KEY,))]
 
 
 def test_tags_that_cannot_be_made_raise_before_anything_is_changed() -> None:
@@ -239,7 +239,7 @@ def test_of_a_big_job_only_the_part_that_fails_is_deleted() -> None:
     ).returns([True] * MOST_AT_ONCE + [False, False])
 
 
-def test_a_big_job_that_is_interrupted_owes_what_it_has_not_stored() -> None:
+def test_a_big_job_that_is_interrupted_keeps_the_rest_pending() -> None:
     env, _ = surroundings()
     script(
         set_many(MANY, env),
@@ -249,7 +249,7 @@ def test_a_big_job_that_is_interrupted_owes_what_it_has_not_stored() -> None:
         (Batch, KeyboardInterrupt()),
     ).raises(KeyboardInterrupt)
     left = (f"k{MOST_AT_ONCE}", f"k{MOST_AT_ONCE + 1}")
-    assert list(env.health.owed.values()) == [PendingDeletion(left)]
+    assert list(env.health.pending.values()) == [PendingDeletion(left)]
 
 
 def test_an_object_stored_by_reference_has_no_size() -> None:

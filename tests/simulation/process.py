@@ -172,7 +172,7 @@ class Process:
             tuple(sorted(world.label(each) for each in self.flights._flights.values())),
             world.newest(self.acked),
             self.clock_ms,
-            tuple(health.owed.values()),
+            tuple(health.pending.values()),
             health.is_clear,
             (breaker.is_closed, breaker.failures, breaker._pause_ms, breaker._retry_at_ms),
             breaker.events,

@@ -76,7 +76,7 @@ def acknowledge(world: World, actor: Actor, result: Any) -> None:
     process = actor.process
     world.footprint.writes |= {"acked", "writers"} if world.has_sets else {"acked"}
     names = frozenset({actor.role.name})
-    is_owed = bool(process.env.health.owed) if actor.role.is_set else bool(result.pending)
+    is_owed = bool(process.env.health.pending) if actor.role.is_set else bool(result.pending)
     process.acked |= names
     if not is_owed:
         world.acked |= names

@@ -280,7 +280,7 @@ def test_without_the_replay_a_deletion_that_did_not_arrive_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def forgets(env: Any) -> Iterator[Any]:
-        env.health.owed.clear()
+        env.health.pending.clear()
         env.health.settle()
         yield from ()
 

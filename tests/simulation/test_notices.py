@@ -399,10 +399,10 @@ def test_a_notice_before_the_deletion_is_forgotten_by_who_reads_between(writer: 
 def test_a_pattern_told_at_its_beginning_leaves_what_is_read_before_its_page_is_deleted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def told_first(owed: PendingDeletion, env: Any) -> Flow[int]:
-        for pattern in owed.patterns:
+    def told_first(pending: PendingDeletion, env: Any) -> Flow[int]:
+        for pattern in pending.patterns:
             yield Publish(Revocation(CHANNEL, (), (pattern,)))
-        return (yield from deletion.deliver(owed, replace(env, channel="")))
+        return (yield from deletion.deliver(pending, replace(env, channel="")))
 
     monkeypatch.setattr(invalidation, "deliver", told_first)
     breaks("after|for ever", reads, there=[deletes_pattern])
