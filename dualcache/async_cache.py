@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dualcache.core.events import Invalidated
     from dualcache.observability.stats import Stats
     from dualcache.runtime.runtime import Runtime
-    from dualcache.typing import LoadOptions, PolicyOptions
+    from dualcache.typing import LoadOptions, PolicyOptions, StoreOptions
 
     D = TypeVar("D")
     R = TypeVar("R")
@@ -156,22 +156,39 @@ class AsyncCache(OfOneProcess):
         return await self._run(flow)  # type: ignore[no-any-return]
 
     async def set(
-        self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()
+        self,
+        key: str,
+        value: Any,
+        *,
+        ttl: Any = MISSING,
+        tags: Iterable[str] = (),
+        **options: Unpack[StoreOptions],
     ) -> bool:
         """Store a value, revoking every load of this key that is under way; see `Cache.set`."""
-        return await self._run(self._operations.set(key, value, ttl, tags))  # type: ignore[no-any-return]
+        return await self._run(self._operations.set(key, value, ttl, tags, options))  # type: ignore[no-any-return]
 
     async def set_many(
-        self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Iterable[str] = ()
+        self,
+        values: Mapping[str, Any],
+        *,
+        ttl: Any = MISSING,
+        tags: Iterable[str] = (),
+        **options: Unpack[StoreOptions],
     ) -> list[str]:
         """Store several values, each as `set` does; return the keys known to be there now."""
-        return await self._run(self._operations.set_many(values, ttl, tags))  # type: ignore[no-any-return]
+        return await self._run(self._operations.set_many(values, ttl, tags, options))  # type: ignore[no-any-return]
 
     async def add(
-        self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()
+        self,
+        key: str,
+        value: Any,
+        *,
+        ttl: Any = MISSING,
+        tags: Iterable[str] = (),
+        **options: Unpack[StoreOptions],
     ) -> bool:
         """Store a value where none is served; return whether it was stored; see `Cache.add`."""
-        return await self._run(self._operations.add(key, value, ttl, tags))  # type: ignore[no-any-return]
+        return await self._run(self._operations.add(key, value, ttl, tags, options))  # type: ignore[no-any-return]
 
     async def incr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()

@@ -48,6 +48,7 @@ __all__ = ["Operations", "whole_step"]
 _DIRECT: Final = "direct"
 """The label of direct calls, in events and statistics."""
 _LOAD_OPTIONS: Final = names(Where.LOAD)
+_STORE_OPTIONS: Final = names(Where.STORE)
 _POLICY_OPTIONS: Final = frozenset(names(Where.LOAD, Part.POLICY))
 _VALUE_OPTIONS: Final = names(Where.LOAD, Part.VALUE)
 _MOST_KNOWN: Final = 1_024
@@ -77,14 +78,18 @@ class Operations:
         pairs = zip(wanted, values, strict=True)
         return {key: value for key, value in pairs if value is not MISSING}
 
-    def set(self, key: str, value: Any, ttl: Any, tags: Iterable[str]) -> Flow[bool]:
+    def set(
+        self, key: str, value: Any, ttl: Any, tags: Iterable[str], options: Options
+    ) -> Flow[bool]:
         """Store one value."""
         backend = self._runtime.active_backend
-        policy = self._storing(ttl, "set()", backend)
+        policy = self._storing(ttl, "set()", backend, options)
         call = self._call(key, policy, self._tags(tags, "set()"))
         return write.set_value(call, value, backend.env)
 
-    def set_many(self, values: Mapping[str, Any], ttl: Any, tags: Iterable[str]) -> Flow[list[str]]:
+    def set_many(
+        self, values: Mapping[str, Any], ttl: Any, tags: Iterable[str], options: Options
+    ) -> Flow[list[str]]:
         """Store several values; the flow returns the keys of those that are there."""
         backend = self._runtime.active_backend
         if not isinstance(values, Mapping):
@@ -93,16 +98,18 @@ class Operations:
                 code="DC179",
                 help='write set_many({"key": value, …})',
             )
-        policy = self._storing(ttl, "set_many()", backend)
+        policy = self._storing(ttl, "set_many()", backend, options)
         names = self._tags(tags, "set_many()")
         pairs = ((self._call(key, policy, names), value) for key, value in values.items())
         stored = yield from write.set_many(pairs, backend.env)
         return [key for key, is_there in zip(values, stored, strict=True) if is_there]
 
-    def add(self, key: str, value: Any, ttl: Any, tags: Iterable[str]) -> Flow[bool]:
+    def add(
+        self, key: str, value: Any, ttl: Any, tags: Iterable[str], options: Options
+    ) -> Flow[bool]:
         """Store one value where none is."""
         backend = self._runtime.active_backend
-        policy = self._storing(ttl, "add()", backend)
+        policy = self._storing(ttl, "add()", backend, options)
         whole = policy.value_codec
         glance = whole._replace(unpack=whole.verify)  # whether a value is there, not which
         call = self._call(key, replace(policy, value_codec=glance), self._tags(tags, "add()"))
@@ -113,7 +120,7 @@ class Operations:
     ) -> Flow[int | None]:
         """Add to a counter; a negative step subtracts."""
         backend = self._runtime.active_backend
-        policy = self._storing(ttl, what, backend)
+        policy = self._storing(ttl, what, backend, {})
         return incr(self._call(key, policy, self._tags(tags, what)), step, backend.env)
 
     def names(self, cursor: int, pattern: str) -> Flow[NamePage]:
@@ -132,7 +139,7 @@ class Operations:
     ) -> Flow[Outcome]:
         """Serve one key, or load it."""
         backend = self._runtime.active_backend
-        written = _load_options(options, ttl, "get_or_load()")
+        written = _written(options, ttl, _LOAD_OPTIONS, "get_or_load()")
         counters = self._counters_of(checked_loader(loader, "get_or_load()"))
         policy = self._policy(written, annotation, "get_or_load()", counters, backend)
         call = self._call(key, policy, self._tags(tags, "get_or_load()"))
@@ -151,7 +158,7 @@ class Operations:
     ) -> Flow[dict[str, Any]]:
         """Serve several keys; `loader` gets the list of those that this caller must load."""
         backend = self._runtime.active_backend
-        written = _load_options(options, ttl, "get_or_load_many()")
+        written = _written(options, ttl, _LOAD_OPTIONS, "get_or_load_many()")
         counters = self._counters_of(checked_loader(loader, "get_or_load_many()"))
         policy = self._policy(written, annotation, "get_or_load_many()", counters, backend)
         names = self._tags(tags, "get_or_load_many()")
@@ -202,10 +209,10 @@ class Operations:
         """Return the counters of functions and of direct calls in this process."""
         return self._runtime.stats([self._counters, *self._counters_by_loader.values()])
 
-    def _storing(self, ttl: Any, what: str, backend: Backend) -> Policy:
+    def _storing(self, ttl: Any, what: str, backend: Backend, options: Options) -> Policy:
         """Return the policy of a value that the caller gives; its ttl is taken as it is."""
-        options = {"jitter": 0} if ttl is MISSING else {"jitter": 0, "ttl": ttl}
-        return self._policy(options, MISSING, what, self._counters, backend)
+        written = {"jitter": 0, **_written(options, ttl, _STORE_OPTIONS, what)}
+        return self._policy(written, MISSING, what, self._counters, backend)
 
     def _policy(
         self, options: Options, annotation: Any, what: str, counters: Counters, backend: Backend
@@ -270,8 +277,8 @@ def whole_step(by: object) -> int:
         ) from None
 
 
-def _load_options(options: Options, ttl: Any, what: str) -> Options:
-    refuse_unknown(options, _LOAD_OPTIONS, owner=what)
+def _written(options: Options, ttl: Any, known: tuple[str, ...], what: str) -> Options:
+    refuse_unknown(options, known, owner=what)
     return options if ttl is MISSING else {**options, "ttl": ttl}
 
 

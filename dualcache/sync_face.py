@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.runtime.runtime import Runtime
-    from dualcache.typing import PolicyOptions
+    from dualcache.typing import PolicyOptions, StoreOptions
 
     D = TypeVar("D")
     R = TypeVar("R")
@@ -116,27 +116,48 @@ class SyncFace(OfOneProcess):
 
     # Writing
 
-    def set(self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()) -> bool:
+    def set(
+        self,
+        key: str,
+        value: Any,
+        *,
+        ttl: Any = MISSING,
+        tags: Iterable[str] = (),
+        **options: Unpack[StoreOptions],
+    ) -> bool:
         """Store a value, revoking every load of this key that is under way.
 
         Returns whether it is there now; where the backend fails, what was there before is not
         served any more. Raises `UnencodableValue`, leaving what is stored as it is.
         """
-        return self._run(self._operations.set(key, value, ttl, tags))  # type: ignore[no-any-return]
+        return self._run(self._operations.set(key, value, ttl, tags, options))  # type: ignore[no-any-return]
 
     def set_many(
-        self, values: Mapping[str, Any], *, ttl: Any = MISSING, tags: Iterable[str] = ()
+        self,
+        values: Mapping[str, Any],
+        *,
+        ttl: Any = MISSING,
+        tags: Iterable[str] = (),
+        **options: Unpack[StoreOptions],
     ) -> list[str]:
         """Store several values, each as `set` does; return the keys known to be there now."""
-        return self._run(self._operations.set_many(values, ttl, tags))  # type: ignore[no-any-return]
+        return self._run(self._operations.set_many(values, ttl, tags, options))  # type: ignore[no-any-return]
 
-    def add(self, key: str, value: Any, *, ttl: Any = MISSING, tags: Iterable[str] = ()) -> bool:
+    def add(
+        self,
+        key: str,
+        value: Any,
+        *,
+        ttl: Any = MISSING,
+        tags: Iterable[str] = (),
+        **options: Unpack[StoreOptions],
+    ) -> bool:
         """Store a value where none is served; return whether it was stored.
 
         Of several callers at once, in any process, one gets True. A load of this key that is under
         way is revoked. False where the backend fails, too: whether it was stored is not known then.
         """
-        return self._run(self._operations.add(key, value, ttl, tags))  # type: ignore[no-any-return]
+        return self._run(self._operations.add(key, value, ttl, tags, options))  # type: ignore[no-any-return]
 
     def incr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()

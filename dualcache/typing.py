@@ -39,6 +39,7 @@ __all__ = [
     "Observer",
     "PolicyOptions",
     "Secret",
+    "StoreOptions",
     "Url",
 ]
 
@@ -150,6 +151,14 @@ class LoadOptions(PolicyOptions, total=False):
     ttl: Any
     tags: Iterable[str]
     type: Any
+
+
+class StoreOptions(TypedDict, total=False):
+    """The options that a direct store takes beside `ttl` and `tags`."""
+
+    stale_if_error: Any
+    compress_above: int | None
+    check: bool
 
 
 class CacheOptions(SharedOptions, total=False):

@@ -29,7 +29,9 @@ class Where(Flag):
     LOAD = auto()
     """`get_or_load` and `get_or_load_many`."""
     STORE = auto()
-    """`set`, `set_many`, `add`, `incr` and `decr`."""
+    """`set`, `set_many` and `add`."""
+    COUNT = auto()
+    """`incr` and `decr`."""
 
 
 class Part(Enum):

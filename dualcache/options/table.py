@@ -39,7 +39,7 @@ __all__ = ["OPTIONS", "SPELLINGS", "checked", "names"]
 
 _CACHE, _ENVIRONMENT, _URL = Where.CACHE, Where.ENVIRONMENT, Where.CACHE | Where.URL
 _FUNCTION, _ENDPOINT = Where.DECORATOR, Where.ENDPOINT
-_LOAD, _STORE = Where.LOAD, Where.STORE
+_LOAD, _STORE, _COUNT = Where.LOAD, Where.STORE, Where.COUNT
 
 # fmt: off
 # A row is laid out as one: name, part, where, default, then what the reference says.
@@ -68,7 +68,7 @@ _ROWS: Final = (
         elsewhere=("timer", "time_func")),
 
     # How long values last, and when they are served
-    Option("ttl", Part.POLICY, _CACHE | _ENVIRONMENT | _FUNCTION | _LOAD | _STORE, 3600,
+    Option("ttl", Part.POLICY, _CACHE | _ENVIRONMENT | _FUNCTION | _LOAD | _STORE | _COUNT, 3600,
         'lifetime: seconds, `"5m"`, a `timedelta`, `None` for ever, or a callable of (result, '
         "*arguments); `0` stores nothing, and the load is still shared",
         to_ttl, "ms", takes_result=True, spellings=("expiration",),
@@ -82,7 +82,7 @@ _ROWS: Final = (
         "a callable of (result, *arguments): stored only if it is true",
         to_condition, takes_result=True,
         elsewhere=("unless", "skip_cache_func", "cache_if", "when", "if_")),
-    Option("stale_if_error", Part.POLICY, _CACHE | _FUNCTION | _LOAD, 0,
+    Option("stale_if_error", Part.POLICY, _CACHE | _FUNCTION | _LOAD | _STORE, 0,
         "for how long after its ttl an entry may be served if its load fails",
         to_ms, "ms", elsewhere=("stale", "grace", "stale_ttl")),
     Option("stale_on", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
@@ -97,7 +97,7 @@ _ROWS: Final = (
         "full template: `{param}`, `{req.user.id}`, `{page:03d}`, `{{` and `}}` for braces; "
         "`None`: the key is made of module, qualified name and all arguments",
         elsewhere=("key_builder", "make_cache_key", "key_func", "cache_key")),
-    Option("tags", Part.KEY, _FUNCTION | _LOAD | _STORE, (),
+    Option("tags", Part.KEY, _FUNCTION | _LOAD | _STORE | _COUNT, (),
         "templates; or a callable of (result, *arguments) that returns names",
         takes_result=True),
     Option("ignore", Part.KEY, _FUNCTION, (),
@@ -124,13 +124,13 @@ _ROWS: Final = (
     Option("secret", Part.VALUE, _CACHE, None,
         "signs every value; text, bytes or a `SecretStr`, or a list of them, newest first",
         elsewhere=("signing_key", "secret_key")),
-    Option("compress_above", Part.VALUE, _CACHE | _FUNCTION | _LOAD, None,
+    Option("compress_above", Part.VALUE, _CACHE | _FUNCTION | _LOAD | _STORE, None,
         "values of more bytes are compressed (zstd), where that makes them shorter; `None`: never",
         partial(to_size, allow_none=True), "bytes"),
     Option("max_value_bytes", Part.VALUE, _CACHE | _FUNCTION | _LOAD, DEFAULT_MAX_BYTES,
         "a value of more bytes is returned and not stored, and is not read",
         partial(to_size, minimum=1), "bytes"),
-    Option("check", Part.VALUE, _FUNCTION | _LOAD, True,
+    Option("check", Part.VALUE, _FUNCTION | _LOAD | _STORE, True,
         "`False`: a stored value is not decoded again and compared"),
 
     # The front tier, and what other processes hear

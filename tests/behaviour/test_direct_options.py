@@ -1,4 +1,4 @@
-"""Direct loads take the options of the decorator that need no signature."""
+"""Direct loads and stores take the options of the decorator that need no signature."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import pytest
 
 from dualcache import NotStored, UsageError
 from tests.behaviour.seen import Seen
+from tests.behaviour.test_outages import Clock
 
 if TYPE_CHECKING:
     from tests.colours import Colour
 
+STORES = pytest.mark.parametrize("method", ["set", "set_many", "add"])
 LOADS = pytest.mark.parametrize("method", ["get_or_load", "get_or_load_many"])
 
 
@@ -32,6 +34,56 @@ def loaded(cache: Any, colour: Colour, method: str, value: Any, **options: Any) 
     return colour.call(cache, method, ["k"], lambda keys: dict.fromkeys(keys, value), **options)[
         "k"
     ]
+
+
+def stored(cache: Any, colour: Colour, method: str, value: Any, **options: Any) -> None:
+    """Store a value under one key by any of the methods."""
+    given = [{"k": value}] if method == "set_many" else ["k", value]
+    assert colour.call(cache, method, *given, **options)
+
+
+def fail() -> None:
+    raise OSError
+
+
+@STORES
+def test_a_value_that_was_given_stands_in_for_a_load_that_fails(
+    method: str, colour: Colour, backend_url: str
+) -> None:
+    clock = Clock()
+    cache = colour.cache(backend_url, clock=clock)
+    stored(cache, colour, method, "given", ttl=10, stale_if_error=50)
+    clock.advance(15)
+    assert colour.call(cache, "get", "k") is None
+    assert colour.call(cache, "get_or_load", "k", fail, stale_if_error=50) == "given"
+
+
+@STORES
+def test_a_value_that_was_given_may_be_compressed(
+    method: str, colour: Colour, backend_url: str
+) -> None:
+    cache = colour.cache(backend_url)
+    stored(cache, colour, method, "x" * 10_000, compress_above=100, check=False)
+    assert colour.call(cache, "get", "k") == "x" * 10_000
+
+
+@STORES
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"stale_if_error": "5 parsecs"}, "DC150"),
+        ({"codec": "json"}, "DC151"),
+        ({"jitter": 0.5}, "DC151"),
+    ],
+    ids=str,
+)
+def test_an_option_of_a_store_that_cannot_be_right_is_refused(
+    method: str, options: dict[str, Any], code: str, colour: Colour
+) -> None:
+    cache = colour.cache("memory://")
+    with pytest.raises(UsageError) as caught:
+        stored(cache, colour, method, "value", **options)
+    assert caught.value.code == code
 
 
 @LOADS

@@ -77,9 +77,12 @@ def test_every_method_of_both_faces_is_listed() -> None:
     assert sorted(listed - methods) == []
 
 
-def test_every_option_of_a_direct_load_is_named() -> None:
-    line = next(line for line in PAGE.splitlines() if line.startswith("`options` of `get_or_load`"))
-    assert words(line) >= {*names(Where.LOAD)} - {"ttl", "tags", "type"}
+@pytest.mark.parametrize(
+    ("method", "where"), [("get_or_load", Where.LOAD), ("set", Where.STORE)], ids=["load", "store"]
+)
+def test_every_option_of_a_direct_call_is_named(method: str, where: Where) -> None:
+    sentence = PAGE.partition(f"`options` of `{method}`")[2].partition(".")[0]
+    assert words(sentence) >= {*names(where)} - {"ttl", "tags", "type"}
 
 
 def test_every_handle_is_listed() -> None:

@@ -20,7 +20,13 @@ from dualcache.options.option import Option, Part, Where, unchecked
 from dualcache.options.settings import KNOWN_VARIABLES
 from dualcache.options.table import OPTIONS, SPELLINGS, checked, names
 from dualcache.options.target import Target
-from dualcache.typing import CacheOptions, DecoratorOptions, LoadOptions, PolicyOptions
+from dualcache.typing import (
+    CacheOptions,
+    DecoratorOptions,
+    LoadOptions,
+    PolicyOptions,
+    StoreOptions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,10 +114,19 @@ def test_the_options_of_a_direct_load_are_those_of_the_table(face: type, method:
 
 
 @pytest.mark.parametrize("face", [Cache, AsyncCache])
-@pytest.mark.parametrize("method", ["set", "set_many", "add", "incr", "decr"])
+@pytest.mark.parametrize("method", ["set", "set_many", "add"])
 def test_the_options_of_a_direct_store_are_those_of_the_table(face: type, method: str) -> None:
     written = keywords(getattr(face, method))
     known = table(Where.STORE)
+    assert written.keys() | StoreOptions.__annotations__.keys() == known.keys()
+    assert written == {"ttl": MISSING, "tags": known["tags"]}
+
+
+@pytest.mark.parametrize("face", [Cache, AsyncCache])
+@pytest.mark.parametrize("method", ["incr", "decr"])
+def test_the_options_of_a_counter_are_those_of_the_table(face: type, method: str) -> None:
+    known = table(Where.COUNT)
+    written = keywords(getattr(face, method))
     assert written == {name: MISSING if name == "ttl" else known[name] for name in known}
 
 
@@ -121,7 +136,7 @@ def test_the_options_of_the_decorator_are_those_of_the_table() -> None:
 
 
 def test_an_option_has_one_type_wherever_it_is_written() -> None:
-    spelled = (CacheOptions, LoadOptions, DecoratorOptions)
+    spelled = (CacheOptions, LoadOptions, StoreOptions, DecoratorOptions)
     for name in OPTIONS:
         types = {each.__annotations__[name] for each in spelled if name in each.__annotations__}
         # A decorator's tags may be a function of the result; its front tier may be its own.
