@@ -211,7 +211,7 @@ def _await_other(
     # The holder renews its lease while its load lives: that of a dead one ends before the bound
     # does, and is taken then. So the bound only guards against a load that hangs but still renews.
     raw = read.raw
-    # A load time that was measured here goes before that of a marker, which anybody may have written.
+    # A load time measured here goes before that of a marker, which anybody may have written.
     is_measured = call.policy.counters.load_ms is not None
     announced_ms = read.stored.load_ms if read.stored and not is_measured else 0
     flight.announced_ms = max(flight.announced_ms, announced_ms)  # followers wait as long

@@ -1,6 +1,7 @@
 """One backend op, tried: the breaker sees how it went, and a cut connection is tried once more.
 
-Nothing here looks at pending deletions. Flows use these only to deliver one, or to ping; all else goes through `ask` and `ask_once` of `recovery.py`.
+Nothing here looks at pending deletions. Flows use these only to deliver one, or to ping; all else
+goes through `ask` and `ask_once` of `recovery.py`.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def _find_counter(
 ) -> Flow[_Counter | ReadResult]:
     """Return the counter as it is, or claimed where there is none; else what is in the way.
 
-    `held` is the marker that was there before a pause: its holder loses the key if it is still there.
+    `held` is the marker that was there before a pause: if it still is, its holder loses the key.
     """
     sequence = env.sequence()
     began_ms = env.elapsed_ms()

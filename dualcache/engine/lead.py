@@ -86,8 +86,8 @@ def lead(
         raise
     except BaseException:
         # Cancelled or interrupted. A marker may have arrived though no reply was seen, and others
-        # would wait for it in vain. From the first send to the end of the load it is this frame that
-        # knows of them: between two that hand over there would be a moment in which none does.
+        # would wait for it in vain. From the first send to the end of the load this one frame knows
+        # of all: between two that hand over there would be a moment in which none does.
         yield from release_all(sent, env)
         raise
 
