@@ -13,7 +13,7 @@ from dualcache.configuration import configure
 from dualcache.core.entry import MISSING
 from dualcache.functions.decorate import decorated
 from dualcache.functions.first_argument import refuse_no_function
-from dualcache.functions.function import Cached
+from dualcache.functions.function import OPTIONS, cached_function
 from dualcache.functions.invalidates import invalidating
 from dualcache.functions.methods import decorated_inside
 from dualcache.keys.templates import built_name
@@ -209,10 +209,12 @@ class Cache(SyncFace):
     def _decorated(self, function: Any, options: dict[str, Any]) -> Any:
         if isinstance(function, staticmethod | classmethod):
             return decorated_inside(function, lambda inner: self._decorated(inner, options))
-        if options.keys() <= {*Cached.known}:
-            return decorated(Cached(self._runtime, function, options))
-        from dualcache.endpoints.endpoint import CachedEndpoint
+        if options.keys() <= {*OPTIONS}:
+            return decorated(cached_function(self._runtime, function, options))
+        from dualcache.endpoints.endpoint import cached_endpoint
         from dualcache.endpoints.options import is_endpoint  # most programs have no endpoint
 
-        kind = CachedEndpoint if is_endpoint(options) else Cached
-        return decorated(kind(self._runtime, function, options))
+        if not is_endpoint(options):
+            return decorated(cached_function(self._runtime, function, options))
+        endpoint = cached_endpoint(self._runtime, function, options)
+        return decorated(endpoint.cached, endpoint)

@@ -18,13 +18,14 @@ from dualcache.endpoints.variants import mend_of, variant_parts
 from dualcache.frameworks.reading import QUERY, parts_read
 from dualcache.frameworks.roles import ParameterRole
 from dualcache.functions.advice import warn_of_function
-from dualcache.functions.binding import Binding, escaped_glob, owner_of_label
+from dualcache.functions.binding import escaped_glob, named_in, owner_of_label, tags_maker
+from dualcache.functions.compile import compile_loader
 from dualcache.keys.checks import check_ignored, checked_template, template_check, unkeyable_hint
 from dualcache.keys.compile import Plan, Value, compile_names
 from dualcache.keys.globs import open_ended
 from dualcache.keys.names import full_tags
+from dualcache.keys.open_calls import loader_of
 from dualcache.keys.plans import (
-    KeyMaker,
     extra_parts,
     make_deletions,
     make_names,
@@ -51,38 +52,59 @@ class Deletion(NamedTuple):
     patterns: tuple[str, ...]
 
 
-class EndpointBinding(Binding):
-    """A decorated endpoint: the names that follow from the values of a call."""
+class EndpointBinding:
+    """How calls of one endpoint become keys: of a read, and of what a write deletes."""
 
     __slots__ = (
         "_extras_of",
         "_has_written",
+        "_naming",
         "_own",
+        "_owner",
         "_patterns_of",
         "_reads",
         "_reads_query",
+        "_signature",
+        "_tags_of",
+        "clears",
+        "indexed",
+        "label",
+        "loader",
         "options",
         "parameters",
+        "prefix",
     )
 
     def __init__(
         self,
         signature: FunctionSignature,
         naming: Naming,
-        make_policy: Callable[[Binding], Policy],
-        *,
         options: EndpointOptions,
+        *,
         prefix: str,
-        is_shared: bool,
     ) -> None:
+        self._signature = signature
+        self._naming = naming
         self.options = options
+        self.prefix = prefix
+        signature.name_in_templates(named_in(signature, naming))
+        check_ignored(signature, naming.ignore)
+        check_ids(signature, options.names)
+        self.parameters = EndpointParameters(signature, options, naming.ignore)
+        refuse_whole_key(options.prefix, self.parameters)
+        self._check(is_last=False)
+        if options.invalidates and not self.parameters.may_have_request:
+            raise no_request(signature)
+        self.label = self.template_of(self.parameters.label)
+        self.loader = compile_loader(signature)
+        # The method of the request is looked at before anything is served.
+        self.indexed: tuple[int, ...] | None = None
+        self._owner: bytes | None = None
         self._has_written = False
         self._reads: dict[tuple[str, ...], Callable[..., tuple[str, str]]] = {}
         self._own: dict[tuple[str, ...], Callable[..., tuple[str, ...]]] = {}
-        super().__init__(signature, naming, make_policy, prefix=prefix, is_shared=is_shared)
+        self._tags_of = tags_maker(signature, naming)
         self._reads_query = bool(QUERY & parts_read(signature, self.parameters.requests))
-        # The method of the request is looked at before anything is served.
-        self.indexed = None
         extras = [f"{before}:{id_template}" for before, id_template in options.extra]
         self._extras_of = make_deletions(signature, extras, "pattern_to_invalidate_extra")
         patterns = [open_pattern(signature, pattern) for pattern in options.patterns]
@@ -98,17 +120,10 @@ class EndpointBinding(Binding):
             self._owner = owner_of_label(self.label)
         return self._owner
 
-    def named(self, naming: Naming, *, is_shared: bool) -> KeyMaker:
-        """Look at the parameters; refuse what can be told to be wrong."""
-        del is_shared
-        check_ignored(self.signature, naming.ignore)
-        check_ids(self.signature, self.options.names)
-        self.parameters = EndpointParameters(self.signature, self.options, naming.ignore)
-        refuse_whole_key(self.options.prefix, self.parameters)
-        self._check(is_last=False)
-        if self.options.invalidates and not self.parameters.may_have_request:
-            raise no_request(self.signature)
-        return KeyMaker(self.template_of(self.parameters.label), self.read_key)
+    @property
+    def has_template(self) -> bool:
+        """Whether the user names the keys: the prefix is a template."""
+        return True
 
     @property
     def is_surely_read(self) -> bool:
@@ -118,7 +133,7 @@ class EndpointBinding(Binding):
     @property
     def has_vary(self) -> bool:
         """Whether the user tells calls apart by more than their parameters."""
-        return self.naming.vary is not None
+        return self._naming.vary is not None
 
     def method(self, values: tuple[Any, ...]) -> str | None:
         """Return the method of this call's request; `None` where there is none."""
@@ -130,11 +145,11 @@ class EndpointBinding(Binding):
         ids = GLOBAL if is_literal else ":".join(f"{{{name}}}" for name in chosen)
         return f"{self.options.prefix}:{ids}"
 
-    def read_key(self, *values: Any) -> str:
+    def key_of(self, *values: Any) -> str:
         """Return the full key of a read."""
         return self._read_names(values)[1]
 
-    def call_of(self, values: tuple[Any, ...]) -> Call:
+    def call_of(self, values: tuple[Any, ...], policy: Policy) -> Call:
         """Return the call of a read; a variant carries the implicit tag of its base key."""
         base, key = self._read_names(values)
         tags: tuple[str, ...] = ()
@@ -142,7 +157,10 @@ class EndpointBinding(Binding):
             tags = full_tags(self.prefix, self._tags_of(*values))
         if key != base:
             tags = (*tags, f"{self.prefix}~b:{base[len(self.prefix) :]}")
-        return Call(key, self.policy, tags, self.loader_of(values), values)
+        return Call(key, policy, tags, loader_of(values, self.loader), values)
+
+    def look_at(self, values: tuple[Any, ...]) -> None:
+        """Say nothing: what is likely wrong with an endpoint is told where it is decorated."""
 
     def query(self, values: tuple[Any, ...]) -> str:
         """Write what the request itself adds to the key of a read."""
@@ -152,16 +170,16 @@ class EndpointBinding(Binding):
         names = wanted if isinstance(wanted, tuple) else None
         is_certain = wanted is not None or self._reads_query
         places = self.parameters.request_places
-        return query_of(self.signature, values, places, names, is_certain=is_certain)
+        return query_of(self._signature, values, places, names, is_certain=is_certain)
 
-    def doomed_key(self, values: tuple[Any, ...]) -> str:
+    def doomed_key(self, call: Call) -> str:
         """Return the key that the handle `invalidate` deletes.
 
         Where the request adds to the key it is the base, and every variant dies: the request that
         invalidates is another than the one that read.
         """
-        base, key = self._read_names(values)
-        return base if self.query(values) else key
+        base, key = self._read_names(call.args)
+        return base if self.query(call.args) else key
 
     def deletion(self, values: tuple[Any, ...], method: str | None) -> Deletion:
         """Return what a write deletes; the error of a missing id where it would delete nothing."""
@@ -171,11 +189,11 @@ class EndpointBinding(Binding):
             own = self._own_maker(chosen)(*values)
         elif method not in ("POST", UNKNOWN, None):
             if not self.options.invalidates:
-                raise no_id(self.signature, self.options)
+                raise no_id(self._signature, self.options)
             if not self._has_written:
                 self._has_written = True
                 for line in not_the_ids(self.parameters):
-                    warn_of_function(self.signature, line)
+                    warn_of_function(self._signature, line)
         return Deletion((*own, *self._extras_of(*values)), self._patterns_of(*values))
 
     def _check(self, *, is_last: bool) -> None:
@@ -187,7 +205,7 @@ class EndpointBinding(Binding):
             return
         for name, role in parameters.roles.items():
             if role is ParameterRole.REFUSED and name not in used:
-                raise unkeyable_hint(self.signature, name, parameters.hints[name], mend_of(name))
+                raise unkeyable_hint(self._signature, name, parameters.hints[name], mend_of(name))
 
     def _chosen(self, values: tuple[Any, ...]) -> tuple[str, ...] | IdChoice:
         if not self.parameters.is_settled:
@@ -196,8 +214,8 @@ class EndpointBinding(Binding):
         return self.parameters.chosen(values)
 
     def _template(self, chosen: tuple[str, ...], *, is_last: bool) -> Template:
-        template = checked_template(self.signature, self.template_of(chosen), "key")
-        template_check(self.signature, template, stores=not self.options.invalidates)(
+        template = checked_template(self._signature, self.template_of(chosen), "key")
+        template_check(self._signature, template, stores=not self.options.invalidates)(
             is_last=is_last
         )
         return template
@@ -209,12 +227,12 @@ class EndpointBinding(Binding):
         if maker is None:
             if not self._reads:
                 for line in at_first_read(self.parameters, has_vary=self.has_vary):
-                    warn_of_function(self.signature, line)
+                    warn_of_function(self._signature, line)
             maker = self._reads[chosen] = self._read_maker(chosen)
         return maker(*values)
 
     def _read_maker(self, chosen: tuple[str, ...]) -> Callable[..., tuple[str, str]]:
-        signature, naming, parameters = self.signature, self.naming, self.parameters
+        signature, naming, parameters = self._signature, self._naming, self.parameters
         template = self._template(chosen, is_last=True)
         base = template_parts(signature, template, typed=naming.typed_key)
         added: list[str | Value] = []
@@ -239,7 +257,7 @@ class EndpointBinding(Binding):
     def _own_maker(self, chosen: tuple[str, ...]) -> Callable[..., tuple[str, ...]]:
         maker = self._own.get(chosen)
         if maker is None:
-            maker = make_names(self.signature, [self.template_of(chosen)], what="key")
+            maker = make_names(self._signature, [self.template_of(chosen)], what="key")
             self._own[chosen] = maker
         return maker
 

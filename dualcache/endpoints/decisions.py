@@ -26,13 +26,13 @@ __all__ = [
     "GLOBAL",
     "EndpointAction",
     "IdChoice",
+    "action_of",
     "check_ids",
     "choose",
     "is_named_id",
     "no_id",
     "no_request",
     "not_the_id",
-    "way_of",
 ]
 
 GLOBAL: Final = "global"
@@ -57,7 +57,7 @@ class IdChoice(Enum):
     """Only the values of a call can tell."""
 
 
-def way_of(method: str | None, options: EndpointOptions, owner: str) -> EndpointAction:
+def action_of(method: str | None, options: EndpointOptions, owner: str) -> EndpointAction:
     """Decide what becomes of a call by its request's method; `None`: there is no request.
 
     `InvalidRequestError` for a read that is asked to invalidate.

@@ -3,122 +3,117 @@
 from __future__ import annotations
 
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.flight import value_of
 from dualcache.core.scope import switched_off
 from dualcache.endpoints.advice import at_decoration
 from dualcache.endpoints.binding import EndpointBinding
-from dualcache.endpoints.decisions import EndpointAction, way_of
+from dualcache.endpoints.decisions import EndpointAction, action_of
 from dualcache.endpoints.options import endpoint_options
-from dualcache.engine.invalidation import invalidate
 from dualcache.engine.load import get_or_run
 from dualcache.errors import UnencodableValue, UsageError
 from dualcache.frameworks.roles import is_response
 from dualcache.frameworks.routes import INSTEAD, SAFE, layers, routes_of
 from dualcache.functions.advice import warn, warn_of_function
 from dualcache.functions.afterwards import ainvalidated_after, invalidated_after
+from dualcache.functions.function import OPTIONS as FUNCTION_OPTIONS
 from dualcache.functions.function import Cached
 from dualcache.functions.handles import SharedHandles
 from dualcache.functions.invalidates import MADE_BY, Invalidating
+from dualcache.functions.options import function_options
 from dualcache.keys.names import user_key
+from dualcache.keys.signature import FunctionSignature
 from dualcache.options.option import Where
 from dualcache.options.table import names
 from dualcache.runtime.invalidations import invalidation_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from dualcache.core.entry import Packed, ValueCodec
     from dualcache.core.events import Invalidated
-    from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
-    from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-    from dualcache.functions.binding import Naming
     from dualcache.runtime.runtime import Runtime
 
 
-class CachedEndpoint(Cached):
+__all__ = ["Endpoint", "cached_endpoint", "refuse_unsafe_reads", "warn_of_routes_beneath"]
+
+OPTIONS: Final = (*FUNCTION_OPTIONS, *names(Where.ENDPOINT))
+"""The options of an endpoint."""
+
+
+def cached_endpoint(
+    runtime: Runtime, function: Callable[..., Any], written: Mapping[str, Any]
+) -> Endpoint:
+    """Check the options of the endpoint decorator; warn of what a hit cannot give back."""
+    signature = FunctionSignature.of(function)
+    options = function_options(runtime, signature, written, OPTIONS)
+    codec_for = options.codec_for
+    options = options._replace(codec_for=lambda hint: without_responses(codec_for(hint)))
+    own = endpoint_options(written, signature.name)
+    binding = EndpointBinding(signature, options.naming, own, prefix=runtime.prefix)
+    for line in at_decoration(binding.parameters, has_vary=binding.has_vary):
+        warn(line)
+    return Endpoint(Cached(runtime, signature, options, binding), binding)
+
+
+class Endpoint:
     """One decorated endpoint: a read, a write, or both, by the method of its request."""
 
-    known = (*Cached.known, *names(Where.ENDPOINT))
-    stops_at_load = False  # the method of the request decides what becomes of a call
-    binding: EndpointBinding
-
-    @property
-    def has_template(self) -> bool:
-        """Whether the user names the keys: the prefix is a template."""
-        return True
-
-    def advise(self) -> None:
-        """Say nothing: every parameter is part of an endpoint's key."""
-
-    def bound(self, naming: Naming) -> EndpointBinding:
-        """Return how calls become keys; warn of what a hit cannot give back."""
-        self.endpoint = endpoint_options(self.options, self.signature.name)
-        binding = EndpointBinding(
-            self.signature,
-            naming,
-            self.make_policy,
-            options=self.endpoint,
-            prefix=self.runtime.prefix,
-            is_shared=self.runtime.is_shared,
-        )
-        for line in at_decoration(binding.parameters, has_vary=binding.has_vary):
-            warn(line)
-        return binding
-
-    def value_codec(self, annotation: Any) -> ValueCodec:
-        """Return how results are stored; responses never are."""
-        made = super().value_codec(annotation)
-
-        def pack(value: Any) -> Packed:
-            if is_response(value):
-                raise unstored_response(type(value).__name__)
-            return made.pack(value)
-
-        return made._replace(pack=pack)
+    def __init__(self, cached: Cached, binding: EndpointBinding) -> None:
+        self.cached = cached
+        self.binding = binding
+        self._runtime = cached.runtime
 
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Serve one request in this thread."""
-        backend = self.runtime.backend
+        backend = self._runtime.backend
         method = self.binding.method(values)
-        way = way_of(method, self.endpoint, self.signature.name)
-        if way is EndpointAction.READ:
-            return super().perform(values)
-        if way is EndpointAction.WRITE:
-            flow = self.deletion(values, method, backend.env)
-            return invalidated_after(self.binding.run(values), flow, backend)
-        if way is EndpointAction.PASS or id(self.runtime) in switched_off.get():
-            return self.binding.run(values)
-        return value_of(backend.run(self.probing(values, backend.env)))
+        action = self._action(method)
+        if action is EndpointAction.READ:
+            return self.cached.perform(values)
+        if action is EndpointAction.WRITE:
+            flow = self._deletion(values, method, backend.env)
+            return invalidated_after(self.cached.run(values), flow, backend)
+        if action is EndpointAction.PASS or id(self._runtime) in switched_off.get():
+            return self.cached.run(values)
+        return value_of(backend.run(get_or_run(self.cached.call_with(values), backend.env)))
 
     async def perform_async(self, values: tuple[Any, ...]) -> Any:
         """Serve one request in this task."""
-        backend = self.runtime.backend
+        backend = self._runtime.backend
         method = self.binding.method(values)
-        way = way_of(method, self.endpoint, self.signature.name)
-        if way is EndpointAction.READ:
-            return await super().perform_async(values)
-        if way is EndpointAction.WRITE:
-            flow = self.deletion(values, method, backend.env)
-            return await ainvalidated_after(await self.binding.run(values), flow, backend)
-        if way is EndpointAction.PASS or id(self.runtime) in switched_off.get():
-            return await self.binding.run(values)
-        return value_of(await backend.arun(self.probing(values, backend.env)))
+        action = self._action(method)
+        if action is EndpointAction.READ:
+            return await self.cached.perform_async(values)
+        if action is EndpointAction.WRITE:
+            flow = self._deletion(values, method, backend.env)
+            return await ainvalidated_after(await self.cached.run(values), flow, backend)
+        if action is EndpointAction.PASS or id(self._runtime) in switched_off.get():
+            return await self.cached.run(values)
+        return value_of(await backend.arun(get_or_run(self.cached.call_with(values), backend.env)))
 
-    def invalidating(self, call: Call, env: Env) -> Flow[Invalidated]:
-        """Delete what is stored for a call, with its variants."""
-        key = self.binding.doomed_key(call.args)
-        return invalidate((key,), (), (), env, self.binding.label)
+    def _action(self, method: str | None) -> EndpointAction:
+        return action_of(method, self.binding.options, self.cached.signature.name)
 
-    def probing(self, values: tuple[Any, ...], env: Env) -> Flow[Outcome]:
-        return get_or_run(self.binding.call_of(values), env)
-
-    def deletion(self, values: tuple[Any, ...], method: str | None, env: Env) -> Flow[Invalidated]:
+    def _deletion(self, values: tuple[Any, ...], method: str | None, env: Env) -> Flow[Invalidated]:
         """Return the invalidation for values as they are before the body runs."""
         revoked = self.binding.deletion(values, method)
         keys = map(user_key, revoked.keys)
         return invalidation_of(keys, (), revoked.patterns, env, self.binding.label)
+
+
+def without_responses(codec: ValueCodec) -> ValueCodec:
+    """Return a codec that packs no response of a web framework: it is that of one request."""
+
+    def pack(value: Any) -> Packed:
+        if is_response(value):
+            raise unstored_response(type(value).__name__)
+        return codec.pack(value)
+
+    return codec._replace(pack=pack)
 
 
 def unstored_response(kind: str) -> UnencodableValue:
@@ -140,7 +135,8 @@ def refuse_unsafe_reads(app: object, runtime: Runtime) -> None:
         cached = cached_of(endpoint) if unsafe else None
         if cached is None or cached.runtime is not runtime:
             continue
-        if not isinstance(cached, CachedEndpoint) or cached.binding.is_surely_read:
+        binding = cached.binding
+        if not isinstance(binding, EndpointBinding) or binding.is_surely_read:
             raise UsageError(
                 f"{cached.signature.name} writes under {unsafe[0]} {path}, but is cached as a read",
                 code="DC405",

@@ -1,4 +1,4 @@
-"""One decorated function and everything that is known of it: how a call becomes a `Call`."""
+"""How the calls of one decorated function become keys and tags."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.core.entry import OWNER_BYTES
-from dualcache.core.policy import Call, Policy
+from dualcache.core.policy import Call
 from dualcache.functions.advice import request_mend
 from dualcache.functions.compile import compile_loader
 from dualcache.keys.names import full_tags, several
-from dualcache.keys.open_calls import GivenValues
+from dualcache.keys.open_calls import loader_of
 from dualcache.keys.plans import make_key, make_names, template_parts
 from dualcache.keys.receivers import bound_parts, constants_of
 from dualcache.keys.templates import parse_template
@@ -19,7 +19,7 @@ from dualcache.keys.templates import parse_template
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from dualcache.keys.plans import KeyMaker
+    from dualcache.core.policy import Policy
     from dualcache.keys.signature import FunctionSignature
 
 
@@ -40,57 +40,31 @@ class Naming(NamedTuple):
 
 
 class Binding:
-    """A decorated function: its names, its policy, and what runs it.
-
-    `policy` is made at the first call, when annotations can be resolved.
-    """
+    """How calls of one function become keys and tags, and which entries are its own."""
 
     __slots__ = (
+        "_naming",
         "_owner",
-        "_policy",
+        "_signature",
         "_tags_of",
         "clears",
         "indexed",
         "key_of",
         "label",
         "loader",
-        "make_policy",
-        "naming",
         "prefix",
-        "signature",
     )
 
     def __init__(
-        self,
-        signature: FunctionSignature,
-        naming: Naming,
-        make_policy: Callable[[Binding], Policy],
-        *,
-        prefix: str,
-        is_shared: bool,
+        self, signature: FunctionSignature, naming: Naming, *, prefix: str, is_shared: bool
     ) -> None:
-        self.signature = signature
-        self.naming = naming
+        self._signature = signature
+        self._naming = naming
         self.prefix = prefix
         signature.name_in_templates(named_in(signature, naming))
-        maker = self.named(naming, is_shared=is_shared)
-        self.label = maker.label
-        self.key_of = maker.of
-        self.loader = compile_loader(signature)
-        self.make_policy = make_policy
-        self._policy: Policy | None = None
-        self._owner: bytes | None = None
-        self._tags_of = (
-            make_names(signature, naming.tags, what="tag") if naming.tags != () else None
-        )
-        self.clears = clearing_pattern(naming, maker.label)
-        self.indexed = indexed_positions(signature, naming)
-
-    def named(self, naming: Naming, *, is_shared: bool) -> KeyMaker:
-        """Return how the key of a call is made."""
-        return make_key(
-            self.signature,
-            prefix=self.prefix,
+        maker = make_key(
+            signature,
+            prefix=prefix,
             key=naming.key,
             ignore=naming.ignore,
             vary=naming.vary,
@@ -100,51 +74,53 @@ class Binding:
             is_shared=is_shared,
             mend_of=request_mend,
         )
+        self.label = maker.label
+        self.key_of = maker.of
+        self.loader = compile_loader(signature)
+        self._owner: bytes | None = None
+        self._tags_of = tags_maker(signature, naming)
+        self.clears = clearing_pattern(naming, maker.label)
+        self.indexed = indexed_positions(signature, naming)
 
     @property
     def owner(self) -> bytes:
         """The mark of what this function stores; what is bound to it tells it from others too."""
         if self._owner is None:
-            self._owner = owner_of_label(self.label + bound_text(self.signature, self.naming))
+            self._owner = owner_of_label(self.label + bound_text(self._signature, self._naming))
         return self._owner
 
     @property
-    def policy(self) -> Policy:
-        """How the values of this function are stored and served."""
-        if self._policy is None:
-            self._policy = self.make_policy(self)
-        return self._policy
+    def has_template(self) -> bool:
+        """Whether the user names the keys, and not the function."""
+        return self._naming.key is not None
 
-    def forget_policy(self) -> None:
-        """Make the policy anew at the next call: the cache lives elsewhere now."""
-        self._policy = None
-
-    def call_of(self, values: tuple[Any, ...]) -> Call:
+    def call_of(self, values: tuple[Any, ...], policy: Policy) -> Call:
         """Return the call for values in signature order."""
-        policy = self._policy or self._first_policy(values)
         tags_of = self._tags_of
-        loader = self.loader if type(values) is tuple else self.loader_of(values)
+        loader = self.loader if type(values) is tuple else loader_of(values, self.loader)
         if tags_of is None:
             return Call(self.key_of(*values), policy, (), loader, values)
         tags = full_tags(self.prefix, tags_of(*values))
         return Call(self.key_of(*values), policy, tags, loader, values)
 
-    def _first_policy(self, values: tuple[Any, ...]) -> Policy:
-        """Make the policy, and look at the first call that needs it."""
+    def look_at(self, values: tuple[Any, ...]) -> None:
+        """Warn of what the first call shows to be wrong, where a web framework is there."""
         if any(name in sys.modules for name in WEB):
             from dualcache.functions.first_call import look_at
 
-            naming = self.naming
-            look_at(self.signature, values, naming.key, has_vary=naming.vary is not None)
-        return self.policy
+            naming = self._naming
+            look_at(self._signature, values, naming.key, has_vary=naming.vary is not None)
 
-    def loader_of(self, values: tuple[Any, ...]) -> Callable[..., Any]:
-        """Return what runs the function for just these values, in signature order."""
-        return values.loader if isinstance(values, GivenValues) else self.loader
+    def doomed_key(self, call: Call) -> str:
+        """Return the key that the handle `invalidate` deletes."""
+        return call.key
 
-    def run(self, values: tuple[Any, ...]) -> Any:
-        """Call the function itself."""
-        return self.loader_of(values)(*values)
+
+def tags_maker(
+    signature: FunctionSignature, naming: Naming
+) -> Callable[..., tuple[str, ...]] | None:
+    """Compile the making of tags from arguments; `None` where there are none."""
+    return make_names(signature, naming.tags, what="tag") if naming.tags != () else None
 
 
 def named_in(signature: FunctionSignature, naming: Naming) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dualcache.functions.compile import Kept, compile_wrapper
 from dualcache.functions.handles import HANDLES, AsyncHandles, Handles
@@ -10,27 +10,41 @@ from dualcache.functions.methods import as_attribute
 from dualcache.keys.open_calls import aproved_first, proved_first
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from dualcache.functions.function import Cached
 
 __all__ = ["decorated"]
 
 
-def decorated(cached: Cached) -> Any:
-    """Return the function that is called in the place of the decorated one."""
-    is_async, opened = cached.signature.is_coroutine, cached.signature.open_calls
-    perform: Callable[..., Any] = cached.perform_async if is_async else cached.perform
-    stops = cached.stops_at_load and not is_async and opened is None
+class Performing(Protocol):
+    """What answers a call, given its values: the cached function, or an endpoint over it."""
+
+    def perform(self, values: tuple[Any, ...]) -> Any: ...
+
+    def perform_async(self, values: tuple[Any, ...]) -> Coroutine[Any, Any, Any]: ...
+
+
+def decorated(cached: Cached, performing: Performing | None = None) -> Any:
+    """Return the function that is called in the place of the decorated one.
+
+    `performing` decides what becomes of a call; without it every call is served from the cache.
+    """
+    signature = cached.signature
+    is_async, opened = signature.is_coroutine, signature.open_calls
+    answers = performing or cached
+    perform: Callable[..., Any] = answers.perform_async if is_async else answers.perform
+    # Only where every call may be served does the wrapper run the function in its own frame.
+    stops = performing is None and not is_async and opened is None
     if opened is not None:
         perform = (aproved_first if is_async else proved_first)(opened, perform)
     elif stops:
         perform = cached.perform_to_load
-    wrapper: Any = compile_wrapper(cached.signature, perform, _kept(cached), stops_at_load=stops)
+    wrapper: Any = compile_wrapper(signature, perform, _kept(cached), stops_at_load=stops)
     handles = AsyncHandles(cached) if is_async else Handles(cached)
     for name in HANDLES:
         setattr(wrapper, name, getattr(handles, name))
-    return as_attribute(wrapper, cached.signature)
+    return as_attribute(wrapper, signature)
 
 
 def _kept(cached: Cached) -> Kept | None:

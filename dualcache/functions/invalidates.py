@@ -10,7 +10,7 @@ from dualcache.functions.binding import names_of
 from dualcache.functions.compile import compile_loader, compile_wrapper
 from dualcache.functions.methods import as_attribute, decorated_inside
 from dualcache.keys.names import user_key
-from dualcache.keys.open_calls import GivenValues
+from dualcache.keys.open_calls import loader_of
 from dualcache.keys.plans import make_deletions, make_names
 from dualcache.keys.signature import FunctionSignature
 from dualcache.runtime.invalidations import invalidation_of
@@ -86,8 +86,7 @@ class Invalidating:
 
     def run(self, values: tuple[Any, ...]) -> Any:
         """Call the function itself."""
-        loader = values.loader if isinstance(values, GivenValues) else self.loader
-        return loader(*values)
+        return loader_of(values, self.loader)(*values)
 
     def perform(self, values: tuple[Any, ...]) -> Any:
         """Run the function in this thread; invalidate if it succeeds."""

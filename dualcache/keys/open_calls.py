@@ -56,6 +56,11 @@ class GivenValues(tuple[Any, ...]):  # noqa: SLOT001  a tuple subclass cannot ha
     """Whether the values surely are those of the parameters that templates name."""
 
 
+def loader_of(values: tuple[Any, ...], loader: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what runs the function for just these values; `loader` does so for any."""
+    return values.loader if isinstance(values, GivenValues) else loader
+
+
 class OpenCalls:
     """How calls of one such function are bound, and passed on.
 
