@@ -1,4 +1,4 @@
-"""What one process tells the others: which names it revoked, as a message on a channel.
+"""The message by which a process tells the others which names it revoked, and its channel.
 
 For services whose servers do not say themselves what changed.
 """
@@ -22,27 +22,31 @@ class Revocation(NamedTuple):
 
 
 Told = tuple[tuple[str, ...], tuple[str, ...]]
+"""The names and the patterns of one message."""
 _ENCODER: Final = Encoder()
 _DECODER: Final = Decoder(Told)
 
 
 def channel_of(prefix: str) -> str:
-    """Return the channel on which the processes of a namespace tell each other."""
+    """Return the channel of a namespace; no key of a user begins with `~`."""
     return f"{prefix}~c"
 
 
 def life_key(prefix: str) -> str:
-    """Return the key whose content is drawn anew whenever all keys of the server are gone."""
+    """Return the key whose content is drawn anew whenever all keys of the server are gone.
+
+    Nothing is published at a flush: that this key is gone, or another one, is all that tells of it.
+    """
     return f"{prefix}~e"
 
 
-def to_message(notice: Revocation) -> bytes:
-    """Write what a notice tells."""
-    return _ENCODER.encode((notice.names, notice.patterns))
+def to_message(revocation: Revocation) -> bytes:
+    """Encode the names and patterns of a revocation."""
+    return _ENCODER.encode((revocation.names, revocation.patterns))
 
 
 def from_message(message: bytes) -> Told | None:
-    """Read the names and patterns of a notice; `None`: not ours, so anything may be meant."""
+    """Decode the names and patterns of a message; `None`: not ours, so it may mean anything."""
     try:
         told: Told = _DECODER.decode(message)
     # msgspec lets text that is no UTF-8 through to Python's own error.

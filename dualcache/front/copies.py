@@ -1,6 +1,6 @@
-"""How each caller gets a copy of his own of a value that is kept in process.
+"""Copiers: each caller of a front hit gets his own copy of a value that can be changed.
 
-Dicts, lists, sets and bytearrays are copied, those inside of them too: for what is small that takes
+Dicts, lists, sets and bytearrays are copied, those inside of them too: for a small value that takes
 a fraction of the time of decoding.
 """
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     Copier = Callable[[Any], Any]
     Shape = tuple[type, tuple[tuple[Any, "Shape"], ...]]
 
+__all__ = ["MOST", "copier_of"]
+
 MOST: Final = 9
 """A value of more containers than these is decoded as fast as it is copied."""
-COPIED: Final[dict[type, Copier]] = {
+_COPIED: Final[dict[type, Copier]] = {
     dict: dict.copy,
     list: list.copy,
     set: set.copy,
@@ -28,50 +30,50 @@ COPIED: Final[dict[type, Copier]] = {
 
 
 def copier_of(value: Any) -> Copier | None:
-    """Return what copies `value` with all that can be changed in it; `None` if nothing does."""
+    """Return a copier for `value` and all that can be changed in it; `None`: decode it instead."""
     try:
-        return copier(shape_of(value, MOST)[0])
-    except NoCopy:
+        return _copier(_shape_of(value, MOST)[0])
+    except _NoCopy:
         return None
 
 
-class NoCopy(Exception):
+class _NoCopy(Exception):
     """There are too many containers in a value, or something else that can be changed."""
 
 
-def shape_of(value: Any, room: int) -> tuple[Shape, int]:
+def _shape_of(value: Any, room: int) -> tuple[Shape, int]:
     """Return the shape of a container, and how much is left of the `room` for containers in it.
 
-    A shape is a type, and the places and shapes of the containers inside. Raises `NoCopy`.
+    A shape is a type, and the _places and shapes of the containers inside. Raises `_NoCopy`.
     """
     kind: type = type(value)
-    if kind not in COPIED or not room:
-        raise NoCopy
+    if kind not in _COPIED or not room:
+        raise _NoCopy
     inner, room = [], room - 1
-    for place, item in places(value):
+    for place, item in _places(value):
         if not is_immutable(item):
-            shape, room = shape_of(item, room)
+            shape, room = _shape_of(item, room)
             inner.append((place, shape))
     return (kind, tuple(inner)), room
 
 
-def places(value: Any) -> Iterable[tuple[Any, Any]]:
-    """Return where each item of a container is, and the item."""
+def _places(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return each item of a container with its place: an index or a key."""
     if type(value) is dict:
         if not all(map(is_immutable, value)):
-            raise NoCopy
+            raise _NoCopy
         return value.items()
     return () if type(value) is bytearray else enumerate(value)
 
 
 @lru_cache(maxsize=1_024)
-def copier(shape: Shape) -> Copier:
-    """Return what copies values of one shape; all of them share it."""
+def _copier(shape: Shape) -> Copier:
+    """Return the copier of all values of one shape."""
     kind, inner = shape
-    outer = COPIED[kind]
+    outer = _COPIED[kind]
     if not inner:
         return outer
-    steps = [(place, copier(each)) for place, each in inner]
+    steps = [(place, _copier(each)) for place, each in inner]
 
     def copied(value: Any) -> Any:
         made = outer(value)

@@ -1,4 +1,4 @@
-"""One function's part of the front tier: what is kept of its values, and who gets which copy."""
+"""One function's part of the front tier: it keeps values that were read, and serves copies."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dualcache.engine.coherence import Ticket
     from dualcache.front.tier import Front
     from dualcache.options.front_tier import FrontTier
+
+__all__ = ["FunctionFront"]
 
 JITTER: Final = 0.1
 """Share of a kept copy's life that chance takes away, so that copies do not end together."""
@@ -60,11 +62,11 @@ class FunctionFront:
         """Tell whether a call would be answered from here."""
         return self._servable(call) is not None
 
-    def begin_read(self, names: Iterable[str]) -> Begun:
+    def begin_read(self, names: Iterable[str]) -> TimedTicket:
         """Return a ticket for names that are about to be read; the first starts the listener."""
         front = self.front
         front.pushes.start()
-        return Begun(front.now(), front.coherence.begin_read(names))
+        return TimedTicket(front.now(), front.coherence.begin_read(names))
 
     def install(self, call: Call, value: Any, read: Read) -> None:
         """Keep what was read, if nothing of it can have changed since its tickets.
@@ -75,11 +77,13 @@ class FunctionFront:
         if not front.coherence.is_up:
             return
         entry = self._entry(call, value, read)
-        size_bytes = len(call.key) + payload_bytes(read)
+        size_bytes = len(call.key) + _payload_bytes(read)
         linked = self._index_key(call, read)
+        # The question and the installation are one step: a push between them would find nothing to
+        # drop, and what it revoked would be kept.
         with front.lock:
             coherence = front.coherence
-            if all(coherence.may_install(begun.ticket, read.push_epoch) for begun in read.tickets):
+            if all(coherence.may_install(timed.ticket, read.push_epoch) for timed in read.tickets):
                 if isinstance(entry, TaggedEntry):
                     entry.cells = front.tags.cells(tag.name for tag in read.stored.tags)
                 entry.prove(coherence.open_until)
@@ -116,6 +120,8 @@ class FunctionFront:
         if entry.ends_at <= now or front.coherence.open_until <= now:
             return None
         if entry.fresh_until <= now:
+            # It lives, and a later proof is there. Under the lock, since a drop in another thread
+            # must not be undone by it.
             with front.lock:
                 entry.prove(front.coherence.open_until)
         return entry
@@ -125,20 +131,21 @@ class FunctionFront:
         bound_ms = front.coherence.max_staleness * 1000 if front.is_bounded else None
         limits = (read.life_ms, self._max_age_ms, bound_ms)
         lives_ms = [each for each in limits if each is not None]
+        # Counted from the ticket, before the read was sent: so a copy never outlives its entry.
         life = min(lives_ms) / 1000 * (1 - JITTER * front.draw()) if lives_ms else float("inf")
-        kept, copy_out = frozen_form(call, value, read)
+        kept, copy_out = _frozen_form(call, value, read)
         form = TaggedEntry if read.stored.tags else FrontEntry
         return form(call.key, kept, copy_out, read.tickets[0].at + life, self.owner)
 
 
-class Begun(NamedTuple):
+class TimedTicket(NamedTuple):
     """A ticket and the moment at which it was taken: what is read later lives from here."""
 
     at: float
     ticket: Ticket
 
 
-def frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any], Any] | None]:
+def _frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any], Any] | None]:
     """Return what is kept of a value, and how each caller gets his own copy of it.
 
     A value that nobody can change is shared. A small container is copied; anything else is kept as
@@ -156,7 +163,7 @@ def frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any]
     return Packed(stored.codec, stored.flags, stored.payload), value_codec.copy
 
 
-def payload_bytes(read: Read) -> int:
+def _payload_bytes(read: Read) -> int:
     """Return the size of what was read; an object that rides along counts as one word."""
     payload = read.stored.payload
     return len(payload) if isinstance(payload, bytes | memoryview) else 8

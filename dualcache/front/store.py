@@ -15,6 +15,19 @@ from cachetools import Cache
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+__all__ = [
+    "ENTRY_BYTES",
+    "FrontEntry",
+    "FrontStore",
+    "FunctionEntries",
+    "TagCell",
+    "TaggedEntry",
+    "Tags",
+    "WeighedStore",
+    "index_key",
+    "make_store",
+]
+
 DEAD: Final = 0.0
 ENTRY_BYTES: Final = 180
 """What one entry costs beside its key and content, measured on CPython 3.11."""
@@ -32,7 +45,7 @@ class TagCell:
 
 
 class FunctionEntries:
-    """What entries of one function have in common: the index of its calls, its counters."""
+    """The entries of one function, by their calls, and the hits of those that are gone."""
 
     __slots__ = ("hits", "index")
 
@@ -175,17 +188,19 @@ class FrontStore(Cache[str, FrontEntry]):
             return entry.key, entry
 
     def _kill(self, entry: FrontEntry) -> None:
+        # First: a thread that has found the entry in an index already takes no lock, and this is
+        # all that it looks at.
         entry.fresh_until = DEAD
         owner = entry.owner
         owner.hits += entry.hits
         entry.hits = 0.0
         if owner.index.get(entry.linked) is entry:
             del owner.index[entry.linked]
-        entry.linked = None  # it may be the entry itself
+        entry.linked = None  # it may be the entry itself, and a circle waits for the collector
         self._uncount(entry)
 
     def _is_worn(self) -> bool:
-        """Whether the line holds so many dead entries that it is to be made anew."""
+        """Tell whether the line holds so many dead entries that it is to be made anew."""
         return 4 * (len(self._line) - 16) > 5 * len(self)
 
     def _count(self, entry: FrontEntry, size_bytes: int) -> None:
@@ -254,7 +269,7 @@ class Tags:
 
 
 def index_key(values: Sequence[Any], types: Sequence[type | None]) -> Any:
-    """Return under what a call is indexed, or `None` where equal arguments may have other keys.
+    """Return the key of a call in its index, or `None` where equal arguments may have other keys.
 
     Where `types` names one, a value must be of just that type; else its type is part of the index.
     One part stands for itself, several are a tuple.

@@ -103,6 +103,8 @@ class Front:
 
     def broken(self) -> None:
         """Empty the tier: a connection is gone whose reads may have changed unheard."""
+        # The stream goes on, so the tier stays open; but reads on their way may be of that
+        # connection, so all tickets become void.
         with self.lock:
             self.coherence.feed_all()
             self._empty()
@@ -160,6 +162,8 @@ class Front:
         """Forget these keys and whatever has these tags; keep nothing that was read before."""
         changed = list(names)
         with self.lock:
+            # The counters rise before anything is dropped: a read that comes back between the two
+            # is not kept.
             self.coherence.feed(changed)
             self.tags.kill(changed)
             for store in self._stores:

@@ -198,6 +198,39 @@ print("fine")
     assert run_script(source, redis_server.url, transport) == "fine\n"
 
 
+def test_a_child_does_not_wait_for_the_lock_of_a_tier_before_memory() -> None:
+    source = (
+        START.replace(", socket_timeout=20", "")
+        + """
+import signal
+warnings.simplefilter("ignore", DeprecationWarning)
+cache.set("k", "old")
+keep("k")
+is_taken, is_over = threading.Event(), threading.Event()
+def hold(lock):
+    with lock:
+        is_taken.set()
+        is_over.wait(30)
+holder = threading.Thread(target=hold, args=[cache._runtime.backend.front.lock])
+holder.start()
+is_taken.wait(30)
+signal.alarm(30)
+child = os.fork()
+if child == 0:
+    front = cache.stats().front
+    assert (front.entries, front.is_open, front.transport) == (0, True, "local"), front
+    cache.set("k", "by the child")
+    assert keep("k") == "by the child"
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+is_over.set()
+holder.join()
+print("fine")
+"""
+    )
+    assert run_script(source, "memory://", "auto") == "fine\n"
+
+
 def test_a_child_ends_as_any_program_does(redis_server: Server, transport: str) -> None:
     source = (
         START
