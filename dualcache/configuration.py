@@ -1,4 +1,4 @@
-"""What a `Cache` is told, checked and completed from the environment: no I/O but reading that."""
+"""The arguments of `Cache`, checked, and completed from the environment; no other I/O."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def configure(
 
 
 def _to_publish(value: Any, front: FrontTier | None) -> bool:
-    """Return whether others are told what this cache revokes; who hears them tells them too."""
+    """Decide whether this cache publishes what it revokes; one that hears others always does."""
     transport = "" if front is None else front.transport
     is_hearing = needs_publishers(transport)
     if value is None:

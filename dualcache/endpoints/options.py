@@ -13,9 +13,8 @@ from dualcache.options.written import lonely
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["ENDPOINT", "EndpointOptions", "endpoint_options", "is_endpoint", "positional"]
+__all__ = ["POSITIONS", "EndpointOptions", "endpoint_options", "is_endpoint", "positional"]
 
-ENDPOINT: Final = names(Where.ENDPOINT)
 POSITIONS: Final = (
     "key_prefix",
     "resource_id_name",
@@ -24,8 +23,9 @@ POSITIONS: Final = (
     "to_invalidate_extra",
     "pattern_to_invalidate_extra",
 )
-"""What values without a name are, in the order of the decorator that this spelling comes from."""
-FAMILIES: Final = (
+"""The options that values without a name stand for, in the order of the original decorator."""
+_ENDPOINT: Final = names(Where.ENDPOINT)
+_FAMILIES: Final = (
     '@cache(key="user:{user_id}") or @cache(key_prefix="user", resource_id_name="user_id")'
 )
 
@@ -51,11 +51,11 @@ class EndpointOptions(NamedTuple):
 
 def is_endpoint(options: Collection[str]) -> bool:
     """Tell whether options of `cache(...)` are written in the endpoint's spelling."""
-    return any(name in options for name in ENDPOINT)
+    return any(name in options for name in _ENDPOINT)
 
 
 def positional(values: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with those that were written first and without their names."""
+    """Return the options, those that were written by position under their names."""
     if not isinstance(values[0], str) or len(values) > len(POSITIONS):
         raise UsageError(
             "cache() got values that it has no place for",
@@ -77,27 +77,35 @@ def positional(values: Sequence[Any], options: Mapping[str, Any]) -> dict[str, A
 
 
 def endpoint_options(options: Mapping[str, Any], owner: str) -> EndpointOptions:
-    """Check the endpoint's options; `UsageError` that says which ones belong together."""
-    written = [name for name in ENDPOINT if name in options]
+    """Check the options of an endpoint; a `UsageError` says which of them belong together."""
+    written = [name for name in _ENDPOINT if name in options]
     for name in ("key", "name"):
         if options.get(name) is not None:
             raise UsageError(
                 f"{name} of {owner} does not go with {written[0]}",
                 code="DC400",
-                details=[("either", FAMILIES)],
+                details=[("either", _FAMILIES)],
                 help="key= names the whole key, key_prefix= lets the id follow: write one of them; "
                 "after key=, invalidate with @cache.invalidates",
             )
-    alone = lonely(options, ENDPOINT)
+    alone = lonely(options, _ENDPOINT)
     if alone is not None:
         raise UsageError(
             f"{alone.name} of {owner} needs {alone.needs}",
             code="DC400",
-            details=[("either", FAMILIES)],
+            details=[("either", _FAMILIES)],
             help='add key_prefix="…": the key is made of it and the id',
         )
-    prefix, names, types, extra, patterns, query = (
-        checked(name, options.get(name, OPTIONS[name].default), owner=owner) for name in ENDPOINT
+    clean = {
+        name: checked(name, options.get(name, OPTIONS[name].default), owner=owner)
+        for name in _ENDPOINT
+    }
+    return EndpointOptions(
+        prefix=clean["key_prefix"],
+        names=clean["resource_id_name"],
+        types=clean["resource_id_type"],
+        is_type_written="resource_id_type" in options,
+        extra=clean["to_invalidate_extra"],
+        patterns=clean["pattern_to_invalidate_extra"],
+        query=clean["query"],
     )
-    is_type_written = "resource_id_type" in options
-    return EndpointOptions(prefix, names, types, is_type_written, extra, patterns, query)

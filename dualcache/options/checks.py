@@ -1,4 +1,4 @@
-"""Checks of single options: what was given, to what the engine works with.
+"""Checks of single options: from the value as it was written to the one that the engine uses.
 
 Each check returns the clean value or raises a `UsageError` that names the option, its owner and
 the mend. What was given is not shown: it may be a secret in the wrong place.
@@ -45,7 +45,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def revealed(value: Any) -> Any:
     """Return the text of a pydantic secret or URL, as settings hold them; any other value as it is.
 
-    Known by what they can do, so that pydantic need not be imported.
+    They are known by their methods, so that pydantic need not be imported.
     """
     if isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""What the table of options knows of each: `Option`, and the words for where and what for."""
+"""A row of the table of options: `Option`, where it may be written, what it becomes a part of."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Part(Enum):
 
 
 def unchecked(value: Any, option: str, *, owner: str) -> Any:
-    """Return the value: what takes it checks it, with more knowledge than the option alone."""
+    """Return the value: its user checks it, who knows the function's signature or the codec."""
     del option, owner
     return value
 
@@ -68,13 +68,13 @@ class Option(Struct, frozen=True):
     part: Part
     where: Where
     default: Any
-    """What holds where it is not written; a function takes its cache's value first."""
+    """The value where none is written; a function takes that of its cache first."""
     line: str
-    """What the reference says of it."""
+    """Its line in the reference."""
     check: Callable[..., Any] = unchecked
-    """From `(value, name, owner=…)` to the clean value; a `UsageError` names option and owner."""
+    """Takes `(value, name, owner=…)`, returns the clean value; errors name option and owner."""
     unit: str = ""
-    """What the clean value counts: `ms`, `s`, `bytes`, `entries`; empty: no quantity."""
+    """The unit of the clean value: `ms`, `s`, `bytes`, `entries`; empty: it is no quantity."""
     takes_result: bool = False
     """Whether it may be a function of a call's result and arguments, asked at each store."""
     spellings: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class Option(Struct, frozen=True):
     needs: str = ""
     """The option without which it means nothing."""
     elsewhere: tuple[str, ...] = ()
-    """What other caches call it: suggested, not taken."""
+    """Its names in other caches: suggested in errors, not taken."""
 
     @property
     def field(self) -> str:

@@ -23,16 +23,16 @@ Options: TypeAlias = "Mapping[str, Any]"
 
 _ROWS: Final = {name: row for name, row in OPTIONS.items() if row.part is Part.POLICY}
 _STEPS: Final = {name: (row.field, row.check, row.takes_result) for name, row in _ROWS.items()}
-"""What a direct call looks up, on a hit too: fields of a row cost more than a tuple's."""
+"""The same as tuples: a direct call looks them up on a hit too, and `row.field` is computed."""
 
 
 class Defaults(NamedTuple):
-    """What holds for every function of a cache that does not say otherwise."""
+    """The policy of every function of a cache that does not say otherwise."""
 
     fields: Mapping[str, Any]
     """Fields of `Policy`, checked once."""
     functions: Options
-    """Options that are functions of a call: what they take is known with each call's parameters."""
+    """Options that are functions of a call: adapted to the parameters of each function."""
 
 
 def make_defaults(options: Options, *, owner: str) -> Defaults:

@@ -21,8 +21,8 @@ _LEAST_STALENESS_MS: Final = 50
 def to_ttl(value: Any, option: str, *, owner: str) -> int | Callable[..., int | None] | None:
     """Check a lifetime: a duration, `None` for ever, or a function that gives one.
 
-    What a function gives is checked each time like a written one. A value of which it says that it
-    has ended already is not stored: a negative lifetime is 0.
+    The result of a function is checked each time like a written lifetime. A negative one is 0: a
+    value that has expired already is not stored.
     """
     if not callable(value):
         return to_ms(value, option, owner=owner, allow_none=True)

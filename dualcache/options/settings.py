@@ -82,7 +82,7 @@ def likely_address(source: Mapping[str, str]) -> str | None:
 
 
 def _given(source: Any) -> dict[str, Any]:
-    """Return what a mapping or an object holds under one of the prefixes."""
+    """Return the entries of a mapping, or the attributes of an object, with one of the prefixes."""
     if isinstance(source, Mapping):
         return {
             name: source[name]

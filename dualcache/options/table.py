@@ -1,7 +1,7 @@
 """Every option once: default, check, where it may be written, and its line of the reference.
 
-Whoever asks which options there are asks here. Signatures and `TypedDict`s spell them out for type
-checkers; a test compares them with this table.
+Every list of options is a query of this table. Signatures and `TypedDict`s spell options out for
+type checkers; tests compare them with it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _FUNCTION, _ENDPOINT = Where.DECORATOR, Where.ENDPOINT
 _LOAD, _STORE, _COUNT = Where.LOAD, Where.STORE, Where.COUNT
 
 # fmt: off
-# A row is laid out as one: name, part, where, default, then what the reference says.
+# One row reads as one: name, part, where, default; the line of the reference; check, unit.
 _ROWS: Final = (
     # Where the cache lives
     Option("url", Part.CACHE, _CACHE | _ENVIRONMENT, None,
@@ -250,7 +250,7 @@ _ROWS: Final = (
 
 OPTIONS: Final = {option.name: option for option in _ROWS}
 SPELLINGS: Final = {other: option.name for option in _ROWS for other in option.spellings}
-"""What the decorator takes for an option besides its name."""
+"""Other spellings that the decorator takes, and the options that they stand for."""
 
 
 def names(where: Where, *parts: Part) -> tuple[str, ...]:

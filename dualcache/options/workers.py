@@ -17,9 +17,9 @@ _OPTIONS: Final = ("--workers", "-w")
 def is_one_of_several(
     environ: Mapping[str, str], arguments: Sequence[str], modules: Mapping[str, Any]
 ) -> bool:
-    """Tell from what a server was told whether it runs more than one worker process.
+    """Decide from the settings of a server whether it runs more than one worker process.
 
-    `arguments` are those of the command line, `modules` what is imported by now.
+    `arguments` are those of the command line, `modules` those imported by now.
     """
     if _number(environ.get("WEB_CONCURRENCY", "")) > 1:
         return True

@@ -1,4 +1,4 @@
-"""Options as somebody wrote them: which of them are none, and what was meant."""
+"""Options as they were written: unknown ones refused, spellings replaced by names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def meant(name: str, known: Iterable[str]) -> str | None:
 
 
 def refuse_unknown(given: Iterable[str], known: Collection[str], *, owner: str) -> None:
-    """Raise for the first option that is not known; `owner` is `Cache()`, say."""
+    """Raise for the first option that `owner` does not have, and name the one that was meant."""
     for name in given:
         if name not in known:
             close = meant(name, known)
