@@ -134,6 +134,7 @@ class SharedOptions(TypedDict, total=False):
     stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
     compress_above: int | None
     max_value_bytes: int
+    shape_check: bool
 
 
 class PolicyOptions(SharedOptions, total=False):

@@ -17,9 +17,9 @@ from dualcache.core.entry import MISSING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AnnotatedForm", "TypedForm", "is_telling", "json_form", "msgpack_form"]
+__all__ = ["PARTS", "AnnotatedForm", "TypedForm", "is_telling", "json_form", "msgpack_form"]
 
-_PARTS: Final = (bytes, bytearray, datetime, date, time, timedelta, Decimal, UUID)
+PARTS: Final = (bytes, bytearray, datetime, date, time, timedelta, Decimal, UUID)
 
 
 class AnnotatedForm:
@@ -118,7 +118,7 @@ class TypedForm:
         self._annotation = annotation
 
     def encode(self, value: Any) -> bytes:
-        return tagged.encode(to_builtins(value, builtin_types=_PARTS))
+        return tagged.encode(to_builtins(value, builtin_types=PARTS))
 
     def decode(self, data: bytes | memoryview) -> Any:
         return convert(tagged.decode(data), self._annotation)

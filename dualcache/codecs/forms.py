@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from msgspec import convert
+
 from dualcache.codecs import tagged
-from dualcache.codecs.annotated import TypedForm, is_telling, json_form, msgpack_form
-from dualcache.codecs.models import ModelForm, TaggedModelForm, mentions_models
+from dualcache.codecs.annotated import PARTS, TypedForm, is_telling, json_form, msgpack_form
+from dualcache.codecs.compare import is_same
+from dualcache.codecs.models import ModelForm, TaggedModelForm, mentions_models, validated
 from dualcache.codecs.pickle import PickleForm
 from dualcache.codecs.raw import RawBytesForm, RawTextForm
 from dualcache.core.codec_ids import CodecId
 from dualcache.core.entry import MISSING
+from dualcache.core.interrupts import interrupt_in
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dualcache.typing import Codec
 
-__all__ = ["Form", "Step", "forms_for", "readers_for"]
+__all__ = ["Form", "Step", "forms_for", "is_exactly", "readers_for", "untyped_reader"]
 
 _NAMES: Final = ("json", "msgpack", "pickle", "raw", "reference", "tagged")
 
@@ -114,6 +118,28 @@ def readers_for(
     return {**readers, **{int(form.id): form.decode for form in forms}}
 
 
+def untyped_reader(
+    codec: int, readers: Mapping[int, Callable[[bytes | memoryview], Any]]
+) -> Callable[[bytes | memoryview], Any]:
+    """Return the reader of a codec that takes no annotation into account."""
+    return _UNTYPED.get(codec) or readers[codec]
+
+
+def is_exactly(value: Any, annotation: Any) -> bool:
+    """Tell whether a value is one of `annotation` as it is: reading it by that changes nothing.
+
+    What neither msgspec nor pydantic can read by is not known to fit.
+    """
+    try:
+        if mentions_models(annotation):
+            return is_same(value, validated(value, annotation))
+        return is_same(value, convert(value, annotation, builtin_types=PARTS))
+    except Exception as error:
+        if interrupt_in(error) is not None:
+            raise
+        return False
+
+
 def _default_forms(annotation: object, *, check: bool) -> tuple[Step, ...]:
     if mentions_models(annotation):
         whole = Step(TaggedModelForm(annotation), check)
@@ -158,3 +184,9 @@ def _unknown(codec: str) -> UsageError:
         code="DC171",
         help=f"{offer}there are {', '.join(_NAMES)}, and codecs of your own",
     )
+
+
+_UNTYPED: Final = {
+    int(form.id): form.decode for form in (msgpack_form(MISSING), json_form(MISSING))
+}
+"""Readers of what says by itself what it is, without an annotation."""

@@ -21,7 +21,7 @@ from dualcache.core.codec_ids import CodecId
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ModelForm", "TaggedModelForm", "mentions_models"]
+__all__ = ["ModelForm", "TaggedModelForm", "mentions_models", "validated"]
 
 
 class _Adapter:
@@ -94,6 +94,11 @@ class TaggedModelForm:
         for model, names in zip(_models_in(value), unset, strict=True):
             model.model_fields_set.difference_update(names)
         return value
+
+
+def validated(value: Any, annotation: object) -> Any:
+    """Return what pydantic makes of a value by an annotation; raises what validation raises."""
+    return _Adapter(annotation).validated(value)
 
 
 def mentions_models(annotation: object) -> bool:

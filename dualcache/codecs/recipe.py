@@ -8,7 +8,8 @@ from dualcache.codecs.advice import FUNCTION, advice_for
 from dualcache.codecs.annotated import AnnotatedForm
 from dualcache.codecs.compare import is_immutable, is_same
 from dualcache.codecs.compress import compressed, decompressed, require_zstd
-from dualcache.codecs.forms import forms_for, readers_for
+from dualcache.codecs.forms import forms_for, is_exactly, readers_for, untyped_reader
+from dualcache.codecs.shapes import NO_SHAPE, Shape, shape_of
 from dualcache.codecs.sign import SIGNATURE_BYTES, Signer
 from dualcache.codecs.subclasses import learn
 from dualcache.core.codec_ids import (
@@ -18,6 +19,7 @@ from dualcache.core.codec_ids import (
     SIGNED,
     CodecId,
     needs_type,
+    other_shape,
     undecodable,
     unsigned,
 )
@@ -47,6 +49,7 @@ def make_recipe(
     check: bool = True,
     compress_above: int | None = None,
     max_value_bytes: int = DEFAULT_MAX_BYTES,
+    shape_check: bool = True,
     teller: Teller = FUNCTION,
 ) -> ValueCodec:
     """Build the recipe of one function.
@@ -56,7 +59,7 @@ def make_recipe(
     `tagged`, or the user's own. With a `secret` everything is signed, and nothing else is read.
     `check=False` leaves out the comparison of what was packed. A payload over `compress_above`
     bytes is compressed; one over `max_value_bytes` is neither stored nor read, nor expanded beyond
-    that.
+    that. `shape_check=False` reads what was stored for a type of another shape as well.
     Raises `UsageError` for options that cannot be. `teller` is who stores, for advice.
 
     `pack` raises `UnencodableValue` and leaves the value as it was; `unpack` raises `DecodeError`.
@@ -69,8 +72,15 @@ def make_recipe(
     if checked("compress_above", compress_above) is not None:
         require_zstd()
     checked("max_value_bytes", max_value_bytes)
-    packer = _Packer(annotation, steps, compress_above, max_value_bytes, teller)
-    unpacker = _Unpacker(readers_for(annotation, steps), signer, max_value_bytes)
+    is_checked = checked("shape_check", shape_check)
+    shape = shape_of(annotation)
+    packer = _Packer(annotation, steps, compress_above, max_value_bytes, teller, shape.own)
+    if not is_checked:
+        shape = Shape(NO_SHAPE, NO_SHAPE)
+    readers = readers_for(annotation, steps)
+    unpacker = _Unpacker(
+        readers, signer, max_value_bytes, annotation, shape, is_direct=teller.is_direct
+    )
     pack = _refer if codec == "reference" else packer.pack
     sign = no_signature if signer is None or codec == "reference" else signer.signed
     return ValueCodec(
@@ -81,7 +91,7 @@ def make_recipe(
 class _Packer:
     """Finds the first form that keeps a value, then compresses."""
 
-    __slots__ = ("_annotation", "_compress_above", "_max_bytes", "_steps", "_teller")
+    __slots__ = ("_annotation", "_compress_above", "_max_bytes", "_shape", "_steps", "_teller")
 
     def __init__(
         self,
@@ -90,8 +100,10 @@ class _Packer:
         compress_above: int | None,
         max_bytes: int,
         teller: Teller,
+        shape: bytes,
     ) -> None:
         self._annotation = annotation
+        self._shape = shape
         self._steps = steps
         self._compress_above = compress_above
         self._max_bytes = max_bytes
@@ -125,18 +137,40 @@ class _Packer:
             frame = compressed(data)
             if frame is not None:
                 flags, data = COMPRESSED, frame
-        return Packed(codec, flags, data)
+        return Packed(codec, flags, data, self._shape)
 
 
 class _Unpacker:
     """Verifies, expands and decodes; whatever the bytes, a value or a `DecodeError` comes out."""
 
-    __slots__ = ("_max_bytes", "_readers", "_signer")
+    __slots__ = (
+        "_annotation",
+        "_is_direct",
+        "_max_bytes",
+        "_readers",
+        "_shape",
+        "_shapes",
+        "_signer",
+    )
 
-    def __init__(self, readers: dict[int, Any], signer: Signer | None, max_bytes: int) -> None:
+    def __init__(
+        self,
+        readers: dict[int, Any],
+        signer: Signer | None,
+        max_bytes: int,
+        annotation: object,
+        shape: Shape,
+        *,
+        is_direct: bool,
+    ) -> None:
         self._readers = readers
         self._signer = signer
         self._max_bytes = max_bytes
+        self._annotation = annotation
+        self._shape = shape.own
+        # Who reads a key directly may know that it is never None, or that it may be.
+        self._shapes = frozenset(shape if is_direct else ())
+        self._is_direct = is_direct
 
     def unpack(self, key: str, stored: Stored) -> Any:
         """Return the value that was packed under `key`."""
@@ -151,7 +185,24 @@ class _Unpacker:
             payload = self._verified(key, stored)
             if stored.flags & COMPRESSED:
                 payload = decompressed(payload, self._max_bytes)
+        if stored.shape != self._shape and self._shape and stored.shape not in self._shapes:
+            return self._of_other_shape(stored, payload)
         return self._decoded(read, payload)
+
+    def _of_other_shape(self, stored: Stored, payload: bytes | memoryview) -> Any:
+        """Read what was stored for another type, or for none, if it is a value of this type.
+
+        What another release of a function has stored never is: it may lack a field that has a
+        default here. What says by itself what it is, as a dict that was set without a type, is
+        taken if reading it by the type changes nothing; a direct call asks for that change.
+        """
+        if stored.codec not in NEEDS_TYPE and not (stored.shape and not self._is_direct):
+            if not stored.shape and self._is_direct:
+                return self._decoded(self._readers[stored.codec], payload)
+            value = self._decoded(untyped_reader(stored.codec, self._readers), payload)
+            if is_exactly(value, self._annotation):
+                return value
+        raise other_shape(self._shape)
 
     def _decoded(self, read: Callable[[Any], Any], payload: bytes | memoryview) -> Any:
         if len(payload) > self._max_bytes:

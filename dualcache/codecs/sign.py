@@ -1,6 +1,7 @@
-"""Signatures: keyed blake2b over the key, the codec, the flags, the tags and the payload.
+"""Signatures: keyed blake2b over key, codec, flags, tags, shape and payload.
 
-The tags belong to it: an entry without one of its tags would outlive an invalidation.
+The tags belong to it: an entry without one of its tags would outlive an invalidation. So does the
+shape: an entry of another release would be read as one of this.
 
 The algorithm is fixed: nothing in stored bytes chooses it. What is read is verified before it is
 decompressed or decoded.
@@ -54,7 +55,8 @@ class Signer:
     def signed(self, key: str, packed: Packed, tags: Sequence[Tag]) -> Packed:
         """Return a value that is packed with its signature before it."""
         codec, flags, body = packed.codec, packed.flags | SIGNED, packed.payload
-        return Packed(codec, flags, self._signatures(key, codec, flags, tags, body)[0] + body)
+        signature = self._signatures(key, codec, flags, packed.shape, tags, body)[0]
+        return Packed(codec, flags, signature + body, packed.shape)
 
     def verified(self, key: str, stored: Stored) -> memoryview:
         """Return the payload without its signature; raise `SignatureError` if that is not ours."""
@@ -62,21 +64,27 @@ class Signer:
 
         payload = memoryview(stored.payload)
         found, body = payload[:SIGNATURE_BYTES], payload[SIGNATURE_BYTES:]
-        own = self._signatures(key, stored.codec, stored.flags, stored.tags, body)
+        own = self._signatures(key, stored.codec, stored.flags, stored.shape, stored.tags, body)
         fits = [compare_digest(found, each) for each in own]
         if not any(fits):
             raise unsigned("no configured secret has signed this payload for this key")
         return body
 
     def _signatures(
-        self, key: str, codec: int, flags: int, tags: Sequence[Tag], body: bytes | memoryview
+        self,
+        key: str,
+        codec: int,
+        flags: int,
+        shape: bytes,
+        tags: Sequence[Tag],
+        body: bytes | memoryview,
     ) -> list[bytes]:
         name = key.encode("utf-8", "surrogatepass")
         parts = [_SCOPE.pack(len(name), codec, flags, len(tags), len(body)), name]
         for tag, tag_id in tags:
             text = tag.encode("utf-8", "surrogatepass")
             parts += (_TAG.pack(tag_id, len(text)), text)
-        scope = b"".join(parts)
+        scope = b"".join((*parts, shape))
         digests: list[bytes] = []
         for state in self._states:
             own = state.copy()

@@ -14,16 +14,19 @@ __all__ = [
     "COMPRESSED",
     "DEFAULT_MAX_BYTES",
     "HAS_OWNER",
+    "HAS_SHAPE",
     "HAS_TAGS",
     "IN_SECONDS",
     "KNOWN_FLAGS",
     "NEEDS_TYPE",
     "PAYLOAD_FLAGS",
+    "SHAPE",
     "SIGNED",
     "UNKNOWN_TYPE",
     "UNTYPED",
     "CodecId",
     "needs_type",
+    "other_shape",
     "undecodable",
     "unknown_type",
     "unsigned",
@@ -85,9 +88,11 @@ IN_SECONDS: Final = 0x20
 """The time of freshness is in seconds."""
 HAS_OWNER: Final = 0x40
 """The owner stands directly behind the header, before any tags."""
+HAS_SHAPE: Final = 0x80
+"""The shape stands behind header and owner, before any tags."""
 
 PAYLOAD_FLAGS: Final = COMPRESSED | SIGNED
-KNOWN_FLAGS: Final = PAYLOAD_FLAGS | HAS_TAGS | IN_SECONDS | HAS_OWNER
+KNOWN_FLAGS: Final = PAYLOAD_FLAGS | HAS_TAGS | IN_SECONDS | HAS_OWNER | HAS_SHAPE
 
 DEFAULT_MAX_BYTES: Final = 64 * 1024 * 1024
 
@@ -98,6 +103,10 @@ UNTYPED: Final = "untyped"
 
 UNKNOWN_TYPE: Final = "unknown_type"
 """The reason of a `DecodeError` whose payload is whole, and of a type that is to be learned."""
+
+
+SHAPE: Final = "shape"
+"""The reason of a `DecodeError` whose payload is whole, and of another release of its types."""
 
 
 def undecodable(
@@ -120,6 +129,17 @@ def unknown_type() -> DecodeError:
     """Build the error of a value of a type that this process has not learned."""
     what = "the payload is of a type that this process does not know yet"
     return undecodable(UNKNOWN_TYPE, what, code="DC315")
+
+
+def other_shape(own: bytes) -> DecodeError:
+    """Build the error of an entry whose types have another shape than in this process.
+
+    `own`, its attribute `shape`, is the shape that they have here.
+    """
+    what = "the payload was stored for types of another shape"
+    error = undecodable(SHAPE, what, code="DC211")
+    vars(error)["shape"] = own
+    return error
 
 
 def unsigned(what: str) -> SignatureError:

@@ -27,6 +27,7 @@ __all__ = [
     "NO_OWNER",
     "OWNED_HEADER_BYTES",
     "OWNER_BYTES",
+    "SHAPE_BYTES",
     "TOKEN_BYTES",
     "UNKNOWN_TAG_ID",
     "CacheInfo",
@@ -43,6 +44,7 @@ __all__ = [
 HEADER_BYTES: Final = 32
 TOKEN_BYTES: Final = 8
 OWNER_BYTES: Final = 8
+SHAPE_BYTES: Final = 8
 OWNED_HEADER_BYTES: Final = HEADER_BYTES + OWNER_BYTES
 NO_OWNER: Final = b""
 """The owner of what no decorated function stores: direct calls, and entries of before."""
@@ -71,7 +73,7 @@ class Kind(IntEnum):
 
 
 class Packed(NamedTuple):
-    """A value as bytes: which codec made them, with which flags.
+    """A value as bytes: which codec made them, with which flags, for which shape of its type.
 
     For the codec "reference" (`memory://` only) the payload is the value itself.
     """
@@ -79,6 +81,7 @@ class Packed(NamedTuple):
     codec: int
     flags: int
     payload: Any
+    shape: bytes = b""
 
 
 class Tag(NamedTuple):
@@ -92,7 +95,8 @@ class Stored(Struct, frozen=True):
     """One stored key, parsed: the header's fields, the tags, the payload.
 
     `fresh_ms` is `None` where the entry is fresh as long as it exists. `version` is the token for
-    FILLING, whose tags are those that its load is known to depend on.
+    FILLING, whose tags are those that its load is known to depend on. `shape` is the fingerprint of
+    the type that the value was stored as; empty where nothing said what it is.
     """
 
     kind: Kind
@@ -104,6 +108,12 @@ class Stored(Struct, frozen=True):
     load_ms: int
     tags: tuple[Tag, ...]
     payload: Any
+    shape: bytes = b""
+
+    @property
+    def packed(self) -> Packed:
+        """The value as it was packed."""
+        return Packed(self.codec, self.flags, self.payload, self.shape)
 
 
 class CacheInfo(NamedTuple):

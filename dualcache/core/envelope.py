@@ -1,7 +1,8 @@
-"""The stored form: a header of 32 bytes, the owner, the tags, the payload. Pure; the hot path.
+"""The stored form: header of 32 bytes, owner, shape, tags, payload. Pure; the hot path.
 
-The owner says which decorated function an entry or a marker belongs to. It is optional, announced
-by a flag, and outside of the header: whatever compares headers need not know of it.
+The owner says which decorated function an entry or a marker belongs to, the shape is a fingerprint
+of the type that its value was stored as. Both are optional, announced by a flag, and outside of the
+header: whatever compares headers need not know of them.
 
 Here alone the layout is spelled. Nothing here knows what a payload means or what time it is.
 """
@@ -15,6 +16,7 @@ from zlib import crc32
 
 from dualcache.core.codec_ids import (
     HAS_OWNER,
+    HAS_SHAPE,
     HAS_TAGS,
     IN_SECONDS,
     KNOWN_FLAGS,
@@ -26,6 +28,7 @@ from dualcache.core.entry import (
     HEADER_BYTES,
     NO_OWNER,
     OWNED_HEADER_BYTES,
+    SHAPE_BYTES,
     Kind,
     Packed,
     Stored,
@@ -114,6 +117,9 @@ def seal(
     if owner:
         flags |= HAS_OWNER
         content += owner
+    if packed.shape:
+        flags |= HAS_SHAPE
+        content += packed.shape
     if tags:
         flags |= HAS_TAGS
         content += _spelled_tags(tags)
@@ -160,6 +166,10 @@ def open_envelope(key: str, raw: bytes) -> Stored:
     if crc32(rest, crc32(raw[:4], crc32(key.encode()))) != check:
         raise _refused("checksum", "the checksum does not fit the key and the content")
     start = HEADER_BYTES if not flags & HAS_OWNER else OWNED_HEADER_BYTES
+    shape = b""
+    if flags & HAS_SHAPE:
+        ends = start + SHAPE_BYTES
+        shape, start = raw[start:ends], ends
     tags: tuple[Tag, ...] = ()
     if flags & HAS_TAGS:
         tags, start = _read_tags(raw, start)
@@ -178,6 +188,7 @@ def open_envelope(key: str, raw: bytes) -> Stored:
         load_ms,
         tags,
         payload,
+        shape,
     )
 
 

@@ -11,7 +11,7 @@ from dualcache.core.entry import NO_OWNER
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from dualcache.core.entry import ValueCodec
+    from dualcache.core.entry import Tag, ValueCodec
     from dualcache.core.front_ports import Read
 
 __all__ = [
@@ -132,7 +132,9 @@ def no_loader() -> None:
 class Call(Struct, frozen=True):
     """One call of one function: its key and tags in full, its arguments and what loads it.
 
-    `may_lack`: the function returns MISSING where there is no such value.
+    `may_lack`: the function returns MISSING where there is no such value. `beside`: what this call
+    stores lies beside entries of other shapes, and is valid while those are there; see
+    `engine/beside.py`.
     """
 
     key: str
@@ -141,3 +143,4 @@ class Call(Struct, frozen=True):
     function: Callable[..., Any] = no_loader
     args: tuple[Any, ...] = ()
     may_lack: bool = False
+    beside: tuple[Tag, ...] = ()

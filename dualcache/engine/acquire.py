@@ -29,6 +29,7 @@ from dualcache.engine.freshness import (
     ABSENT,
     FILLING,
     FRESH,
+    OTHER,
     REPLACED,
     STALE,
     TOMBSTONE,
@@ -77,9 +78,10 @@ def acquire(
     """Get the lease of a key, waiting for its holder; never raise for the backend.
 
     `known` are the ids of tags that a look found just now. Returns where the load starts from, or
-    what was read: a fresh entry to be served; else the caller may not store, and the entry is stale
-    where it may stand in for a load that fails. `sent` gets each token that may have arrived, with
-    its key, before it is sent: the caller gives all of them back if it is interrupted.
+    what was read: a fresh entry to be served; one of another shape; else the caller may not store,
+    and the entry is stale where it may stand in for a load that fails. `sent` gets each token that
+    may have arrived, with its key, before it is sent: the caller gives all of them back if it is
+    interrupted.
     """
     began_ms = env.elapsed_ms()
     stale = NOTHING
@@ -100,6 +102,8 @@ def acquire(
                 mark = None  # no push will tell of a change of what this connection read
             read = yield from classify_with_tags(call, leased.raw_read, leased.sequence, env)
             known = read.ids
+            if read.state is OTHER:
+                return read
             start = start_of(leased, read)
             if start is None and is_replaceable(flight, leased, read, sent):
                 (start,) = yield from reclaim_all(((call, read),), sent, env)
@@ -116,7 +120,7 @@ def acquire(
 def _look_alone(call: Call, env: Env) -> Flow[ReadResult]:
     """Read the key where nothing can be stored: no lease is taken."""
     read = yield from look(call, env)
-    return read if read.state in {FRESH, STALE} else NOTHING
+    return read if read.state in {FRESH, STALE, OTHER} else NOTHING
 
 
 def start_of(leased: Leased, read: ReadResult) -> Start | ReadResult | None:
@@ -232,16 +236,18 @@ def _await_other(
     return read if read.state is STALE else NOTHING
 
 
-def start_refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Start]:
+def start_refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Start | ReadResult]:
     """Get the right to replace what a key holds; every load of it begun before loses its own.
 
-    A usable entry stays for the time it has left; anything else is claimed. `sent` is as for
-    `acquire`.
+    A usable entry stays for the time it has left. One of another shape is left alone: what was read
+    of it is returned. Anything else is claimed. `sent` is as for `acquire`.
     """
     sequence = env.sequence()
     began_ms = env.elapsed_ms()
     raw_read = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
     read = yield from classify_with_tags(call, raw_read, sequence, env)
+    if read.state is OTHER:
+        return read
     is_there = read.state is FRESH or read.state in REPLACED
     if is_there and read.stored is not None and not raw_read.refusal:
         passed_ms = env.elapsed_ms() - began_ms

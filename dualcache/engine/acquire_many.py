@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dualcache.core.ops import LookAndLease
 from dualcache.engine.acquire import is_replaceable, reclaim_all, start_of
 from dualcache.engine.commit_ways import can_commit
-from dualcache.engine.freshness import FRESH, UNKNOWN, UNTYPED
+from dualcache.engine.freshness import FRESH, OTHER, UNKNOWN, UNTYPED
 from dualcache.engine.leases import take_leases
 from dualcache.engine.pipelines import paced
 from dualcache.engine.read import classify_again, left_of
@@ -39,8 +39,9 @@ def acquire_all(
 ) -> Flow[list[Start | ReadResult | None]]:
     """Get the leases of several keys in one trip; never fail for the backend.
 
-    For each: where its load starts, what is fresh, or `NOTHING` where it may not be stored. `None`
-    where it is to be acquired by itself: another holds it, or a stale entry is there to stand in.
+    For each: where its load starts, what is fresh or of another shape, or `NOTHING` where it may
+    not be stored. `None` where it is to be acquired by itself: another holds it, or a stale entry
+    is there to stand in.
     `known` are the ids of tags that a look found just now; `sent` is as for `acquire`.
     """
     # Nobody is waited for while leases are held: two callers who each hold what the other waits for
@@ -81,7 +82,7 @@ def _look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | ReadResul
         reads = yield from look_many(calls, env)
     except BackendError:
         return [NOTHING] * len(calls)
-    return [read if read.state is FRESH else NOTHING for read in reads]
+    return [read if read.state in (FRESH, OTHER) else NOTHING for read in reads]
 
 
 def _settle(
@@ -97,6 +98,8 @@ def _settle(
         if read.state in (UNTYPED, UNKNOWN) and read.raw and not calls[at].policy.owner:
             # It cannot stand in for a load as a stale entry could, so nobody need wait for a lease.
             starts[at] = Start(read, read.raw)
+        if read.state is OTHER:
+            starts[at] = read
         if starts[at] is None and is_replaceable(flight, leased, read, sent):
             revoked.append(at)
     replaced = yield from reclaim_all([(calls[at], reads[at]) for at in revoked], sent, env)

@@ -19,13 +19,15 @@ from dualcache.core.flight import (
 from dualcache.core.ops import GiveWay, Raised, do
 from dualcache.engine.acquire_many import acquire_all
 from dualcache.engine.batch_others import load_others, serve_fresh
+from dualcache.engine.beside import call_beside
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
+from dualcache.engine.freshness import OTHER
 from dualcache.engine.lead import Begun, concluded, make_ready, note_begun
 from dualcache.engine.leases import RELEASED_MS, release_all, release_too_large
 from dualcache.engine.pipelines import STEPS_AT_ONCE, paced
 from dualcache.engine.read import count_miss, served
-from dualcache.engine.read_many import look_many
+from dualcache.engine.read_many import look_beside, look_many
 from dualcache.engine.renewal import begin_lease, keeping
 from dualcache.engine.serve import LIKELY_HITS, find_in_front
 from dualcache.engine.starting import NOTHING, Start, held_by
@@ -98,15 +100,19 @@ def _load_many(
     if _are_hits_likely(unkept):
         try:
             looked = yield from look_many(list(unkept.values()), env)
+            besides, looked = yield from look_beside(list(unkept.values()), looked, env)
             reads = dict(zip(unkept, looked, strict=True))
+            calls = {**calls, **dict(zip(unkept, besides, strict=True))}
         except BackendError:
             is_down = True
     found.update(serve_fresh(calls, reads, env))
     held = _Held({}, {}, {})
     missing = {name: call for name, call in calls.items() if name not in found}
     try:
-        led = yield from _join_all(missing, reads, held, began, is_down=is_down)
-        leads = yield from _lease_all(led, reads, found, held, env, is_down=is_down)
+        leads, moved = yield from _lead_all(
+            missing, reads, found, held, began, env, is_down=is_down
+        )
+        calls = {**calls, **moved}
         found.update((yield from _load_all(leads, loader, held, env)))
     except BaseException:
         # Everything that may have been taken: each marker is noted before it is sent, and a driver
@@ -135,6 +141,32 @@ def _are_hits_likely(calls: Mapping[str, Call]) -> bool:
         counters = call.policy.counters
         return counters.hits > 0 and counters.recent_hits >= LIKELY_HITS
     return False
+
+
+def _lead_all(
+    missing: Mapping[str, Call],
+    reads: Mapping[str, ReadResult],
+    found: dict[str, Any],
+    held: _Held,
+    began: int,
+    env: Env,
+    *,
+    is_down: bool,
+) -> Flow[tuple[list[_LedKey], dict[str, Call]]]:
+    """Lead what nobody leads, and get the leases; what is fresh by now is `found`.
+
+    Returns the keys that are led, and the calls that go on beside entries of other shapes, which
+    no look had shown.
+    """
+    leads: list[_LedKey] = []
+    moved: dict[str, Call] = {}
+    led = yield from _join_all(missing, reads, held, began, is_down=is_down)
+    moving = yield from _lease_all(led, reads, found, held, leads, env, is_down=is_down)
+    while moving:
+        moved.update(moving)
+        led = yield from _join_all(moving, {}, held, began, is_down=is_down)
+        moving = yield from _lease_all(led, {}, found, held, leads, env, is_down=is_down)
+    return leads, moved
 
 
 def _join_all(
@@ -170,18 +202,24 @@ def _lease_all(
     reads: Mapping[str, ReadResult],
     found: dict[str, Any],
     held: _Held,
+    leads: list[_LedKey],
     env: Env,
     *,
     is_down: bool,
-) -> Flow[list[_LedKey]]:
-    """Lease all led keys; what is fresh by now is `found`, what another holds is left to others."""
+) -> Flow[dict[str, Call]]:
+    """Lease all led keys; what is fresh by now is `found`, what another holds is left to others.
+
+    `leads` gets the keys that are to be loaded. Returns the calls that go on beside entries of
+    other shapes.
+    """
+    ready = len(leads)
     starts: Sequence[Start | ReadResult | None] = [NOTHING] * len(led)
     if not is_down:
         known = {tag: each for read in reads.values() for tag, each in read.ids.items()}
         starts = yield from acquire_all(
             [(call, flight) for _, call, flight in led], env, held.sent, known
         )
-    leads = []
+    moved: dict[str, Call] = {}
     for (name, call, flight), start in zip(led, starts, strict=True):
         if isinstance(start, Start):
             if not start.is_over_entry:
@@ -189,15 +227,21 @@ def _lease_all(
             leads.append(_LedKey(name, call, flight, start))
         elif start is NOTHING:
             leads.append(_LedKey(name, call, flight, None))
+        elif start is not None and start.state is OTHER:
+            beside = call_beside(call, start, env)
+            if beside is None:
+                leads.append(_LedKey(name, call, flight, None))
+            else:
+                moved[name] = beside
         elif start is not None:
             found[name] = start.value
             held.results[flight] = FlightResult(served(call, start, env))
-    yield from paced(lambda lead: _count_led(lead, reads, env, is_down=is_down), leads)
+    yield from paced(lambda lead: _count_led(lead, reads, env, is_down=is_down), leads[ready:])
     # What is not loaded here lands before the load: its followers need not wait for other keys.
     leading = {lead.flight for lead in leads}
     for flight in [each for each in held.results if each not in leading]:
         yield EndFlight(flight, held.results.pop(flight))
-    return leads
+    return moved
 
 
 def _count_led(lead: _LedKey, reads: Mapping[str, ReadResult], env: Env, *, is_down: bool) -> None:

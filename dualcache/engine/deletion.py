@@ -9,6 +9,7 @@ from dualcache.core.ops import Batch, Delete, GiveWay, Look, Publish
 from dualcache.core.revocation import Revocation, life_key
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.attempts import attempt
+from dualcache.engine.beside import without_shapes
 from dualcache.engine.pipelines import slices
 from dualcache.errors import BackendRefused
 from dualcache.keys.globs import compile_glob, literal_head
@@ -140,7 +141,7 @@ def _owned_of(
     keys: Sequence[bytes], owner: bytes, is_key: Callable[[bytes], bool], env: Env
 ) -> Flow[Sequence[bytes]]:
     """Return those of the scanned keys whose entry or marker carries the owner."""
-    likely = [key for key in keys if is_key(key) or len(key) > SURELY_SHORT]
+    likely = [key for key in keys if is_key(without_shapes(key)) or len(key) > SURELY_SHORT]
     if not likely:
         return ()
     heads = yield from read_heads(likely, env)

@@ -19,6 +19,7 @@ __all__ = [
     "ABSENT",
     "FILLING",
     "FRESH",
+    "OTHER",
     "REPLACED",
     "STALE",
     "TOMBSTONE",
@@ -45,6 +46,8 @@ class State(Enum):
     """Good for others: only a reader who knows its type reads it exactly, and this one does not."""
     UNKNOWN = "unknown_type"
     """Good for others: of a type that this process learns by the load that follows."""
+    OTHER = "shape"
+    """Good for others: of another release, whose types have another shape. It is left alone."""
     FILLING = "filling"
     TOMBSTONE = "tombstone"
     UNUSABLE = "unusable"
@@ -60,6 +63,7 @@ FRESH: Final = State.FRESH
 STALE: Final = State.STALE
 UNTYPED: Final = State.UNTYPED
 UNKNOWN: Final = State.UNKNOWN
+OTHER: Final = State.OTHER
 FILLING: Final = State.FILLING
 TOMBSTONE: Final = State.TOMBSTONE
 UNUSABLE: Final = State.UNUSABLE
@@ -84,7 +88,8 @@ class ReadResult(Struct, frozen=True):
 
     `value` is set where the state is FRESH or STALE. `sequence` was drawn before the look.
     `is_doubtful`: a value of ours, but not of this key: it may be the reply to another command.
-    `left_ms` is what the backend said that the key has left, where it was asked.
+    `left_ms` is what the backend said that the key has left, where it was asked. `shape`: that of
+    the caller's type, where the entry's is OTHER.
     """
 
     state: State
@@ -95,6 +100,7 @@ class ReadResult(Struct, frozen=True):
     ids: Mapping[str, bytes | None] = {}
     is_doubtful: bool = False
     left_ms: int | None = None
+    shape: bytes = b""
 
     @property
     def seen_version(self) -> object:

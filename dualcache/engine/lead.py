@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from dualcache.core.entry import HEADER_BYTES, Packed
+from dualcache.core.entry import HEADER_BYTES
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import LoadFailed, StaleHit
 from dualcache.core.flight import Load, Outcome, failure_of
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import CommitReply, MakeTags, Raised, do
 from dualcache.engine.acquire import acquire
+from dualcache.engine.beside import call_beside
 from dualcache.engine.commit import Change, commit
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.freshness import FRESH, STALE, ReadResult, is_outage
+from dualcache.engine.freshness import FRESH, OTHER, STALE, ReadResult, is_outage
 from dualcache.engine.leases import release_all
 from dualcache.engine.read import served, tell_miss
 from dualcache.engine.recovery import ask_once
@@ -36,7 +37,7 @@ from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
 from dualcache.errors import BackendError, UnencodableValue, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dualcache.core.flight import Flight
     from dualcache.core.ops import Flow, Loaded
@@ -63,19 +64,25 @@ def lead(
     flight: Flight,
     env: Env,
     known: Mapping[str, bytes | None],
+    get_or_load: Callable[[Call, Env], Flow[Outcome]],
     *,
     is_told: bool,
 ) -> Flow[Outcome]:
     """Acquire the right to store and load, or find that another process has loaded meanwhile.
 
     `known` are the ids of tags that a look found before. `is_told`: that look emitted the miss. The
-    call counts as a miss only if it loads.
+    call counts as a miss only if it loads. `get_or_load` serves the call from beside an entry of
+    another shape, where one has come.
     """
     sent: dict[bytes, str] = {}
     try:
         start = yield from acquire(call, flight, env, sent, known)
         if isinstance(start, ReadResult) and start.state is FRESH:
             return served(call, start, env)
+        if isinstance(start, ReadResult) and start.state is OTHER:
+            beside = call_beside(call, start, env)
+            if beside is not None:
+                return (yield from get_or_load(beside, env))
         if not is_told:
             tell_miss(call, "absent", env)
         call.policy.counters.count_miss()
@@ -296,5 +303,4 @@ def _outcome_of_failure(
     call.policy.counters.stale_hits += 1
     env.emit(StaleHit(call.policy.label, env.tier))
     stored = read.stored
-    packed = Packed(stored.codec, stored.flags, stored.payload)
-    return Outcome(read.value, None, read.sequence, packed)
+    return Outcome(read.value, None, read.sequence, stored.packed)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dualcache.core.entry import Kind
 from dualcache.core.envelope import kind_of
 from dualcache.core.scans import Scan
+from dualcache.engine.beside import without_shapes
 from dualcache.engine.deletion import SCAN_COUNT, read_heads
 from dualcache.engine.recovery import ask
 
@@ -39,8 +40,8 @@ def list_names(cursor: int, pattern: str, env: Env) -> Flow[NamePage]:
 
 
 def _is_internal(key: bytes, env: Env) -> bool:
-    """Tell whether a key is one of the cache's own: a tag, a base, a lease."""
-    return key.startswith(b"%b~" % env.prefix.encode())
+    """Tell whether a key is one of the cache's own: a tag, a base, a lease, one beside another."""
+    return key.startswith(b"%b~" % env.prefix.encode()) or without_shapes(key) != key
 
 
 def _name_of(key: bytes, env: Env) -> str:

@@ -29,6 +29,7 @@ from dualcache.core.flight import (
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Delete, do
 from dualcache.engine.acquire import start_refresh
+from dualcache.engine.beside import call_beside
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import FRESH, ReadResult
@@ -73,6 +74,9 @@ def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Ou
         return (yield from _share(call, began, None, env, is_stored=False))
     if read.state is FRESH:
         return served(call, read, env)
+    beside = call_beside(call, read, env)
+    if beside is not None:
+        return (yield from get_or_load(beside, env))
     return (yield from _share(call, began, read, env, is_stored=True))
 
 
@@ -119,6 +123,11 @@ def _refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Outcome]:
         start = yield from start_refresh(call, sent, env)
     except BackendError:
         return (yield from load_unstored(call, None, env))
+    if isinstance(start, ReadResult):
+        beside = call_beside(call, start, env)
+        if beside is None:
+            return (yield from load_unstored(call, None, env))
+        return (yield from _refresh(beside, sent, env))
     return (yield from load_stored(call, start, None, env))
 
 
@@ -158,7 +167,7 @@ def _share(
             # The ids that were read go into the marker, so that others see when its load is lost.
             known = read.ids if read else NO_IDS
             loading = (
-                lead(call, flight, env, known, is_told=is_told)
+                lead(call, flight, env, known, get_or_load, is_told=is_told)
                 if is_stored
                 else _load_missed(call, flight, env)
             )

@@ -10,7 +10,17 @@ from dualcache.core.flight import Outcome
 from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import FOR_EVER, DropConnections, Look, ReadTags
 from dualcache.engine.attempts import attempt_once
-from dualcache.engine.freshness import FRESH, STALE, UNTYPED, UNUSABLE, ReadResult, is_fresh
+from dualcache.engine.beside import call_beside
+from dualcache.engine.freshness import (
+    ABSENT,
+    FRESH,
+    OTHER,
+    STALE,
+    UNTYPED,
+    UNUSABLE,
+    ReadResult,
+    is_fresh,
+)
 from dualcache.engine.pipelines import slices
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import (
@@ -70,6 +80,9 @@ def get(call: Call, env: Env) -> Flow[object]:
     except BackendError:
         env.emit(Miss(call.policy.label, "backend_down"))
         return MISSING
+    beside = call_beside(call, read, env)
+    if beside is not None:
+        return (yield from get(beside, env))
     return found(call, read, env)
 
 
@@ -105,6 +118,9 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
         read = yield from classify_with_tags(call, raw_read, sequence, env)
     except BackendError:
         return None
+    beside = call_beside(call, read, env)
+    if beside is not None:
+        return (yield from peek(beside, env))
     stored = read.stored
     is_unread = read.state in UNREAD.values()
     if stored is None or not (is_unread or read.state in {FRESH, STALE}):
@@ -219,7 +235,12 @@ def count_miss(call: Call, reason: str, env: Env) -> None:
 
 
 def tell_miss(call: Call, reason: str, env: Env) -> None:
-    """Tell that a caller found nothing to serve, and why."""
+    """Tell that a caller found nothing to serve, and why.
+
+    Where it looked beside an entry of another shape, that is why.
+    """
+    if call.beside and reason in (ABSENT.value, "unread"):
+        reason = OTHER.value
     env.emit(Miss(call.policy.label, reason))
     if reason == UNTYPED.value:
         _report_untyped(call, env)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dualcache.core.entry import MISSING
 from dualcache.core.events import Miss
 from dualcache.core.ops import DropConnections, GiveWay, Look
+from dualcache.engine.beside import call_beside
 from dualcache.engine.pipelines import one_trip, paced, replies_of, slices
 from dualcache.engine.read import classify_again, found
 from dualcache.engine.recovery import ask
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
 
-__all__ = ["get_many", "look_many"]
+__all__ = ["get_many", "look_beside", "look_many"]
 
 
 def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
@@ -32,11 +33,31 @@ def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
         for places in slices(unkept):
             part = [calls[at] for at in places]
             reads = yield from look_many(part, env)
+            part, reads = yield from look_beside(part, reads, env)
             for at, call, read in zip(places, part, reads, strict=True):
                 values[at] = found(call, read, env)
     except BackendError:
         env.emit(Miss("", "backend_down"))
     return values
+
+
+def look_beside(
+    calls: Sequence[Call], reads: Sequence[ReadResult], env: Env
+) -> Flow[tuple[list[Call], list[ReadResult]]]:
+    """Look beside the entries of other shapes that were found, all together.
+
+    Returns the calls that serve each caller, and what they found.
+    """
+    calls, reads = list(calls), list(reads)
+    while True:
+        pairs = enumerate(zip(calls, reads, strict=True))
+        moved = [(at, call_beside(call, read, env)) for at, (call, read) in pairs]
+        besides = {at: call for at, call in moved if call is not None}
+        if not besides:
+            return calls, reads
+        found = yield from look_many(list(besides.values()), env)
+        for (at, call), read in zip(besides.items(), found, strict=True):
+            calls[at], reads[at] = call, read
 
 
 def look_many(calls: Sequence[Call], env: Env) -> Flow[list[ReadResult]]:

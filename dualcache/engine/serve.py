@@ -22,6 +22,7 @@ from dualcache.engine.freshness import (
     ABSENT,
     FILLING,
     FRESH,
+    OTHER,
     STALE,
     TOMBSTONE,
     UNKNOWN,
@@ -65,7 +66,7 @@ LIKELY_HITS: Final = 0.5
 
 _VALUE: Final = Kind.VALUE
 _NOTHING_SEEN: Final = RawRead(None)
-UNREAD: Final = {state.value: state for state in (UNTYPED, UNKNOWN)}
+UNREAD: Final = {state.value: state for state in (UNTYPED, UNKNOWN, OTHER)}
 """The states of an entry that is good for others, by the reason why this reader has no value."""
 
 
@@ -180,7 +181,12 @@ def keep(
 
 
 def ids_of(call: Call, raw_read: RawRead) -> Mapping[str, bytes | None]:
-    """Return the id of each tag of the call, as a read found them."""
+    """Return the id of each tag of the call, as a read found them.
+
+    The versions of the entries beside which it looks count as tags of its own.
+    """
+    if call.beside:
+        return {**dict(zip(call.tags, raw_read.tag_ids, strict=True)), **dict(call.beside)}
     return dict(zip(call.tags, raw_read.tag_ids, strict=True)) if call.tags else NO_IDS
 
 
@@ -215,8 +221,9 @@ def classify(
         value = call.policy.value_codec.unpack(call.key, stored)
     except DecodeError as error:
         if error.reason in UNREAD:
-            stored = open_envelope(call.key, raw)
-            return ReadResult(UNREAD[error.reason], sequence, raw, stored, None, ids)
+            stored, shape = open_envelope(call.key, raw), getattr(error, "shape", b"")
+            state = UNREAD[error.reason]
+            return ReadResult(state, sequence, raw, stored, None, ids, shape=shape)
         env.emit(Unusable(call.policy.label, error.reason))
         return ReadResult(UNUSABLE, sequence, raw, None, None, ids, error.reason == "checksum")
     is_stale = stored.fresh_ms is not None and not is_fresh(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from dualcache.core.entry import Packed
 from dualcache.core.envelope import owner_of, seal
 from dualcache.core.events import Unusable
 from dualcache.core.ops import CommitReply, Delete, Look, TryLease
@@ -118,7 +117,7 @@ def resealed(call: Call, stored: Stored, env: Env) -> bytes:
     """Spell the same entry under a new version, as one of the function that loads it anew."""
     return seal(
         call.key,
-        Packed(stored.codec, stored.flags, stored.payload),
+        stored.packed,
         version=env.draw_token(),
         created_ms=stored.created_ms,
         fresh_ms=stored.fresh_ms,

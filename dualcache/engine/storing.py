@@ -71,7 +71,7 @@ def sealed(
 ) -> bytes:
     """Make the bytes that are stored for a value, signed together with its tags."""
     # Signed with the tags: otherwise the payload could be moved under tags that live longer.
-    tags = entry_tags(tag_names(call.policy, call, value), ids)
+    tags = (*call.beside, *entry_tags(tag_names(call.policy, call, value), ids))
     return seal(
         call.key,
         call.policy.value_codec.sign(call.key, what.packed, tags),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.codecs.recipe import is_immutable
-from dualcache.core.entry import MISSING, Packed
+from dualcache.core.entry import MISSING
 from dualcache.front.copies import copier_of
 from dualcache.front.store import FrontEntry, FunctionEntries, TaggedEntry, index_key
 from dualcache.options.durations import to_ms
@@ -160,7 +160,7 @@ def _frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any
     read_payload = value_codec.reader_of(stored)
     if read_payload is not None:
         return bytes(stored.payload), read_payload
-    return Packed(stored.codec, stored.flags, stored.payload), value_codec.copy
+    return stored.packed, value_codec.copy
 
 
 def _payload_bytes(read: Read) -> int:

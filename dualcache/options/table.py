@@ -109,7 +109,8 @@ _ROWS: Final = (
         "tenant",
         elsewhere=("key_builder", "make_cache_key", "key_func", "cache_key")),
     Option("version", Part.KEY, _FUNCTION, None,
-        "part of the key: raise it when the shape of the result changes"),
+        "part of the key: raise it when the meaning of the result changes and its type does not, "
+        "as from seconds to milliseconds"),
     Option("typed_key", Part.KEY, _FUNCTION, False,
         'in a template `1` and `"1"` differ too'),
     Option("name", Part.KEY, _FUNCTION, None,
@@ -132,6 +133,9 @@ _ROWS: Final = (
         partial(to_size, minimum=1), "bytes"),
     Option("check", Part.VALUE, _FUNCTION | _LOAD | _STORE, True,
         "`False`: a stored value is not decoded again and compared"),
+    Option("shape_check", Part.VALUE, _CACHE | _FUNCTION | _LOAD, True,
+        "`False`: what was stored for a type whose fields were others is read all the same",
+        to_bool),
 
     # The front tier, and what other processes hear
     Option("front", Part.CACHE, _CACHE | _ENVIRONMENT | _FUNCTION | _LOAD, None,

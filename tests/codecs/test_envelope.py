@@ -181,7 +181,7 @@ def test_what_is_cut_off_is_truncated() -> None:
 def test_a_later_format_or_flag_is_of_the_future() -> None:
     raw = sealed()
     assert reason_of(b"\xdc\x22" + raw[2:]) == "future_format"
-    assert reason_of(raw[:3] + b"\x80" + raw[4:]) == "future_format"
+    assert reason_of(raw[:3] + b"\x08" + raw[4:]) == "future_format"
 
 
 def test_a_format_that_never_was_is_foreign_and_a_kind_that_never_was_is_told() -> None:

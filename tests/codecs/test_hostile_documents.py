@@ -22,6 +22,7 @@ from msgspec import msgpack
 from dualcache.codecs import tagged
 from dualcache.codecs.hashing import MOST_ALIKE
 from dualcache.codecs.recipe import make_recipe
+from dualcache.codecs.shapes import shape_of
 from dualcache.core.codec_ids import CodecId
 from dualcache.core.entry import Packed
 from dualcache.errors import DecodeError, UnencodableValue
@@ -215,5 +216,5 @@ def test_no_reader_of_the_tagged_form_lets_few_bytes_become_many(annotation: Any
     recipe = make_recipe(annotation)
     for codec in (CodecId.TAGGED, CodecId.TYPED, CodecId.MODEL_TAGGED):
         for document in TINY:
-            packed = Packed(codec, 0, msgpack.encode(document))
+            packed = Packed(codec, 0, msgpack.encode(document), shape_of(annotation).own)
             assert reason_of(recipe, packed) in {"payload", "unknown_type", "untyped"}

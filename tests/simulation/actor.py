@@ -70,7 +70,8 @@ class Actor:
 
     def policy(self, **options: Any) -> Policy:
         options.setdefault("ttl_ms", self.ttl_ms)
-        return Policy("k", RECIPE, counters=self.counters, front=self.process.function, **options)
+        options.setdefault("value_codec", RECIPE)
+        return Policy("k", counters=self.counters, front=self.process.function, **options)
 
     def wake(self) -> None:
         self.is_woken = True

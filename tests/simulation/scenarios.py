@@ -147,4 +147,4 @@ def cast(readers: dict[str, Any], writers: dict[str, Any], **options: Any) -> Sc
     for name, flow in writers.items():
         is_set = flow.__qualname__.startswith("sets")
         roles.append(Role(name, name[0], flow, is_writer=True, is_set=is_set))
-    return Scenario(tuple(roles), NAMES, **options)
+    return Scenario(tuple(roles), options.pop("names", NAMES), **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from dualcache.core.codec_ids import other_shape
 from dualcache.core.entry import Packed, ValueCodec
 from dualcache.engine.coherence import BUCKETS
 
@@ -43,6 +44,21 @@ def copy(packed: Packed) -> Value:
 RECIPE: Final = ValueCodec(pack, unpack, copy)
 
 
+def release(shape: bytes) -> ValueCodec:
+    """Return the recipe of a release whose types have this shape, and that reads no other."""
+
+    def read(key: str, stored: Any) -> Value:
+        if stored.shape != shape:
+            raise other_shape(shape)
+        return unpack(key, stored)
+
+    return ValueCodec(lambda value: pack(value)._replace(shape=shape), read, copy)
+
+
+OLD: Final = release(b"release1")
+NEW: Final = release(b"release2")
+
+
 def names_of_key(key: str) -> tuple[str, ...]:
     """Return all keys that there can be: the key, its base tag, its refresh lease, one tag."""
     return (key, f"~b:{key}", f"~r:{key}", f"~t:{key}")
@@ -57,3 +73,5 @@ KEY: Final = next(key for key in "kmnopqrs" if are_apart(names_of_key(key)))
 OWNER: Final = b"function"
 NAMES: Final = names_of_key(KEY)
 TAG: Final = NAMES[-1]
+BESIDE: Final = tuple(f"{KEY}~{shape.hex()}" for shape in (b"release1", b"release2"))
+"""Where a release stores what it loads while an entry of the other is under the key."""

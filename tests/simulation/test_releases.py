@@ -1,0 +1,100 @@
+"""Two releases whose types differ share a key: what lies beside an entry ends when that does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec.structs import replace
+
+from dualcache.core.entry import Tag
+from dualcache.core.envelope import open_envelope
+from dualcache.core.ops import Look
+from dualcache.engine import lead, load
+from dualcache.engine.beside import call_beside
+from dualcache.engine.recovery import ask
+from tests.simulation.scenarios import (
+    cast,
+    clears,
+    deletes_key,
+    deletes_pattern,
+    loads,
+    refreshes,
+    sets,
+)
+from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds
+from tests.simulation.values import BESIDE, KEY, NAMES, NEW, OLD
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Flow
+    from dualcache.core.policy import Call
+    from tests.simulation.scenario import Scenario
+
+WRITERS = {
+    "key": deletes_key,
+    "pattern": deletes_pattern,
+    "clear": clears,
+    "set": sets(),
+}
+
+
+def side_by_side(readers: dict[str, Any], writers: dict[str, Any], **options: Any) -> Scenario:
+    """Make a scenario in which an entry of a third release lies under the key."""
+    return cast(readers, writers, names=(*NAMES, *BESIDE), is_stored=True, **options)
+
+
+@pytest.mark.parametrize("is_cold", [False, True])
+@pytest.mark.parametrize("kind", list(WRITERS))
+def test_each_release_sees_what_ends_the_entry_of_the_other(kind: str, is_cold: bool) -> None:
+    readers = {
+        "A.r1": loads(value_codec=OLD, is_cold=is_cold),
+        "B.r2": loads(value_codec=NEW, is_cold=is_cold),
+    }
+    holds(side_by_side(readers, {"B.w1": WRITERS[kind]}))
+
+
+def test_a_refresh_beside_the_entry_of_another_release() -> None:
+    readers = {"A.r1": refreshes(value_codec=OLD), "B.r2": loads(value_codec=NEW)}
+    holds(side_by_side(readers, {"B.w1": deletes_key}))
+
+
+def test_a_release_that_reads_twice_beside_a_set() -> None:
+    readers = {"A.r1": loads(value_codec=OLD), "A.r2": loads(value_codec=OLD)}
+    holds(side_by_side(readers, {"B.w1": sets()}))
+
+
+@TRANSPORTS
+def test_two_tiers_keep_nothing_that_lies_beside_another_entry(transport: str) -> None:
+    readers = {"A.r1": loads(value_codec=OLD), "B.r2": loads(value_codec=NEW)}
+    holds(side_by_side(readers, {"B.w1": deletes_key}, transport=transport))
+
+
+def test_without_the_version_of_the_other_entry_what_lies_beside_it_outlives_an_invalidation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unbound(call: Call, read: Any, env: Any) -> Call | None:
+        beside = call_beside(call, read, env)
+        return None if beside is None else replace(beside, beside=())
+
+    for module in (load, lead):
+        monkeypatch.setattr(module, "call_beside", unbound)
+    readers = {"A.r1": loads(value_codec=OLD), "A.r2": loads(value_codec=OLD)}
+    breaks(side_by_side(readers, {"B.w1": sets()}), STALE)
+
+
+def test_a_version_that_is_read_after_the_load_hides_that_another_entry_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = lead._store
+
+    def read_late(call: Call, *rest: Any) -> Flow[Any]:
+        env = rest[-2]
+        seen = yield from ask(Look(KEY), env)
+        if call.beside and seen.raw is not None:
+            version = open_envelope(KEY, seen.raw).version
+            call = replace(call, beside=(Tag(call.beside[0].name, version),))
+        return (yield from store(call, *rest))
+
+    monkeypatch.setattr(lead, "_store", read_late)
+    readers = {"A.r1": loads(value_codec=OLD), "A.r2": loads(value_codec=OLD)}
+    breaks(side_by_side(readers, {"B.w1": sets()}), STALE)
