@@ -89,8 +89,6 @@ def lead(
         if isinstance(start, Start):
             return (yield from load_stored(call, start, flight, env))
         return (yield from load_unstored(call, flight, env, start))
-    except BackendError:
-        raise
     except BaseException:
         # Cancelled or interrupted. A marker may have arrived though no reply was seen, and others
         # would wait for it in vain. From the first send to the end of the load this one frame knows

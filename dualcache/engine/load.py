@@ -102,8 +102,6 @@ def refresh(call: Call, env: Env) -> Flow[Outcome]:
     sent: dict[bytes, str] = {}
     try:
         return (yield from _refresh(call, sent, env))
-    except BackendError:
-        raise
     except BaseException:  # as in `lead`
         yield from release_all(sent, env)
         raise
