@@ -7,7 +7,7 @@ import pytest
 from dualcache.errors import UsageError
 from dualcache.options.option import Where
 from dualcache.options.table import OPTIONS, names
-from dualcache.options.written import by_name, lonely, meant, refuse_unknown
+from dualcache.options.written import by_name, chosen, lonely, meant, refuse_unknown
 
 KNOWN = ("ttl", "tags", "jitter", "max_connections")
 
@@ -70,3 +70,7 @@ def test_an_option_without_the_one_that_it_needs_is_found() -> None:
     assert lonely({"query": True, "resource_id_type": int}, known) is OPTIONS["resource_id_type"]
     assert lonely({"query": True, "key_prefix": None}, known) is OPTIONS["query"]
     assert lonely({"query": True, "key_prefix": "user"}, known) is None
+
+
+def test_of_the_options_that_were_written_the_wanted_ones_are_chosen() -> None:
+    assert chosen({"ttl": 5, "key": "k"}, ("ttl", "jitter")) == {"ttl": 5}
