@@ -26,7 +26,7 @@ _UNUSUAL: Final = _RUNS_LATER | inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 class Taking(NamedTuple):
-    """What a callable is given: the result or not, and arguments by their place in the call."""
+    """The arguments of a callable: the result or not, and arguments by their place in the call."""
 
     takes_result: bool
     positions: tuple[int, ...]

@@ -51,7 +51,7 @@ class CodecId(IntEnum):
     RAW_TEXT = 6
     """The payload is the value in UTF-8; lone surrogates pass."""
     USER = 7
-    """Whatever the user's own codec wrote."""
+    """Bytes that the user's own codec wrote."""
     REFERENCE = 8
     """The object itself, in the same process; never in bytes."""
     MODEL = 9

@@ -1,4 +1,4 @@
-"""What a cache key may hold, as values: the parsed stored form and what `peek` shows of it.
+"""The content of a cache key, as values: the parsed stored form, and what `peek` shows of it.
 
 The bytes themselves are spelled and read in `core/envelope.py`; nothing here knows their layout.
 """
@@ -117,7 +117,7 @@ class Stored(Struct, frozen=True):
 
 
 class CacheInfo(NamedTuple):
-    """What `functools.lru_cache` tells, of one function in this process."""
+    """The counters of one function in this process, as `functools.lru_cache` has them."""
 
     hits: int
     misses: int
@@ -126,7 +126,7 @@ class CacheInfo(NamedTuple):
 
 
 class Entry(Struct, Generic[V_co], frozen=True):
-    """What `peek` tells about one key; looking changes nothing.
+    """One key as `peek` finds it; looking changes nothing.
 
     `age` and `ttl` are seconds; `ttl` is `None` for an entry that never expires. `tier` is where
     the entry was found, `stale` whether its time of freshness is over.

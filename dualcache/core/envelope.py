@@ -193,7 +193,7 @@ def open_envelope(key: str, raw: bytes) -> Stored:
 
 
 def kind_of(raw: bytes) -> Kind | None:
-    """Return what a key holds, by its first bytes; `None` for whatever is not ours.
+    """Return the kind of a stored key, by its first bytes; `None` for bytes that are not ours.
 
     The checksum is not looked at.
     """

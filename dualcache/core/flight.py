@@ -43,7 +43,7 @@ __all__ = [
 class Outcome(Struct, frozen=True):
     """How a read ended: with a value, or with the exception that the user's function raised.
 
-    `sequence` is when the value was known to be current: nobody who began later may take it unseen.
+    `sequence` is when the value was known to be current: a caller that began later may not take it unread.
     `packed` is the value as bytes, where followers can have copies made of it. `traceback` and
     `context` are those of the exception before anybody raised it on.
     """
@@ -73,9 +73,10 @@ def value_of(outcome: Outcome) -> Any:
     """Return the value of an outcome, or raise the user's own exception.
 
     All who waited for a load raise the same exception, each with the traceback that it came with:
-    no caller's frames stand in another's report. Nothing is left here that leads from the
-    exception's frames back to it: a cycle would keep the user's frames until it is collected.
+    no caller's frames stand in another's report.
     """
+    # The clean-up at the end breaks the cycle from the exception over its traceback and this frame
+    # back to it: it would keep the user's frames, and all they hold, until the collector runs.
     error, context = outcome.error, outcome.context
     if error is None:
         return outcome.value
@@ -190,7 +191,7 @@ class Load(Op[LoadReply]):
 
 
 class JoinReply(Enum):
-    """What a caller may do about a key that is not served, beside leading or following a flight."""
+    """The replies to a `Join` that give no flight."""
 
     ALONE = "alone"
     """Waiting could never end: load without a flight."""

@@ -65,13 +65,13 @@ def do(op: Op[T]) -> Flow[T]:
     return reply
 
 
-# Backend ops: what they ask of Redis, Valkey or the memory store, in one trip each. Those that
-# revoke what a front tier may hold can carry a notice: it is told with them, or neither happens.
+# Backend ops ask Redis, Valkey or the memory store, in one trip each. Those that revoke what a front
+# tier may hold can carry a notice: it is published with them, or neither happens.
 
 WRITE_REFUSALS: Final = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS"})
 """First words of errors by which a server that reads well turns writes down."""
 WRONG_TYPE = b""
-"""What a read replies for a key that holds no string: as unusable as an empty one."""
+"""The reply to a read of a key that holds no string: as unusable as an empty one."""
 
 
 FOR_EVER: Final = -1
@@ -79,7 +79,7 @@ FOR_EVER: Final = -1
 
 
 class RawRead(Struct, frozen=True):
-    """What one read found: the key's bytes, and each tag's id in the order asked.
+    """The reply to one read: the key's bytes, and each tag's id in the order asked.
 
     `left_ms` is the key's time to live where it was asked for; `None`: not asked, or for ever.
     Beside a lease it is `FOR_EVER` for a key that never ends, as that is no lease. `tag_left_ms`
@@ -157,9 +157,9 @@ class ProlongTag(Op[None]):
 
 
 class TryLease(Op["bool | None"]):
-    """Take an efficiency lease: True where nobody holds it.
+    """Take an efficiency lease: True where no other caller holds it.
 
-    `None` where the key holds what is no lease, or what never ends: nobody will give it back.
+    `None` where the key holds no lease, or one that never ends: it will not be given back.
     """
 
     key: str
@@ -204,7 +204,7 @@ class Commit(Op[CommitReply]):
 
 
 class LoadScript(Op[None]):
-    """Give the server the script of commits; one that takes none shows it at the next commit."""
+    """Give the server the script of commits. If refused, the next `Commit` replies UNSUPPORTED."""
 
 
 class Delete(Op[int]):
@@ -238,7 +238,7 @@ class Batch(Op["tuple[Any, ...]"]):
 
 
 class Loaded(NamedTuple):
-    """What the user's function returned, after `load_ms`."""
+    """The result of the user's function, after `load_ms`."""
 
     value: Any
     load_ms: float
@@ -252,7 +252,7 @@ class Raised(NamedTuple):
 
 
 class Keeping(Struct):
-    """What keeps a lease alive while its load runs.
+    """The renewal of a lease while its load runs.
 
     `renew` makes a flow that renews it once; the flow returns after how many ms the next renewal
     is due, `None` where there is nothing left to renew. `every_ms` is when the first one is due.

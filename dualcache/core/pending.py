@@ -8,7 +8,7 @@ __all__ = ["Held", "PendingLoad"]
 
 
 class Held(Protocol):
-    """What a driver leaves with a caller who is to run the function."""
+    """The rest of a call that a driver leaves with the caller, who runs the function."""
 
     def begin(self) -> None:
         """Say that the function runs now."""

@@ -14,7 +14,7 @@ __all__ = ["Revocation", "Told", "channel_of", "from_message", "life_key", "to_m
 
 
 class Revocation(NamedTuple):
-    """Names in full, and patterns without the namespace, to be told on `channel`."""
+    """Names in full, and patterns without the namespace, to be published on `channel`."""
 
     channel: str
     names: tuple[str, ...]

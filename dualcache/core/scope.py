@@ -1,4 +1,4 @@
-"""What holds for the current task or thread only."""
+"""State of the current task or thread only."""
 
 from __future__ import annotations
 
