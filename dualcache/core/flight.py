@@ -43,9 +43,9 @@ __all__ = [
 class Outcome(Struct, frozen=True):
     """How a read ended: with a value, or with the exception that the user's function raised.
 
-    `sequence` is when the value was known to be current: a caller that began later may not take it unread.
-    `packed` is the value as bytes, where followers can have copies made of it. `traceback` and
-    `context` are those of the exception before anybody raised it on.
+    `sequence` is when the value was known to be current: a caller that began later may not take it
+    without a look of its own. `packed` is the value as bytes, where followers can have copies made
+    of it. `traceback` and `context` are those of the exception before it was raised again.
     """
 
     value: Any

@@ -24,8 +24,8 @@ _LONGEST_CHAIN: Final = 8
 
 def interrupt_in(error: BaseException) -> BaseException | None:
     """Return the exception of a signal handler that interrupted an op; `None` where none did."""
-    # redis-py turns a `TimeoutError` of a handler into one of its own, so what stands behind `error`
-    # counts too, as far as it was caught inside the op: what the caller was handling before does
+    # redis-py turns a `TimeoutError` of a handler into one of its own, so the causes of `error`
+    # count too, as far as they were caught inside the op. What the caller was handling before does
     # not, or every call in an `except` block of an interrupted task would look interrupted.
     if not isinstance(error, Exception):
         return error

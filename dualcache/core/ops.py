@@ -65,8 +65,8 @@ def do(op: Op[T]) -> Flow[T]:
     return reply
 
 
-# Backend ops ask Redis, Valkey or the memory store, in one trip each. Those that revoke what a front
-# tier may hold can carry a notice: it is published with them, or neither happens.
+# Backend ops ask Redis, Valkey or the memory store, in one trip each. Those that revoke what a
+# front tier may hold can carry a notice: it is published with them, or neither happens.
 
 WRITE_REFUSALS: Final = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS"})
 """First words of errors by which a server that reads well turns writes down."""
