@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Thunk: TypeAlias = "Callable[[], Any]"
 
 
+PATIENT: Final = {"socket_timeout": 3, "socket_connect_timeout": 3}
 OWN_THREADS: Final = {"proxy"}
 """Names of threads of the tests themselves, which end with their fixture."""
 
@@ -67,9 +68,15 @@ class Colour(ABC):
         self._threads_before = set(threading.enumerate())
 
     def cache(self, url: str | None = None, **options: Any) -> Cache:
-        """Build a cache that is closed, in this colour, when the test ends."""
+        """Build a cache that is closed, in this colour, when the test ends.
+
+        It is given long time-outs unless the test says which: what a busy machine makes slow would
+        look like an outage.
+        """
         from dualcache import Cache
 
+        if url is not None and url.startswith("redis://") and "socket_timeout" not in options:
+            options = {**PATIENT, **options}
         cache = Cache(url, **options)
         self._caches.append(cache)
         return cache

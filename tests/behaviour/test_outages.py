@@ -281,7 +281,7 @@ def test_a_paused_server_is_used_again_once_it_goes_on(colour: Colour, own_serve
 def test_a_hiccup_is_one_failure_however_many_callers_meet_it(
     colour: Colour, own_server: Server
 ) -> None:
-    cache = colour.cache(own_server.url)
+    cache = colour.cache(own_server.url, socket_timeout=0.25)
     seen = Seen(cache)
     for n in range(8):
         colour.call(cache, "set", f"k:{n}", n)
@@ -531,7 +531,7 @@ def test_log_lines_tell_each_change_of_state_once(
 def test_a_log_line_says_how_long_a_silent_server_was_waited_for(
     colour: Colour, own_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache = colour.cache(own_server.url)
+    cache = colour.cache(own_server.url, socket_timeout=0.25)
     load, _ = counted(colour, cache)
     colour.run(load, 1)
     own_server.pause()

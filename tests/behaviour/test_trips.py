@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from redis.asyncio.connection import AbstractConnection as AsyncConnection
 
 from dualcache import Loaded
-from dualcache.backends.redis.sync_connections import BoundedPlain as SyncConnection
+from dualcache.backends.redis.async_reader_task import ReaderTaskIO
+from dualcache.backends.redis.async_transport import TransportIO
+from dualcache.backends.redis.sync_connections import BoundedPlain
 from tests.behaviour.seen import Seen
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Trips:
 @pytest.fixture
 def trips(monkeypatch: pytest.MonkeyPatch) -> Trips:
     made = Trips()
-    for kind, name in ((SyncConnection, "send"), (AsyncConnection, "send_packed_command")):
+    for kind, name in ((BoundedPlain, "ask"), (TransportIO, "write"), (ReaderTaskIO, "write")):
         monkeypatch.setattr(kind, name, made.counted(getattr(kind, name)))
     return made
 
