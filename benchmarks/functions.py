@@ -70,3 +70,13 @@ def one_parameter_function(value: str = TEXT) -> Callable[..., Any]:
         return value
 
     return get_user
+
+
+def named_function(value: str = TEXT) -> Callable[..., Any]:
+    """Return a function whose first parameter is a text."""
+
+    def get_page(name: str, page: int = 0) -> str:
+        del name, page
+        return value
+
+    return get_page

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from benchmarks.results import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     Burst = Callable[[int], int]
     """Performs at least so many calls; returns how many."""
@@ -97,6 +97,19 @@ def compile_burst(function: Callable[..., Any], call: str, **names: Any) -> Burs
     known: dict[str, Any] = {"f": function, "repeat": repeat, **names}
     exec(source, known)
     burst: Burst = known["burst"]
+    return burst
+
+
+def pairs_burst(function: Callable[..., Any], pairs: Sequence[tuple[Any, ...]]) -> Burst:
+    """Return a loop over many different calls: `f(*pair)`, round and round."""
+
+    def burst(count: int) -> int:
+        rounds = -(-count // len(pairs))
+        for _ in repeat(None, rounds):
+            for pair in pairs:
+                function(*pair)
+        return rounds * len(pairs)
+
     return burst
 
 

@@ -9,23 +9,26 @@ from benchmarks.functions import (
     async_dict_function,
     async_text_function,
     dict_function,
+    named_function,
     one_parameter_function,
     text_function,
 )
-from benchmarks.measure import async_burst, compare, compile_burst, threaded_burst
+from benchmarks.measure import async_burst, compare, compile_burst, pairs_burst, threaded_burst
+from benchmarks.results import Row
 from benchmarks.subjects import in_process
 from benchmarks.subjects.ours import DUALCACHE, fronted, open_fronted
 from benchmarks.subjects.redis_sync import redis_client_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from benchmarks.bench import Bench, Function
     from benchmarks.measure import Burst
-    from benchmarks.results import Row
 
 SETTLE_SECONDS: Final = 5.0
 PROBES: Final = 200
+PAIRS: Final = 400
+LRU: Final = "functools.lru_cache"
 
 
 def run(bench: Bench) -> list[Row]:
@@ -33,6 +36,7 @@ def run(bench: Bench) -> list[Row]:
     return [
         *two_parameters(bench),
         *one_parameter(bench),
+        *many_pairs(bench),
         *coroutines(bench),
         *four_threads(bench),
         *mutable(bench),
@@ -58,11 +62,54 @@ def one_parameter(bench: Bench) -> list[Row]:
     return compare("sync, one parameter", bursts, bench.plan, unit="ns")
 
 
+def many_pairs(bench: Bench) -> list[Row]:
+    """Call with as many different arguments as the pages of a shop have: each is looked up anew."""
+    numbers = range(PAIRS)
+    return [
+        *over_pairs(bench, "one int", one_parameter_function(), [(n,) for n in numbers]),
+        *over_pairs(bench, "int and int", text_function(), [(n, n % 7) for n in numbers]),
+        *over_pairs(
+            bench, "text and int", named_function(), [(f"name {n}", n % 7) for n in numbers]
+        ),
+    ]
+
+
+def over_pairs(
+    bench: Bench, shape: str, function: Function, pairs: Sequence[tuple[Any, ...]]
+) -> list[Row]:
+    cache = open_fronted(bench, namespace=shape.replace(" ", "-"))
+    ours = cache(ttl=600)(function)
+    ready: dict[str, Function] = {DUALCACHE: ours, LRU: in_process.lru_cache(function, bench)}
+
+    def call_all() -> None:
+        for pair in pairs:
+            for each in ready.values():
+                each(*pair)
+
+    settle(call_all, bench, (), probes=1)
+    bursts = {name: pairs_burst(each, pairs) for name, each in ready.items()}
+    return compare(f"sync, {PAIRS} pairs, {shape}", bursts, bench.plan, unit="ns")
+
+
 def coroutines(bench: Bench) -> list[Row]:
     ready = bench.ready({DUALCACHE: fronted, **in_process.ASYNC}, async_text_function)
     settle(lambda *args: bench.run(ready[DUALCACHE](*args)), bench, (0, 2))
     bursts = {name: async_burst(f, 1, bench.runner) for name, f in ready.items()}
-    return compare("async, two parameters", bursts, bench.plan, unit="ns")
+    hit = bench.ready({"the sync hit": fronted}, text_function)["the sync hit"]
+    settle(hit, bench)
+    bursts["the sync hit"] = compile_burst(hit, "f(7, 2)")
+    rows = compare("async, two parameters", bursts, bench.plan, unit="ns")
+    return [*rows, *beyond_await(rows)]
+
+
+def beyond_await(rows: Sequence[Row]) -> list[Row]:
+    """Return what a hit costs beyond the await itself, as a multiple of the sync hit."""
+    known = {row.subject: row for row in rows}
+    if not {DUALCACHE, "bare await", "the sync hit"} <= known.keys():
+        return []
+    rounds = zip(*[known[n].rounds for n in (DUALCACHE, "bare await", "the sync hit")], strict=True)
+    told = tuple((ours - bare) / sync for ours, bare, sync in rounds)
+    return [Row("async, beyond a bare await", DUALCACHE, "× the sync hit", told)]  # noqa: RUF001
 
 
 def four_threads(bench: Bench) -> list[Row]:
@@ -92,14 +139,20 @@ def cashews_burst(bench: Bench) -> dict[str, Burst]:
     return {name: async_burst(f, 1, bench.runner) for name, f in ready.items()}
 
 
-def settle(function: Callable[..., Any], bench: Bench, args: tuple[int, ...] = (7, 2)) -> None:
+def settle(
+    function: Callable[..., Any],
+    bench: Bench,
+    args: tuple[int, ...] = (7, 2),
+    *,
+    probes: int = PROBES,
+) -> None:
     """Call until the front tier serves: until calls reach the server no more."""
     ends = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < ends:
         for _ in range(3):
             function(*args)
         before = commands(bench)
-        for _ in range(PROBES):
+        for _ in range(probes):
             function(*args)
         if commands(bench) - before < PROBES / 2:  # heartbeats and this very question count too
             return

@@ -1,9 +1,11 @@
-"""Memory of one entry in process, beyond its key, its value and the tuple of arguments."""
+"""Memory: of one entry in process beyond what it must hold, and what is left by what has gone."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
+import threading
 import tracemalloc
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,10 +14,12 @@ from benchmarks.functions import text_function
 from benchmarks.processes import together
 from benchmarks.results import Row
 from benchmarks.subjects import in_process
-from benchmarks.subjects.ours import DUALCACHE, KEY, open_fronted
+from benchmarks.subjects.ours import DUALCACHE, KEY, open_cache, open_fronted
 from benchmarks.topics.front import settle
+from dualcache import Cache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.synchronize import Barrier
 
     from benchmarks.bench import Function, Maker
@@ -47,6 +51,9 @@ def run(bench: Bench) -> list[Row]:
             bench.note(f"{name}: not installed")
         else:
             found.append(Row("beyond key, value and arguments", name, "bytes", (told,)))
+    for what in PASSING:
+        left = together(left_by, 1, what, bench.address, bench.some(20, 200))[0]
+        found.append(Row(f"left by {what}", DUALCACHE, "bytes", (left,)))
     return found
 
 
@@ -98,3 +105,57 @@ def content_bytes(name: str) -> float:
     if name == DUALCACHE:
         held += sys.getsizeof(f"ours:user:{FIRST}:2")
     return float(held)
+
+
+def left_by(barrier: Barrier, what: str, address: tuple[Binary, int], count: int) -> float:
+    """Return the bytes that one of these leaves, in a process that does nothing else."""
+    del barrier
+    with Bench.visit(*address) as bench:
+        pass_by = PASSING[what]
+        cache = open_cache(bench)
+        for _ in range(
+            WARM_UPS
+        ):  # what is made once, such as imports and tables, is not left by one
+            pass_by(bench, cache)
+        tracemalloc.start()
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(count):
+            pass_by(bench, cache)
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        return max(0.0, grown / count)
+
+
+def an_event_loop(_: Bench, cache: Cache) -> None:
+    asyncio.run(cache.aio.get("k"))
+
+
+def a_thread(_: Bench, cache: Cache) -> None:
+    thread = threading.Thread(target=cache.get, args=("k",))
+    thread.start()
+    thread.join()
+
+
+def a_cache(bench: Bench, _: Cache) -> None:
+    with Cache(bench.server.url) as cache:
+        cache.get("k")
+
+
+def a_decorated_closure(_: Bench, cache: Cache) -> None:
+    value = object()
+
+    def get_it(user_id: int) -> str:
+        return f"{user_id} {value}"
+
+    cache(name="closure", ttl=600)(get_it)(1)
+
+
+PASSING: Final[dict[str, Callable[[Bench, Cache], None]]] = {
+    "an event loop": an_event_loop,
+    "a thread": a_thread,
+    "a cache": a_cache,
+    "a decorated closure": a_decorated_closure,
+}
+WARM_UPS: Final = 10
