@@ -48,6 +48,8 @@ class MultiplexedConnection:
         on_slow: Callable[[Op[Any]], None],
     ) -> None:
         self.is_up = True
+        self.takes_more = True
+        """Whether it is up and its socket takes more: a field, since every hit asks."""
         self.push_epoch = UNTRACKED
         self.client_id = 0
         self._on_end = on_end
@@ -73,14 +75,9 @@ class MultiplexedConnection:
         )
         self._io.begin()
 
-    @property
-    def takes_more(self) -> bool:
-        """Whether it is up, and its socket takes more."""
-        return self.is_up and not self._io.is_full
-
     async def room(self) -> None:
         """Wait while the socket takes no more: back-pressure for new callers."""
-        while self.is_up and self._io.is_full:
+        while self.is_up and not self.takes_more:
             await self._io.room()
 
     def exchange(self, data: bytes, count: int, op: Op[Any] | None = None) -> asyncio.Future[Any]:
@@ -94,7 +91,7 @@ class MultiplexedConnection:
         if self._unsent:
             self._unsent.append(data)
             self._expected.append((replied, count, self._turn_began, op))
-        elif self._expected or self._is_busy or self._io.is_full:
+        elif self._expected or self._is_busy or not self.takes_more:
             self._begin_turn()
             self._loop.call_soon(self.flush)
             self._unsent.append(data)
@@ -111,11 +108,20 @@ class MultiplexedConnection:
     def flush(self) -> None:
         """Write what waits to be sent."""
         unsent = self._unsent
-        if not unsent or not self.is_up or self._io.is_full:
+        if not unsent or not self.takes_more:
             return
         self._unsent = []
         self._is_busy = len(self._expected) > 1
         self._io.write(unsent)
+
+    def pause(self) -> None:
+        """Have new callers wait: the socket takes no more."""
+        self.takes_more = False
+
+    def resume(self) -> None:
+        """Write what waits to be sent: the socket takes more again."""
+        self.takes_more = self.is_up
+        self.flush()
 
     def receive(self, replies: Sequence[Any]) -> None:
         """Give replies, in the order in which they came, to those who wait for them."""
@@ -154,7 +160,7 @@ class MultiplexedConnection:
         """End this connection: everybody who waits for a reply gets `error`."""
         if not self.is_up:
             return
-        self.is_up = False
+        self.is_up = self.takes_more = False
         if self._timer is not None:
             self._timer.cancel()
         while self._expected:
@@ -168,7 +174,7 @@ class MultiplexedConnection:
 
     def forget(self) -> None:
         """Be down without a word, since the loop has ended."""
-        self.is_up = False
+        self.is_up = self.takes_more = False
         self._io.forget()
 
     async def ended(self) -> None:

@@ -24,8 +24,11 @@ class Owner(Protocol):
     def receive(self, replies: Sequence[Any]) -> None:
         """Take replies that came, an error as the exception that redis-py makes of it."""
 
-    def flush(self) -> None:
-        """Write what waits: there is room again."""
+    def pause(self) -> None:
+        """Have new callers wait: the socket takes no more."""
+
+    def resume(self) -> None:
+        """Write what waits to be sent: the socket takes more again."""
 
     def fail(self, error: BackendError) -> None:
         """End the connection; a second call does nothing."""
@@ -38,10 +41,6 @@ class ConnectionIO(Protocol):
     """When bytes last came, by the clock of the loop."""
     heard_bytes: int
     """How many bytes have come."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the socket takes no more, so that new callers wait."""
 
     @property
     def unwritten(self) -> Callable[[], int]:

@@ -42,10 +42,6 @@ class ReaderTaskIO:
             self._count_what_comes(stream)
         self._reading = self._loop.create_task(self._read())
 
-    @property
-    def is_full(self) -> bool:
-        return self._draining is not None
-
     def write(self, commands: list[bytes]) -> None:
         writing = self._connection.send_packed_command(commands, check_health=False)
         try:
@@ -56,6 +52,7 @@ class ReaderTaskIO:
             self._owner.fail(classify(error))
             return
         # The socket is full: new callers wait until this write is through.
+        self._owner.pause()
         self._draining = self._loop.create_task(self._drain(writing, held_up))
         # A task that is cancelled before it began would leave the write to the garbage collector.
         self._draining.add_done_callback(lambda _: writing.close())
@@ -106,7 +103,7 @@ class ReaderTaskIO:
             self._owner.fail(classify(error))
             return
         self._draining = None
-        self._owner.flush()
+        self._owner.resume()
 
     async def _read(self) -> None:
         read_response = self._connection.read_response

@@ -84,7 +84,6 @@ class TransportIO(asyncio.Protocol):
     ) -> None:
         self.heard_at = 0.0
         self.heard_bytes = 0
-        self.is_full = False
         self.unwritten = transport.get_write_buffer_size
         # redis-py's streams warn where they are collected before they are closed.
         self._connection = connection
@@ -179,14 +178,14 @@ class TransportIO(asyncio.Protocol):
         self._fail(error or ConnectionError("the connection was closed"))
 
     def pause_writing(self) -> None:
-        self.is_full = True
         self._has_room.clear()
+        if self._owner is not None:
+            self._owner.pause()
 
     def resume_writing(self) -> None:
-        self.is_full = False
         self._has_room.set()
         if self._owner is not None:
-            self._owner.flush()
+            self._owner.resume()
 
     def _fail(self, error: Exception) -> None:
         if self._owner is not None:
