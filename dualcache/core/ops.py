@@ -267,11 +267,15 @@ class GiveWay(Op[None]):
 
 
 class AwaitChange(Op[None]):
-    """Wait until the key may have changed since `mark`, at most `wait_ms`; without one, pause."""
+    """Wait until the key may have changed since `mark`, at most `wait_ms`; without one, pause.
+
+    How long this caller has waited before is `waited_ms`.
+    """
 
     key: str
     wait_ms: float
     mark: int | None = None
+    waited_ms: float = 0.0
 
 
 class Fence(Op[bool]):

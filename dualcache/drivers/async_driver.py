@@ -257,7 +257,7 @@ class AsyncDriver:
 
     async def _await_change(self, op: AwaitChange) -> None:
         if op.mark is None:
-            await asyncio.sleep(poll_pause(op.wait_ms))
+            await asyncio.sleep(poll_pause(op.waited_ms, op.wait_ms))
             return
         changes = self._changes
         with Waking(push_pause(op.wait_ms)) as waking:

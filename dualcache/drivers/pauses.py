@@ -1,4 +1,4 @@
-"""How long a poll pauses: full jitter, so that waiters of many processes do not march in step."""
+"""How long a waiter pauses before it looks again."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from typing import Final
 
 LEAST_PAUSE_MS: Final = 2.0
 MOST_PAUSE_MS: Final = 20.0
+PAUSED_SHARE: Final = 0.25
+"""The longest pause, as a share of the wait so far: by so much a waiter is late at most."""
 PUSHED_PAUSE_MS: Final = 250.0
 """How long a waiter relies on pushes before it looks all the same."""
 FENCE_SECONDS: Final = 0.25
 """ How long a fence waits for its proof."""
 
 
-def poll_pause(wait_ms: float) -> float:
+def poll_pause(waited_ms: float, wait_ms: float) -> float:
     """Return the pause before the next look, in seconds, never beyond `wait_ms`.
 
-    Full jitter: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
+    It grows with the wait: a load of 20 ms is found a few ms after its end, and one that takes long
+    is not asked for all the time. Half of it is jitter, so that the waiters of many processes do
+    not march in step: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
     """
-    pause_ms = LEAST_PAUSE_MS + (MOST_PAUSE_MS - LEAST_PAUSE_MS) * random()  # noqa: S311
-    return min(pause_ms, wait_ms) / 1000
+    longest_ms = min(max(LEAST_PAUSE_MS, PAUSED_SHARE * waited_ms), MOST_PAUSE_MS)
+    return min(longest_ms * (1 - random() / 2), wait_ms) / 1000  # noqa: S311
 
 
 def push_pause(wait_ms: float) -> float:

@@ -250,7 +250,7 @@ class SyncDriver:
     def _await_change(self, op: AwaitChange) -> None:
         changes = self._changes
         if op.mark is None:
-            sleep(poll_pause(op.wait_ms))
+            sleep(poll_pause(op.waited_ms, op.wait_ms))
             return
         waking = Waking()
         try:

@@ -220,8 +220,8 @@ def _await_other(
     announced_ms = read.stored.load_ms if read.stored and not is_measured else 0
     flight.announced_ms = max(flight.announced_ms, announced_ms)  # followers wait as long
     ends_ms = began_ms + wait_bound_ms(call.policy.counters, announced_ms)
-    while (left_ms := ends_ms - env.elapsed_ms()) > 0:
-        yield AwaitChange(call.key, left_ms, mark)
+    while (left_ms := ends_ms - (now_ms := env.elapsed_ms())) > 0:
+        yield AwaitChange(call.key, left_ms, mark, now_ms - began_ms)
         mark = env.front.mark(call.key)  # before the look, as above
         read = yield from look(call, env)
         if read.state is FRESH:

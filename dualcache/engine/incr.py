@@ -63,10 +63,12 @@ def incr(call: Call, by: int, env: Env) -> Flow[int | None]:
 def _count(call: Call, by: int, sent: dict[bytes, str], env: Env) -> Flow[int | None]:
     """Try until nobody else changes the counter between the read and the commit."""
     held: bytes | None = None
+    began_ms = env.elapsed_ms()
     try:
         for tries in range(MOST_TRIES):
             if held is not None or tries >= _TRIES_IN_A_ROW:
-                yield AwaitChange(call.key, _PAUSE_MS)
+                waited_ms = env.elapsed_ms() - began_ms
+                yield AwaitChange(call.key, _PAUSE_MS, waited_ms=waited_ms)
             found = yield from _find_counter(call, held, sent, env)
             held = None
             if isinstance(found, _Counter):

@@ -123,7 +123,7 @@ def test_a_waiter_whose_bound_is_over_loads_without_storing() -> None:
         (LookAndLease, HELD),
         (AwaitChange(KEY, 30_000.0), clock.passes(29_000, None)),
         (Look, HELD),
-        (AwaitChange(KEY, 1_000.0), clock.passes(1_000, None)),
+        (AwaitChange(KEY, 1_000.0, None, 29_000), clock.passes(1_000, None)),
         (Look, HELD),
         NEW,
         LANDED,

@@ -121,6 +121,8 @@ class TransportIO(asyncio.Protocol):
             self._loop.call_soon(self.eof_received)
 
     def write(self, commands: list[bytes]) -> None:
+        # Not `writelines`: asyncio of Python 3.12.0 to 3.12.8, 3.13.0 and 3.13.1 does not pause its
+        # protocol after that, however much the socket has not taken (CVE-2024-12254).
         self._transport.write(commands[0] if len(commands) == 1 else b"".join(commands))
 
     async def room(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -259,7 +260,17 @@ def test_a_reply_of_64_megabytes_is_read(run: Run, way: str, count: int) -> None
 # Writes
 
 
-def test_a_peer_that_does_not_read_holds_new_callers_up_until_it_does(run: Run, way: str) -> None:
+@pytest.fixture
+def paused_way(way: str) -> str:
+    """As `way`, where a full socket is noticed."""
+    if way == "reader task" and (3, 12) <= sys.version_info < (3, 13, 2):
+        pytest.skip("redis-py writes by `writelines`, after which this asyncio does not pause")
+    return way
+
+
+def test_a_peer_that_does_not_read_holds_new_callers_up_until_it_does(
+    run: Run, paused_way: str
+) -> None:
     async def ask() -> None:
         async with Site.opened() as site:
             asked: list[asyncio.Future[Any]] = []
@@ -282,7 +293,9 @@ def test_a_peer_that_does_not_read_holds_new_callers_up_until_it_does(run: Run, 
     run(ask)
 
 
-def test_who_waits_for_room_is_not_cancelled_when_the_connection_fails(run: Run, way: str) -> None:
+def test_who_waits_for_room_is_not_cancelled_when_the_connection_fails(
+    run: Run, paused_way: str
+) -> None:
     async def ask() -> None:
         async with Site.opened() as site:
             asked: list[asyncio.Future[Any]] = []
