@@ -121,6 +121,30 @@ def test_a_server_that_takes_no_script_is_asked_by_transactions_one_by_one() -> 
     assert env.ways == ALL[2:]
 
 
+def test_a_lacking_way_and_a_forgotten_script_are_mended_in_one_trip() -> None:
+    env, _ = surroundings(ways=ALL)
+    large = Change("large", b"x" * (LARGE_BYTES + 1), b"new", 1_000)
+    by_script = Commit(*large[:4], way=CommitWay.SCRIPT)
+    script(
+        commit_all([large, *changes(1)], env),
+        (Batch((by_script, *commits(changes(1)))), (NO_SCRIPT, UNSUPPORTED)),
+        (
+            Batch((LoadScript(), by_script, *commits(changes(1), CommitWay.SCRIPT))),
+            (None, STORED, REFUSED),
+        ),
+    ).returns([STORED, REFUSED])
+    assert env.ways == ALL[1:]
+
+
+def test_where_the_last_way_is_lacking_all_markers_are_deleted_together() -> None:
+    env, _ = surroundings(ways=ALL[2:])
+    first, _second = commits(changes(2), CommitWay.WATCH)
+    script(commit_all(changes(2), env), (first, UNSUPPORTED), (Delete(("k0", "k1")), 2)).returns(
+        [REFUSED, REFUSED]
+    )
+    assert env.ways == ()
+
+
 def test_a_trip_takes_so_many_commits_and_bytes() -> None:
     env, _ = surroundings()
     many = commits(changes(MOST_AT_ONCE + 2))
