@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.results import Row
 from benchmarks.subjects.ours import DUALCACHE, open_fronted
 from benchmarks.topics.front import settle
+from dualcache import FrontTier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Counted = Callable[[list[int]], int]
     """Asks for keys, returns how many were not in process."""
 
+SIEVE: Final = f"{DUALCACHE}, sieve"
 SLOTS: Final = 1_000
 KEYS: Final = 100_000
 SCAN_EVERY: Final = 10_000
@@ -59,7 +61,11 @@ def with_scans(trace: list[int], keys: int) -> list[int]:
 
 
 def subjects(bench: Bench, case: str) -> dict[str, Counted]:
-    found: dict[str, Counted] = {DUALCACHE: ours(bench, case), "functools.lru_cache": lru()}
+    found: dict[str, Counted] = {
+        DUALCACHE: ours(bench, case, "lru"),
+        SIEVE: ours(bench, case, "sieve"),
+        "functools.lru_cache": lru(),
+    }
     for name, make in {"cachetools LRU": cachetools, "cachebox LFU": cachebox}.items():
         try:
             found[name] = counted(make())
@@ -73,9 +79,10 @@ def subjects(bench: Bench, case: str) -> dict[str, Counted]:
     return found
 
 
-def ours(bench: Bench, case: str) -> Counted:
+def ours(bench: Bench, case: str, policy: Any) -> Counted:
     """Count what reaches the server, where all values are: a hit in front does not."""
-    cache = open_fronted(bench, SLOTS, namespace=case.replace(" ", "-"))
+    front = FrontTier(max_entries=SLOTS, policy=policy)
+    cache = open_fronted(bench, front, namespace=f"{case} {policy}".replace(" ", "-"))
 
     @cache(key="item:{number}", ttl=3_600)
     def item(number: int) -> int:

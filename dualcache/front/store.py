@@ -103,15 +103,23 @@ class TaggedEntry(FrontEntry):
 class FrontStore(Cache[str, FrontEntry]):
     """Entries by key, at most `max_entries` and `max_bytes` of them.
 
-    Evicts by second chance: the oldest entry goes unless it was hit since it was last looked at
-    (F. Corbató, "A Paging Experiment with the Multics System", 1968). The caller holds a lock.
+    What to evict is looked for in a line, from the oldest entry on: one that was hit since the last
+    look is spared. It goes to the end of the line (second chance, which approximates least recently
+    used: F. Corbató, "A Paging Experiment with the Multics System", 1968), or with `is_sieve` keeps
+    its place, so that the look goes on behind it and reaches new entries soon (Zhang et al., "SIEVE
+    is Simpler than LRU", NSDI 2024). A hit reorders nothing: its counter is what a look asks for.
+    The caller holds a lock.
     """
 
-    def __init__(self, max_entries: int, max_bytes: int | None = None) -> None:
+    def __init__(
+        self, max_entries: int, max_bytes: int | None = None, *, is_sieve: bool = False
+    ) -> None:
         super().__init__(max_entries)
         self.max_bytes = max_bytes
         self.used_bytes = 0
         self._line: deque[FrontEntry] = deque()
+        self._is_sieve = is_sieve
+        self._passed: deque[FrontEntry] = deque()  # spared by the look that is under way
 
     # A store is itself, whatever it holds: the tier keeps a set of them.
     __eq__ = object.__eq__
@@ -150,6 +158,7 @@ class FrontStore(Cache[str, FrontEntry]):
         del self[key]
         if self._is_worn():
             self._line = deque(each for each in self._line if each.fresh_until)
+            self._passed = deque(each for each in self._passed if each.fresh_until)
         return True
 
     def drop_all(self) -> int:
@@ -159,6 +168,7 @@ class FrontStore(Cache[str, FrontEntry]):
             self._kill(entry)
         self.clear()
         self._line.clear()
+        self._passed.clear()
         self.used_bytes = 0
         return len(entries)
 
@@ -173,6 +183,8 @@ class FrontStore(Cache[str, FrontEntry]):
     def popitem(self) -> tuple[str, FrontEntry]:
         """Evict the oldest entry that was not hit since it was last looked at."""
         while True:
+            if not self._line:  # the look has come to the newest: it goes on at the oldest
+                self._line, self._passed = self._passed, self._line
             if not self._line:  # an interrupted `put` left an entry that is in no line
                 self._line.extend(self.values())
             entry = self._line.popleft()
@@ -181,7 +193,7 @@ class FrontStore(Cache[str, FrontEntry]):
             if entry.hits:
                 entry.owner.hits += entry.hits
                 entry.hits = 0.0
-                self._line.append(entry)
+                (self._passed if self._is_sieve else self._line).append(entry)
                 continue
             self._kill(entry)
             del self[entry.key]
@@ -201,7 +213,7 @@ class FrontStore(Cache[str, FrontEntry]):
 
     def _is_worn(self) -> bool:
         """Tell whether the line holds so many dead entries that it is to be made anew."""
-        return 4 * (len(self._line) - 16) > 5 * len(self)
+        return 4 * (len(self._line) + len(self._passed) - 16) > 5 * len(self)
 
     def _count(self, entry: FrontEntry, size_bytes: int) -> None:
         """Overridden where bytes are counted."""
@@ -213,8 +225,8 @@ class FrontStore(Cache[str, FrontEntry]):
 class WeighedStore(FrontStore):
     """A store that counts bytes too; that costs one more number for each entry."""
 
-    def __init__(self, max_entries: int, max_bytes: int) -> None:
-        super().__init__(max_entries, max_bytes)
+    def __init__(self, max_entries: int, max_bytes: int, *, is_sieve: bool = False) -> None:
+        super().__init__(max_entries, max_bytes, is_sieve=is_sieve)
         self._sizes: dict[str, int] = {}
         self._limit = max_bytes
         self._dead_bytes = 0
@@ -235,9 +247,11 @@ class WeighedStore(FrontStore):
         return False
 
 
-def make_store(max_entries: int, max_bytes: int | None) -> FrontStore:
+def make_store(max_entries: int, max_bytes: int | None, *, is_sieve: bool = False) -> FrontStore:
     """Return a store with these limits."""
-    return FrontStore(max_entries) if max_bytes is None else WeighedStore(max_entries, max_bytes)
+    if max_bytes is None:
+        return FrontStore(max_entries, is_sieve=is_sieve)
+    return WeighedStore(max_entries, max_bytes, is_sieve=is_sieve)
 
 
 class Tags:

@@ -69,7 +69,9 @@ class Front:
 
     def store_for(self, options: FrontTier) -> FrontStore:
         """Return a store with its own limits."""
-        made = make_store(options.max_entries, options.max_bytes)
+        made = make_store(
+            options.max_entries, options.max_bytes, is_sieve=options.policy == "sieve"
+        )
         with self.lock:  # a push that comes meanwhile walks through the stores
             self._stores.add(made)
         return made

@@ -10,10 +10,13 @@ from dualcache.errors import UsageError
 from dualcache.options.checks import to_int
 from dualcache.options.durations import to_ms
 
-__all__ = ["TRANSPORTS", "FrontTier", "Transport", "to_front", "to_own_front"]
+__all__ = ["POLICIES", "TRANSPORTS", "FrontTier", "Policy", "Transport", "to_front", "to_own_front"]
 
 Transport = Literal["auto", "tracking", "broadcast", "pubsub", "ttl"]
 TRANSPORTS: Final[tuple[str, ...]] = get_args(Transport)
+
+Policy = Literal["lru", "sieve"]
+POLICIES: Final[tuple[str, ...]] = get_args(Policy)
 
 
 class FrontTier(Struct, frozen=True):
@@ -23,24 +26,31 @@ class FrontTier(Struct, frozen=True):
     is older than `max_age` seconds (`None`: as old as its entry in the backend), however long that
     lives. `transport` says how changes made by other processes are heard: `"tracking"`,
     `"broadcast"`, `"pubsub"` (they tell it), `"ttl"` (not at all), `"auto"` tries and chooses.
+    `policy` says what makes room: `"lru"`, or `"sieve"`, which keeps what is asked for often.
     """
 
     max_entries: int = 10_000
     max_bytes: int | None = None
     max_age: Any = 60
     transport: Transport = "auto"
+    policy: Policy = "lru"
 
     def __post_init__(self) -> None:
         to_int(self.max_entries, "max_entries", owner="FrontTier()", minimum=1)
         if self.max_bytes is not None:
             to_int(self.max_bytes, "max_bytes", owner="FrontTier()", minimum=1)
         to_ms(self.max_age, option="max_age", owner="FrontTier()", allow_none=True)
-        if self.transport not in TRANSPORTS:
-            raise UsageError(
-                f"FrontTier() knows no transport {self.transport}",
-                code="DC164",
-                help=f"one of {', '.join(TRANSPORTS)}",
-            )
+        _to_one_of(TRANSPORTS, self.transport, "transport")
+        _to_one_of(POLICIES, self.policy, "policy")
+
+
+def _to_one_of(known: tuple[str, ...], value: Any, option: str) -> None:
+    if value not in known:
+        raise UsageError(
+            f"FrontTier() knows no {option} {value}",
+            code="DC164",
+            help=f"one of {', '.join(known)}",
+        )
 
 
 def to_front(

@@ -20,6 +20,7 @@ from dualcache.options.front_tier import FrontTier, to_front, to_own_front
         {"max_age": -1},
         {"max_age": "5 parsecs"},
         {"transport": "pigeon"},
+        {"policy": "random"},
     ],
     ids=str,
 )
