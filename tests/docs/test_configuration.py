@@ -62,7 +62,7 @@ def test_the_rights_are_those_of_all_commands_that_are_sent(redis_server: Server
 def test_the_rights_for_a_front_tier_are_those_of_all_that_it_sends_besides(
     redis_server: Server,
 ) -> None:
-    modules = ("listener.py", "connection.py", "protocol.py", "tracking.py")
+    modules = ("listener.py", "connection.py", "protocol.py", "tracking.py", "transports.py")
     sent = commands_of(redis_server, *[f"push/{name}" for name in modules])
     assert {*FRONT_RIGHTS, *CHANNEL_RIGHTS} == sent - set(RIGHTS)
     assert set(CHANNEL_RIGHTS) > commands_of(redis_server, "wire/publish.py") - set(RIGHTS)
