@@ -199,8 +199,11 @@ def test_the_rules_let_pass_what_they_allow() -> None:
 
 
 def public_in(tree: ast.Module) -> set[str]:
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    names = {node.name for node in tree.body if isinstance(node, kinds)}
+    names = {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
     return {name for name in names if not name.startswith("_")}
 
 
