@@ -23,7 +23,6 @@ from dualcache.functions.compile import compile_loader
 from dualcache.keys.checks import check_ignored, checked_template, template_check, unkeyable_hint
 from dualcache.keys.compile import Plan, Value, compile_names
 from dualcache.keys.globs import open_ended
-from dualcache.keys.names import full_tags
 from dualcache.keys.open_calls import loader_of
 from dualcache.keys.plans import (
     extra_parts,
@@ -103,7 +102,7 @@ class EndpointBinding:
         self._has_written = False
         self._reads: dict[tuple[str, ...], Callable[..., tuple[str, str]]] = {}
         self._own: dict[tuple[str, ...], Callable[..., tuple[str, ...]]] = {}
-        self._tags_of = tags_maker(signature, naming)
+        self._tags_of = tags_maker(signature, naming, prefix)
         self._reads_query = bool(QUERY & parts_read(signature, self.parameters.requests))
         extras = [f"{before}:{id_template}" for before, id_template in options.extra]
         self._extras_of = make_deletions(signature, extras, "pattern_to_invalidate_extra")
@@ -154,7 +153,7 @@ class EndpointBinding:
         base, key = self._read_names(values)
         tags: tuple[str, ...] = ()
         if self._tags_of is not None:
-            tags = full_tags(self.prefix, self._tags_of(*values))
+            tags = self._tags_of(*values)
         if key != base:
             tags = (*tags, f"{self.prefix}~b:{base[len(self.prefix) :]}")
         return Call(key, policy, tags, loader_of(values, self.loader), values)

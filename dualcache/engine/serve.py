@@ -10,9 +10,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dualcache.core.entry import MISSING, Kind
-from dualcache.core.envelope import open_envelope
+from dualcache.core.envelope import open_envelope, payload_of_living
 from dualcache.core.events import Hit, Unusable
 from dualcache.core.front_ports import Read
 from dualcache.core.ops import Look, RawRead
@@ -155,10 +156,16 @@ def look_failed(look: FirstLook, error: BackendError, env: Env) -> None:
 def classify_look(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> ReadResult:
     """Decide what a look found; the front tier may keep what is fresh."""
     look.raw_read = raw_read
-    look.read = read = classify(
-        call, raw_read.raw, ids_of(call, raw_read), look.sequence, env, raw_read.left_ms
-    )
-    front = call.policy.front
+    raw, front, payload_at = raw_read.raw, call.policy.front, 0
+    if call.tags and front is None and raw is not None:
+        payload_at = payload_of_living(raw, call.tags, raw_read.tag_ids)
+    # A hit needs the names of its tags only where the front tier is to keep it.
+    ids = NO_IDS if payload_at else ids_of(call, raw_read)
+    read = classify(call, raw, ids, look.sequence, env, raw_read.left_ms, payload_at)
+    if payload_at and read.state is not FRESH and raw is not None:
+        stored = None if read.stored is None else open_envelope(call.key, raw)
+        read = replace(read, ids=ids_of(call, raw_read), stored=stored)
+    look.read = read
     if front is not None and read.state is FRESH:
         keep(call, front, look, raw_read.push_epoch, env)
     return read
@@ -197,15 +204,17 @@ def classify(
     sequence: int,
     env: Env,
     left_ms: int | None = None,
+    payload_at: int = 0,
 ) -> ReadResult:
     """Decide what a key holds; nothing that is read is trusted, and nothing is raised.
 
-    `left_ms` is what the backend says that it has left, where it was asked.
+    `left_ms` is what the backend says that it has left, where it was asked. `payload_at` is what
+    `payload_of_living` said: the tags of such a value are not looked at again.
     """
     if raw is None:
         return ReadResult(ABSENT, sequence, None, None, None, ids)
     try:
-        stored = open_envelope(call.key, raw)
+        stored = open_envelope(call.key, raw, payload_at)
         if stored.kind is not _VALUE:
             if stored.tags and has_died(stored.tags, ids):  # a load whose value is lost already
                 return ReadResult(UNUSABLE, sequence, raw, None, None, ids)

@@ -10,7 +10,7 @@ from dualcache.core.entry import OWNER_BYTES
 from dualcache.core.policy import Call
 from dualcache.functions.advice import request_mend
 from dualcache.functions.compile import compile_loader
-from dualcache.keys.names import full_tags, several
+from dualcache.keys.names import several
 from dualcache.keys.open_calls import loader_of
 from dualcache.keys.plans import make_key, make_names, template_parts
 from dualcache.keys.receivers import bound_parts, constants_of
@@ -78,7 +78,7 @@ class Binding:
         self.key_of = maker.of
         self.loader = compile_loader(signature)
         self._owner: bytes | None = None
-        self._tags_of = tags_maker(signature, naming)
+        self._tags_of = tags_maker(signature, naming, prefix)
         self.clears = clearing_pattern(naming, maker.label)
         self.indexed = indexed_positions(signature, naming)
 
@@ -100,8 +100,7 @@ class Binding:
         loader = self.loader if type(values) is tuple else loader_of(values, self.loader)
         if tags_of is None:
             return Call(self.key_of(*values), policy, (), loader, values)
-        tags = full_tags(self.prefix, tags_of(*values))
-        return Call(self.key_of(*values), policy, tags, loader, values)
+        return Call(self.key_of(*values), policy, tags_of(*values), loader, values)
 
     def look_at(self, values: tuple[Any, ...]) -> None:
         """Warn of what the first call shows to be wrong, where a web framework is there."""
@@ -117,10 +116,12 @@ class Binding:
 
 
 def tags_maker(
-    signature: FunctionSignature, naming: Naming
+    signature: FunctionSignature, naming: Naming, prefix: str
 ) -> Callable[..., tuple[str, ...]] | None:
-    """Compile the making of tags from arguments; `None` where there are none."""
-    return make_names(signature, naming.tags, what="tag") if naming.tags != () else None
+    """Compile the making of full tags from arguments; `None` where there are none."""
+    if naming.tags == ():
+        return None
+    return make_names(signature, naming.tags, what="tag", prefix=f"{prefix}~t:")
 
 
 def named_in(signature: FunctionSignature, naming: Naming) -> set[str]:

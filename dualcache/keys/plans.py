@@ -104,12 +104,12 @@ def make_key(
 
 
 def make_names(
-    signature: FunctionSignature, templates: Sequence[str], *, what: Kind
+    signature: FunctionSignature, templates: Sequence[str], *, what: Kind, prefix: str = ""
 ) -> Callable[..., tuple[str, ...]]:
     """Compile the making of tags, of keys to invalidate, or of patterns, from templates.
 
-    The function takes the values in signature order; names come without the prefix. In patterns
-    the wildcards of the template count, those of a value do not.
+    The function takes the values in signature order; each name comes with `prefix` before it. In
+    patterns the wildcards of the template count, those of a value do not.
     """
     written = several(templates, f"{what}s of {signature.name}", f'write {what}s=["…"]')
     parsed = [checked_template(signature, template, what) for template in written]
@@ -119,8 +119,9 @@ def make_names(
         for one in checks:
             one(is_last=is_last)
 
+    owner, parts = signature.name, [tuple(template_parts(signature, each)) for each in parsed]
     return compile_names(
-        [Plan(tuple(template_parts(signature, each)), what, signature.name) for each in parsed],
+        [Plan(each, what, owner, prefix) for each in parts],
         count=len(signature.parameters),
         where=f"{what}s of {signature.module}.{signature.qualname}",
         settle=settled_now(signature, check),

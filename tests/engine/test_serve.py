@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from dualcache.core.entry import MISSING, UNKNOWN_TAG_ID, Tag
-from dualcache.core.envelope import seal_tombstone
+from dualcache.core.envelope import seal_filling, seal_tombstone
 from dualcache.core.events import Hit, Miss
 from dualcache.core.flight import EndFlight, Join, JoinReply, Load, Outcome
 from dualcache.core.ops import WRONG_TYPE, DropConnections, Loaded, Look, RawRead, ReadTags
@@ -61,6 +61,9 @@ HITS = {
         stored("v", fresh_ms=100), (), 5_000, {"stale_if_error_ms": 1}
     ),
     "of a living tag": State(stored("v", tags=[TAG]), LIVE),
+    "of living tags in another order": State(
+        stored("v", tags=[Tag("~t:b", token(51)), TAG]), (token(50), token(51))
+    ),
 }
 OTHERS = {
     "absent": State(None),
@@ -79,6 +82,19 @@ OTHERS = {
     "of another key": State(stored("v", key="another")),
     "undecodable": State(stored("broken")),
     "of a dead tag": State(stored("v", tags=[TAG]), DEAD),
+    "stale, of a living tag": State(
+        stored("v", tags=[TAG], fresh_ms=100, created_ms=NOW_MS - 500), LIVE
+    ),
+    "undecodable, of a living tag": State(stored("broken", tags=[TAG]), LIVE),
+    "of a living tag, for who knows its type": State(
+        stored("v", tags=[TAG]), LIVE, None, {"value_codec": unread_by("untyped")}
+    ),
+    "of a living tag and one that was not asked for": State(
+        stored("v", tags=[TAG, Tag("~t:z", token(52))]), LIVE
+    ),
+    "a load of a living tag": State(
+        seal_filling(KEY, token=token(60), created_ms=NOW_MS, load_ms=1, tags=[TAG]), LIVE
+    ),
     "of a tag that is gone": State(stored("v", tags=[TAG]), (None,)),
     "of a tag that was unknown": State(
         stored("v", tags=[Tag("~t:a", UNKNOWN_TAG_ID)]), (UNKNOWN_TAG_ID,)

@@ -19,7 +19,6 @@ from dualcache.backends.redis.wire.publish import publish, telling
 from dualcache.backends.redis.wire.resp import (
     Command,
     Spelling,
-    bulk,
     checked,
     content,
     nonsense,
@@ -75,29 +74,37 @@ def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
 
 def write_look(op: Look) -> bytes:
     """Write a read, without the detour that other ops take: every hit is one."""
-    name = op.key.encode()
-    key = b"$%d\r\n%b\r\n" % (len(name), name)
-    if op.tags:
-        tags = b"".join([bulk(tag.encode()) for tag in op.tags])
-        data = b"*%d\r\n$4\r\nMGET\r\n%b%b" % (2 + len(op.tags), key, tags)
+    key, tags = op.key, op.tags
+    spelled = f"${len(key)}\r\n{key}\r\n"
+    if tags:
+        text = f"*{2 + len(tags)}\r\n$4\r\nMGET\r\n{spelled}"
+        for tag in tags:
+            text += f"${len(tag)}\r\n{tag}\r\n"
     else:
-        data = b"*2\r\n$3\r\nGET\r\n%b" % key
-    return b"%b*2\r\n$4\r\nPTTL\r\n%b" % (data, key) if op.with_ttl else data
+        text = f"*2\r\n$3\r\nGET\r\n{spelled}"
+    if op.with_ttl:
+        text += f"*2\r\n$4\r\nPTTL\r\n{spelled}"
+    if text.isascii():  # then a name has as many bytes as it has letters
+        return text.encode()
+    data = pack(("MGET", key, *tags) if tags else ("GET", key))
+    return data + pack(("PTTL", key)) if op.with_ttl else data
 
 
 def look_reply(op: Look, replies: Sequence[Any]) -> RawRead:
-    left_ms, refusal = None, ""
-    if op.with_ttl:
-        left = lifetime(replies[1])
-        if left is None:
-            refusal = "NOPERM"
-        elif left != FOR_EVER:
-            # It may have ended since it was read: no time is then left, which is not for ever.
-            left_ms = max(0, left)
-    if not op.tags:
-        return RawRead(content(replies[0]), (), left_ms, refusal=refusal)
-    found = strings(replies[0], 1 + len(op.tags))
-    return RawRead(found[0], found[1:], left_ms, refusal=refusal)
+    raw: Any = replies[0]
+    tag_ids: tuple[bytes | None, ...] = ()
+    if op.tags:
+        found = strings(raw, 1 + len(op.tags))
+        raw, tag_ids = found[0], found[1:]
+    elif type(raw) is not bytes:
+        raw = content(raw)
+    if not op.with_ttl:
+        return RawRead(raw, tag_ids)
+    left = lifetime(replies[1])
+    if left is None:
+        return RawRead(raw, tag_ids, refusal="NOPERM")
+    # It may have ended since it was read: no time is then left, which is not for ever.
+    return RawRead(raw, tag_ids, None if left == FOR_EVER else max(0, left))
 
 
 def read_tags_commands(op: ReadTags) -> Sequence[Command]:

@@ -55,10 +55,13 @@ def content(reply: Any) -> bytes | None:
 
 def strings(reply: Any, length: int) -> tuple[bytes | None, ...]:
     """Return the strings and nils of an array reply of this length."""
-    found = checked(reply)
+    found = reply if type(reply) is list else checked(reply)
     if not isinstance(found, list) or len(found) != length:
         raise nonsense()
-    return tuple([each if type(each) is bytes else content(each) for each in found])
+    for each in found:
+        if type(each) is not bytes and each is not None:
+            return tuple([content(each) for each in found])
+    return tuple(found)
 
 
 def number(reply: Any) -> int:
