@@ -183,21 +183,22 @@ class FrontStore(Cache[str, FrontEntry]):
     def popitem(self) -> tuple[str, FrontEntry]:
         """Evict the oldest entry that was not hit since it was last looked at."""
         while True:
-            if not self._line:  # the look has come to the newest: it goes on at the oldest
-                self._line, self._passed = self._passed, self._line
             if not self._line:  # an interrupted `put` left an entry that is in no line
                 self._line.extend(self.values())
             entry = self._line.popleft()
-            if not entry.fresh_until:
-                continue
-            if entry.hits:
+            is_spared = entry.hits and entry.fresh_until
+            if is_spared:
                 entry.owner.hits += entry.hits
                 entry.hits = 0.0
                 (self._passed if self._is_sieve else self._line).append(entry)
-                continue
-            self._kill(entry)
-            del self[entry.key]
-            return entry.key, entry
+            if not self._line:
+                # The look has come to the newest. It goes on at the oldest at once: behind what is
+                # put next it would stay with the newest for ever, and nothing old would go.
+                self._line, self._passed = self._passed, self._line
+            if entry.fresh_until and not is_spared:
+                self._kill(entry)
+                del self[entry.key]
+                return entry.key, entry
 
     def _kill(self, entry: FrontEntry) -> None:
         # First: a thread that has found the entry in an index already takes no lock, and this is

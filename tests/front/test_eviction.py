@@ -93,10 +93,16 @@ def test_a_spared_entry_keeps_its_place_and_the_look_goes_on_behind_it() -> None
     # a and b are spared, and stay older than all; the look stands behind c.
     assert filled(store, "efg") == ["c", "d", "e"]
     hit(store, "g")
-    assert filled(store, "h") == ["f"]
-    # g is spared, h goes as new as it is; only then the look is at a again.
-    assert filled(store, "i") == ["h"]
-    assert filled(store, "j") == ["i"]
+    # g is spared, f and h are not; then the look has come to the newest, and begins at a.
+    assert filled(store, "hijk") == ["f", "h", "a", "b"]
+
+
+def test_new_favourites_take_the_place_of_old_ones() -> None:
+    store, drawn = make_store(100, None, is_sieve=True), random.Random(2)
+    old, new = ([f"{name}{number}" for number in range(80)] for name in ("old", "new"))
+    share_of_hits(store, drawn.choices(old, k=5_000))
+    share_of_hits(store, drawn.choices(new, k=1_000))
+    assert share_of_hits(store, drawn.choices(new, k=1_000)) == 100
 
 
 def test_what_was_dropped_is_found_neither_before_the_look_nor_behind_it() -> None:
