@@ -24,7 +24,7 @@ from dualcache.frameworks.roles import (
 )
 from dualcache.functions.advice import warn_of_function
 from dualcache.functions.first_argument import Unnamed
-from dualcache.keys.canonical import field_names
+from dualcache.keys.classes import field_names
 from dualcache.keys.signature import ABSENT
 from dualcache.keys.templates import parse_template
 

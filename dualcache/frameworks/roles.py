@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from enum import Enum
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
 
 from dualcache.frameworks.flask_context import serving
-from dualcache.keys.canonical import field_names
-from dualcache.keys.names import is_keyable_annotation
+from dualcache.keys.annotations import bare, is_keyable_annotation
+from dualcache.keys.classes import field_names
 from dualcache.keys.signature import ABSENT
 
 if TYPE_CHECKING:
@@ -145,12 +145,7 @@ def takes_tasks(hints: Iterable[Any]) -> bool:
 
 def members(hint: Any) -> tuple[Any, ...]:
     """Return the classes that an annotation allows, without `Annotated`, `NewType` and aliases."""
-    if get_origin(hint) is Annotated:
-        return members(get_args(hint)[0])
-    if (below := getattr(hint, "__supertype__", None)) is not None:
-        return members(below)
-    if type(hint).__name__ == "TypeAliasType":
-        return members(hint.__value__)
+    hint = bare(hint)
     if get_origin(hint) in (Union, UnionType):
         return tuple(dict.fromkeys(each for one in get_args(hint) for each in members(one)))
     if get_origin(hint) is Literal:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import functools
-import linecache
 from inspect import Parameter
 from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
@@ -199,13 +198,10 @@ def executed(source: str, signature: FunctionSignature, names: Names) -> Functio
     """Compile the source of one function over the globals of the original.
 
     So that annotations written as text resolve as before; the code itself looks nothing up there.
-    Tracebacks and debuggers find its source in `linecache`.
     """
     filename = f"<dualcache {signature.module}.{signature.qualname}>"
     module_names = getattr(signature.function, "__globals__", {})
-    whole, wrapper = compiled(source, names, filename, module_names)
-    linecache.cache[filename] = (len(whole), None, whole.splitlines(keepends=True), filename)
-    made: FunctionType = wrapper
+    made: FunctionType = compiled(source, names, filename, module_names)
     return made
 
 

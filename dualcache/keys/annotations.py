@@ -6,10 +6,10 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_typeddict
 
-from dualcache.keys.canonical import field_names
+from dualcache.keys.classes import field_names
 from dualcache.keys.scalars import is_free_scalar, is_scalar_value
 
-__all__ = ["is_free_text", "is_keyable_annotation"]
+__all__ = ["bare", "is_free_text", "is_keyable_annotation"]
 
 _BUILTINS = (
     bool, int, float, complex, NoneType, str, bytes, bytearray, range,
@@ -24,7 +24,7 @@ def is_keyable_annotation(annotation: Any) -> bool | None:
 
     False only for a class none of whose values has a canonical form, and for containers of such.
     """
-    annotation = _inner(annotation)
+    annotation = bare(annotation)
     if annotation is None or get_origin(annotation) is Literal:
         return True
     if get_origin(annotation) in (Union, UnionType):
@@ -46,7 +46,7 @@ def is_free_text(annotation: Any) -> bool:
     Numbers, UUIDs, dates and times, bool, None and Enum members do not, nor literals, unions and
     `Annotated` forms of these. Pass `str` or `object` for a parameter without annotation.
     """
-    annotation = _inner(annotation)
+    annotation = bare(annotation)
     if annotation is None:
         return False
     if get_origin(annotation) is Literal:
@@ -61,8 +61,8 @@ def is_free_text(annotation: Any) -> bool:
     return not is_scalar_value(annotation) or is_free_scalar(annotation)
 
 
-def _inner(annotation: Any) -> Any:
-    """Look through `Annotated`, `NewType` and `type` aliases."""
+def bare(annotation: Any) -> Any:
+    """Return an annotation without `Annotated`, `NewType` and `type` aliases around it."""
     while True:
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]

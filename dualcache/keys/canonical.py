@@ -11,6 +11,7 @@ from enum import Enum, Flag
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from dualcache.keys.classes import field_names
 from dualcache.keys.digests import digest, is_secret_name
 from dualcache.keys.escaping import escape, escape_part
 from dualcache.keys.main_module import module_name
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Encoder: TypeAlias = Callable[[Any, int], str]
 
-__all__ = ["canonical", "class_name", "class_of", "digested", "field_names", "text"]
+__all__ = ["canonical", "class_name", "class_of", "digested", "text"]
 
 MAX_DEPTH = 100
 """Values nested deeper have no canonical form; a value that contains itself is one of them."""
@@ -72,22 +73,6 @@ def class_name(kind: type[Any]) -> str:
 def class_of(value: object) -> type[Any]:
     """Return `type(value)`, known to type checkers as a class of anything."""
     return type(value)
-
-
-def field_names(kind: type[Any]) -> tuple[str, ...] | None:
-    """Name the fields of a dataclass, NamedTuple, attrs, msgspec or pydantic class, else `None`."""
-    if (fields := getattr(kind, "__dataclass_fields__", None)) is not None:
-        # As dataclasses.fields() does it, which would have to be imported.
-        return tuple(name for name, one in fields.items() if one._field_type.name == "_FIELD")  # noqa: SLF001
-    if (structure := getattr(kind, "__struct_fields__", None)) is not None:
-        return tuple(structure)
-    if (attributes := getattr(kind, "__attrs_attrs__", None)) is not None:
-        return tuple(attribute.name for attribute in attributes)
-    if (model := getattr(kind, "__pydantic_fields__", None)) is not None:
-        return tuple(model)
-    if issubclass(kind, tuple) and (names := getattr(kind, "_fields", None)) is not None:
-        return tuple(names)
-    return None
 
 
 def _encode(value: Any, depth: int) -> str:

@@ -6,7 +6,6 @@ fails in it is done again by `_slowly`, which tells in the error which argument 
 
 from __future__ import annotations
 
-import linecache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from msgspec import Struct
@@ -14,6 +13,7 @@ from msgspec import Struct
 from dualcache.errors import UnkeyableArgument, UsageError
 from dualcache.keys.globs import has_wildcard
 from dualcache.keys.names import SURELY_SHORT, fit
+from dualcache.keys.written import execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -105,13 +105,7 @@ def compile_names(
     lines += [line for at, plan in enumerate(plans) for line in _finishing(plan, at, namespace)]
     names = "".join(f"n{at}, " for at in range(len(plans)))
     lines.append("    return n0" if is_single else f"    return ({names})")
-    return _executed("\n".join(lines) + "\n", f"<dualcache names of {where}>", namespace)
-
-
-def _executed(source: str, filename: str, namespace: dict[str, Any]) -> Callable[..., Any]:
-    exec(compile(source, filename, "exec"), namespace)  # noqa: S102  only names and literals of ours
-    # Tracebacks, debuggers and inspect.getsource() find the source here.
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    execute("\n".join(lines) + "\n", f"<dualcache names of {where}>", namespace)
     make_name: Callable[..., Any] = namespace["make_name"]
     return make_name
 

@@ -9,7 +9,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dualcache.errors import UnkeyableArgument
-from dualcache.keys.canonical import canonical, class_name, class_of, digested, field_names
+from dualcache.keys.canonical import canonical, class_name, class_of, digested
+from dualcache.keys.classes import field_names, is_frozen
 from dualcache.keys.compile import Value
 from dualcache.keys.digests import is_secret_name
 from dualcache.keys.escaping import escape_part
@@ -121,16 +122,4 @@ def _is_value(kind: type[Any]) -> bool:
     """Tell whether a class's objects cannot change: frozen of any make, or immutable by base."""
     if issubclass(kind, _IMMUTABLE) or is_scalar_value(kind):
         return True
-    if field_names(kind) is None:
-        return False
-    dataclass_options = getattr(kind, "__dataclass_params__", None)
-    struct_options = getattr(kind, "__struct_config__", None)
-    model_options: dict[str, Any] = (
-        getattr(kind, "model_config", {}) if hasattr(kind, "__pydantic_fields__") else {}
-    )
-    return bool(
-        getattr(dataclass_options, "frozen", False)
-        or getattr(struct_options, "frozen", False)
-        or model_options.get("frozen", False)
-        or kind.__setattr__.__name__ == "_frozen_setattrs"  # attrs marks it by nothing else
-    )
+    return field_names(kind) is not None and is_frozen(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
@@ -60,13 +61,29 @@ def written_tuple(items: Iterable[str]) -> str:
     return f"({''.join(f'{item}, ' for item in items)})"
 
 
+def execute(
+    source: str,
+    filename: str,
+    module_names: dict[str, Any],
+    names: dict[str, Any] | None = None,
+) -> None:
+    """Run source that was written here: it defines a function, in `names` or in `module_names`.
+
+    The one place where text becomes code. What varies in it are names of parameters, which Python
+    has checked to be names, and quoted literals; values come in as variables, never as text.
+    Tracebacks, debuggers and `inspect.getsource` find the source in `linecache`.
+    """
+    exec(compile(source, filename, "exec"), module_names, names)  # noqa: S102  see above
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+
+
 def compiled(source: str, names: Names, filename: str, module_names: dict[str, Any]) -> Any:
     """Compile the source of one function called `wrapper`; `names` are variables around it."""
     body = "".join(f"    {line}\n" for line in source.splitlines())
     whole = f"def enclosing({', '.join(names.known)}):\n{body}    return wrapper\n"
     made: dict[str, Any] = {}
-    exec(compile(whole, filename, "exec"), module_names, made)  # noqa: S102  names from a signature
-    return whole, made["enclosing"](**names.known)
+    execute(whole, filename, module_names, made)
+    return made["enclosing"](**names.known)
 
 
 def compile_binder(parameters: Iterable[Parameter], qualname: str) -> Callable[..., Any]:
@@ -79,6 +96,7 @@ def compile_binder(parameters: Iterable[Parameter], qualname: str) -> Callable[.
     names = Names(each.name for each in parameters)
     heading = written_signature(parameters, names)
     values = written_tuple(each.name for each in parameters)
-    _, binder = compiled(f"def wrapper{heading}: return {values}", names, "<dualcache binder>", {})
+    source = f"def wrapper{heading}: return {values}"
+    binder = compiled(source, names, f"<dualcache binder of {qualname}>", {})
     binder.__qualname__ = qualname
     return binder  # type: ignore[no-any-return]  # exec is untyped
