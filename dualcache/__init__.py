@@ -1,54 +1,56 @@
 """One cache for `def` and `async def`: Redis or Valkey behind it, no stale value in it.
 
-Public names, and nothing else; each is imported when it is first asked for.
+Public names, and nothing else. Values, events and errors are imported with it, which is pure and
+cheap; `Cache` and what belongs to it when it is first asked for.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.core.entry import MISSING, CacheInfo, Entry
+from dualcache.core.events import (
+    BackendDown,
+    BackendUp,
+    Coalesced,
+    Event,
+    Hit,
+    Invalidated,
+    Loaded,
+    LoadFailed,
+    Miss,
+    NotRead,
+    NotStored,
+    ObserverFailed,
+    PendingOverflowed,
+    Replayed,
+    ScansRefused,
+    StaleHit,
+    StoresStopped,
+    Unusable,
+    WaitExpired,
+)
+from dualcache.errors import (
+    BackendError,
+    BackendRefused,
+    BackendTimeout,
+    BackendUnavailable,
+    CacheIdentificationInferenceError,
+    CodecError,
+    DecodeError,
+    DualCacheError,
+    InvalidRequestError,
+    KeyTemplateError,
+    LoaderTimeout,
+    MissingClientError,
+    SignatureError,
+    UnencodableValue,
+    UnkeyableArgument,
+    UsageError,
+)
+
 if TYPE_CHECKING:
     from dualcache.cache import Cache
-    from dualcache.core.entry import MISSING, CacheInfo, Entry
-    from dualcache.core.events import (
-        BackendDown,
-        BackendUp,
-        Coalesced,
-        Event,
-        Hit,
-        Invalidated,
-        Loaded,
-        LoadFailed,
-        Miss,
-        NotRead,
-        NotStored,
-        ObserverFailed,
-        PendingOverflowed,
-        Replayed,
-        ScansRefused,
-        StaleHit,
-        StoresStopped,
-        Unusable,
-        WaitExpired,
-    )
-    from dualcache.errors import (
-        BackendError,
-        BackendRefused,
-        BackendTimeout,
-        BackendUnavailable,
-        CacheIdentificationInferenceError,
-        CodecError,
-        DecodeError,
-        DualCacheError,
-        InvalidRequestError,
-        KeyTemplateError,
-        LoaderTimeout,
-        MissingClientError,
-        SignatureError,
-        UnencodableValue,
-        UnkeyableArgument,
-        UsageError,
-    )
     from dualcache.observability.stats import FrontStats, Stats, TemplateStats
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.settings import Settings
@@ -102,67 +104,29 @@ __all__ = [
     "WaitExpired",
 ]
 
-HOMES: Final = {
-    "dualcache.cache": ("Cache",),
-    "dualcache.core.entry": ("MISSING", "CacheInfo", "Entry"),
-    "dualcache.core.events": (
-        "BackendDown",
-        "BackendUp",
-        "Coalesced",
-        "Event",
-        "Hit",
-        "Invalidated",
-        "Loaded",
-        "LoadFailed",
-        "Miss",
-        "NotRead",
-        "NotStored",
-        "ObserverFailed",
-        "PendingOverflowed",
-        "Replayed",
-        "StaleHit",
-        "ScansRefused",
-        "StoresStopped",
-        "Unusable",
-        "WaitExpired",
-    ),
-    "dualcache.options.settings": ("Settings",),
-    "dualcache.errors": (
-        "BackendError",
-        "BackendRefused",
-        "BackendTimeout",
-        "BackendUnavailable",
-        "CacheIdentificationInferenceError",
-        "CodecError",
-        "DecodeError",
-        "DualCacheError",
-        "InvalidRequestError",
-        "KeyTemplateError",
-        "LoaderTimeout",
-        "MissingClientError",
-        "SignatureError",
-        "UnencodableValue",
-        "UnkeyableArgument",
-        "UsageError",
-    ),
-    "dualcache.options.front_tier": ("FrontTier",),
-    "dualcache.observability.stats": ("FrontStats", "Stats", "TemplateStats"),
+_LATER: Final = {
+    "Cache": "dualcache.cache",
+    "FrontStats": "dualcache.observability.stats",
+    "FrontTier": "dualcache.options.front_tier",
+    "Settings": "dualcache.options.settings",
+    "Stats": "dualcache.observability.stats",
+    "TemplateStats": "dualcache.observability.stats",
 }
-"""Where each public name lives."""
+"""Where the names live whose modules bring the engine along; the others are values alone."""
 
 
 if not TYPE_CHECKING:  # or a checker takes every misspelt name for one that is there
 
     def __getattr__(name: str) -> Any:
-        """Import a public name when it is first asked for (PEP 562)."""
-        for home, names in HOMES.items():
-            if name in names:
-                from importlib import import_module
+        """Import one of these names when it is first asked for (PEP 562)."""
+        home = _LATER.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
 
-                value = getattr(import_module(home), name)
-                globals()[name] = value
-                return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(home), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -54,8 +54,6 @@ class DualCacheError(Exception):
     it (an empty label continues the line above, for carets); `help` says how to mend it.
     """
 
-    __module__ = "dualcache"
-
     def __init__(
         self,
         what: str,
@@ -85,31 +83,21 @@ class DualCacheError(Exception):
 class UsageError(DualCacheError, ValueError):
     """The calling code or the configuration is wrong; nothing was stored or deleted."""
 
-    __module__ = "dualcache"
-
 
 class KeyTemplateError(UsageError):
     """A key or tag template names what is not there, or cannot tell two calls apart."""
-
-    __module__ = "dualcache"
 
 
 class UnkeyableArgument(UsageError, TypeError):
     """An argument has no canonical form, so no key can be made of it."""
 
-    __module__ = "dualcache"
-
 
 class CacheIdentificationInferenceError(UsageError):
     """The endpoint decorator cannot tell which parameter is the resource id."""
 
-    __module__ = "dualcache"
-
 
 class InvalidRequestError(UsageError):
     """A read endpoint was given something to invalidate; its body did not run."""
-
-    __module__ = "dualcache"
 
 
 class BackendError(DualCacheError):
@@ -122,8 +110,6 @@ class BackendError(DualCacheError):
     too large for the link.
     """
 
-    __module__ = "dualcache"
-
     is_configuration: bool = False
     was_connected: bool = False
     is_garbled: bool = False
@@ -133,13 +119,9 @@ class BackendError(DualCacheError):
 class BackendUnavailable(BackendError, ConnectionError):
     """The backend refused, cut the connection, or is not asked while the breaker is open."""
 
-    __module__ = "dualcache"
-
 
 class BackendTimeout(BackendError, TimeoutError):
     """The backend gave no answer within the budget; what was sent may still be carried out."""
-
-    __module__ = "dualcache"
 
 
 class BackendRefused(BackendError):
@@ -148,8 +130,6 @@ class BackendRefused(BackendError):
     `is_lacking`: it does not have the command or the option, or this user may not use it.
     """
 
-    __module__ = "dualcache"
-
     prefix: str = "ERR"
     is_lacking: bool = False
 
@@ -157,19 +137,13 @@ class BackendRefused(BackendError):
 class MissingClientError(BackendError):
     """This cache has no Redis client to hand out (it runs on `memory://` or `null://`)."""
 
-    __module__ = "dualcache"
-
 
 class CodecError(DualCacheError):
     """Bytes and values do not fit together."""
 
-    __module__ = "dualcache"
-
 
 class DecodeError(CodecError):
     """Stored bytes are not a value of ours: a miss for a read. `reason` is a short label."""
-
-    __module__ = "dualcache"
 
     reason: str = ""
 
@@ -177,19 +151,13 @@ class DecodeError(CodecError):
 class SignatureError(DecodeError):
     """Stored bytes carry no signature made with one of the secrets."""
 
-    __module__ = "dualcache"
-
 
 class UnencodableValue(CodecError, TypeError):
     """No codec keeps this value exactly; it is returned to the caller and not stored."""
 
-    __module__ = "dualcache"
-
 
 class LoaderTimeout(DualCacheError, TimeoutError):
     """The user's function took longer than `hard_timeout`; nothing was stored."""
-
-    __module__ = "dualcache"
 
 
 def _rebuilt(
@@ -203,3 +171,7 @@ def _rebuilt(
     error = kind(what, code=code, details=details, help=help_line)
     error.__dict__.update(state)
     return error
+
+
+for _name in __all__:
+    globals()[_name].__module__ = "dualcache"  # where users import them from, as tracebacks show

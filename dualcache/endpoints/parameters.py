@@ -9,7 +9,6 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.endpoints.decisions import GLOBAL, IdChoice, choose, is_named_id, not_the_id
-from dualcache.errors import UsageError
 from dualcache.frameworks.flask_context import speaks_flask
 from dualcache.frameworks.roles import (
     ParameterRole,
@@ -23,7 +22,7 @@ from dualcache.frameworks.roles import (
     takes_tasks,
 )
 from dualcache.functions.advice import warn_of_function
-from dualcache.functions.first_argument import Unnamed
+from dualcache.functions.first_argument import Unnamed, whole_key
 from dualcache.keys.classes import field_names
 from dualcache.keys.signature import ABSENT
 from dualcache.keys.templates import parse_template
@@ -208,15 +207,7 @@ def refuse_whole_key(prefix: str, parameters: EndpointParameters) -> None:
     chosen = parameters.choice
     is_whole = {*chosen} <= used if isinstance(chosen, tuple) else {*parameters.candidates} <= used
     if is_whole:
-        raise UsageError(
-            f"the text given to cache() for {parameters.signature.name} already holds its id",
-            code="DC126",
-            details=[
-                ("given", f'"{prefix}"'),
-                ("why", "it is a key_prefix, and the id follows it in the key"),
-            ],
-            help=f'did you mean key="{prefix}"? As a prefix, write it by its name: key_prefix="…"',
-        )
+        raise whole_key(prefix, parameters.signature.name)
 
 
 def _is_keyable(role: ParameterRole) -> bool | None:

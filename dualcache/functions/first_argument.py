@@ -7,7 +7,7 @@ from typing import Final
 
 from dualcache.errors import UsageError
 
-__all__ = ["Unnamed", "refuse_duration", "refuse_no_function"]
+__all__ = ["Unnamed", "refuse_duration", "refuse_no_function", "whole_key"]
 
 DURATION: Final = re.compile(
     r"\s*(?:\d+(?:\.\d+)?\s*(?:ms|w|weeks?|d|days?|h|hrs?|hours?|m|mins?|minutes?"
@@ -48,3 +48,16 @@ def refuse_duration(text: str) -> None:
             details=[("given", f'"{text}"')],
             help=f'did you mean ttl="{text}"?',
         )
+
+
+def whole_key(prefix: str, owner: str) -> UsageError:
+    """Make the error of a prefix that already holds the id."""
+    return UsageError(
+        f"the text given to cache() for {owner} already holds its id",
+        code="DC126",
+        details=[
+            ("given", f'"{prefix}"'),
+            ("why", "it is a key_prefix, and the id follows it in the key"),
+        ],
+        help=f'did you mean key="{prefix}"? As a prefix, write it by its name: key_prefix="…"',
+    )
