@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from dualcache.observability.stats import Stats
     from dualcache.options.front_tier import FrontTier
-    from dualcache.runtime.backend import Backend
     from dualcache.typing import (
         CachedFunction,
         CacheOptions,
@@ -96,11 +95,6 @@ class Cache(SyncFace):
 
     def __repr__(self) -> str:
         return repr(self._runtime)
-
-    @property
-    def backend(self) -> Backend:
-        """Only for tests, until they take another way."""
-        return self._runtime.backend
 
     # Decorators
 

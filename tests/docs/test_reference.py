@@ -21,8 +21,6 @@ from tests.docs.pages import ROOT
 
 PAGE: Final = (ROOT / "docs/reference.md").read_text("utf-8")
 ERRORS: Final = (ROOT / "docs/errors.md").read_text("utf-8")
-INNER: Final = {"backend"}
-"""Attributes of `Cache` that are not for users."""
 EVENTS: Final = [
     kind
     for name in dualcache.__all__
@@ -73,7 +71,7 @@ def test_the_tables_of_options_are_those_of_the_code(table: OptionTable) -> None
 def test_every_method_of_both_faces_is_listed() -> None:
     listed = first_column(section("### Methods"))
     methods = public(Cache) | public(AsyncCache) | {"aio"}
-    assert sorted(methods - INNER - listed) == []
+    assert sorted(methods - listed) == []
     assert sorted(listed - methods) == []
 
 
