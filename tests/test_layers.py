@@ -79,7 +79,16 @@ LONGER_WITH_REASON: Final[dict[str, str]] = {
     "engine/batch.py": "one batch from joining to landing: each step gives back what it may hold",
 }
 """`path` or `path:function`, and why it is better whole."""
-NAMED: Final = {"core", "engine"}
+NAMED: Final = {
+    "core",
+    "engine",
+    "keys",
+    "frameworks",
+    "runtime",
+    "functions",
+    "endpoints",
+    "observability",
+}
 """Folders whose modules say in `__all__` which of their names are for others."""
 
 FORBIDDEN_IMPORTS: Final = (
@@ -127,7 +136,6 @@ ALLOWED_IMPORTS: Final = (
 class Import(NamedTuple):
     line: int
     module: str
-    is_typing_only: bool
 
 
 def test_imports_only_lead_down() -> None:
@@ -277,16 +285,9 @@ def part_of(path: Path) -> str:
 
 def imports_of(tree: ast.Module, path: Path) -> Iterator[Import]:
     """Find every import, at whatever depth, with relative ones made absolute."""
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-        for statement in node.body
-        for inner in ast.walk(statement)
-    }
     for node in ast.walk(tree):
         for module in modules_named(node, path):
-            yield Import(getattr(node, "lineno", 0), module, id(node) in typing_only)
+            yield Import(getattr(node, "lineno", 0), module)
 
 
 def modules_named(node: ast.AST, path: Path) -> list[str]:

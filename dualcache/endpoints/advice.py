@@ -18,29 +18,29 @@ __all__ = ["at_decoration", "at_first_read", "not_the_ids"]
 
 def at_decoration(parameters: EndpointParameters, *, has_vary: bool) -> Iterator[str]:
     """Yield what is likely wrong with an endpoint, unless it may well be one that writes."""
-    if not (parameters.options.invalidates or is_likely_write(parameters)):
-        yield from of_a_read(parameters, has_vary=has_vary)
+    if not (parameters.options.invalidates or _is_likely_write(parameters)):
+        yield from _of_a_read(parameters, has_vary=has_vary)
 
 
 def at_first_read(parameters: EndpointParameters, *, has_vary: bool) -> Iterator[str]:
     """Yield what could not be said at decoration."""
-    if is_likely_write(parameters):
-        yield from of_a_read(parameters, has_vary=has_vary)
+    if _is_likely_write(parameters):
+        yield from _of_a_read(parameters, has_vary=has_vary)
     if parameters.has_own and not has_vary:
-        yield from unkeyed(parameters)
+        yield from _unkeyed(parameters)
 
 
-def is_likely_write(parameters: EndpointParameters) -> bool:
+def _is_likely_write(parameters: EndpointParameters) -> bool:
     """Tell whether an endpoint reads the body of its request, itself or as a model."""
     read = parts_read(parameters.signature, parameters.requests)
     return parameters.has_body or not BODY.isdisjoint(read)
 
 
-def of_a_read(parameters: EndpointParameters, *, has_vary: bool) -> Iterator[str]:
+def _of_a_read(parameters: EndpointParameters, *, has_vary: bool) -> Iterator[str]:
     """Yield what is likely wrong with a read, each with its code and what to write."""
     owner = parameters.signature.name
     if not (parameters.has_own or has_vary):
-        yield from unkeyed(parameters)
+        yield from _unkeyed(parameters)
     if ParameterRole.RESPONSE in parameters.roles.values():
         yield (
             f"[DC407] {owner} takes a response and is cached: status and headers that "
@@ -61,7 +61,7 @@ def not_the_ids(parameters: EndpointParameters) -> Iterator[str]:
         yield not_the_id(name, parameters.signature.name, parameters.options)
 
 
-def unkeyed(parameters: EndpointParameters) -> Iterator[str]:
+def _unkeyed(parameters: EndpointParameters) -> Iterator[str]:
     """Yield what a read takes from its request and its key does not hold.
 
     With parameters of its own, only what tells who asks is worth a warning.

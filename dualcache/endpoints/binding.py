@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from dualcache.keys.placeholders import Template
     from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["EndpointBinding"]
+__all__ = ["Deletion", "EndpointBinding"]
 
 
 class Deletion(NamedTuple):
@@ -106,7 +106,7 @@ class EndpointBinding:
         self._reads_query = bool(QUERY & parts_read(signature, self.parameters.requests))
         extras = [f"{before}:{id_template}" for before, id_template in options.extra]
         self._extras_of = make_deletions(signature, extras, "pattern_to_invalidate_extra")
-        patterns = [open_pattern(signature, pattern) for pattern in options.patterns]
+        patterns = [_open_pattern(signature, pattern) for pattern in options.patterns]
         self._patterns_of = make_names(signature, patterns, what="pattern")
         text = checked_template(signature, options.prefix, "key").parts
         literal = (escaped_glob(part) if isinstance(part, str) else "*" for part in text)
@@ -261,7 +261,7 @@ class EndpointBinding:
         return maker
 
 
-def open_pattern(signature: FunctionSignature, pattern: str) -> str:
+def _open_pattern(signature: FunctionSignature, pattern: str) -> str:
     """Return a pattern that also reaches what only begins with it, as the origin's patterns do."""
     last = checked_template(signature, pattern, "pattern").parts[-1]
     return open_ended(pattern) if isinstance(last, str) else f"{pattern}*"

@@ -96,7 +96,7 @@ def choose(
     likely = {name: fits(name) for name in candidates if is_named_id(name)}
     sure = [name for name, verdict in likely.items() if verdict]
     if len(sure) > 1:
-        raise two_ids(signature, sure)
+        raise _two_ids(signature, sure)
     if None in likely.values():
         return IdChoice.OPEN
     if sure:
@@ -137,7 +137,7 @@ def is_named_id(name: str) -> bool:
     return name == "id" or name.endswith("_id")
 
 
-def two_ids(
+def _two_ids(
     signature: FunctionSignature, names: Sequence[str]
 ) -> CacheIdentificationInferenceError:
     """Make the error of an id that could be either of several parameters."""

@@ -51,7 +51,7 @@ def cached_endpoint(
     signature = FunctionSignature.of(function)
     options = function_options(runtime, signature, written, OPTIONS)
     codec_for = options.codec_for
-    options = options._replace(codec_for=lambda hint: without_responses(codec_for(hint)))
+    options = options._replace(codec_for=lambda hint: _without_responses(codec_for(hint)))
     own = endpoint_options(written, signature.name)
     binding = EndpointBinding(signature, options.naming, own, prefix=runtime.prefix)
     for line in at_decoration(binding.parameters, has_vary=binding.has_vary):
@@ -105,18 +105,18 @@ class Endpoint:
         return invalidation_of(keys, (), revoked.patterns, env, self.binding.label)
 
 
-def without_responses(codec: ValueCodec) -> ValueCodec:
+def _without_responses(codec: ValueCodec) -> ValueCodec:
     """Return a codec that packs no response of a web framework: it is that of one request."""
 
     def pack(value: Any) -> Packed:
         if is_response(value):
-            raise unstored_response(type(value).__name__)
+            raise _unstored_response(type(value).__name__)
         return codec.pack(value)
 
     return codec._replace(pack=pack)
 
 
-def unstored_response(kind: str) -> UnencodableValue:
+def _unstored_response(kind: str) -> UnencodableValue:
     """Make the error that tells why a response is not stored."""
     return UnencodableValue(
         f"a {kind} is a finished response, with headers and cookies of one request",
@@ -132,7 +132,7 @@ def refuse_unsafe_reads(app: object, runtime: Runtime) -> None:
     """
     for path, methods, endpoint in routes_of(app):
         unsafe = sorted(set(methods) - SAFE)
-        cached = cached_of(endpoint) if unsafe else None
+        cached = _cached_of(endpoint) if unsafe else None
         if cached is None or cached.runtime is not runtime:
             continue
         binding = cached.binding
@@ -153,7 +153,7 @@ def warn_of_routes_beneath(app: object, runtime: Runtime) -> None:
     routes = list(routes_of(app))
     reached = {id(layer) for *_, endpoint in routes for layer in [*layers(endpoint)][1:]}
     for path, methods, endpoint in routes:
-        above = None if id(endpoint) in reached else decorated_above(endpoint, runtime)
+        above = None if id(endpoint) in reached else _decorated_above(endpoint, runtime)
         if above is not None:
             name, verbs = above.signature.name, sorted(methods)
             warn_of_function(
@@ -164,7 +164,7 @@ def warn_of_routes_beneath(app: object, runtime: Runtime) -> None:
             )
 
 
-def decorated_above(endpoint: Any, runtime: Runtime) -> Cached | Invalidating | None:
+def _decorated_above(endpoint: Any, runtime: Runtime) -> Cached | Invalidating | None:
     """Return what this cache made of an endpoint, where the module has it by the same name.
 
     A function that is cached under another name has its own: that is a choice, and no mistake.
@@ -176,18 +176,18 @@ def decorated_above(endpoint: Any, runtime: Runtime) -> Cached | Invalidating | 
     for layer in layers(written.__globals__.get(written.__name__)):
         if layer is endpoint:
             return above
-        made = decorated_at(layer)
+        made = _decorated_at(layer)
         above = made if made is not None and made.runtime is runtime else above
     return None
 
 
-def cached_of(endpoint: Any) -> Cached | None:
+def _cached_of(endpoint: Any) -> Cached | None:
     """Return the cached function that an endpoint is, or that is beneath its decorators."""
-    decorated = map(decorated_at, layers(endpoint))
+    decorated = map(_decorated_at, layers(endpoint))
     return next((each for each in decorated if isinstance(each, Cached)), None)
 
 
-def decorated_at(layer: Any) -> Cached | Invalidating | None:
+def _decorated_at(layer: Any) -> Cached | Invalidating | None:
     """Return what one layer of a function is to a cache, if it is anything."""
     handles = getattr(getattr(layer, "cache_info", None), "__self__", None)
     if isinstance(handles, SharedHandles):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.runtime.backend import Backend
 
+__all__ = ["ainvalidated_after", "invalidated_after"]
+
 
 def invalidated_after(result: Any, flow: Flow[Invalidated], backend: Backend) -> Any:
     """Invalidate, and return what a body in this thread returned.

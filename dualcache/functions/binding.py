@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Policy
     from dualcache.keys.signature import FunctionSignature
 
+__all__ = [
+    "Binding",
+    "Naming",
+    "escaped_glob",
+    "named_in",
+    "names_of",
+    "owner_of_label",
+    "tags_maker",
+]
+
 
 WEB: Final = ("starlette", "flask", "django", "werkzeug", "aiohttp", "sanic", "litestar")
 """Packages whose functions may answer requests."""
@@ -79,14 +89,14 @@ class Binding:
         self.loader = compile_loader(signature)
         self._owner: bytes | None = None
         self._tags_of = tags_maker(signature, naming, prefix)
-        self.clears = clearing_pattern(naming, maker.label)
-        self.indexed = indexed_positions(signature, naming)
+        self.clears = _clearing_pattern(naming, maker.label)
+        self.indexed = _indexed_positions(signature, naming)
 
     @property
     def owner(self) -> bytes:
         """The mark of what this function stores; what is bound to it tells it from others too."""
         if self._owner is None:
-            self._owner = owner_of_label(self.label + bound_text(self._signature, self._naming))
+            self._owner = owner_of_label(self.label + _bound_text(self._signature, self._naming))
         return self._owner
 
     @property
@@ -141,7 +151,7 @@ def names_of(templates: Iterable[object]) -> set[str]:
     return set[str]().union(*(parse_template(each).names for each in texts))
 
 
-def indexed_positions(signature: FunctionSignature, naming: Naming) -> tuple[int, ...] | None:
+def _indexed_positions(signature: FunctionSignature, naming: Naming) -> tuple[int, ...] | None:
     """Return which values make the key; `None` where more than the values does."""
     kinds = {parameter.kind for parameter in signature.by_name.values()}
     if naming.vary is not None or kinds & {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
@@ -155,7 +165,7 @@ def indexed_positions(signature: FunctionSignature, naming: Naming) -> tuple[int
     return tuple(at for at, name in enumerate(signature.parameters) if name in names)
 
 
-def bound_text(signature: FunctionSignature, naming: Naming) -> str:
+def _bound_text(signature: FunctionSignature, naming: Naming) -> str:
     """Return what is bound to a function, as its keys have it: a partial's values, an object."""
     if not signature.identity.bound:
         return ""
@@ -177,7 +187,7 @@ def owner_of_label(label: str) -> bytes:
     return blake2b(data, digest_size=OWNER_BYTES, person=b"dualcache owner").digest()
 
 
-def clearing_pattern(naming: Naming, label: str) -> str:
+def _clearing_pattern(naming: Naming, label: str) -> str:
     """Return a pattern that every key of one function matches; whose a key is, its entry says."""
     if naming.key is None:
         return f"{escaped_glob(label)}*"

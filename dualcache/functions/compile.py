@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from dualcache.keys.signature import FunctionSignature
 
+__all__ = ["Absent", "Kept", "compile_loader", "compile_wrapper"]
+
 
 class Kept(Struct, frozen=True):
     """What a wrapper needs to serve front-tier hits on its own.
@@ -65,28 +67,28 @@ def compile_wrapper(
     run = f"return {wait}{names.of('perform', perform)}"
     values = written_tuple(signature.parameters)
     heading = written_signature(signature.by_name.values(), names)
-    lines = [] if kept is None else hit_lines(signature, kept, names)
+    lines = [] if kept is None else _hit_lines(signature, kept, names)
     if stops_at_load:
-        lines = [*lines, *loading_lines(signature, values, perform, names)]
+        lines = [*lines, *_loading_lines(signature, values, perform, names)]
     elif signature.open_calls is None:
         lines = [*lines, f"{run}({values})"]
     else:
         heading = f"(*{names.local('args')}, **{names.local('kwargs')})"
-        lines = open_lines(signature, values, lines, run, names)
+        lines = _open_lines(signature, values, lines, run, names)
     body = "\n    ".join(lines)
-    made = executed(f"{keyword} wrapper{heading}:\n    {body}\n", signature, names)
+    made = _executed(f"{keyword} wrapper{heading}:\n    {body}\n", signature, names)
     if kept is not None:
-        made = sharing(made, names.local("now"), kept.clock)
+        made = _sharing(made, names.local("now"), kept.clock)
     functools.update_wrapper(made, signature.function)
     return made
 
 
-def loading_lines(
+def _loading_lines(
     signature: FunctionSignature, values: str, perform: Callable[..., Any], names: Names
 ) -> list[str]:
     """Write the lines that ask for a value, and run the function where it has to be loaded."""
     pending, error = names.local("pending"), names.local("error")
-    run = f"{names.of('function', signature.function)}({written_call(signature)})"
+    run = f"{names.of('function', signature.function)}({_written_call(signature)})"
     return [
         f"{pending} = {names.of('pending_load', PendingLoad)}()",
         "try:",
@@ -105,7 +107,7 @@ def loading_lines(
     ]
 
 
-def open_lines(
+def _open_lines(
     signature: FunctionSignature, values: str, hit: Sequence[str], run: str, names: Names
 ) -> list[str]:
     """Write the body of a function that can be called in more ways than its signature shows."""
@@ -127,7 +129,7 @@ def open_lines(
     ]
 
 
-def hit_lines(signature: FunctionSignature, kept: Kept, names: Names) -> list[str]:
+def _hit_lines(signature: FunctionSignature, kept: Kept, names: Names) -> list[str]:
     """Write the lines that serve a hit.
 
     The exception of a lookup ends before the function runs, so that it never shows in its
@@ -174,12 +176,12 @@ def compile_loader(signature: FunctionSignature) -> Callable[..., Any]:
     names = Names(signature.parameters)
     source = (
         f"def wrapper({', '.join(signature.parameters)}):\n"
-        f"    return {names.of('function', signature.function)}({written_call(signature)})\n"
+        f"    return {names.of('function', signature.function)}({_written_call(signature)})\n"
     )
-    return executed(source, signature, names)
+    return _executed(source, signature, names)
 
 
-def written_call(signature: FunctionSignature) -> str:
+def _written_call(signature: FunctionSignature) -> str:
     """Write the arguments of a call that hands on the values of the parameters."""
     written = []
     for name, parameter in signature.by_name.items():
@@ -194,7 +196,7 @@ def written_call(signature: FunctionSignature) -> str:
     return ", ".join(written)
 
 
-def executed(source: str, signature: FunctionSignature, names: Names) -> FunctionType:
+def _executed(source: str, signature: FunctionSignature, names: Names) -> FunctionType:
     """Compile the source of one function over the globals of the original.
 
     So that annotations written as text resolve as before; the code itself looks nothing up there.
@@ -205,7 +207,7 @@ def executed(source: str, signature: FunctionSignature, names: Names) -> Functio
     return made
 
 
-def sharing(function: FunctionType, name: str, shared: CellType) -> FunctionType:
+def _sharing(function: FunctionType, name: str, shared: CellType) -> FunctionType:
     """Return the function with its variable `name` being a cell that others share."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     closure = [shared if each == name else cell for each, cell in cells]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dualcache.functions.function import Cached
 
-__all__ = ["decorated"]
+__all__ = ["Performing", "decorated"]
 
 
 class Performing(Protocol):

@@ -34,12 +34,12 @@ def look_at(
     """
     requests = list(_requests_among(values))
     if requests:
-        warn_of_unsafe_read(signature, requests)
+        _warn_of_unsafe_read(signature, requests)
         if not has_vary:
-            warn_of_unkeyed_parts(signature, key, values)
+            _warn_of_unkeyed_parts(signature, key, values)
 
 
-def warn_of_unsafe_read(signature: FunctionSignature, requests: Sequence[Any]) -> None:
+def _warn_of_unsafe_read(signature: FunctionSignature, requests: Sequence[Any]) -> None:
     """Warn where a call is the answer to a request that writes.
 
     A helper that gets the request of a view which writes may well be cached.
@@ -57,7 +57,7 @@ def warn_of_unsafe_read(signature: FunctionSignature, requests: Sequence[Any]) -
         return
 
 
-def warn_of_unkeyed_parts(
+def _warn_of_unkeyed_parts(
     signature: FunctionSignature, key: str | None, values: Sequence[Any]
 ) -> None:
     """Warn where a function takes from its request what its key does not hold."""

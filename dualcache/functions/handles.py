@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dualcache.core.events import Invalidated
     from dualcache.functions.function import Cached
 
+__all__ = ["HANDLES", "AsyncHandles", "Handles", "SharedHandles"]
+
 HANDLES: Final = (
     "invalidate",
     "refresh",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.runtime.runtime import Runtime
 
+__all__ = ["MADE_BY", "Invalidating", "invalidating"]
+
 MADE_BY: Final = "_invalidating"
 """The attribute of a decorated function that holds its `Invalidating`."""
 

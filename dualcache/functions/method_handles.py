@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from dualcache.keys.signature import FunctionSignature
 
+__all__ = ["BoundStore", "MethodHandle"]
+
 
 class MethodHandle(functools.partial[Any]):
     """A handle of a method that is reached through the class: the object is its first argument."""
@@ -29,7 +31,7 @@ class MethodHandle(functools.partial[Any]):
     def __new__(cls, handle: Callable[..., Any], signature: FunctionSignature) -> Self:
         made = super().__new__(cls, handle)
         made.signature = signature
-        made.home = no_class
+        made.home = _no_class
         return made
 
     @staticmethod
@@ -58,15 +60,17 @@ class MethodHandle(functools.partial[Any]):
         if home is not None:
             return isinstance(given, home)
         is_plain = not isinstance(given, type) and type(given).__module__ == "builtins"
-        return not is_plain and any(hasattr(given, name) for name in names_in_class(self.signature))
+        return not is_plain and any(
+            hasattr(given, name) for name in _names_in_class(self.signature)
+        )
 
     def only_class(self, args: tuple[Any, ...]) -> type:
         """Return the class whose class method this is, if it can be no other."""
-        home = self.home() or home_of(self.signature)
+        home = self.home() or _home_of(self.signature)
         if home is None:
-            raise no_receiver(self, args, "put the cache's decorator above the other decorator")
-        if any(True for _ in heirs(home, self.signature)):
-            raise no_receiver(self, args, "write @cache above @classmethod")
+            raise _no_receiver(self, args, "put the cache's decorator above the other decorator")
+        if any(True for _ in _heirs(home, self.signature)):
+            raise _no_receiver(self, args, "write @cache above @classmethod")
         self.home = weakref.ref(home)
         return home
 
@@ -78,21 +82,21 @@ class BoundStore(functools.partial[Any]):
         return self.func(value, *self.args, *args, **kwargs)
 
 
-def names_in_class(signature: FunctionSignature) -> tuple[str, ...]:
+def _names_in_class(signature: FunctionSignature) -> tuple[str, ...]:
     """Return the names under which a class may hold the function: a private one is mangled."""
     name = signature.qualname.rpartition(".")[2]
     owner = signature.qualname.split(".")[-2].lstrip("_")
     return (name, f"_{owner}{name}") if name.startswith("__") else (name,)
 
 
-def home_of(signature: FunctionSignature) -> type | None:
+def _home_of(signature: FunctionSignature) -> type | None:
     """Return the class that holds the function as a class method; local classes too."""
-    return next((kind for kind in descendants(object) if held_by(kind, signature)), None)
+    return next((kind for kind in _descendants(object) if _held_by(kind, signature)), None)
 
 
-def held_by(kind: type, signature: FunctionSignature) -> Any:
+def _held_by(kind: type, signature: FunctionSignature) -> Any:
     """Return the class method of the function that stands in this very class, or `None`."""
-    for name in names_in_class(signature):
+    for name in _names_in_class(signature):
         held = vars(kind).get(name)
         layer = held.__func__ if isinstance(held, classmethod) else None
         while layer is not None:
@@ -102,15 +106,15 @@ def held_by(kind: type, signature: FunctionSignature) -> Any:
     return None
 
 
-def heirs(home: type, signature: FunctionSignature) -> Iterator[type]:
+def _heirs(home: type, signature: FunctionSignature) -> Iterator[type]:
     """Yield the classes that inherit the class method, and so may be the one that is meant."""
-    held = held_by(home, signature)
-    for kind in descendants(home):
-        if any(getattr_static(kind, name, None) is held for name in names_in_class(signature)):
+    held = _held_by(home, signature)
+    for kind in _descendants(home):
+        if any(getattr_static(kind, name, None) is held for name in _names_in_class(signature)):
             yield kind
 
 
-def descendants(kind: type) -> Iterator[type]:
+def _descendants(kind: type) -> Iterator[type]:
     # By identity: a metaclass may define `==` without a hash.
     seen, waiting = {id(kind)}, [kind]
     while waiting:
@@ -122,11 +126,11 @@ def descendants(kind: type) -> Iterator[type]:
                 yield each
 
 
-def no_class() -> None:
+def _no_class() -> None:
     return None
 
 
-def no_receiver(handle: MethodHandle, args: tuple[Any, ...], mend: str) -> UsageError:
+def _no_receiver(handle: MethodHandle, args: tuple[Any, ...], mend: str) -> UsageError:
     signature, first = handle.signature, handle.signature.parameters[0]
     what = "class" if first == "cls" else "object"
     given = f"a value of type {type(args[0]).__name__}" if args else "nothing"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from dualcache.keys.signature import FunctionSignature
 
+__all__ = ["BoundMethod", "CachedClassMethod", "CachedMethod", "as_attribute", "decorated_inside"]
+
 ACTING: Final = ("invalidate", "refresh", "peek", "store", "key_for")
 """Handles that take the call's arguments, the object among them."""
 

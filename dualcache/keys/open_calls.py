@@ -19,6 +19,18 @@ from dualcache.keys.written import compile_binder
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+__all__ = [
+    "PLAIN",
+    "GivenValues",
+    "OpenCalls",
+    "ShownSignature",
+    "Supplied",
+    "aproved_first",
+    "called_signature",
+    "loader_of",
+    "proved_first",
+]
+
 
 POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 BUNDLES: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)

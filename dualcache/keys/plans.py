@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = [
     "KeyMaker",
     "extra_parts",
-    "fault_of",
     "make_deletions",
     "make_key",
     "make_names",
@@ -57,7 +56,7 @@ class KeyMaker(NamedTuple):
     """Takes the values in signature order; returns the full key, prefix included."""
 
 
-def no_mend(_name: str, _hint: Any) -> None:
+def _no_mend(_name: str, _hint: Any) -> None:
     """Know no better advice than the general one."""
 
 
@@ -72,7 +71,7 @@ def make_key(
     typed_key: bool = False,
     name: str | None = None,
     is_shared: bool = True,
-    mend_of: Callable[[str, Any], str | None] = no_mend,
+    mend_of: Callable[[str, Any], str | None] = _no_mend,
 ) -> KeyMaker:
     """Compile the making of a function's keys, from the template `key` or from all its values.
 
@@ -148,7 +147,7 @@ def _default_parts(
         if name in ignore:
             continue
         write = _default_form(signature, name, ignore)
-        fault = fault_of(signature, name, unkeyable_mend(signature, name))
+        fault = _fault_of(signature, name, unkeyable_mend(signature, name))
         parts += [
             ":",
             Value(f"p{at}", value_at(at), write, fault, is_digested=write is digested),
@@ -163,7 +162,7 @@ def _default_form(
         return receiver_form(signature)
     if is_hidden(signature, name):
         return digested
-    return without(ignore, canonical) if ignore and _is_bundle(signature, name) else canonical
+    return _without(ignore, canonical) if ignore and _is_bundle(signature, name) else canonical
 
 
 def _is_bundle(signature: FunctionSignature, name: str) -> bool:
@@ -171,7 +170,7 @@ def _is_bundle(signature: FunctionSignature, name: str) -> bool:
     return parameter is not None and parameter.kind is Parameter.VAR_KEYWORD
 
 
-def without(ignore: Collection[str], write: Callable[[Any], str]) -> Callable[[Any], str]:
+def _without(ignore: Collection[str], write: Callable[[Any], str]) -> Callable[[Any], str]:
     """Return what writes the values of `**kwargs` but for those that are ignored."""
     return lambda values: write(
         {name: value for name, value in values.items() if name not in ignore}
@@ -192,7 +191,7 @@ def template_parts(
             continue
         writer = _field_writer(template, part, typed=typed)
         if ignore and part.is_plain and _is_bundle(signature, part.name):
-            writer = without(ignore, writer)
+            writer = _without(ignore, writer)
         if part.name not in signature.parameters:
             parts.append(constant(signature.identity.value_of(part.name), writer, part))
             continue
@@ -203,7 +202,7 @@ def template_parts(
                 f"p{at}",
                 value_at(at),
                 writer,
-                fault_of(signature, part.name, help_line),
+                _fault_of(signature, part.name, help_line),
                 part,
                 likely_str=part.is_plain and not typed and signature.hints().get(part.name) is str,
                 is_digested=part.is_digested,
@@ -239,7 +238,7 @@ def extra_parts(
             given = [values[at] for at in taking.positions]
             return how(*given, **{name: values[at] for name, at in taking.keywords})
 
-        fault = fault_of(signature, "", "return text, a number, or a tuple of these from vary")
+        fault = _fault_of(signature, "", "return text, a number, or a tuple of these from vary")
         parts += [":vary=", Value(_vary_call(signature, taking), read, _vary_form, fault)]
     if version is not None:
         parts.append(f":version={canonical(version)}")
@@ -280,7 +279,7 @@ def _field_writer(template: Template, field: Field, *, typed: bool) -> Callable[
     return write
 
 
-def fault_of(
+def _fault_of(
     signature: FunctionSignature, name: str, help_line: str
 ) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
     what = (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dualcache.keys.placeholders import Field
     from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["bound_parts", "constant", "constants_of", "receiver_form"]
+__all__ = ["bound_parts", "constant", "constants_of", "receiver_form", "unkeyed_receivers"]
 
 CONSTANT = "(None)"
 _IMMUTABLE = (str, bytes, int, float, complex, tuple, frozenset, Enum)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
+    "built_name",
     "check_names",
     "check_unambiguous",
     "field_text",

@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+__all__ = [
+    "Names",
+    "Verbatim",
+    "compile_binder",
+    "compiled",
+    "execute",
+    "written_signature",
+    "written_tuple",
+]
+
 
 class Names:
     """Names for what compiled code needs besides the parameters; no parameter can meet one.

@@ -88,7 +88,7 @@ class Stats(Struct, frozen=True):
         return plain
 
 
-def to_observer(observer: Any) -> Observer:
+def _to_observer(observer: Any) -> Observer:
     """Check an observer of events; one that takes no event is called without."""
     if not callable(observer):
         raise UsageError(
@@ -111,7 +111,7 @@ class Observers:
 
     def add(self, observer: Observer) -> None:
         """Have an observer called with each event from now on."""
-        observer = to_observer(observer)
+        observer = _to_observer(observer)
         self._observers = (*self._observers, observer)
 
     def emit(self, event: Event, server: str = "") -> None:
@@ -168,7 +168,7 @@ Line: TypeAlias = "tuple[str, str]"
 """A level and a text."""
 
 
-def down_line(event: BackendDown, server: str) -> Line:
+def _down_line(event: BackendDown, server: str) -> Line:
     """Say what is wrong, why, and what happens now."""
     seconds = f"{event.retry_ms / 1000:g} s"
     if event.is_configuration:
@@ -179,7 +179,7 @@ def down_line(event: BackendDown, server: str) -> Line:
     return "WARNING", f"{what}; next try in {seconds}"
 
 
-def stopped_line(event: StoresStopped, server: str) -> Line:
+def _stopped_line(event: StoresStopped, server: str) -> Line:
     """Say what a server that takes no writes still does: a full one deletes, others do not."""
     deletions = (
         "deletions go on" if event.reason == "OOM" else "deletions are kept and delivered later"
@@ -188,31 +188,31 @@ def stopped_line(event: StoresStopped, server: str) -> Line:
     return "WARNING", f"{what}, nothing new is stored, {deletions}"
 
 
-def scans_line(event: ScansRefused, server: str) -> Line:
+def _scans_line(event: ScansRefused, server: str) -> Line:
     """Say what a server that does not list its keys means for invalidations."""
     what = f"{server} does not let its keys be listed ({event.reason}: allow +scan)"
     return "ERROR", f"{what}; patterns and clears are kept undelivered, keys and tags go on"
 
 
-def replayed_line(event: Replayed, server: str) -> Line:
+def _replayed_line(event: Replayed, server: str) -> Line:
     """Say how many deletions were delivered late."""
     many = "invalidation" if event.delivered == 1 else "invalidations"
     return "INFO", f"{server} got what was kept while it did not answer: {event.delivered} {many}"
 
 
-def overflow_line(event: PendingOverflowed, server: str) -> Line:
+def _overflow_line(event: PendingOverflowed, server: str) -> Line:
     """Say what to do where more invalidations were to be kept than there is room for."""
     what = f"{server} is not read until clear() has reached it"
     return "ERROR", f"{what}: {event.dropped} invalidations could not be kept"
 
 
 LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
-    BackendDown: down_line,
+    BackendDown: _down_line,
     BackendUp: lambda _, server: ("INFO", f"{server} answers again; functions use the cache"),
-    StoresStopped: stopped_line,
-    ScansRefused: scans_line,
-    Replayed: replayed_line,
-    PendingOverflowed: overflow_line,
+    StoresStopped: _stopped_line,
+    ScansRefused: _scans_line,
+    Replayed: _replayed_line,
+    PendingOverflowed: _overflow_line,
     NotStored: lambda e, _: ("WARNING", f"{e.template}: not stored: {e.reason}; {e.help}"),
     NotRead: lambda e, _: ("WARNING", f"{e.template}: not read: {e.reason}; {e.help}"),
 }
@@ -226,8 +226,8 @@ def stats_of(
     front: FrontStats | None = None,
 ) -> Stats:
     """Add up the counters of all functions."""
-    templates = {label: summed(each) for label, each in by_label.items()}
-    total = summed([one for each in by_label.values() for one in each])
+    templates = {label: _summed(each) for label, each in by_label.items()}
+    total = _summed([one for each in by_label.values() for one in each])
     health = env.health
     return Stats(
         backend=where,
@@ -245,7 +245,7 @@ def stats_of(
     )
 
 
-def summed(counters: list[Counters]) -> TemplateStats:
+def _summed(counters: list[Counters]) -> TemplateStats:
     """Add up counters; the load time is that of the last one measured."""
     measured = [one.load_ms for one in counters if one.load_ms is not None]
     return TemplateStats(
@@ -258,4 +258,12 @@ def summed(counters: list[Counters]) -> TemplateStats:
     )
 
 
-__all__ = ["FrontStats", "Observers", "Stats", "TemplateStats", "log", "stats_of"]
+__all__ = [
+    "FrontStats",
+    "Observers",
+    "Stats",
+    "TemplateStats",
+    "log",
+    "stats_of",
+    "was_told_of_time_travel",
+]

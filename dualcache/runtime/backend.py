@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from dualcache.options.target import Target
     from dualcache.typing import Clock
 
+__all__ = ["Backend"]
+
 MOST_CODECS: Final = 256
 """For how many codecs direct calls have a part of the front tier."""
 MEMORY_WAYS: Final = (CommitWay.IFEQ,)
@@ -82,9 +84,9 @@ class Backend:
             self, front, prefix=prefix, channel=channel, max_staleness=max_staleness, clock=clock
         )
         self.env = Env(
-            now_ms=wall_clock(clock),
-            elapsed_ms=steady_clock(clock),
-            draw_token=new_token,
+            now_ms=_wall_clock(clock),
+            elapsed_ms=_steady_clock(clock),
+            draw_token=_new_token,
             draw=random.random,
             sequence=itertools.count().__next__,
             emit=emit,
@@ -279,18 +281,18 @@ class Backend:
         return None if self.front is None else self.front.tracking
 
 
-def new_token() -> bytes:
+def _new_token() -> bytes:
     """Draw a token or tag id that was never used."""
     return os.urandom(TOKEN_BYTES)
 
 
-def wall_clock(clock: Clock | None) -> Callable[[], int]:
+def _wall_clock(clock: Clock | None) -> Callable[[], int]:
     """Return the clock that entries are stamped with, in ms."""
     seconds = clock or time.time
     return lambda: int(seconds() * 1000)
 
 
-def steady_clock(clock: Clock | None) -> Callable[[], int]:
+def _steady_clock(clock: Clock | None) -> Callable[[], int]:
     """Return a clock that never goes back, in ms."""
     seconds = clock or time.monotonic
     return lambda: int(seconds() * 1000)

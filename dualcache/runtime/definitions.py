@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["Definition", "Definitions"]
+__all__ = ["Definition", "Definitions", "Relation"]
 
 
 class Relation(Enum):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dualcache.front.of_function import FunctionFront
     from dualcache.front.store import FunctionEntries
 
+__all__ = ["Registered", "Registry"]
+
 MOST_LABELS: Final = 1_000
 """For how many labels the counters of functions that have gone are told apart."""
 OTHERS: Final = "others"
@@ -73,10 +75,10 @@ class Registry:
                 label = OTHERS
             self._totals.setdefault(label, Counters()).add(counters)
             if owner is not None:
-                self._front_hits += front_hits(owner)
+                self._front_hits += _front_hits(owner)
 
 
-def front_hits(owner: FunctionEntries) -> int:
+def _front_hits(owner: FunctionEntries) -> int:
     """Return the hits of a function that has gone, of which nobody counts any more."""
     entries: list[Any] = list(owner.index.values())
     return int(owner.hits + sum(entry.hits for entry in entries))
