@@ -30,7 +30,7 @@ class Kept(Struct, frozen=True):
     `index` maps the values at `positions` to entries. Where `types` names one, only values of just
     that type are looked up; of other values the type is part of the index, since `1`, `True` and
     `1.0` are equal. `clock` holds what tells the time; whoever owns it may change that. An entry is
-    served while its `fresh_until` lies ahead. `is_tagged`: entries may have tags.
+    served before its `fresh_until`. `is_tagged`: entries may have tags.
     """
 
     index: dict[Any, Any]
@@ -89,6 +89,8 @@ def _loading_lines(
     """Write the lines that ask for a value, and run the function where it has to be loaded."""
     pending, error = names.local("pending"), names.local("error")
     run = f"{names.of('function', signature.function)}({_written_call(signature)})"
+    # `pending` is filled by the driver and read here, and not returned: an interrupt between a return
+    # and the assignment would lose what it holds, and the lease would stay until it expires.
     return [
         f"{pending} = {names.of('pending_load', PendingLoad)}()",
         "try:",
@@ -132,9 +134,9 @@ def _open_lines(
 def _hit_lines(signature: FunctionSignature, kept: Kept, names: Names) -> list[str]:
     """Write the lines that serve a hit.
 
-    The exception of a lookup ends before the function runs, so that it never shows in its
-    tracebacks; a `TypeError` says that a value cannot be hashed. What is not there is found as an
-    entry that has ended.
+    A missing entry is represented by an expired one, so a hit needs one comparison. The `except` of
+    the lookup ends before the function runs: a `KeyError` that is still being handled would be the
+    `__context__` of whatever the function raises. A `TypeError` says that a value cannot be hashed.
     """
     type_of, entry, cell = names.of("type", type), names.local("entry"), names.local("cell")
     values = [signature.parameters[at] for at in kept.positions]
@@ -144,6 +146,8 @@ def _hit_lines(signature: FunctionSignature, kept: Kept, names: Names) -> list[s
             key.append(f"{type_of}({value})")
         else:
             checks.append(f"{type_of}({value}) is {names.of(kind.__name__, kind)}")
+    # No lock: a hit that another thread's write swallows is lost to the counter, and to nothing else.
+    # A float, since adding to it is quicker than to an int that has grown beyond the small ones.
     serving = [
         f"{entry}.hits += 1.0",
         f"if {entry}.copy_out is None:",
@@ -151,6 +155,8 @@ def _hit_lines(signature: FunctionSignature, kept: Kept, names: Names) -> list[s
         f"return {entry}.copy_out({entry}.value)",
     ]
     if kept.is_tagged:
+        # A revoked tag kills its cell at once; the entries that carry it are unlinked after that, so
+        # between the two an entry is found whose tag is dead.
         serving = [
             f"for {cell} in {entry}.cells:",
             f"    if not {cell}.is_alive:",

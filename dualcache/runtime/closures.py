@@ -53,13 +53,15 @@ def reference(value: Any) -> Callable[[], Any]:
 
 def _variable(function: Callable[[], Any], name: str, value: Any, depth: int) -> Callable[[], Any]:
     if _is_plain(value):
-        return lambda: value
+        return lambda: value  # small, and may be compared when the function is gone
     if type(value) is FunctionType and depth < MOST_DEPTH:
         described = Closure(value, depth + 1)
         return lambda: described
     try:
         weakref.ref(value)
-    except TypeError:  # a list, a dict: the function itself has it, as long as it lives
+    except TypeError:
+        # A list or a dict: kept here it would outlive the function, so it is read from the function
+        # whenever it is compared.
         return lambda: dict(_made_of(function(), with_defaults=True)).get(name, GONE)
     return reference(value)
 
@@ -86,6 +88,7 @@ def _made_of(function: Any, *, with_defaults: bool) -> Iterator[tuple[str, Any]]
 
 
 def _is_same(one: Any, other: Any) -> bool:
+    # `==` is asked of plain values alone: an object's own may be slow, raise, or call 1 and True equal.
     if one is GONE or type(one) is not type(other):
         return False
     if one is other:
