@@ -89,8 +89,8 @@ def _loading_lines(
     """Write the lines that ask for a value, and run the function where it has to be loaded."""
     pending, error = names.local("pending"), names.local("error")
     run = f"{names.of('function', signature.function)}({_written_call(signature)})"
-    # `pending` is filled by the driver and read here, and not returned: an interrupt between a return
-    # and the assignment would lose what it holds, and the lease would stay until it expires.
+    # `pending` is filled by the driver and not returned by it: an interrupt between a return and the
+    # assignment would lose what it holds, and the lease would stay until it expires.
     return [
         f"{pending} = {names.of('pending_load', PendingLoad)}()",
         "try:",
@@ -146,7 +146,7 @@ def _hit_lines(signature: FunctionSignature, kept: Kept, names: Names) -> list[s
             key.append(f"{type_of}({value})")
         else:
             checks.append(f"{type_of}({value}) is {names.of(kind.__name__, kind)}")
-    # No lock: a hit that another thread's write swallows is lost to the counter, and to nothing else.
+    # No lock: a hit that another thread's write swallows is lost to the counter alone.
     # A float, since adding to it is quicker than to an int that has grown beyond the small ones.
     serving = [
         f"{entry}.hits += 1.0",
@@ -155,8 +155,8 @@ def _hit_lines(signature: FunctionSignature, kept: Kept, names: Names) -> list[s
         f"return {entry}.copy_out({entry}.value)",
     ]
     if kept.is_tagged:
-        # A revoked tag kills its cell at once; the entries that carry it are unlinked after that, so
-        # between the two an entry is found whose tag is dead.
+        # A revoked tag kills its cell at once, and the entries that carry it are unlinked after
+        # that: between the two an entry is found whose tag is dead.
         serving = [
             f"for {cell} in {entry}.cells:",
             f"    if not {cell}.is_alive:",

@@ -67,8 +67,8 @@ class Definition:
 
     def relation_to(self, former: Definition) -> Relation:
         """Tell what this function is to one of the same name."""
-        # Typed in again: in a REPL or a notebook the newer definition replaces the older one, whatever
-        # has changed. One and the same code that is decorated again is judged as everywhere.
+        # Typed in again: in a REPL or a notebook the newer definition replaces the older one,
+        # whatever has changed. The same code that is decorated again is judged as elsewhere.
         is_same_text = self.written is not None and self.written is former.written
         if self.is_interactive and not (is_same_text or self.function() is former.function()):
             return Relation.LATER
@@ -76,8 +76,8 @@ class Definition:
             return Relation.SAME
         if self.written is None or former.written is None:
             return Relation.OTHER
-        # Twice from one file: its module was loaded again, which its globals or its spec show. Twice
-        # in one run of the module these are two functions of one name, as a factory makes them.
+        # Twice from one file: its module was loaded again, which its globals or its spec show.
+        # Twice in one run of it: two functions of one name, as a factory makes them.
         is_same_file = self.written.co_filename == former.written.co_filename
         is_same_run = self.globals is former.globals and self.spec is former.spec
         return Relation.LATER if is_same_file and not is_same_run else Relation.OTHER
