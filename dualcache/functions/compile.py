@@ -89,7 +89,7 @@ def _loading_lines(
     """Write the lines that ask for a value, and run the function where it has to be loaded."""
     pending, error = names.local("pending"), names.local("error")
     run = f"{names.of('function', signature.function)}({_written_call(signature)})"
-    # `pending` is filled by the driver and not returned by it: an interrupt between a return and the
+    # `pending` is filled by the driver, not returned by it: an interrupt between a return and the
     # assignment would lose what it holds, and the lease would stay until it expires.
     return [
         f"{pending} = {names.of('pending_load', PendingLoad)}()",

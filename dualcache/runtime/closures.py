@@ -88,7 +88,7 @@ def _made_of(function: Any, *, with_defaults: bool) -> Iterator[tuple[str, Any]]
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    # `==` is asked of plain values alone: an object's own may be slow, raise, or call 1 and True equal.
+    # `==` is asked of plain values alone: an object's own may be slow, or raise; 1 equals True.
     if one is GONE or type(one) is not type(other):
         return False
     if one is other:
