@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import hiredis
 import pytest
 from msgspec.structs import replace
-from redis._parsers import _AsyncRESP3Parser
+from redis._parsers import _AsyncHiredisParser, _AsyncRESP3Parser
 
 from dualcache.backends.redis.async_connection import MultiplexedConnection
 from dualcache.backends.redis.async_reader_task import ReaderTaskIO
@@ -171,11 +171,15 @@ async def settled() -> None:
 # Replies
 
 
+KNOWS_PUSHES: Final = hasattr(_AsyncHiredisParser, "set_invalidation_push_handler")
+"""Whether redis-py tells pushes from replies where hiredis is installed: since its version 6."""
 REPLIES: Final = (b"$5\r\nvalue\r\n", b"*2\r\n$1\r\na\r\n_\r\n", PUSH, b"-ERR no\r\n", b":7\r\n")
 
 
 def test_replies_split_at_every_position_are_read(run: Run, way: str) -> None:
-    whole = b"".join(REPLIES)
+    # The reader task reads by redis-py's own hiredis parser.
+    said = [each for each in REPLIES if each is not PUSH or way != "reader task" or KNOWS_PUSHES]
+    whole = b"".join(said)
 
     async def ask() -> None:
         async with Site.opened() as site:
@@ -372,6 +376,9 @@ def test_what_came_before_the_take_over_is_not_lost(
     run: Run, way: str, early: str, *, is_with_welcome: bool
 ) -> None:
     before, after = EARLY[early]
+    is_read_by_redis_py = way == "reader task" or (way == "hiredis" and is_with_welcome)
+    if is_read_by_redis_py and not KNOWS_PUSHES:
+        pytest.skip("redis-py 5 takes a push for a reply where hiredis is installed")
 
     async def say(peer: Peer, _: Any) -> None:
         if not is_with_welcome:
