@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["colour_of_every_io"]  # a fixture, in the place of the other one
 
-__all__ = ["own_server", "redis_server"]  # each kind of server
+__all__ = ["colour_of_every_io", "own_server", "redis_server"]  # fixtures that live elsewhere
 
 DIRECTIONS: dict[str, tuple[Faults, Faults]] = {
     "requests": (BLACK_HOLE, NONE),
