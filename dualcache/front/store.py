@@ -121,11 +121,10 @@ class FrontStore(Cache[str, FrontEntry]):
         self._is_sieve = is_sieve
         self._passed: deque[FrontEntry] = deque()  # spared by the look that is under way
 
-    # A store is itself, whatever it holds: the tier keeps a set of them.
     __eq__ = object.__eq__
 
     def __hash__(self) -> int:
-        return id(self)
+        return id(self)  # a store is itself, whatever it holds: the tier has a set of them
 
     def find(self, key: str) -> FrontEntry | None:
         """Return the entry of a key. Needs no lock, unlike `get`, which looks twice."""

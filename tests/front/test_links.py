@@ -37,9 +37,7 @@ if TYPE_CHECKING:
     from tests.colours import Colour
     from tests.servers import Server
 
-__all__ = ["colour_of_every_io"]  # a fixture, in the place of the other one
-
-__all__ = ["colour_of_every_io", "own_server", "redis_server"]  # fixtures that live elsewhere
+__all__ = ["colour_of_every_io", "own_server", "redis_server"]  # in the place of other fixtures
 
 DIRECTIONS: dict[str, tuple[Faults, Faults]] = {
     "requests": (BLACK_HOLE, NONE),
