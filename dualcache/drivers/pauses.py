@@ -5,10 +5,12 @@ from __future__ import annotations
 from random import random
 from typing import Final
 
-LEAST_PAUSE_MS: Final = 2.0
+LEAST_PAUSE_MS: Final = 4.0
 MOST_PAUSE_MS: Final = 20.0
 PAUSED_SHARE: Final = 0.25
-"""The longest pause, as a share of the wait so far: by so much a waiter is late at most."""
+"""The longest pause, as a share of the wait so far: by so much a waiter is late at most. The least
+and the most bound that pause, of which jitter takes up to half.
+"""
 PUSHED_PAUSE_MS: Final = 250.0
 """How long a waiter relies on pushes before it looks all the same."""
 FENCE_SECONDS: Final = 0.25

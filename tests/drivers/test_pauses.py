@@ -20,7 +20,7 @@ def looks(load_ms: float) -> tuple[int, float]:
 
 
 @pytest.mark.parametrize(
-    ("load_ms", "most_looks"), [(1, 1), (5, 5), (20, 12), (50, 18), (200, 30), (2_000, 150)]
+    ("load_ms", "most_looks"), [(1, 1), (5, 3), (20, 8), (50, 15), (200, 27), (2_000, 150)]
 )
 def test_a_waiter_is_late_by_a_share_of_the_load_and_looks_seldom(
     monkeypatch: pytest.MonkeyPatch, load_ms: float, most_looks: int
