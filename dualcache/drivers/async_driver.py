@@ -91,9 +91,10 @@ class AsyncDriver:
 
     async def get_or_load(self, call: Call, env: Env) -> Any:
         """Serve a call by one look, else by its flow."""
-        value = find_in_front(call, env)
-        if value is not MISSING:
-            return value
+        if call.policy.front is not None:
+            value = find_in_front(call, env)
+            if value is not MISSING:
+                return value
         first = first_look(call, env)
         if first is not None:
             try:

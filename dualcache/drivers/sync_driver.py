@@ -81,9 +81,10 @@ class SyncDriver:
 
     def get_or_load(self, call: Call, env: Env, pending: PendingLoad | None = None) -> Any:
         """Serve a call by one look, else by its flow; with `pending` only up to its load."""
-        value = find_in_front(call, env)
-        if value is not MISSING:
-            return value
+        if call.policy.front is not None:
+            value = find_in_front(call, env)
+            if value is not MISSING:
+                return value
         first = first_look(call, env)
         if first is not None:
             try:

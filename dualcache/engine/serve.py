@@ -160,7 +160,8 @@ def classify_look(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> R
     if call.tags and front is None and raw is not None:
         payload_at = payload_of_living(raw, call.tags, raw_read.tag_ids)
     # A hit needs the names of its tags only where the front tier is to keep it.
-    ids = NO_IDS if payload_at else ids_of(call, raw_read)
+    has_ids = not payload_at and (call.tags or call.beside)
+    ids = ids_of(call, raw_read) if has_ids else NO_IDS
     read = classify(call, raw, ids, look.sequence, env, raw_read.left_ms, payload_at)
     if payload_at and read.state is not FRESH and raw is not None:
         stored = None if read.stored is None else open_envelope(call.key, raw)

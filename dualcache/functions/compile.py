@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from inspect import Parameter
 from types import CellType, FunctionType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -49,6 +49,18 @@ class Absent:
 ABSENT: Final = Absent()
 
 
+class _SlowHalf(NamedTuple):
+    """What only a call needs that is no front hit.
+
+    All of it is one variable of the wrapper: Python copies each on every call, hits too.
+    """
+
+    perform: Callable[..., Any]
+    function: Callable[..., Any]
+    pending: type[PendingLoad] = PendingLoad
+    raised: type[BaseException] = BaseException
+
+
 def compile_wrapper(
     signature: FunctionSignature,
     perform: Callable[..., Any],
@@ -64,15 +76,16 @@ def compile_wrapper(
     """
     names = Names(signature.parameters)
     keyword, wait = ("async def", "await ") if signature.is_coroutine else ("def", "")
-    run = f"return {wait}{names.of('perform', perform)}"
     values = written_tuple(signature.parameters)
     heading = written_signature(signature.by_name.values(), names)
     lines = [] if kept is None else _hit_lines(signature, kept, names)
     if stops_at_load:
-        lines = [*lines, *_loading_lines(signature, values, perform, names)]
+        slow = names.of("slow", _SlowHalf(perform, signature.function))
+        lines = [*lines, *_loading_lines(signature, values, slow, names)]
     elif signature.open_calls is None:
-        lines = [*lines, f"{run}({values})"]
+        lines = [*lines, f"return {wait}{names.of('perform', perform)}({values})"]
     else:
+        run = f"return {wait}{names.of('perform', perform)}"
         heading = f"(*{names.local('args')}, **{names.local('kwargs')})"
         lines = _open_lines(signature, values, lines, run, names)
     body = "\n    ".join(lines)
@@ -83,24 +96,21 @@ def compile_wrapper(
     return made
 
 
-def _loading_lines(
-    signature: FunctionSignature, values: str, perform: Callable[..., Any], names: Names
-) -> list[str]:
+def _loading_lines(signature: FunctionSignature, values: str, slow: str, names: Names) -> list[str]:
     """Write the lines that ask for a value, and run the function where it has to be loaded."""
     pending, error = names.local("pending"), names.local("error")
-    run = f"{names.of('function', signature.function)}({_written_call(signature)})"
     # `pending` is filled by the driver, not returned by it: an interrupt between a return and the
     # assignment would lose what it holds, and the lease would stay until it expires.
     return [
-        f"{pending} = {names.of('pending_load', PendingLoad)}()",
+        f"{pending} = {slow}.pending()",
         "try:",
-        f"    {names.local('found')} = {names.of('perform', perform)}({values}, {pending})",
+        f"    {names.local('found')} = {slow}.perform({values}, {pending})",
         f"    if not {pending}:",
         f"        return {names.local('found')}",
         f"    {pending}.begin()",
         "    try:",
-        f"        {pending}.result = {run}",
-        f"    except {names.of('raised', BaseException)} as {error}:",
+        f"        {pending}.result = {slow}.function({_written_call(signature)})",
+        f"    except {slow}.raised as {error}:",
         f"        {pending}.error = {error}",
         f"    return {pending}.finish()",
         "finally:",
