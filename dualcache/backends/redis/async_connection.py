@@ -88,19 +88,26 @@ class MultiplexedConnection:
         if not self.is_up:
             raise BackendUnavailable("the connection was closed", code="DC200")
         replied: asyncio.Future[Any] = self._loop.create_future()
-        if self._unsent:
-            self._unsent.append(data)
-            self._expected.append((replied, count, self._turn_began, op))
-        elif self._expected or self._is_busy or not self.takes_more:
-            self._begin_turn()
-            self._loop.call_soon(self.flush)
-            self._unsent.append(data)
-            self._expected.append((replied, count, self._turn_began, op))
-        else:
-            # Nobody else asks for anything: to wait for the end of the turn would cost a turn.
-            self._begin_turn()
-            self._expected.append((replied, count, self._turn_began, op))
-            self._io.write([data])
+        try:
+            if self._unsent:
+                self._unsent.append(data)
+                self._expected.append((replied, count, self._turn_began, op))
+            elif self._expected or self._is_busy or not self.takes_more:
+                self._begin_turn()
+                self._loop.call_soon(self.flush)
+                self._unsent.append(data)
+                self._expected.append((replied, count, self._turn_began, op))
+            else:
+                # Nobody else asks for anything: to wait for the end of the turn would cost a turn.
+                self._begin_turn()
+                self._expected.append((replied, count, self._turn_began, op))
+                self._io.write([data])
+        except BaseException:
+            # A signal's exception, between what is sent and who waits for the reply: from here on
+            # replies would go to the wrong callers.
+            replied.cancel()  # nobody has it
+            self.fail(BackendUnavailable("sending was interrupted", code="DC200"))
+            raise
         if len(data) > LARGE_BYTES:
             self._extra[replied] = extra_seconds(len(data))
         return replied

@@ -106,13 +106,19 @@ class ReaderTaskIO:
         self._owner.resume()
 
     async def _read(self) -> None:
+        try:
+            await self._read_until_it_fails()
+        except BaseException:
+            # Cancelled, as all tasks of a loop that ends; or a signal's exception, after which
+            # nobody knows which replies were handed on.
+            self._owner.fail(loop_ends())
+            raise
+
+    async def _read_until_it_fails(self) -> None:
         read_response = self._connection.read_response
         while True:
             try:
                 reply = await read_response(disable_decoding=True)
-            except asyncio.CancelledError:
-                self._owner.fail(loop_ends())
-                raise
             except Exception as error:  # noqa: BLE001  whatever redis-py raises
                 reply = classify(error)
                 if not isinstance(reply, BackendRefused) or not self._connection.is_connected:

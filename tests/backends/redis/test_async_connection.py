@@ -360,6 +360,23 @@ def test_a_reader_that_is_interrupted_ends_the_connection(run: Run) -> None:
     run(ask)
 
 
+def test_a_caller_who_is_interrupted_while_it_sends_ends_the_connection(
+    run: Run, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask() -> None:
+        async with Site.opened() as site:
+
+            def interrupted(_: list[bytes]) -> None:
+                raise KeyboardInterrupt
+
+            monkeypatch.setattr(site.connection._io, "write", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                site.ask()
+            assert not site.connection.is_up
+
+    run(ask)
+
+
 # The take-over
 
 
