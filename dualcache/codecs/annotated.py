@@ -118,7 +118,7 @@ class TypedForm:
         self._annotation = annotation
 
     def encode(self, value: Any) -> bytes:
-        return tagged.encode(to_builtins(value, builtin_types=PARTS))
+        return tagged.encode(to_builtins(value, builtin_types=PARTS), has_objects=False)
 
     def decode(self, data: bytes | memoryview) -> Any:
         return convert(tagged.decode(data), self._annotation)

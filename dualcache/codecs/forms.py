@@ -46,17 +46,25 @@ class Step(NamedTuple):
 
 
 class TaggedForm:
-    """The tagged form; exact by construction."""
+    """The tagged form; exact by construction.
 
-    __slots__ = ()
+    `has_objects`: objects of classes with fields are kept by the name of their class. `known` are
+    the names that are read; `None`: all that this process has learned.
+    """
+
+    __slots__ = ("_has_objects", "_known")
 
     id = CodecId.TAGGED
 
+    def __init__(self, known: set[str] | None = None, *, has_objects: bool = True) -> None:
+        self._known = known
+        self._has_objects = has_objects
+
     def encode(self, value: Any) -> bytes:
-        return tagged.encode(value)
+        return tagged.encode(value, has_objects=self._has_objects, known=self._known)
 
     def decode(self, data: bytes | memoryview) -> Any:
-        return tagged.decode(data)
+        return tagged.decode(data, self._known)
 
 
 class UserForm:
@@ -80,11 +88,19 @@ class UserForm:
 
 
 def forms_for(
-    annotation: object, codec: str | Codec | None, *, check: bool, is_signed: bool
+    annotation: object,
+    codec: str | Codec | None,
+    known: set[str] | None,
+    *,
+    check: bool,
+    is_signed: bool,
 ) -> tuple[Step, ...]:
-    """Return the forms to try, best first; raise `UsageError` for a codec that cannot be."""
+    """Return the forms to try, best first; raise `UsageError` for a codec that cannot be.
+
+    `known` are the names of classes that the cache has learned.
+    """
     if codec is None:
-        return _default_forms(annotation, check=check)
+        return _default_forms(annotation, known, check=check)
     if not isinstance(codec, str):
         return (Step(_user_form(codec), is_checked=False),)
     if codec == "pickle":
@@ -98,16 +114,16 @@ def forms_for(
     if codec == "msgpack":
         return (Step(msgpack_form(annotation), check),)
     if codec == "tagged":
-        return (Step(TaggedForm(), check),)
+        return (Step(TaggedForm(known), check),)
     raise _unknown(codec)
 
 
 def readers_for(
-    annotation: object, steps: Sequence[Step]
+    annotation: object, steps: Sequence[Step], known: set[str] | None
 ) -> dict[int, Callable[[bytes | memoryview], Any]]:
     """Return the readers by codec number: all that can do no harm, and what is configured."""
     annotated = (msgpack_form(annotation), json_form(annotation))
-    forms: list[Form] = [*annotated, TaggedForm(), RawBytesForm(), RawTextForm()]
+    forms: list[Form] = [*annotated, TaggedForm(known), RawBytesForm(), RawTextForm()]
     if mentions_models(annotation):
         forms += (ModelForm(annotation), TaggedModelForm(annotation))
     readers: dict[int, Callable[[bytes | memoryview], Any]] = {}
@@ -140,15 +156,21 @@ def is_exactly(value: Any, annotation: Any) -> bool:
         return False
 
 
-def _default_forms(annotation: object, *, check: bool) -> tuple[Step, ...]:
+def _default_forms(annotation: object, known: set[str] | None, *, check: bool) -> tuple[Step, ...]:
+    named = Step(TaggedForm(known), check)
     if mentions_models(annotation):
         whole = Step(TaggedModelForm(annotation), check)
         models = (Step(ModelForm(annotation), is_checked=True), whole) if check else (whole,)
-        return (*models, Step(TaggedForm(), check))
-    typed = () if annotation is MISSING else (Step(TypedForm(annotation), is_checked=True),)
+        return (*models, named)
+    if annotation is MISSING:
+        packed = Step(msgpack_form(annotation), is_checked=True)
+        return (packed, named) if check else (named, packed)
+    # What the annotation says need not be said by names of classes, which may be moved.
+    plain = Step(TaggedForm(known, has_objects=False), check)
+    typed = Step(TypedForm(annotation), is_checked=True)
     if check or is_telling(annotation):
-        return (Step(msgpack_form(annotation), check), Step(TaggedForm(), check), *typed)
-    return (Step(TaggedForm(), check), Step(msgpack_form(annotation), is_checked=True), *typed)
+        return (Step(msgpack_form(annotation), check), plain, typed, named)
+    return (plain, Step(msgpack_form(annotation), is_checked=True), typed, named)
 
 
 def _user_form(codec: Codec) -> UserForm:

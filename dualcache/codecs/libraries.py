@@ -41,7 +41,7 @@ def parts_of(value: Any) -> tuple[str, Any] | None:
     return None if parts is None else (name, parts)
 
 
-def raised(name: str, parts: Any) -> Any:
+def raised(name: str, parts: Any, _: set[str] | None = None) -> Any:
     """Put a value together; raise `DecodeError` where its type is not loaded."""
     library = LIBRARIES[name]
     module = sys.modules.get(library.module)
@@ -49,7 +49,7 @@ def raised(name: str, parts: Any) -> Any:
         module = import_module(library.module)
     kind = getattr(module, library.name, None)
     if kind is None:
-        raise unknown_type()
+        raise unknown_type(name)
     return library.made(kind, parts)
 
 

@@ -1,34 +1,30 @@
-"""Subclasses of plain types, such as `markupsafe.Markup`, and enums, kept by the name of the class.
+"""Subclasses of plain types, such as `markupsafe.Markup`, kept by the name of the class.
 
-An enum is kept by the name of its member, any other object by its plain form. A class is used only
-in a process that has learned it: by having stored one, or by an annotation that names it. Nothing
-is imported, and no code of the class runs: its plain base makes the object. So only subclasses that
-add no state to an object are kept.
+An object is kept by its plain form. A class is used only in a process that has learned it: by
+having stored one, or by an annotation that names it. Nothing is imported, and no code of the class
+runs: its plain base makes the object. So only subclasses that add no state to an object are kept.
 """
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from dualcache.codecs.names import name_of, not_learned
 from dualcache.codecs.objects import is_value_class
-from dualcache.core.codec_ids import unknown_type
-from dualcache.keys.main_module import module_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["learn", "parts_of", "raised"]
+__all__ = ["learn_class", "parts_of", "raised"]
 
 _HEAP_TYPE: Final = 1 << 9
-_LEARNED: Final[WeakValueDictionary[str, type]] = WeakValueDictionary()
-_BASES: Final[WeakKeyDictionary[type, type | None]] = WeakKeyDictionary()
+_learned: Final[WeakValueDictionary[str, type]] = WeakValueDictionary()
+_bases: Final[WeakKeyDictionary[type, type | None]] = WeakKeyDictionary()
 
 
 def parts_of(value: Any) -> tuple[str, Any] | None:
@@ -38,74 +34,45 @@ def parts_of(value: Any) -> tuple[str, Any] | None:
     """
     kind = type(value)
     plain = _plain_form(value, kind)
-    name = None if plain is None else _name_of(kind)
+    name = None if plain is None else name_of(kind)
     if name is None:
         return None
-    _LEARNED[name] = kind
+    _learned[name] = kind
     return name, plain
 
 
-def raised(name: str, plain: Any) -> Any:
-    """Make an object of a class that this process has learned, as its base makes it."""
-    kind = _LEARNED.get(name)
-    if kind is None or _name_of(kind) != name:  # it was defined anew since
-        raise unknown_type()
-    if issubclass(kind, Enum):
-        return kind.__members__[plain]
+def raised(name: str, plain: Any, known: set[str] | None) -> Any:
+    """Make an object of a class that this cache has learned, as its base makes it."""
+    kind = _learned.get(name)
+    if kind is None or not (known is None or name in known):
+        raise not_learned(name)
+    if name_of(kind) != name:  # it was defined anew since
+        raise not_learned(name)
     base = _plain_base(kind)
     if base is None or type(plain) is not base:
         raise TypeError
     return _HOW[base][1](kind, plain)
 
 
-def learn(annotation: Any) -> None:
-    """Learn the classes that an annotation names."""
-    if isinstance(annotation, type):
-        with suppress(Exception):  # the user's classes are looked at: anything may be raised
-            _learn_class(annotation)
-    for part in get_args(annotation):
-        learn(part)
-
-
-def _learn_class(kind: type) -> None:
-    if issubclass(kind, Enum) or _plain_base(kind) is not None:
-        name = _name_of(kind)
-        if name is not None:
-            _LEARNED[name] = kind
+def learn_class(kind: type) -> str | None:
+    """Learn a class, if it is a subclass of a plain type; return its name."""
+    name = None if _plain_base(kind) is None else name_of(kind)
+    if name is not None:
+        _learned[name] = kind
+    return name
 
 
 def _plain_form(value: Any, kind: type) -> Any:
     """Return what an object is kept as; `None` where its class, or it alone, holds more."""
-    if issubclass(kind, Enum):
-        name = value._name_  # of a combination of flags there may be none, or one of no member
-        return name if kind.__members__.get(name) is value else None
     base = _plain_base(kind)
     return None if base is None or getattr(value, "__dict__", None) else _HOW[base][0](value)
 
 
-def _name_of(kind: type) -> str | None:
-    """Return the name of a class in every process; `None` where it is not found under its own."""
-    module, path = kind.__module__, kind.__qualname__
-    if _found(module, path) is not kind:
-        return None
-    # A script that is run and one that is imported have the same classes, unless both are loaded.
-    real = module_name(module)
-    return f"{real if _found(real, path) in (kind, None) else module}:{path}"
-
-
-def _found(module: str, path: str) -> object:
-    """Return what a module that is loaded has under a name."""
-    found: object = sys.modules.get(module)
-    for part in path.split("."):
-        found = getattr(found, part, None)
-    return found
-
-
 def _plain_base(kind: type) -> type | None:
     """Return the plain type of which `kind` is a subclass without state of its own."""
-    if kind not in _BASES:
-        _BASES[kind] = _looked_up_base(kind)
-    return _BASES[kind]
+    if kind not in _bases:
+        _bases[kind] = _looked_up_base(kind)
+    return _bases[kind]
 
 
 def _looked_up_base(kind: type) -> type | None:

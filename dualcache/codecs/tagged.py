@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import msgpack
 
-from dualcache.codecs import libraries, subclasses
+from dualcache.codecs import learned, libraries, subclasses
 from dualcache.codecs.hashing import distinct, paired
 from dualcache.codecs.objects import is_class
 from dualcache.codecs.scalars import (
@@ -34,27 +34,40 @@ __all__ = ["MAX_DEPTH", "decode", "encode", "unencodable_type"]
 MAX_DEPTH: Final = 100
 
 # The tags are part of the stored format: never renumber. Those of scalars are in `scalars.py`.
-_TUPLE, _DICT, _SET, _FROZENSET, _LIBRARY, _SUBCLASS = 3, 4, 5, 6, 17, 18
+_TUPLE, _DICT, _SET, _FROZENSET = 3, 4, 5, 6
+_LIBRARY, _SUBCLASS, _OBJECT = 17, 18, 19
 
 _ENCODER: Final = msgpack.Encoder()
 _DECODER: Final = msgpack.Decoder()
 
 
-def encode(value: Any, hook: Callable[[Any], Any] | None = None) -> bytes:
+def encode(
+    value: Any,
+    hook: Callable[[Any], Any] | None = None,
+    *,
+    has_objects: bool = True,
+    known: set[str] | None = None,
+) -> bytes:
     """Spell `value`; `hook` may turn what is of no type of ours into one of them.
 
+    Objects of classes with fields are kept unless there is a hook, or `has_objects` is false.
+    `known` gets the names of the classes that are kept.
     Raises `UnencodableValue` for any other type, and for what nests deeper than `MAX_DEPTH`.
     """
     try:
-        return _ENCODER.encode(_Lowering(hook).lower(value, MAX_DEPTH))
+        lowering = _Lowering(hook, has_objects=has_objects and hook is None, known=known)
+        return _ENCODER.encode(lowering.lower(value, MAX_DEPTH))
     except RecursionError:
         raise _too_deep() from None
 
 
-def decode(data: bytes | memoryview) -> Any:
-    """Read what `encode` spelled; raises `DecodeError` for anything else."""
+def decode(data: bytes | memoryview, known: set[str] | None = None) -> Any:
+    """Read what `encode` spelled; raises `DecodeError` for anything else.
+
+    Classes are used whose names are `known`; `None`: all that this process has learned.
+    """
     try:
-        return _raised(_DECODER.decode(data), MAX_DEPTH + 2)
+        return _raised(_DECODER.decode(data), MAX_DEPTH + 2, known)
     except DecodeError:  # of a type that is to be learned
         raise
     except Exception as error:  # noqa: BLE001  hostile bytes fail in every way there is
@@ -65,10 +78,18 @@ def decode(data: bytes | memoryview) -> Any:
 class _Lowering:
     """Turns a value into one that msgspec spells without loss."""
 
-    __slots__ = ("_hook",)
+    __slots__ = ("_has_objects", "_hook", "_known")
 
-    def __init__(self, hook: Callable[[Any], Any] | None) -> None:
+    def __init__(
+        self,
+        hook: Callable[[Any], Any] | None,
+        *,
+        has_objects: bool,
+        known: set[str] | None,
+    ) -> None:
         self._hook = hook
+        self._known = known
+        self._has_objects = has_objects
 
     def lower(self, value: Any, depth: int) -> Any:
         kind: type[Any] = type(value)
@@ -101,14 +122,25 @@ class _Lowering:
             return lower_fraction(value)
         if self._hook is not None and isinstance(value, Enum):  # its type is in the annotation
             return self.lower(self._hook(value), depth - 1)
+        if self._has_objects:
+            kept = learned.parts_of(value)
+            if kept is not None:
+                own, shape, parts = kept
+                self._note(own)
+                return {_OBJECT: [own, shape, self.lower(parts, depth - 1)]}
         for tag, module in _NAMED.items():
             named = module.parts_of(value)
             if named is not None:
                 name, parts = named
+                self._note(name)
                 return {tag: [name, self.lower(parts, depth - 1)]}
         if self._hook is None:
             raise unencodable_type(kind)
         return self.lower(self._hook(value), depth - 1)
+
+    def _note(self, name: str) -> None:
+        if self._known is not None:
+            self._known.add(name)
 
 
 def _too_deep() -> UnencodableValue:
@@ -119,7 +151,7 @@ def _too_deep() -> UnencodableValue:
     )
 
 
-def _raised(value: Any, depth: int) -> Any:
+def _raised(value: Any, depth: int, known: set[str] | None) -> Any:
     """Turn a decoded document back into the value; raises anything for hostile documents."""
     kind: type[Any] = type(value)
     if kind in _NATIVE or kind is str or kind is int:
@@ -127,36 +159,44 @@ def _raised(value: Any, depth: int) -> Any:
     if depth < 0:
         raise ValueError
     if kind is list:
-        return [_raised(part, depth - 1) for part in value]
+        return [_raised(part, depth - 1, known) for part in value]
     if kind is not dict or len(value) != 1:
         raise TypeError
     ((tag, body),) = value.items()
     scalar = RAISED.get(tag)
-    return scalar(body) if scalar is not None else _RAISERS[tag](body, depth)
+    return scalar(body) if scalar is not None else _RAISERS[tag](body, depth, known)
 
 
-def _items(body: Any, depth: int) -> list[Any]:
+def _items(body: Any, depth: int, known: set[str] | None) -> list[Any]:
     """Read the items of a container: of a list, so that nothing can spell more than it holds."""
     if type(body) is not list:
         raise TypeError
-    return [_raised(part, depth - 1) for part in body]
+    return [_raised(part, depth - 1, known) for part in body]
 
 
-def _raised_named(module: Any, body: Any, depth: int) -> Any:
+def _raised_object(body: Any, depth: int, known: set[str] | None) -> Any:
+    name, shape, parts = body
+    if type(body) is not list or type(name) is not str or type(shape) is not bytes:
+        raise TypeError
+    return learned.raised(name, shape, _raised(parts, depth - 1, known), known)
+
+
+def _raised_named(module: Any, body: Any, depth: int, known: set[str] | None) -> Any:
     name, parts = body
     if type(body) is not list or type(name) is not str:
         raise TypeError
-    return module.raised(name, _raised(parts, depth - 1))
+    return module.raised(name, _raised(parts, depth - 1, known), known)
 
 
 _NATIVE: Final = frozenset({type(None), bool, float, bytes})
 _COLLECTIONS: Final[dict[type, int]] = {tuple: _TUPLE, set: _SET, frozenset: _FROZENSET}
 _NAMED: Final[dict[int, Any]] = {_LIBRARY: libraries, _SUBCLASS: subclasses}
-_RAISERS: Final[dict[int, Callable[[Any, int], Any]]] = {
-    _TUPLE: lambda body, depth: tuple(_items(body, depth)),
-    _DICT: lambda body, depth: paired(_items(body, depth)),
-    _SET: lambda body, depth: distinct(set, _items(body, depth)),
-    _FROZENSET: lambda body, depth: distinct(frozenset, _items(body, depth)),
-    _LIBRARY: lambda body, depth: _raised_named(libraries, body, depth),
-    _SUBCLASS: lambda body, depth: _raised_named(subclasses, body, depth),
+_RAISERS: Final[dict[int, Callable[[Any, int, set[str] | None], Any]]] = {
+    _TUPLE: lambda body, depth, known: tuple(_items(body, depth, known)),
+    _DICT: lambda body, depth, known: paired(_items(body, depth, known)),
+    _SET: lambda body, depth, known: distinct(set, _items(body, depth, known)),
+    _FROZENSET: lambda body, depth, known: distinct(frozenset, _items(body, depth, known)),
+    _LIBRARY: lambda body, depth, known: _raised_named(libraries, body, depth, known),
+    _SUBCLASS: lambda body, depth, known: _raised_named(subclasses, body, depth, known),
+    _OBJECT: _raised_object,
 }

@@ -125,10 +125,15 @@ def needs_type() -> DecodeError:
     return undecodable(UNTYPED, what, code="DC314")
 
 
-def unknown_type() -> DecodeError:
-    """Build the error of a value of a type that this process has not learned."""
+def unknown_type(name: str) -> DecodeError:
+    """Build the error of a value of a type that this process has not learned.
+
+    The stored name of the type is an attribute and no part of the message: anybody can write it.
+    """
     what = "the payload is of a type that this process does not know yet"
-    return undecodable(UNKNOWN_TYPE, what, code="DC315")
+    error = undecodable(UNKNOWN_TYPE, what, code="DC315")
+    vars(error)["name"] = name
+    return error
 
 
 def other_shape(own: bytes) -> DecodeError:

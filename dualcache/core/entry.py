@@ -153,13 +153,19 @@ def no_signature(_: str, packed: Packed, __: Sequence[Tag]) -> Packed:
     return packed
 
 
+def _always_learned(_: str, __: Stored) -> bool:
+    """Stand for a recipe that knows no types by name."""
+    return True
+
+
 class ValueCodec(NamedTuple):
     """How the values of one function become bytes and come back; built once per function.
 
     `copy` decodes what this process packed or has verified. `reader_of` gives what decodes the bare
     payload of an entry that was unpacked once, `None` where more than that is to be done. `verify`
     raises for what no type makes readable, and decodes nothing. `sign` adds the signature of a
-    value that is packed, for a key and the tags it gets.
+    value that is packed, for a key and the tags it gets. `is_learned` tells whether an entry of a
+    type that was unknown can be read now; if not, it is taken for one of another release.
     """
 
     pack: Callable[[Any], Packed]
@@ -168,3 +174,4 @@ class ValueCodec(NamedTuple):
     reader_of: Callable[[Stored], Callable[[Any], Any] | None] = _no_reader
     verify: Callable[[str, Stored], None] = _not_verified
     sign: Callable[[str, Packed, Sequence[Tag]], Packed] = no_signature
+    is_learned: Callable[[str, Stored], bool] = _always_learned

@@ -302,7 +302,7 @@ def _store_all(
         if lead.start is None:
             held.results[lead.flight] = FlightResult(Outcome(one.value, None, sequence))
             continue
-        made = make_ready(lead.call, one, lead.start.read.ids, sequence, env)
+        made = make_ready(lead.call, one, lead.start.read, lead.start.read.ids, sequence, env)
         if isinstance(made, Outcome):
             held.results[lead.flight] = FlightResult(made)
             continue

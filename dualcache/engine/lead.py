@@ -19,7 +19,7 @@ from dualcache.engine.beside import call_beside
 from dualcache.engine.commit import Change, commit
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.freshness import FRESH, OTHER, STALE, ReadResult, is_outage
+from dualcache.engine.freshness import FRESH, OTHER, STALE, UNKNOWN, ReadResult, is_outage
 from dualcache.engine.leases import release_all
 from dualcache.engine.read import served, tell_miss
 from dualcache.engine.recovery import ask_once
@@ -188,7 +188,7 @@ def _store(
     lease: Lease,
 ) -> Flow[Outcome]:
     """Commit what was loaded, if it is to be stored; the caller gets it in any case."""
-    ready = make_ready(call, result, ids, sequence, env)
+    ready = make_ready(call, result, start.read, ids, sequence, env)
     if isinstance(ready, Outcome):
         ended = [ready]  # not kept in this frame, to which that of the user's callable leads back
         del ready
@@ -220,16 +220,25 @@ def _store(
 
 
 def make_ready(
-    call: Call, result: Loaded, ids: Mapping[str, bytes | None], sequence: int, env: Env
+    call: Call,
+    result: Loaded,
+    read: ReadResult,
+    ids: Mapping[str, bytes | None],
+    sequence: int,
+    env: Env,
 ) -> Ready | Outcome:
-    """Return the bytes to commit for what was loaded, or how the load ends without any."""
+    """Return the bytes to commit for what was loaded, or how the load ends without any.
+
+    `read` is what the load started from. An entry of types that the load did not teach stays: it is
+    another release's, and the next call goes on beside it.
+    """
     call.policy.counters.count_load(result.load_ms)
     how: Literal["not_stored", "unencodable"] = "not_stored"
     # The caller gets its value whatever is wrong with storing it; only what the user's own
     # callables raise is the user's, as if the loader had raised it.
     try:
         what = worth(call, result.value, env)
-        if what is not None:
+        if what is not None and not _is_of_another(call, read):
             return Ready(what, sealed(call, result.value, what, ids, result.load_ms, env))
     except UnencodableValue as error:
         how = "unencodable"
@@ -242,6 +251,14 @@ def make_ready(
         return failure_of(error, sequence)  # raised by the policy's callables: the user's own
     env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
     return Outcome(result.value, None, sequence)
+
+
+def _is_of_another(call: Call, read: ReadResult) -> bool:
+    """Tell whether what a load started from turned out to be another release's."""
+    stored = read.stored
+    if read.state is not UNKNOWN or stored is None:
+        return False
+    return not call.policy.value_codec.is_learned(call.key, stored)
 
 
 def concluded(

@@ -26,7 +26,8 @@ _MOST_KNOWN: Final = 1_024
 class ValueCodecs:
     """Makes value codecs with the codec, the secrets and the limits of one cache.
 
-    `is_shared`: other processes read what is stored.
+    `is_shared`: other processes read what is stored. What one of them learns of classes, by storing
+    a value or by an annotation, all of them know.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class ValueCodecs:
         self._secret = secret
         self._is_shared = is_shared
         self._limits = limits
+        self._known: set[str] = set()
         self._direct: LRUCache[Any, ValueCodec] = LRUCache(_MOST_KNOWN)
         self.codec_for(MISSING)  # raises for a codec or a secret that cannot be right
 
@@ -68,5 +70,5 @@ class ValueCodecs:
                 code="DC178",
                 help="use it with memory://, or leave codec= out",
             )
-        options = {**self._limits, **own}
+        options = {"known": self._known, **self._limits, **own}
         return make_recipe(annotation, codec=chosen, secret=self._secret, teller=teller, **options)

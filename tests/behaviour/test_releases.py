@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from enum import Enum
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from dualcache import Hit, Miss, Unusable
+from dualcache import Hit, Loaded, Miss, Unusable
 from dualcache.codecs.compare import is_same
+from dualcache.codecs.names import _foreign as foreign
 from tests.behaviour.seen import Seen
 
 if TYPE_CHECKING:
@@ -66,6 +69,16 @@ PAIRS: Final = {
 }
 
 
+class Colours(Enum):
+    RED = 1
+
+
+@dataclass
+class Point:
+    x: int
+    rest: Any = None
+
+
 class Release(NamedTuple):
     """One release of a program: its module, its cache, and what it has loaded."""
 
@@ -83,6 +96,7 @@ def modules() -> Iterator[list[str]]:
     yield names
     for name in names:
         sys.modules.pop(name, None)
+    foreign.clear()
 
 
 class Releases:
@@ -106,7 +120,10 @@ class Releases:
             loads.append(user_id)
             return eval(value, vars(module))
 
-        body.__annotations__["return"] = eval(annotation, vars(module))
+        if annotation:
+            body.__annotations__["return"] = eval(annotation, vars(module))
+        else:
+            del body.__annotations__["return"]
         load = cache(key="user:{user_id}", **options)(self.colour.function(body))
         return Release(module, load, cache, Seen(cache), loads)
 
@@ -130,6 +147,58 @@ def test_each_release_serves_what_its_own_function_returned(releases: Releases, 
     assert (len(old.loads), len(new.loads)) == (1, 1)
     assert [miss.reason for miss in new.seen.of(Miss)] == ["shape"]
     assert new.seen.count(Unusable) == old.seen.count(Unusable) == 0
+
+
+CLASSES: Final = [name for name, (old, new) in PAIRS.items() if old[0] and new[0]]
+
+
+@pytest.mark.parametrize("pair", CLASSES)
+def test_releases_without_annotations_serve_what_their_own_functions_returned(
+    releases: Releases, pair: str
+) -> None:
+    """A release cannot know that an entry is not its own before a load has shown its types."""
+    old_parts, new_parts = [(source, "", value) for source, _, value in PAIRS[pair]]
+    old, new = releases.make(*old_parts), releases.make(*new_parts)
+    for _ in range(4):
+        for release, parts in ((old, old_parts), (new, new_parts)):
+            expected = eval(parts[2], vars(release.module))
+            assert is_same(releases.get(release), expected)
+    assert (len(old.loads), len(new.loads)) == (1, 2)
+    assert [miss.reason for miss in new.seen.of(Miss)] == ["unknown_type", "shape"]
+    assert new.seen.count(Unusable) == old.seen.count(Unusable) == 0
+
+
+def test_a_class_that_changes_under_its_name_is_told_by_its_shape(
+    colour: Colour, redis_server: Server, modules: list[str]
+) -> None:
+    """Two processes of two releases, one after the other: the module has one name in both."""
+    old_parts, new_parts = PAIRS["a field with a default is renamed"]
+    releases = Releases(colour, redis_server.url, modules)
+    old = releases.make(old_parts[0], "", old_parts[2])
+    assert is_same(releases.get(old), old.module.User("ada"))
+    modules.clear()
+    new = releases.make(new_parts[0], "", new_parts[2])
+    for _ in range(3):
+        assert is_same(releases.get(new), new.module.User("ada"))
+    assert len(new.loads) == 2
+
+
+def test_an_unannotated_function_that_returns_objects_is_cached(
+    colour: Colour, backend_url: str
+) -> None:
+    cache = colour.cache(backend_url, front=10)
+    seen = Seen(cache)
+    user = Point(1, [Point(2, Colours.RED)])
+
+    def body() -> Any:
+        return {"users": [user, {"first": user}]}
+
+    del body.__annotations__["return"]
+    load = cache(key="users")(colour.function(body))
+    for _ in range(4):
+        assert is_same(colour.run(load), {"users": [user, {"first": user}]})
+    assert seen.count(Loaded) == 1
+    assert is_same(colour.call(cache, "get", "users"), {"users": [user, {"first": user}]})
 
 
 def test_a_class_that_moved_to_another_module_reads_what_was_stored(releases: Releases) -> None:

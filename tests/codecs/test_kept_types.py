@@ -274,7 +274,6 @@ def with_tag() -> Tagged:
         local(),
         with_tag(),
         Bits.A | Bits.B,
-        Point(1),
         Listed(),
         default(lambda: 1),
     ],
@@ -294,7 +293,7 @@ def test_a_class_is_made_only_where_it_has_been_learned() -> None:
         with pytest.raises(DecodeError) as caught:
             tagged.decode(document)
         assert caught.value.reason == "unknown_type"
-    del subclasses._LEARNED[class_name]  # as in a process that has just started
+    del subclasses._learned[class_name]  # as in a process that has just started
     with pytest.raises(DecodeError) as caught:
         tagged.decode(data)
     assert (caught.value.reason, caught.value.code) == ("unknown_type", "DC315")
