@@ -63,11 +63,11 @@ class Watchdog:
             self._wrote_at = now
         self._unwritten = unwritten or inf
         moved_at = max(began, heard_at, self._wrote_at)
-        is_slow = False
         if self._looked_at != answered:
             # The first look at this command: what moves from now on is its own.
             self._looked_at, self._moved_before = answered, heard - unwritten
-            is_slow = moved_at > began
+        # On a busy connection something always comes; this command holds others up once it is late.
+        is_slow = moved_at > began and now >= began + self._patience
         longest = began + self._longest
         deadline = min(moved_at + self._patience + extra, longest)
         if now < deadline:

@@ -47,6 +47,12 @@ def test_bytes_that_come_prolong_the_wait_up_to_the_longest_call(heard: int) -> 
     assert verdict.error.is_outage is (heard == 10)
 
 
+def test_a_command_on_a_busy_connection_is_not_slow_before_it_is_late() -> None:
+    watchdog = Watchdog(PATIENCE, LONGEST)
+    assert not look(watchdog, 0.5, began=0.4, heard_at=0.45, heard=1_000).is_slow
+    assert look(watchdog, 1.4, began=0.4, heard_at=1.3, heard=2_000).is_slow
+
+
 def test_bytes_that_go_prolong_the_wait() -> None:
     watchdog = Watchdog(PATIENCE, LONGEST)
     assert look(watchdog, 1.0, unwritten=500).next_look == 2.0
