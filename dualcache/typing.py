@@ -131,6 +131,7 @@ class SharedOptions(TypedDict, total=False):
 
     jitter: float
     stale_if_error: Any
+    stale_while_revalidate: Any
     stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
     compress_above: int | None
     max_value_bytes: int
@@ -158,6 +159,7 @@ class StoreOptions(TypedDict, total=False):
     """The options that a direct store takes beside `ttl` and `tags`."""
 
     stale_if_error: Any
+    stale_while_revalidate: Any
     compress_above: int | None
     check: bool
 

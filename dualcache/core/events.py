@@ -25,6 +25,7 @@ __all__ = [
     "NotStored",
     "ObserverFailed",
     "PendingOverflowed",
+    "RefreshRefused",
     "Replayed",
     "ScansRefused",
     "StaleHit",
@@ -50,7 +51,7 @@ class Hit(Event, frozen=True):
 
 
 class StaleHit(Event, frozen=True):
-    """A stale value was served: its load failed, or is under way elsewhere."""
+    """A stale value was served: its load failed, or is under way in the background or elsewhere."""
 
     tier: Tier = "redis"
 
@@ -74,6 +75,10 @@ class LoadFailed(Event, frozen=True):
     """The user's function raised; `error` is the name of the exception's type."""
 
     error: str = ""
+
+
+class RefreshRefused(Event, frozen=True):
+    """A load in the background was due and not started: as many ran as may."""
 
 
 class Coalesced(Event, frozen=True):

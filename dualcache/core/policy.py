@@ -40,6 +40,7 @@ class Counters:
         "loads",
         "misses",
         "recent_hits",
+        "refused",
         "stale_hits",
         "unread",
         "unstored",
@@ -57,6 +58,7 @@ class Counters:
         self.loads = 0
         self.unstored = 0
         self.unread = 0
+        self.refused = 0
         self.load_ms: float | None = None
         self.recent_hits = 1.0
         """Share of hits among recent reads, as a running mean."""
@@ -70,6 +72,7 @@ class Counters:
         self.loads += other.loads
         self.unstored += other.unstored
         self.unread += other.unread
+        self.refused += other.refused
         self.load_ms = self.load_ms if other.load_ms is None else other.load_ms
 
     def count_miss(self) -> None:
@@ -115,6 +118,7 @@ class Policy(Struct, frozen=True):
     tags_of: Callable[..., tuple[str, ...]] | None = None
     condition: Callable[..., object] | None = None
     stale_if_error_ms: int = 0
+    stale_while_revalidate_ms: int = 0
     stale_on: tuple[type[Exception], ...] | Callable[[Exception], object] | None = None
     """Which exceptions a stale value may stand in for: types, or what is asked; `None`: outages."""
     jitter: float = 0.0
@@ -123,6 +127,11 @@ class Policy(Struct, frozen=True):
     """What entries and markers of this function carry; direct calls have none."""
     front: FunctionPort | None = None
     """Where this function's values are kept in process; `None`: nowhere."""
+
+    @property
+    def stale_ms(self) -> int:
+        """For how long an entry stays in the backend after it has gone stale."""
+        return max(self.stale_if_error_ms, self.stale_while_revalidate_ms)
 
 
 def no_loader() -> None:

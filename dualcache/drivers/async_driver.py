@@ -16,6 +16,7 @@ from weakref import ref
 
 import anyio
 
+from dualcache.core.background import Spawn
 from dualcache.core.entry import MISSING
 from dualcache.core.flight import (
     AwaitFlight,
@@ -27,7 +28,9 @@ from dualcache.core.flight import (
     value_of,
 )
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Raised
-from dualcache.drivers.async_waking import Waking
+from dualcache.drivers.async_background import start_beside
+from dualcache.drivers.async_waking import Waking, has_stopped
+from dualcache.drivers.background import Background
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 from dualcache.drivers.raising import users_own
@@ -39,6 +42,7 @@ from dualcache.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from dualcache.core.background import SpawnReply
     from dualcache.core.flight import FlightResult
     from dualcache.core.front_ports import TierPort
     from dualcache.core.ops import Flow, Op
@@ -69,17 +73,20 @@ class AsyncDriver:
         changes: Changes,
         tier: TierPort,
         finish_elsewhere: Callable[[Flow[Any], Op[Any]], bool] = lambda _flow, _op: False,
+        background: Background | None = None,
     ) -> None:
         self._perform = perform
         self._finish_elsewhere = finish_elsewhere
         self._flights = flights
         self._changes = changes
         self._tier = tier
+        self._background = Background() if background is None else background
         self._at_once: dict[type[Op[Any]], Callable[[Any], Any]] = {
             Join: self._join,
             TakeOver: flights.take_over,
             EndFlight: flights.land,
             CloseFlights: flights.close,
+            Spawn: self._spawn,
         }
         self._waiting: dict[type[Op[Any]], Callable[[Any], Awaitable[Any]]] = {
             Load: self._load,
@@ -247,6 +254,9 @@ class AsyncDriver:
             op.led.is_orphaned = partial(has_stopped, ref(asyncio.get_running_loop()))
         return reply
 
+    def _spawn(self, op: Spawn) -> SpawnReply:
+        return start_beside(op, self._background, self.run)
+
     async def _await_flight(self, op: AwaitFlight) -> FlightResult | None:
         try:
             with Waking(op.wait_ms / 1000) as waking:
@@ -273,12 +283,6 @@ class AsyncDriver:
     async def _fence(self, _: Fence) -> bool:
         with Waking(FENCE_SECONDS) as waking:
             return self._tier.ask_proof(waking.wake) and await waking.woken
-
-
-def has_stopped(loop: ref[asyncio.AbstractEventLoop]) -> bool:
-    """Tell whether a loop is gone, closed or stopped; what it ran may go on one day, or never."""
-    running = loop()
-    return running is None or not running.is_running()
 
 
 async def give_way(_: GiveWay) -> None:

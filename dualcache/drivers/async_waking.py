@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Self
+    from weakref import ref
 
 
 class Waking:
@@ -35,3 +36,9 @@ class Waking:
     def _end(self, is_woken: bool) -> None:
         if not self.woken.done():
             self.woken.set_result(is_woken)
+
+
+def has_stopped(loop: ref[asyncio.AbstractEventLoop]) -> bool:
+    """Tell whether a loop is gone, closed or stopped; what it ran may go on one day, or never."""
+    running = loop()
+    return running is None or not running.is_running()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from _thread import start_new_thread
 from contextlib import suppress
+from functools import partial
 from sys import exception
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
+from dualcache.core.background import Spawn
 from dualcache.core.entry import MISSING
 from dualcache.core.flight import (
     AwaitFlight,
@@ -25,6 +27,7 @@ from dualcache.core.flight import (
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Raised
 from dualcache.drivers.at_load import AtLoad, ComeToLoad
+from dualcache.drivers.background import Background
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.keeper import Keeper, Kept
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
@@ -37,6 +40,7 @@ from dualcache.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dualcache.core.background import SpawnReply
     from dualcache.core.flight import Flight, FlightResult
     from dualcache.core.front_ports import TierPort
     from dualcache.core.ops import Flow, Op
@@ -59,11 +63,13 @@ class SyncDriver:
         flights: FlightTable,
         changes: Changes,
         tier: TierPort,
+        background: Background | None = None,
     ) -> None:
         self._perform = perform
         self._flights = flights
         self._changes = changes
         self._tier = tier
+        self._background = Background() if background is None else background
         self.keeper = Keeper(self.run)
         self._local: dict[type[Op[Any]], Callable[[Any], Any]] = {
             Load: self._load,
@@ -73,6 +79,7 @@ class SyncDriver:
             Fence: self._fence,
             TakeOver: flights.take_over,
             GiveWay: nothing_to_do,
+            Spawn: self._spawn,
             EndFlight: flights.land,
             CloseFlights: flights.close,
         }
@@ -237,6 +244,9 @@ class SyncDriver:
 
     def _join(self, op: Join) -> Any:
         return self._flights.join(op, is_blocking=True)
+
+    def _spawn(self, op: Spawn) -> SpawnReply:
+        return self._background.start_thread(op.key, partial(self.run, op.flow))
 
     def _await_flight(self, op: AwaitFlight) -> FlightResult | None:
         waking = Waking()

@@ -8,18 +8,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dualcache.core.flight import JoinReply
+from dualcache.core.flight import ANY_TAG, Join, JoinReply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dualcache.core.flight import Flight, Join, Stage
-    from dualcache.core.policy import Counters
+    from dualcache.core.flight import Flight, Stage
+    from dualcache.core.policy import Call, Counters
+    from dualcache.engine.freshness import ReadResult
 
-__all__ = ["LEAST_WAIT_MS", "may_follow", "may_take_over", "wait_bound_ms"]
+__all__ = ["LEAST_WAIT_MS", "join_of", "may_follow", "may_take_over", "wait_bound_ms"]
 
 LEAST_WAIT_MS: Final = 1_000.0
 _MOST_WAIT_MS: Final = 30_000.0
+
+
+def join_of(
+    call: Call, began: int, read: ReadResult | None, after: Flight | None, *, is_stored: bool
+) -> Join:
+    """Return the op by which a caller asks for a flight, with what it knows of the key."""
+    # Tags that only the result will tell are not among the ids that were read: an invalidation of
+    # one leaves the version as it was, so an equal version proves nothing there.
+    has_known_tags = call.policy.tags_of is None
+    return Join(
+        call.key,
+        began,
+        read.seen_version if read and has_known_tags else None,
+        has_looked=read is not None or not is_stored,
+        is_lenient=not is_stored and call.policy.ttl_ms == 0,
+        is_patient=not is_stored,
+        after=after,
+        tags=call.tags if has_known_tags else (*call.tags, ANY_TAG),
+    )
 
 
 def may_follow(

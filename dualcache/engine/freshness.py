@@ -28,8 +28,10 @@ __all__ = [
     "UNUSABLE",
     "ReadResult",
     "State",
+    "fresh_left_ms",
     "is_fresh",
     "is_outage",
+    "is_within",
     "keepable_ms",
     "lifetime_ms",
 ]
@@ -41,7 +43,7 @@ class State(Enum):
     ABSENT = "absent"
     FRESH = "fresh"
     STALE = "stale"
-    """No longer fresh, but kept to be served where its load fails."""
+    """No longer fresh, but kept to be served while it is loaded anew, or where its load fails."""
     UNTYPED = "untyped"
     """Good for others: only a reader who knows its type reads it exactly, and this one does not."""
     UNKNOWN = "unknown_type"
@@ -89,7 +91,8 @@ class ReadResult(Struct, frozen=True):
     `value` is set where the state is FRESH or STALE. `sequence` was drawn before the look.
     `is_doubtful`: a value of ours, but not of this key: it may be the reply to another command.
     `left_ms` is what the backend said that the key has left, where it was asked. `shape`: that of
-    the caller's type, where the entry's is OTHER.
+    the caller's type, where the entry's is OTHER. `fresh_left_ms`: for how long a value stays
+    fresh, below 1 for how long it has been stale; `None` where its expiry alone decides.
     """
 
     state: State
@@ -101,6 +104,7 @@ class ReadResult(Struct, frozen=True):
     is_doubtful: bool = False
     left_ms: int | None = None
     shape: bytes = b""
+    fresh_left_ms: int | None = None
 
     @property
     def seen_version(self) -> object:
@@ -115,10 +119,10 @@ def is_fresh(stored: Stored, now_ms: int, left_ms: int | None = None, stale_ms: 
     `left_ms` is what the backend says that the entry has left, `stale_ms` its stale window. A clock
     that went back makes no entry immortal: the backend's own expiry ends it.
     """
-    return stored.fresh_ms is None or _fresh_left_ms(stored, now_ms, left_ms, stale_ms) > 0
+    return stored.fresh_ms is None or fresh_left_ms(stored, now_ms, left_ms, stale_ms) > 0
 
 
-def _fresh_left_ms(stored: Stored, now_ms: int, left_ms: int | None, stale_ms: int) -> int:
+def fresh_left_ms(stored: Stored, now_ms: int, left_ms: int | None, stale_ms: int) -> int:
     """Return for how long an entry with a stale window stays fresh; below 1: it is not.
 
     So long as both say so: the clocks, and where it is known what the entry has left beyond its
@@ -134,11 +138,16 @@ def _fresh_left_ms(stored: Stored, now_ms: int, left_ms: int | None, stale_ms: i
     return by_clock if left_ms is None or not is_told else min(by_clock, left_ms - stale_ms)
 
 
+def is_within(read: ReadResult, window_ms: int) -> bool:
+    """Tell whether an entry that was read is stale, and has been so for less than a window."""
+    return read.state is STALE and -(read.fresh_left_ms or 0) < window_ms
+
+
 def keepable_ms(stored: Stored, left_ms: int | None, now_ms: int, stale_ms: int = 0) -> int | None:
     """Return how long a copy of an entry may be kept: while it is there, and fresh."""
     if stored.fresh_ms is None:
         return left_ms
-    fresh_ms = min(stored.fresh_ms, max(0, _fresh_left_ms(stored, now_ms, left_ms, stale_ms)))
+    fresh_ms = min(stored.fresh_ms, max(0, fresh_left_ms(stored, now_ms, left_ms, stale_ms)))
     return fresh_ms if left_ms is None else min(fresh_ms, left_ms)
 
 

@@ -6,12 +6,19 @@ was loaded before an invalidation.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from dualcache.core.entry import HEADER_BYTES
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import LoadFailed, StaleHit
-from dualcache.core.flight import Load, Outcome, failure_of
+from dualcache.core.flight import (
+    ABANDONED,
+    EndFlight,
+    FlightResult,
+    Load,
+    Outcome,
+    failure_of,
+)
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import CommitReply, MakeTags, Raised, do
 from dualcache.engine.acquire import acquire
@@ -19,7 +26,14 @@ from dualcache.engine.beside import call_beside
 from dualcache.engine.commit import Change, commit
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.freshness import FRESH, OTHER, STALE, UNKNOWN, ReadResult, is_outage
+from dualcache.engine.freshness import (
+    FRESH,
+    OTHER,
+    UNKNOWN,
+    ReadResult,
+    is_outage,
+    is_within,
+)
 from dualcache.engine.leases import release_all
 from dualcache.engine.read import served, tell_miss
 from dualcache.engine.recovery import ask_once
@@ -56,7 +70,10 @@ __all__ = [
     "load_unstored",
     "make_ready",
     "note_begun",
+    "run_flight",
 ]
+
+T = TypeVar("T", bound="Outcome | None")
 
 
 def lead(
@@ -127,7 +144,7 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
     result = yield from do(Load(call.function, call.args, leading, keeping(lease, env)))
     if isinstance(result, Raised):
         yield from give_up(call, start, env)
-        return _outcome_of_failure(call, result, sequence, read, env)
+        return _outcome_of_failure(call, result, sequence, read, env, is_told=not start.is_beside)
     return (yield from _store(call, start, result, ids, sequence, env, lease))
 
 
@@ -302,11 +319,20 @@ def load_unstored(
 
 
 def _outcome_of_failure(
-    call: Call, result: Raised, sequence: int, read: ReadResult, env: Env
+    call: Call,
+    result: Raised,
+    sequence: int,
+    read: ReadResult,
+    env: Env,
+    *,
+    is_told: bool = True,
 ) -> Outcome:
-    """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4)."""
+    """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4).
+
+    `is_told`: a caller is served by it, so it counts as a stale hit.
+    """
     env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
-    if read.state is not STALE or read.stored is None:
+    if read.stored is None or not is_within(read, call.policy.stale_ms):
         return failure_of(result.error, sequence)
     try:
         may_stand_in = is_outage(call.policy, result.error)
@@ -315,7 +341,20 @@ def _outcome_of_failure(
         return failure_of(error, sequence)
     if not may_stand_in:
         return failure_of(result.error, sequence)
-    call.policy.counters.stale_hits += 1
-    env.emit(StaleHit(call.policy.label, env.tier))
-    stored = read.stored
-    return Outcome(read.value, None, read.sequence, stored.packed)
+    if is_told:
+        call.policy.counters.stale_hits += 1
+        env.emit(StaleHit(call.policy.label, env.tier))
+    return Outcome(read.value, None, read.sequence, read.stored.packed)
+
+
+def run_flight(flight: Flight, loading: Flow[T]) -> Flow[T]:
+    """Load and end the flight with the outcome; an interrupted leader ends it without one."""
+    try:
+        ended = [(yield from loading)]  # see `value_of`: nothing is kept in this frame
+    except BaseException:
+        # Its cancellation is its own: the followers are woken without a result, and one of them
+        # leads the next. Shared, one closed tab would fail everybody's request.
+        yield EndFlight(flight, ABANDONED)
+        raise
+    yield EndFlight(flight, FlightResult(ended[0]))
+    return ended.pop()

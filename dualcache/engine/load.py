@@ -16,7 +16,6 @@ from dualcache.core.entry import MISSING
 from dualcache.core.events import Coalesced, WaitExpired
 from dualcache.core.flight import (
     ABANDONED,
-    ANY_TAG,
     AwaitFlight,
     EndFlight,
     Flight,
@@ -29,11 +28,12 @@ from dualcache.core.flight import (
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Delete, do
 from dualcache.engine.acquire import start_refresh
+from dualcache.engine.background import serve_stale
 from dualcache.engine.beside import call_beside
 from dualcache.engine.commit_ways import can_commit
-from dualcache.engine.flights import wait_bound_ms
-from dualcache.engine.freshness import FRESH, ReadResult
-from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored
+from dualcache.engine.flights import join_of, wait_bound_ms
+from dualcache.engine.freshness import FRESH, ReadResult, is_within
+from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored, run_flight
 from dualcache.engine.leases import release_all
 from dualcache.engine.read import get, look, served, tell_miss
 from dualcache.engine.recovery import ask
@@ -62,7 +62,10 @@ def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Ou
             return Outcome(kept, None, began)
         if call.policy.ttl_ms == 0:
             return (yield from _share(call, began, None, env, is_stored=False))
-        if call.policy.counters.recent_hits < LIKELY_HITS:
+        # Where a stale value may be served at once the key is always read first: with the lease the
+        # caller would get the load, too.
+        is_hit_likely = call.policy.counters.recent_hits >= LIKELY_HITS
+        if not (is_hit_likely or call.policy.stale_while_revalidate_ms):
             return (yield from _share(call, began, None, env, is_stored=True))
     else:
         began = first.sequence
@@ -74,6 +77,8 @@ def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Ou
         return (yield from _share(call, began, None, env, is_stored=False))
     if read.state is FRESH:
         return served(call, read, env)
+    if is_within(read, call.policy.stale_while_revalidate_ms):
+        return (yield from serve_stale(call, read, env))
     beside = call_beside(call, read, env)
     if beside is not None:
         return (yield from get_or_load(beside, env))
@@ -145,7 +150,7 @@ def _share(
     # Each round asks anew, since the table of flights changes during a wait or a look: the flight
     # may have landed, been closed by an invalidation, or been taken over.
     while True:
-        ask_join = _join_of(call, began, read, after, is_stored=is_stored)
+        ask_join = join_of(call, began, read, after, is_stored=is_stored)
         flight = yield from do(ask_join)
         if flight is JoinReply.MUST_LOOK:
             # A load that began before this caller may have read the source before an invalidation
@@ -169,7 +174,7 @@ def _share(
                 if is_stored
                 else _load_missed(call, flight, env)
             )
-            return (yield from _run_flight(flight, loading))
+            return (yield from run_flight(flight, loading))
         if not is_told:
             tell_miss(call, "unread", env)
             is_told = True
@@ -185,32 +190,13 @@ def _share(
         read, after = None, flight
 
 
-def _join_of(
-    call: Call, began: int, read: ReadResult | None, after: Flight | None, *, is_stored: bool
-) -> Join:
-    """Return the op by which a caller asks for a flight, with what it knows of the key."""
-    # Tags that only the result will tell are not among the ids that were read: an invalidation of
-    # one leaves the version as it was, so an equal version proves nothing there.
-    has_known_tags = call.policy.tags_of is None
-    return Join(
-        call.key,
-        began,
-        read.seen_version if read and has_known_tags else None,
-        has_looked=read is not None or not is_stored,
-        is_lenient=not is_stored and call.policy.ttl_ms == 0,
-        is_patient=not is_stored,
-        after=after,
-        tags=call.tags if has_known_tags else (*call.tags, ANY_TAG),
-    )
-
-
 def _follow(call: Call, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome | None]:
     """Wait for another caller's load; `None` where its result is not for this caller."""
     result = yield from _await_result(call, flight)
     if result is None:
         env.emit(WaitExpired(call.policy.label))
         call.policy.counters.count_miss()
-        return (yield from _run_flight(flight, load_beside(call, flight, env)))
+        return (yield from run_flight(flight, load_beside(call, flight, env)))
     outcome = result.outcome
     if outcome is None or (outcome.value is MISSING and not call.may_lack):
         return None
@@ -273,16 +259,3 @@ def _await_result(call: Call, flight: Flight) -> Flow[FlightResult | None]:
             raise
         if taking.is_taken:
             return None
-
-
-def _run_flight(flight: Flight, loading: Flow[Outcome]) -> Flow[Outcome]:
-    """Load and end the flight with the outcome; an interrupted leader ends it without one."""
-    try:
-        ended = [(yield from loading)]  # see `value_of`: nothing is kept in this frame
-    except BaseException:
-        # Its cancellation is its own: the followers are woken without a result, and one of them
-        # leads the next. Shared, one closed tab would fail everybody's request.
-        yield EndFlight(flight, ABANDONED)
-        raise
-    yield EndFlight(flight, FlightResult(ended[0]))
-    return ended.pop()

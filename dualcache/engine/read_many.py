@@ -72,7 +72,7 @@ def look_many(calls: Sequence[Call], env: Env) -> Flow[list[ReadResult]]:
     for part in slices(calls):
         if reads:
             yield GiveWay()
-        looks = [Look(call.key, call.tags, call.policy.stale_if_error_ms > 0) for call in part]
+        looks = [Look(call.key, call.tags, call.policy.stale_ms > 0) for call in part]
         replies = replies_of(looks, (yield from ask(one_trip(looks), env)))
         reads += yield from paced(classified, zip(part, replies, strict=True))
     if any(read.is_doubtful for read in reads):

@@ -30,7 +30,7 @@ from dualcache.engine.freshness import (
     UNTYPED,
     UNUSABLE,
     ReadResult,
-    is_fresh,
+    fresh_left_ms,
     keepable_ms,
 )
 from dualcache.engine.tags import NO_IDS, are_alive, has_died
@@ -127,7 +127,7 @@ def begin_look(call: Call, env: Env) -> FirstLook:
     front, failures = policy.front, env.health.breaker.events
     if front is None:
         # What a key has left tells its freshness better than the clocks of two machines.
-        with_ttl = policy.stale_if_error_ms > 0
+        with_ttl = policy.stale_if_error_ms > 0 or policy.stale_while_revalidate_ms > 0
         return FirstLook(Look(call.key, tags, with_ttl), env.sequence(), failures)
     ticket = front.begin_read((call.key, *tags))
     return FirstLook(Look(call.key, tags, with_ttl=True), env.sequence(), failures, (ticket,))
@@ -183,7 +183,7 @@ def keep(
     # A copy never outlives its entry: where the time left may not be asked, none is kept.
     if read is None or read.stored is None or raw_read.refusal:
         return
-    stale_ms = call.policy.stale_if_error_ms
+    stale_ms = call.policy.stale_ms
     life_ms = keepable_ms(read.stored, raw_read.left_ms, env.now_ms(), stale_ms)
     front.install(call, read.value, Read(look.tickets, read.stored, life_ms, push_epoch))
 
@@ -236,10 +236,11 @@ def classify(
             return ReadResult(state, sequence, raw, stored, None, ids, shape=shape)
         env.emit(Unusable(call.policy.label, error.reason))
         return ReadResult(UNUSABLE, sequence, raw, None, None, ids, error.reason == "checksum")
-    is_stale = stored.fresh_ms is not None and not is_fresh(
-        stored, env.now_ms(), left_ms, call.policy.stale_if_error_ms
-    )
-    return ReadResult(STALE if is_stale else FRESH, sequence, raw, stored, value, ids)
+    if stored.fresh_ms is None:
+        return ReadResult(FRESH, sequence, raw, stored, value, ids)
+    left = fresh_left_ms(stored, env.now_ms(), left_ms, call.policy.stale_ms)
+    state = FRESH if left > 0 else STALE
+    return ReadResult(state, sequence, raw, stored, value, ids, fresh_left_ms=left)
 
 
 def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:

@@ -42,13 +42,15 @@ class Start(NamedTuple):
     """The start of a load: the reading of its key, and the bytes that its commit expects to find.
 
     `token` is that of the efficiency lease of a stale entry, where one was taken. `is_refresh`: the
-    caller asked for a new result, so the old one is not to be served after it.
+    caller asked for a new result, so the old one is not to be served after it. `is_beside`: the
+    load runs in the background, and nobody is served by it.
     """
 
     read: ReadResult
     expected: bytes
     token: bytes | None = None
     is_refresh: bool = False
+    is_beside: bool = False
 
     @property
     def is_over_entry(self) -> bool:

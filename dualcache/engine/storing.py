@@ -41,7 +41,7 @@ def worth(call: Call, value: Any, env: Env) -> Storable | None:
     if ttl_ms == 0:
         return None
     fresh_ms, whole_ms = lifetime_ms(
-        ttl_ms, policy.stale_if_error_ms, policy.jitter, env.draw() if policy.jitter else 0.0
+        ttl_ms, policy.stale_ms, policy.jitter, env.draw() if policy.jitter else 0.0
     )
     return Storable(policy.value_codec.pack(value), fresh_ms, whole_ms)
 

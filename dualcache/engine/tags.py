@@ -49,7 +49,7 @@ def tag_life_ms(entry_ms: int | None) -> int | None:
 
 def entry_life_ms(policy: Policy) -> int | None:
     """Return the longest time an entry may stay in the backend, as far as known before the load."""
-    return None if policy.ttl_ms is None else policy.ttl_ms + policy.stale_if_error_ms
+    return None if policy.ttl_ms is None else policy.ttl_ms + policy.stale_ms
 
 
 def are_alive(tags: Sequence[Tag], ids: Mapping[str, bytes | None]) -> bool:

@@ -40,6 +40,7 @@ class TemplateStats(Struct, frozen=True):
     hits: int
     misses: int
     stale_hits: int
+    refused: int
     coalesced: int
     loads: int
     load_ms: float | None
@@ -64,7 +65,9 @@ class FrontStats(Struct, frozen=True):
 class Stats(Struct, frozen=True):
     """What one cache did so far in this process.
 
-    `hits` are those of both tiers. `pending` are deletions that could not be delivered yet.
+    `hits` are those of both tiers, stale ones included. `running` are the loads in the background
+    of now, `refused` those that were due while too many ran. `pending` are deletions that could not
+    be delivered yet.
     `templates` has the counters of each function by its key template or name, without hits of the
     front tier; `front` is `None` where there is none.
     """
@@ -76,6 +79,8 @@ class Stats(Struct, frozen=True):
     hits: int
     misses: int
     stale_hits: int
+    running: int
+    refused: int
     coalesced: int
     loads: int
     observer_failures: int
@@ -224,6 +229,7 @@ def stats_of(
     by_label: Mapping[str, list[Counters]],
     failures: int,
     front: FrontStats | None = None,
+    running: int = 0,
 ) -> Stats:
     """Add up the counters of all functions."""
     templates = {label: _summed(each) for label, each in by_label.items()}
@@ -237,6 +243,8 @@ def stats_of(
         hits=total.hits + (front.hits if front else 0),
         misses=total.misses,
         stale_hits=total.stale_hits,
+        running=running,
+        refused=total.refused,
         coalesced=total.coalesced,
         loads=total.loads,
         observer_failures=failures,
@@ -252,6 +260,7 @@ def _summed(counters: list[Counters]) -> TemplateStats:
         hits=sum(one.hits for one in counters),
         misses=sum(one.misses for one in counters),
         stale_hits=sum(one.stale_hits for one in counters),
+        refused=sum(one.refused for one in counters),
         coalesced=sum(one.coalesced for one in counters),
         loads=sum(one.loads for one in counters),
         load_ms=measured[-1] if measured else None,

@@ -85,6 +85,10 @@ _ROWS: Final = (
     Option("stale_if_error", Part.POLICY, _CACHE | _FUNCTION | _LOAD | _STORE, 0,
         "for how long after its ttl an entry may be served if its load fails",
         to_ms, "ms", elsewhere=("stale", "grace", "stale_ttl")),
+    Option("stale_while_revalidate", Part.POLICY, _CACHE | _FUNCTION | _LOAD | _STORE, 0,
+        "for how long after its ttl an entry is served at once, while one process loads it anew in "
+        "the background",
+        to_ms, "ms", elsewhere=("swr", "soft_ttl", "refresh_ttl")),
     Option("stale_on", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
         "which exceptions count as failing: a subclass of `Exception`, a tuple of them, or a "
         "callable of the exception; `None`: all but those that say that the source has answered: "

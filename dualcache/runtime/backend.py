@@ -6,9 +6,7 @@ It connects the parts; what they decide and do is theirs.
 from __future__ import annotations
 
 import itertools
-import os
 import random
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,12 +15,13 @@ from cachetools import LRUCache
 from dualcache.backends.memory import MemoryStore
 from dualcache.backends.null import NullStore
 from dualcache.backends.redis.warmup import IMPORTS, WarmUp
-from dualcache.core.entry import TOKEN_BYTES, Kind
+from dualcache.core.entry import Kind
 from dualcache.core.envelope import kind_of, owner_of
 from dualcache.core.flight import value_of
 from dualcache.core.front_ports import NO_TIER
 from dualcache.core.ops import CommitWay
 from dualcache.core.revocation import channel_of
+from dualcache.drivers.background import Background
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.forking import hold_still_at_forks
@@ -33,6 +32,7 @@ from dualcache.engine.health import Health
 from dualcache.engine.load import get_or_load
 from dualcache.front.of_function import FunctionFront
 from dualcache.observability.stats import FrontStats, was_told_of_time_travel
+from dualcache.runtime.clocks import new_token, steady_clock, wall_clock
 from dualcache.runtime.tier import make_front, weakly
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Backend:
         self.target = target
         self.flights = FlightTable(may_follow, may_take_over)
         self.changes = Changes()
+        self.background = Background()
         self._has_own_time = clock is None
         is_redis = target.kind == "redis"
         channel = channel_of(prefix) if is_publishing and is_redis else ""
@@ -84,9 +85,9 @@ class Backend:
             self, front, prefix=prefix, channel=channel, max_staleness=max_staleness, clock=clock
         )
         self.env = Env(
-            now_ms=_wall_clock(clock),
-            elapsed_ms=_steady_clock(clock),
-            draw_token=_new_token,
+            now_ms=wall_clock(clock),
+            elapsed_ms=steady_clock(clock),
+            draw_token=new_token,
             draw=random.random,
             sequence=itertools.count().__next__,
             emit=emit,
@@ -193,6 +194,7 @@ class Backend:
         self._imports = WarmUp(*IMPORTS)  # the parent's thread is not here
         self.flights.after_fork()
         self.changes.after_fork()
+        self.background.after_fork()
         for part in (self._store, self._connections, self._channels, self.front):
             if part is not None:
                 part.after_fork()
@@ -200,7 +202,11 @@ class Backend:
             self._sync.keeper.after_fork()
 
     def close(self) -> None:
-        """Close the connections of the sync colour, and forget what memory holds."""
+        """Close the connections of the sync colour, and forget what memory holds.
+
+        Loads in the background are waited for, but not for long.
+        """
+        self.background.close()
         if self._sync is not None:
             self._sync.keeper.stop()
         if self._channels is not None:
@@ -211,6 +217,10 @@ class Backend:
 
     async def aclose(self) -> None:
         """Close the running loop's connection too."""
+        if len(self.background):
+            from dualcache.drivers.async_background import wait_for_background
+
+            await wait_for_background(self.background)
         if self._channels is not None:
             await self._channels.aclose()
         self.close()
@@ -250,7 +260,9 @@ class Backend:
                 self.target, self._tracking, partial(try_all_again_soon, self.env)
             )
             perform = self._connections.perform
-        self._sync = SyncDriver(perform, self.flights, self.changes, self.env.front)
+        self._sync = SyncDriver(
+            perform, self.flights, self.changes, self.env.front, self.background
+        )
         hold_still_at_forks(self._sync.keeper)
         return self._sync
 
@@ -267,7 +279,12 @@ class Backend:
             )
             perform = self._channels.perform
         self._async = AsyncDriver(
-            perform, self.flights, self.changes, self.env.front, self._finish_elsewhere
+            perform,
+            self.flights,
+            self.changes,
+            self.env.front,
+            self._finish_elsewhere,
+            self.background,
         )
         return self._async
 
@@ -279,20 +296,3 @@ class Backend:
     def _tracking(self) -> Tracking | None:
         """What tells which connections are tracked, where that matters."""
         return None if self.front is None else self.front.tracking
-
-
-def _new_token() -> bytes:
-    """Draw a token or tag id that was never used."""
-    return os.urandom(TOKEN_BYTES)
-
-
-def _wall_clock(clock: Clock | None) -> Callable[[], int]:
-    """Return the clock that entries are stamped with, in ms."""
-    seconds = clock or time.time
-    return lambda: int(seconds() * 1000)
-
-
-def _steady_clock(clock: Clock | None) -> Callable[[], int]:
-    """Return a clock that never goes back, in ms."""
-    seconds = clock or time.monotonic
-    return lambda: int(seconds() * 1000)

@@ -81,8 +81,8 @@ class Runtime(OfOneProcess):
         """Return the counters of all functions, and of the direct calls."""
         by_label = {"direct": direct}
         front = self.backend.front_stats(self.functions.count(by_label))
-        where = self.backend.target.safe_url
-        return stats_of(self.backend.env, where, by_label, self.observers.failures, front)
+        where, running = self.backend.target.safe_url, len(self.backend.background)
+        return stats_of(self.backend.env, where, by_label, self.observers.failures, front, running)
 
     @contextmanager
     def disabled(self) -> Generator[None]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 class Worker:
     """A process of `tests/behaviour/worker.py`."""
 
-    def __init__(self, url: str, colour: str, callers: int) -> None:
+    def __init__(self, url: str, colour: str, callers: int, **options: Any) -> None:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-W", "error", "-m", "tests.behaviour.worker"),
-                *(url, colour, str(callers)),
+                *(url, colour, str(callers), json.dumps(options)),
             ],
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -59,8 +60,8 @@ class Worker:
 
 
 @contextlib.contextmanager
-def workers(url: str, colours: list[str], callers: int) -> Generator[list[Worker]]:
-    made = [Worker(url, colour, callers) for colour in colours]
+def workers(url: str, colours: list[str], callers: int, **options: Any) -> Generator[list[Worker]]:
+    made = [Worker(url, colour, callers, **options) for colour in colours]
     try:
         for each in made:
             each.wait_until_ready()

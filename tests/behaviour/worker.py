@@ -1,13 +1,14 @@
-"""A process that loads on demand: `python -m tests.behaviour.worker URL COLOUR CALLERS`.
+"""A process that loads on demand: `python -m tests.behaviour.worker URL COLOUR CALLERS OPTIONS`.
 
 For each line `n` it says `ready`, then has so many callers at once ask for `user(n)`, and prints
 their results on one line. The load counts itself under `loads:n`, reads `source:n`, tells
-`started:n` and waits for `gate:n`.
+`started:n` and waits for `gate:n`. The options of `user` are JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,15 +26,15 @@ def read_source(client: redis.Redis, n: int) -> str:
     return str(value.decode())
 
 
-def main(url: str, colour: str, callers: int) -> None:
+def main(url: str, colour: str, callers: int, options: dict[str, Any]) -> None:
     client = redis.Redis.from_url(url)
     with Cache(url, namespace="shop") as cache, client:
 
-        @cache(key="user:{n}", tags=["users", "user:{n}"])
+        @cache(key="user:{n}", tags=["users", "user:{n}"], **options)
         def in_thread(n: int) -> str:
             return read_source(client, n)
 
-        @cache(key="user:{n}", tags=["users", "user:{n}"])
+        @cache(key="user:{n}", tags=["users", "user:{n}"], **options)
         async def in_task(n: int) -> str:
             return await asyncio.to_thread(read_source, client, n)
 
@@ -62,4 +63,4 @@ def next_line() -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4]))

@@ -366,12 +366,12 @@ def test_a_stale_entry_is_loaded_by_itself_so_that_it_can_stand_in() -> None:
     env, _ = surroundings()
     stale = stored("old", key="a", fresh_ms=100, created_ms=NOW_MS - 500)
     script(
-        many(env, "a"),
-        (Look("a"), RawRead(stale)),
+        many(env, "a", stale_if_error_ms=60_000),
+        (Look("a", (), with_ttl=True), RawRead(stale)),
         LED,
         (LookAndLease, RawRead(stale)),
         LANDED,
-        (Look("a"), RawRead(stale)),
+        (Look("a", (), with_ttl=True), RawRead(stale)),
         LED,
         (LookAndLease, RawRead(stale)),
         (TryLease, True),

@@ -106,6 +106,7 @@ class Actor:
     def state_now(self, newest: Any, *, is_late: bool) -> tuple[Any, ...]:
         is_done = self.state == "done"
         return (
+            self.role.name if self.role.is_beside else None,
             self.state,
             self.history,
             self.is_revoked and (not is_done or is_late),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dualcache.core.background import Spawn, SpawnReply
 from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Flight, Join, Load, TakeOver
 from dualcache.core.ops import AwaitChange, Fence, Loaded, Op
 from dualcache.errors import BackendUnavailable
@@ -42,8 +43,9 @@ def perform(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
     """Do what concerns this process only; tell whether the flow waits, else the reply."""
     flights = actor.process.flights
     match op:
-        case Join():
-            return False, join(world, actor, op)
+        case Join() | Spawn():
+            begin = join if isinstance(op, Join) else spawn
+            return False, begin(world, actor, op)
         case EndFlight():
             world.say_of(actor, "lands:", op.result)
             flights.land(op)
@@ -172,7 +174,20 @@ def load(world: World, actor: Actor) -> tuple[bool, Any]:
     return False, Loaded(actor.value, 0.0)
 
 
-def join(world: World, actor: Actor, op: Join) -> Any:
+def spawn(world: World, actor: Actor, op: Any) -> SpawnReply:
+    """Let a flow in the background be a caller of its own, which begins when it likes."""
+    process = actor.process
+    running = process.beside.get(op.key)
+    reply = SpawnReply.RUNNING
+    if running is None or running.state == "done":
+        reply = SpawnReply.STARTED
+        process.beside[op.key] = world.add_beside(actor, op.flow)
+    actor.told(reply)
+    world.say_of(actor, "starts in the background:", reply)
+    return reply
+
+
+def join(world: World, actor: Actor, op: Any) -> Any:
     flight = actor.process.flights.join(op, is_blocking=False)
     if isinstance(flight, Flight):
         if flight.leader is op:

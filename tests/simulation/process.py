@@ -23,6 +23,7 @@ from tests.simulation.listening import Listening
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Op
     from dualcache.front.tracking import Tracking
+    from tests.simulation.actor import Actor
     from tests.simulation.connections import Connection
     from tests.simulation.scenario import Scenario
     from tests.simulation.world import World
@@ -53,6 +54,7 @@ class Process:
         self.beats_left = scenario.beats if self.is_shaky else 0
         self._numbers = count(APART * ord(name))
         self.changes = Changes()
+        self.beside: dict[str, Actor] = {}
         if scenario.transport:
             self._give_front(scenario)
         self.env = self._env()

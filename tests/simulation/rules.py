@@ -29,7 +29,7 @@ def ended(world: World, actor: Actor, result: Any) -> None:
         acknowledge(world, actor, result)
     elif actor.role.is_fencer:
         actor.process.fenced |= actor.required
-    elif not actor.was_kept:
+    elif not actor.was_kept and not actor.role.is_beside:
         check_read(world, actor, result)
 
 

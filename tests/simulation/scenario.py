@@ -26,7 +26,8 @@ LINK_TROUBLES: Final = frozenset({"end of link", "silence", "reap", "flush"})
 class Role(NamedTuple):
     """What one caller does: which flow it runs, in which process.
 
-    A writer raises the version of the source before its flow begins; a fencer only waits.
+    A writer raises the version of the source before its flow begins; a fencer only waits, and who
+    is beside others runs in the background: nobody gets its result.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Role(NamedTuple):
     is_writer: bool = False
     is_set: bool = False
     is_fencer: bool = False
+    is_beside: bool = False
 
 
 class Scenario(NamedTuple):
@@ -46,7 +48,8 @@ class Scenario(NamedTuple):
     connection, as on asyncio; else each has one while it needs it, as in threads.
     `shaky` are the processes whose links may break and who ask for proofs; none named: all.
     `is_one_by_one`: no two loads of a process run at a time, unless one has taken too long.
-    `is_stored`: version 0 lies in Redis, with `tags`; `is_kept`: in each front tier as well.
+    `is_stored`: version 0 lies in Redis, with `tags`; `is_stale`: it has gone stale.
+    `is_kept`: it is in each front tier as well.
     """
 
     roles: tuple[Role, ...]
@@ -58,6 +61,7 @@ class Scenario(NamedTuple):
     is_shared: bool = False
     is_one_by_one: bool = False
     is_stored: bool = False
+    is_stale: bool = False
     is_kept: bool = False
     tags: tuple[str, ...] = ()
     ttl_ms: int = 60_000

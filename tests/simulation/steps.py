@@ -55,6 +55,8 @@ def steps_of_callers(world: World) -> Iterator[Choice]:
             if twin not in begun:
                 begun.add(twin)
                 yield ("start", name)
+        elif actor.state == "started":
+            yield ("begin", name)
         elif actor.state == "loading":
             yield ("loaded", name)
         elif actor.state == "answered" and actor.is_next:
@@ -141,6 +143,12 @@ def start(world: World, name: str) -> None:
     flows.advance(world, actor, None)
     if not role.is_writer and is_alone(world, actor) and actor.state == "asked":
         serve(world, name)
+
+
+def begin(world: World, name: str) -> None:
+    actor = world.actors[name]
+    world.say_of(actor, "begins in the background")
+    flows.advance(world, actor, None)
 
 
 def loaded(world: World, name: str) -> None:
@@ -261,6 +269,7 @@ OPTIONAL: Final = frozenset({"jump", "beat"})
 """Steps that may come only while there are others."""
 STEPS: Final[dict[str, Callable[[World, str], None]]] = {
     "start": start,
+    "begin": begin,
     "serve": serve,
     "late": serve_late,
     "serve link": of_process(serve_link),

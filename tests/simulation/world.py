@@ -24,9 +24,11 @@ from tests.simulation.values import Value, pack
 
 if TYPE_CHECKING:
     from dualcache.core.flight import Flight
-    from dualcache.core.ops import Op
+    from dualcache.core.ops import Flow, Op
     from tests.simulation.connections import Connection
     from tests.simulation.scenario import Scenario
+
+LONG_AGO_MS = 10_000
 
 
 class World:
@@ -79,8 +81,8 @@ class World:
                 scenario.key,
                 pack(Value(0)),
                 version=version,
-                created_ms=self.wall_ms,
-                fresh_ms=None,
+                created_ms=self.wall_ms - scenario.is_stale * LONG_AGO_MS,
+                fresh_ms=1 if scenario.is_stale else None,
                 load_ms=0,
                 tags=tags,
             )
@@ -92,6 +94,17 @@ class World:
                 reader = Actor(scenario.roles[0], process, 51, scenario.ttl_ms)
                 call = Call(scenario.key, reader.policy(), scenario.tags)
                 process.run(read.get(call, process.env))
+
+    def add_beside(self, parent: Actor, flow: Flow[Any]) -> Actor:
+        """Add a caller that runs a flow in the background."""
+        name = f"{parent.role.name}+"
+        while name in self.actors:
+            name += "+"
+        role = parent.role._replace(name=name, is_beside=True)
+        actor = Actor(role, parent.process, len(self.actors), self.scenario.ttl_ms)
+        actor.state, actor.flow = "started", flow
+        self.actors[name] = actor
+        return actor
 
     def do_at_once(self, op: Op[Any], connection: Connection) -> Any:
         """Carry out an op with nobody else about."""

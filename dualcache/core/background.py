@@ -1,0 +1,33 @@
+"""The op by which a flow starts another one that nobody waits for."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from dualcache.core.ops import Op
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Flow
+
+__all__ = ["Spawn", "SpawnReply"]
+
+
+class SpawnReply(Enum):
+    STARTED = "started"
+    RUNNING = "running"
+    """A background flow of this key runs in this process already."""
+    FULL = "full"
+    """As many run as may."""
+
+
+class Spawn(Op[SpawnReply]):
+    """Run `flow` in the background: in a task of this loop, or in a thread of its own.
+
+    One flow of a key runs at a time in a process; where the reply is not STARTED, `flow` is dropped
+    as it is, not begun. It runs in a copy of the caller's context. A close of the cache waits for
+    it, but not for long.
+    """
+
+    key: str
+    flow: Flow[Any]

@@ -1,0 +1,142 @@
+"""Flows that run in the background: which are under way, at most one for each key.
+
+One table per backend, for both colours. What runs a flow is the driver's; here is what admits it,
+and what a close waits for.
+"""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from functools import partial
+from threading import Lock, Thread, current_thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.core.background import SpawnReply
+from dualcache.drivers.flights import led
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_THREADS: Final = 8
+"""How many flows run in threads at a time, for each backend."""
+CLOSE_SECONDS: Final = 5.0
+"""How long a close waits for what runs in the background."""
+
+
+class Run:
+    """One flow under way, in a thread or as a task; `is_orphaned`: its loop does not run."""
+
+    __slots__ = ("is_orphaned", "key", "task", "thread")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.thread: Thread | None = None
+        self.task: Any = None
+        self.is_orphaned: Callable[[], bool] = _never
+
+
+class Background:
+    """The flows in the background of one backend; each thread ends with its flow.
+
+    A thread for each, and no pool that waits for more: a load takes far longer than a thread to
+    begin, thread-local sessions end with it, and nothing has to be stopped.
+    """
+
+    def __init__(self) -> None:
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child, where nothing of the parent runs."""
+        self._lock = Lock()
+        self._runs: dict[str, Run] = {}
+        self._threads: set[Run] = set()
+        self._waiting: list[Callable[[], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def start_thread(self, key: str, work: Callable[[], Any]) -> SpawnReply:
+        """Run `work` in a thread, in a copy of this context, unless too many do."""
+        run = Run(key)
+        try:
+            reply = self._admit(run, in_thread=True)
+            if reply is SpawnReply.STARTED:
+                inside = partial(copy_context().run, self._work, run, work)
+                run.thread = Thread(target=inside, name="dualcache-load", daemon=True)
+                run.thread.start()
+        except RuntimeError:  # no more threads, or the interpreter is ending
+            self.leave(run)
+            return SpawnReply.FULL
+        except BaseException:  # a signal handler may raise anywhere here
+            self.leave(run)
+            raise
+        return reply
+
+    def start_task(
+        self, key: str, make_task: Callable[[], Any], is_orphaned: Callable[[], bool]
+    ) -> SpawnReply:
+        """Run what `make_task` begins, in this loop."""
+        run = Run(key)
+        run.is_orphaned = is_orphaned
+        reply = self._admit(run)
+        if reply is SpawnReply.STARTED:
+            # Held here: a loop holds its tasks weakly, and nobody else waits for this one.
+            run.task = make_task()
+            run.task.add_done_callback(lambda _: self.leave(run))
+        return reply
+
+    def leave(self, run: Run) -> None:
+        """Note that a flow has ended."""
+        with self._lock:
+            if self._runs.get(run.key) is run:
+                del self._runs[run.key]
+            self._threads.discard(run)
+            waiting = [] if self._threads else self._waiting
+            self._waiting = self._waiting if self._threads else []
+        for wake in waiting:
+            wake()
+
+    def tasks(self) -> list[Any]:
+        """Return the tasks that are under way, in whatever loop."""
+        return [run.task for run in list(self._runs.values()) if run.task is not None]
+
+    def when_threads_end(self, wake: Callable[[], None]) -> bool:
+        """Have `wake` called when no flow runs in a thread; tell whether one does by now."""
+        with self._lock:
+            if self._threads:
+                self._waiting.append(wake)
+            return bool(self._threads)
+
+    def close(self) -> None:
+        """Wait for the threads, but not for long; what still runs then goes on by itself."""
+        ends = monotonic() + CLOSE_SECONDS
+        for run in list(self._threads):
+            thread = run.thread
+            if thread is not None and thread is not current_thread() and thread.ident is not None:
+                thread.join(max(0.0, ends - monotonic()))
+
+    def _admit(self, run: Run, *, in_thread: bool = False) -> SpawnReply:
+        with self._lock:
+            before = self._runs.get(run.key)
+            if before is not None and not before.is_orphaned():
+                return SpawnReply.RUNNING
+            if in_thread and len(self._threads) >= MOST_THREADS:
+                return SpawnReply.FULL
+            self._runs[run.key] = run
+            if in_thread:
+                self._threads.add(run)
+            return SpawnReply.STARTED
+
+    def _work(self, run: Run, work: Callable[[], Any]) -> None:
+        # What the caller leads does not wait for this: nothing here waits for itself.
+        led.set(())
+        try:
+            work()
+        finally:
+            self.leave(run)
+
+
+def _never() -> bool:
+    """Answer for a thread: that always goes on."""
+    return False

@@ -1,0 +1,33 @@
+"""What a flow must not ask for by itself: the time, and bytes that nobody ever drew."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from dualcache.core.entry import TOKEN_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.typing import Clock
+
+__all__ = ["new_token", "steady_clock", "wall_clock"]
+
+
+def new_token() -> bytes:
+    """Draw a token or tag id that was never used."""
+    return os.urandom(TOKEN_BYTES)
+
+
+def wall_clock(clock: Clock | None) -> Callable[[], int]:
+    """Return the clock that entries are stamped with, in ms."""
+    seconds = clock or time.time
+    return lambda: int(seconds() * 1000)
+
+
+def steady_clock(clock: Clock | None) -> Callable[[], int]:
+    """Return a clock that never goes back, in ms."""
+    seconds = clock or time.monotonic
+    return lambda: int(seconds() * 1000)

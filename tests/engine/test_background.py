@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dualcache.core.background import Spawn, SpawnReply
+from dualcache.core.entry import Tag
+from dualcache.core.events import Loaded as LoadedEvent
+from dualcache.core.events import LoadFailed, RefreshRefused, StaleHit
+from dualcache.core.flight import ABANDONED, EndFlight, FlightResult, Join, Load, Outcome
+from dualcache.core.ops import (
+    Commit,
+    CommitReply,
+    CommitWay,
+    Loaded,
+    Look,
+    LookAndLease,
+    Raised,
+    RawRead,
+    TryLease,
+)
+from dualcache.core.policy import Counters
+from dualcache.engine.load import get_or_load
+from tests.engine.conversation import (
+    KEY,
+    LEASE_MS,
+    LED,
+    NEW,
+    NOW_MS,
+    call,
+    cold,
+    cut,
+    filling,
+    lead,
+    script,
+    slow,
+    stored,
+    surroundings,
+    token,
+)
+
+if TYPE_CHECKING:
+    from dualcache.core.flight import Flight
+    from dualcache.core.ops import Flow
+
+LOOK = Look(KEY, (), with_ttl=True)
+AGAIN = Look(KEY)
+WINDOW: dict[str, Any] = {"ttl_ms": 1_000, "stale_while_revalidate_ms": 60_000}
+STALE = stored("old", fresh_ms=1_000, created_ms=NOW_MS - 1_500)
+READ = RawRead(STALE, (), 59_500)
+LEASE = TryLease("~r:k", token(1), LEASE_MS)
+RELEASED = (Commit("~r:k", token(1), token(1), 1, CommitWay.IFEQ), CommitReply.STORED)
+STORED = CommitReply.STORED
+
+
+def spawned(flow: Flow[Any], read: RawRead = READ) -> Flow[Any]:
+    """Let a stale value be served, and return what is started in the background."""
+    begun: list[Spawn] = []
+
+    def start(op: Spawn) -> SpawnReply:
+        begun.append(op)
+        return SpawnReply.STARTED
+
+    outcome = script(flow, (Look, read), (Spawn, start)).ends()
+    assert outcome.value == "old"
+    assert begun[0].key == KEY
+    return begun[0].flow
+
+
+def elsewhere(op: Join) -> Flight:
+    """Reply that another caller leads."""
+    return lead(Join(op.key, 0))
+
+
+def test_a_stale_value_is_served_at_once_and_loaded_anew_beside() -> None:
+    env, events = surroundings()
+    counters = Counters()
+    flow = spawned(get_or_load(call(counters=counters, **WINDOW), env))
+    assert events == [StaleHit("k", "redis")]
+    assert (counters.hits, counters.stale_hits, counters.misses) == (1, 1, 0)
+    new = stored("new", 2, fresh_ms=1_000, load_ms=5)
+    script(
+        flow,
+        LED,
+        (LEASE, True),
+        (AGAIN, RawRead(STALE)),
+        NEW,
+        (Commit(KEY, STALE, new, 61_000, CommitWay.IFEQ), STORED),
+        RELEASED,
+        (EndFlight, None),
+    ).returns(None)
+    assert events[1:] == [LoadedEvent("k", 5.0, "stored")]
+
+
+def test_what_is_stale_for_longer_than_the_window_is_loaded_before_it_is_served() -> None:
+    env, _ = surroundings()
+    usual = call(ttl_ms=1_000, stale_while_revalidate_ms=400, stale_if_error_ms=60_000)
+    outcome = script(
+        get_or_load(usual, env),
+        (LOOK, READ),
+        LED,
+        (LookAndLease, READ),
+        (TryLease, True),
+        NEW,
+        (Commit, STORED),
+        (Commit, STORED),
+        (EndFlight, None),
+    ).ends()
+    assert outcome.value == "new"
+
+
+def test_a_function_that_seldom_hits_reads_before_it_asks_for_the_lease() -> None:
+    env, _ = surroundings()
+    script(get_or_load(cold(**WINDOW), env), (LOOK, READ), (Spawn, SpawnReply.RUNNING)).returns(
+        Outcome("old", None, 2)
+    )
+
+
+def test_a_stale_value_whose_tag_has_died_is_not_served() -> None:
+    env, _ = surroundings()
+    raw = stored("old", fresh_ms=1_000, created_ms=NOW_MS - 1_500, tags=[Tag("~t:a", token(50))])
+    read = RawRead(raw, (token(51),), 59_500)
+    script(
+        get_or_load(call("~t:a", **WINDOW), env),
+        (Look, read),
+        LED,
+        (LookAndLease, read),
+        (Commit, STORED),
+        NEW,
+        (Commit, STORED),
+        (EndFlight, None),
+    ).ends()
+
+
+def test_a_refresh_that_cannot_be_started_is_told_and_counted() -> None:
+    env, events = surroundings()
+    counters = Counters()
+    script(
+        get_or_load(call(counters=counters, **WINDOW), env), (LOOK, READ), (Spawn, SpawnReply.FULL)
+    ).returns(Outcome("old", None, 2))
+    assert events == [RefreshRefused("k"), StaleHit("k", "redis")]
+    assert counters.refused == 1
+
+
+def test_a_load_of_this_process_that_is_under_way_is_enough() -> None:
+    env, _ = surroundings()
+    script(spawned(get_or_load(call(**WINDOW), env)), (Join, elsewhere)).returns(None)
+
+
+def test_a_load_of_another_process_is_left_to_it() -> None:
+    env, _ = surroundings()
+    script(
+        spawned(get_or_load(call(**WINDOW), env)),
+        LED,
+        (LEASE, False),
+        (EndFlight, landed_without_result),
+    ).returns(None)
+
+
+def landed_without_result(op: EndFlight) -> None:
+    assert op.result == FlightResult(None)
+
+
+@pytest.mark.parametrize("now", [None, stored("newer", 98)], ids=["gone", "stored anew"])
+def test_what_was_replaced_before_the_lease_came_is_not_loaded_again(now: bytes | None) -> None:
+    env, _ = surroundings()
+    script(
+        spawned(get_or_load(call(**WINDOW), env)),
+        LED,
+        (LEASE, True),
+        (AGAIN, RawRead(now)),
+        RELEASED,
+        (EndFlight, None),
+    ).returns(None)
+
+
+@pytest.mark.parametrize("failure", [slow(), cut()], ids=["slow", "cut"])
+def test_a_backend_that_fails_in_the_background_is_told_to_nobody(failure: Exception) -> None:
+    env, _ = surroundings()
+    script(
+        spawned(get_or_load(call(**WINDOW), env)), LED, (LEASE, failure), (EndFlight, None)
+    ).returns(None)
+
+
+def test_nothing_is_loaded_where_nothing_can_be_stored() -> None:
+    env, _ = surroundings(ways=())
+    script(spawned(get_or_load(call(**WINDOW), env)), LED, (EndFlight, None)).returns(None)
+
+
+def test_a_load_in_the_background_that_fails_leaves_the_stale_value() -> None:
+    env, events = surroundings()
+    counters = Counters()
+    script(
+        spawned(get_or_load(call(counters=counters, **WINDOW), env)),
+        LED,
+        (LEASE, True),
+        (AGAIN, RawRead(STALE)),
+        (Load, Raised(OSError(), 5.0)),
+        RELEASED,
+        (EndFlight, None),
+    ).returns(None)
+    assert events[1:] == [LoadFailed("k", "OSError")]
+    assert counters.stale_hits == 1
+
+
+def test_an_interrupted_load_in_the_background_gives_its_lease_back() -> None:
+    env, _ = surroundings()
+    script(
+        spawned(get_or_load(call(**WINDOW), env)),
+        LED,
+        (LEASE, True),
+        (AGAIN, RawRead(STALE)),
+        (Load, KeyboardInterrupt()),
+        RELEASED,
+        (EndFlight, lambda op: op.result is ABANDONED or pytest.fail("it landed")),
+    ).raises(KeyboardInterrupt)
+
+
+def test_a_fresh_value_starts_nothing() -> None:
+    env, _ = surroundings()
+    young = RawRead(stored("young", fresh_ms=1_000, created_ms=NOW_MS - 500), (), 60_500)
+    script(get_or_load(call(**WINDOW), env), (LOOK, young)).returns(Outcome("young", None, 2))
+
+
+def test_a_marker_is_waited_for_as_ever() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(call(**WINDOW), env),
+        (LOOK, RawRead(filling(70))),
+        LED,
+        (LookAndLease, slow()),
+        (Load, Loaded("own", 5.0)),
+        (EndFlight, None),
+    ).ends()

@@ -1,0 +1,96 @@
+"""Stale values that are served at once, and the loads in the background that replace them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dualcache.backends import memory
+from dualcache.core.ops import Commit, CommitReply
+from dualcache.engine import serve
+from dualcache.engine.leases import RELEASED_MS
+from tests.simulation.explorer import explore
+from tests.simulation.scenario import TROUBLES, Scenario
+from tests.simulation.scenarios import cast, clears, deletes_key, deletes_tag, loads, sets
+from tests.simulation.searching import TRANSPORTS, breaks, holds
+from tests.simulation.values import TAG
+
+WRITERS: dict[str, Any] = {
+    "key": deletes_key,
+    "tag": deletes_tag,
+    "clear": clears,
+    "set": sets(),
+}
+FEW_STATES = 10_000
+"""How much of two tiers is looked at; all of it would take minutes."""
+
+
+def reads(tags: tuple[str, ...] = (), **options: Any) -> Any:
+    """Read through the cache, where a stale value is served at once."""
+    return loads(tags, stale_while_revalidate_ms=60_000, **options)
+
+
+def over_a_stale_entry(
+    readers: dict[str, Any], writers: dict[str, Any], **options: Any
+) -> Scenario:
+    tags = (TAG,) if deletes_tag in writers.values() else ()
+    return cast(readers, writers, is_stored=True, is_stale=True, tags=tags, **options)
+
+
+@pytest.mark.parametrize("kind", list(WRITERS))
+def test_an_invalidated_value_is_never_served_as_stale(kind: str) -> None:
+    reader = reads((TAG,) if kind == "tag" else ())
+    holds(over_a_stale_entry({"A.r1": reader, "B.r2": reader}, {"A.w1": WRITERS[kind]}))
+
+
+@pytest.mark.parametrize("kind", ["key", "tag"])
+def test_two_readers_of_one_process_beside_a_writer_elsewhere(kind: str) -> None:
+    reader = reads((TAG,) if kind == "tag" else ())
+    holds(over_a_stale_entry({"A.r1": reader, "A.r2": reader}, {"B.w1": WRITERS[kind]}))
+
+
+def test_a_reader_who_may_not_have_a_stale_value_beside_one_who_may() -> None:
+    readers = {"A.r1": reads(), "A.r2": loads(stale_if_error_ms=60_000)}
+    holds(over_a_stale_entry(readers, {"B.w1": deletes_key}))
+
+
+@pytest.mark.parametrize("kind", ["key", "set"])
+def test_a_load_in_the_background_with_any_one_trouble(kind: str) -> None:
+    writers = {"B.w1": WRITERS[kind]}
+    holds(over_a_stale_entry({"A.r1": reads()}, writers, troubles=TROUBLES, faults=1))
+
+
+@TRANSPORTS
+def test_a_stale_entry_is_not_kept_in_front(transport: str) -> None:
+    scenario = over_a_stale_entry(
+        {"A.r1": reads(), "A.r2": reads()}, {"B.w1": deletes_key}, transport=transport
+    )
+    found = explore(scenario, FEW_STATES)
+    assert not found.violation, found.story
+
+
+# Each rule taken out
+
+
+def test_without_the_compare_a_load_in_the_background_overwrites_an_invalidation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unfenced(store: memory.MemoryStore, op: Commit) -> CommitReply:
+        if op.ttl_ms is not None and op.ttl_ms <= RELEASED_MS:
+            return memory.MemoryStore.commit(store, op)
+        store._put(op.key, op.blob, op.ttl_ms)
+        return CommitReply.STORED
+
+    performers: dict[Any, Any] = {**memory.PERFORMERS, Commit: unfenced}
+    monkeypatch.setattr(memory, "PERFORMERS", performers)
+    breaks(over_a_stale_entry({"A.r1": reads()}, {"B.w1": deletes_key}), "had been revoked")
+
+
+def test_with_age_judged_before_tags_an_invalidated_value_is_served_as_stale(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serve, "are_alive", lambda *_: True)
+    monkeypatch.setattr(serve, "payload_of_living", lambda *_: 0)
+    reader = reads((TAG,))
+    breaks(over_a_stale_entry({"A.r1": reader}, {"B.w1": deletes_tag}), "acknowledged")
