@@ -82,7 +82,7 @@ class LoopConnection:
             and self._tracking is None
             and connection is not None
             and connection.takes_more
-            and op.key not in self._slow  # type: ignore[attr-defined]
+            and op.key not in self._slow
         ):
             return connection.exchange(*wire.encode(op), op)
         return self._perform(op)
