@@ -38,8 +38,8 @@ _LINES: Final = (
     ("__mapper__", _OF_A_SESSION),  # SQLAlchemy
     ("DoesNotExist", _OF_A_SESSION),  # Django, Tortoise, Peewee
     ("_mapping", "return dict(row._mapping), or a dataclass or a model of the row"),
-    ("to_dict", "return plain values, such as those of its to_dict()"),
-    ("tolist", "return plain values, such as those of its tolist()"),
+    ("to_dict", 'give codec="arrow", or return plain values, such as those of its to_dict()'),
+    ("tolist", 'give codec="numpy", or return plain values, such as those of its tolist()'),
 )
 """What kinds of objects are told by, and the line for each; the first that fits is taken."""
 

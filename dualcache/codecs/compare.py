@@ -12,7 +12,7 @@ from math import copysign
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from dualcache.codecs import libraries, subclasses
+from dualcache.codecs import arrays, libraries, subclasses
 from dualcache.codecs.objects import ABSENT, is_class, is_frozen_class, is_value_class, state_of
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _is_same_object(one: Any, other: Any, seen: _Seen) -> bool:
         return is_same_zone(one, other)
     if is_class(kind, "fractions", "Fraction"):
         return bool(one == other)
-    for parts_of in (libraries.parts_of, subclasses.parts_of):
+    for parts_of in (arrays.parts_of, libraries.parts_of, subclasses.parts_of):
         ours = parts_of(one)
         if ours is not None:
             return _is_same(ours, parts_of(other), seen)

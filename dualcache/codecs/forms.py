@@ -8,6 +8,7 @@ from msgspec import convert
 
 from dualcache.codecs import tagged
 from dualcache.codecs.annotated import PARTS, TypedForm, is_telling, json_form, msgpack_form
+from dualcache.codecs.arrays import ARRAY_CODECS, allow
 from dualcache.codecs.compare import is_same
 from dualcache.codecs.models import ModelForm, TaggedModelForm, mentions_models, validated
 from dualcache.codecs.pickle import PickleForm
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Form", "Step", "forms_for", "is_exactly", "readers_for", "untyped_reader"]
 
-_NAMES: Final = ("json", "msgpack", "pickle", "raw", "reference", "tagged")
+_NAMES: Final = (*ARRAY_CODECS, "json", "msgpack", "pickle", "raw", "reference", "tagged")
 
 
 class Form(Protocol):
@@ -113,6 +114,9 @@ def forms_for(
         return (Step(json_form(annotation), check),)
     if codec == "msgpack":
         return (Step(msgpack_form(annotation), check),)
+    if codec in ARRAY_CODECS:
+        allow(codec)
+        return (Step(TaggedForm(known), check),)
     if codec == "tagged":
         return (Step(TaggedForm(known), check),)
     raise _unknown(codec)

@@ -108,12 +108,32 @@ def _number(kind: Callable[[Any], Any], parts: Any) -> Any:
     return value
 
 
+def _complex(kind: Callable[[complex], Any], parts: Any) -> Any:
+    if type(parts) is not complex:
+        raise TypeError
+    return kind(parts)
+
+
+def _time_parts(value: Any) -> list[Any]:
+    unit, count = sys.modules["numpy"].datetime_data(value.dtype)
+    return [unit, int(count), int(value.view("int64"))]
+
+
+def _time(kind: Callable[..., Any], parts: Any) -> Any:
+    unit, count, number = _items(parts)
+    if type(unit) is not str or type(count) is not int or type(number) is not int:
+        raise TypeError
+    value = "NaT" if number == _NOT_A_TIME else number
+    return kind(value) if unit == "generic" else kind(value, (unit, count))
+
+
 def _uuid(kind: Callable[[bytes], Any], parts: Any) -> Any:
     if type(parts) is not bytes:
         raise TypeError
     return kind(parts)
 
 
+_NOT_A_TIME: Final = -(2**63)
 _STANDARD: Final = ("collections", "pathlib", "ipaddress")
 _FACTORIES: Final[dict[str, type]] = {
     kind.__name__: kind
@@ -134,6 +154,9 @@ _LISTED: Final = (
     *(Library("numpy", name, int, _number) for name in (*_INTS, "longlong", "ulonglong")),
     *(Library("numpy", name, float, _number) for name in ("float16", "float32", "float64")),
     *(Library("numpy", name, bool, _number) for name in ("bool", "bool_")),
+    *(Library("numpy", name, complex, _complex) for name in ("complex64", "complex128")),
+    *(Library("numpy", name, _time_parts, _time) for name in ("datetime64", "timedelta64")),
+    Library("numpy", "str_", str.__str__, _text),
     Library("asyncpg.pgproto.pgproto", "UUID", lambda value: value.bytes, _uuid),
 )
 LIBRARIES: Final[dict[str, Library]] = {f"{each.module}.{each.name}": each for each in _LISTED}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import msgpack
 
-from dualcache.codecs import learned, libraries, subclasses
+from dualcache.codecs import arrays, learned, libraries, subclasses
 from dualcache.codecs.hashing import distinct, paired
 from dualcache.codecs.objects import is_class
 from dualcache.codecs.scalars import (
@@ -35,7 +35,7 @@ MAX_DEPTH: Final = 100
 
 # The tags are part of the stored format: never renumber. Those of scalars are in `scalars.py`.
 _TUPLE, _DICT, _SET, _FROZENSET = 3, 4, 5, 6
-_LIBRARY, _SUBCLASS, _OBJECT = 17, 18, 19
+_LIBRARY, _SUBCLASS, _OBJECT, _BINARY = 17, 18, 19, 20
 
 _ENCODER: Final = msgpack.Encoder()
 _DECODER: Final = msgpack.Decoder()
@@ -128,6 +128,9 @@ class _Lowering:
                 own, shape, parts = kept
                 self._note(own)
                 return {_OBJECT: [own, shape, self.lower(parts, depth - 1)]}
+        binary = arrays.parts_of(value)
+        if binary is not None:
+            return {_BINARY: [*binary]}
         for tag, module in _NAMED.items():
             named = module.parts_of(value)
             if named is not None:
@@ -181,6 +184,13 @@ def _raised_object(body: Any, depth: int, known: set[str] | None) -> Any:
     return learned.raised(name, shape, _raised(parts, depth - 1, known), known)
 
 
+def _raised_binary(body: Any, *_: Any) -> Any:
+    name, data = body
+    if type(body) is not list or type(name) is not str:
+        raise TypeError
+    return arrays.raised(name, data)
+
+
 def _raised_named(module: Any, body: Any, depth: int, known: set[str] | None) -> Any:
     name, parts = body
     if type(body) is not list or type(name) is not str:
@@ -199,4 +209,5 @@ _RAISERS: Final[dict[int, Callable[[Any, int, set[str] | None], Any]]] = {
     _LIBRARY: lambda body, depth, known: _raised_named(libraries, body, depth, known),
     _SUBCLASS: lambda body, depth, known: _raised_named(subclasses, body, depth, known),
     _OBJECT: _raised_object,
+    _BINARY: _raised_binary,
 }
