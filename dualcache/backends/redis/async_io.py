@@ -45,6 +45,7 @@ class ConnectionIO(Protocol):
     @property
     def unwritten(self) -> Callable[[], int]:
         """Returns how many bytes the socket has not taken yet."""
+        ...
 
     def begin(self) -> None:
         """Start to give replies, those that came before included; never before it returns."""

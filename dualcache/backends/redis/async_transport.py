@@ -26,7 +26,7 @@ READ_BYTES: Final = 65_536
 class Reader(Protocol):
     """Makes replies of bytes, as `hiredis.Reader` and `ReplyParser` do."""
 
-    def feed(self, data: bytes) -> None: ...
+    def feed(self, data: bytes, /) -> None: ...
 
     def gets(self) -> Any: ...
 
@@ -175,9 +175,9 @@ class TransportIO(asyncio.Protocol):
     def eof_received(self) -> None:
         self._fail(ConnectionError("the server closed the connection"))
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self._has_ended.set()
-        self._fail(error or ConnectionError("the connection was closed"))
+        self._fail(exc or ConnectionError("the connection was closed"))
 
     def pause_writing(self) -> None:
         self._has_room.clear()
