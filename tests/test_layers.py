@@ -82,6 +82,7 @@ LONGER_WITH_REASON: Final[dict[str, str]] = {
 NAMED: Final = {
     "core",
     "engine",
+    "codecs",
     "keys",
     "frameworks",
     "runtime",

@@ -78,7 +78,7 @@ class AnnotatedForm:
         """
         self._read = self._read or self._built().decode
         if self._is_plain is None:
-            self._is_plain = not self._is_typed or is_plain(self._annotation, self.id)
+            self._is_plain = not self._is_typed or _is_plain(self._annotation, self.id)
         if self._is_plain:
             return self.id
         is_same_untyped = is_checked and is_same(value, self._protocol.decode(data))
@@ -134,11 +134,11 @@ def is_telling(annotation: object) -> bool:
 
     lossy = (inspect.AnyType, inspect.CustomType, inspect.RawType, inspect.ExtType)
     lossy += (inspect.DateTimeType, inspect.TimeType)  # type: ignore[assignment]  # a longer tuple
-    types = types_in(annotation)
+    types = _types_in(annotation)
     return bool(types) and not any(isinstance(each, lossy) for each in types)
 
 
-def is_plain(annotation: object, codec: CodecId) -> bool:
+def _is_plain(annotation: object, codec: CodecId) -> bool:
     """Tell whether what `annotation` allows is the same value where it is decoded without it.
 
     Numbers, texts, lists, dicts; what it leaves open is decoded in the same way in both cases.
@@ -160,21 +160,21 @@ def is_plain(annotation: object, codec: CodecId) -> bool:
     )
     if codec == CodecId.MSGPACK:
         plain += (inspect.BytesType,)
-    types = types_in(annotation)
-    if codec == CodecId.JSON and not all(map(has_text_keys, types)):
+    types = _types_in(annotation)
+    if codec == CodecId.JSON and not all(map(_has_text_keys, types)):
         return False
     return bool(types) and all(isinstance(each, plain) for each in types)
 
 
-def has_text_keys(info: Any) -> bool:
+def _has_text_keys(info: Any) -> bool:
     """Tell whether a dict of this kind has texts as keys, as all objects of JSON; no dict has."""
     from msgspec import inspect
 
     return not isinstance(info, inspect.DictType) or isinstance(info.key_type, inspect.StrType)
 
 
-def types_in(annotation: object) -> list[Any]:
-    """Return what msgspec knows of each type in an annotation; nothing if it cannot take it."""
+def _types_in(annotation: object) -> list[Any]:
+    """Return msgspec's description of each type in an annotation; none where it takes no such."""
     from msgspec import inspect
 
     if annotation is MISSING:

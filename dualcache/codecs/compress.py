@@ -42,7 +42,7 @@ def compressed(data: bytes) -> bytes | None:
 
 
 def decompressed(frame: bytes | memoryview, max_bytes: int) -> bytes:
-    """Return what one zstd frame holds.
+    """Expand one zstd frame.
 
     Whatever size the frame declares, no more than `max_bytes` are produced, and no window is
     allotted that such an output cannot need. Raises `DecodeError`.

@@ -46,7 +46,7 @@ class Step(NamedTuple):
     is_checked: bool
 
 
-class TaggedForm:
+class _TaggedForm:
     """The tagged form; exact by construction.
 
     `has_objects`: objects of classes with fields are kept by the name of their class. `known` are
@@ -68,7 +68,7 @@ class TaggedForm:
         return tagged.decode(data, self._known)
 
 
-class UserForm:
+class _UserForm:
     """The user's own codec; what it promises is not compared, since its classes are unknown."""
 
     __slots__ = ("_codec",)
@@ -116,9 +116,9 @@ def forms_for(
         return (Step(msgpack_form(annotation), check),)
     if codec in ARRAY_CODECS:
         allow(codec)
-        return (Step(TaggedForm(known), check),)
+        return (Step(_TaggedForm(known), check),)
     if codec == "tagged":
-        return (Step(TaggedForm(known), check),)
+        return (Step(_TaggedForm(known), check),)
     raise _unknown(codec)
 
 
@@ -127,7 +127,7 @@ def readers_for(
 ) -> dict[int, Callable[[bytes | memoryview], Any]]:
     """Return the readers by codec number: all that can do no harm, and what is configured."""
     annotated = (msgpack_form(annotation), json_form(annotation))
-    forms: list[Form] = [*annotated, TaggedForm(known), RawBytesForm(), RawTextForm()]
+    forms: list[Form] = [*annotated, _TaggedForm(known), RawBytesForm(), RawTextForm()]
     if mentions_models(annotation):
         forms += (ModelForm(annotation), TaggedModelForm(annotation))
     readers: dict[int, Callable[[bytes | memoryview], Any]] = {}
@@ -161,7 +161,7 @@ def is_exactly(value: Any, annotation: Any) -> bool:
 
 
 def _default_forms(annotation: object, known: set[str] | None, *, check: bool) -> tuple[Step, ...]:
-    named = Step(TaggedForm(known), check)
+    named = Step(_TaggedForm(known), check)
     if mentions_models(annotation):
         whole = Step(TaggedModelForm(annotation), check)
         models = (Step(ModelForm(annotation), is_checked=True), whole) if check else (whole,)
@@ -170,14 +170,14 @@ def _default_forms(annotation: object, known: set[str] | None, *, check: bool) -
         packed = Step(msgpack_form(annotation), is_checked=True)
         return (packed, named) if check else (named, packed)
     # What the annotation says need not be said by names of classes, which may be moved.
-    plain = Step(TaggedForm(known, has_objects=False), check)
+    plain = Step(_TaggedForm(known, has_objects=False), check)
     typed = Step(TypedForm(annotation), is_checked=True)
     if check or is_telling(annotation):
         return (Step(msgpack_form(annotation), check), plain, typed, named)
     return (plain, Step(msgpack_form(annotation), is_checked=True), typed, named)
 
 
-def _user_form(codec: Codec) -> UserForm:
+def _user_form(codec: Codec) -> _UserForm:
     methods = (getattr(codec, "encode", None), getattr(codec, "decode", None))
     if isinstance(codec, type) or not all(map(callable, methods)):
         raise UsageError(
@@ -186,7 +186,7 @@ def _user_form(codec: Codec) -> UserForm:
             details=[("codec", f"a {type(codec).__name__}")],
             help="give codec= an instance of your class",
         )
-    return UserForm(codec)
+    return _UserForm(codec)
 
 
 def _pickle_form(*, is_signed: bool) -> PickleForm:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     S = TypeVar("S", set[Any], frozenset[Any])
 
-__all__ = ["distinct", "paired"]
+__all__ = ["MOST_ALIKE", "distinct", "paired", "require_spread"]
 
 MOST_ALIKE: Final = 256
 """How many items of one hash are taken; of values that nobody chose for that a few have one."""

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections import Counter, OrderedDict, defaultdict, deque
     from collections.abc import Callable
 
-__all__ = ["parts_of", "raised"]
+__all__ = ["LIBRARIES", "parts_of", "raised"]
 
 
-class Library(NamedTuple):
+class _Library(NamedTuple):
     """How the values of one type are taken apart and put together."""
 
     module: str
@@ -145,19 +145,19 @@ _ADDRESSES: Final = tuple(
 )
 _INTS: Final = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _LISTED: Final = (
-    Library("collections", "OrderedDict", _flat, _ordered),
-    Library("collections", "Counter", _flat, _counter),
-    Library("collections", "defaultdict", _default_parts, _default),
-    Library("collections", "deque", lambda value: [value.maxlen, *value], _deque),
-    *(Library("pathlib", name, str, _text) for name in _PATHS),
-    *(Library("ipaddress", name, str, _text) for name in _ADDRESSES),
-    *(Library("numpy", name, int, _number) for name in (*_INTS, "longlong", "ulonglong")),
-    *(Library("numpy", name, float, _number) for name in ("float16", "float32", "float64")),
-    *(Library("numpy", name, bool, _number) for name in ("bool", "bool_")),
-    *(Library("numpy", name, complex, _complex) for name in ("complex64", "complex128")),
-    *(Library("numpy", name, _time_parts, _time) for name in ("datetime64", "timedelta64")),
-    Library("numpy", "str_", str.__str__, _text),
-    Library("asyncpg.pgproto.pgproto", "UUID", lambda value: value.bytes, _uuid),
+    _Library("collections", "OrderedDict", _flat, _ordered),
+    _Library("collections", "Counter", _flat, _counter),
+    _Library("collections", "defaultdict", _default_parts, _default),
+    _Library("collections", "deque", lambda value: [value.maxlen, *value], _deque),
+    *(_Library("pathlib", name, str, _text) for name in _PATHS),
+    *(_Library("ipaddress", name, str, _text) for name in _ADDRESSES),
+    *(_Library("numpy", name, int, _number) for name in (*_INTS, "longlong", "ulonglong")),
+    *(_Library("numpy", name, float, _number) for name in ("float16", "float32", "float64")),
+    *(_Library("numpy", name, bool, _number) for name in ("bool", "bool_")),
+    *(_Library("numpy", name, complex, _complex) for name in ("complex64", "complex128")),
+    *(_Library("numpy", name, _time_parts, _time) for name in ("datetime64", "timedelta64")),
+    _Library("numpy", "str_", str.__str__, _text),
+    _Library("asyncpg.pgproto.pgproto", "UUID", lambda value: value.bytes, _uuid),
 )
-LIBRARIES: Final[dict[str, Library]] = {f"{each.module}.{each.name}": each for each in _LISTED}
+LIBRARIES: Final[dict[str, _Library]] = {f"{each.module}.{each.name}": each for each in _LISTED}
 """By the stored name. Part of the stored format: a name is never given another meaning."""

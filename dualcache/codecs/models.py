@@ -97,7 +97,7 @@ class TaggedModelForm:
 
 
 def validated(value: Any, annotation: object) -> Any:
-    """Return what pydantic makes of a value by an annotation; raises what validation raises."""
+    """Validate a value by an annotation; raises whatever validation raises."""
     return _Adapter(annotation).validated(value)
 
 

@@ -47,7 +47,7 @@ def take_for_foreign(name: str) -> None:
 
 
 def found(module: str, path: str) -> object:
-    """Return what a module that is loaded has under a name."""
+    """Return the object that a loaded module has under a name, or `None`."""
     each: object = sys.modules.get(module)
     for part in path.split("."):
         each = getattr(each, part, None)

@@ -63,7 +63,7 @@ def learn_class(kind: type) -> str | None:
 
 
 def _plain_form(value: Any, kind: type) -> Any:
-    """Return what an object is kept as; `None` where its class, or it alone, holds more."""
+    """Return the plain form of an object; `None` where its class, or it alone, holds more."""
     base = _plain_base(kind)
     return None if base is None or getattr(value, "__dict__", None) else _HOW[base][0](value)
 
@@ -105,7 +105,7 @@ def _copied(base: Any, copy: Callable[[Any], Any]) -> tuple[Any, Any]:
 
 
 def _filled(base: Any, copy: Callable[[Any], Any], fill: Any) -> tuple[Any, Any]:
-    """Return the same for a container, which the base makes empty and then fills."""
+    """Return the two ways of a container, which its base makes empty and then fills."""
 
     def made(kind: type, plain: Any) -> Any:
         result = base.__new__(kind)
@@ -116,7 +116,7 @@ def _filled(base: Any, copy: Callable[[Any], Any], fill: Any) -> tuple[Any, Any]
 
 
 def _fields(base: Any, *names: str) -> tuple[Any, Any]:
-    """Return the same for what its fields make; a fold is none of the arguments by position."""
+    """Return the two ways of a type that is made of its fields, passed by name."""
 
     def fields(value: Any) -> dict[str, Any]:
         return {name: getattr(value, name) for name in names}

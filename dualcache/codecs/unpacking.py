@@ -156,7 +156,7 @@ class Unpacker:
         return self._decoded(read, payload)
 
     def reader_of(self, stored: Stored) -> Callable[[Any], Any] | None:
-        """Return what decodes the payload of an entry, if it is neither signed nor compressed."""
+        """Return the decoder of an entry's payload, if that is neither signed nor compressed."""
         if stored.flags or self._signer is not None:
             return None
         reader: Callable[[Any], Any] | None = self._readers.get(stored.codec)
