@@ -14,7 +14,7 @@ and the most bound that pause, of which jitter takes up to half.
 PUSHED_PAUSE_MS: Final = 250.0
 """How long a waiter relies on pushes before it looks all the same."""
 FENCE_SECONDS: Final = 0.25
-""" How long a fence waits for its proof."""
+"""How long a fence waits for its proof."""
 
 
 def poll_pause(waited_ms: float, wait_ms: float) -> float:

@@ -57,7 +57,7 @@ def commit(
     if not can_commit(env):
         return [CommitReply.REFUSED] * len(changes)
     replies = [CommitReply.UNSUPPORTED] * len(changes)
-    ways, unmet = env.ways, [*range(len(changes))]
+    ways, unmet = env.health.ways, [*range(len(changes))]
     # One loop, as each round may show something else that is lacking. Only what was not carried out
     # goes into the next: a value that was stored would be refused there, as it is not `expected`.
     while unmet and ways:

@@ -38,14 +38,14 @@ def can_commit(env: Env) -> bool:
     lacking = env.health.lacking
     if lacking.before and env.elapsed_ms() >= lacking.retry_at_ms:
         try_all_again(env)
-    return bool(env.ways)
+    return bool(env.health.ways)
 
 
 def try_all_again(env: Env) -> None:
     """Forget what was lacking: a while is over, or the connection is another."""
     lacking = env.health.lacking
     if lacking.before:
-        env.ways, lacking.before = lacking.before, ()
+        env.health.ways, lacking.before = lacking.before, ()
 
 
 def try_all_again_soon(env: Env) -> None:
@@ -63,9 +63,9 @@ def note_lacking(ways: Container[CommitWay], env: Env) -> None:
     lacking = env.health.lacking
     # Only the first time: `before` is all ways, to which those found lacking later belong as well.
     if not lacking.before:
-        lacking.before = env.ways
+        lacking.before = env.health.ways
         lacking.retry_at_ms = env.elapsed_ms() + RETRY_MS
-    env.ways = tuple(way for way in env.ways if way not in ways)
-    if not env.ways and not lacking.is_told:
+    env.health.ways = tuple(way for way in env.health.ways if way not in ways)
+    if not env.health.ways and not lacking.is_told:
         lacking.is_told = True
         env.emit(StoresStopped(reason=_NO_WAY))

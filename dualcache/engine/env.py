@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from dualcache.core.front_ports import NO_TIER
-from dualcache.core.ops import CommitWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,5 +44,3 @@ class Env(Struct):
     hits_are_heard: bool = False
     leave_server: Callable[[], None] = lambda: None
     """Drops all connections: those that are made next may lead to another server."""
-    ways: tuple[CommitWay, ...] = tuple(CommitWay)
-    """How to compare-and-set, best first; what the server turned down is left out."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from dualcache.core.ops import CommitWay
 from dualcache.engine.cut_keys import CutKeys
-
-if TYPE_CHECKING:
-    from dualcache.core.ops import CommitWay
 
 __all__ = [
     "CONFIGURATION_PAUSE_MS",
@@ -149,11 +147,14 @@ class Health:
         "leave_at_ms",
         "pending",
         "refused",
+        "ways",
     )
 
     def __init__(self) -> None:
         self.breaker = Breaker()
         self.cut_keys = CutKeys()
+        self.ways: tuple[CommitWay, ...] = tuple(CommitWay)
+        """How to compare-and-set, best first, without what the server turned down."""
         self.lacking = LackingWays()
         self.leave_at_ms = 0
         self.pending: dict[int, PendingDeletion] = {}

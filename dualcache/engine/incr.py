@@ -73,7 +73,7 @@ def _count(call: Call, by: int, sent: dict[bytes, str], env: Env) -> Flow[int | 
             held = None
             if isinstance(found, _Counter):
                 total = yield from _count_on(call, found, by, env)
-                if total is not None or not env.ways:
+                if total is not None or not env.health.ways:
                     return total
             elif found.state is FILLING:
                 held = found.raw  # another write, most likely; a load that lasts is replaced

@@ -58,7 +58,7 @@ def begin_lease(held: Mapping[bytes, str], counters: Counters, env: Env) -> Leas
 
 def keeping(lease: Lease, env: Env) -> Keeping | None:
     """Return the renewal that runs beside a load; `None` where it holds no lease."""
-    if not lease.held or not env.ways:
+    if not lease.held or not env.health.ways:
         return None
     return Keeping(partial(renew, lease, env), lease.length_ms / RENEWALS)
 

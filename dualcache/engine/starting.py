@@ -82,7 +82,7 @@ def take_refresh(
         is_ours = yield from _try_lease(key, start, call, sent, env)
     if not is_ours:
         return None
-    if owner and env.ways and owner_of(start.expected) != owner:
+    if owner and env.health.ways and owner_of(start.expected) != owner:
         return (yield from _adopt(call, start, env))
     return start
 

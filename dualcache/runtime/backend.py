@@ -243,9 +243,9 @@ class Backend:
     def _local_store(self) -> MemoryStore | NullStore:
         target = self.target
         if target.kind == "null":
-            self.env.ways = ()
+            self.env.health.ways = ()
             return NullStore()
-        self.env.ways = MEMORY_WAYS
+        self.env.health.ways = MEMORY_WAYS
         return MemoryStore(self.env.elapsed_ms, target.max_entries, target.max_bytes)
 
     def _make_sync(self) -> SyncDriver:

@@ -113,7 +113,9 @@ def token(number: int) -> bytes:
     return b"token-%02d" % number
 
 
-def surroundings(first_token: int = 1, **changes: Any) -> tuple[Env, list[Event]]:
+def surroundings(
+    first_token: int = 1, *, ways: tuple[CommitWay, ...] = (CommitWay.IFEQ,), **changes: Any
+) -> tuple[Env, list[Event]]:
     """Return an env that draws token 1, 2, 3 …, whose clocks stand, and the list of its events."""
     events: list[Event] = []
     drawn = count(first_token)
@@ -125,9 +127,10 @@ def surroundings(first_token: int = 1, **changes: Any) -> tuple[Env, list[Event]
         "sequence": count(1).__next__,
         "emit": events.append,
         "health": Health(),
-        "ways": (CommitWay.IFEQ,),
     }
-    return Env(**{**options, **changes}), events
+    env = Env(**{**options, **changes})
+    env.health.ways = ways
+    return env, events
 
 
 def commit_one(

@@ -38,7 +38,7 @@ def test_a_way_that_the_server_does_not_have_is_not_tried_again() -> None:
         commit_one(KEY, b"old", b"new", None, env),
         (Commit(KEY, b"old", b"new", None, CommitWay.SCRIPT), CommitReply.REFUSED),
     ).returns(CommitReply.REFUSED)
-    assert env.ways == (CommitWay.SCRIPT, CommitWay.WATCH)
+    assert env.health.ways == (CommitWay.SCRIPT, CommitWay.WATCH)
 
 
 def test_a_server_that_cannot_compare_at_all_stores_nothing() -> None:
@@ -93,7 +93,7 @@ def test_only_commits_that_a_way_did_not_serve_are_tried_in_another() -> None:
         ),
         (Batch(commits(changes(2), CommitWay.SCRIPT)), (STORED, REFUSED)),
     ).returns([STORED, STORED, REFUSED])
-    assert env.ways == (CommitWay.SCRIPT, CommitWay.WATCH)
+    assert env.health.ways == (CommitWay.SCRIPT, CommitWay.WATCH)
 
 
 def test_a_forgotten_script_goes_with_those_that_lacked_it() -> None:
@@ -104,7 +104,7 @@ def test_a_forgotten_script_goes_with_those_that_lacked_it() -> None:
         (Batch(all_three), (STORED, NO_SCRIPT, NO_SCRIPT)),
         (Batch((LoadScript(), *all_three[1:])), (None, STORED, REFUSED)),
     ).returns([STORED, STORED, REFUSED])
-    assert env.ways == ALL[1:]
+    assert env.health.ways == ALL[1:]
 
 
 def test_a_server_that_takes_no_script_is_asked_by_transactions_one_by_one() -> None:
@@ -118,7 +118,7 @@ def test_a_server_that_takes_no_script_is_asked_by_transactions_one_by_one() -> 
         (first, STORED),
         (second, STORED),
     ).returns([STORED, STORED])
-    assert env.ways == ALL[2:]
+    assert env.health.ways == ALL[2:]
 
 
 def test_a_lacking_way_and_a_forgotten_script_are_mended_in_one_trip() -> None:
@@ -133,7 +133,7 @@ def test_a_lacking_way_and_a_forgotten_script_are_mended_in_one_trip() -> None:
             (None, STORED, REFUSED),
         ),
     ).returns([STORED, REFUSED])
-    assert env.ways == ALL[1:]
+    assert env.health.ways == ALL[1:]
 
 
 def test_where_the_last_way_is_lacking_all_markers_are_deleted_together() -> None:
@@ -142,7 +142,7 @@ def test_where_the_last_way_is_lacking_all_markers_are_deleted_together() -> Non
     script(commit_all(changes(2), env), (first, UNSUPPORTED), (Delete(("k0", "k1")), 2)).returns(
         [REFUSED, REFUSED]
     )
-    assert env.ways == ()
+    assert env.health.ways == ()
 
 
 def test_a_trip_takes_so_many_commits_and_bytes() -> None:

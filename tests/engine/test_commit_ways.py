@@ -100,13 +100,13 @@ def test_all_ways_that_were_found_lacking_one_after_the_other_are_tried_again_to
     assert [type(event) for event in events] == [StoresStopped]
     clock.now_ms = RETRY_MS
     assert can_commit(env)
-    assert env.ways == both
+    assert env.health.ways == both
 
 
 def test_a_new_connection_may_lead_to_a_server_that_has_the_lacking_way() -> None:
     env, _, _ = without_ways()
     script(attempt_once(Look(KEY), env), (Look, cut())).raises(BackendUnavailable)
-    assert env.ways == (CommitWay.IFEQ,)
+    assert env.health.ways == (CommitWay.IFEQ,)
 
 
 def test_after_a_connect_lacking_ways_are_tried_soon() -> None:
@@ -220,7 +220,7 @@ def test_each_way_that_is_lacking_is_left_out() -> None:
         (Commit(KEY, b"old", b"new", 9, CommitWay.SCRIPT), UNSUPPORTED),
         (Commit(KEY, b"old", b"new", 9, CommitWay.EVAL), STORED),
     ).returns(STORED)
-    assert env.ways == (CommitWay.EVAL,)
+    assert env.health.ways == (CommitWay.EVAL,)
     assert events == []
 
 

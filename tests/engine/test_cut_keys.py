@@ -128,7 +128,7 @@ def test_a_large_value_is_sent_with_the_script_ahead() -> None:
         (Commit, CommitReply.UNSUPPORTED),
         (Batch((LoadScript(), sent)), (None, CommitReply.STORED)),
     ).returns(CommitReply.STORED)
-    assert env.ways[0] is CommitWay.SCRIPT
+    assert env.health.ways[0] is CommitWay.SCRIPT
 
 
 def test_a_large_value_is_stored_by_watch_where_no_script_can_be_given() -> None:

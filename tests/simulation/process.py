@@ -73,7 +73,7 @@ class Process:
             self.ticks.append(world.current.role.name)
             return next(ticks)
 
-        return Env(
+        env = Env(
             now_ms=lambda: world.wall_ms + round(world.now * 1000),
             elapsed_ms=lambda: self.clock_ms,
             draw_token=lambda: world.current.draw(),  # noqa: PLW0108  whoever is current then
@@ -82,8 +82,9 @@ class Process:
             emit=lambda _: None,
             health=Health(),
             front=NO_TIER if self.function is None else self.front,
-            ways=(CommitWay.IFEQ,),
         )
+        env.health.ways = (CommitWay.IFEQ,)
+        return env
 
     # Connections
 
