@@ -132,6 +132,7 @@ class SharedOptions(TypedDict, total=False):
     jitter: float
     stale_if_error: Any
     stale_while_revalidate: Any
+    early: float
     stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
     compress_above: int | None
     max_value_bytes: int

@@ -1,4 +1,4 @@
-"""Loading in the background: a stale value is served at once, and loaded anew beside its readers.
+"""Loading in the background: a value is served at once, and loaded anew beside its readers.
 
 Only age makes an entry stale. One whose tag was invalidated, or that a set has replaced, is never
 read as stale, so none of these is served here.
@@ -9,40 +9,46 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.core.background import Spawn, SpawnReply
-from dualcache.core.events import RefreshRefused, StaleHit
-from dualcache.core.flight import Flight, Outcome
+from dualcache.core.events import RefreshRefused
+from dualcache.core.flight import Flight
 from dualcache.core.ops import Look, do
-from dualcache.core.policy import READ_WEIGHT
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.flights import join_of
+from dualcache.engine.freshness import FRESH, is_within
 from dualcache.engine.lead import load_stored, run_flight
 from dualcache.engine.leases import release_all
+from dualcache.engine.read import served, served_stale
 from dualcache.engine.recovery import ask
 from dualcache.engine.starting import give_up, take_refresh
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
+    from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
     from dualcache.engine.starting import Start
 
-__all__ = ["serve_stale", "start_refreshing"]
+__all__ = ["serve_read"]
 
 
-def serve_stale(call: Call, read: ReadResult, env: Env) -> Flow[Outcome]:
-    """Serve a stale value, and have it loaded anew in the background (RFC 5861, 3)."""
-    yield from start_refreshing(call, read, env)
-    counters = call.policy.counters
-    counters.hits += 1
-    counters.stale_hits += 1
-    counters.recent_hits += (1 - counters.recent_hits) * READ_WEIGHT
-    env.emit(StaleHit(call.policy.label, env.tier))
-    return Outcome(read.value, None, read.sequence)
+def serve_read(call: Call, read: ReadResult, env: Env) -> Flow[Outcome | None]:
+    """Serve what was read, if it may be; have it loaded anew in the background if that is due.
+
+    So a fresh value whose reader was elected, and a stale one within its window (RFC 5861, 3).
+    """
+    if read.state is FRESH:
+        if read.is_due:
+            yield from _start_refreshing(call, read, env)
+        return served(call, read, env)
+    if not is_within(read, call.policy.stale_while_revalidate_ms):
+        return None
+    yield from _start_refreshing(call, read, env)
+    return served_stale(call, read, env)
 
 
-def start_refreshing(call: Call, read: ReadResult, env: Env) -> Flow[None]:
+def _start_refreshing(call: Call, read: ReadResult, env: Env) -> Flow[None]:
     """Start to load anew what was read, unless this process is at it; wait for nothing."""
     reply = yield from do(Spawn(call.key, _refresh_beside(call, read, env)))
     if reply is SpawnReply.FULL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from math import log
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -28,6 +29,7 @@ __all__ = [
     "UNUSABLE",
     "ReadResult",
     "State",
+    "early_ms",
     "fresh_left_ms",
     "is_fresh",
     "is_outage",
@@ -92,7 +94,8 @@ class ReadResult(Struct, frozen=True):
     `is_doubtful`: a value of ours, but not of this key: it may be the reply to another command.
     `left_ms` is what the backend said that the key has left, where it was asked. `shape`: that of
     the caller's type, where the entry's is OTHER. `fresh_left_ms`: for how long a value stays
-    fresh, below 1 for how long it has been stale; `None` where its expiry alone decides.
+    fresh, below 1 for how long it has been stale; `None` where its expiry alone decides. `is_due`:
+    it is fresh, and this reader is elected to have it loaded anew.
     """
 
     state: State
@@ -105,6 +108,7 @@ class ReadResult(Struct, frozen=True):
     left_ms: int | None = None
     shape: bytes = b""
     fresh_left_ms: int | None = None
+    is_due: bool = False
 
     @property
     def seen_version(self) -> object:
@@ -151,18 +155,30 @@ def keepable_ms(stored: Stored, left_ms: int | None, now_ms: int, stale_ms: int 
     return fresh_ms if left_ms is None else min(fresh_ms, left_ms)
 
 
+def early_ms(load_ms: float, beta: float, draw: float) -> float:
+    """Return how long before an entry goes stale the reader who drew this has it loaded anew.
+
+    `draw` is uniform in [0, 1). A larger `beta` loads earlier; 0 never does.
+    Rule: now - load_ms * beta * ln(draw) >= fresh_until, for a draw from (0, 1]
+    (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB
+    2015).
+    """
+    return -load_ms * beta * log(1 - draw)
+
+
 def lifetime_ms(
-    ttl_ms: int | None, stale_ms: int, jitter: float, draw: float
+    ttl_ms: int | None, stale_ms: int, jitter: float, draw: float, *, is_early: bool = False
 ) -> tuple[int | None, int | None]:
     """Return (time of freshness to store, time to live in the backend), both in ms.
 
     `jitter` is the share of the ttl that chance may take away, so that entries stored together do
-    not expire together. `None`: for ever; freshness is `None` where the expiry alone decides.
+    not expire together. `None`: for ever; freshness is `None` where the expiry alone decides, as
+    it does unless there is a stale window, or readers may have the entry loaded anew before.
     """
     if ttl_ms is None:
         return None, None
     ttl_ms = max(1, round(ttl_ms * (1 - jitter * draw)))
-    return (ttl_ms, ttl_ms + stale_ms) if stale_ms else (None, ttl_ms)
+    return (ttl_ms, ttl_ms + stale_ms) if stale_ms or is_early else (None, ttl_ms)
 
 
 def is_outage(policy: Policy, error: Exception) -> bool:

@@ -28,11 +28,11 @@ from dualcache.core.flight import (
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Delete, do
 from dualcache.engine.acquire import start_refresh
-from dualcache.engine.background import serve_stale
+from dualcache.engine.background import serve_read
 from dualcache.engine.beside import call_beside
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.flights import join_of, wait_bound_ms
-from dualcache.engine.freshness import FRESH, ReadResult, is_within
+from dualcache.engine.freshness import FRESH, ReadResult
 from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored, run_flight
 from dualcache.engine.leases import release_all
 from dualcache.engine.read import get, look, served, tell_miss
@@ -75,10 +75,9 @@ def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Ou
         read = yield from look(call, env, first)
     except BackendError:
         return (yield from _share(call, began, None, env, is_stored=False))
-    if read.state is FRESH:
-        return served(call, read, env)
-    if is_within(read, call.policy.stale_while_revalidate_ms):
-        return (yield from serve_stale(call, read, env))
+    outcome = yield from serve_read(call, read, env)
+    if outcome is not None:
+        return outcome
     beside = call_beside(call, read, env)
     if beside is not None:
         return (yield from get_or_load(beside, env))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dualcache.core.entry import MISSING, Entry
-from dualcache.core.events import Miss, NotRead
+from dualcache.core.events import Miss, NotRead, StaleHit
 from dualcache.core.flight import Outcome
 from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import FOR_EVER, DropConnections, Look, ReadTags
+from dualcache.core.policy import READ_WEIGHT
 from dualcache.engine.attempts import attempt_once
 from dualcache.engine.beside import call_beside
 from dualcache.engine.freshness import (
@@ -57,6 +58,7 @@ __all__ = [
     "look",
     "peek",
     "served",
+    "served_stale",
     "tell_miss",
     "ttl",
 ]
@@ -257,4 +259,14 @@ def _report_untyped(call: Call, env: Env) -> None:
 def served(call: Call, read: ReadResult, env: Env) -> Outcome:
     """Serve a fresh entry."""
     count_hit(call, env)
+    return Outcome(read.value, None, read.sequence)
+
+
+def served_stale(call: Call, read: ReadResult, env: Env) -> Outcome:
+    """Serve a stale value without a load; it counts as a hit, too."""
+    counters = call.policy.counters
+    counters.hits += 1
+    counters.stale_hits += 1
+    counters.recent_hits += (1 - counters.recent_hits) * READ_WEIGHT
+    env.emit(StaleHit(call.policy.label, env.tier))
     return Outcome(read.value, None, read.sequence)

@@ -30,6 +30,7 @@ from dualcache.engine.freshness import (
     UNTYPED,
     UNUSABLE,
     ReadResult,
+    early_ms,
     fresh_left_ms,
     keepable_ms,
 )
@@ -141,7 +142,7 @@ def serve(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> object:
     if env.health.breaker.failures:
         note_answer(env)
     read = classify_look(call, look, raw_read, env)
-    if read.state is not FRESH:
+    if read.state is not FRESH or read.is_due:
         return NOT_SERVED
     count_hit(call, env)
     return read.value
@@ -167,7 +168,7 @@ def classify_look(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> R
         stored = None if read.stored is None else open_envelope(call.key, raw)
         read = replace(read, ids=ids_of(call, raw_read), stored=stored)
     look.read = read
-    if front is not None and read.state is FRESH:
+    if front is not None and read.state is FRESH and not read.is_due:
         keep(call, front, look, raw_read.push_epoch, env)
     return read
 
@@ -185,6 +186,10 @@ def keep(
         return
     stale_ms = call.policy.stale_ms
     life_ms = keepable_ms(read.stored, raw_read.left_ms, env.now_ms(), stale_ms)
+    if life_ms is not None and call.policy.early:
+        # Hits in front elect nobody, so each copy ends where its reader would have been elected.
+        gap_ms = early_ms(read.stored.load_ms, call.policy.early, env.draw())
+        life_ms = max(0, life_ms - round(gap_ms))
     front.install(call, read.value, Read(look.tickets, read.stored, life_ms, push_epoch))
 
 
@@ -238,9 +243,12 @@ def classify(
         return ReadResult(UNUSABLE, sequence, raw, None, None, ids, error.reason == "checksum")
     if stored.fresh_ms is None:
         return ReadResult(FRESH, sequence, raw, stored, value, ids)
-    left = fresh_left_ms(stored, env.now_ms(), left_ms, call.policy.stale_ms)
-    state = FRESH if left > 0 else STALE
-    return ReadResult(state, sequence, raw, stored, value, ids, fresh_left_ms=left)
+    policy = call.policy
+    left = fresh_left_ms(stored, env.now_ms(), left_ms, policy.stale_ms)
+    if left <= 0:
+        return ReadResult(STALE, sequence, raw, stored, value, ids, fresh_left_ms=left)
+    is_due = policy.early > 0 and left <= early_ms(stored.load_ms, policy.early, env.draw())
+    return ReadResult(FRESH, sequence, raw, stored, value, ids, fresh_left_ms=left, is_due=is_due)
 
 
 def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:

@@ -40,8 +40,9 @@ def worth(call: Call, value: Any, env: Env) -> Storable | None:
     ttl_ms = policy.ttl_ms if policy.ttl_of is None else policy.ttl_of(value, *call.args)
     if ttl_ms == 0:
         return None
+    draw = env.draw() if policy.jitter else 0.0
     fresh_ms, whole_ms = lifetime_ms(
-        ttl_ms, policy.stale_ms, policy.jitter, env.draw() if policy.jitter else 0.0
+        ttl_ms, policy.stale_ms, policy.jitter, draw, is_early=policy.early > 0
     )
     return Storable(policy.value_codec.pack(value), fresh_ms, whole_ms)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from inspect import iscoroutinefunction
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.callables import not_callable
@@ -13,7 +14,7 @@ from dualcache.options.durations import to_ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["to_condition", "to_stale_on", "to_staleness", "to_ttl"]
+__all__ = ["to_beta", "to_condition", "to_stale_on", "to_staleness", "to_ttl"]
 
 _LEAST_STALENESS_MS: Final = 50
 
@@ -43,6 +44,18 @@ def to_condition(value: Any, option: str, *, owner: str) -> Callable[..., object
     if value is None or callable(value):
         return value  # type: ignore[no-any-return]
     raise not_callable(option, owner)
+
+
+def to_beta(value: Any, option: str, *, owner: str) -> float:
+    """Check how early an entry is loaded anew: a number, 0 or more."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < inf:  # nor nan
+        raise UsageError(
+            f"{option} of {owner} is no number from 0 up",
+            code="DC414",
+            help=f"write {option}=1 for the optimum, more for an earlier load, 0 for none",
+        )
+    return float(value)
 
 
 def to_stale_on(

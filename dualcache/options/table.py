@@ -23,7 +23,7 @@ from dualcache.options.endpoint_checks import (
 )
 from dualcache.options.front_tier import to_front
 from dualcache.options.option import Option, Part, Where
-from dualcache.options.policy_checks import to_condition, to_stale_on, to_staleness, to_ttl
+from dualcache.options.policy_checks import to_beta, to_condition, to_stale_on, to_staleness, to_ttl
 from dualcache.options.target_checks import (
     to_client_name,
     to_count,
@@ -89,6 +89,10 @@ _ROWS: Final = (
         "for how long after its ttl an entry is served at once, while one process loads it anew in "
         "the background",
         to_ms, "ms", elsewhere=("swr", "soft_ttl", "refresh_ttl")),
+    Option("early", Part.POLICY, _CACHE | _FUNCTION | _LOAD, 0,
+        "how early before its ttl ends an entry is loaded anew in the background, in load times "
+        "(the beta of XFetch): `1` is the optimum, `0` never",
+        to_beta, elsewhere=("beta", "xfetch", "early_expiration")),
     Option("stale_on", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
         "which exceptions count as failing: a subclass of `Exception`, a tuple of them, or a "
         "callable of the exception; `None`: all but those that say that the source has answered: "

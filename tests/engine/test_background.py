@@ -28,6 +28,7 @@ from tests.engine.conversation import (
     LED,
     NEW,
     NOW_MS,
+    Shelf,
     call,
     cold,
     cut,
@@ -41,6 +42,8 @@ from tests.engine.conversation import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dualcache.core.flight import Flight
     from dualcache.core.ops import Flow
 
@@ -54,15 +57,20 @@ RELEASED = (Commit("~r:k", token(1), token(1), 1, CommitWay.IFEQ), CommitReply.S
 STORED = CommitReply.STORED
 
 
-def spawned(flow: Flow[Any], read: RawRead = READ) -> Flow[Any]:
-    """Let a stale value be served, and return what is started in the background."""
-    begun: list[Spawn] = []
+def noting(begun: list[Spawn]) -> Callable[[Spawn], SpawnReply]:
+    """Reply that a flow in the background was started, and note which."""
 
     def start(op: Spawn) -> SpawnReply:
         begun.append(op)
         return SpawnReply.STARTED
 
-    outcome = script(flow, (Look, read), (Spawn, start)).ends()
+    return start
+
+
+def spawned(flow: Flow[Any], read: RawRead = READ) -> Flow[Any]:
+    """Let a stale value be served, and return what is started in the background."""
+    begun: list[Spawn] = []
+    outcome = script(flow, (Look, read), (Spawn, noting(begun))).ends()
     assert outcome.value == "old"
     assert begun[0].key == KEY
     return begun[0].flow
@@ -215,6 +223,78 @@ def test_an_interrupted_load_in_the_background_gives_its_lease_back() -> None:
         RELEASED,
         (EndFlight, lambda op: op.result is ABANDONED or pytest.fail("it landed")),
     ).raises(KeyboardInterrupt)
+
+
+# Early
+
+
+def elected_by(draw: float, **options: Any) -> Flow[Any]:
+    """Return the flow of a reader that draws this, of an entry with 500 ms left."""
+    env, _ = surroundings(draw=lambda: draw)
+    return get_or_load(call(ttl_ms=1_000, early=1.0, **options), env)
+
+
+AGING = stored("aging", fresh_ms=1_000, created_ms=NOW_MS - 500, load_ms=100)
+
+
+def test_a_reader_who_is_elected_has_a_fresh_value_loaded_anew() -> None:
+    begun: list[Spawn] = []
+    script(
+        elected_by(0.999),
+        (Look(KEY), RawRead(AGING)),
+        (Spawn, noting(begun)),
+    ).returns(Outcome("aging", None, 2))
+    new = stored("new", 2, fresh_ms=1_000, load_ms=5)
+    script(
+        begun[0].flow,
+        LED,
+        (LEASE, True),
+        (AGAIN, RawRead(AGING)),
+        NEW,
+        (Commit(KEY, AGING, new, 1_000, CommitWay.IFEQ), STORED),
+        RELEASED,
+        (EndFlight, None),
+    ).returns(None)
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.99])
+def test_a_reader_who_is_not_elected_starts_nothing(draw: float) -> None:
+    script(elected_by(draw), (Look(KEY), RawRead(AGING))).returns(Outcome("aging", None, 2))
+
+
+def test_a_value_that_is_about_to_be_replaced_is_not_kept_in_front() -> None:
+    shelf = Shelf()
+    script(
+        elected_by(0.999, front=shelf),
+        (LOOK, RawRead(AGING, (), 500)),
+        (Spawn, SpawnReply.RUNNING),
+    ).ends()
+    assert shelf.installed == []
+
+
+def test_a_copy_in_front_ends_where_its_reader_would_have_been_elected() -> None:
+    shelf = Shelf()
+    script(elected_by(0.9, front=shelf), (LOOK, RawRead(AGING, (), 500))).ends()
+    ((_, read),) = shelf.installed
+    assert read.life_ms == 500 - 230
+
+
+def test_a_load_before_the_end_that_fails_is_told_to_nobody() -> None:
+    begun: list[Spawn] = []
+    script(
+        elected_by(0.999),
+        (Look(KEY), RawRead(AGING)),
+        (Spawn, noting(begun)),
+    ).ends()
+    script(
+        begun[0].flow,
+        LED,
+        (LEASE, True),
+        (AGAIN, RawRead(AGING)),
+        (Load, Raised(OSError(), 5.0)),
+        (Commit, STORED),
+        (EndFlight, None),
+    ).returns(None)
 
 
 def test_a_fresh_value_starts_nothing() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from dualcache.errors import UsageError
-from dualcache.options.policy_checks import to_staleness
+from dualcache.options.policy_checks import to_beta, to_staleness
 
 
 def test_a_bound_on_staleness_counts_seconds() -> None:
@@ -16,3 +18,14 @@ def test_a_bound_on_staleness_that_cannot_be_kept_is_refused() -> None:
     with pytest.raises(UsageError, match=r"max_staleness of Cache\(\) is too short") as caught:
         to_staleness(0.049, "max_staleness", owner="Cache()")
     assert caught.value.code == "DC165"
+
+
+@pytest.mark.parametrize("value", [-1, True, "1", None, math.nan, math.inf])
+def test_a_beta_is_a_number_from_0_up(value: object) -> None:
+    with pytest.raises(UsageError) as caught:
+        to_beta(value, "early", owner="load()")
+    assert caught.value.code == "DC414"
+
+
+def test_a_beta_may_be_a_whole_number() -> None:
+    assert to_beta(1, "early", owner="load()") == 1.0
