@@ -177,8 +177,6 @@ def _types_in(annotation: object) -> list[Any]:
     """Return msgspec's description of each type in an annotation; none where it takes no such."""
     from msgspec import inspect
 
-    if annotation is MISSING:
-        return []
     try:
         nodes: list[Any] = [inspect.type_info(annotation)]
     except Exception:  # noqa: BLE001  as for the decoder

@@ -150,10 +150,17 @@ def is_exactly(value: Any, annotation: Any) -> bool:
 
     What neither msgspec nor pydantic can read by is not known to fit.
     """
+    if mentions_models(annotation):
+        return _is_unchanged(value, lambda: validated(value, annotation))
+    if _is_unchanged(value, lambda: convert(value, annotation, builtin_types=PARTS)):
+        return True
+    form = msgpack_form(annotation)  # of members of enums only their values are converted
+    return _is_unchanged(value, lambda: form.decode_typed(form.encode(value)))
+
+
+def _is_unchanged(value: Any, read: Callable[[], Any]) -> bool:
     try:
-        if mentions_models(annotation):
-            return is_same(value, validated(value, annotation))
-        return is_same(value, convert(value, annotation, builtin_types=PARTS))
+        return is_same(value, read())
     except Exception as error:
         if interrupt_in(error) is not None:
             raise

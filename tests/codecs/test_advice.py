@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pydantic
 import pytest
 import sqlalchemy as sa
+from markupsafe import Markup
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dualcache.codecs.advice import Teller, advice_for
@@ -144,6 +145,7 @@ GONE = f"a value of type {__name__}.Nothing"
         ({"a": {Sort()}}, MISSING, f'an item of result["a"]: {SORT}'),
         (deque([Sort()]), MISSING, "a value of type collections.deque"),
         ([User(Sort())], MISSING, f"result[0].owner: {SORT}"),
+        ([Markup("a"), Model(), {1}, Sort()], MISSING, f"result[3]: {SORT}"),
         ([User(), Gone()], MISSING, f"result[1]: {GONE}"),
         ([Count(1), COUNT_OF_TEXT], MISSING, f"result[1]: a value of type {__name__}.Count"),
         ([datetime(2024, 1, 1, tzinfo=Noon())], MISSING, f"result[0].tzinfo: {NOON}"),

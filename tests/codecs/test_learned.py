@@ -34,6 +34,10 @@ class Colour(enum.Enum):
     BLUE = 2
 
 
+class Slug(str):
+    __slots__ = ()
+
+
 class Bits(enum.Flag):
     A = 1
     B = 2
@@ -233,8 +237,11 @@ def test_a_class_that_a_function_makes_anew_is_learned_once() -> None:
 def test_a_class_that_was_defined_anew_is_none_of_the_old_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    data = tagged.encode(Struct(1))
+    old = Struct(1)
+    data = tagged.encode(old)
     monkeypatch.setitem(globals(), "Struct", type("Struct", (), {}))
+    with pytest.raises(UnencodableValue):
+        tagged.encode(old)
     with pytest.raises(DecodeError) as caught:
         tagged.decode(data)
     assert caught.value.reason == "unknown_type"
@@ -248,6 +255,25 @@ def test_a_class_is_used_only_where_it_was_learned() -> None:
     assert caught.value.reason == "unknown_type"
     make_recipe(list[Row | Generics[Point]] | dict[str, Colour])
     assert tagged.decode(data)[0] == User("ada")
+
+
+def test_a_cache_uses_only_the_classes_that_it_has_learned_itself() -> None:
+    ours, theirs = make_recipe(known=set()), make_recipe(known=set())
+    for value in (User("ada"), Colour.RED, Slug("a")):
+        packed = pack(ours, [value])
+        assert is_same(ours.unpack(KEY, stored(packed)), [value])
+        assert reason_of(theirs, packed) == "unknown_type"
+        annotated = make_recipe(list[type(value)], known=set())  # type: ignore[misc]  # at runtime
+        assert is_same(annotated.unpack(KEY, stored(packed)), [value])
+
+
+def test_an_annotation_of_classes_that_are_found_under_no_name_teaches_nothing() -> None:
+    class Local(enum.Enum):
+        A = 1
+
+    known: set[str] = set()
+    learned.learn(dict[Local, int], known)
+    assert not known
 
 
 def spelled(name: str, shape: Any, parts: Any) -> bytes:
