@@ -105,7 +105,7 @@ class Backend:
         self._async: AsyncDriver | None = None
         self._direct_fronts: LRUCache[ValueCodec, FunctionFront] = LRUCache(MOST_CODECS)
         self._connections: SyncBackend | None = None
-        self._channels: LoopConnections | None = None
+        self._loop_connections: LoopConnections | None = None
         self._imports = WarmUp(*IMPORTS)
 
     def tell_of_time_travel(self) -> None:
@@ -195,7 +195,7 @@ class Backend:
         self.flights.after_fork()
         self.changes.after_fork()
         self.background.after_fork()
-        for part in (self._store, self._connections, self._channels, self.front):
+        for part in (self._store, self._connections, self._loop_connections, self.front):
             if part is not None:
                 part.after_fork()
         if self._sync is not None:
@@ -209,8 +209,8 @@ class Backend:
         self.background.close()
         if self._sync is not None:
             self._sync.keeper.stop()
-        if self._channels is not None:
-            self._channels.forget_ended()
+        if self._loop_connections is not None:
+            self._loop_connections.forget_ended()
         for part in (self.front, self._store, self._connections):
             if part is not None:
                 part.close()
@@ -221,8 +221,8 @@ class Backend:
             from dualcache.drivers.async_background import wait_for_background
 
             await wait_for_background(self.background)
-        if self._channels is not None:
-            await self._channels.aclose()
+        if self._loop_connections is not None:
+            await self._loop_connections.aclose()
         self.close()
 
     def count_of(self, owner: bytes) -> int | None:
@@ -235,8 +235,8 @@ class Backend:
         """Drop all connections of both colours: the server behind the address may be another."""
         if self._connections is not None:
             self._connections.close()
-        if self._channels is not None:
-            self._channels.drop()
+        if self._loop_connections is not None:
+            self._loop_connections.drop()
         if self.front is not None:
             self.front.reconnect()
 
@@ -274,10 +274,10 @@ class Backend:
         else:
             from dualcache.backends.redis.async_per_loop import LoopConnections
 
-            self._channels = self._channels or LoopConnections(
+            self._loop_connections = self._loop_connections or LoopConnections(
                 self.target, self._tracking, partial(try_all_again_soon, self.env)
             )
-            perform = self._channels.perform
+            perform = self._loop_connections.perform
         self._async = AsyncDriver(
             perform,
             self.flights,

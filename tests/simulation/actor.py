@@ -33,7 +33,7 @@ class Actor:
         self.flow: Flow[Any] | None = None
         self.op: Any = None
         self.trip: Trip | None = None
-        self.lane: TrackedConnection | None = None
+        self.tracked: TrackedConnection | None = None
         self.redirect: Redirect | None = None
         self.push_epoch = 0
         self.seen: bytes | None = None
@@ -59,7 +59,7 @@ class Actor:
     @property
     def is_next(self) -> bool:
         """Whether the first answer on its connection is its own."""
-        return self.lane is not None and self.lane.connection.answers[0].actor is self
+        return self.tracked is not None and self.tracked.connection.answers[0].actor is self
 
     def draw(self) -> bytes:
         """Draw a token that nobody ever draws again."""
@@ -81,7 +81,7 @@ class Actor:
         self.history = hash((self.history, *what))
 
     def end(self) -> None:
-        self.state, self.flow, self.op, self.trip, self.lane = "done", None, None, None, None
+        self.state, self.flow, self.op, self.trip, self.tracked = "done", None, None, None, None
         self.history = 0
         self.tickets.clear()
         self.mark_seen = None
@@ -113,8 +113,8 @@ class Actor:
             None if is_done else newest(self.required),
             None if is_done or self.trip is None else len(self.trip.commands),
             None
-            if is_done or self.lane is None
-            else (self.lane.connection.identity, self.push_epoch),
+            if is_done or self.tracked is None
+            else (self.tracked.connection.identity, self.push_epoch),
             None if is_done else (self.redirect, self.holds()),
             (self.seen, self.is_woken) if self.state in {"waiting", "fencing"} else None,
             self.has_taken_long and not is_done,

@@ -78,44 +78,44 @@ def perform(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
 def ask(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
     """Send an op on a connection of the process; have its reads tracked first if need be."""
     process = actor.process
-    actor.lane = lane = process.take()
-    if not lane.connection.is_open:
-        process.drop(lane, with_idle=True)
+    actor.tracked = tracked = process.take()
+    if not tracked.connection.is_open:
+        process.drop(tracked, with_idle=True)
         return False, cut_off("its connection had been closed")
     actor.redirect = None if process.listening is None else process.tracking.redirect
-    switch = process.must_switch(op, lane)
+    switch = process.must_switch(op, tracked)
     if switch is not None and actor.redirect is not None:
         if world.faults_left:
-            actor.state, actor.trip = "asked", lane.connection.send(switch, actor)
+            actor.state, actor.trip = "asked", tracked.connection.send(switch, actor)
             return True, None
         # Nothing can come between: nobody but this process hears of it.
-        reply = world.do_at_once(switch, lane.connection)
-        process.switched(lane, actor.redirect.push_epoch, reply)
+        reply = world.do_at_once(switch, tracked.connection)
+        process.switched(tracked, actor.redirect.push_epoch, reply)
     send(world, actor)
     return True, None
 
 
 def send(world: World, actor: Actor) -> None:
-    assert actor.lane is not None
-    connection = actor.lane.connection
-    actor.state, actor.push_epoch = "asked", actor.lane.push_epoch
+    assert actor.tracked is not None
+    connection = actor.tracked.connection
+    actor.state, actor.push_epoch = "asked", actor.tracked.push_epoch
     actor.trip = connection.send(actor.op, actor)
     world.say_of(actor, "asks", actor.op)
 
 
 def deliver(world: World, actor: Actor, reply: Any) -> None:
     """Give a caller what came back on its connection."""
-    trip, lane, process = actor.trip, actor.lane, actor.process
+    trip, tracked, process = actor.trip, actor.tracked, actor.process
     assert trip is not None
-    assert lane is not None
+    assert tracked is not None
     world.footprint.writes.add(process.name)
     if type(trip.op) is Switch:
         assert actor.redirect is not None
-        process.switched(lane, actor.redirect.push_epoch, reply)
+        process.switched(tracked, actor.redirect.push_epoch, reply)
         send(world, actor)
         return
-    actor.trip = actor.lane = None
-    process.give(lane)
+    actor.trip = actor.tracked = None
+    process.give(tracked)
     is_tracked = actor.redirect is not None
     reply = process.stamp(trip.op, actor.push_epoch, reply, is_tracked=is_tracked)
     actor.told(fingerprint(reply))

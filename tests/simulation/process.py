@@ -102,15 +102,15 @@ class Process:
             self.idle.append(TrackedConnection(self.connect()))
         return self.idle[-1] if self.is_shared else self.idle.pop()
 
-    def give(self, lane: TrackedConnection) -> None:
+    def give(self, tracked: TrackedConnection) -> None:
         if not self.is_shared:
-            self.idle.append(lane)
+            self.idle.append(tracked)
 
-    def drop(self, lane: TrackedConnection, *, with_idle: bool) -> None:
+    def drop(self, tracked: TrackedConnection, *, with_idle: bool) -> None:
         """Close a connection that failed, `with_idle` all that are idle too, as the drivers do."""
-        dropped = [lane]
-        if lane in self.idle:
-            self.idle.remove(lane)
+        dropped = [tracked]
+        if tracked in self.idle:
+            self.idle.remove(tracked)
         if with_idle:
             dropped += self.idle
             self.idle.clear()
@@ -119,22 +119,22 @@ class Process:
             if self.listening is not None:
                 self.tracking.gone(each.client_id)
 
-    def must_switch(self, op: Op[Any], lane: TrackedConnection) -> Switch | None:
+    def must_switch(self, op: Op[Any], tracked: TrackedConnection) -> Switch | None:
         """Return what is to be asked before a read on a connection that is not tracked yet."""
         if self.listening is None or type(op) not in TRACKED:
             return None
         redirect = self.tracking.redirect
-        if redirect is None or redirect.push_epoch == lane.push_epoch:
+        if redirect is None or redirect.push_epoch == tracked.push_epoch:
             return None
         return Switch(redirect.client_id)
 
-    def switched(self, lane: TrackedConnection, push_epoch: int, replies: Any) -> None:
+    def switched(self, tracked: TrackedConnection, push_epoch: int, replies: Any) -> None:
         """Note what came of it, as the drivers do."""
         client_id, reply = replies
         if isinstance(reply, BackendRefused):
-            lane.push_epoch = UNTRACKED
+            tracked.push_epoch = UNTRACKED
             return
-        lane.client_id, lane.push_epoch = client_id, push_epoch
+        tracked.client_id, tracked.push_epoch = client_id, push_epoch
         self.tracking.add(client_id)
 
     def stamp(self, op: Op[Any], push_epoch: int, reply: Any, *, is_tracked: bool) -> Any:
@@ -155,17 +155,19 @@ class Process:
             return end.value
 
     def _converse(self, op: Op[Any]) -> Any:
-        lane = self.take()
-        if not lane.connection.is_open:
-            self.drop(lane, with_idle=True)
-            lane = self.take()
+        tracked = self.take()
+        if not tracked.connection.is_open:
+            self.drop(tracked, with_idle=True)
+            tracked = self.take()
         redirect = None if self.listening is None else self.tracking.redirect
-        switch = self.must_switch(op, lane)
+        switch = self.must_switch(op, tracked)
         if switch is not None and redirect is not None:
-            self.switched(lane, redirect.push_epoch, self.world.do_at_once(switch, lane.connection))
-        reply = self.world.do_at_once(op, lane.connection)
-        self.give(lane)
-        return self.stamp(op, lane.push_epoch, reply, is_tracked=redirect is not None)
+            self.switched(
+                tracked, redirect.push_epoch, self.world.do_at_once(switch, tracked.connection)
+            )
+        reply = self.world.do_at_once(op, tracked.connection)
+        self.give(tracked)
+        return self.stamp(op, tracked.push_epoch, reply, is_tracked=redirect is not None)
 
     def state(self) -> tuple[Any, ...]:
         world = self.world
@@ -185,8 +187,8 @@ class Process:
 
     def _idle_state(self) -> Any:
         """Tell idle connections apart: one that is not tracked is like a new one."""
-        idle = [lane for lane in self.idle if lane.connection.is_open or lane.client_id]
-        if all(lane.connection.identity == 0 for lane in idle):
+        idle = [tracked for tracked in self.idle if tracked.connection.is_open or tracked.client_id]
+        if all(tracked.connection.identity == 0 for tracked in idle):
             return None
         return tuple((e.connection.identity, e.connection.is_open, e.push_epoch) for e in idle)
 

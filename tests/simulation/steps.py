@@ -164,8 +164,8 @@ def wake(world: World, name: str) -> None:
 def deliver(world: World, name: str) -> None:
     """Read the first answer that came on a caller's connection."""
     actor = world.actors[name]
-    assert actor.lane is not None
-    trip = actor.lane.connection.answers.popleft()
+    assert actor.tracked is not None
+    trip = actor.tracked.connection.answers.popleft()
     reply = reply_of(trip.op, trip.replies, is_sharded=world.scenario.is_sharded)
     flows.deliver(world, actor, reply)
 
@@ -174,9 +174,9 @@ def deliver(world: World, name: str) -> None:
 
 
 def serve(world: World, name: str) -> None:
-    lane = world.actors[name].lane
-    assert lane is not None
-    serve_first(world, lane.connection)
+    tracked = world.actors[name].tracked
+    assert tracked is not None
+    serve_first(world, tracked.connection)
 
 
 def serve_late(world: World, label: str) -> None:

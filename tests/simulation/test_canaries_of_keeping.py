@@ -131,10 +131,10 @@ def test_a_read_that_was_sent_before_its_connection_was_tracked_is_not_kept(
 ) -> None:
     """The order is: tracked for this stream, read."""
 
-    def unswitched(self: Process, _: Any, lane: Any) -> None:
+    def unswitched(self: Process, _: Any, tracked: Any) -> None:
         redirect = None if self.listening is None else self.tracking.redirect
         if redirect is not None:
-            lane.push_epoch = redirect.push_epoch
+            tracked.push_epoch = redirect.push_epoch
 
     monkeypatch.setattr(Process, "must_switch", unswitched)
     breaks(two_tiers({"A.r1": gets()}, {"B.w1": deletes_key}, "tracking"), STALE)

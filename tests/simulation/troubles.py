@@ -52,8 +52,8 @@ def offers_of_links(process: Process) -> Iterator[Choice]:
     if listening.link is not None and listening.connection.is_open:
         yield ("end of link", process.name)
         yield ("silence", process.name)
-    for lane in process.idle:
-        connection = lane.connection
+    for tracked in process.idle:
+        connection = tracked.connection
         is_idle = not connection.requests and not connection.answers
         if is_idle and connection.is_open and connection.redirect is not None:
             yield ("reap", connection.label)
@@ -100,13 +100,13 @@ def renewing(actor: Actor) -> Any:
 
 
 def cancel(world: World, actor: Actor) -> None:
-    lane = actor.lane
-    if lane is not None and actor.process.is_shared:
-        lane.connection.give_up(actor)
-    elif lane is not None:
-        actor.process.drop(lane, with_idle=False)
-        close_if_done(world, lane.connection)
-    actor.trip = actor.lane = None
+    tracked = actor.tracked
+    if tracked is not None and actor.process.is_shared:
+        tracked.connection.give_up(actor)
+    elif tracked is not None:
+        actor.process.drop(tracked, with_idle=False)
+        close_if_done(world, tracked.connection)
+    actor.trip = actor.tracked = None
     throw(world, actor, Cancelled())
 
 
@@ -138,19 +138,21 @@ def timeout(world: World, actor: Actor) -> None:
 
 
 def connection_of(actor: Actor) -> Connection:
-    assert actor.lane is not None
-    connection: Connection = actor.lane.connection
+    assert actor.tracked is not None
+    connection: Connection = actor.tracked.connection
     return connection
 
 
 def fail(world: World, actor: Actor, error: BackendUnavailable | BackendTimeout) -> None:
     """Give up a connection: everybody who waits on it gets an error, he who noticed first."""
-    lane, process = actor.lane, actor.process
-    assert lane is not None
-    others = [each for each in world.actors.values() if each.lane is lane and each is not actor]
-    process.drop(lane, with_idle=isinstance(error, BackendUnavailable))
+    tracked, process = actor.tracked, actor.process
+    assert tracked is not None
+    others = [
+        each for each in world.actors.values() if each.tracked is tracked and each is not actor
+    ]
+    process.drop(tracked, with_idle=isinstance(error, BackendUnavailable))
     for each in (actor, *others):
-        each.trip = each.lane = None
+        each.trip = each.tracked = None
         each.state = "failing"
     for each in (actor, *others):
         throw(world, each, type(error)(error.what, code=error.code) if each is not actor else error)

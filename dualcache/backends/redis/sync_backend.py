@@ -55,7 +55,7 @@ class SyncBackend:
         self._pool = SyncPool(self._target.max_connections, self._target.socket_timeout)
         self._life = 0
         # A cache that nobody closed: the collector would take sockets before their connections.
-        self._forgotten = finalize(self, disconnect_all, self._pool.lanes)
+        self._forgotten = finalize(self, disconnect_all, self._pool.connections)
         self._forgotten.atexit = False
 
     def after_fork(self) -> None:
@@ -94,61 +94,61 @@ class SyncBackend:
             if pool.waiting:
                 pool.wake()
 
-    def _perform_on(self, lane: TrackedConnection, op: Op[Any]) -> Any:
-        if lane.is_busy or lane.life != self._life:
-            self._drop(lane)
-        was_connected = lane.connection is not None
-        lane.is_busy = True
+    def _perform_on(self, tracked: TrackedConnection, op: Op[Any]) -> Any:
+        if tracked.is_busy or tracked.life != self._life:
+            self._drop(tracked)
+        was_connected = tracked.connection is not None
+        tracked.is_busy = True
         try:
-            if lane.connection is None:
-                lane.life = self._life
-                lane.connection = self._handshake.open()  # the budget of this call has begun
+            if tracked.connection is None:
+                tracked.life = self._life
+                tracked.connection = self._handshake.open()  # the budget of this call has begun
                 was_connected = True  # its handshake was answered
             else:
-                lane.connection.begin()
+                tracked.connection.begin()
             if self._tracking is None or type(op) not in TRACKED:
-                reply = self._converse(lane.connection, op)
+                reply = self._converse(tracked.connection, op)
             else:
-                reply = self._read_tracked(lane, op, self._tracking)
+                reply = self._read_tracked(tracked, op, self._tracking)
         except BackendRefused:
-            lane.is_busy = False
+            tracked.is_busy = False
             raise
         except BaseException as error:  # noqa: BLE001  the connection may be dirty
             interrupt = interrupt_in(error)
-            made = interrupt or self._blamed(error, lane, was_connected=was_connected)
-            self._drop(lane)
+            made = interrupt or self._blamed(error, tracked, was_connected=was_connected)
+            self._drop(tracked)
             if interrupt is not None:
                 raise interrupt  # noqa: B904  it is raised as it came
             raise made from None
-        lane.is_busy = False
+        tracked.is_busy = False
         return reply
 
-    def _read_tracked(self, lane: TrackedConnection, op: Op[Any], tracking: Tracking) -> Any:
+    def _read_tracked(self, tracked: TrackedConnection, op: Op[Any], tracking: Tracking) -> Any:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""
         redirect = tracking.redirect
         if redirect is None:
-            return self._converse(lane.connection, op)
-        if redirect.push_epoch != lane.push_epoch:
-            self._track(lane, redirect, tracking)
-        return replace(self._converse(lane.connection, op), push_epoch=lane.push_epoch)
+            return self._converse(tracked.connection, op)
+        if redirect.push_epoch != tracked.push_epoch:
+            self._track(tracked, redirect, tracking)
+        return replace(self._converse(tracked.connection, op), push_epoch=tracked.push_epoch)
 
-    def _track(self, lane: TrackedConnection, redirect: Redirect, tracking: Tracking) -> None:
+    def _track(self, tracked: TrackedConnection, redirect: Redirect, tracking: Tracking) -> None:
         """Have the server push what this connection reads from now on."""
         data = tracking_commands(redirect)
-        client_id, switched = lane.connection.ask(data, 2)
+        client_id, switched = tracked.connection.ask(data, 2)
         if isinstance(client_id, int) and not isinstance(switched, BackendRefused):
-            lane.client_id, lane.push_epoch = client_id, redirect.push_epoch
+            tracked.client_id, tracked.push_epoch = client_id, redirect.push_epoch
             tracking.add(client_id)
         else:
-            lane.push_epoch = UNTRACKED
+            tracked.push_epoch = UNTRACKED
 
-    def _drop(self, lane: TrackedConnection) -> None:
+    def _drop(self, tracked: TrackedConnection) -> None:
         """Close a connection, whatever state it is in."""
-        disconnect_all([lane])
-        if self._tracking is not None and lane.client_id:
-            self._tracking.gone(lane.client_id)
-        lane.connection, lane.client_id, lane.push_epoch = None, 0, UNTRACKED
-        lane.is_busy = False
+        disconnect_all([tracked])
+        if self._tracking is not None and tracked.client_id:
+            self._tracking.gone(tracked.client_id)
+        tracked.connection, tracked.client_id, tracked.push_epoch = None, 0, UNTRACKED
+        tracked.is_busy = False
 
     def _converse(self, connection: Connection, op: Op[Any]) -> Any:
         if type(op) is Commit and op.way is CommitWay.WATCH:
@@ -156,10 +156,10 @@ class SyncBackend:
         return wire.decode(op, connection.ask(*wire.encode(op)))
 
     def _blamed(
-        self, error: BaseException, lane: TrackedConnection, *, was_connected: bool
+        self, error: BaseException, tracked: TrackedConnection, *, was_connected: bool
     ) -> BackendError:
         made = classify(error)
-        connection = lane.connection
+        connection = tracked.connection
         if isinstance(made, BackendTimeout) and connection is not None and connection.is_overdue:
             return too_slow(connection.budget.moved)
         if was_connected and isinstance(made, BackendUnavailable):
@@ -168,13 +168,13 @@ class SyncBackend:
         return made
 
 
-def disconnect_all(lanes: Iterable[TrackedConnection]) -> None:
+def disconnect_all(connections: Iterable[TrackedConnection]) -> None:
     """Close connections of which nothing is asked any more."""
-    for lane in lanes:
-        if lane.connection is None:
+    for tracked in connections:
+        if tracked.connection is None:
             continue
         try:
-            lane.connection.disconnect()
+            tracked.connection.disconnect()
         except Exception as error:  # a connection that fails to close is gone all the same
             if interrupt_in(error) is not None:
                 raise

@@ -1,7 +1,7 @@
-"""The sync colour's pool: a bounded LIFO of lanes, one op at a time on each.
+"""The sync colour's pool: a bounded LIFO of connections, one op at a time on each.
 
-A signal handler may raise after any call that Python makes. So a lane moves between the pool and
-its user in one call into C each way: an interrupt finds it in one of the two, never between them.
+A signal handler may raise after any call that Python makes. So a connection moves between the pool
+and its user in one call into C each way: an interrupt finds it in one of the two, never in between.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 
 
 URGENT: Final = frozenset({Delete, Unlink, Scan, Publish})
-"""Ops that are let in first: what is deleted late is served stale meanwhile, or owed."""
+"""Ops that go first: until an entry is deleted it is served stale."""
 
 
 class Waiter(SimpleQueue[None]):
-    """A caller who waits for a lane: whatever is put in wakes it."""
+    """A caller who waits for a connection: whatever is put in wakes it."""
 
     def __init__(self, *, is_urgent: bool) -> None:
         self.is_urgent = is_urgent
 
 
 class SyncPool:
-    """`size` lanes, the last used one first; a caller waits at most `seconds` for one.
+    """`size` connections, the last used one first; a caller waits at most `seconds` for one.
 
     Callers are served in their order, deletions before all others; nobody overtakes who waits. A
-    caller gives lanes back by `free.extend(taken)`, and calls `wake` if somebody is `waiting`.
+    caller gives them back by `free.extend(taken)`, and calls `wake` if somebody is `waiting`.
     """
 
     def __init__(self, size: int, seconds: float) -> None:
-        self.lanes = tuple([TrackedConnection() for _ in range(size)])
+        self.connections = tuple([TrackedConnection() for _ in range(size)])
         self._seconds = seconds
-        self.free = list(self.lanes)
+        self.free = list(self.connections)
         # Iterating this pops, all of it in C; it raises IndexError where nothing is free.
         self._popping: Iterator[TrackedConnection] = iter(self.free.pop, None)
         # Each waiter has a queue of its own. threading.Condition takes its lock in Python code: an
@@ -53,18 +53,18 @@ class SyncPool:
         self.waiting: deque[Waiter] = deque()
 
     def take(self, taken: list[TrackedConnection], op: Op[Any]) -> None:
-        """Move a lane into `taken`; raise `BackendTimeout` where none comes free in time.
+        """Move a connection into `taken`; raise `BackendTimeout` where none comes free in time.
 
-        The list is the caller's, who gives it back whatever happens. A lane that were returned
-        instead would be lost to an interrupt between the pop and the caller's assignment.
+        The list belongs to the caller, who gives it back whatever happens. A connection returned as
+        a result would be lost to an interrupt between the pop and the caller's assignment.
         """
         # A busy thread would take again what it has just given back, before a waiter is awake: of
-        # 40 threads on 20 lanes some would get none for as long as they wait.
+        # 40 threads on 20 connections some would get none for as long as they wait.
         if self.waiting or not self.take_free(taken):
             self._await_free(taken, is_urgent=is_urgent(op))
 
     def take_free(self, taken: list[TrackedConnection]) -> bool:
-        """Move a lane into `taken` if one is free; tell whether there was one."""
+        """Move a connection into `taken` if one is free; tell whether there was one."""
         try:
             taken.extend(islice(self._popping, 1))
         except IndexError:
@@ -72,7 +72,7 @@ class SyncPool:
         return True
 
     def wake(self) -> None:
-        """Tell the first waiter that a lane came free; it stays the first until it has one."""
+        """Tell the first waiter that one came free; it stays the first until it has one."""
         with suppress(IndexError):
             self.waiting[0].put(None)
 
@@ -85,7 +85,7 @@ class SyncPool:
                 try:
                     waiter.get(timeout=max(0.0, ends - monotonic()))
                 except Empty:
-                    raise no_lane() from None
+                    raise no_connection() from None
         finally:
             # Nothing is called before: a waiter that an interrupt left here would stop all others.
             try:  # noqa: SIM105  suppress() would be called before
@@ -109,7 +109,7 @@ def is_urgent(op: Op[Any]) -> bool:
     return all(type(each) in URGENT for each in ops)
 
 
-def no_lane() -> BackendTimeout:
+def no_connection() -> BackendTimeout:
     """Return the error of a caller for whom no connection came free in time.
 
     It tells nothing of the server.

@@ -20,7 +20,7 @@ TRACKED: Final = frozenset({Look, LookAndLease})
 class TrackedConnection:
     """A place for one connection, and what the server tracks for it.
 
-    `is_busy` from before the first byte is sent until all replies are read: a lane that comes back
+    `is_busy` from before the first byte is sent until all replies are read: one that comes back
     busy was interrupted, and its connection is not used again. `life` is that of the pool when it
     connected: a failure ends it for all, so that none of its connections is used again.
     """
