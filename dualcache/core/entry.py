@@ -154,7 +154,7 @@ def no_signature(_: str, packed: Packed, __: Sequence[Tag]) -> Packed:
 
 
 def _always_learned(_: str, __: Stored) -> bool:
-    """Stand for a recipe that knows no types by name."""
+    """Stand for a value codec that knows no types by name."""
     return True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dualcache.codecs.recipe import is_immutable
+from dualcache.codecs.compare import is_immutable
 from dualcache.core.entry import MISSING
 from dualcache.front.copies import copier_of
 from dualcache.front.store import FrontEntry, FunctionEntries, TaggedEntry, index_key

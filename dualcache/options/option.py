@@ -44,7 +44,7 @@ class Part(Enum):
     POLICY = auto()
     """How values are stored and served: a field of `Policy`."""
     VALUE = auto()
-    """How values become bytes: an argument of `make_recipe`."""
+    """How values become bytes: an argument of `make_value_codec`."""
     ENDPOINT = auto()
     """Key and deletions of an endpoint: a field of `EndpointOptions`."""
     CONNECTION = auto()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cachetools import LRUCache
 
 from dualcache.codecs.advice import Teller
-from dualcache.codecs.recipe import make_recipe
+from dualcache.codecs.value_codec import make_value_codec
 from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
 
@@ -71,4 +71,6 @@ class ValueCodecs:
                 help="use it with memory://, or leave codec= out",
             )
         options = {"known": self._known, **self._limits, **own}
-        return make_recipe(annotation, codec=chosen, secret=self._secret, teller=teller, **options)
+        return make_value_codec(
+            annotation, codec=chosen, secret=self._secret, teller=teller, **options
+        )

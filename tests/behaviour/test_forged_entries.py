@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from dualcache import BackendDown, Loaded, Unusable, WaitExpired
-from dualcache.codecs.recipe import make_recipe
+from dualcache.codecs.value_codec import make_value_codec
 from dualcache.core.entry import Tag
 from dualcache.core.envelope import seal, seal_filling, seal_tombstone
 from tests.behaviour.seen import Seen
@@ -27,7 +27,7 @@ TOKEN: Final = b"12345678"
 def forged(key: str, value: Any, *tags: bytes) -> bytes:
     """Spell an entry with tags of any names; a name of the same length stands in for each."""
     names = [Tag("t" * len(tag), TOKEN) for tag in tags]
-    packed = make_recipe().pack(value)
+    packed = make_value_codec().pack(value)
     raw = seal(key, packed, version=TOKEN, created_ms=1, fresh_ms=None, load_ms=1, tags=names)
     body = raw[8:]
     for name, tag in zip(names, tags, strict=True):

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dualcache.codecs.advice import Teller, advice_for
-from dualcache.codecs.recipe import make_recipe
+from dualcache.codecs.value_codec import make_value_codec
 from dualcache.core.codec_ids import CodecId
 from dualcache.core.entry import MISSING
 from dualcache.errors import UnencodableValue
@@ -119,7 +119,7 @@ class Noon(tzinfo):
 
 def told(value: Any, annotation: object = MISSING, **options: Any) -> UnencodableValue:
     with pytest.raises(UnencodableValue) as caught:
-        make_recipe(annotation, **options).pack(value)
+        make_value_codec(annotation, **options).pack(value)
     return caught.value
 
 
@@ -300,7 +300,7 @@ def test_an_interrupt_while_a_class_is_looked_at_is_raised() -> None:
 
 
 def test_an_annotation_that_raises_when_it_is_looked_at_is_none_to_learn() -> None:
-    assert make_recipe(list[Odd]).pack([1]).payload
+    assert make_value_codec(list[Odd]).pack([1]).payload
 
 
 def test_json_offers_the_default_where_that_would_keep_the_value() -> None:

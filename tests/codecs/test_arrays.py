@@ -13,10 +13,10 @@ from msgspec import msgpack
 from dualcache.codecs import arrays, tagged
 from dualcache.codecs.compare import is_same
 from dualcache.codecs.libraries import LIBRARIES
-from dualcache.codecs.recipe import make_recipe
+from dualcache.codecs.value_codec import make_value_codec
 from dualcache.core.codec_ids import CodecId
 from dualcache.errors import DecodeError, UnencodableValue, UsageError
-from tests.codecs.test_recipe import kept
+from tests.codecs.test_value_codec import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def test_what_is_kept_as_bytes_is_found_by_its_type_at_any_depth(fake: type[Arra
     assert is_same(back, value)
     assert packed.codec == CodecId.TAGGED
     with pytest.raises(UnencodableValue):
-        make_recipe().pack([fake(b"")])
+        make_value_codec().pack([fake(b"")])
 
 
 def test_only_a_process_that_asked_for_them_keeps_and_reads_them(
@@ -91,7 +91,7 @@ def test_a_codec_whose_library_is_missing_is_refused(
 ) -> None:
     monkeypatch.setattr(arrays, "find_spec", lambda _: None)
     with pytest.raises(UsageError) as caught:
-        make_recipe(codec=codec)
+        make_value_codec(codec=codec)
     assert caught.value.code == "DC186"
     assert f"dualcache[{codec}]" in caught.value.help
     monkeypatch.setattr(arrays, "find_spec", lambda _: True)
@@ -120,10 +120,10 @@ def test_arrays_come_back_as_they_were(dtype: str) -> None:
 @needs_numpy
 def test_an_array_that_only_pickle_keeps_is_refused() -> None:
     numpy: Any = pytest.importorskip("numpy")
-    recipe = make_recipe(codec="numpy")
+    value_codec = make_value_codec(codec="numpy")
     for value in (numpy.array([object()]), numpy.ma.masked_array([1])):
         with pytest.raises(UnencodableValue):
-            recipe.pack(value)
+            value_codec.pack(value)
 
 
 @needs_numpy

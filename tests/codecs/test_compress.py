@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dualcache.codecs import compress
 from dualcache.codecs.compress import compressed, decompressed, require_zstd
-from dualcache.codecs.recipe import make_recipe
+from dualcache.codecs.value_codec import make_value_codec
 from dualcache.core.codec_ids import COMPRESSED, SIGNED, CodecId
 from dualcache.core.entry import Packed
 from dualcache.core.envelope import open_envelope, seal
@@ -47,19 +47,19 @@ def refusal(frame: bytes) -> str:
 @needs_zstd
 @pytest.mark.parametrize("secret", [None, "s"])
 def test_large_values_are_compressed_and_come_back(secret: str | None) -> None:
-    recipe = make_recipe(compress_above=100, secret=secret)
-    packed = recipe.sign("k", recipe.pack("x" * 10_000), ())
+    value_codec = make_value_codec(compress_above=100, secret=secret)
+    packed = value_codec.sign("k", value_codec.pack("x" * 10_000), ())
     assert packed.flags & COMPRESSED
     assert bool(packed.flags & SIGNED) is bool(secret)
     assert len(packed.payload) < 100
     raw = seal("k", packed, version=b"12345678", created_ms=1, fresh_ms=None, load_ms=1)
-    assert recipe.unpack("k", open_envelope("k", raw)) == "x" * 10_000
+    assert value_codec.unpack("k", open_envelope("k", raw)) == "x" * 10_000
 
 
 @needs_zstd
 def test_small_values_and_those_that_do_not_shrink_are_not_compressed() -> None:
-    assert make_recipe(compress_above=100).pack("x").flags == 0
-    assert make_recipe(compress_above=1).pack("abc").flags == 0
+    assert make_value_codec(compress_above=100).pack("x").flags == 0
+    assert make_value_codec(compress_above=1).pack("abc").flags == 0
 
 
 @needs_zstd
@@ -117,7 +117,7 @@ def test_hostile_frames_are_a_decode_error(frame: bytes) -> None:
 def test_without_zstd_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compress, "_MODULE", "no.such.module")
     with pytest.raises(UsageError, match="pip install") as caught:
-        make_recipe(compress_above=100)
+        make_value_codec(compress_above=100)
     assert caught.value.code == "DC173"
     with pytest.raises(UsageError):
         require_zstd()
@@ -130,4 +130,4 @@ def test_without_zstd_a_compressed_value_is_a_decode_error(
     packed = Packed(CodecId.MSGPACK, COMPRESSED, b"x")
     raw = seal("k", packed, version=b"12345678", created_ms=1, fresh_ms=None, load_ms=1)
     with pytest.raises(DecodeError, match="not installed"):
-        make_recipe().unpack("k", open_envelope("k", raw))
+        make_value_codec().unpack("k", open_envelope("k", raw))

@@ -21,13 +21,13 @@ from msgspec import msgpack
 
 from dualcache.codecs import tagged
 from dualcache.codecs.hashing import MOST_ALIKE
-from dualcache.codecs.recipe import make_recipe
 from dualcache.codecs.shapes import shape_of
+from dualcache.codecs.value_codec import make_value_codec
 from dualcache.core.codec_ids import CodecId
 from dualcache.core.entry import Packed
 from dualcache.errors import DecodeError, UnencodableValue
 from tests.codecs.test_kept_types import KEPT
-from tests.codecs.test_recipe import Model, reason_of
+from tests.codecs.test_value_codec import Model, reason_of
 
 RANDOM_DOCUMENTS: Final = 100_000
 STRUCTURED_DOCUMENTS: Final = 10_000
@@ -213,8 +213,8 @@ class Row:
 
 @pytest.mark.parametrize("annotation", [Row, Model, list[Row], dict[str, Any]])
 def test_no_reader_of_the_tagged_form_lets_few_bytes_become_many(annotation: Any) -> None:
-    recipe = make_recipe(annotation)
+    value_codec = make_value_codec(annotation)
     for codec in (CodecId.TAGGED, CodecId.TYPED, CodecId.MODEL_TAGGED):
         for document in TINY:
             packed = Packed(codec, 0, msgpack.encode(document), shape_of(annotation).own)
-            assert reason_of(recipe, packed) in {"payload", "unknown_type", "untyped"}
+            assert reason_of(value_codec, packed) in {"payload", "unknown_type", "untyped"}

@@ -20,7 +20,7 @@ from msgspec import msgpack
 
 from dualcache.codecs import subclasses, tagged
 from dualcache.codecs.compare import is_same
-from dualcache.codecs.recipe import make_recipe
+from dualcache.codecs.value_codec import make_value_codec
 from dualcache.errors import DecodeError, UnencodableValue
 
 LIBRARY, SUBCLASS = 17, 18
@@ -217,13 +217,13 @@ def test_a_value_comes_back_equal_and_of_the_same_type(value: Any) -> None:
     back = tagged.decode(tagged.encode([value]))[0]
     assert type(back) is type(value)
     assert is_same(back, value)
-    assert is_same(value, make_recipe().unpack("k", packed(value)))
+    assert is_same(value, make_value_codec().unpack("k", packed(value)))
 
 
 def packed(value: Any) -> Any:
-    from tests.codecs.test_recipe import stored
+    from tests.codecs.test_value_codec import stored
 
-    return stored(make_recipe().pack(value), "k")
+    return stored(make_value_codec().pack(value), "k")
 
 
 @pytest.mark.parametrize(
@@ -297,10 +297,10 @@ def test_a_class_is_made_only_where_it_has_been_learned() -> None:
     with pytest.raises(DecodeError) as caught:
         tagged.decode(data)
     assert (caught.value.reason, caught.value.code) == ("unknown_type", "DC315")
-    make_recipe(dict[str, type(local())])  # type: ignore[misc]  # which nobody can find by its name
+    make_value_codec(dict[str, type(local())])  # type: ignore[misc]  # which nobody can find by its name
     with pytest.raises(DecodeError):
         tagged.decode(data)
-    make_recipe(list[Text | Level | None])
+    make_value_codec(list[Text | Level | None])
     assert type(tagged.decode(data)) is Text
 
 

@@ -18,11 +18,11 @@ from msgspec import msgpack
 
 from dualcache.codecs import learned, names, tagged
 from dualcache.codecs.compare import is_same
-from dualcache.codecs.recipe import make_recipe
 from dualcache.codecs.shapes import class_shape
+from dualcache.codecs.value_codec import make_value_codec
 from dualcache.core.codec_ids import CodecId
 from dualcache.errors import DecodeError, UnencodableValue
-from tests.codecs.test_recipe import KEY, kept, pack, reason_of, stored
+from tests.codecs.test_value_codec import KEY, kept, pack, reason_of, stored
 
 OBJECT: Final = 19
 ZONED: Final = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=2)))
@@ -216,14 +216,14 @@ def test_what_cannot_be_made_again_is_refused(value: Any) -> None:
         assert is_same(tagged.decode(tagged.encode(value)), value)
         return
     with pytest.raises(UnencodableValue):
-        make_recipe().pack([value])
+        make_value_codec().pack([value])
 
 
 def test_an_object_that_contains_itself_is_refused() -> None:
     user = User("ada")
     user._hidden = user
     with pytest.raises(UnencodableValue):
-        make_recipe().pack(user)
+        make_value_codec().pack(user)
 
 
 def test_a_class_that_a_function_makes_anew_is_learned_once() -> None:
@@ -253,17 +253,17 @@ def test_a_class_is_used_only_where_it_was_learned() -> None:
     with pytest.raises(DecodeError) as caught:
         tagged.decode(data)
     assert caught.value.reason == "unknown_type"
-    make_recipe(list[Row | Generics[Point]] | dict[str, Colour])
+    make_value_codec(list[Row | Generics[Point]] | dict[str, Colour])
     assert tagged.decode(data)[0] == User("ada")
 
 
 def test_a_cache_uses_only_the_classes_that_it_has_learned_itself() -> None:
-    ours, theirs = make_recipe(known=set()), make_recipe(known=set())
+    ours, theirs = make_value_codec(known=set()), make_value_codec(known=set())
     for value in (User("ada"), Colour.RED, Slug("a")):
         packed = pack(ours, [value])
         assert is_same(ours.unpack(KEY, stored(packed)), [value])
         assert reason_of(theirs, packed) == "unknown_type"
-        annotated = make_recipe(list[type(value)], known=set())  # type: ignore[misc]  # at runtime
+        annotated = make_value_codec(list[type(value)], known=set())  # type: ignore[misc]  # at runtime
         assert is_same(annotated.unpack(KEY, stored(packed)), [value])
 
 
@@ -365,16 +365,16 @@ def test_random_documents_are_misses_or_values() -> None:
 
 
 def test_the_class_of_another_release_is_of_another_shape_once_a_load_was_over() -> None:
-    packed = pack(make_recipe(), [User("ada")])
+    packed = pack(make_value_codec(), [User("ada")])
     renamed = packed._replace(payload=packed.payload.replace(b":User", b":Usar"))
-    recipe = make_recipe()
+    value_codec = make_value_codec()
     entry = stored(renamed)
-    assert reason_of(recipe, renamed) == "unknown_type"
-    assert recipe.is_learned(KEY, entry) is False
-    assert reason_of(recipe, renamed) == "shape"
-    assert recipe.is_learned(KEY, entry) is False
-    assert recipe.is_learned(KEY, stored(packed)) is True
-    assert recipe.is_learned(KEY, stored(packed._replace(payload=b"\xc1"))) is True
+    assert reason_of(value_codec, renamed) == "unknown_type"
+    assert value_codec.is_learned(KEY, entry) is False
+    assert reason_of(value_codec, renamed) == "shape"
+    assert value_codec.is_learned(KEY, entry) is False
+    assert value_codec.is_learned(KEY, stored(packed)) is True
+    assert value_codec.is_learned(KEY, stored(packed._replace(payload=b"\xc1"))) is True
 
 
 def test_only_so_many_names_of_other_releases_are_remembered(

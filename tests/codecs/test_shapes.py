@@ -15,12 +15,12 @@ import pydantic
 import pytest
 
 from dualcache.codecs.advice import Teller
-from dualcache.codecs.recipe import make_recipe
 from dualcache.codecs.shapes import NO_SHAPE, class_shape, shape_of
+from dualcache.codecs.value_codec import make_value_codec
 from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
 from tests.behaviour.seen import run_script
-from tests.codecs.test_recipe import KEY, pack, reason_of, stored
+from tests.codecs.test_value_codec import KEY, pack, reason_of, stored
 from tests.soft_limit import SoftLimit, soft_limit
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ class Keys(TypedDict):
 
 
 def read_as(reader: Any, packed: Any) -> Any:
-    """Return what a recipe makes of a packed value, or why it does not take it."""
+    """Return what a value codec makes of a packed value, or why it does not take it."""
     try:
         return reader.unpack(KEY, stored(packed))
     except Exception:  # noqa: BLE001  told by its reason
@@ -270,9 +270,9 @@ def read_as(reader: Any, packed: Any) -> Any:
 def test_a_function_reads_its_own_shape_and_what_is_exactly_its_type(
     writer: Any, value: Any, reader: Any, expected: Any
 ) -> None:
-    packed = pack(make_recipe(writer), value)
-    assert read_as(make_recipe(reader), packed) == expected
-    unchecked = make_recipe(reader, shape_check=False)
+    packed = pack(make_value_codec(writer), value)
+    assert read_as(make_value_codec(reader), packed) == expected
+    unchecked = make_value_codec(reader, shape_check=False)
     if expected == "shape":
         assert read_as(unchecked, packed) != "shape"
 
@@ -292,29 +292,29 @@ def test_a_function_reads_its_own_shape_and_what_is_exactly_its_type(
 def test_a_direct_read_may_ask_for_a_value_as_another_type(
     writer: Any, value: Any, reader: Any, expected: Any
 ) -> None:
-    packed = pack(make_recipe(writer), value)
-    assert read_as(make_recipe(reader, teller=Teller(is_direct=True)), packed) == expected
+    packed = pack(make_value_codec(writer), value)
+    assert read_as(make_value_codec(reader, teller=Teller(is_direct=True)), packed) == expected
 
 
 def test_a_signed_entry_is_of_the_shape_that_was_signed() -> None:
-    recipe = make_recipe(Point, secret="s")
-    packed = pack(recipe, Point(1))
-    assert recipe.unpack(KEY, stored(packed)) == Point(1)
+    value_codec = make_value_codec(Point, secret="s")
+    packed = pack(value_codec, Point(1))
+    assert value_codec.unpack(KEY, stored(packed)) == Point(1)
     forged = packed._replace(shape=shape_of(int).own)
-    assert reason_of(make_recipe(int, secret="s"), forged) == "signature"
+    assert reason_of(make_value_codec(int, secret="s"), forged) == "signature"
 
 
 def test_a_type_that_nothing_reads_by_takes_what_has_its_shape_only() -> None:
     class Strange:
         __slots__ = ("__weakref__",)
 
-    packed = pack(make_recipe(), 5)
-    assert reason_of(make_recipe(typing.Callable[[Strange], int]), packed) == "shape"
+    packed = pack(make_value_codec(), 5)
+    assert reason_of(make_value_codec(typing.Callable[[Strange], int]), packed) == "shape"
 
 
 def test_whether_shapes_are_checked_is_a_bool() -> None:
     with pytest.raises(UsageError):
-        make_recipe(shape_check="perhaps")  # type: ignore[arg-type]  # what the test is about
+        make_value_codec(shape_check="perhaps")  # type: ignore[arg-type]  # what the test is about
 
 
 def test_an_interrupt_while_types_are_looked_at_is_raised() -> None:
@@ -340,6 +340,6 @@ def test_an_interrupt_while_types_are_looked_at_is_raised() -> None:
 
         with pytest.raises(SoftLimit):
             shape_of(Slowly)
-        packed = pack(make_recipe(), {"a": 1})
+        packed = pack(make_value_codec(), {"a": 1})
         with pytest.raises(SoftLimit):
-            make_recipe(Interrupted).unpack(KEY, stored(packed))
+            make_value_codec(Interrupted).unpack(KEY, stored(packed))

@@ -160,7 +160,7 @@ RECIPE = ValueCodec(pack, unpack, copy)
 
 
 def unread_by(reason: str) -> ValueCodec:
-    """Return the recipe of a reader for whom there is a reason not to read what others stored."""
+    """Return the codec of a reader who has a reason not to read what others stored."""
 
     def unread(key: str, packed: Any) -> NoReturn:
         raise undecodable(reason, "not for this reader", code="DC314")

@@ -35,7 +35,7 @@ OWNER = b"function"
 
 
 def release(number: int) -> ValueCodec:
-    """Return the recipe of a release whose types have a shape of their own."""
+    """Return the value codec of a release whose types have a shape of their own."""
     shape = b"shape-%02d" % number
 
     def read(key: str, stored: Any) -> Any:

@@ -11,7 +11,7 @@ from msgspec.structs import fields
 
 from dualcache import Cache, Settings, UsageError
 from dualcache.async_cache import AsyncCache
-from dualcache.codecs.recipe import make_recipe
+from dualcache.codecs.value_codec import make_value_codec
 from dualcache.core.entry import MISSING
 from dualcache.core.policy import Policy
 from dualcache.endpoints.options import POSITIONS, EndpointOptions, endpoint_options
@@ -153,9 +153,9 @@ def test_what_becomes_a_policy_is_a_field_of_it() -> None:
     assert options == {*Policy.__struct_fields__} - INNER_FIELDS
 
 
-def test_what_says_how_values_become_bytes_is_an_argument_of_the_recipe() -> None:
-    arguments = keywords(make_recipe)
-    del arguments["teller"]
+def test_what_says_how_values_become_bytes_is_an_argument_of_the_value_codec() -> None:
+    arguments = keywords(make_value_codec)
+    del arguments["teller"], arguments["known"]  # the cache says these
     assert arguments == table(Where.CACHE | Where.DECORATOR, Part.VALUE)
 
 

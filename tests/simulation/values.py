@@ -45,7 +45,7 @@ RECIPE: Final = ValueCodec(pack, unpack, copy)
 
 
 def release(shape: bytes) -> ValueCodec:
-    """Return the recipe of a release whose types have this shape, and that reads no other."""
+    """Return the value codec of a release whose types have this shape, and that reads no other."""
 
     def read(key: str, stored: Any) -> Value:
         if stored.shape != shape:

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualcache.codecs.compare import is_same
-from dualcache.codecs.recipe import is_immutable, make_recipe
+from dualcache.codecs.compare import is_immutable, is_same
 from dualcache.codecs.sign import Signer
+from dualcache.codecs.value_codec import make_value_codec
 from dualcache.core.codec_ids import COMPRESSED, NEEDS_TYPE, SIGNED, CodecId
 from dualcache.core.entry import MISSING, Packed, Stored, Tag, ValueCodec
 from dualcache.core.envelope import open_envelope, seal
@@ -128,14 +128,14 @@ class HoldsModel:
 
 
 def kept(value: Any, annotation: object = MISSING, **options: Any) -> tuple[Any, Packed]:
-    recipe = make_recipe(annotation, **options)
-    packed = pack(recipe, value)
-    return recipe.unpack(KEY, stored(packed)), packed
+    value_codec = make_value_codec(annotation, **options)
+    packed = pack(value_codec, value)
+    return value_codec.unpack(KEY, stored(packed)), packed
 
 
-def pack(recipe: ValueCodec, value: Any, tags: Sequence[Tag] = ()) -> Packed:
+def pack(value_codec: ValueCodec, value: Any, tags: Sequence[Tag] = ()) -> Packed:
     """Return a value as it is stored under KEY with these tags."""
-    return recipe.sign(KEY, recipe.pack(value), tags)
+    return value_codec.sign(KEY, value_codec.pack(value), tags)
 
 
 def stored(packed: Packed, key: str = KEY, tags: Sequence[Tag] = ()) -> Stored:
@@ -143,9 +143,9 @@ def stored(packed: Packed, key: str = KEY, tags: Sequence[Tag] = ()) -> Stored:
     return open_envelope(key, raw)
 
 
-def reason_of(recipe: ValueCodec, packed: Packed) -> str:
+def reason_of(value_codec: ValueCodec, packed: Packed) -> str:
     with pytest.raises(DecodeError) as caught:
-        recipe.unpack(KEY, stored(packed))
+        value_codec.unpack(KEY, stored(packed))
     return str(vars(caught.value)["reason"])
 
 
@@ -233,7 +233,7 @@ def test_what_no_form_keeps_is_refused_with_advice(
     value: Any, annotation: object, advice: str
 ) -> None:
     with pytest.raises(UnencodableValue) as caught:
-        pack(make_recipe(annotation), value)
+        pack(make_value_codec(annotation), value)
     assert advice in caught.value.help
     assert caught.value.code == "DC300"
     if hasattr(value, "close"):
@@ -263,7 +263,7 @@ def test_a_coroutine_is_refused_with_advice() -> None:
 
     coroutine = load()
     with pytest.raises(UnencodableValue, match="await it"):
-        pack(make_recipe(), coroutine)
+        pack(make_value_codec(), coroutine)
     coroutine.close()
 
 
@@ -271,7 +271,7 @@ def test_a_structure_that_contains_itself_is_refused() -> None:
     value: list[Any] = []
     value.append(value)
     with pytest.raises(UnencodableValue, match="contains itself"):
-        pack(make_recipe(), value)
+        pack(make_value_codec(), value)
 
 
 def test_packing_uses_up_no_iterator() -> None:
@@ -280,7 +280,7 @@ def test_packing_uses_up_no_iterator() -> None:
 
     value = Lazy(items=(x for x in "ab"))
     with pytest.raises(UnencodableValue):
-        pack(make_recipe(Lazy), value)
+        pack(make_value_codec(Lazy), value)
     assert list(value.items) == ["a", "b"]
 
 
@@ -331,38 +331,38 @@ def test_a_value_is_marked_where_reading_it_back_needs_the_annotation(
     assert CodecId(packed.codec) is codec
     if codec in NEEDS_TYPE:
         for reader in (MISSING, Any):
-            assert reason_of(make_recipe(reader), packed) == "untyped"
-        assert reason_of(make_recipe(int | threading.Thread), packed) == "shape"
+            assert reason_of(make_value_codec(reader), packed) == "untyped"
+        assert reason_of(make_value_codec(int | threading.Thread), packed) == "shape"
     else:
-        assert is_same(make_recipe().unpack(KEY, stored(packed)), value)
+        assert is_same(make_value_codec().unpack(KEY, stored(packed)), value)
 
 
 @pytest.mark.parametrize("value", [Model(id=1), Stamped(id=1)])
 def test_a_model_is_not_read_as_anything_but_a_model(value: Model) -> None:
-    packed = pack(make_recipe(type(value)), value)
-    assert reason_of(make_recipe(), packed) == "untyped"
-    assert reason_of(make_recipe(dict), packed) == "untyped"
+    packed = pack(make_value_codec(type(value)), value)
+    assert reason_of(make_value_codec(), packed) == "untyped"
+    assert reason_of(make_value_codec(dict), packed) == "untyped"
 
 
 def test_what_is_there_is_told_without_decoding_it() -> None:
-    plain, signed = make_recipe(), make_recipe(secret="s")
+    plain, signed = make_value_codec(), make_value_codec(secret="s")
     plain.verify(KEY, stored(Packed(CodecId.MSGPACK, 0, b"no msgpack")))
-    plain.verify(KEY, stored(pack(make_recipe(User), User(1))))
+    plain.verify(KEY, stored(pack(make_value_codec(User), User(1))))
     signed.verify(KEY, stored(pack(signed, 1)))
-    reference = make_recipe(codec="reference", secret="s")
+    reference = make_value_codec(codec="reference", secret="s")
     reference.verify(KEY, stored(pack(reference, object())))
-    for recipe, packed in (
+    for value_codec, packed in (
         (plain, pack(signed, 1)),
         (signed, pack(plain, 1)),
         (plain, Packed(CodecId.PICKLE, 0, b"x")),
     ):
         with pytest.raises(DecodeError):
-            recipe.verify(KEY, stored(packed))
+            value_codec.verify(KEY, stored(packed))
 
 
 def test_pickle_needs_a_secret() -> None:
     with pytest.raises(UsageError) as caught:
-        make_recipe(codec="pickle")
+        make_value_codec(codec="pickle")
     assert caught.value.code == "DC170"
 
 
@@ -372,11 +372,11 @@ def test_a_planted_pickle_is_never_touched() -> None:
             return (pytest.fail, ("unpickled",))
 
     planted = Packed(CodecId.PICKLE, 0, pickle.dumps(Bomb()))
-    assert reason_of(make_recipe(), planted) == "codec"
-    assert reason_of(make_recipe(secret="s"), planted) == "codec"
-    assert reason_of(make_recipe(codec="pickle", secret="s"), planted) == "signature"
+    assert reason_of(make_value_codec(), planted) == "codec"
+    assert reason_of(make_value_codec(secret="s"), planted) == "codec"
+    assert reason_of(make_value_codec(codec="pickle", secret="s"), planted) == "signature"
     forged = Packed(CodecId.PICKLE, SIGNED, bytes(16) + planted.payload)
-    assert reason_of(make_recipe(codec="pickle", secret="s"), forged) == "signature"
+    assert reason_of(make_value_codec(codec="pickle", secret="s"), forged) == "signature"
 
 
 def test_pickle_keeps_what_nothing_else_does() -> None:
@@ -384,26 +384,26 @@ def test_pickle_keeps_what_nothing_else_does() -> None:
     assert back is threading.Thread
     assert packed.flags == SIGNED
     with pytest.raises(UnencodableValue) as caught:
-        pack(make_recipe(codec="pickle", secret="s"), threading.Lock())
+        pack(make_value_codec(codec="pickle", secret="s"), threading.Lock())
     assert caught.value.code == "DC302"
 
 
 def test_with_a_secret_everything_is_signed_for_its_key_and_nothing_else_is_read() -> None:
-    recipe = make_recipe(secret="s")
-    packed = pack(recipe, [1])
-    assert recipe.unpack(KEY, stored(packed)) == [1]
+    value_codec = make_value_codec(secret="s")
+    packed = pack(value_codec, [1])
+    assert value_codec.unpack(KEY, stored(packed)) == [1]
     with pytest.raises(SignatureError):
-        recipe.unpack("other", stored(packed, "other"))
+        value_codec.unpack("other", stored(packed, "other"))
     for changed in (
         packed._replace(payload=packed.payload[:-1] + b"\x02"),
         packed._replace(payload=b"short"),
         packed._replace(codec=CodecId.TAGGED),
         packed._replace(flags=SIGNED | COMPRESSED),
-        pack(make_recipe(), [1]),
-        pack(make_recipe(secret="t"), [1]),
+        pack(make_value_codec(), [1]),
+        pack(make_value_codec(secret="t"), [1]),
     ):
-        assert reason_of(recipe, changed) == "signature"
-    assert reason_of(make_recipe(), packed) == "signature"
+        assert reason_of(value_codec, changed) == "signature"
+    assert reason_of(make_value_codec(), packed) == "signature"
 
 
 TAGS = (Tag("~t:users", b"12345678"), Tag("~t:user:1", bytes(8)))
@@ -422,29 +422,33 @@ TAGS = (Tag("~t:users", b"12345678"), Tag("~t:user:1", bytes(8)))
     ],
 )
 def test_the_tags_are_signed_too(tags: Sequence[Tag]) -> None:
-    recipe = make_recipe(secret="s")
-    packed = pack(recipe, [1], TAGS)
-    assert recipe.unpack(KEY, stored(packed, tags=TAGS)) == [1]
+    value_codec = make_value_codec(secret="s")
+    packed = pack(value_codec, [1], TAGS)
+    assert value_codec.unpack(KEY, stored(packed, tags=TAGS)) == [1]
     with pytest.raises(SignatureError):
-        recipe.unpack(KEY, stored(packed, tags=tags))
+        value_codec.unpack(KEY, stored(packed, tags=tags))
 
 
 @pytest.mark.parametrize("options", [{}, {"secret": "s"}, {"secret": "s", "compress_above": 10}])
 def test_a_copy_of_what_this_process_has_is_decoded_without_looking_at_it_again(
     options: dict[str, Any],
 ) -> None:
-    recipe = make_recipe(list[User], **options)
+    value_codec = make_value_codec(list[User], **options)
     value = [User(1)] * 100
-    for packed in (recipe.pack(value), pack(recipe, value, TAGS)):
-        assert is_same(recipe.copy(packed), value)
+    for packed in (value_codec.pack(value), pack(value_codec, value, TAGS)):
+        assert is_same(value_codec.copy(packed), value)
     with pytest.raises(DecodeError):
-        make_recipe(**options).copy(make_recipe(User).pack(User(1)))
-    reference = make_recipe(codec="reference")
+        make_value_codec(**options).copy(make_value_codec(User).pack(User(1)))
+    reference = make_value_codec(codec="reference")
     assert reference.copy(reference.pack(value)) is value
 
 
 def test_only_a_bare_payload_has_a_reader_of_its_own() -> None:
-    plain, signed, packing = make_recipe(), make_recipe(secret="s"), make_recipe(compress_above=10)
+    plain, signed, packing = (
+        make_value_codec(),
+        make_value_codec(secret="s"),
+        make_value_codec(compress_above=10),
+    )
     entry = stored(pack(plain, [1]))
     read = plain.reader_of(entry)
     assert read is not None
@@ -454,9 +458,9 @@ def test_only_a_bare_payload_has_a_reader_of_its_own() -> None:
 
 
 def test_secrets_rotate() -> None:
-    old, new = make_recipe(secret="old"), make_recipe(secret=[b"new", "old", "x" * 100])
+    old, new = make_value_codec(secret="old"), make_value_codec(secret=[b"new", "old", "x" * 100])
     assert new.unpack(KEY, stored(pack(old, 1))) == 1
-    assert make_recipe(secret="new").unpack(KEY, stored(pack(new, 1))) == 1
+    assert make_value_codec(secret="new").unpack(KEY, stored(pack(new, 1))) == 1
     with pytest.raises(SignatureError):
         old.unpack(KEY, stored(pack(new, 1)))
 
@@ -477,7 +481,7 @@ def test_an_annotation_with_names_that_do_not_resolve_is_read_untyped() -> None:
 @pytest.mark.parametrize("secret", ["", b"", [], ["a", ""], [1]])
 def test_a_secret_that_is_none_is_refused(secret: Any) -> None:
     with pytest.raises(UsageError) as caught:
-        make_recipe(secret=secret)
+        make_value_codec(secret=secret)
     assert caught.value.code == "DC174"
 
 
@@ -491,14 +495,14 @@ def test_json_keeps_what_json_can_say() -> None:
         assert is_same(back, value)
         assert packed.codec == (CodecId.JSON_TYPED if annotation is User else CodecId.JSON)
     with pytest.raises(UnencodableValue, match="leave codec= out"):
-        pack(make_recipe(codec="json"), {1: 2})
+        pack(make_value_codec(codec="json"), {1: 2})
 
 
 def test_raw_keeps_bytes_and_text() -> None:
     for value in (b"\x00x", "text", "\ud800", "", b""):
         assert is_same(kept(value, codec="raw")[0], value)
     with pytest.raises(UnencodableValue, match="keeps bytes and str"):
-        pack(make_recipe(codec="raw"), 1)
+        pack(make_value_codec(codec="raw"), 1)
 
 
 def test_msgpack_and_tagged_can_be_asked_for() -> None:
@@ -527,10 +531,13 @@ def test_a_codec_of_ones_own() -> None:
     back, packed = kept("abc", codec=Reversing())
     assert (back, packed) == ("abc", Packed(CodecId.USER, 0, b"cba"))
     with pytest.raises(UnencodableValue) as caught:
-        pack(make_recipe(codec=Reversing()), 5)
+        pack(make_value_codec(codec=Reversing()), 5)
     assert caught.value.code == "DC302"
-    assert reason_of(make_recipe(codec=Reversing()), Packed(CodecId.USER, 0, b"\xff")) == "payload"
-    assert reason_of(make_recipe(), packed) == "codec"
+    assert (
+        reason_of(make_value_codec(codec=Reversing()), Packed(CodecId.USER, 0, b"\xff"))
+        == "payload"
+    )
+    assert reason_of(make_value_codec(), packed) == "codec"
 
 
 class Interrupted(Reversing):
@@ -550,11 +557,11 @@ class Interrupted(Reversing):
 
 def test_an_interrupt_is_no_failure_of_a_codec() -> None:
     with soft_limit() as reach:
-        recipe = make_recipe(codec=Interrupted(reach))
+        value_codec = make_value_codec(codec=Interrupted(reach))
         with pytest.raises(SoftLimit):
-            pack(recipe, "abc")
+            pack(value_codec, "abc")
         with pytest.raises(SoftLimit):
-            recipe.copy(Packed(CodecId.USER, 0, b"cba"))
+            value_codec.copy(Packed(CodecId.USER, 0, b"cba"))
 
 
 @pytest.mark.parametrize(
@@ -572,17 +579,17 @@ def test_options_that_cannot_be_are_refused(
     options: dict[str, Any], code: str, advice: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        make_recipe(**options)
+        make_value_codec(**options)
     assert caught.value.code == code
     assert advice in caught.value.help
 
 
 def test_a_value_over_the_limit_is_neither_stored_nor_read() -> None:
     with pytest.raises(UnencodableValue) as caught:
-        pack(make_recipe(max_value_bytes=100), "x" * 100)
+        pack(make_value_codec(max_value_bytes=100), "x" * 100)
     assert caught.value.code == "DC301"
-    packed = pack(make_recipe(), "x" * 100)
-    assert reason_of(make_recipe(max_value_bytes=100), packed) == "oversized"
+    packed = pack(make_value_codec(), "x" * 100)
+    assert reason_of(make_value_codec(max_value_bytes=100), packed) == "oversized"
 
 
 @given(
@@ -595,15 +602,15 @@ def test_hostile_payloads_are_a_decode_error_or_a_value(
     codec: int, flags: int, payload: bytes, annotation: object
 ) -> None:
     try:
-        make_recipe(annotation).unpack(KEY, stored(Packed(codec, flags, payload)))
+        make_value_codec(annotation).unpack(KEY, stored(Packed(codec, flags, payload)))
     except DecodeError as error:
         assert vars(error)["reason"]  # noqa: PT017  a value is as good
 
 
 def test_a_message_holds_no_value() -> None:
-    recipe = make_recipe(Colour)
+    value_codec = make_value_codec(Colour)
     with pytest.raises(DecodeError) as caught:
-        recipe.unpack(KEY, stored(pack(make_recipe(), "hunter2")))
+        value_codec.unpack(KEY, stored(pack(make_value_codec(), "hunter2")))
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.codecs.advice import FUNCTION, advice_for
 from dualcache.codecs.annotated import AnnotatedForm
-from dualcache.codecs.compare import is_immutable, is_same
+from dualcache.codecs.compare import is_same
 from dualcache.codecs.compress import compressed, require_zstd
 from dualcache.codecs.forms import forms_for, readers_for
 from dualcache.codecs.learned import learn
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from dualcache.codecs.forms import Step
     from dualcache.typing import Codec
 
-__all__ = ["is_immutable", "make_recipe"]
+__all__ = ["make_value_codec"]
 
 _REFERENCE: Final = int(CodecId.REFERENCE)
 
 
-def make_recipe(
+def make_value_codec(
     annotation: object = MISSING,
     *,
     codec: str | Codec | None = None,
@@ -47,7 +47,7 @@ def make_recipe(
     known: set[str] | None = None,
     teller: Teller = FUNCTION,
 ) -> ValueCodec:
-    """Build the recipe of one function.
+    """Build the value codec of one function.
 
     `annotation` is what it returns; `MISSING`, `Any`, or text that was not resolved is unknown.
     `codec` is `None` for the default forms, one of `arrow`, `json`, `msgpack`, `numpy`, `pickle`,
