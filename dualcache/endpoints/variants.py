@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.errors import UnkeyableArgument
 from dualcache.frameworks.roles import ParameterRole, is_left_out, members
-from dualcache.keys.canonical import digested
+from dualcache.keys.canonical import canonical, digested, text
 from dualcache.keys.compile import Value
 from dualcache.keys.digests import digest
-from dualcache.keys.names import canonical, text
 from dualcache.keys.plans import value_at
 from dualcache.keys.scalars import is_scalar_value
 from dualcache.keys.security import is_hidden

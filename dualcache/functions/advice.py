@@ -7,7 +7,7 @@ import warnings
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin
 
-from dualcache.keys.names import is_keyable_annotation
+from dualcache.keys.annotations import is_keyable_annotation
 from dualcache.keys.signature import ABSENT
 from dualcache.keys.templates import parse_template
 

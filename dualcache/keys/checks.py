@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args, get_origin
 from msgspec.structs import replace
 
 from dualcache.errors import KeyTemplateError, UnkeyableArgument, UsageError
+from dualcache.keys.annotations import is_free_text, is_keyable_annotation
 from dualcache.keys.escaping import escape_literal
 from dualcache.keys.identity import home_module
-from dualcache.keys.names import is_free_text, is_keyable_annotation, user_key
+from dualcache.keys.names import user_key
 from dualcache.keys.placeholders import Field, Template
-from dualcache.keys.security import is_credential
+from dualcache.keys.security import holds_credential
 from dualcache.keys.templates import check_names, check_unambiguous, literal_prefix, parse_template
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _hiding(signature: FunctionSignature, template: Template) -> Template:
     """Return a template that writes a digest for what a security scheme has read."""
     parts = tuple(
         replace(part, is_digested=True)
-        if isinstance(part, Field) and part.is_plain and is_credential(signature, part.name)
+        if isinstance(part, Field) and part.is_plain and holds_credential(signature, part.name)
         else part
         for part in template.parts
     )

@@ -1,6 +1,6 @@
 """Names of keys, tags and patterns as they stand in Redis: escaped, and bounded in length.
 
-What a value looks like inside a name is in `canonical`; what an annotation tells is in `keyable`.
+How a value is written inside a name is in `canonical`; what an annotation says in `annotations`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ import re
 from typing import TYPE_CHECKING, TypeVar
 
 from dualcache.errors import UsageError
-from dualcache.keys.annotations import is_free_text, is_keyable_annotation
-from dualcache.keys.canonical import canonical, text
-from dualcache.keys.escaping import escape, escape_literal
+from dualcache.keys.escaping import escape_literal
 from dualcache.keys.globs import has_wildcard
 
 if TYPE_CHECKING:
@@ -24,17 +22,12 @@ _whole_part = re.compile(r"(?:^|[:_/.-])\*|\*(?:[:_/.-]|$)")
 __all__ = [
     "MAX_KEY_BYTES",
     "SURELY_SHORT",
-    "canonical",
-    "escape",
     "fit",
     "full_tags",
-    "is_free_text",
-    "is_keyable_annotation",
     "is_pattern",
     "no_pattern",
     "several",
     "star_in_key",
-    "text",
     "user_key",
     "user_pattern",
     "user_tag",

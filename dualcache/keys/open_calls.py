@@ -13,7 +13,7 @@ from inspect import Parameter, Signature
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from dualcache.keys.names import is_keyable_annotation
+from dualcache.keys.annotations import is_keyable_annotation
 from dualcache.keys.written import compile_binder
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.core.callables import taking_of
 from dualcache.errors import UnkeyableArgument, UsageError
-from dualcache.keys.canonical import digested
+from dualcache.keys.canonical import canonical, digested, text
 from dualcache.keys.checks import (
     check_ignored,
     checked_template,
@@ -23,7 +23,7 @@ from dualcache.keys.checks import (
 )
 from dualcache.keys.compile import Kind, Plan, Value, compile_names
 from dualcache.keys.digests import is_credential
-from dualcache.keys.names import canonical, is_pattern, several, star_in_key, text
+from dualcache.keys.names import is_pattern, several, star_in_key
 from dualcache.keys.receivers import bound_parts, constant, receiver_form
 from dualcache.keys.security import is_hidden
 from dualcache.keys.signature import MARKS

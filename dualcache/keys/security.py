@@ -5,14 +5,14 @@ from __future__ import annotations
 from inspect import Parameter
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
 
+from dualcache.keys.annotations import is_free_text
 from dualcache.keys.digests import is_secret_name
-from dualcache.keys.names import is_free_text
 from dualcache.keys.signature import FunctionSignature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_credential", "is_hidden"]
+__all__ = ["holds_credential", "is_hidden"]
 
 DEEPEST: Final = 5
 """How far dependencies of dependencies are looked at."""
@@ -33,7 +33,7 @@ def is_hidden(signature: FunctionSignature, name: str) -> bool:
     )
 
 
-def is_credential(signature: FunctionSignature, name: str) -> bool:
+def holds_credential(signature: FunctionSignature, name: str) -> bool:
     """Tell whether a parameter holds what a security scheme itself has read: a token, a key."""
     return _is_text(signature, name) and any(
         _is_scheme(each) for each in _dependencies(signature, name)

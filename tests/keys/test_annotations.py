@@ -15,7 +15,7 @@ import msgspec
 import pydantic
 import pytest
 
-from dualcache.keys.names import is_free_text, is_keyable_annotation
+from dualcache.keys.annotations import is_free_text, is_keyable_annotation
 
 T = typing.TypeVar("T")
 OLD_UNION = typing.Union[int, uuid.UUID]  # noqa: UP007  another class than `int | UUID`

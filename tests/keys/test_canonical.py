@@ -21,7 +21,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dualcache.errors import UnkeyableArgument
-from dualcache.keys.names import canonical, text
+from dualcache.keys.canonical import canonical, text
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -8,8 +8,8 @@ from typing import Any
 import pydantic
 import pytest
 
-from dualcache.keys.canonical import digested
-from dualcache.keys.names import canonical, is_free_text
+from dualcache.keys.annotations import is_free_text
+from dualcache.keys.canonical import canonical, digested
 from dualcache.keys.templates import built_name, check_unambiguous, parse_template
 
 SESAME = "open-sesame"

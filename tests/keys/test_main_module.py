@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from dualcache.keys.canonical import canonical
 from dualcache.keys.main_module import imported_name, module_name
-from dualcache.keys.names import canonical
 
 
 @pytest.mark.parametrize(

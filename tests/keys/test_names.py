@@ -8,17 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualcache.errors import UsageError
-from dualcache.keys.escaping import escape_literal, escape_part
+from dualcache.keys.escaping import escape, escape_literal, escape_part
 from dualcache.keys.globs import compile_glob
-from dualcache.keys.names import (
-    escape,
-    fit,
-    no_pattern,
-    several,
-    user_key,
-    user_pattern,
-    user_tag,
-)
+from dualcache.keys.names import fit, no_pattern, several, user_key, user_pattern, user_tag
 
 any_text = st.text(alphabet=st.characters(categories=None)) | st.text(
     alphabet="%:{}*?[]\\ \n\u2003é~'(,=)a"

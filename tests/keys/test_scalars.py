@@ -12,7 +12,8 @@ import pydantic
 import pydantic_core
 import pytest
 
-from dualcache.keys.names import canonical, is_free_text, is_keyable_annotation, text
+from dualcache.keys.annotations import is_free_text, is_keyable_annotation
+from dualcache.keys.canonical import canonical, text
 
 LOCAL_PART = "alice:sesame"
 
