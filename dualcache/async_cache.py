@@ -215,6 +215,10 @@ class AsyncCache(OfOneProcess):
         flow = self._operations.invalidate(keys, tags, patterns)
         return await self._runtime.backend.arun(flow)  # type: ignore[no-any-return]
 
+    async def expire(self, *keys: str) -> Invalidated:
+        """Make entries stale: served from now on only where a stale value may be."""
+        return await self._runtime.backend.arun(self._operations.expire(keys))  # type: ignore[no-any-return]
+
     async def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""
         flow = self._operations.clear(everything=everything)

@@ -17,6 +17,7 @@ from dualcache.core.entry import MISSING
 from dualcache.core.policy import Call, Counters, Policy
 from dualcache.engine import batch, invalidation, listing, load, read, read_many, write
 from dualcache.engine.add import add
+from dualcache.engine.expiry import expire
 from dualcache.engine.incr import incr
 from dualcache.engine.pipelines import paced
 from dualcache.engine.upkeep import fence, ping_server
@@ -174,6 +175,12 @@ class Operations:
         env = self._runtime.backend.env
         names = yield from paced(no_pattern, keys)
         return (yield from invalidation_of(names, tags, patterns, env))
+
+    def expire(self, keys: Iterable[str]) -> Flow[Invalidated]:
+        """Make entries stale; raises for wrong names when run."""
+        env = self._runtime.backend.env
+        names = yield from paced(lambda key: self._runtime.prefix + no_pattern(key), keys)
+        return (yield from expire(names, env))
 
     def clear(self, *, everything: bool) -> Flow[Invalidated]:
         """Delete the whole namespace, or the whole database where `everything` says so."""

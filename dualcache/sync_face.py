@@ -196,6 +196,15 @@ class SyncFace(OfOneProcess):
         flow = self._operations.invalidate(keys, tags, patterns)
         return self._runtime.backend.run(flow)  # type: ignore[no-any-return]
 
+    def expire(self, *keys: str) -> Invalidated:
+        """Make entries stale: served from now on only where a stale value may be.
+
+        For as long as `stale_while_revalidate`, `stale_if_error` or a time-out allow it, counted
+        from now. Otherwise as `invalidate`: no load that began before can be stored or served.
+        `expired` counts the entries that are left; what cannot be served as stale is deleted.
+        """
+        return self._runtime.backend.run(self._operations.expire(keys))  # type: ignore[no-any-return]
+
     def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""
         return self._runtime.backend.run(self._operations.clear(everything=everything))  # type: ignore[no-any-return]

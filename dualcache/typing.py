@@ -100,6 +100,7 @@ class CachedFunction(Call[P, R_co], Protocol[P, R_co]):
     __name__: str
     __qualname__: str
     invalidate: ClassVar[Invalidate]
+    expire: ClassVar[Invalidate]
     peek: ClassVar[Peek]
     store: ClassVar[Store]
     cache_clear: ClassVar[CacheClear]

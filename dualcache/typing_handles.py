@@ -79,6 +79,7 @@ class CachedInClass(Generic[P, R_co]):
         refresh: ClassVar[CallInClass]
         key_for: ClassVar[KeyForInClass]
         invalidate: ClassVar[InvalidateInClass]
+        expire: ClassVar[InvalidateInClass]
         peek: ClassVar[PeekInClass]
         store: ClassVar[StoreInClass]
         cache_clear: ClassVar[Callable[[], Invalidated]]

@@ -70,6 +70,8 @@ class Kind(IntEnum):
     FILLING = 1
     VALUE = 2
     TOMBSTONE = 3
+    EXPIRED = 4
+    """A value that `expire` made stale: never fresh again, whatever the clocks say."""
 
 
 class Packed(NamedTuple):

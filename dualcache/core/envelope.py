@@ -64,6 +64,8 @@ _KIND_BYTES: Final = {FORMAT << 4 | kind: kind for kind in Kind}
 # Plain ints: looking up a member of an enum and comparing with it is several times slower.
 _REFERENCE: Final = int(CodecId.REFERENCE)
 _VALUE_BYTE: Final = FORMAT << 4 | int(Kind.VALUE)
+_EXPIRED_BYTE: Final = FORMAT << 4 | int(Kind.EXPIRED)
+_WITH_PAYLOAD: Final = (_VALUE_BYTE, _EXPIRED_BYTE)
 
 _HEAD: Final = Struct(">4B")
 _read_header: Final = Struct(">4BI8sQ2I").unpack_from
@@ -101,8 +103,9 @@ def seal(
     load_ms: int,
     tags: Sequence[Tag] = (),
     owner: bytes = NO_OWNER,
+    is_expired: bool = False,
 ) -> bytes:
-    """Spell a VALUE.
+    """Spell a VALUE, or an EXPIRED one.
 
     `owner` is that of the function which stores it, of 8 bytes, or nothing. `fresh_ms` is `None`
     for an entry that is fresh as long as it exists; from 49 days on it is kept in seconds, rounded
@@ -129,7 +132,8 @@ def seal(
     if tags:
         flags |= HAS_TAGS
         content += _spelled_tags(tags)
-    head = _HEAD.pack(MAGIC, _VALUE_BYTE, packed.codec, flags)
+    state = _EXPIRED_BYTE if is_expired else _VALUE_BYTE
+    head = _HEAD.pack(MAGIC, state, packed.codec, flags)
     if packed.codec == _REFERENCE:
         blob = ReferenceBlob(_checked(key, head, content))
         blob.value = packed.payload
@@ -208,7 +212,7 @@ def open_envelope(key: str, raw: bytes, payload_at: int = 0) -> Stored:
             start = payload_at
         else:
             tags, start = _read_tags(raw, start)
-    if form != _VALUE_BYTE and len(raw) != start:
+    if form not in _WITH_PAYLOAD and len(raw) != start:
         raise _refused("length", "there is a payload after a header that has none")
     payload: Any = raw[start:] if len(raw) < _COPIED_BELOW else memoryview(raw)[start:]
     if codec == _REFERENCE:

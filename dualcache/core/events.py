@@ -112,7 +112,8 @@ class NotRead(Event, frozen=True):
 class Invalidated(Event, frozen=True):
     """The result of an invalidation, and its event.
 
-    `keys`, `tags` and `patterns` count what was asked for, `removed` what the backend had of it.
+    `keys`, `tags` and `patterns` count what was asked for, `removed` what the backend had of it,
+    `expired` the entries that `expire` has left to be served as stale ones.
     `pending` counts the deletions that could not be delivered yet; they are kept and replayed
     before this process next reads the backend. 0 means: no load that began before can be stored.
     """
@@ -122,6 +123,7 @@ class Invalidated(Event, frozen=True):
     patterns: int = 0
     removed: int = 0
     pending: int = 0
+    expired: int = 0
 
 
 class Cleared(Invalidated, frozen=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from dualcache.core.entry import HEADER_BYTES
+from dualcache.core.entry import HEADER_BYTES, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,6 +139,8 @@ def fresh_left_ms(stored: Stored, now_ms: int, left_ms: int | None, stale_ms: in
     if age_ms < -_MOST_SKEW_MS:
         age_ms = 0 if is_told else fresh_ms
     by_clock = fresh_ms - age_ms
+    if stored.kind is Kind.EXPIRED:  # a clock that is behind would make it fresh again
+        by_clock = min(by_clock, 0)
     return by_clock if left_ms is None or not is_told else min(by_clock, left_ms - stale_ms)
 
 

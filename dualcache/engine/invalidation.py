@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.ops import GiveWay
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.engine.env import Env
 
-__all__ = ["clear", "clear_function", "delete", "invalidate"]
+__all__ = ["base_tag", "clear", "clear_function", "delete", "drop_copies", "invalidate"]
 
 
 def invalidate(
@@ -34,7 +36,7 @@ def invalidate(
     After it returns with nothing pending, no load that began before it can be stored or served:
     its marker or its tags are gone.
     """
-    base_tags = yield from paced(lambda key: _base_tag(key, env), keys)
+    base_tags = yield from paced(lambda key: base_tag(key, env), keys)
     deletion = PendingDeletion((*keys, *base_tags, *tags), tuple(patterns))
     asked = Invalidated(label, keys=len(keys), tags=len(tags), patterns=len(patterns))
     return (
@@ -71,7 +73,7 @@ def _forget(deletion: PendingDeletion, closing: tuple[str, ...] | None, env: Env
     # Again after the trip: a read that was sent before it may have put the old value back since.
     # What a pattern matches too, as a copy may be left of a key that had gone from the backend
     # before the scan, and whose push is still to come.
-    yield from _drop_copies(deletion.keys, env)
+    yield from drop_copies(deletion.keys, env)
     for pattern in deletion.globs:
         env.front.drop_matching(pattern)
     # Flights after the trip: one that was opened during the trip may have read what the trip then
@@ -80,7 +82,7 @@ def _forget(deletion: PendingDeletion, closing: tuple[str, ...] | None, env: Env
         yield CloseFlights(part if part is None else tuple(part))
 
 
-def _drop_copies(names: Sequence[str], env: Env) -> Flow[None]:
+def drop_copies(names: Sequence[str], env: Env) -> Flow[None]:
     """Drop the front tier's copies of these names, however many."""
     for at, part in enumerate(slices(names)):
         if at:
@@ -88,7 +90,7 @@ def _drop_copies(names: Sequence[str], env: Env) -> Flow[None]:
         env.front.drop(part)
 
 
-def _base_tag(key: str, env: Env) -> str:
+def base_tag(key: str, env: Env) -> str:
     """Return the implicit tag that all variants of a key carry."""
     return f"{env.prefix}~b:{key.removeprefix(env.prefix)}"
 
@@ -108,7 +110,7 @@ def delete(
     try:
         # Before the trip too, so that the front tier serves nothing old while it lasts: a caller
         # that sees the backend's new state and then the front's old one would go back in time.
-        yield from _drop_copies(deletion.keys, env)
+        yield from drop_copies(deletion.keys, env)
         if not health.is_clear:
             yield from restore(env, is_clear=is_clear)
         if health.refused:
@@ -126,7 +128,7 @@ def delete(
         yield from _forget(deletion, closing, env)
         raise
     yield from _forget(deletion, closing, env)
-    done = Invalidated(asked.template, asked.keys, asked.tags, asked.patterns, removed, pending)
+    done = replace(asked, removed=removed, pending=pending)
     env.emit(done)
     if failure is not None and env.is_strict:
         raise _undelivered(failure) from failure

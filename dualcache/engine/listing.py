@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dualcache.core.entry import Kind
 from dualcache.core.envelope import kind_of
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
 
 __all__ = ["NamePage", "list_names"]
+
+_VALUES: Final = (Kind.VALUE, Kind.EXPIRED)
 
 
 class NamePage(NamedTuple):
@@ -35,7 +37,7 @@ def list_names(cursor: int, pattern: str, env: Env) -> Flow[NamePage]:
     own = tuple([key for key in dict.fromkeys(page.keys) if not _is_internal(key, env)])
     heads = (yield from read_heads(own, env)) if own else ()
     pairs = zip(own, heads, strict=True)
-    found = [key for key, head in pairs if kind_of(head) is Kind.VALUE]
+    found = [key for key, head in pairs if kind_of(head) in _VALUES]
     return NamePage(page.cursor, [_name_of(key, env) for key in found])
 
 

@@ -67,6 +67,7 @@ LIKELY_HITS: Final = 0.5
 """Share of recent hits from which a read is tried before a lease."""
 
 _VALUE: Final = Kind.VALUE
+_EXPIRED: Final = Kind.EXPIRED
 _NOTHING_SEEN: Final = RawRead(None)
 UNREAD: Final = {state.value: state for state in (UNTYPED, UNKNOWN, OTHER)}
 """The states of an entry that is good for others, by the reason why this reader has no value."""
@@ -221,7 +222,7 @@ def classify(
         return ReadResult(ABSENT, sequence, None, None, None, ids)
     try:
         stored = open_envelope(call.key, raw, payload_at)
-        if stored.kind is not _VALUE:
+        if stored.kind is not _VALUE and stored.kind is not _EXPIRED:
             if stored.tags and has_died(stored.tags, ids):  # a load whose value is lost already
                 return ReadResult(UNUSABLE, sequence, raw, None, None, ids)
             state = FILLING if stored.kind is Kind.FILLING else TOMBSTONE

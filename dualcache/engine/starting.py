@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from dualcache.core.entry import Kind
 from dualcache.core.envelope import owner_of, seal
 from dualcache.core.events import Unusable
 from dualcache.core.ops import CommitReply, Delete, Look, TryLease
@@ -126,6 +127,7 @@ def resealed(call: Call, stored: Stored, env: Env) -> bytes:
         load_ms=stored.load_ms,
         tags=stored.tags,
         owner=call.policy.owner,
+        is_expired=stored.kind is Kind.EXPIRED,
     )
 
 

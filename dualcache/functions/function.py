@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from dualcache.core.entry import MISSING, CacheInfo
 from dualcache.core.policy import Counters
 from dualcache.core.scope import switched_off
+from dualcache.engine.expiry import expire
 from dualcache.engine.invalidation import clear_function, invalidate
 from dualcache.front.of_function import FunctionFront
 from dualcache.functions.advice import unnamed_parameters, warn
@@ -170,6 +171,10 @@ class Cached:
     def invalidating(self, call: Call, env: Env) -> Flow[Invalidated]:
         """Delete what is stored for a call."""
         return invalidate((self.binding.doomed_key(call),), (), (), env, self.label)
+
+    def expiring(self, call: Call, env: Env) -> Flow[Invalidated]:
+        """Make what is stored for a call stale."""
+        return expire((self.binding.doomed_key(call),), env, self.label)
 
     def clear(self) -> Invalidated:
         """Forget every result of this function and no other key; begin counting anew."""

@@ -19,6 +19,7 @@ __all__ = ["HANDLES", "AsyncHandles", "Handles", "SharedHandles"]
 
 HANDLES: Final = (
     "invalidate",
+    "expire",
     "refresh",
     "peek",
     "store",
@@ -56,6 +57,11 @@ class Handles(SharedHandles):
         cached, backend = self.cached, self.cached.runtime.backend
         return backend.run(cached.invalidating(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
 
+    def expire(self, /, *args: Any, **kwargs: Any) -> Invalidated:
+        """Make what is stored for this call stale."""
+        cached, backend = self.cached, self.cached.runtime.backend
+        return backend.run(cached.expiring(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
+
     def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function now and store its result; return it."""
         cached, backend = self.cached, self.cached.runtime.backend
@@ -87,6 +93,12 @@ class AsyncHandles(SharedHandles):
         """Delete what is stored for this call."""
         cached, backend = self.cached, self.cached.runtime.backend
         flow = cached.invalidating(cached.call_of(args, kwargs), backend.env)
+        return await backend.arun(flow)  # type: ignore[no-any-return]
+
+    async def expire(self, /, *args: Any, **kwargs: Any) -> Invalidated:
+        """Make what is stored for this call stale."""
+        cached, backend = self.cached, self.cached.runtime.backend
+        flow = cached.expiring(cached.call_of(args, kwargs), backend.env)
         return await backend.arun(flow)  # type: ignore[no-any-return]
 
     async def refresh(self, /, *args: Any, **kwargs: Any) -> Any:

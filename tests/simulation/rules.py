@@ -136,6 +136,8 @@ def watch_stored(world: World, command: Op[Any], reply: Any, before: bytes | Non
         return  # the lease of a stale entry, given back
     world.footprint.reads.add("revoked")
     stored = open_envelope(command.key, command.blob)
+    if stored.kind is Kind.EXPIRED:
+        note_death(world, command.key)
     if stored.kind is not Kind.VALUE:
         return
     homes = {}

@@ -9,6 +9,7 @@ from dualcache.core.entry import MISSING
 from dualcache.core.flight import Outcome
 from dualcache.core.policy import Call
 from dualcache.engine.add import add
+from dualcache.engine.expiry import expire
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
@@ -101,6 +102,10 @@ def deletes_tag(_: World, actor: Actor) -> Flow[Any]:
 
 def deletes_pattern(_: World, actor: Actor) -> Flow[Any]:
     return invalidate((), (), (f"{KEY}*",), actor.process.env)
+
+
+def expires(_: World, actor: Actor) -> Flow[Any]:
+    return expire((KEY,), actor.process.env)
 
 
 def clears(_: World, actor: Actor) -> Flow[Any]:

@@ -1,0 +1,123 @@
+"""Ending the freshness of entries without deleting them: the flow of `expire`.
+
+An expired entry is the same entry under another kind and a new version. So it needs no second
+marker, no reader takes it for fresh, and a load that started from what was there cannot store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dualcache.core.entry import Kind
+from dualcache.core.envelope import open_envelope, owner_of, seal
+from dualcache.core.events import Invalidated
+from dualcache.core.ops import CommitReply, GiveWay, Look
+from dualcache.engine.commit import Change, commit_each
+from dualcache.engine.commit_ways import can_commit
+from dualcache.engine.deletion import notice_of
+from dualcache.engine.health import PendingDeletion
+from dualcache.engine.invalidation import base_tag, delete, drop_copies
+from dualcache.engine.pipelines import one_trip, paced, replies_of, slices
+from dualcache.engine.recovery import ask, keep_pending
+from dualcache.errors import BackendError, DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dualcache.core.ops import Flow, RawRead
+    from dualcache.engine.env import Env
+
+__all__ = ["expire"]
+
+_MOST_ROUNDS: Final = 3
+"""How often an entry may change under our hands before it is deleted instead."""
+_LASTING: Final = (Kind.VALUE, Kind.EXPIRED)
+
+
+def expire(keys: Sequence[str], env: Env, label: str = "") -> Flow[Invalidated]:
+    """Make entries (by keys in full) stale, and revoke every load of them that is under way.
+
+    What cannot be served as stale is deleted: markers, what is no entry, the variants of a key. So
+    is everything where the backend cannot compare and set; while it fails, deletions are pending.
+    """
+    base_tags = yield from paced(lambda key: base_tag(key, env), keys)
+    names = (*keys, *base_tags)
+    yield from drop_copies(keys, env)  # before the trips too, as in `delete`
+    try:
+        expired = yield from _expire_all(keys, env)
+    except BackendError:
+        expired = set()
+    except BaseException:
+        keep_pending(PendingDeletion(names), env)
+        env.front.drop(names)
+        raise
+    yield from drop_copies(tuple(expired), env)  # and after: a look sent before may have kept one
+    # A load under way whose marker is deleted cannot store, nor can one that started from an entry:
+    # that has another version now. The deletion tells others what they may hold of either.
+    rest = tuple([name for name in names if name not in expired])
+    asked = Invalidated(label, keys=len(keys), expired=len(expired))
+    return (yield from delete(PendingDeletion(rest), asked, names, env))
+
+
+def _expire_all(keys: Sequence[str], env: Env) -> Flow[set[str]]:
+    """Expire what can be served as stale; return the keys of those entries."""
+    expired: set[str] = set()
+    for part in slices(tuple(dict.fromkeys(keys))):
+        if expired:
+            yield GiveWay()
+        expired |= yield from _expire_together(part, env)
+    return expired
+
+
+def _expire_together(keys: Sequence[str], env: Env) -> Flow[set[str]]:
+    """Read entries and put expired ones in their place, each under a compare with what was read."""
+    # An entry that changed between the two may hold what a load brought that began before this
+    # call: it is looked at again, and deleted if it does not rest.
+    expired: set[str] = set()
+    left = list(keys)
+    for _ in range(_MOST_ROUNDS):
+        if not left or not can_commit(env):
+            break
+        looks = [Look(key, with_ttl=True) for key in left]
+        raw_reads = replies_of(looks, (yield from ask(one_trip(looks), env)))
+        changes = [
+            change
+            for key, raw_read in zip(left, raw_reads, strict=True)
+            if (change := _change_of(key, raw_read, env)) is not None
+        ]
+        replies = yield from commit_each(changes, env)
+        told = dict(zip([change.key for change in changes], replies, strict=True))
+        expired |= {key for key, reply in told.items() if reply is CommitReply.STORED}
+        left = [key for key, reply in told.items() if reply is CommitReply.REFUSED]
+    return expired
+
+
+def _change_of(key: str, raw_read: RawRead, env: Env) -> Change | None:
+    """Return the change that makes an entry stale; `None` where none is left to be served."""
+    raw, left_ms = raw_read.raw, raw_read.left_ms
+    if not raw or raw_read.refusal:  # without knowing how long it lives it would stay for ever
+        return None
+    try:
+        stored = open_envelope(key, raw)
+    except DecodeError:
+        return None
+    if stored.kind not in _LASTING:
+        return None
+    age_ms = max(0, env.now_ms() - stored.created_ms)
+    fresh_ms = age_ms if stored.fresh_ms is None else min(stored.fresh_ms, age_ms)
+    if left_ms is not None and stored.fresh_ms is not None:
+        left_ms -= stored.fresh_ms - fresh_ms  # its stale window begins now
+    if left_ms is not None and left_ms < 1:
+        return None
+    blob = seal(
+        key,
+        stored.packed,
+        version=env.draw_token(),
+        created_ms=stored.created_ms,
+        fresh_ms=fresh_ms,
+        load_ms=stored.load_ms,
+        tags=stored.tags,
+        owner=owner_of(raw),
+        is_expired=True,
+    )
+    return Change(key, raw, blob, left_ms, notice_of((key,), env))
