@@ -150,6 +150,8 @@ def is_exactly(value: Any, annotation: Any) -> bool:
 
     What neither msgspec nor pydantic can read by is not known to fit.
     """
+    if isinstance(annotation, type) and annotation.__module__ == "builtins":
+        return type(value) is annotation  # what it holds may be anything
     if mentions_models(annotation):
         return _is_unchanged(value, lambda: validated(value, annotation))
     if _is_unchanged(value, lambda: convert(value, annotation, builtin_types=PARTS)):
