@@ -18,6 +18,10 @@ USER: Final[dict[str, Any]] = {
 }
 """About 200 bytes as msgpack."""
 TEXT: Final = "x" * 200
+PAIRS: Final = 400
+"""How many different calls are made where one call again and again would be too kind."""
+INT_AND_INT: Final[list[tuple[Any, ...]]] = [(n, n % 7) for n in range(PAIRS)]
+TEXT_AND_INT: Final[list[tuple[Any, ...]]] = [(f"name {n}", n % 7) for n in range(PAIRS)]
 
 
 def dict_function(value: dict[str, Any] | None = None) -> Callable[..., Any]:
@@ -70,6 +74,16 @@ def one_parameter_function(value: str = TEXT) -> Callable[..., Any]:
         return value
 
     return get_user
+
+
+def named_dict_function() -> Callable[..., Any]:
+    """Return a function whose first parameter is a text and whose result is mutable."""
+
+    def get_page(name: str, page: int = 0) -> dict[str, Any]:
+        del name, page
+        return USER
+
+    return get_page
 
 
 def named_function(value: str = TEXT) -> Callable[..., Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import svg, table
+from benchmarks import summary, svg, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,8 +12,17 @@ if TYPE_CHECKING:
 
     from benchmarks.results import Results, Row, Topic
 
-BEGIN: Final = "<!-- results begin -->"
-END: Final = "<!-- results end -->"
+SUMMARY: Final = ("<!-- summary begin -->", "<!-- summary end -->")
+RESULTS: Final = ("<!-- results begin -->", "<!-- results end -->")
+OVER: Final = {
+    "at once": "callers at once",
+    "keys": "keys",
+    "tags per entry": "tags per entry",
+    "bytes per value": "bytes per value",
+    "processes": "processes",
+}
+"""What the x of a case counts, by the last words of its name."""
+LONGER_IS_BETTER: Final = ("%",)
 
 
 def write_page(results: Results, page: Path) -> None:
@@ -24,14 +33,20 @@ def write_page(results: Results, page: Path) -> None:
         if topic.rows:
             (folder / f"{name}.svg").write_text(plot(topic), encoding="utf-8")
     written = page.read_text(encoding="utf-8")
-    before, _, rest = written.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    inside = f"{BEGIN}\n\n{text_of(results)}\n\n{END}"
-    page.write_text(f"{before}{inside}{after}", encoding="utf-8")
+    written = put_between(SUMMARY, summary.markdown(results), written)
+    written = put_between(RESULTS, text_of(results), written)
+    page.write_text(written, encoding="utf-8")
+
+
+def put_between(marks: tuple[str, str], inside: str, written: str) -> str:
+    begin, end = marks
+    before, _, rest = written.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{inside}\n\n{end}{after}"
 
 
 def text_of(results: Results) -> str:
-    """Return what stands between the marks."""
+    """Return the tables of all topics."""
     machine = table.piped([["", ""], *([name, value] for name, value in results.machine.items())])
     parts = ["### Where", machine, "### Targets", table.markdown_targets(results.topics.values())]
     if results.is_quick:
@@ -41,23 +56,48 @@ def text_of(results: Results) -> str:
 
 
 def plot(topic: Topic) -> str:
-    """Draw lines where a case has several x, else bars."""
-    cases = table.by_case(topic.rows)
-    curved = [(case, rows[0].unit, lines_of(rows)) for case, rows in cases if is_curve(rows)]
+    """Draw the cases that have several x as lines; where there are none, all as bars."""
+    curved = [(title, rows) for title, rows in by_curve(topic.rows) if is_curve(rows)]
     if curved:
-        return svg.lines(curved)
-    return svg.bars([(case, [bar_of(row) for row in rows]) for case, rows in cases])
+        return svg.lines(field_of(title, rows) for title, rows in curved)
+    return svg.bars(bars_of(case, rows) for case, rows in table.by_case(topic.rows))
+
+
+def by_curve(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Gather rows by case; cases that differ by their x alone, as in "10 at once", are one."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        case = row.case
+        if row.x is not None:
+            case = " ".join(word for word in case.split() if word != str(int(row.x)))
+        found.setdefault(case, []).append(row)
+    return list(found.items())
 
 
 def is_curve(rows: Sequence[Row]) -> bool:
     return len({row.x for row in rows}) > 1
 
 
-def lines_of(rows: Sequence[Row]) -> list[svg.Line]:
+def field_of(title: str, rows: Sequence[Row]) -> svg.Field:
     points: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         points.setdefault(row.subject, []).append((row.x or 0, row.value))
-    return [svg.Line(name, places) for name, places in points.items()]
+    drawn = [svg.Line(name, places, name == table.US) for name, places in points.items()]
+    counted = next((what for end, what in OVER.items() if title.endswith(end)), title)
+    return svg.Field(f"{rows[0].unit} per call over {counted}", counted, per_call(rows[0]), drawn)
+
+
+def bars_of(case: str, rows: Sequence[Row]) -> svg.Bars:
+    unit = rows[0].unit
+    if unit in LONGER_IS_BETTER:
+        meaning = "% of calls, more is better"
+    else:
+        meaning = f"{per_call(rows[0])}, less is better"
+    return svg.Bars(case, meaning, [bar_of(row) for row in rows])
+
+
+def per_call(row: Row) -> str:
+    return f"{row.unit} per call" if row.unit in {"ns", "µs"} else row.unit
 
 
 def bar_of(row: Row) -> svg.Bar:

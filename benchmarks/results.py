@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -35,13 +36,17 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Reached(msgspec.Struct, frozen=True):
-    """A target beside what was reached; `None`: this run could not measure it."""
+    """A target beside what was reached; `None`: this run could not measure it.
+
+    `by_processor` is the same ratio by processor time, which a busy machine hardly changes.
+    """
 
     promise: str
     compared: str
     limit: str
     reached: float | None
     is_met: bool | None
+    by_processor: float | None = None
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -62,10 +67,18 @@ class Results(msgspec.Struct, frozen=True):
 
 def ratio(of: Row, to: Row) -> float:
     """Return how many times as much `of` takes, as the median over rounds taken side by side."""
-    if len(of.rounds) == len(to.rounds) and all(to.rounds):
-        pairs = zip(of.rounds, to.rounds, strict=True)
-        return statistics.median(left / right for left, right in pairs)
-    return of.value / to.value
+    return median_ratio(of.rounds, to.rounds)
+
+
+def cpu_ratio(of: Row, to: Row) -> float | None:
+    """Return the same by processor time; `None` where that was not measured."""
+    return median_ratio(of.cpu, to.cpu) if of.cpu and any(to.cpu) else None
+
+
+def median_ratio(left: Sequence[float], right: Sequence[float]) -> float:
+    if len(left) == len(right) and all(right):
+        return statistics.median(one / other for one, other in zip(left, right, strict=True))
+    return statistics.median(left) / statistics.median(right)
 
 
 def write_results(results: Results, path: Path) -> None:

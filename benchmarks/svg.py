@@ -13,10 +13,25 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 760
 LABELS: Final = 210
-COLOURS: Final = ("#d9480f", "#1971c2", "#2f9e44", "#9c36b5", "#e8a600", "#868e96")
+BARS_END: Final = WIDTH - 100
+FIELD_HEIGHT: Final = 340
+FIELD_END: Final = WIDTH - 200
+WIDE: Final = 30.0
+"""From this ratio of the longest bar to the shortest, the axis is logarithmic."""
+GREY: Final = "#868e96"
+COLOURS: Final = (
+    "#d9480f",
+    "#1971c2",
+    "#2f9e44",
+    "#9c36b5",
+    "#e8a600",
+    "#0c8599",
+    "#c2255c",
+    GREY,
+)
 STYLE: Final = (
     "<style>text{font:13px system-ui,sans-serif;fill:#495057}.head{font-weight:600}"
-    "@media(prefers-color-scheme:dark){text{fill:#ced4da}}</style>"
+    ".axis{font-size:11px}@media(prefers-color-scheme:dark){text{fill:#ced4da}}</style>"
 )
 
 
@@ -29,11 +44,166 @@ class Bar(NamedTuple):
     is_ours: bool
 
 
+class Bars(NamedTuple):
+    """A case: its bars, and what their length means."""
+
+    title: str
+    meaning: str
+    bars: Sequence[Bar]
+
+
 class Line(NamedTuple):
     """One subject over x."""
 
     name: str
     points: Sequence[tuple[float, float]]
+    is_ours: bool
+
+
+class Field(NamedTuple):
+    """A case: its lines, and what both axes mean."""
+
+    title: str
+    x_meaning: str
+    y_meaning: str
+    lines: Sequence[Line]
+
+
+class Axis(NamedTuple):
+    """An axis from one place of the picture to another."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    is_logarithmic: bool
+
+    def place(self, value: float) -> float:
+        share = (self._scaled(value) - self.low) / (self.high - self.low)
+        return self.start + max(0.0, share) * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        if self.is_logarithmic:
+            return [10.0**n for n in range(math.ceil(self.low), math.floor(self.high) + 1)]
+        step = round_step(self.high / 4)
+        return [step * n for n in range(int(self.high / step + 1e-9) + 1)]
+
+    def _scaled(self, value: float) -> float:
+        return math.log10(value) if self.is_logarithmic else value
+
+
+def round_step(step: float) -> float:
+    """Return the smallest of 1, 2, 5, 10, 20, 50, … that is no less."""
+    power: float = 10.0 ** math.floor(math.log10(step))
+    return next(times * power for times in (1, 2, 5, 10) if times * power >= step * (1 - 1e-9))
+
+
+def logarithmic_axis(values: Iterable[float], start: float, end: float) -> Axis:
+    """Return an axis of whole powers of ten around the values."""
+    logarithms = [math.log10(value) for value in values]
+    low, high = math.floor(min(logarithms)), math.ceil(max(logarithms))
+    return Axis(low, max(high, low + 1), start, end, is_logarithmic=True)
+
+
+def axis_of_bars(values: Sequence[float]) -> Axis:
+    """Return an axis from zero; a logarithmic one where a linear one would hide the short bars."""
+    shortest, longest = min(values), max(values)
+    if shortest > 0 and longest / shortest >= WIDE:
+        axis = logarithmic_axis(values, LABELS, BARS_END)
+        # The shortest bar has a length, too.
+        return axis._replace(low=float(math.ceil(math.log10(shortest) - 0.1) - 1))
+    return Axis(0.0, longest or 1.0, LABELS, BARS_END, is_logarithmic=False)
+
+
+def bars(groups: Iterable[Bars]) -> str:
+    """Draw a group of bars for each case, each over an axis of its own."""
+    parts: list[str] = []
+    top = 6.0
+    for group in groups:
+        drawn, top = bar_group(group, top)
+        parts += drawn
+    return document(top, parts)
+
+
+def bar_group(group: Bars, top: float) -> tuple[list[str], float]:
+    axis = axis_of_bars([bar.value for bar in group.bars])
+    bottom = top + 30 + 22 * len(group.bars)
+    parts = [text(0, top + 18, group.title, **{"class": "head"})]
+    for tick in axis.ticks():
+        x = axis.place(tick)
+        parts += [
+            grid(f"M{x:.1f} {top + 26:.1f}V{bottom:.1f}"),
+            text(x, bottom + 14, number(tick), **{"class": "axis", "text-anchor": "middle"}),
+        ]
+    for position, bar in enumerate(group.bars):
+        y = top + 44 + 22 * position
+        width = max(1.0, axis.place(bar.value) - LABELS) if bar.value > 0 else 1.0
+        colour = COLOURS[0] if bar.is_ours else GREY
+        parts += [
+            text(LABELS - 8, y, bar.name, **{"text-anchor": "end"}),
+            rectangle(LABELS, y - 13, width, 17, colour),
+            text(LABELS + width + 6, y, bar.told),
+        ]
+    scale = ", logarithmic scale" if axis.is_logarithmic else ""
+    parts.append(text(LABELS, bottom + 30, f"{group.meaning}{scale}", **{"class": "axis"}))
+    return parts, bottom + 44
+
+
+def lines(fields: Iterable[Field]) -> str:
+    """Draw a field of lines for each case."""
+    parts: list[str] = []
+    top = 0.0
+    for each in fields:
+        parts += field(each, top)
+        top += FIELD_HEIGHT
+    return document(top, parts)
+
+
+def field(given: Field, top: float) -> list[str]:
+    """Draw one field; an x of 0 stands where 0.5 would, as logarithms have no zero."""
+    placed = [
+        line._replace(points=[(max(x, 0.5), y) for x, y in line.points]) for line in given.lines
+    ]
+    bottom = top + 285
+    points = [point for line in placed for point in line.points]
+    x_axis = logarithmic_axis((x for x, _ in points), 70, FIELD_END)
+    y_axis = logarithmic_axis((y for _, y in points), bottom - 4, top + 44)
+    parts = [text(0, top + 18, given.title, **{"class": "head"})]
+    for tick in y_axis.ticks():
+        y = y_axis.place(tick)
+        parts.append(grid(f"M70 {y:.1f}H{FIELD_END}"))
+        parts.append(text(64, y + 4, number(tick), **{"class": "axis", "text-anchor": "end"}))
+    for tick in x_axis.ticks():
+        x = x_axis.place(tick)
+        parts.append(grid(f"M{x:.1f} {top + 44:.1f}V{bottom - 4:.1f}"))
+        parts.append(
+            text(x, bottom + 12, number(tick), **{"class": "axis", "text-anchor": "middle"})
+        )
+    middle = (top + bottom) / 2 + 20
+    turned = {"class": "axis", "text-anchor": "middle", "transform": f"rotate(-90 14 {middle:.1f})"}
+    parts += [
+        text(14, middle, f"{given.y_meaning}, logarithmic scale", **turned),
+        text(70, bottom + 30, f"{given.x_meaning}, logarithmic scale", **{"class": "axis"}),
+    ]
+    # The legend has the order of the lines at their right end, so that the eye finds them.
+    placed.sort(key=lambda line: -line.points[-1][1])
+    others = iter(COLOURS[1:] * 2)
+    for position, line in enumerate(placed):
+        colour = COLOURS[0] if line.is_ours else next(others)
+        parts += curve(line, colour, x_axis, y_axis, top + 56 + 20 * position)
+    return parts
+
+
+def curve(line: Line, colour: str, x_axis: Axis, y_axis: Axis, y: float) -> list[str]:
+    places = [(x_axis.place(x), y_axis.place(value)) for x, value in line.points]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    width = 3 if line.is_ours else 1.5
+    return [
+        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{width}"/>',
+        *[f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{width}" fill="{colour}"/>' for x, y in places],
+        rectangle(FIELD_END + 12, y - 9, 12, 4, colour),
+        text(FIELD_END + 30, y, line.name),
+    ]
 
 
 def text(x: float, y: float, written: str, **attributes: str) -> str:
@@ -46,91 +216,11 @@ def rectangle(x: float, y: float, width: float, height: float, colour: str) -> s
     return f'<rect x="{x:.1f}" y="{y:.1f}" {size} fill="{colour}"/>'
 
 
+def grid(path: str) -> str:
+    return f'<path d="{path}" fill="none" stroke="{GREY}" stroke-opacity=".35"/>'
+
+
 def document(height: float, parts: Iterable[str]) -> str:
     size = f'width="{WIDTH}" height="{height:.0f}" viewBox="0 0 {WIDTH} {height:.0f}"'
     body = "\n".join(parts)
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n{STYLE}\n{body}\n</svg>\n'
-
-
-def bars(groups: Iterable[tuple[str, Sequence[Bar]]]) -> str:
-    """Draw a group of bars for each case; each group has a scale of its own, from zero."""
-    parts: list[str] = []
-    y = 6.0
-    for title, group in groups:
-        y += 18
-        parts.append(text(0, y, title, **{"class": "head"}))
-        longest = max(bar.value for bar in group) or 1
-        for bar in group:
-            y += 22
-            width = max(1.0, (WIDTH - LABELS - 110) * bar.value / longest)
-            colour = COLOURS[0] if bar.is_ours else COLOURS[-1]
-            parts += [
-                text(LABELS - 8, y, bar.name, **{"text-anchor": "end"}),
-                rectangle(LABELS, y - 13, width, 17, colour),
-                text(LABELS + width + 6, y, bar.told),
-            ]
-        y += 14
-    return document(y + 4, parts)
-
-
-class Axis(NamedTuple):
-    """A logarithmic axis from one place to another."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def place(self, value: float) -> float:
-        share = (math.log10(value) - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
-
-    def ticks(self) -> list[float]:
-        return [10.0**power for power in range(math.ceil(self.low), math.floor(self.high) + 1)]
-
-
-def axis_over(values: Iterable[float], start: float, end: float) -> Axis:
-    """Return an axis of whole powers of ten around the values."""
-    logarithms = [math.log10(value) for value in values]
-    low, high = math.floor(min(logarithms)), math.ceil(max(logarithms))
-    return Axis(low, max(high, low + 1), start, end)
-
-
-def lines(groups: Iterable[tuple[str, str, Sequence[Line]]]) -> str:
-    """Draw a field of lines for each case: title, unit of y, subjects."""
-    parts: list[str] = []
-    top = 0.0
-    for title, unit, group in groups:
-        parts += field(title, unit, group, top)
-        top += 300
-    return document(top, parts)
-
-
-def field(title: str, unit: str, group: Sequence[Line], top: float) -> list[str]:
-    """Draw one field; an x of 0 stands where 0.5 would, as logarithms have no zero."""
-    placed = [Line(name, [(max(x, 0.5), y) for x, y in points]) for name, points in group]
-    x_axis = axis_over((x for line in placed for x, _ in line.points), 60, WIDTH - 190)
-    y_axis = axis_over((y for line in placed for _, y in line.points), top + 255, top + 34)
-    parts = [text(0, top + 18, f"{unit} per call over {title}", **{"class": "head"})]
-    for tick in y_axis.ticks():
-        y = y_axis.place(tick)
-        parts.append(f'<path d="M60 {y:.1f}H{WIDTH - 190}" stroke="#868e96" stroke-opacity=".35"/>')
-        parts.append(text(54, y + 4, number(tick), **{"text-anchor": "end"}))
-    parts += [
-        text(x_axis.place(tick), top + 274, f"{tick:g}", **{"text-anchor": "middle"})
-        for tick in x_axis.ticks()
-    ]
-    for position, line in enumerate(placed):
-        parts += curve(line, position, x_axis, y_axis, top)
-    return parts
-
-
-def curve(line: Line, position: int, x_axis: Axis, y_axis: Axis, top: float) -> list[str]:
-    colour = COLOURS[position % len(COLOURS)]
-    points = " ".join(f"{x_axis.place(x):.1f},{y_axis.place(y):.1f}" for x, y in line.points)
-    y = top + 46 + 20 * position
-    return [
-        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>',
-        rectangle(WIDTH - 180, y - 9, 12, 4, colour),
-        text(WIDTH - 162, y, line.name),
-    ]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from benchmarks.results import Reached, Row, Topic
 
 US: Final = "dualcache"
-MARKS: Final = {True: "met", False: "MISSED", None: "not measured"}
+MARKS: Final = {True: "✓", False: "✗", None: "not measured"}
 
 
 def printed(name: str, topic: Topic) -> str:
@@ -67,10 +67,10 @@ def lines_of(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def target_lines(targets: Iterable[Reached]) -> list[list[str]]:
-    lines = [["target", "of", "limit", "reached", ""]]
+    lines = [["what", "of", "target", "now", "by processor", ""]]
     for each in targets:
-        value = "" if each.reached is None else number(each.reached)
-        lines.append([each.promise, each.compared, each.limit, value, MARKS[each.is_met]])
+        now, cpu = ("" if n is None else number(n) for n in (each.reached, each.by_processor))
+        lines.append([each.promise, each.compared, each.limit, now, cpu, MARKS[each.is_met]])
     return lines
 
 

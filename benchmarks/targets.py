@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from benchmarks.results import Reached, ratio
+from benchmarks.results import Reached, cpu_ratio, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,10 +30,12 @@ class Target(NamedTuple):
     at_most: float | None = None
     at_least: float | None = None
     unit: str = "×"  # noqa: RUF001  it is the sign that is meant
+    is_processor: bool = False  # held by processor time, not by the clock
 
     @property
     def compared(self) -> str:
-        return self.of if self.to is None else f"{self.of} / {self.to}"
+        named = self.of if self.to is None else f"{self.of} / {self.to}"
+        return f"{named}, processor time" if self.is_processor else named
 
     @property
     def limit(self) -> str:
@@ -55,12 +57,14 @@ def reached(topic: str, rows: Sequence[Row]) -> list[Reached]:
             continue
         of = by_name.get((target.case, target.of))
         to = by_name.get((target.case, target.to or target.of))
-        value = None
+        value = cpu = None
         if of is not None and to is not None:
             value = of.value if target.to is None else ratio(of, to)
-        is_met = None if value is None else target.holds(value)
+            cpu = of.cpu_value if target.to is None else cpu_ratio(of, to)
+        held = cpu if target.is_processor else value
+        is_met = None if held is None else target.holds(held)
         what = f"{target.promise}: {target.case}"
-        found.append(Reached(what, target.compared, target.limit, value, is_met))
+        found.append(Reached(what, target.compared, target.limit, held, is_met, cpu))
     return found
 
 
@@ -101,6 +105,7 @@ TARGETS: Final[tuple[Target, ...]] = (
     Target("front", SYNC, "mutable value of 200 bytes", US, LRU, at_most=11),
     *faster("front", SYNC, "mutable value of 200 bytes", cashews=20),
     Target("l2_sync", L2, "one caller", US, "redis.get + pickle", at_most=0.6),
+    Target("l2_sync", L2, "one caller, text and int", US, "redis.get + pickle", at_most=0.6),
     *faster("l2_sync", L2, "one caller", dogpile=2.3, flask=5, django=1.8),
     Target("l2_sync", L2, "tags", "one tag", "no tag", at_most=1.1),
     Target("l2_sync", L2, "tags", "three tags", "no tag", at_most=1.15),
@@ -108,6 +113,8 @@ TARGETS: Final[tuple[Target, ...]] = (
     *faster("l2_async", L2, "10 at once", redis_get=5, cashews=11, glide=1),
     *faster("l2_async", L2, "100 at once", redis_get=9, cashews=11, glide=1),
     *faster("l2_async", L2, "1000 at once", redis_get=9, cashews=4, glide=1),
+    # 15 µs where a GET of redis.asyncio takes 106 to 140: between the two, 123.
+    Target("l2_async", L2, "100 at once", US, PEERS["redis_get"], at_most=0.122, is_processor=True),
     *faster("threads", L2, "1 at once", redis_pool=1.5),
     *faster("threads", L2, "4 at once", redis_pool=1.5),
     *faster("threads", L2, "16 at once", redis_pool=1.5),
@@ -130,10 +137,8 @@ TARGETS: Final[tuple[Target, ...]] = (
         "django-redis",
         at_most=1,
     ),
-    Target(
-        "propagation", "invalidation seen by another process", "p50", US, at_most=0.2, unit="ms"
-    ),
-    Target("propagation", "invalidation seen by another process", "p99", US, at_most=2, unit="ms"),
+    Target("propagation", "invalidation seen elsewhere", "p50", US, "one GET", at_most=3),
+    Target("propagation", "invalidation seen elsewhere", "p99", US, "one GET", at_most=10),
     Target(
         "memory", "front entry", "beyond key, value and arguments", US, at_most=190, unit="bytes"
     ),

@@ -34,6 +34,11 @@ def cached(function: Function, bench: Bench) -> Function:
     return open_cache(bench)(key=KEY, ttl=600)(function)
 
 
+def named(function: Function, bench: Bench) -> Function:
+    """Return dualcache around `g(name: str, page: int = 0)`."""
+    return open_cache(bench, namespace="named")(key="page:{name}:{page}", ttl=600)(function)
+
+
 def default_key(function: Function, bench: Bench) -> Function:
     return open_cache(bench, namespace="default")(name="get_user", ttl=600)(function)
 

@@ -80,7 +80,10 @@ def aiocache(function: Function, bench: Bench) -> Function:
 def glide(function: Function, bench: Bench) -> Function:
     module = import_module("glide")
     address = module.NodeAddress("127.0.0.1", bench.server.port)
-    config = module.GlideClientConfiguration([address], inflight_requests_limit=4_000)
+    # Beyond its 250 ms it would give up where the machine is busy with something else.
+    config = module.GlideClientConfiguration(
+        [address], inflight_requests_limit=4_000, request_timeout=10_000
+    )
     client = bench.run(module.GlideClient.create(config))
     bench.on_close(client.close)
     return by_hand(function, "aglide", client.get, client.set)

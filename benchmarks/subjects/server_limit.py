@@ -24,7 +24,7 @@ def program(bench: Bench) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def server_gets(bench: Bench, case: str, clients: int) -> list[Row]:
+def server_gets(bench: Bench, case: str, clients: int, x: float | None = None) -> list[Row]:
     """Measure GETs of 200 bytes by so many connections; µs per GET, all clients together."""
     tool = program(bench)
     if tool is None:
@@ -33,7 +33,7 @@ def server_gets(bench: Bench, case: str, clients: int) -> list[Row]:
     count = bench.some(2_000, 100_000)
     command = [tool, "-p", bench.server.port, "-c", clients, "-n", count, "-d", 200]
     rounds = tuple(one_run([*map(str, command), "-t", "get", "--csv"]) for _ in range(3))
-    return [Row(case, NAME, "µs", rounds)]
+    return [Row(case, NAME, "µs", rounds, x=x)]
 
 
 def one_run(command: list[str]) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.bench import Bench
 from benchmarks.processes import together
 from benchmarks.results import Row
+from benchmarks.subjects.in_process import bare
 from benchmarks.subjects.ours import DUALCACHE, cached
 from benchmarks.subjects.redis_async import cashews
 from benchmarks.subjects.redis_sync import dogpile
@@ -23,12 +24,19 @@ if TYPE_CHECKING:
 PROCESSES: Final = 8
 CALLERS: Final = 32
 LOAD_SECONDS: Final = 0.02
-ASYNC: Final[dict[str, Maker]] = {DUALCACHE: cached, "cashews lock": cashews("locked", lock=True)}
+NO_CACHE: Final = "no cache, every caller loads"
+"""The limit: so many callers on so many processors, none of whom waits for another."""
+ASYNC: Final[dict[str, Maker]] = {
+    DUALCACHE: cached,
+    "cashews lock": cashews("locked", lock=True),
+    NO_CACHE: bare,
+}
 SYNC: Final[dict[str, Maker]] = {
     DUALCACHE: cached,
     "dogpile distributed lock": dogpile(
         "dist", distributed_lock=True, lock_timeout=5, thread_local_lock=False
     ),
+    NO_CACHE: bare,
 }
 
 

@@ -27,7 +27,7 @@ def run(bench: Bench) -> list[Row]:
         case = f"{callers} at once"
         bursts = {name: async_burst(f, callers, bench.runner) for name, f in ready.items()}
         found += compare(case, bursts, bench.plan, x=callers)
-        found += server_gets(bench, case, callers)
+        found += server_gets(bench, case, callers, x=callers)
     return found
 
 

@@ -11,8 +11,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks.page import BEGIN, END
+from benchmarks.page import RESULTS, SUMMARY, by_curve
 from benchmarks.results import Reached, Row, read_results
+from benchmarks.summary import COMPARED, told
+from benchmarks.svg import axis_of_bars, round_step
 from benchmarks.targets import TARGETS, Target, reached
 from benchmarks.topics import MODULES
 
@@ -61,16 +63,64 @@ def test_an_unknown_topic_is_refused_with_those_there_are() -> None:
     assert "hit_ratio" in run.stderr
 
 
-def test_the_page_has_a_place_for_the_results() -> None:
+@pytest.mark.parametrize("marks", [SUMMARY, RESULTS])
+def test_the_page_has_a_place_for_what_is_written_into_it(marks: tuple[str, str]) -> None:
     written = PAGE.read_text(encoding="utf-8")
-    assert written.index(BEGIN) < written.index(END)
+    begin, end = marks
+    assert written.index(begin) < written.index(end)
+
+
+def test_a_target_by_processor_time_is_not_held_by_the_clock() -> None:
+    case = "100 at once"
+    ours = Row(case, "dualcache", "µs", (90.0, 90.0), (12.0, 12.0))
+    theirs = Row(case, "redis.asyncio get", "µs", (100.0, 100.0), (120.0, 120.0))
+    found = [each for each in reached("l2_async", [ours, theirs]) if each.reached is not None]
+    by_name = {each.compared: each for each in found}
+    held = by_name["dualcache / redis.asyncio get, processor time"]
+    assert held.reached == pytest.approx(0.1)
+    assert held.is_met
+    by_clock = by_name["redis.asyncio get / dualcache"]
+    assert by_clock.is_met is False
+    assert by_clock.by_processor == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "words"),
+    [
+        ([1.9, 5.2], "1.9 / 5.2 times faster"),
+        ([0.4], "2.5 times slower"),
+        ([1.02], "as fast"),
+        ([0.5, 3], "2 times slower, 3 times faster"),
+    ],
+)
+def test_the_summary_says_faster_or_slower(ratios: list[float], words: str) -> None:
+    assert told(ratios) == words
+
+
+def test_every_line_of_the_summary_is_of_a_topic() -> None:
+    assert {compared.topic for compared in COMPARED} <= MODULES.keys()
+
+
+@pytest.mark.parametrize(("step", "rounded"), [(0.3, 0.5), (1, 1), (2.1, 5), (30, 50), (70, 100)])
+def test_the_ticks_of_an_axis_are_round(step: float, rounded: float) -> None:
+    assert round_step(step) == pytest.approx(rounded)
+
+
+def test_bars_of_very_different_lengths_stand_on_a_logarithmic_axis() -> None:
+    assert axis_of_bars([1.0, 100.0]).is_logarithmic
+    assert not axis_of_bars([1.0, 5.0]).is_logarithmic
+
+
+def test_cases_that_differ_by_their_x_alone_are_one_field_of_lines() -> None:
+    rows = [Row(f"{x} at once", "dualcache", "µs", (1.0,), x=x) for x in (1, 10)]
+    assert [(title, len(found)) for title, found in by_curve(rows)] == [("at once", 2)]
 
 
 def test_a_ratio_is_taken_round_by_round() -> None:
     rows = [row("one caller", "dualcache", 1, 10, 3), row("one caller", "dogpile redis", 3, 30, 9)]
-    told = {each.compared: each for each in reached("l2_sync", rows)}
-    assert told["dogpile redis / dualcache"].reached == 3
-    assert told["dogpile redis / dualcache"].is_met
+    by_name = {each.compared: each for each in reached("l2_sync", rows)}
+    assert by_name["dogpile redis / dualcache"].reached == 3
+    assert by_name["dogpile redis / dualcache"].is_met
 
 
 def test_a_target_without_its_rows_is_not_measured() -> None:
