@@ -88,7 +88,7 @@ def test_what_is_no_resp_makes_no_sense(line: Line) -> None:
 def test_without_hiredis_redis_py_reads(
     redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync_connections, "make_reply_reader", lambda _: None)
+    monkeypatch.setattr(sync_connections, "make_hiredis_reader", lambda _: None)
     connection = make_connection(parse_url(redis_server.url))
     connection.begin()
     assert connection.ask(ASKED + b"*1\r\n$3\r\nFOO\r\n", 2)[0] == b"PONG"

@@ -6,29 +6,22 @@ Replies are handed on where the bytes come in: no task reads, no stream, no coro
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.backends.redis.async_reader_task import close_now
 from dualcache.backends.redis.errors import classify
-from dualcache.backends.redis.wire.parser import INCOMPLETE, Push, ReplyParser
+from dualcache.backends.redis.reply_reader import INCOMPLETE, make_reply_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dualcache.backends.redis.async_io import Owner
     from dualcache.backends.redis.connections import AsyncConnection
+    from dualcache.backends.redis.reply_reader import ReplyReader
 
 __all__ = ["TransportIO", "take_over"]
 
 READ_BYTES: Final = 65_536
-
-
-class Reader(Protocol):
-    """Makes replies of bytes, as `hiredis.Reader` and `ReplyParser` do."""
-
-    def feed(self, data: bytes, /) -> None: ...
-
-    def gets(self) -> Any: ...
 
 
 def take_over(
@@ -41,31 +34,10 @@ def take_over(
     """
     stream: Any = getattr(connection, "_reader", None)
     transport: Any = getattr(getattr(connection, "_writer", None), "transport", None)
-    parser: Any = getattr(connection, "_parser", None)
-    make_error = getattr(parser, "parse_error", None)
-    if not hasattr(transport, "set_protocol") or not hasattr(stream, "read") or make_error is None:
+    reader = make_reply_reader(getattr(connection, "_parser", None))
+    if not hasattr(transport, "set_protocol") or not hasattr(stream, "read") or reader is None:
         return None
-    kept = getattr(parser, "_reader", None)  # of hiredis
-    if kept is not None and (not hasattr(kept, "has_data") or kept.has_data()):
-        return None
-    reader, push = make_reader(make_error)
-    return TransportIO(connection, transport, stream, loop, owner, reader=reader, push=push)
-
-
-def make_reader(make_error: Callable[[str], Exception]) -> tuple[Reader, type[Any]]:
-    """Return what makes replies of bytes, and the type of the pushes among them.
-
-    hiredis before 3.2 gives a push as a list like any other; it would be taken for a reply.
-    """
-    try:
-        import hiredis
-
-        push: type[Any] = hiredis.PushNotification
-    except (ImportError, AttributeError):
-        return ReplyParser(make_error), Push
-    # What is no RESP raises then as it does in our own parser.
-    reader = hiredis.Reader(ValueError, make_error, notEnoughData=INCOMPLETE)
-    return reader, push
+    return TransportIO(connection, transport, stream, loop, owner, reader=reader)
 
 
 class TransportIO(asyncio.Protocol):
@@ -79,8 +51,7 @@ class TransportIO(asyncio.Protocol):
         loop: asyncio.AbstractEventLoop,
         owner: Owner,
         *,
-        reader: Reader,
-        push: type[Any],
+        reader: ReplyReader,
     ) -> None:
         self.heard_at = 0.0
         self.heard_bytes = 0
@@ -93,9 +64,7 @@ class TransportIO(asyncio.Protocol):
         self._time = loop.time
         self._owner: Owner | None = owner
         self._receive: Callable[[Sequence[Any]], None] = owner.receive
-        self._reader = reader
-        self._gets = reader.gets
-        self._push = push
+        self._feed, self._gets, self._push = reader
         self._has_room = asyncio.Event()
         self._has_ended = asyncio.Event()
 
@@ -115,7 +84,7 @@ class TransportIO(asyncio.Protocol):
             return
         if came:
             # Fed at once, since more may come in before what is called soon, and parsed then.
-            self._reader.feed(came)
+            self._feed(came)
             self._loop.call_soon(self.data_received, b"")
         if is_at_end:
             self._loop.call_soon(self.eof_received)
@@ -156,7 +125,7 @@ class TransportIO(asyncio.Protocol):
                 if data:
                     self.heard_at = self._time()
                     self.heard_bytes += len(data)
-                    self._reader.feed(data)
+                    self._feed(data)
                 gets, push = self._gets, self._push
                 while (reply := gets()) is not INCOMPLETE:
                     if type(reply) is not push:
@@ -195,7 +164,7 @@ class TransportIO(asyncio.Protocol):
 
 
 def read_so_far(stream: asyncio.StreamReader) -> tuple[bytes, bool]:
-    """Return what a stream has buffered, and whether it has ended; raise what it was told.
+    """Read the buffer of a stream, and whether the stream has ended; raise its error.
 
     A read that need not wait is through in one step; one that would wait is given up.
     """

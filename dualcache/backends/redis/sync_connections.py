@@ -16,7 +16,7 @@ from redis import connection as theirs
 
 from dualcache.backends.redis.dialing import dial
 from dualcache.backends.redis.errors import classify
-from dualcache.backends.redis.reply_reader import INCOMPLETE, make_reply_reader
+from dualcache.backends.redis.reply_reader import INCOMPLETE, make_hiredis_reader
 from dualcache.errors import BackendRefused
 from dualcache.options.patience import LARGE_BYTES, extra_seconds
 
@@ -204,13 +204,13 @@ class _Bounded(Mixin):  # type: ignore[misc]
         """Connect within `socket_connect_timeout`, all that belongs to it included."""
         with self._connecting():
             super().connect()
-        self._replies = make_reply_reader(self._parser)
+        self._replies = make_hiredis_reader(self._parser)
 
     def connect_check_health(self, *arguments: Any, **options: Any) -> None:
         """Connect as `connect` does: redis-py calls it where something is sent before."""
         with self._connecting():
             super().connect_check_health(*arguments, **options)
-        self._replies = make_reply_reader(self._parser)
+        self._replies = make_hiredis_reader(self._parser)
 
     @contextmanager
     def _connecting(self) -> Generator[None]:
