@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.redis_py import accepted, import_redis, without_extras
 
 if TYPE_CHECKING:
     import redis
     import redis.asyncio as redis_asyncio
     from redis.asyncio.connection import UnixDomainSocketConnection
-    from redis.exceptions import RedisError
 
     from dualcache.backends.redis.async_connections import DialledPlain, DialledTls
     from dualcache.backends.redis.sync_connections import BoundedPlain, BoundedTls, BoundedUnix
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "classify",
     "make_async_client",
     "make_async_connection",
     "make_client",
@@ -74,21 +71,9 @@ def make_client(target: Target) -> redis.Redis:
     """Make the client that users get as `cache.client`; closing it closes its pool."""
     import_redis()
     import redis
-    from redis import connection
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
+    from redis import connection, retry
 
-    kind = _kind(
-        target,
-        connection.Connection,
-        connection.SSLConnection,
-        connection.UnixDomainSocketConnection,
-    )
-    pool = redis.BlockingConnectionPool(
-        connection_class=kind,
-        retry=Retry(NoBackoff(), int(target.retry_on_timeout), _retried()),
-        **_pool_arguments(target, kind),
-    )
+    pool = redis.BlockingConnectionPool(**_pool_arguments(target, connection, retry.Retry))
     return redis.Redis.from_pool(pool)
 
 
@@ -96,25 +81,10 @@ def make_async_client(target: Target) -> redis_asyncio.Redis:
     """Make the client that users get as `cache.aio.client`; it belongs to one event loop."""
     import_redis()
     from redis import asyncio
-    from redis.asyncio import connection
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
+    from redis.asyncio import connection, retry
 
-    kind = _kind(
-        target,
-        connection.Connection,
-        connection.SSLConnection,
-        connection.UnixDomainSocketConnection,
-    )
-    pool = asyncio.BlockingConnectionPool(
-        connection_class=kind,
-        retry=Retry(NoBackoff(), int(target.retry_on_timeout), _retried()),
-        **_pool_arguments(target, kind),
-    )
+    pool = asyncio.BlockingConnectionPool(**_pool_arguments(target, connection, retry.Retry))
     return asyncio.Redis.from_pool(pool)
-
-
-# --- what redis-py is told ----------------------------------------------------------------------
 
 
 def _kind(target: Target, plain: Any, tls: Any, unix: Any) -> Any:
@@ -166,17 +136,21 @@ def _tls_arguments(target: Target) -> dict[str, Any]:
     }
 
 
-def _pool_arguments(target: Target, kind: Any) -> dict[str, Any]:
+def _pool_arguments(target: Target, connection: Any, retry: Any) -> dict[str, Any]:
+    """Return the arguments of a pool; `connection` and `retry` are redis-py's of its colour."""
+    from redis.backoff import NoBackoff
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+
+    plain, tls = connection.Connection, connection.SSLConnection
+    kind = _kind(target, plain, tls, connection.UnixDomainSocketConnection)
+    # redis-py's AuthenticationError is a ConnectionError, which it retries by default: it would
+    # send a wrong password again, eleven times since version 8, and accounts lock.
+    retried = (RedisTimeoutError,)
     return _arguments(target, kind) | {
+        "connection_class": kind,
         "max_connections": target.max_connections,
-        "retry_on_error": list(_retried()) if target.retry_on_timeout else [],
+        "retry": retry(NoBackoff(), int(target.retry_on_timeout), retried),
+        "retry_on_error": list(retried) if target.retry_on_timeout else [],
         "timeout": target.socket_timeout,
         "health_check_interval": target.health_check_interval,
     }
-
-
-def _retried() -> tuple[type[RedisError], ...]:
-    """What a client may try once more: redis-py's own set would send a wrong password again."""
-    from redis.exceptions import TimeoutError as RedisTimeoutError
-
-    return (RedisTimeoutError,)

@@ -17,12 +17,12 @@ import redis.asyncio
 from redis import exceptions as theirs
 
 from dualcache.backends.redis.connections import (
-    classify,
     make_async_client,
     make_async_connection,
     make_client,
     make_connection,
 )
+from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.given_client import check_client
 from dualcache.errors import (
     BackendError,
