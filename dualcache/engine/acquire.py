@@ -40,7 +40,7 @@ from dualcache.engine.leases import lease_ms, marker, take_together
 from dualcache.engine.read import classify_with_tags, look
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import ids_of
-from dualcache.engine.starting import NOTHING, Start, resealed, take_refresh
+from dualcache.engine.starting import NOTHING, Paused, Start, resealed, take_refresh
 from dualcache.engine.tags import NO_IDS
 from dualcache.errors import BackendError
 
@@ -74,12 +74,13 @@ def acquire(
     env: Env,
     sent: dict[bytes, str],
     known: Mapping[str, bytes | None] = NO_IDS,
-) -> Flow[Start | ReadResult]:
+) -> Flow[Start | Paused | ReadResult]:
     """Get the lease of a key, waiting for its holder; never raise for the backend.
 
-    `known` are the ids of tags that a look found just now. Returns where the load starts from, or
-    what was read: a fresh entry to be served; one of another shape; else the caller may not store,
-    and the entry is stale where it may stand in for a load that fails. `sent` gets each token that
+    `known` are the ids of tags that a look found just now. Returns where the load starts from; a
+    stale entry to be served without a load, as others have just failed; or what was read: a fresh
+    entry to be served; one of another shape; else the caller may not store, and the entry is stale
+    where it may stand in for a load that fails. `sent` gets each token that
     may have arrived, with its key, before it is sent: the caller gives all of them back if it is
     interrupted.
     """
@@ -104,7 +105,7 @@ def acquire(
             known = read.ids
             if read.state is OTHER:
                 return read
-            start = start_of(leased, read)
+            start: Start | Paused | ReadResult | None = start_of(leased, read)
             if start is None and is_replaceable(flight, leased, read, sent):
                 (start,) = yield from reclaim_all(((call, read),), sent, env)
             elif start is None and read.state is not ABSENT:
@@ -191,9 +192,9 @@ def _refresh_or_wait(
     mark: int | None,
     sent: dict[bytes, str],
     env: Env,
-) -> Flow[Start | ReadResult | None]:
+) -> Flow[Start | Paused | ReadResult | None]:
     """Take the lease of a stale entry, or wait for the caller that holds it or the key."""
-    start = None
+    start: Start | Paused | None = None
     if read.state in REPLACED:
         start = yield from take_refresh(call, read, sent, env)
     return start or (yield from _await_other(call, flight, read, began_ms, mark, sent, env))
@@ -207,7 +208,7 @@ def _await_other(
     mark: int | None,
     sent: dict[bytes, str],
     env: Env,
-) -> Flow[Start | ReadResult | None]:
+) -> Flow[Start | Paused | ReadResult | None]:
     """Wait for another process's load; `None` where the key has changed and is to be leased anew.
 
     When the bound is over this caller loads itself, without storing.

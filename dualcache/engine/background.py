@@ -19,7 +19,7 @@ from dualcache.engine.lead import load_stored, run_flight
 from dualcache.engine.leases import release_all
 from dualcache.engine.read import served, served_stale
 from dualcache.engine.recovery import ask
-from dualcache.engine.starting import give_up, take_refresh
+from dualcache.engine.starting import Start, give_up, take_refresh
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
-    from dualcache.engine.starting import Start
 
 __all__ = ["serve_read"]
 
@@ -85,7 +84,7 @@ def _start_over(
         return None
     try:
         start = yield from take_refresh(call, read, sent, env)
-        if start is None:
+        if not isinstance(start, Start):
             return None
         # Read again under the lease. Its last holder may have stored between the look and the
         # lease: the compare would refuse this load's value, but the source would be asked twice.

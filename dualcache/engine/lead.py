@@ -35,16 +35,18 @@ from dualcache.engine.freshness import (
     is_within,
 )
 from dualcache.engine.leases import release_all
-from dualcache.engine.read import served, tell_miss
+from dualcache.engine.read import served, served_stale, tell_miss
 from dualcache.engine.recovery import ask_once
 from dualcache.engine.renewal import begin_lease, keeping
 from dualcache.engine.starting import (
     NOTHING,
+    Paused,
     Start,
     give_up,
     held_by,
     keep_entry_pending,
     leave_unstored,
+    pause,
 )
 from dualcache.engine.storing import report_unstored, sealed, worth
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
@@ -94,6 +96,8 @@ def lead(
     sent: dict[bytes, str] = {}
     try:
         start = yield from acquire(call, flight, env, sent, known)
+        if isinstance(start, Paused):
+            return served_stale(call, start.read, env)
         if isinstance(start, ReadResult) and start.state is FRESH:
             return served(call, start, env)
         if isinstance(start, ReadResult) and start.state is OTHER:
@@ -143,8 +147,15 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
     leading = (flight,) if flight else ()
     result = yield from do(Load(call.function, call.args, leading, keeping(lease, env)))
     if isinstance(result, Raised):
-        yield from give_up(call, start, env)
-        return _outcome_of_failure(call, result, sequence, read, env, is_told=not start.is_beside)
+        ended = [
+            _outcome_of_failure(call, result, sequence, read, env, is_told=not start.is_beside)
+        ]
+        del result
+        # A broken source is asked once in a pause by all processes; what an answer of it has told
+        # to the caller it may tell to the next one.
+        has_answered = ended[0].error is not None and not start.is_beside
+        yield from (give_up if has_answered else pause)(call, start, env)
+        return ended.pop()
     return (yield from _store(call, start, result, ids, sequence, env, lease))
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from dualcache.core.entry import Kind
+from dualcache.core.entry import TOKEN_BYTES, Kind
 from dualcache.core.envelope import owner_of, seal
 from dualcache.core.events import Unusable
 from dualcache.core.ops import CommitReply, Delete, Look, TryLease
 from dualcache.engine.commit import Change, commit
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, ReadResult
+from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, ReadResult, is_within
 from dualcache.engine.health import PendingDeletion
 from dualcache.engine.leases import RELEASED_MS, lease_ms, new_filling, release_all
 from dualcache.engine.recovery import ask, ask_once, keep_pending
@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOTHING",
+    "Paused",
     "Start",
     "give_up",
     "held_by",
     "keep_entry_pending",
     "leave_unstored",
+    "pause",
+    "pause_ms",
     "resealed",
     "take_refresh",
 ]
@@ -44,7 +47,8 @@ class Start(NamedTuple):
 
     `token` is that of the efficiency lease of a stale entry, where one was taken. `is_refresh`: the
     caller asked for a new result, so the old one is not to be served after it. `is_beside`: the
-    load runs in the background, and nobody is served by it.
+    load runs in the background, and nobody is served by it. `failures`: how many loads over this
+    entry have failed in a row.
     """
 
     read: ReadResult
@@ -52,6 +56,7 @@ class Start(NamedTuple):
     token: bytes | None = None
     is_refresh: bool = False
     is_beside: bool = False
+    failures: int = 0
 
     @property
     def is_over_entry(self) -> bool:
@@ -59,14 +64,26 @@ class Start(NamedTuple):
         return self.read.state is FRESH or self.read.state in REPLACED
 
 
+class Paused(NamedTuple):
+    """An entry whose loads have failed, and of which nobody loads for a while."""
+
+    read: ReadResult
+
+
+_PAUSE: Final = b"pause"
+"""How what stands in the place of a lease begins, during a pause and for as long after it."""
+_FIRST_PAUSE_MS: Final = 1_000
+_LONGEST_PAUSE_MS: Final = 30_000
+_MOST_FAILURES: Final = 16
+
 NOTHING: Final = ReadResult(ABSENT, -1)
 """What a caller reads who may not store: it loads for itself alone."""
 
 
 def take_refresh(
     call: Call, read: ReadResult, sent: dict[bytes, str], env: Env
-) -> Flow[Start | None]:
-    """Try to become the one who loads a stale entry anew.
+) -> Flow[Start | Paused | None]:
+    """Try to become the one who loads an entry anew; `None`: another is.
 
     This lease only saves work: the entry itself is what the commit compares with, so two who load
     it at once do no harm.
@@ -82,7 +99,10 @@ def take_refresh(
         start = start._replace(token=env.draw_token())
         is_ours = yield from _try_lease(key, start, call, sent, env)
     if not is_ours:
-        return None
+        after = yield from _after_pause(key, start, call, sent, env)
+        if not isinstance(after, Start):
+            return after
+        start = after
     if owner and env.health.ways and owner_of(start.expected) != owner:
         return (yield from _adopt(call, start, env))
     return start
@@ -98,6 +118,34 @@ def _try_lease(
     if not is_ours:
         del sent[token]
     return is_ours
+
+
+def _after_pause(
+    key: str, start: Start, call: Call, sent: dict[bytes, str], env: Env
+) -> Flow[Start | Paused | None]:
+    """See whether what is held is a pause after a failed load; take the lease when it is over."""
+    found = yield from ask(Look(key, with_ttl=True), env)
+    held, left_ms = found.raw or b"", found.left_ms or 0
+    if len(held) != TOKEN_BYTES or not held.startswith(_PAUSE):
+        return None
+    failures, read = held[len(_PAUSE)], start.read
+    may_wait = read.state is FRESH or is_within(read, call.policy.stale_ms)
+    if may_wait and left_ms > pause_ms(failures):
+        return Paused(read)
+    # Under a compare: of all who find that the pause is over, one loads.
+    token = start.token or b""
+    sent[token] = key
+    change = Change(key, held, token, lease_ms(call.policy.counters))
+    (reply,) = yield from commit((change,), env)
+    if reply is CommitReply.STORED:
+        return start._replace(failures=failures)
+    del sent[token]
+    return None
+
+
+def pause_ms(failures: int) -> int:
+    """Return for how long nobody loads after so many loads have failed in a row."""
+    return min(_LONGEST_PAUSE_MS, _FIRST_PAUSE_MS << min(max(0, failures - 1), _MOST_FAILURES))
 
 
 def _adopt(call: Call, start: Start, env: Env) -> Flow[Start | None]:
@@ -172,6 +220,21 @@ def held_by(call: Call, start: Start, env: Env) -> dict[bytes, str]:
     if not start.is_over_entry:
         return {start.expected: call.key}
     return {} if start.token is None else {start.token: _refresh_key(call, env)}
+
+
+def pause(call: Call, start: Start, env: Env) -> Flow[None]:
+    """Keep the lease of an entry whose load has failed: longer with each failure in a row."""
+    # It is there for as long again when the pause is over, so that the next failure is known to be
+    # one more in a row. Of the length of a lease, as what is not is taken for somebody else's.
+    if start.token is None:
+        return
+    failures = min(start.failures + 1, _MOST_FAILURES)
+    mark = _PAUSE + bytes((failures,)) + env.draw_token()[: TOKEN_BYTES - len(_PAUSE) - 1]
+    change = Change(_refresh_key(call, env), start.token, mark, 2 * pause_ms(failures))
+    try:
+        yield from commit((change,), env)
+    except BackendError:
+        return
 
 
 def give_up(call: Call, start: Start, env: Env) -> Flow[None]:

@@ -191,14 +191,46 @@ def test_a_stale_value_stands_in_for_a_source_that_fails(
     clock.advance(15)
     for _ in range(3):
         assert colour.run(load) == 1
-    assert source.loads == 4
-    assert (seen.count(StaleHit), seen.count(LoadFailed)) == (3, 3)
+    assert source.loads == 2  # a broken source is asked once in a pause
+    assert (seen.count(StaleHit), seen.count(LoadFailed)) == (3, 1)
     assert colour.run(load.peek).stale is True
     source.is_down, source.value = False, 2
+    assert colour.run(load.refresh) == 2
     assert colour.run(load) == 2
-    assert colour.run(load) == 2
-    assert source.loads == 5
+    assert source.loads == 3
     assert colour.run(load.peek).stale is False
+
+
+def test_a_broken_source_is_asked_once_in_each_pause_and_pauses_grow(
+    colour: Colour, backend_url: str, request: pytest.FixtureRequest
+) -> None:
+    clock, source = Clock(), Source()
+    cache = colour.cache(backend_url, clock=clock)
+    load = cache(key="k", ttl=10, stale_if_error=500, jitter=0)(colour.function(source.reader()))
+
+    def passes(seconds: int) -> None:
+        """Let so much time pass, for a server too."""
+        clock.advance(seconds)
+        if backend_url != "memory://":
+            server = request.getfixturevalue("redis_server")
+            left = server.cli("PTTL", "~r:k")
+            server.cli("PEXPIRE", "~r:k", max(1, left - 1_000 * seconds))
+
+    colour.run(load)
+    source.is_down = True
+    clock.advance(15)
+    assert colour.run(load) == 1
+    for pause in (1, 2, 4):
+        before = source.loads
+        passes(pause - 1)
+        assert colour.gather(*[load] * 5) == [1] * 5
+        assert source.loads == before
+        passes(1)
+        assert colour.gather(*[load] * 5) == [1] * 5
+        assert source.loads == before + 1
+    source.is_down, source.value = False, 2
+    passes(8)
+    assert colour.run(load) == 2
 
 
 class Gone(Exception):

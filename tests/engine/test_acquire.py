@@ -80,6 +80,10 @@ class Marks(NoTier):
         return 7
 
 
+LOADED_ELSEWHERE = (Look("~r:k", (), with_ttl=True), RawRead(token(70), (), 9_000))
+"""Another process loads what is stale."""
+
+
 def kept_long(**options: Any) -> Any:
     return cold(stale_if_error_ms=60_000, **options)
 
@@ -497,7 +501,7 @@ def test_a_stale_entry_is_served_where_its_load_fails() -> None:
         (LookAndLease, RawRead(STALE)),
         (TryLease, True),
         (Load, Raised(OSError(), 5.0)),
-        (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), refused()),
+        (Commit("~r:k", token(2), b"pause\x01to", 2_000, CommitWay.IFEQ), refused()),
         LANDED,
     ).ends()
     assert (outcome.value, outcome.error) == ("old", None)
@@ -512,6 +516,7 @@ def test_a_caller_without_the_lease_of_a_stale_entry_waits_for_its_holder() -> N
         LED,
         (LookAndLease, RawRead(STALE)),
         (TryLease, False),
+        LOADED_ELSEWHERE,
         (AwaitChange, None),
         (Look, RawRead(stored("theirs"))),
         LANDED,
@@ -525,7 +530,11 @@ def test_a_foreign_key_in_place_of_a_stale_entrys_lease_is_deleted(
 ) -> None:
     env, events = surroundings()
     given_back = (Commit("~r:k", token(3), token(3), 1, CommitWay.IFEQ), STORED)
-    then: list[tuple[Any, Any]] = [(AwaitChange, None), (Look, RawRead(stored("new")))]
+    then: list[tuple[Any, Any]] = [
+        LOADED_ELSEWHERE,
+        (AwaitChange, None),
+        (Look, RawRead(stored("new"))),
+    ]
     if is_mine:
         then = [NEW, (Commit, STORED), given_back]
     outcome = script(
@@ -549,6 +558,7 @@ def test_the_lease_of_a_stale_entry_is_tried_again_after_each_wait() -> None:
         LED,
         (LookAndLease, RawRead(STALE)),
         (TryLease, False),
+        LOADED_ELSEWHERE,
         (AwaitChange, None),
         (Look, RawRead(STALE)),
         (TryLease("~r:k", token(3), LEASE_MS), True),
@@ -567,9 +577,11 @@ def test_a_waiter_serves_the_stale_entry_where_its_own_load_fails() -> None:
         LED,
         (LookAndLease, RawRead(STALE)),
         (TryLease, False),
+        LOADED_ELSEWHERE,
         (AwaitChange, clock.passes(30_000, None)),
         (Look, RawRead(STALE)),
         (TryLease, False),
+        LOADED_ELSEWHERE,
         (Load, Raised(OSError(), 5.0)),
         LANDED,
     ).ends()
@@ -583,6 +595,7 @@ def test_a_stale_entry_is_served_where_the_backend_fails_during_the_wait() -> No
         LED,
         (LookAndLease, RawRead(STALE)),
         (TryLease, False),
+        LOADED_ELSEWHERE,
         (AwaitChange, None),
         (Look, refused()),
         (Load, Raised(OSError(), 5.0)),

@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dualcache.backends.memory import MemoryStore
 from dualcache.core.background import Spawn, SpawnReply
 from dualcache.core.entry import Tag
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.events import LoadFailed, RefreshRefused, StaleHit
 from dualcache.core.flight import ABANDONED, EndFlight, FlightResult, Join, Load, Outcome
 from dualcache.core.ops import (
+    AwaitChange,
     Commit,
     CommitReply,
     CommitWay,
@@ -22,6 +24,7 @@ from dualcache.core.ops import (
 )
 from dualcache.core.policy import Counters
 from dualcache.engine.load import get_or_load
+from dualcache.engine.starting import pause_ms
 from tests.engine.conversation import (
     KEY,
     LEASE_MS,
@@ -55,6 +58,14 @@ READ = RawRead(STALE, (), 59_500)
 LEASE = TryLease("~r:k", token(1), LEASE_MS)
 RELEASED = (Commit("~r:k", token(1), token(1), 1, CommitWay.IFEQ), CommitReply.STORED)
 STORED = CommitReply.STORED
+LOOK_AT_LEASE = Look("~r:k", (), with_ttl=True)
+HELD = (LOOK_AT_LEASE, RawRead(token(70), (), 9_000))
+"""Another process loads."""
+
+
+def paused(failures: int, drawn: int) -> bytes:
+    """Return what stands in the place of a lease after so many failures."""
+    return b"pause" + bytes((failures,)) + token(drawn)[:2]
 
 
 def noting(begun: list[Spawn]) -> Callable[[Spawn], SpawnReply]:
@@ -162,6 +173,7 @@ def test_a_load_of_another_process_is_left_to_it() -> None:
         spawned(get_or_load(call(**WINDOW), env)),
         LED,
         (LEASE, False),
+        HELD,
         (EndFlight, landed_without_result),
     ).returns(None)
 
@@ -205,7 +217,7 @@ def test_a_load_in_the_background_that_fails_leaves_the_stale_value() -> None:
         (LEASE, True),
         (AGAIN, RawRead(STALE)),
         (Load, Raised(OSError(), 5.0)),
-        RELEASED,
+        (Commit("~r:k", token(1), paused(1, 2), 2_000, CommitWay.IFEQ), STORED),
         (EndFlight, None),
     ).returns(None)
     assert events[1:] == [LoadFailed("k", "OSError")]
@@ -223,6 +235,164 @@ def test_an_interrupted_load_in_the_background_gives_its_lease_back() -> None:
         RELEASED,
         (EndFlight, lambda op: op.result is ABANDONED or pytest.fail("it landed")),
     ).raises(KeyboardInterrupt)
+
+
+# After a load that has failed
+
+
+ALSO_IF_ERROR = {**WINDOW, "stale_if_error_ms": 60_000, "stale_while_revalidate_ms": 0}
+UNSERVED = ((LOOK, READ), LED, (LookAndLease, READ), (TryLease, False))
+"""A stale value that may only stand in for a load that fails, and a lease that is held."""
+
+
+@pytest.mark.parametrize(
+    ("failures", "pause"), [(1, 1_000), (2, 2_000), (5, 16_000), (6, 30_000), (40, 30_000)]
+)
+def test_a_pause_grows_with_each_failure_up_to_its_bound(failures: int, pause: int) -> None:
+    assert pause_ms(failures) == pause
+
+
+def test_in_a_pause_the_stale_value_is_served_without_a_load() -> None:
+    env, events = surroundings()
+    counters = Counters()
+    script(
+        get_or_load(call(counters=counters, **ALSO_IF_ERROR), env),
+        *UNSERVED,
+        (LOOK_AT_LEASE, RawRead(paused(2, 70), (), 2_001)),
+        (EndFlight, None),
+    ).returns(Outcome("old", None, 3))
+    assert events[-1] == StaleHit("k", "redis")
+    assert (counters.misses, counters.stale_hits) == (0, 1)
+
+
+def test_when_a_pause_is_over_one_caller_loads_and_another_failure_makes_it_longer() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(call(**ALSO_IF_ERROR), env),
+        *UNSERVED,
+        (LOOK_AT_LEASE, RawRead(paused(2, 70), (), 2_000)),
+        (Commit("~r:k", paused(2, 70), token(2), LEASE_MS, CommitWay.IFEQ), STORED),
+        (Load, Raised(OSError(), 5.0)),
+        (Commit("~r:k", token(2), paused(3, 3), 8_000, CommitWay.IFEQ), STORED),
+        (EndFlight, None),
+    ).ends()
+
+
+def test_who_finds_that_another_loads_after_a_pause_waits_for_it() -> None:
+    env, _ = surroundings()
+    fresh = RawRead(stored("new", fresh_ms=1_000))
+    script(
+        get_or_load(call(**ALSO_IF_ERROR), env),
+        *UNSERVED,
+        (LOOK_AT_LEASE, RawRead(paused(2, 70), (), 2_000)),
+        (Commit, CommitReply.REFUSED),
+        (AwaitChange, None),
+        (LOOK, fresh),
+        (EndFlight, None),
+    ).ends()
+
+
+def test_a_load_that_succeeds_ends_the_pauses() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(call(**ALSO_IF_ERROR), env),
+        *UNSERVED,
+        (LOOK_AT_LEASE, RawRead(paused(2, 70), (), 2_000)),
+        (Commit, STORED),
+        NEW,
+        (Commit, STORED),
+        (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), STORED),
+        (EndFlight, None),
+    ).ends()
+
+
+def test_an_answer_of_the_source_makes_no_pause() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(call(stale_on=(OSError,), **ALSO_IF_ERROR), env),
+        (LOOK, READ),
+        LED,
+        (LookAndLease, READ),
+        (TryLease, True),
+        (Load, Raised(KeyError(), 5.0)),
+        (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), STORED),
+        (EndFlight, None),
+    ).ends()
+
+
+def test_a_pause_that_cannot_be_stored_is_told_to_nobody() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(call(**ALSO_IF_ERROR), env),
+        (LOOK, READ),
+        LED,
+        (LookAndLease, READ),
+        (TryLease, True),
+        (Load, Raised(OSError(), 5.0)),
+        (Commit, slow()),
+        (EndFlight, None),
+    ).ends()
+
+
+@pytest.mark.parametrize("raw", [b"pause", b"pause\x00ab", None], ids=["short", "forged", "gone"])
+def test_what_only_looks_like_a_pause_is_a_lease_of_another_or_over(raw: bytes | None) -> None:
+    env, _ = surroundings()
+    flow = get_or_load(call(**ALSO_IF_ERROR), env)
+    script(
+        flow,
+        *UNSERVED,
+        (LOOK_AT_LEASE, RawRead(raw, (), 1)),
+        *([(Commit, CommitReply.REFUSED)] if raw and len(raw) == 8 else []),
+        (AwaitChange, None),
+        (LOOK, RawRead(stored("new", fresh_ms=1_000))),
+        (EndFlight, None),
+    ).ends()
+
+
+def test_an_entry_too_old_to_stand_in_is_loaded_in_a_pause_too() -> None:
+    env, _ = surroundings()
+    usual = call(ttl_ms=1_000, stale_if_error_ms=100)
+    script(
+        get_or_load(usual, env),
+        *UNSERVED,
+        (LOOK_AT_LEASE, RawRead(paused(2, 70), (), 4_000)),
+        (Commit, STORED),
+        NEW,
+        (Commit, STORED),
+        (Commit, STORED),
+        (EndFlight, None),
+    ).ends()
+
+
+def test_of_all_processes_one_caller_asks_a_broken_source_in_each_pause() -> None:
+    now = [0.0]
+    store = MemoryStore(lambda: now[0])
+    processes = [surroundings(50 * n, elapsed_ms=lambda: int(now[0]))[0] for n in range(1, 5)]
+    store.perform(LookAndLease(KEY, STALE, 600_000))
+    asked = []
+    for second in range(120):
+        now[0] = second * 1_000.0
+        for env in processes:
+            flow = get_or_load(call(ttl_ms=1_000, stale_if_error_ms=10**9), env)
+            asked += [second for _ in range(loads_of(flow, store))]
+    assert asked == [0, 1, 3, 7, 15, 31, 61, 91]
+
+
+def loads_of(flow: Flow[Any], store: MemoryStore) -> int:
+    """Run a flow over a store, with a source that is broken; return how often it was asked."""
+    loads = 0
+    reply: Any = None
+    try:
+        while True:
+            op = flow.send(reply)
+            if type(op) is Load:
+                loads, reply = loads + 1, Raised(OSError(), 5.0)
+            elif type(op) is Join:
+                reply = lead(op)
+            else:
+                reply = None if type(op) is EndFlight else store.perform(op)
+    except StopIteration:
+        return loads
 
 
 # Early
