@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from dualcache.codecs import arrays, libraries, subclasses
-from dualcache.codecs.objects import ABSENT, is_class, is_frozen_class, is_value_class, state_of
+from dualcache.codecs.objects import UNSET, is_class, is_frozen_class, is_value_class, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -167,13 +167,13 @@ def _is_same_set(one: AbstractSet[Any], other: AbstractSet[Any], seen: _Seen) ->
     if len(one) != len(other):
         return False
     equals = {item: item for item in other}
-    likes = [equals.pop(item, ABSENT) for item in one]
+    likes = [equals.pop(item, UNSET) for item in one]
     if not equals:
         return _is_same_sequence(list(one), likes, seen)
     # What is not equal to itself (NaN, also inside a tuple) finds its like by comparison alone.
     rest = list(equals.values())
     for item, like in zip(one, likes, strict=True):
-        if like is not ABSENT:
+        if like is not UNSET:
             if not _is_same(item, like, seen):
                 return False
             continue

@@ -16,6 +16,7 @@ from dualcache.codecs.raw import RawBytesForm, RawTextForm
 from dualcache.core.codec_ids import CodecId
 from dualcache.core.entry import MISSING
 from dualcache.core.interrupts import interrupt_in
+from dualcache.core.nearest import nearest
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -210,10 +211,8 @@ def _pickle_form(*, is_signed: bool) -> PickleForm:
 
 
 def _unknown(codec: str) -> UsageError:
-    from difflib import get_close_matches
-
-    near = get_close_matches(codec, _NAMES, 1)
-    offer = f'did you mean "{near[0]}"? ' if near else ""
+    near = nearest(codec, _NAMES)
+    offer = f'did you mean "{near}"? ' if near else ""
     return UsageError(
         f'there is no codec "{codec}"',
         code="DC171",

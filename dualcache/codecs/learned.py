@@ -25,7 +25,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from dualcache.codecs import subclasses
 from dualcache.codecs.names import found, name_of, not_learned
-from dualcache.codecs.objects import ABSENT, is_value_class, state_of
+from dualcache.codecs.objects import UNSET, is_value_class, state_of
 from dualcache.codecs.shapes import class_shape
 from dualcache.core.codec_ids import other_shape
 from dualcache.keys.main_module import module_name
@@ -73,7 +73,7 @@ def parts_of(value: Any) -> tuple[str, bytes, Any] | None:
     way = _way_of(kind)
     if way is None or not _learn(kind, way):
         return None
-    state = {name: part for name, part in state_of(value).items() if part is not ABSENT}
+    state = {name: part for name, part in state_of(value).items() if part is not UNSET}
     # A field without a place in __init__ may be an attribute of the class, and none of the object.
     lacking = [name for name in way.fields if name not in state]
     values = [state.pop(name, None) for name in way.fields]

@@ -9,9 +9,9 @@ import sys
 from enum import Enum
 from typing import Any, Final, TypeGuard
 
-__all__ = ["ABSENT", "is_class", "is_frozen_class", "is_value_class", "state_of"]
+__all__ = ["UNSET", "is_class", "is_frozen_class", "is_value_class", "state_of"]
 
-ABSENT: Final = object()
+UNSET: Final = object()
 """Stands for a slot that was never set."""
 
 _HEAP_TYPE: Final = 1 << 9
@@ -61,7 +61,7 @@ def state_of(value: Any) -> dict[str | int, Any]:
     for base in kind.__mro__:
         if base.__dict__.get("__slots__"):
             for name in _slots_of(base):
-                state[name] = getattr(value, name, ABSENT)
+                state[name] = getattr(value, name, UNSET)
     if isinstance(value, tuple):
         state.update(enumerate(value))
     return state

@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from dualcache.core.nearest import nearest
 from dualcache.errors import (
     CacheIdentificationInferenceError,
     InvalidRequestError,
@@ -117,14 +118,12 @@ def check_ids(signature: FunctionSignature, names: Sequence[str]) -> None:
         first = name.partition(".")[0]
         if first in known:
             continue
-        from difflib import get_close_matches
-
-        near = get_close_matches(first, known, 1, 0.5)
+        near = nearest(first, known)
         raise KeyTemplateError(
             f"resource_id_name of {signature.name} names an unknown parameter",
             code="DC102",
             details=[("id", f'"{first}" is not a parameter of {signature}')],
-            help=f'did you mean "{near[0]}"?'
+            help=f'did you mean "{near}"?'
             if near
             else f"it has {', '.join(known)}"
             if known

@@ -10,18 +10,15 @@ from enum import Enum
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.errors import UnkeyableArgument
 from dualcache.frameworks.roles import ParameterRole, is_left_out, members
 from dualcache.keys.canonical import canonical, digested, text
-from dualcache.keys.compile import Value
+from dualcache.keys.compile import Value, fault_of
 from dualcache.keys.digests import digest
 from dualcache.keys.plans import value_at
 from dualcache.keys.scalars import is_scalar_value
 from dualcache.keys.security import is_hidden
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dualcache.keys.signature import FunctionSignature
 
 __all__ = ["mend_of", "variant_parts"]
@@ -35,7 +32,7 @@ def variant_parts(
 ) -> list[str | Value]:
     """Return what a parameter adds to the key: nothing where a value is a framework's object."""
     at = signature.parameters.index(name)
-    fault = _fault(signature, name)
+    fault = fault_of(signature, name, mend_of(name))
     if role is not ParameterRole.OPEN and is_hidden(signature, name):
         return [f":{name}=", Value(f"p{at}", value_at(at), digested, fault, is_digested=True)]
     if role is ParameterRole.KEYABLE and _is_of_one_kind(hint):
@@ -57,22 +54,6 @@ def mend_of(name: str) -> str:
         f'leave it out with ignore=("{name}",); if answers differ by it, also put what tells them '
         f"apart in the prefix, like {{{name}.id}}, or in vary=lambda …: {name}.id"
     )
-
-
-def _fault(
-    signature: FunctionSignature, name: str
-) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
-    def told(error: UnkeyableArgument) -> UnkeyableArgument:
-        if error.code != "DC110":
-            return error
-        return UnkeyableArgument(
-            f"argument {name} of {signature.name} cannot be part of a key",
-            code="DC110",
-            details=error.details,
-            help=mend_of(name),
-        )
-
-    return told
 
 
 def _is_of_one_kind(hint: Any) -> bool:

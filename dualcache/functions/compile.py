@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["Absent", "Kept", "compile_loader", "compile_wrapper"]
+__all__ = ["Kept", "NoEntry", "compile_loader", "compile_wrapper"]
 
 
 class Kept(Struct, frozen=True):
@@ -40,13 +40,13 @@ class Kept(Struct, frozen=True):
     is_tagged: bool
 
 
-class Absent:
-    """What a lookup finds where nothing is kept: an entry that has ended."""
+class NoEntry:
+    """Stands for a missing entry: it has ended, so a hit needs one comparison."""
 
     fresh_until = float("-inf")
 
 
-ABSENT: Final = Absent()
+NO_ENTRY: Final = NoEntry()
 
 
 class _SlowHalf(NamedTuple):
@@ -178,7 +178,7 @@ def _hit_lines(signature: FunctionSignature, kept: Kept, names: Names) -> list[s
         "try:",
         f"    {entry} = {names.of('index', kept.index)}[{', '.join(key) or '()'}]",
         f"except {names.of('not_found', (KeyError, TypeError))}:",
-        f"    {entry} = {names.of('absent', ABSENT)}",
+        f"    {entry} = {names.of('absent', NO_ENTRY)}",
         f"if {' and '.join(checks)}:",
         *(f"    {line}" for line in serving),
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args, get_origin
 
 from msgspec.structs import replace
 
+from dualcache.core.nearest import nearest
 from dualcache.errors import KeyTemplateError, UnkeyableArgument, UsageError
 from dualcache.keys.annotations import is_free_text, is_keyable_annotation
 from dualcache.keys.escaping import escape_literal
@@ -20,7 +21,7 @@ from dualcache.keys.templates import check_names, check_unambiguous, literal_pre
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from dualcache.keys.compile import Kind
+    from dualcache.keys.compile import NameKind
     from dualcache.keys.signature import FunctionSignature
 
 __all__ = [
@@ -76,18 +77,16 @@ def check_ignored(signature: FunctionSignature, ignore: Collection[str]) -> None
         # A name that no parameter has is one that goes into **kwargs.
         if name in known or Parameter.VAR_KEYWORD in kinds:
             continue
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, known, 1, 0.5)
+        near = nearest(name, known)
         raise UsageError(
             f"ignore of {signature.name} names an unknown parameter",
             code="DC113",
             details=[("ignore", f'"{name}" is not a parameter of {signature}')],
-            help=f'did you mean "{near[0]}"?' if near else "leave it out of ignore",
+            help=f'did you mean "{near}"?' if near else "leave it out of ignore",
         )
 
 
-def checked_template(signature: FunctionSignature, text: object, what: Kind) -> Template:
+def checked_template(signature: FunctionSignature, text: object, what: NameKind) -> Template:
     if not isinstance(text, str):
         raise KeyTemplateError(
             f"{what} template of {signature.name} must be text",

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dualcache.keys.placeholders import Field
+    from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["Kind", "Plan", "Value", "compile_names"]
+__all__ = ["NameKind", "Plan", "Value", "compile_names", "fault_of"]
 
-Kind: TypeAlias = Literal["key", "tag", "pattern"]
+NameKind: TypeAlias = Literal["key", "tag", "pattern"]
 
 
 class Value(Struct, frozen=True):
@@ -45,7 +46,7 @@ class Plan(Struct, frozen=True):
     """How one name is written; `prefix` stands before it and does not count for its length."""
 
     parts: tuple[str | Value, ...]
-    kind: Kind
+    kind: NameKind
     owner: str
     prefix: str = ""
 
@@ -186,3 +187,24 @@ def _settling(settle: Callable[[], bool], namespace: dict[str, Any]) -> Callable
         namespace["_is_settled"] = settle()
 
     return settle_once
+
+
+def fault_of(
+    signature: FunctionSignature, name: str, help_line: str
+) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
+    """Return a function that adds to an error which argument cannot be written, and the mend."""
+    what = (
+        f"argument {name} of {signature.name}" if name else f"what vary gives for {signature.name}"
+    )
+
+    def told(error: UnkeyableArgument) -> UnkeyableArgument:
+        if error.code != "DC110":
+            return error
+        return UnkeyableArgument(
+            f"{what} cannot be part of a key",
+            code="DC110",
+            details=error.details,
+            help=help_line,
+        )
+
+    return told

@@ -10,7 +10,7 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.core.callables import taking_of
-from dualcache.errors import UnkeyableArgument, UsageError
+from dualcache.errors import UsageError
 from dualcache.keys.canonical import canonical, digested, text
 from dualcache.keys.checks import (
     check_ignored,
@@ -21,7 +21,7 @@ from dualcache.keys.checks import (
     template_check,
     unkeyable_mend,
 )
-from dualcache.keys.compile import Kind, Plan, Value, compile_names
+from dualcache.keys.compile import NameKind, Plan, Value, compile_names, fault_of
 from dualcache.keys.digests import is_credential
 from dualcache.keys.names import is_pattern, several, star_in_key
 from dualcache.keys.receivers import bound_parts, constant, receiver_form
@@ -103,7 +103,7 @@ def make_key(
 
 
 def make_names(
-    signature: FunctionSignature, templates: Sequence[str], *, what: Kind, prefix: str = ""
+    signature: FunctionSignature, templates: Sequence[str], *, what: NameKind, prefix: str = ""
 ) -> Callable[..., tuple[str, ...]]:
     """Compile the making of tags, of keys to invalidate, or of patterns, from templates.
 
@@ -147,7 +147,7 @@ def _default_parts(
         if name in ignore:
             continue
         write = _default_form(signature, name, ignore)
-        fault = _fault_of(signature, name, unkeyable_mend(signature, name))
+        fault = fault_of(signature, name, unkeyable_mend(signature, name))
         parts += [
             ":",
             Value(f"p{at}", value_at(at), write, fault, is_digested=write is digested),
@@ -202,7 +202,7 @@ def template_parts(
                 f"p{at}",
                 value_at(at),
                 writer,
-                _fault_of(signature, part.name, help_line),
+                fault_of(signature, part.name, help_line),
                 part,
                 likely_str=part.is_plain and not typed and signature.hints().get(part.name) is str,
                 is_digested=part.is_digested,
@@ -238,7 +238,7 @@ def extra_parts(
             given = [values[at] for at in taking.positions]
             return how(*given, **{name: values[at] for name, at in taking.keywords})
 
-        fault = _fault_of(signature, "", "return text, a number, or a tuple of these from vary")
+        fault = fault_of(signature, "", "return text, a number, or a tuple of these from vary")
         parts += [":vary=", Value(_vary_call(signature, taking), read, _vary_form, fault)]
     if version is not None:
         parts.append(f":version={canonical(version)}")
@@ -277,23 +277,3 @@ def _field_writer(template: Template, field: Field, *, typed: bool) -> Callable[
         return field_text(template, field, value, typed)
 
     return write
-
-
-def _fault_of(
-    signature: FunctionSignature, name: str, help_line: str
-) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
-    what = (
-        f"argument {name} of {signature.name}" if name else f"what vary gives for {signature.name}"
-    )
-
-    def told(error: UnkeyableArgument) -> UnkeyableArgument:
-        if error.code != "DC110":
-            return error
-        return UnkeyableArgument(
-            f"{what} cannot be part of a key",
-            code="DC110",
-            details=error.details,
-            help=help_line,
-        )
-
-    return told

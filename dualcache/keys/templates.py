@@ -10,6 +10,7 @@ import re
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from dualcache.core.nearest import nearest
 from dualcache.errors import KeyTemplateError
 from dualcache.keys.canonical import text
 from dualcache.keys.digests import digest, is_secret_name
@@ -79,9 +80,7 @@ def check_names(
     for field in template.fields:
         if field.name in available:
             continue
-        from difflib import get_close_matches
-
-        near = get_close_matches(field.name, available, 1, 0.5)
+        near = nearest(field.name, available)
         known = ", ".join(f"{{{name}}}" for name in available)
         raise KeyTemplateError(
             f"{template.what} of {owner} names an unknown parameter",
@@ -89,7 +88,7 @@ def check_names(
             details=pointed(
                 template, field.start, field.end, f"not a parameter of {signature_text}"
             ),
-            help=f"did you mean {{{near[0]}}}?" if near
+            help=f"did you mean {{{near}}}?" if near
             else f"it has {known}" if available
             else "it has no parameters: write a key without placeholders",
         )  # fmt: skip

@@ -6,15 +6,11 @@ the mend. What was given is not shown: it may be a secret in the wrong place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dualcache.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 __all__ = [
-    "nearest",
     "revealed",
     "subject",
     "to_bool",
@@ -30,16 +26,6 @@ _WORDS = {
 }
 _LONGEST_NUMBER = 20
 _PUNCTUATION = "._-"
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that `name` was most likely meant to be, if any comes close."""
-    # Only wanted on the way to an error, and dear to import.
-    from difflib import get_close_matches
-
-    by_folded = {candidate.casefold(): candidate for candidate in known}
-    found = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
-    return by_folded[found[0]] if found else None
 
 
 def revealed(value: Any) -> Any:

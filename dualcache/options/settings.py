@@ -8,8 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from dualcache.core.nearest import nearest
 from dualcache.errors import UsageError
-from dualcache.options.checks import nearest, revealed, to_bool, to_int, to_namespace
+from dualcache.options.checks import revealed, to_bool, to_int, to_namespace
 from dualcache.options.durations import to_ms
 from dualcache.options.option import Where
 from dualcache.options.table import names

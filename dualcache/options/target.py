@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
+from dualcache.core.nearest import nearest
 from dualcache.errors import UsageError
-from dualcache.options.checks import nearest, revealed, to_int
+from dualcache.options.checks import revealed, to_int
 from dualcache.options.patience import CALL_TIMEOUTS
 from dualcache.options.target_options import (
     OWNER,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.core.nearest import nearest
 from dualcache.errors import UsageError
-from dualcache.options.checks import nearest
 from dualcache.options.table import OPTIONS, SPELLINGS
 
 if TYPE_CHECKING:

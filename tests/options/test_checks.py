@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dualcache.core.nearest import nearest
 from dualcache.errors import UsageError
 from dualcache.options.checks import (
-    nearest,
     to_bool,
     to_int,
     to_namespace,

@@ -53,7 +53,7 @@ IMMATERIAL: Final = frozenset(
 OF_THE_PLACE: Final = ("db", "username", "password")
 
 
-class Kind(NamedTuple):
+class ClientKind(NamedTuple):
     """The colour of a client, and the classes whose connections ours can stand in for."""
 
     colour: Colour
@@ -134,8 +134,8 @@ def target_of_client(client: Any, options: Mapping[str, Any]) -> Target:
     )
 
 
-def _kind_of(client: object) -> Kind | None:
-    """Return what kind of client it is; `None`: no client that holds a pool."""
+def _kind_of(client: object) -> ClientKind | None:
+    """Return the kind of a client; `None` for one that holds no pool."""
     from redis import ConnectionPool, Redis, connection
     from redis.client import Pipeline
 
@@ -143,7 +143,7 @@ def _kind_of(client: object) -> Kind | None:
         if isinstance(client, Pipeline):
             return None
         classes = connection.Connection, connection.SSLConnection
-        return Kind("sync", *classes, connection.UnixDomainSocketConnection, ConnectionPool)
+        return ClientKind("sync", *classes, connection.UnixDomainSocketConnection, ConnectionPool)
     from redis import asyncio
     from redis.asyncio import client as async_client
     from redis.asyncio import connection as async_connection
@@ -152,7 +152,7 @@ def _kind_of(client: object) -> Kind | None:
         return None
     async_classes = async_connection.Connection, async_connection.SSLConnection
     unix = async_connection.UnixDomainSocketConnection
-    return Kind("async", *async_classes, unix, async_connection.ConnectionPool)
+    return ClientKind("async", *async_classes, unix, async_connection.ConnectionPool)
 
 
 def _mend_of_other(client: object, wanted: str) -> str:
@@ -163,7 +163,7 @@ def _mend_of_other(client: object, wanted: str) -> str:
     return f"give a {wanted}, or a URL"
 
 
-def _check_pool(pool: Any, kind: Kind) -> None:
+def _check_pool(pool: Any, kind: ClientKind) -> None:
     """Refuse a pool whose connections are made in a way that ours do not know."""
     made = pool.connection_class
     if "Sentinel" in type(pool).__name__ or "Sentinel" in made.__name__:
@@ -187,8 +187,8 @@ def _check_pool(pool: Any, kind: Kind) -> None:
         )
 
 
-def _checked(given: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
-    """Return what a `Target` has fields for, checked as an option of a URL is."""
+def _checked(given: Mapping[str, Any], kind: ClientKind) -> dict[str, Any]:
+    """Return the arguments that are fields of a `Target`, checked as options of a URL."""
     default = kind.plain()  # connects to nothing
     found: dict[str, Any] = {}
     for name in (*TAKEN, *TIMES):
