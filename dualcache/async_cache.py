@@ -219,6 +219,15 @@ class AsyncCache(OfOneProcess):
         """Make entries stale: served from now on only where a stale value may be."""
         return await self._runtime.backend.arun(self._operations.expire(keys))  # type: ignore[no-any-return]
 
+    async def touch(self, *keys: str, ttl: Any = MISSING) -> bool:
+        """Give entries a new life; tell whether all of them are there; see `Cache.touch`."""
+        flow = self._operations.touch(keys, ttl, "touch()")
+        return len(await self._run(flow)) == len(set(keys))
+
+    async def touch_many(self, keys: Iterable[str], *, ttl: Any = MISSING) -> list[str]:
+        """Give entries a new life; return the keys of those that are there."""
+        return await self._run(self._operations.touch(keys, ttl, "touch_many()"))  # type: ignore[no-any-return]
+
     async def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""
         flow = self._operations.clear(everything=everything)

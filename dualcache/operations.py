@@ -20,14 +20,12 @@ from dualcache.engine.add import add
 from dualcache.engine.expiry import expire
 from dualcache.engine.incr import incr
 from dualcache.engine.pipelines import paced
+from dualcache.engine.touch import touch_many
 from dualcache.engine.upkeep import fence, ping_server
 from dualcache.errors import UsageError
 from dualcache.keys.names import full_tags, no_pattern, several, user_key, user_tag
 from dualcache.options.checks import to_bool
-from dualcache.options.option import Part, Where
-from dualcache.options.policy import make_policy
-from dualcache.options.table import names
-from dualcache.options.written import chosen, refuse_unknown
+from dualcache.runtime.direct_policies import DIRECT, loading, storing, touching
 from dualcache.runtime.invalidations import invalidation_of, refused_without_namespace
 
 if TYPE_CHECKING:
@@ -46,12 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Operations", "whole_step"]
 
-_DIRECT: Final = "direct"
-"""The label of direct calls, in events and statistics."""
-_LOAD_OPTIONS: Final = names(Where.LOAD)
-_STORE_OPTIONS: Final = names(Where.STORE)
-_POLICY_OPTIONS: Final = frozenset(names(Where.LOAD, Part.POLICY))
-_VALUE_OPTIONS: Final = names(Where.LOAD, Part.VALUE)
 _MOST_KNOWN: Final = 1_024
 """How many loaders are remembered."""
 
@@ -111,9 +103,7 @@ class Operations:
         """Store one value where none is."""
         backend = self._runtime.active_backend
         policy = self._storing(ttl, "add()", backend, options)
-        whole = policy.value_codec
-        glance = whole._replace(unpack=whole.verify)  # whether a value is there, not which
-        call = self._call(key, replace(policy, value_codec=glance), self._tags(tags, "add()"))
+        call = self._call(key, _glance(policy), self._tags(tags, "add()"))
         return add(call, value, backend.env)
 
     def incr(
@@ -140,9 +130,7 @@ class Operations:
     ) -> Flow[Outcome]:
         """Serve one key, or load it."""
         backend = self._runtime.active_backend
-        written = _written(options, ttl, _LOAD_OPTIONS, "get_or_load()")
-        counters = self._counters_of(checked_loader(loader, "get_or_load()"))
-        policy = self._policy(written, annotation, "get_or_load()", counters, backend)
+        policy = self._loading(loader, options, ttl, annotation, "get_or_load()", backend)
         call = self._call(key, policy, self._tags(tags, "get_or_load()"))
         call = replace(call, function=loader)
         return load.get_or_load(call, backend.env)
@@ -159,9 +147,7 @@ class Operations:
     ) -> Flow[dict[str, Any]]:
         """Serve several keys; `loader` gets the list of those that this caller must load."""
         backend = self._runtime.active_backend
-        written = _written(options, ttl, _LOAD_OPTIONS, "get_or_load_many()")
-        counters = self._counters_of(checked_loader(loader, "get_or_load_many()"))
-        policy = self._policy(written, annotation, "get_or_load_many()", counters, backend)
+        policy = self._loading(loader, options, ttl, annotation, "get_or_load_many()", backend)
         names = self._tags(tags, "get_or_load_many()")
         wanted = _distinct(keys, "get_or_load_many()")
         calls = yield from paced(lambda key: self._call(key, policy, names), wanted)
@@ -181,6 +167,15 @@ class Operations:
         env = self._runtime.backend.env
         names = yield from paced(lambda key: self._runtime.prefix + no_pattern(key), keys)
         return (yield from expire(names, env))
+
+    def touch(self, keys: Iterable[str], ttl: Any, what: str) -> Flow[list[str]]:
+        """Give entries a new life; the flow returns the keys of those that are there."""
+        backend = self._runtime.active_backend
+        policy = _glance(touching(self._runtime, backend, ttl, self._counters))
+        wanted = _distinct(keys, what)
+        calls = yield from paced(lambda key: self._call(key, policy), wanted)
+        touched = yield from touch_many(calls, backend.env)
+        return [key for key, is_there in zip(wanted, touched, strict=True) if is_there]
 
     def clear(self, *, everything: bool) -> Flow[Invalidated]:
         """Delete the whole namespace, or the whole database where `everything` says so."""
@@ -217,29 +212,13 @@ class Operations:
         return self._runtime.stats([self._counters, *self._counters_by_loader.values()])
 
     def _storing(self, ttl: Any, what: str, backend: Backend, options: Options) -> Policy:
-        """Return the policy of a value that the caller gives; its ttl is taken as it is."""
-        written = {"jitter": 0, **_written(options, ttl, _STORE_OPTIONS, what)}
-        return self._policy(written, MISSING, what, self._counters, backend)
+        return storing(self._runtime, backend, options, ttl, self._counters, owner=what)
 
-    def _policy(
-        self, options: Options, annotation: Any, what: str, counters: Counters, backend: Backend
+    def _loading(
+        self, loader: Any, options: Options, ttl: Any, annotation: Any, what: str, backend: Backend
     ) -> Policy:
-        own: dict[str, Any] = {}
-        is_fronted = True
-        if not options.keys() <= _POLICY_OPTIONS:
-            own = chosen(options, _VALUE_OPTIONS)
-            is_fronted = to_bool(options.get("front", True), "front", owner=what)
-            options = chosen(options, _POLICY_OPTIONS)
-        value_codec = self._runtime.codecs.direct_codec_for(annotation, own)
-        return make_policy(
-            _DIRECT,
-            value_codec,
-            options,
-            self._runtime.defaults,
-            owner=what,
-            counters=counters,
-            front=backend.front_for(value_codec) if is_fronted else None,
-        )
+        counters = self._counters_of(checked_loader(loader, what))
+        return loading(self._runtime, backend, options, ttl, annotation, counters, owner=what)
 
     def _reading(self, key: str, annotation: Any, backend: Backend) -> Call:
         return self._call(key, self._reading_as(annotation, backend))
@@ -247,13 +226,13 @@ class Operations:
     def _reading_as(self, annotation: Any, backend: Backend) -> Policy:
         value_codec = self._runtime.codecs.direct_codec_for(annotation)
         front = backend.front_for(value_codec)
-        return Policy(_DIRECT, value_codec, ttl_ms=None, counters=self._counters, front=front)
+        return Policy(DIRECT, value_codec, ttl_ms=None, counters=self._counters, front=front)
 
     def _glancing(self, key: str) -> Call:
         """Return the call that tells whether a key holds a value, and decodes nothing."""
         value_codec = self._runtime.codecs.direct_codec_for(MISSING)
         glance = value_codec._replace(unpack=value_codec.verify)
-        return self._call(key, Policy(_DIRECT, glance, ttl_ms=None, counters=self._counters))
+        return self._call(key, Policy(DIRECT, glance, ttl_ms=None, counters=self._counters))
 
     def _call(self, key: str, policy: Policy, tags: tuple[str, ...] = ()) -> Call:
         return Call(self._runtime.prefix + user_key(key), policy, tags)
@@ -284,9 +263,10 @@ def whole_step(by: object) -> int:
         ) from None
 
 
-def _written(options: Options, ttl: Any, known: tuple[str, ...], what: str) -> Options:
-    refuse_unknown(options, known, owner=what)
-    return options if ttl is MISSING else {**options, "ttl": ttl}
+def _glance(policy: Policy) -> Policy:
+    """Return the policy by which a read tells whether a value is there, and not which."""
+    whole = policy.value_codec
+    return replace(policy, value_codec=whole._replace(unpack=whole.verify))
 
 
 def _distinct(keys: Iterable[str], what: str) -> list[str]:

@@ -205,6 +205,18 @@ class SyncFace(OfOneProcess):
         """
         return self._runtime.backend.run(self._operations.expire(keys))  # type: ignore[no-any-return]
 
+    def touch(self, *keys: str, ttl: Any = MISSING) -> bool:
+        """Give entries a new life from now on; tell whether all of them are there.
+
+        False where one is not there, or not fresh any more; that one alone is left as it is.
+        """
+        flow = self._operations.touch(keys, ttl, "touch()")
+        return len(self._run(flow)) == len(set(keys))
+
+    def touch_many(self, keys: Iterable[str], *, ttl: Any = MISSING) -> list[str]:
+        """Give entries a new life, as `touch` does; return the keys of those that are there."""
+        return self._run(self._operations.touch(keys, ttl, "touch_many()"))  # type: ignore[no-any-return]
+
     def clear(self, *, everything: bool = False) -> Invalidated:
         """Delete the whole namespace; without a namespace only with `everything=True`."""
         return self._runtime.backend.run(self._operations.clear(everything=everything))  # type: ignore[no-any-return]

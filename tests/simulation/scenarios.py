@@ -14,6 +14,7 @@ from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
 from dualcache.engine.serve import NOT_SERVED, find_in_front, first_look, look_failed, serve
+from dualcache.engine.touch import touch_many
 from dualcache.engine.upkeep import fence
 from dualcache.engine.write import set_value
 from dualcache.errors import BackendError
@@ -106,6 +107,12 @@ def deletes_pattern(_: World, actor: Actor) -> Flow[Any]:
 
 def expires(_: World, actor: Actor) -> Flow[Any]:
     return expire((KEY,), actor.process.env)
+
+
+def touches(_: World, actor: Actor) -> Flow[Any]:
+    """Give the entry a new life; nothing is read that could be too old."""
+    yield from touch_many((Call(KEY, actor.policy()),), actor.process.env)
+    return MISSING
 
 
 def clears(_: World, actor: Actor) -> Flow[Any]:

@@ -214,6 +214,8 @@ async def direct_calls(other: int) -> None:
     assert_type(await cache.aio.get_or_load_many(["k"], sizes), dict[str, int])
     assert_type(cache.invalidate("k"), Invalidated)
     assert_type(cache.expire("k"), Invalidated)
+    assert_type(cache.touch("k", ttl=5), bool)
+    assert_type(await cache.aio.touch_many(["k"]), list[str])
     assert_type(await cache.aio.expire("k"), Invalidated)
     assert_type(await cache.aio.invalidate("k"), Invalidated)
     assert_type(cache.peek("k"), Entry | None)
