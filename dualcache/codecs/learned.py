@@ -17,6 +17,7 @@ from typing import (
     Any,
     Final,
     NamedTuple,
+    cast,
     get_args,
     get_type_hints,
     is_typeddict,
@@ -214,7 +215,7 @@ def _made_way(kind: Any) -> _Way | None:
         return None
     make: Callable[..., Any] = _make_plain
     if issubclass(kind, tuple):
-        names, make = kind._fields, _make_tuple
+        names, make = cast("Any", kind)._fields, _make_tuple
     elif hasattr(kind, "__struct_fields__"):
         names, make = kind.__struct_fields__, _make_struct
     elif hasattr(kind, "__attrs_attrs__"):

@@ -7,7 +7,6 @@ and what a close waits for.
 from __future__ import annotations
 
 from contextvars import copy_context
-from functools import partial
 from threading import Lock, Thread, current_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -62,8 +61,10 @@ class Background:
         try:
             reply = self._admit(run, in_thread=True)
             if reply is SpawnReply.STARTED:
-                inside = partial(copy_context().run, self._work, run, work)
-                run.thread = Thread(target=inside, name="dualcache-load", daemon=True)
+                inside = copy_context().run
+                run.thread = Thread(
+                    target=inside, args=(self._work, run, work), name="dualcache-load", daemon=True
+                )
                 run.thread.start()
         except RuntimeError:  # no more threads, or the interpreter is ending
             self.leave(run)

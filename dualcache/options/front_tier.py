@@ -44,10 +44,10 @@ class FrontTier(Struct, frozen=True):
         _to_one_of(POLICIES, self.policy, "policy")
 
 
-def _to_one_of(known: tuple[str, ...], value: Any, option: str) -> None:
-    if value not in known:
+def _to_one_of(known: tuple[str, ...], chosen: Any, option: str) -> None:
+    if chosen not in known:
         raise UsageError(
-            f"FrontTier() knows no {option} {value}",
+            f"FrontTier() knows no {option} {chosen}",
             code="DC164",
             help=f"one of {', '.join(known)}",
         )

@@ -70,7 +70,7 @@ class ValueCodecs:
                 code="DC178",
                 help="use it with memory://, or leave codec= out",
             )
-        options = {"known": self._known, **self._limits, **own}
+        options: dict[str, Any] = {"known": self._known, **self._limits, **own}
         return make_value_codec(
             annotation, codec=chosen, secret=self._secret, teller=teller, **options
         )

@@ -66,7 +66,7 @@ class Derived(User):
 @dataclass(frozen=True, slots=True)
 class Slotted:
     name: str
-    __private: int = 3
+    __private: int = 3  # pyright: ignore[reportGeneralTypeIssues]
 
 
 @dataclass
