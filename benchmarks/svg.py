@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 760
 LABELS: Final = 210
-BARS_END: Final = WIDTH - 100
+BARS_END: Final = WIDTH - 135
 FIELD_HEIGHT: Final = 340
 FIELD_END: Final = WIDTH - 200
 WIDE: Final = 30.0

@@ -78,7 +78,11 @@ def over_pairs(
 ) -> list[Row]:
     cache = open_fronted(bench, namespace=shape.replace(" ", "-"))
     ours = cache(ttl=600)(function)
-    ready: dict[str, Function] = {DUALCACHE: ours, LRU: in_process.lru_cache(function, bench)}
+    limits = {LRU: in_process.lru_cache}
+    if len(pairs[0]) == 2:
+        limits["dict + TTL by hand"] = in_process.dict_by_hand
+    ready: dict[str, Function] = {DUALCACHE: ours}
+    ready |= {name: maker(function, bench) for name, maker in limits.items()}
 
     def call_all() -> None:
         for pair in pairs:

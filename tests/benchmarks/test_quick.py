@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks.measure import Lap, calibrated
 from benchmarks.page import RESULTS, SUMMARY, by_curve
 from benchmarks.results import Reached, Row, read_results
 from benchmarks.summary import COMPARED, told
@@ -139,3 +140,15 @@ def test_every_target_belongs_to_a_topic_and_bounds_something() -> None:
         assert isinstance(target, Target)
         assert target.topic in MODULES
         assert (target.at_most is None) != (target.at_least is None)
+
+
+def test_a_burst_beside_which_another_program_ran_does_not_set_how_many_calls_are_measured() -> (
+    None
+):
+    delays = iter([0.4])
+
+    def lap_of(_: Any, count: int) -> Lap:
+        taken = count * 1e-5 + next(delays, 0.0)
+        return Lap(taken / count, taken / count, count)
+
+    assert calibrated(lambda count: count, 0.02, lap_of) == 2_000
