@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dualcache.core.front_ports import Read
 
 __all__ = [
+    "BATCH_WEIGHT",
     "DYNAMIC_TTL_MS",
     "READ_WEIGHT",
     "Call",
@@ -28,6 +29,8 @@ DYNAMIC_TTL_MS: Final = 86_400_000
 """What an entry is taken to last before its ttl is known from its value."""
 READ_WEIGHT: Final = 1 / 16
 """How much one read moves the running share of hits."""
+BATCH_WEIGHT: Final = 1 / 8
+"""How much one batch of keys moves the running share of batches without a miss."""
 
 
 class Counters:
@@ -44,6 +47,7 @@ class Counters:
         "stale_hits",
         "unread",
         "unstored",
+        "whole_batches",
     )
 
     def __init__(self) -> None:
@@ -62,6 +66,8 @@ class Counters:
         self.load_ms: float | None = None
         self.recent_hits = 1.0
         """Share of hits among recent reads, as a running mean."""
+        self.whole_batches = 0.0
+        """Share of recent batches of keys of which each was a hit, as a running mean."""
 
     def add(self, other: Counters) -> None:
         """Add what another function counted; the load time is that of the last one measured."""
@@ -79,6 +85,10 @@ class Counters:
         """Count a caller who has to load."""
         self.misses += 1
         self.recent_hits -= self.recent_hits * READ_WEIGHT
+
+    def count_batch(self, *, is_whole: bool) -> None:
+        """Count a batch of keys: whether each of them was a hit."""
+        self.whole_batches += (is_whole - self.whole_batches) * BATCH_WEIGHT
 
     def count_load(self, load_ms: float) -> None:
         """Let `load_ms` enter the running mean of load times."""

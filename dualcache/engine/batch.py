@@ -30,7 +30,7 @@ from dualcache.engine.read import count_miss, served
 from dualcache.engine.read_many import look_beside, look_many
 from dualcache.engine.renewal import begin_lease, keeping
 from dualcache.engine.serve import LIKELY_HITS, find_in_front
-from dualcache.engine.starting import NOTHING, Start, held_by
+from dualcache.engine.starting import NOTHING, Start, held_by, leave_unstored
 from dualcache.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from dualcache.engine.lead import Ready
     from dualcache.engine.renewal import Lease
 
-__all__ = ["get_or_load_many", "mapping_of"]
+__all__ = ["Held", "LedKey", "first_failure", "get_or_load_many", "load_led", "mapping_of"]
 
 
-class _LedKey(NamedTuple):
+class LedKey(NamedTuple):
     """A key that this caller loads: its flight, and where it starts from (`None`: not stored)."""
 
     name: str
@@ -55,7 +55,7 @@ class _LedKey(NamedTuple):
     start: Start | None
 
 
-class _Held(NamedTuple):
+class Held(NamedTuple):
     """The flights and leases that this caller gives back, however its load ends.
 
     `markers` are the leases, each with its key; `results` how each flight is to end. `sent` are
@@ -95,38 +95,49 @@ def _load_many(
     began = env.sequence()
     found = yield from _serve_kept(calls, env)
     unkept = {name: call for name, call in calls.items() if name not in found}
-    reads: dict[str, ReadResult] = {}
-    is_down = False
-    if _are_hits_likely(unkept):
-        try:
-            looked = yield from look_many(list(unkept.values()), env)
-            besides, looked = yield from look_beside(list(unkept.values()), looked, env)
-            reads = dict(zip(unkept, looked, strict=True))
-            calls = {**calls, **dict(zip(unkept, besides, strict=True))}
-        except BackendError:
-            is_down = True
+    reads, besides, is_down = yield from _look_first(unkept, env)
+    calls = {**calls, **besides}
     found.update(serve_fresh(calls, reads, env))
-    held = _Held({}, {}, {})
+    held = Held({}, {}, {})
     missing = {name: call for name, call in calls.items() if name not in found}
     try:
         leads, moved = yield from _lead_all(
             missing, reads, found, held, began, env, is_down=is_down
         )
         calls = {**calls, **moved}
-        found.update((yield from _load_all(leads, loader, held, env)))
+        _count_batch(unkept, is_whole=not leads)
+        found.update((yield from load_led(leads, loader, held, env)))
     except BaseException:
         # Everything that may have been taken: each marker is noted before it is sent, and a driver
         # knows of a flight whose reply an interrupt took away (`Join.led`).
         yield from _give_back(held, env)
         raise
     yield from _end_all(held, env)
-    failure = _first_failure(held)
+    failure = first_failure(held)
     if failure is not None:
         return failure
     leading = {lead.name for lead in leads}
     others = [name for name in missing if name not in found and name not in leading]
     found.update((yield from load_others(others, calls, one_of, env)))
     return Outcome({name: found[name] for name in calls if name in found})
+
+
+def _look_first(
+    calls: Mapping[str, Call], env: Env
+) -> Flow[tuple[dict[str, ReadResult], dict[str, Call], bool]]:
+    """Read the keys where that is likely to be all; the leases read them too.
+
+    Returns what was read, the calls that go on beside entries of other shapes, and whether the
+    backend failed.
+    """
+    if not _are_hits_likely(calls):
+        return {}, {}, False
+    try:
+        looked = yield from look_many(list(calls.values()), env)
+        besides, looked = yield from look_beside(list(calls.values()), looked, env)
+    except BackendError:
+        return {}, {}, True
+    return dict(zip(calls, looked, strict=True)), dict(zip(calls, besides, strict=True)), False
 
 
 def _serve_kept(calls: Mapping[str, Call], env: Env) -> Flow[dict[str, Any]]:
@@ -137,28 +148,36 @@ def _serve_kept(calls: Mapping[str, Call], env: Env) -> Flow[dict[str, Any]]:
 
 def _are_hits_likely(calls: Mapping[str, Call]) -> bool:
     """Tell whether a look is worth its trip; the leases, which read too, are one trip as well."""
+    # One key that is missing costs a look its worth, so the hits among the keys tell little: of
+    # a thousand keys with 99 hits in a hundred, ten are missing each time.
     for call in calls.values():
-        counters = call.policy.counters
-        return counters.hits > 0 and counters.recent_hits >= LIKELY_HITS
+        return call.policy.counters.whole_batches >= LIKELY_HITS
     return False
+
+
+def _count_batch(calls: Mapping[str, Call], *, is_whole: bool) -> None:
+    """Count whether a batch was all hits."""
+    for call in calls.values():
+        call.policy.counters.count_batch(is_whole=is_whole)
+        return
 
 
 def _lead_all(
     missing: Mapping[str, Call],
     reads: Mapping[str, ReadResult],
     found: dict[str, Any],
-    held: _Held,
+    held: Held,
     began: int,
     env: Env,
     *,
     is_down: bool,
-) -> Flow[tuple[list[_LedKey], dict[str, Call]]]:
+) -> Flow[tuple[list[LedKey], dict[str, Call]]]:
     """Lead what nobody leads, and get the leases; what is fresh by now is `found`.
 
     Returns the keys that are led, and the calls that go on beside entries of other shapes, which
     no look had shown.
     """
-    leads: list[_LedKey] = []
+    leads: list[LedKey] = []
     moved: dict[str, Call] = {}
     led = yield from _join_all(missing, reads, held, began, is_down=is_down)
     moving = yield from _lease_all(led, reads, found, held, leads, env, is_down=is_down)
@@ -172,7 +191,7 @@ def _lead_all(
 def _join_all(
     missing: Mapping[str, Call],
     reads: Mapping[str, ReadResult],
-    held: _Held,
+    held: Held,
     began: int,
     *,
     is_down: bool,
@@ -201,8 +220,8 @@ def _lease_all(
     led: Sequence[tuple[str, Call, Flight]],
     reads: Mapping[str, ReadResult],
     found: dict[str, Any],
-    held: _Held,
-    leads: list[_LedKey],
+    held: Held,
+    leads: list[LedKey],
     env: Env,
     *,
     is_down: bool,
@@ -224,13 +243,13 @@ def _lease_all(
         if isinstance(start, Start):
             if not start.is_over_entry:
                 held.markers[start.expected] = call.key
-            leads.append(_LedKey(name, call, flight, start))
+            leads.append(LedKey(name, call, flight, start))
         elif start is NOTHING:
-            leads.append(_LedKey(name, call, flight, None))
+            leads.append(LedKey(name, call, flight, None))
         elif start is not None and start.state is OTHER:
             beside = call_beside(call, start, env)
             if beside is None:
-                leads.append(_LedKey(name, call, flight, None))
+                leads.append(LedKey(name, call, flight, None))
             else:
                 moved[name] = beside
         elif start is not None:
@@ -244,15 +263,15 @@ def _lease_all(
     return moved
 
 
-def _count_led(lead: _LedKey, reads: Mapping[str, ReadResult], env: Env, *, is_down: bool) -> None:
+def _count_led(lead: LedKey, reads: Mapping[str, ReadResult], env: Env, *, is_down: bool) -> None:
     """Count a key that is loaded as a miss, and tell why."""
     read = reads.get(lead.name)
     why = read.state.value if read else "backend_down" if is_down else "absent"
     count_miss(lead.call, why, env)
 
 
-def _load_all(
-    leads: Sequence[_LedKey], loader: Callable[..., Any], held: _Held, env: Env
+def load_led(
+    leads: Sequence[LedKey], loader: Callable[..., Any], held: Held, env: Env
 ) -> Flow[Mapping[str, Any]]:
     """Call the loader once for all led keys, and store what it returns."""
     if not leads:
@@ -279,21 +298,29 @@ def _load_all(
         return {}
     values = mapping_of(result.value)
     loaded = [lead for lead in leads if lead.name in values]
-    yield from _store_all(loaded, values, result, held, sequence, env, lease)
+    filled = yield from _store_all(loaded, values, result, held, sequence, env, lease)
+    for lead in leads:
+        # A refresh takes the old entry away also where the new result is not stored.
+        start = lead.start
+        if start is not None and start.is_refresh and start.expected not in filled:
+            yield from leave_unstored(lead.call, start, env)
     return {lead.name: values[lead.name] for lead in loaded}
 
 
 def _store_all(
-    leads: Sequence[_LedKey],
+    leads: Sequence[LedKey],
     values: Mapping[str, Any],
     result: Loaded,
-    held: _Held,
+    held: Held,
     sequence: int,
     env: Env,
     lease: Lease,
-) -> Flow[None]:
-    """Commit all that is to be stored, and give the other leases back, in one trip."""
-    ready: list[tuple[_LedKey, Loaded, Ready]] = []
+) -> Flow[set[bytes]]:
+    """Commit all that is to be stored, and give the other leases back, in one trip.
+
+    Returns what the commits expected to find.
+    """
+    ready: list[tuple[LedKey, Loaded, Ready]] = []
     changes: list[Change] = []
     for at, lead in enumerate(leads):
         if at and not at % STEPS_AT_ONCE:
@@ -330,9 +357,10 @@ def _store_all(
         is_late = lease.is_late(change.expected, now_ms)
         ended = concluded(lead.call, one, made, reply, sequence, env, is_late=is_late)
         held.results[lead.flight] = FlightResult(ended)
+    return filled
 
 
-def _end_all(held: _Held, env: Env) -> Flow[None]:
+def _end_all(held: Held, env: Env) -> Flow[None]:
     """Give back the leases that are left, and land all flights, also if that is interrupted."""
     try:
         yield from release_all(held.markers, env)
@@ -342,13 +370,13 @@ def _end_all(held: _Held, env: Env) -> Flow[None]:
     yield from _land_all(held)
 
 
-def _give_back(held: _Held, env: Env) -> Flow[None]:
+def _give_back(held: Held, env: Env) -> Flow[None]:
     """Give back whatever may have been taken, for a caller who was interrupted."""
     held.markers.update(held.sent)
     yield from _end_all(held, env)
 
 
-def _land_all(held: _Held) -> Flow[None]:
+def _land_all(held: Held) -> Flow[None]:
     """Land all flights that are led."""
     for at, (flight, result) in enumerate(held.results.items()):
         if at and not at % STEPS_AT_ONCE:
@@ -356,7 +384,7 @@ def _land_all(held: _Held) -> Flow[None]:
         yield EndFlight(flight, result)
 
 
-def _first_failure(held: _Held) -> Outcome | None:
+def first_failure(held: Held) -> Outcome | None:
     """Return the outcome of a loader, or of a callable of the policy, that raised."""
     for result in held.results.values():
         if result.outcome is not None and result.outcome.error is not None:

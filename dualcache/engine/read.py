@@ -52,6 +52,7 @@ __all__ = [
     "classify_with_tags",
     "contains",
     "count_miss",
+    "entry_of",
     "found",
     "get",
     "left_of",
@@ -120,6 +121,11 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
         read = yield from classify_with_tags(call, raw_read, sequence, env)
     except BackendError:
         return None
+    return (yield from entry_of(call, read, raw_read, env))
+
+
+def entry_of(call: Call, read: ReadResult, raw_read: RawRead, env: Env) -> Flow[Entry | None]:
+    """Return what was read as an `Entry`; one of another shape has this call look beside it."""
     beside = call_beside(call, read, env)
     if beside is not None:
         return (yield from peek(beside, env))

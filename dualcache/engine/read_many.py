@@ -9,7 +9,7 @@ from dualcache.core.events import Miss
 from dualcache.core.ops import DropConnections, GiveWay, Look
 from dualcache.engine.beside import call_beside
 from dualcache.engine.pipelines import one_trip, paced, replies_of, slices
-from dualcache.engine.read import classify_again, found
+from dualcache.engine.read import classify_again, entry_of, found, left_of
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import classify, find_in_front, ids_of
 from dualcache.errors import BackendError
@@ -17,12 +17,13 @@ from dualcache.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dualcache.core.entry import Entry
     from dualcache.core.ops import Flow, RawRead
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
 
-__all__ = ["get_many", "look_beside", "look_many"]
+__all__ = ["get_many", "look_beside", "look_many", "peek_many"]
 
 
 def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
@@ -39,6 +40,28 @@ def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
     except BackendError:
         env.emit(Miss("", "backend_down"))
     return values
+
+
+def peek_many(calls: Sequence[Call], env: Env) -> Flow[list[Entry | None]]:
+    """Tell what is stored under several keys, as `peek` does, in few trips."""
+    entries: list[Entry | None] = []
+    try:
+        for part in slices(calls):
+            if entries:
+                yield GiveWay()
+            sequence = env.sequence()
+            looks = [Look(call.key, call.tags, with_ttl=True) for call in part]
+            replies = replies_of(looks, (yield from ask(one_trip(looks), env)))
+            reads = [
+                classify(call, each.raw, ids_of(call, each), sequence, env, left_of(each))
+                for call, each in zip(part, replies, strict=True)
+            ]
+            reads = yield from classify_again(part, reads, env)
+            for call, read, raw_read in zip(part, reads, replies, strict=True):
+                entries.append((yield from entry_of(call, read, raw_read, env)))
+    except BackendError:
+        pass
+    return entries + [None] * (len(calls) - len(entries))
 
 
 def look_beside(

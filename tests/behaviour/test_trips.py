@@ -100,12 +100,12 @@ def test_loading_many_keys_takes_two_trips_and_reading_them_one(
     assert colour.call(cache, "peek", KEYS[7]).tags == ("t", "u")
 
 
-def test_where_hits_are_likely_loading_many_keys_takes_a_look_more(
+def test_where_batches_are_mostly_hits_alone_loading_many_keys_takes_a_look_more(
     colour: Colour, redis_server: Server, trips: Trips
 ) -> None:
     cache = warm(colour, redis_server)
     loader, asked = loading(colour)
-    for _ in range(2):
+    for _ in range(8):
         colour.call(cache, "get_or_load_many", KEYS[:50], loader, tags=TAGS)
 
     def read() -> None:

@@ -92,15 +92,15 @@ def replace(key: str, old: bytes, marker: int) -> Commit:
 
 
 def many(
-    env: Env, names: str = "ab", *, hits: int = 1, tags: tuple[str, ...] = (), **options: Any
+    env: Env, names: str = "ab", *, whole: float = 1, tags: tuple[str, ...] = (), **options: Any
 ) -> Flow[dict[str, Any]]:
-    """Read several keys by a function that has hit so often."""
+    """Read several keys by a function of whose batches so many were all hits."""
 
     def one_of(name: str) -> Callable[[], Any]:
         return lambda: name
 
     counters = Counters()
-    counters.hits = hits
+    counters.whole_batches = whole
     calls = {name: Call(name, policy(counters=counters, **options), tags) for name in names}
     return get_or_load_many(calls, loader, one_of, env)
 
@@ -386,7 +386,7 @@ def test_an_entry_that_this_reader_cannot_read_is_loaded_over_with_the_others(re
     env, _ = surroundings()
     theirs = stored("theirs", key="a")
     script(
-        many(env, hits=0, value_codec=unread_by(reason)),
+        many(env, whole=0, value_codec=unread_by(reason)),
         LED,
         LED,
         (Batch, (RawRead(theirs), RawRead(filling(2, "b")))),
@@ -407,7 +407,7 @@ def test_an_entry_that_this_reader_cannot_read_is_loaded_over_with_the_others(re
 def test_an_entry_that_this_reader_cannot_read_stays_where_the_loader_fails() -> None:
     env, _ = surroundings()
     script(
-        many(env, hits=0, value_codec=unread_by("untyped")),
+        many(env, whole=0, value_codec=unread_by("untyped")),
         LED,
         LED,
         (Batch, (RawRead(stored("theirs", key="a")), RawRead(filling(2, "b")))),
@@ -443,7 +443,7 @@ def test_without_a_hit_so_far_the_leases_are_asked_for_at_once() -> None:
         for at, key in enumerate("ab", 4)
     ]
     script(
-        many(env, hits=0, tags=("~t:t",)),
+        many(env, whole=0, tags=("~t:t",)),
         (Join("a", 1, tags=("~t:t",)), lead),
         (Join("b", 1, tags=("~t:t",)), lead),
         (
@@ -474,7 +474,7 @@ def test_what_the_leases_find_fresh_is_served_and_not_loaded() -> None:
     env, events = surroundings()
     results: list[FlightResult] = []
     script(
-        many(env, hits=0),
+        many(env, whole=0),
         LED,
         LED,
         (Batch, (RawRead(stored("va", key="a")), RawRead(filling(2, "b")))),
@@ -555,7 +555,7 @@ def test_a_key_of_another_type_is_deleted_and_loaded_by_itself() -> None:
 def test_after_the_first_of_several_was_waited_for_the_others_are_read_together() -> None:
     env, _ = surroundings()
     script(
-        many(env, "abcd", hits=0),
+        many(env, "abcd", whole=0),
         *[(Join, lambda op: Flight(op.key, object(), 0))] * 4,
         (Look("a"), RawRead(stored("va", key="a"))),
         (
@@ -569,7 +569,7 @@ def test_after_the_first_of_several_was_waited_for_the_others_are_read_together(
 def test_others_that_cannot_be_read_together_are_loaded_one_by_one() -> None:
     env, _ = surroundings()
     script(
-        many(env, "abc", hits=0),
+        many(env, "abc", whole=0),
         *[(Join, lambda op: Flight(op.key, object(), 0))] * 3,
         (Look("a"), RawRead(stored("va", key="a"))),
         (Batch, slow()),

@@ -23,6 +23,7 @@ from dualcache.engine.listing import list_names
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get, peek
 from dualcache.engine.read_many import get_many
+from dualcache.engine.refresh_many import refresh_many
 from tests.engine.conversation import KEY, lead, pack, policy, surroundings, unpack
 
 if TYPE_CHECKING:
@@ -178,6 +179,8 @@ def test_the_caller_of_one_shape_too_many_stores_nothing(flow: Any) -> None:
     calls = {KEY: last}
     many = get_or_load_many(calls, lambda _: None, lambda _: lambda: None, env)
     assert store.run(many, {KEY: "v4"}) == {KEY: "v4"}
+    again = refresh_many(calls, lambda _: None, env)
+    assert store.run(again, {KEY: "v5"}) == {KEY: "v5"}
     assert store.run(get(asked(1), env)) == "v1"
 
 
