@@ -37,12 +37,15 @@ if TYPE_CHECKING:
     from dualcache.options.front_tier import FrontTier
     from dualcache.typing import (
         CachedFunction,
+        CachedMany,
         CacheOptions,
         Clock,
         Codec,
         Decorator,
         DecoratorOptions,
         Duration,
+        ManyDecorator,
+        ManyOptions,
         Observer,
         Secret,
         Url,
@@ -119,6 +122,26 @@ class Cache(SyncFace):
             return lambda inner: self._decorated(inner, options)
         refuse_no_function(function)
         return self._decorated(function, options)
+
+    @overload
+    def many(
+        self, function: Callable[P, R], /, **options: Unpack[ManyOptions]
+    ) -> CachedMany[P, R]: ...
+    @overload
+    def many(self, function: None = None, /, **options: Unpack[ManyOptions]) -> ManyDecorator: ...
+
+    def many(self, function: Any = None, /, **options: Any) -> Any:
+        """Decorate a function that takes several values and returns a mapping by them.
+
+        `key` names one value: `"user:{user_id}"`. Each value has an entry of its own, and a call
+        loads only what is missing. Raises `UsageError` for another kind of function.
+        """
+        if function is None:
+            return lambda inner: self.many(inner, **options)
+        refuse_no_function(function)
+        from dualcache.functions.many import cached_many  # many programs have no such function
+
+        return decorated_inside(function, lambda inner: cached_many(self._runtime, inner, options))
 
     def invalidates(
         self, *keys: str, tags: Sequence[str] = (), patterns: Sequence[str] = ()

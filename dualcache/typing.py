@@ -24,18 +24,29 @@ if TYPE_CHECKING:
 
     from dualcache.core.entry import CacheInfo
     from dualcache.core.events import Event
-    from dualcache.typing_handles import CacheClear, CachedInClass, Invalidate, Peek, Store
+    from dualcache.typing_handles import (
+        CacheClear,
+        CachedInClass,
+        Invalidate,
+        Peek,
+        PeekMany,
+        Store,
+    )
 
 __all__ = [
     "CacheOptions",
     "CachedCoroutine",
     "CachedFunction",
+    "CachedMany",
     "Clock",
     "Codec",
     "Decorator",
     "DecoratorOptions",
     "Duration",
+    "FunctionOptions",
     "LoadOptions",
+    "ManyDecorator",
+    "ManyOptions",
     "Observer",
     "PolicyOptions",
     "Secret",
@@ -123,6 +134,33 @@ class CachedFunction(Call[P, R_co], Protocol[P, R_co]):
     def cache_parameters(self) -> dict[str, Any]: ...
 
 
+class CachedMany(Call[P, R_co], Protocol[P, R_co]):
+    """A decorated function of many values: its handles take the arguments of a call."""
+
+    __name__: str
+    __qualname__: str
+    invalidate: ClassVar[Invalidate]
+    peek: ClassVar[PeekMany]
+    cache_clear: ClassVar[CacheClear]
+
+    @property
+    def __wrapped__(self) -> Callable[..., R_co]: ...
+
+    @overload
+    def __get__(self, owner: None, kind: type, /) -> CachedMany[P, R_co]: ...
+    @overload
+    def __get__(
+        self: Call[Concatenate[S, Q], R], owner: S, kind: type | None = None, /
+    ) -> CachedMany[Q, R]: ...
+    @overload
+    def __get__(self, owner: object, kind: type | None = None, /) -> CachedMany[P, R_co]: ...
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    def key_for(self, *args: P.args, **kwargs: P.kwargs) -> list[str]: ...
+    def cache_info(self) -> CacheInfo: ...
+    def cache_parameters(self) -> dict[str, Any]: ...
+
+
 CachedCoroutine: TypeAlias = CachedFunction[P, Coroutine[Any, Any, R]]
 """A decorated `async def`."""
 
@@ -197,8 +235,8 @@ class CacheOptions(SharedOptions, total=False):
     max_bytes: int | str
 
 
-class DecoratorOptions(SharedOptions, total=False):
-    """The options of `cache(...)`; what each means is in the reference."""
+class FunctionOptions(SharedOptions, total=False):
+    """The options of a function that is no endpoint; what each means is in the reference."""
 
     ttl: Any
     expiration: Any
@@ -213,6 +251,17 @@ class DecoratorOptions(SharedOptions, total=False):
     codec: Any
     check: bool
     front: Any
+
+
+class ManyOptions(FunctionOptions, total=False):
+    """The options of `cache.many(...)`."""
+
+    missing: None
+
+
+class DecoratorOptions(FunctionOptions, total=False):
+    """The options of `cache(...)`."""
+
     key_prefix: str
     resource_id_name: str | tuple[str, ...] | None
     resource_id_type: type | tuple[type, ...]
@@ -228,4 +277,11 @@ class Decorator:
     """
 
     def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]:
+        raise NotImplementedError
+
+
+class ManyDecorator:
+    """What `cache.many(...)` returns."""
+
+    def __call__(self, function: Callable[P, R], /) -> CachedMany[P, R]:
         raise NotImplementedError

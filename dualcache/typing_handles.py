@@ -20,14 +20,16 @@ from typing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from dualcache.core.entry import CacheInfo, Entry
     from dualcache.core.events import Cleared, Invalidated
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
+K = TypeVar("K")
 R = TypeVar("R")
+V = TypeVar("V")
 R_co = TypeVar("R_co", covariant=True)
 V_co = TypeVar("V_co", covariant=True)
 
@@ -175,6 +177,19 @@ class Peek(Protocol):
     ) -> AsyncHandle[P, Entry[R] | None]: ...
     @overload
     def __get__(self, owner: Call[P, R], kind: type, /) -> Handle[P, Entry[R] | None]: ...
+
+
+class PeekMany(Protocol):
+    @overload
+    def __get__(self, owner: Call[P, _Nothing], kind: type, /) -> Handle[P, dict[Any, Any]]: ...
+    @overload
+    def __get__(
+        self, owner: Call[P, Coroutine[Any, Any, Mapping[K, V]]], kind: type, /
+    ) -> AsyncHandle[P, dict[K, Entry[V]]]: ...
+    @overload
+    def __get__(
+        self, owner: Call[P, Mapping[K, V]], kind: type, /
+    ) -> Handle[P, dict[K, Entry[V]]]: ...
 
 
 class PeekInClass(Protocol):

@@ -37,6 +37,7 @@ SHARED: Final = {
     "DC300": "a value that no form keeps: what the whole is told, and what the part is",
     "DC311": "a payload that is no value: whichever form reads it",
     "DC405": "a route that writes is cached: told at the start, and at the first call",
+    "DC422": "a function of many values returns no mapping: by its annotation, and by its result",
 }
 """Codes that several modules raise, and the one meaning that they have there."""
 SECRETS: Final = re.compile(r"password|passwd|secret|user_info|credential|payload|raw\b|^value$")

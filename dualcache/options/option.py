@@ -26,6 +26,8 @@ class Where(Flag):
     """`@cache(…)` over any function."""
     ENDPOINT = auto()
     """`@cache(…)` over an endpoint alone."""
+    MANY = auto()
+    """`@cache.many(…)` alone; it takes those of `@cache(…)` too."""
     LOAD = auto()
     """`get_or_load` and `get_or_load_many`."""
     STORE = auto()

@@ -8,13 +8,14 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.callables import not_callable
+from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
 from dualcache.options.durations import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["to_beta", "to_condition", "to_stale_on", "to_staleness", "to_ttl"]
+__all__ = ["to_beta", "to_condition", "to_missing", "to_stale_on", "to_staleness", "to_ttl"]
 
 _LEAST_STALENESS_MS: Final = 50
 
@@ -56,6 +57,17 @@ def to_beta(value: Any, option: str, *, owner: str) -> float:
             help=f"write {option}=1 for the optimum, more for an earlier load, 0 for none",
         )
     return float(value)
+
+
+def to_missing(value: Any, option: str, *, owner: str) -> Any:
+    """Check what stands for a value that a function of many does not know: `None`, or nothing."""
+    if value is None or value is MISSING:
+        return value
+    raise UsageError(
+        f"{option} of {owner} is of type {type(value).__name__}, not None",
+        code="DC152",
+        help=f"write {option}=None, or leave it out",
+    )
 
 
 def to_stale_on(

@@ -23,7 +23,14 @@ from dualcache.options.endpoint_checks import (
 )
 from dualcache.options.front_tier import to_front
 from dualcache.options.option import Option, Part, Where
-from dualcache.options.policy_checks import to_beta, to_condition, to_stale_on, to_staleness, to_ttl
+from dualcache.options.policy_checks import (
+    to_beta,
+    to_condition,
+    to_missing,
+    to_stale_on,
+    to_staleness,
+    to_ttl,
+)
 from dualcache.options.target_checks import (
     to_client_name,
     to_count,
@@ -38,7 +45,7 @@ from dualcache.options.target_checks import (
 __all__ = ["OPTIONS", "SPELLINGS", "checked", "names"]
 
 _CACHE, _ENVIRONMENT, _URL = Where.CACHE, Where.ENVIRONMENT, Where.CACHE | Where.URL
-_FUNCTION, _ENDPOINT = Where.DECORATOR, Where.ENDPOINT
+_FUNCTION, _ENDPOINT, _MANY = Where.DECORATOR, Where.ENDPOINT, Where.MANY
 _LOAD, _STORE, _COUNT = Where.LOAD, Where.STORE, Where.COUNT
 
 # fmt: off
@@ -99,6 +106,11 @@ _ROWS: Final = (
         "a `status_code` below 500, as an `HTTPException(404)` has, the exceptions of Flask's "
         "`abort(404)` and Django's `Http404`",
         to_stale_on),
+
+    Option("missing", Part.CACHE, _MANY, MISSING,
+        "`None`: a value that the function's mapping lacks is remembered, and returned, as `None`; "
+        "not written: it is asked for again each time",
+        to_missing),
 
     # Keys and tags
     Option("key", Part.KEY, _FUNCTION, None,

@@ -93,6 +93,7 @@ TABLES: Final = (
         in_python,
     ),
     OptionTable(REFERENCE, "## Decorating a function", names(Where.DECORATOR), of_function),
+    OptionTable(REFERENCE, "### Functions of many values", names(Where.MANY), in_python),
     OptionTable(REFERENCE, "### Endpoints", names(Where.ENDPOINT, Part.ENDPOINT), in_python),
     OptionTable(ROOT / "docs/configuration.md", "## Options of the connection", URL, in_url),
 )

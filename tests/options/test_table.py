@@ -24,6 +24,7 @@ from dualcache.typing import (
     CacheOptions,
     DecoratorOptions,
     LoadOptions,
+    ManyOptions,
     PolicyOptions,
     StoreOptions,
 )
@@ -135,8 +136,13 @@ def test_the_options_of_the_decorator_are_those_of_the_table() -> None:
     assert DecoratorOptions.__annotations__.keys() == known
 
 
+def test_the_options_of_a_function_of_many_are_those_of_the_table() -> None:
+    known = {*names(Where.DECORATOR | Where.MANY), *SPELLINGS}
+    assert ManyOptions.__annotations__.keys() == known
+
+
 def test_an_option_has_one_type_wherever_it_is_written() -> None:
-    spelled = (CacheOptions, LoadOptions, StoreOptions, DecoratorOptions)
+    spelled = (CacheOptions, LoadOptions, StoreOptions, DecoratorOptions, ManyOptions)
     for name in OPTIONS:
         types = {each.__annotations__[name] for each in spelled if name in each.__annotations__}
         # A decorator's tags may be a function of the result; its front tier may be its own.

@@ -6,7 +6,7 @@ A line marked `not ty` is one that ty cannot tell yet.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, assert_type
 
 from dualcache import MISSING, Cache, CacheInfo, Entry, Invalidated, Stats
@@ -72,6 +72,45 @@ def saved(n: int) -> User:
 @cache.invalidates(tags=["users"])
 async def saved_later(n: int) -> User:
     return User()
+
+
+@cache.many(key="user:{n}", ttl="5m", missing=None)
+def many(numbers: Sequence[int], *, deep: bool = False) -> dict[int, User]:
+    return dict.fromkeys(numbers, User())
+
+
+@cache.many(key="user:{n}")
+async def many_later(numbers: list[int]) -> Mapping[int, User]:
+    return dict.fromkeys(numbers, User())
+
+
+class ManyRepository:
+    @cache.many(key="many:{n}")
+    def load(self, numbers: Sequence[int]) -> dict[int, User]:
+        return dict.fromkeys(numbers, User())
+
+    @staticmethod
+    @cache.many(key="static-many:{n}")
+    def static(numbers: Sequence[int]) -> dict[int, User]:
+        return dict.fromkeys(numbers, User())
+
+
+async def functions_of_many(repository: ManyRepository) -> None:
+    assert_type(many([1], deep=True), dict[int, User])
+    assert_type(many.refresh([1]), dict[int, User])
+    assert_type(many.peek([1]), dict[int, Entry[User]])
+    assert_type(many.invalidate([1]), Invalidated)
+    assert_type(many.key_for([1]), list[str])
+    assert_type(many.cache_clear(), Invalidated)
+    assert_type(many.cache_info(), CacheInfo)
+    assert_type(await many_later([1]), Mapping[int, User])
+    assert_type(await many_later.peek([1]), dict[int, Entry[User]])
+    assert_type(await many_later.invalidate([1]), Invalidated)
+    assert_type(await many_later.refresh([1]), Mapping[int, User])
+    assert_type(repository.load([1]), dict[int, User])
+    assert_type(repository.load.invalidate([1]), Invalidated)
+    assert_type(repository.load.peek([1]), dict[int, Entry[User]])
+    assert_type(ManyRepository.static([1]), dict[int, User])
 
 
 class Repository:

@@ -31,6 +31,11 @@ async def later(n: int) -> str:
     return str(n)
 
 
+@cache.many(key="many:{n}")
+def many(numbers: list[int]) -> dict[int, str]:
+    return {}
+
+
 class Repository:
     @cache(key="repository:{n}")
     def load(self, n: int) -> str:
@@ -43,6 +48,10 @@ class Repository:
 
 
 async def wrong(repository: Repository) -> None:
+    many(1)  # wrong
+    many.invalidate(1)  # wrong
+    many.peek(["1"])  # wrong
+    cache.many(kee="x")  # wrong, not ty
     load("1")  # wrong
     load()  # wrong
     load(1, depp=True)  # wrong
