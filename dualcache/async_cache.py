@@ -68,7 +68,7 @@ class AsyncCache(OfOneProcess):
         *,
         type: Any = MISSING,  # noqa: A002
     ) -> dict[str, Any]:
-        """Return what is stored of these keys, in one trip; what is missing is left out."""
+        """Read the stored values of these keys, in one trip; a missing key is left out."""
         return await self._run(self._operations.get_many(keys, type))  # type: ignore[no-any-return]
 
     async def contains(self, key: str) -> bool:
@@ -85,7 +85,7 @@ class AsyncCache(OfOneProcess):
     async def peek(self, key: str, *, type: Any = MISSING) -> Entry | None: ...
 
     async def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
-        """Tell what is stored, with age, ttl, tier and tags; has no side effect.
+        """Return the stored entry, with age, ttl, tier and tags; has no side effect.
 
         The value is `MISSING` where only `type` would read it exactly.
         """

@@ -185,7 +185,7 @@ class Operations:
         return invalidation.clear(env)
 
     def peek(self, key: str, annotation: Any) -> Flow[Entry | None]:
-        """Tell what is stored under a key."""
+        """Return the entry that is stored under a key."""
         backend = self._runtime.active_backend
         return read.peek(self._reading(key, annotation, backend), backend.env)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class SyncFace(OfOneProcess):
-    """What `Cache` offers to sync code, beside the decorators."""
+    """The methods of `Cache` for sync code, beside the decorators."""
 
     _runtime: Runtime
     _operations: Operations
@@ -53,7 +53,7 @@ class SyncFace(OfOneProcess):
     def get_many(self, keys: Iterable[str], *, type: Any = MISSING) -> dict[str, Any]: ...
 
     def get_many(self, keys: Iterable[str], *, type: Any = MISSING) -> dict[str, Any]:  # noqa: A002
-        """Return what is stored of these keys, in one trip; what is missing is left out."""
+        """Read the stored values of these keys, in one trip; a missing key is left out."""
         return self._run(self._operations.get_many(keys, type))  # type: ignore[no-any-return]
 
     def contains(self, key: str) -> bool:
@@ -70,7 +70,7 @@ class SyncFace(OfOneProcess):
     def peek(self, key: str, *, type: Any = MISSING) -> Entry | None: ...
 
     def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
-        """Tell what is stored, with age, ttl, tier and tags; has no side effect.
+        """Return the stored entry, with age, ttl, tier and tags; has no side effect.
 
         The value is `MISSING` where only `type` would read it exactly.
         """

@@ -271,7 +271,7 @@ class DecoratorOptions(FunctionOptions, total=False):
 
 
 class Decorator:
-    """What `cache(...)` returns: keeps parameters, result and colour of what it decorates.
+    """The result of `cache(...)`: keeps parameters, result and colour of the function.
 
     No protocol: a cached function would be one too, and `cache(anything)` a decorator.
     """

@@ -1,4 +1,4 @@
-"""What type checkers see of handles, which depends on the colour of the function.
+"""The types of handles, which depend on the colour of the function.
 
 Each handle is a descriptor that looks at the function it belongs to, as its `owner`: an overload
 chosen by `self` is not filtered by every checker. Nothing here runs.

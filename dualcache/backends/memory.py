@@ -42,7 +42,7 @@ GONE_AT_ONCE_MS: Final = 1
 
 
 class Cell(NamedTuple):
-    """What a key holds, and when it ends; `ends_ms=None` never does."""
+    """The content of a key and its end; `ends_ms=None` never ends."""
 
     content: bytes
     ends_ms: float | None

@@ -33,7 +33,7 @@ class NullStore:
     """Performs backend ops for `null://`."""
 
     def perform(self, op: Op[Any]) -> Any:
-        """Return what a server would reply on which nothing is ever stored."""
+        """Reply as a server on which nothing is ever stored."""
         return PERFORMERS[type(op)](op)
 
     def count(self, _: Callable[[bytes], bool]) -> int:

@@ -113,7 +113,7 @@ def next_step(backend: str) -> str:
 
 
 def timed(function: Callable[[], T]) -> tuple[T, float]:
-    """Return what a function returns, and how many ms it took."""
+    """Call a function; return its result and the ms it took."""
     began = perf_counter()
     result = function()
     return result, (perf_counter() - began) * 1000

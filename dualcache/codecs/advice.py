@@ -1,4 +1,4 @@
-"""What to tell about a value that no form keeps: the part that is at fault, and the line to write.
+"""Advice about a value that no form keeps: the part that is at fault, and the line to write.
 
 Names places and types, never values.
 """
@@ -41,7 +41,7 @@ _LINES: Final = (
     ("to_dict", 'give codec="arrow", or return plain values, such as those of its to_dict()'),
     ("tolist", 'give codec="numpy", or return plain values, such as those of its tolist()'),
 )
-"""What kinds of objects are told by, and the line for each; the first that fits is taken."""
+"""The mark of each kind of object, and the line for it; the first that fits is taken."""
 
 
 class Teller(NamedTuple):

@@ -1,4 +1,4 @@
-"""What msgspec spells and reads by a function's annotation: MessagePack, JSON, and plain parts."""
+"""Forms by a function's annotation, through msgspec: MessagePack, JSON, and plain parts."""
 
 from __future__ import annotations
 

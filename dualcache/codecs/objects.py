@@ -1,4 +1,4 @@
-"""What objects of value classes hold: dataclasses, attrs, msgspec structs, pydantic, NamedTuple.
+"""The state of value objects: dataclasses, attrs, msgspec structs, pydantic, NamedTuple.
 
 Reads state only; never calls the user's code beyond a slot's descriptor.
 """

@@ -12,7 +12,7 @@ _PROTOCOL: Final = 5
 
 
 class PickleForm:
-    """Encodes what pickle does; whoever decodes must have verified a signature."""
+    """Encodes by pickle; the signature must be verified before decoding."""
 
     __slots__ = ()
 

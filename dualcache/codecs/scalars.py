@@ -224,7 +224,7 @@ LOWERED: Final[dict[type, Callable[[Any], Any]]] = {
     Decimal: lambda value: {_DECIMAL: str(value)},
     UUID: lambda value: {_UUID: value.bytes},
 }
-"""What spells a scalar, by its exact type."""
+"""The writer of each scalar, by its exact type."""
 RAISED: Final[dict[Any, Callable[[Any], Any]]] = {
     _BIG_INT: _raised_big_int,
     _TEXT: _raised_text,
@@ -239,4 +239,4 @@ RAISED: Final[dict[Any, Callable[[Any], Any]]] = {
     _UUID: _raised_uuid,
     _FRACTION: _raised_fraction,
 }
-"""What reads a scalar, by its tag; raises anything for a document that is not of its own."""
+"""The reader of each scalar, by its tag; may raise anything for a document of another."""

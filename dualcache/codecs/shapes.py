@@ -255,7 +255,7 @@ _KINDS: Final[dict[str, Callable[[_Describer, Any], Iterator[Description]]]] = {
     "__dataclass_fields__": _Describer.dataclass,
     "_field_defaults": _Describer.named_tuple,
 }
-"""What tells a kind of class, and how its parts are described; the first that fits is taken."""
+"""The mark of each kind of class, and the description of its parts; the first that fits wins."""
 
 
 def _is_librarys(each: Any) -> bool:

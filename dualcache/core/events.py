@@ -1,4 +1,4 @@
-"""What happened, as values for observers. Labels are key templates, never keys or values."""
+"""Events, as values for observers. Labels are key templates, never keys or values."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class WaitExpired(Event, frozen=True):
 
 
 class Unusable(Event, frozen=True):
-    """What the backend held under a key was no value of ours; `reason` says why."""
+    """The backend held something under a key that is no entry of ours; `reason` says why."""
 
     reason: str = ""
 

@@ -1,4 +1,4 @@
-"""What flows and drivers ask of the front tier: two ports, and the tier that is not there.
+"""The front tier as flows and drivers see it: two ports, and the tier that is not there.
 
 The machine that decides is in `engine/coherence.py`, the store in `front/store.py`. `FunctionFront`
 and `Front` answer here, `NO_TIER` where a cache has no front tier.
@@ -20,7 +20,7 @@ UNTRACKED: Final = 0
 
 
 class Read(NamedTuple):
-    """What was read, and under which tickets; `life_ms=None` may be kept for ever.
+    """An entry that was read, and its tickets; `life_ms=None` may be kept for ever.
 
     `push_epoch` is the one for which the server tracks the connections that read it; `None` where
     it tracks none.

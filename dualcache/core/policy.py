@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 DYNAMIC_TTL_MS: Final = 86_400_000
-"""What an entry is taken to last before its ttl is known from its value."""
+"""The assumed lifetime of an entry before its ttl is known from its value."""
 READ_WEIGHT: Final = 1 / 16
 """How much one read moves the running share of hits."""
 BATCH_WEIGHT: Final = 1 / 8
@@ -136,7 +136,7 @@ class Policy(Struct, frozen=True):
     jitter: float = 0.0
     counters: Counters = field(default_factory=Counters)
     owner: bytes = NO_OWNER
-    """What entries and markers of this function carry; direct calls have none."""
+    """The mark in entries and markers of this function; direct calls have none."""
     front: FunctionPort | None = None
     """Where this function's values are kept in process; `None`: nowhere."""
 

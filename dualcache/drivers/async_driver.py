@@ -291,7 +291,7 @@ async def give_way(_: GiveWay) -> None:
 
 
 def without_waiting(perform: Callable[[Op[Any]], Any]) -> Callable[[Op[Any]], Awaitable[Any]]:
-    """Return what performs ops of a store in this process, where nothing is waited for."""
+    """Return an async `perform` for a store in this process, which never waits."""
 
     async def performed(op: Op[Any]) -> Any:
         return perform(op)

@@ -1,4 +1,4 @@
-"""What belongs to one process: it begins anew in a forked child, and is neither copied nor pickled.
+"""Objects of one process: they begin anew in a forked child, and are neither copied nor pickled.
 
 No thread or connection of the parent works in a child; what may hold a lock holds still at a fork.
 """

@@ -1,4 +1,4 @@
-"""What the user's function raised, without what the driver adds to it."""
+"""The user's exception, without the frames and the context that the driver adds."""
 
 from __future__ import annotations
 

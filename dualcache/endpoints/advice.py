@@ -1,4 +1,4 @@
-"""What an endpoint is warned of: nothing here changes a key or a call."""
+"""Warnings about an endpoint: nothing here changes a key or a call."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ __all__ = ["Deletion", "EndpointBinding"]
 
 
 class Deletion(NamedTuple):
-    """What a write deletes, without the namespace."""
+    """The names that a write deletes, without the namespace."""
 
     keys: tuple[str, ...]
     patterns: tuple[str, ...]
@@ -181,7 +181,7 @@ class EndpointBinding:
         return base if self.query(call.args) else key
 
     def deletion(self, values: tuple[Any, ...], method: str | None) -> Deletion:
-        """Return what a write deletes; the error of a missing id where it would delete nothing."""
+        """Return the names that a write deletes, or the error of a missing id if there are none."""
         chosen = self._chosen(values)
         own: tuple[str, ...] = ()
         if isinstance(chosen, tuple):

@@ -41,7 +41,7 @@ GLOBAL: Final = "global"
 
 
 class EndpointAction(Enum):
-    """What becomes of a call."""
+    """The decision about a call."""
 
     READ = "read"
     PROBE = "probe"
@@ -51,7 +51,7 @@ class EndpointAction(Enum):
 
 
 class IdChoice(Enum):
-    """What can be said where no parameter was chosen as the id."""
+    """The advice where no parameter was chosen as the id."""
 
     NONE = "none"
     OPEN = "open"

@@ -165,7 +165,7 @@ def warn_of_routes_beneath(app: object, runtime: Runtime) -> None:
 
 
 def _decorated_above(endpoint: Any, runtime: Runtime) -> Cached | Invalidating | None:
-    """Return what this cache made of an endpoint, where the module has it by the same name.
+    """Return this cache's wrapper of an endpoint, where the module has it by the same name.
 
     A function that is cached under another name has its own: that is a choice, and no mistake.
     """
@@ -188,7 +188,7 @@ def _cached_of(endpoint: Any) -> Cached | None:
 
 
 def _decorated_at(layer: Any) -> Cached | Invalidating | None:
-    """Return what one layer of a function is to a cache, if it is anything."""
+    """Return the cache's record of one layer of a function, if there is one."""
     handles = getattr(getattr(layer, "cache_info", None), "__self__", None)
     if isinstance(handles, SharedHandles):
         return handles.cached

@@ -41,7 +41,7 @@ BUNDLES = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 class EndpointParameters:
-    """What each parameter of one endpoint is, as far as it can be told by now."""
+    """The role of each parameter of one endpoint, as far as it is known by now."""
 
     __slots__ = (
         "_ignored",

@@ -1,4 +1,4 @@
-"""What the body of a read takes from its request: query string and path, as `:query=…`.
+"""The parts of a request that the body of a read uses: query string and path, as `:query=…`.
 
 A framework that binds the query to parameters (FastAPI, Litestar) has it in the key already.
 Elsewhere nothing but the request tells `?page=2` from page 1.

@@ -30,7 +30,7 @@ WORDS: Final = frozenset({"None", "True", "False", "nan", "inf"})
 def variant_parts(
     signature: FunctionSignature, name: str, role: ParameterRole, hint: Any
 ) -> list[str | Value]:
-    """Return what a parameter adds to the key: nothing where a value is a framework's object."""
+    """Return a parameter's part of the key: nothing where a value is a framework's object."""
     at = signature.parameters.index(name)
     fault = fault_of(signature, name, mend_of(name))
     if role is not ParameterRole.OPEN and is_hidden(signature, name):

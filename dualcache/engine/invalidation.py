@@ -47,7 +47,7 @@ def invalidate(
 
 
 def _closing_names(names: tuple[str, ...], tags: Sequence[str]) -> tuple[str, ...]:
-    """Return whose flights are closed: a load whose tags come with its result may have any."""
+    """Name the flights to close: a load whose tags come with its result may have any tag."""
     return (*names, ANY_TAG) if tags else names
 
 

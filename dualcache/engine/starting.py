@@ -77,7 +77,7 @@ _LONGEST_PAUSE_MS: Final = 30_000
 _MOST_FAILURES: Final = 16
 
 NOTHING: Final = ReadResult(ABSENT, -1)
-"""What a caller reads who may not store: it loads for itself alone."""
+"""The start of a caller that may not store: it loads for itself alone."""
 
 
 def take_refresh(

@@ -1,4 +1,4 @@
-"""What the code of an endpoint reads from its request, as far as its bytecode tells.
+"""The parts of a request that an endpoint's code reads, as far as its bytecode tells.
 
 Only warnings, and whether the query counts in FastAPI, follow from it: code that cannot be seen
 through is taken to read nothing.

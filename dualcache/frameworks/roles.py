@@ -1,4 +1,4 @@
-"""What a parameter of an endpoint is: the request, a framework's object, or part of the key.
+"""The role of an endpoint's parameter: the request, a framework's object, or part of the key.
 
 Frameworks are known by the names of their modules and classes, and by what their objects can do;
 none is imported here, nor has to be installed.
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class ParameterRole(Enum):
-    """What a parameter is to the cache, as far as its annotation tells."""
+    """The role of a parameter, as far as its annotation tells."""
 
     REQUEST = "request"
     RESPONSE = "response"
@@ -81,11 +81,11 @@ SERVICE_PARTS: Final = (
     ("execute_command", "pipeline"),
     ("add_task", "tasks"),
 )
-"""What the objects of a session, a Redis client or a list of background tasks can do."""
+"""Methods by which a session, a Redis client or a list of background tasks is recognised."""
 
 
 def role_of(name: str, hint: Any) -> ParameterRole:
-    """Tell what a parameter is, from its name and its resolved annotation (or `ABSENT`)."""
+    """Decide the role of a parameter by its name and its resolved annotation (or `ABSENT`)."""
     if hint is ABSENT:
         return ParameterRole.OPEN
     kinds = [kind for kind in members(hint) if kind is not NoneType]

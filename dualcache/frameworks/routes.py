@@ -49,7 +49,7 @@ def layers(function: Any) -> Iterator[Any]:
 
 
 def _inner_of(route: Any) -> Any:
-    """Return what a mount or an included router holds: something with routes of its own."""
+    """Return the app or router inside a mount or an included router; it has routes."""
     if getattr(route, "routes", None):
         return route
     held = (value for value in vars(route).values() if getattr(value, "routes", None))

@@ -146,7 +146,7 @@ class TimedTicket(NamedTuple):
 
 
 def _frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any], Any] | None]:
-    """Return what is kept of a value, and how each caller gets his own copy of it.
+    """Return a value in the form that is kept, and the function that copies it for each caller.
 
     A value that nobody can change is shared. A small container is copied; anything else is kept as
     its bytes and decoded for each caller.

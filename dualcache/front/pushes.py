@@ -1,4 +1,4 @@
-"""What tells the front tier which names have changed: a port, and its answer where nobody can."""
+"""Where the front tier hears of changed names: a port, and its answer on `memory://`."""
 
 from __future__ import annotations
 

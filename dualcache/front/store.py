@@ -30,7 +30,7 @@ __all__ = [
 
 DEAD: Final = 0.0
 ENTRY_BYTES: Final = 180
-"""What one entry costs beside its key and content, measured on CPython 3.11."""
+"""Bytes of an entry beside its key and content, measured on CPython 3.11."""
 SAFE_TYPES: Final = frozenset({int, str, bytes, bool, type(None)})
 """Types whose values are equal only if their keys are: only such arguments are indexed."""
 

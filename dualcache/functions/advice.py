@@ -1,4 +1,4 @@
-"""What a decorated function is warned of at decoration: nothing here changes a key or a call."""
+"""Warnings at decoration: nothing here changes a key or a call."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def _indexed_positions(signature: FunctionSignature, naming: Naming) -> tuple[in
 
 
 def _bound_text(signature: FunctionSignature, naming: Naming) -> str:
-    """Return what is bound to a function, as its keys have it: a partial's values, an object."""
+    """Return the bound values of a function as its keys have them: of a partial, or an object."""
     if not signature.identity.bound:
         return ""
     if naming.key is None:

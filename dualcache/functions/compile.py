@@ -25,7 +25,7 @@ __all__ = ["Kept", "NoEntry", "compile_loader", "compile_wrapper"]
 
 
 class Kept(Struct, frozen=True):
-    """What a wrapper needs to serve front-tier hits on its own.
+    """The parts by which a wrapper serves front-tier hits on its own.
 
     `index` maps the values at `positions` to entries. Where `types` names one, only values of just
     that type are looked up; of other values the type is part of the index, since `1`, `True` and
@@ -50,7 +50,7 @@ NO_ENTRY: Final = NoEntry()
 
 
 class _SlowHalf(NamedTuple):
-    """What only a call needs that is no front hit.
+    """The parts that only a call without a front hit needs.
 
     All of it is one variable of the wrapper: Python copies each on every call, hits too.
     """
@@ -185,7 +185,7 @@ def _hit_lines(signature: FunctionSignature, kept: Kept, names: Names) -> list[s
 
 
 def compile_loader(signature: FunctionSignature) -> Callable[..., Any]:
-    """Return what runs the decorated function for values in signature order."""
+    """Return the loader: it calls the decorated function with values in signature order."""
     kinds = {parameter.kind for parameter in signature.by_name.values()}
     if kinds <= {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}:
         return signature.function

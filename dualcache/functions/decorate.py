@@ -1,4 +1,4 @@
-"""What stands in the place of a decorated function: the compiled wrapper with its handles."""
+"""The replacement of a decorated function: the compiled wrapper with its handles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Performing", "decorated"]
 
 
 class Performing(Protocol):
-    """What answers a call, given its values: the cached function, or an endpoint over it."""
+    """The answer to a call, given its values: the cached function, or an endpoint over it."""
 
     def perform(self, values: tuple[Any, ...]) -> Any: ...
 
@@ -48,7 +48,7 @@ def decorated(cached: Cached, performing: Performing | None = None) -> Any:
 
 
 def _kept(cached: Cached) -> Kept | None:
-    """Return what the compiled wrapper needs to serve front-tier hits on its own."""
+    """Return the parts by which the compiled wrapper serves front-tier hits on its own."""
     front = cached.front
     if front is None or front.positions is None:
         return None

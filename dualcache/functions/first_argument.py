@@ -1,4 +1,4 @@
-"""What was written first and without a name, where something else was meant."""
+"""Errors for a first argument that was written without a name and meant otherwise."""
 
 from __future__ import annotations
 

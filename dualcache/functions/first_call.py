@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["look_at"]
 
 ASKED: Final = IDENTITY | {"query_params", "args", "GET", "query_string"}
-"""What a request asks for, and who asks."""
+"""A request's question, and its caller."""
 
 
 def look_at(

@@ -68,7 +68,7 @@ class Handles(SharedHandles):
         return value_of(backend.run(load.refresh(cached.call_of(args, kwargs), backend.env)))
 
     def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
-        """Tell what is stored for this call; changes nothing."""
+        """Return the entry that is stored for this call; changes nothing."""
         cached, backend = self.cached, self.cached.runtime.backend
         return backend.run(read.peek(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
 
@@ -107,7 +107,7 @@ class AsyncHandles(SharedHandles):
         return value_of(await backend.arun(load.refresh(cached.call_of(args, kwargs), backend.env)))
 
     async def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
-        """Tell what is stored for this call; changes nothing."""
+        """Return the entry that is stored for this call; changes nothing."""
         cached, backend = self.cached, self.cached.runtime.backend
         return await backend.arun(read.peek(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
 

@@ -70,7 +70,7 @@ class Invalidating:
         self.patterns_of = make_names(self.signature, patterns, what="pattern")
 
     def decorated(self) -> Any:
-        """Return what stands in the place of the function."""
+        """Return the wrapper that replaces the function."""
         perform = self.perform_async if self.signature.is_coroutine else self.perform
         wrapper = compile_wrapper(self.signature, perform)
         setattr(wrapper, MADE_BY, self)

@@ -28,7 +28,7 @@ _VALUE_OPTIONS: Final = names(Where.DECORATOR, Part.VALUE)
 
 
 class FunctionOptions(NamedTuple):
-    """What the user wrote, and what follows from it.
+    """The options of a function as written, and their consequences.
 
     `codec_for` takes what the function returns, as an annotation. `tags_of` takes a result and the
     call's arguments; tags that no result decides are part of `naming`.

@@ -1,4 +1,4 @@
-"""What an annotation tells about a parameter as part of a key. Nothing here sees a value."""
+"""A parameter as part of a key, judged by its annotation. Nothing here sees a value."""
 
 from __future__ import annotations
 

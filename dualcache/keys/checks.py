@@ -1,4 +1,4 @@
-"""What is refused at decoration, or at the first call where annotations could not tell before."""
+"""Checks at decoration, or at the first call where annotations could not be read before."""
 
 from __future__ import annotations
 

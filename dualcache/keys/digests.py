@@ -53,10 +53,10 @@ def is_credential(value: object) -> bool:
 
 
 def digest(form: str) -> str:
-    """Return what stands in a key for a value that is not shown: `~` and 32 hexadecimal digits.
+    """Return the digest that replaces a hidden value in a key: `~` and 32 hexadecimal digits.
 
-    Whoever can guess the value can compute the digest: it hides long random secrets from MONITOR,
-    SCAN and logs, and hides short ones from a glance only.
+    Anybody who can guess the value can compute the digest: it hides long random secrets from
+    MONITOR, SCAN and logs, and hides short ones from a glance only.
     """
     # Imported here: it loads OpenSSL, and few keys need it.
     from hashlib import blake2b

@@ -42,7 +42,7 @@ class Bound(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """What a callable is: its innermost function, the name of that, and what is bound to it."""
+    """A callable: its innermost function, the name of that, and the values bound to it."""
 
     function: Any
     module: str
@@ -60,7 +60,7 @@ class Identity(NamedTuple):
         return tuple(one.name for one in self.bound)
 
     def value_of(self, name: str) -> Any:
-        """Return what is bound under a name."""
+        """Return the value that is bound under a name."""
         return next(one.value for one in self.bound if one.name == name)
 
     @property
@@ -94,7 +94,7 @@ def identity_of(function: Any) -> Identity:
 
 
 def home_module(function: Any, module: str) -> str | None:
-    """Return what a function's module is called in other processes; `None`: it has no file."""
+    """Return the name of a function's module in other processes; `None`: it has no file."""
     if module not in MAIN_MODULES:
         return module
     return None if is_interactive(function) else imported_name(globals_of(function))
@@ -110,7 +110,7 @@ def is_interactive(function: Any) -> bool:
 
 
 def written_function(function: Any) -> Any:
-    """Return what the user wrote: a decorator between has globals and code of its own module."""
+    """Return the user's function: a decorator between has globals and code of its own module."""
     return inspect.unwrap(function)
 
 

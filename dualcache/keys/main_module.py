@@ -16,7 +16,7 @@ MAIN_MODULES: Final = ("__main__", "__mp_main__")
 
 
 def imported_name(names: Mapping[str, Any]) -> str | None:
-    """Return what a main module with these globals is called elsewhere; `None`: it has no file.
+    """Return the import name of a main module with these globals; `None`: it has no file.
 
     A script is called by its file, as it is when another module imports it; with `python -m` the
     main module knows its own name.

@@ -40,7 +40,7 @@ Shape: TypeAlias = tuple[int, frozenset[str]]
 
 
 class ShownSignature(Protocol):
-    """What a function shows of itself; see `keys.signature`."""
+    """The shown parameters of a function; see `keys.signature`."""
 
     function: Callable[..., Any]
     qualname: str
@@ -69,7 +69,7 @@ class GivenValues(tuple[Any, ...]):  # noqa: SLOT001  a tuple subclass cannot ha
 
 
 def loader_of(values: tuple[Any, ...], loader: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what runs the function for just these values; `loader` does so for any."""
+    """Return a function that calls the loader with just these values."""
     return values.loader if isinstance(values, GivenValues) else loader
 
 
@@ -249,7 +249,7 @@ def called_signature(function: Callable[..., Any], shown: Signature) -> tuple[Si
 
 
 def _merged(own: Signature, shown: Signature) -> Signature:
-    """Return what a decorator takes itself, and then what it hands on."""
+    """Split the arguments into those that a decorator takes itself and those that it hands on."""
     before = [each for each in own.parameters.values() if each.kind not in BUNDLES]
     if {each.name for each in before} <= shown.parameters.keys():
         return shown

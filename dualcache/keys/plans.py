@@ -171,7 +171,7 @@ def _is_bundle(signature: FunctionSignature, name: str) -> bool:
 
 
 def _without(ignore: Collection[str], write: Callable[[Any], str]) -> Callable[[Any], str]:
-    """Return what writes the values of `**kwargs` but for those that are ignored."""
+    """Return the writer of `**kwargs`, without the values that are ignored."""
     return lambda values: write(
         {name: value for name, value in values.items() if name not in ignore}
     )

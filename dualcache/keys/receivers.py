@@ -1,4 +1,4 @@
-"""What is bound to a function as part of a default key: a method's object, a partial's values.
+"""Bound values as parts of a default key: a method's object, a partial's arguments.
 
 An object is part of a key only where its value says which object it is.
 """
@@ -64,7 +64,7 @@ def constant(value: Any, write: Callable[[Any], str], field: Field | None = None
 
 
 def constants_of(parts: Iterable[str | Value]) -> str:
-    """Return what the parts of a name that come from no argument are now, as one text."""
+    """Return, as one text, the current parts of a name that come from no argument."""
     values = [part for part in parts if isinstance(part, Value) and part.source == CONSTANT]
     return "".join([f"\0{part.write(part.read(()))}" for part in values])
 
@@ -89,7 +89,7 @@ def _bound_form(signature: FunctionSignature, one: Bound) -> Callable[[Any], str
 
 
 def receiver_form(signature: FunctionSignature) -> Callable[[Any], str]:
-    """Return what writes `self` or `cls`; it refuses an object that is not its value."""
+    """Return the writer of `self` or `cls`; it refuses an object that is not its value."""
 
     def write(receiver: Any) -> str:
         if isinstance(receiver, type):

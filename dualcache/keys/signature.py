@@ -1,4 +1,4 @@
-"""What a decorated function looks like: its parameters, annotations, colour and place.
+"""The signature of a decorated function: its parameters, annotations, colour and place.
 
 Annotations are resolved one by one and late: what cannot be resolved counts as absent, and is tried
 again whenever it is asked for.

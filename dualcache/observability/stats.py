@@ -63,7 +63,7 @@ class FrontStats(Struct, frozen=True):
 
 
 class Stats(Struct, frozen=True):
-    """What one cache did so far in this process.
+    """The counters of one cache in this process.
 
     `hits` are those of both tiers, stale ones included. `running` are the loads in the background
     of now, `refused` those that were due while too many ran. `pending` are deletions that could not
@@ -167,14 +167,14 @@ def was_told_of_time_travel() -> bool:
 
 
 STATES: Final = {"DC200": "cannot be reached", "DC201": "does not answer"}
-"""What is wrong with a server, by the reason of the event; the cause follows in brackets."""
+"""Problems of a server, by the reason of the event; the cause follows in brackets."""
 
 Line: TypeAlias = "tuple[str, str]"
 """A level and a text."""
 
 
 def _down_line(event: BackendDown, server: str) -> Line:
-    """Say what is wrong, why, and what happens now."""
+    """Describe a problem: its nature, its cause and its consequence."""
     seconds = f"{event.retry_ms / 1000:g} s"
     if event.is_configuration:
         what = f"{server} refuses this program ({event.cause}); functions run without the cache"
@@ -185,7 +185,7 @@ def _down_line(event: BackendDown, server: str) -> Line:
 
 
 def _stopped_line(event: StoresStopped, server: str) -> Line:
-    """Say what a server that takes no writes still does: a full one deletes, others do not."""
+    """Describe a server that takes no writes: a full one still deletes, others do not."""
     deletions = (
         "deletions go on" if event.reason == "OOM" else "deletions are kept and delivered later"
     )
@@ -194,7 +194,7 @@ def _stopped_line(event: StoresStopped, server: str) -> Line:
 
 
 def _scans_line(event: ScansRefused, server: str) -> Line:
-    """Say what a server that does not list its keys means for invalidations."""
+    """Describe invalidations on a server that does not list its keys."""
     what = f"{server} does not let its keys be listed ({event.reason}: allow +scan)"
     return "ERROR", f"{what}; patterns and clears are kept undelivered, keys and tags go on"
 
@@ -206,7 +206,7 @@ def _replayed_line(event: Replayed, server: str) -> Line:
 
 
 def _overflow_line(event: PendingOverflowed, server: str) -> Line:
-    """Say what to do where more invalidations were to be kept than there is room for."""
+    """Describe the way out when too many invalidations were pending."""
     what = f"{server} is not read until clear() has reached it"
     return "ERROR", f"{what}: {event.dropped} invalidations could not be kept"
 

@@ -37,7 +37,7 @@ class Where(Flag):
 
 
 class Part(Enum):
-    """What an option becomes a part of."""
+    """The part of the cache that an option becomes a field of."""
 
     CACHE = auto()
     """The cache itself, or one direct call."""

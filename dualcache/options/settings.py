@@ -1,4 +1,4 @@
-"""What the environment, or a settings object, says about a cache; `os.environ` is never read."""
+"""Options from an environment or a settings object; `os.environ` is never read here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 
 
 class Settings(Struct, frozen=True):
-    """What a `Cache` takes where its own arguments are silent."""
+    """The defaults of a `Cache` for arguments that are not given."""
 
     url: str | None = None
     """`None`: no server is configured."""

@@ -76,7 +76,7 @@ class Target(Struct, frozen=True, kw_only=True):
     max_bytes: int | None = None
     """Bound of the memory store in bytes; `None`: entries alone count."""
     redis_arguments: dict[str, Any] = {}
-    """What redis-py is given beyond these: arguments of a client of the user's."""
+    """Further arguments for redis-py, copied from the user's own client."""
     warnings: tuple[str, ...] = ()
 
     @property

@@ -25,7 +25,7 @@ OWNER: Final = "the URL"
 TLS_SCHEMES: Final = frozenset({"rediss", "valkeys"})
 _TLS_OF: Final = {"redis": "rediss", "valkey": "valkeys"}
 _TLS_SWITCHES: Final = frozenset({"ssl", "tls", "use_ssl", "use_tls"})
-"""What other clients take to switch TLS on; here the scheme does."""
+"""Arguments by which other clients switch TLS on; here the scheme does."""
 
 _MEMORY: Final = frozenset(names(Where.URL, Part.MEMORY))
 _PLAIN: Final = frozenset(names(Where.URL, Part.CONNECTION))

@@ -1,1 +1,1 @@
-"""What one cache shares, wired once: backends, observers, functions, defaults."""
+"""The shared parts of one cache, wired once: backends, observers, functions, defaults."""

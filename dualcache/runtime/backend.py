@@ -141,7 +141,7 @@ class Backend:
         return driver.get_or_load(call, self.env)
 
     async def _arun_first(self, flow: Flow[Any], finish: Callable[[Any], Any] | None) -> Any:
-        """Run a flow when a thread has imported what that needs: the loop goes on meanwhile."""
+        """Run a flow once a thread has imported its modules; the loop is not blocked."""
         await self._imports.wait()
         driver = self._async or self._make_async()
         return await driver.run(flow, finish)
@@ -173,7 +173,7 @@ class Backend:
         return known
 
     def front_stats(self, hits: int) -> FrontStats | None:
-        """Return what the front tier keeps, and how it hears changes."""
+        """Return the state of the front tier: its size, its transport and its losses."""
         front = self.front
         if front is None:
             return None
@@ -294,5 +294,5 @@ class Backend:
 
     @property
     def _tracking(self) -> Tracking | None:
-        """What tells which connections are tracked, where that matters."""
+        """The record of tracked connections; `None` without a front tier."""
         return None if self.front is None else self.front.tracking

@@ -1,4 +1,4 @@
-"""What a flow must not ask for by itself: the time, and bytes that nobody ever drew."""
+"""Sources that come into a flow from outside: the time, and bytes that were never drawn before."""
 
 from __future__ import annotations
 

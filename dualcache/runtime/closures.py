@@ -1,4 +1,4 @@
-"""What tells a function from another of the same code: the variables around it, and its defaults.
+"""The difference between functions of the same code: the variables around them, and defaults.
 
 Kept is a description that compares when the function is gone, and keeps nothing large alive.
 """

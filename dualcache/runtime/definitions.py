@@ -29,7 +29,7 @@ __all__ = ["Definition", "Definitions", "Relation"]
 
 
 class Relation(Enum):
-    """What a function is to an earlier one of the same name."""
+    """The relation of a function to an earlier one of the same name."""
 
     SAME = "same"
     """The same code over the same closure: it may serve the other's entries."""
@@ -66,7 +66,7 @@ class Definition:
         """Holders of earlier functions, whose entries are to be cleared before the next call."""
 
     def relation_to(self, former: Definition) -> Relation:
-        """Tell what this function is to one of the same name."""
+        """Compare this function with an earlier one of the same name."""
         # Typed in again: in a REPL or a notebook the newer definition replaces the older one,
         # whatever has changed. The same code that is decorated again is judged as elsewhere.
         is_same_text = self.written is not None and self.written is former.written

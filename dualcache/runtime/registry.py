@@ -22,7 +22,7 @@ OTHERS: Final = "others"
 
 
 class Registered(Protocol):
-    """What a cache knows of a function that it has decorated."""
+    """The record of a function that a cache has decorated."""
 
     counters: Counters
     front: FunctionFront | None

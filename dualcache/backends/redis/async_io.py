@@ -1,4 +1,4 @@
-"""What carries the bytes of an asyncio connection, as its owner sees it.
+"""The I/O of an asyncio connection, as its owner sees it.
 
 There are two: `TransportIO` speaks to the transport itself, `ReaderTaskIO` has redis-py read and
 write. Both take packed commands, and give replies in the order in which they came.

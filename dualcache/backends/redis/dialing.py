@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["dial", "resolve"]
 
 Address: TypeAlias = tuple[Any, int, int, str, Any]
-"""What `getaddrinfo` returns of one address."""
+"""One address as `getaddrinfo` returns it."""
 UNDER_WAY: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN}
 
 

@@ -1,4 +1,4 @@
-"""What redis-py, the socket or TLS raises, turned into the errors that the engine knows.
+"""Exceptions of redis-py, the socket and TLS as the errors that the engine knows.
 
 redis is imported inside the functions: `memory://` never needs it.
 """

@@ -25,7 +25,7 @@ Colour: TypeAlias = Literal["sync", "async"]
 
 A_URL: Final = "give a URL instead: Cache('redis://host:6379/0')"
 TAKEN: Final = ("db", "username", "password", "client_name", "protocol", "socket_keepalive")
-"""What a `Target` has a field for; the client's value counts where it was written."""
+"""Fields of a `Target`, taken from the client where its owner wrote them."""
 TIMES: Final = ("socket_timeout", "socket_connect_timeout")
 """Taken where they are not redis-py's default: 5 s is longer than a caller of a cache waits."""
 VERBATIM: Final = frozenset(
@@ -49,7 +49,7 @@ IMMATERIAL: Final = frozenset(
         *("cache", "cache_config"),
     )
 )
-"""What changes neither where a connection goes nor as whom."""
+"""Arguments that change neither the server of a connection nor its user."""
 OF_THE_PLACE: Final = ("db", "username", "password")
 
 

@@ -77,7 +77,7 @@ def without_extras(kind: Any) -> dict[str, Any]:
 
 
 def reader_of_pushes(connection: Any) -> Callable[[], Any]:
-    """Return what reads one reply or one push, on a connection that is not open yet.
+    """Return the function that reads one reply or push, on a connection that is not open yet.
 
     redis-py 5 takes a push for a reply where hiredis is installed; its own parser tells them apart,
     but is asked to only where hiredis is not.

@@ -50,7 +50,7 @@ class Budget:
     def __init__(self, patience: float) -> None:
         self.patience = patience
         self.extra = 0.0
-        """What a large command may take beyond the patience."""
+        """Seconds that a large command may take beyond the patience."""
         self.ends = inf
         self.has_begun = False
         """Whether something has been received: only then the next piece needs a look."""
@@ -129,7 +129,7 @@ class BoundedSocket:
 
 
 class _Bounded(Mixin):  # type: ignore[misc]
-    """What the bounded connections share.
+    """The shared half of the bounded connections.
 
     redis-py makes the connection. What is asked on it then is read here: on its way through
     redis-py a reply passes five more calls.

@@ -53,7 +53,7 @@ def listening_to(
     max_staleness: float,
     on_demoted: Callable[[], None],
 ) -> Callable[[Front], Listener]:
-    """Return what makes the listener of a tier; `transport` is the option, `"auto"` or one."""
+    """Return the constructor of a tier's listener; `transport` is the option, `"auto"` or one."""
     return partial(
         Listener,
         target=target,

@@ -1,4 +1,4 @@
-"""What is asked on the listener's connection, and what answers and pushes mean; no I/O, no clock.
+"""The commands of the listener's connection, its replies and its pushes; no I/O, no clock.
 
 Answers come back in the order of the questions; pushes come between them. What differs between
 transports is in `transports.py`.

@@ -1,4 +1,4 @@
-"""What a data connection needs so that the server pushes what it reads: who, which ops, how."""
+"""Tracking of data connections: which connection, which ops, and the commands that switch it on."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ class TrackedConnection:
 
 
 def tracking_commands(redirect: Redirect) -> bytes:
-    """Return what switches tracking on for a connection; the first of two replies is its id."""
+    """Write the commands that switch tracking on; the first of two replies is the client id."""
     on = ("CLIENT", "TRACKING", "ON", "REDIRECT", redirect.client_id)
     return pack(("CLIENT", "ID")) + pack(on)

@@ -38,21 +38,21 @@ PROBE_MS: Final = 1_000
 
 
 class Changed(NamedTuple):
-    """What a push says: these names have changed, and what patterns revoke; `None`: anything."""
+    """The content of a push: changed names and revoked patterns; `None` for names: anything."""
 
     names: Sequence[str] | None
     patterns: Sequence[str] = ()
 
 
 class Probe(NamedTuple):
-    """What makes the server push a name: commands of another connection, then of the listener's."""
+    """Commands that provoke a push of a name: of another connection, then of the listener's."""
 
     elsewhere: Sequence[Command] = ()
     here: Sequence[Command] = ()
 
 
 class Question(NamedTuple):
-    """What a proof asks beside a sign of life, and what takes the answer."""
+    """A command that goes with each proof, and the callback for its reply."""
 
     command: Command
     take: Callable[[Any], None]
@@ -67,7 +67,7 @@ class Transport:
     """Whether only that is heard which others publish: no probe can see whether they all do, so
     `"auto"` takes it only where the user has said so."""
     caveat: ClassVar[str] = ""
-    """What the user has to see to; a part of the reason in the statistics and in the log."""
+    """A condition that the user must meet; a part of the reason in statistics and log."""
 
 
 class TtlTransport(Transport):
@@ -98,15 +98,15 @@ class PushTransport(Transport):
         raise NotImplementedError
 
     def probe(self, name: str) -> Probe:
-        """Return what makes the server push this name."""
+        """Return commands that provoke a push of this name."""
         raise NotImplementedError
 
     def questions(self) -> list[Question]:
-        """Return what each proof asks beside a sign of life; an answer may tell of a loss."""
+        """List the commands that go with each proof; a reply may mean a loss."""
         return []
 
     def changed(self, message: Sequence[Any]) -> Changed | None:
-        """Return what a push says; `None` if it is of another kind.
+        """Read a push; `None` if it is of another kind.
 
         The server pushes null for names at a FLUSHALL, and when its table of names is full.
         """
@@ -213,7 +213,7 @@ class PubSubTransport(PushTransport):
         return [Question(self._making(), lambda _: None), look]
 
     def changed(self, message: Sequence[Any]) -> Changed | None:
-        """Return what another process tells; a message that makes no sense may mean anything."""
+        """Read another process's message; one that makes no sense may mean anything."""
         if message[0] != b"message":
             return None
         told = from_message(message[2])

@@ -50,7 +50,7 @@ def try_lease_reply(_: TryLease, replies: Sequence[Any]) -> bool | None:
 
 
 def lifetime(reply: Any) -> int | None:
-    """Return what a key has left, -1 for one without an end; `None` where that may not be asked."""
+    """Return a key's remaining ms, -1 without expiry; `None` where PTTL is not allowed."""
     return None if _is_refused(reply, "NOPERM") else number(reply)
 
 

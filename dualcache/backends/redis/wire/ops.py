@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 
 def encode(op: Op[Any]) -> tuple[bytes, int]:
-    """Return what to send for an op, and how many replies will come."""
+    """Write the commands of an op; return them and the number of replies."""
     if type(op) is Look:
         return write_look(op), 2 if op.with_ttl else 1
     spelling = SPELLINGS[type(op)]

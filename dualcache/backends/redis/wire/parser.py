@@ -19,7 +19,7 @@ AGGREGATES: Final = frozenset(b"*~>%")
 
 
 class Push(list[Any]):
-    """What a server sends unasked: no reply to any command."""
+    """A message that the server sends unasked; no reply to any command."""
 
 
 class ReplyParser:

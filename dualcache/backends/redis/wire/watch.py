@@ -45,7 +45,7 @@ def exec_commands(op: Commit) -> tuple[bytes, int]:
 
 
 def refused(error: BackendRefused) -> CommitReply:
-    """Return what a refusal says of this way; raise it where it says nothing."""
+    """Read a refusal as a missing way to commit; raise it if it means something else."""
     if not error.is_lacking:
         raise error
     return CommitReply.UNSUPPORTED
