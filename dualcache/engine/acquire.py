@@ -36,7 +36,7 @@ from dualcache.engine.freshness import (
     UNUSABLE,
     ReadResult,
 )
-from dualcache.engine.leases import lease_ms, marker, take_together
+from dualcache.engine.leases import keep_lost, lease_ms, marker, take_together
 from dualcache.engine.read import classify_with_tags, look
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import ids_of
@@ -114,6 +114,7 @@ def acquire(
             if start is not None:
                 return start
     except BackendError:
+        keep_lost(sent, env)
         return stale
     return stale
 

@@ -8,7 +8,7 @@ from dualcache.core.ops import LookAndLease
 from dualcache.engine.acquire import is_replaceable, reclaim_all, start_of
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.freshness import FRESH, OTHER, UNKNOWN, UNTYPED
-from dualcache.engine.leases import take_leases
+from dualcache.engine.leases import keep_lost, take_leases
 from dualcache.engine.pipelines import paced
 from dualcache.engine.read import classify_again, left_of
 from dualcache.engine.read_many import look_many
@@ -73,7 +73,26 @@ def acquire_all(
         found = [NOTHING] * len(rest)
     for at, start in zip(rest, found, strict=True):
         starts[at] = start
+    _keep_lost(calls, starts, sent, env)
     return starts
+
+
+def _keep_lost(
+    calls: Sequence[Call],
+    starts: Sequence[Start | ReadResult | None],
+    sent: Mapping[bytes, str],
+    env: Env,
+) -> None:
+    """Keep the markers of keys that are not loaded under one, though one may have arrived."""
+    # Of one that was put in the place of another, too: where the reply to that was lost, and it was
+    # sent again, the second reply says that the key holds something else.
+    lost = {
+        call.key
+        for call, start in zip(calls, starts, strict=True)
+        if start is None or start is NOTHING
+    }
+    if lost:
+        keep_lost({token: key for token, key in sent.items() if key in lost}, env)
 
 
 def _look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | ReadResult | None]]:

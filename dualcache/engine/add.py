@@ -11,7 +11,7 @@ from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import ABSENT, FILLING, STALE, UNUSABLE
-from dualcache.engine.leases import release_all, take_together
+from dualcache.engine.leases import keep_lost, release_all, take_together
 from dualcache.engine.read import classify_with_tags
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.engine.storing import report_unstored, sealed
@@ -60,6 +60,7 @@ def _add(put: Put, sent: dict[bytes, str], env: Env) -> Flow[bool]:
     try:
         start = yield from claim_absent(call, sent, env)
     except BackendError:
+        keep_lost(sent, env)
         return False
     if what is None or not isinstance(start, Start):
         return False

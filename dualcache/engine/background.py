@@ -16,7 +16,7 @@ from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.flights import join_of
 from dualcache.engine.freshness import FRESH, is_within
 from dualcache.engine.lead import load_stored, run_flight
-from dualcache.engine.leases import release_all
+from dualcache.engine.leases import keep_lost, release_all
 from dualcache.engine.read import served, served_stale
 from dualcache.engine.recovery import ask
 from dualcache.engine.starting import Start, give_up, take_refresh
@@ -90,6 +90,7 @@ def _start_over(
         # lease: the compare would refuse this load's value, but the source would be asked twice.
         now = yield from ask(Look(call.key), env)
     except BackendError:
+        keep_lost(sent, env)
         return None
     if now.raw == start.expected:
         return start._replace(is_beside=True)

@@ -24,7 +24,7 @@ from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import OTHER
 from dualcache.engine.lead import Begun, concluded, make_ready, note_begun
-from dualcache.engine.leases import RELEASED_MS, release_all, release_too_large
+from dualcache.engine.leases import RELEASED_MS, release_all, release_unfilled
 from dualcache.engine.pipelines import STEPS_AT_ONCE, paced
 from dualcache.engine.read import count_miss, served
 from dualcache.engine.read_many import look_beside, look_many
@@ -344,7 +344,7 @@ def _store_all(
         if marker not in filled:
             changes.append(Change(key, marker, marker, RELEASED_MS))
     replies = yield from commit_each(changes, env)
-    yield from release_too_large(changes, replies, held.markers, env)
+    yield from release_unfilled(changes, replies, held.markers, env)
     # As after a single commit: what this process read before is not to be kept any more.
     env.front.drop([lead.call.key for lead, *_ in ready])
     held.markers.clear()

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from dualcache.core.ops import CommitWay
 from dualcache.engine.cut_keys import CutKeys
+from dualcache.engine.lost_leases import LostLeases
 
 __all__ = [
     "CONFIGURATION_PAUSE_MS",
@@ -145,6 +146,7 @@ class Health:
         "is_clear",
         "lacking",
         "leave_at_ms",
+        "lost_leases",
         "pending",
         "refused",
         "ways",
@@ -157,6 +159,7 @@ class Health:
         """How to compare-and-set, best first, without what the server turned down."""
         self.lacking = LackingWays()
         self.leave_at_ms = 0
+        self.lost_leases = LostLeases()
         self.pending: dict[int, PendingDeletion] = {}
         self.refused: dict[int, PendingDeletion] = {}
         self.is_clear = True

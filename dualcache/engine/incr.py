@@ -11,7 +11,7 @@ from dualcache.engine.add import claim_absent
 from dualcache.engine.commit import Change, commit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FILLING, FRESH, UNKNOWN, UNTYPED, ReadResult
-from dualcache.engine.leases import release_all
+from dualcache.engine.leases import keep_lost, release_all
 from dualcache.engine.read import classify_with_tags
 from dualcache.engine.recovery import ask, ask_once
 from dualcache.engine.starting import NOTHING, Start
@@ -80,6 +80,7 @@ def _count(call: Call, by: int, sent: dict[bytes, str], env: Env) -> Flow[int | 
             elif found.state not in _PRESENT:
                 return None
     except BackendError:
+        keep_lost(sent, env)
         env.front.drop((call.key,))
     return None
 

@@ -34,7 +34,7 @@ from dualcache.engine.freshness import (
     is_outage,
     is_within,
 )
-from dualcache.engine.leases import release_all
+from dualcache.engine.leases import keep_lost, release_all
 from dualcache.engine.read import served, served_stale, tell_miss
 from dualcache.engine.recovery import ask_once
 from dualcache.engine.renewal import begin_lease, keeping
@@ -231,6 +231,7 @@ def _store(
         (reply,) = yield from commit((change,), env)
     except BackendError:
         reply = None
+        keep_lost(held_by(call, start, env), env)
         if start.is_refresh:  # the old entry may still be there, and the caller has a newer result
             keep_entry_pending(call, env)
     else:

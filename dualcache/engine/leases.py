@@ -39,11 +39,13 @@ __all__ = [
     "RELEASED_MS",
     "Leased",
     "job_ms",
+    "keep_lost",
     "lease_ms",
     "marker",
     "new_filling",
     "release_all",
-    "release_too_large",
+    "release_lost",
+    "release_unfilled",
     "take_leases",
     "take_together",
 ]
@@ -104,6 +106,8 @@ def take_together(
     look found them just now: the marker then tells what it depends on. `more_ms` is by how much a
     lease is to outlive what its load takes. Raises `BackendError`.
     """
+    if env.health.lost_leases:
+        yield from release_lost(env)
     try:
         return (yield from _send_leases(kind, calls, env, sent, known, more_ms))
     except BackendError as error:
@@ -233,16 +237,34 @@ def release_all(sent: Mapping[bytes, str], env: Env) -> Flow[None]:
     # By a compare, not a deletion: the lease may have ended, and the key hold another's marker or
     # a value by now. To delete that would revoke a load that is still good.
     changes = [Change(key, filling, filling, RELEASED_MS) for filling, key in sent.items()]
-    yield from commit_each(changes, env)
+    replies = yield from commit_each(changes, env)
+    for change, reply in zip(changes, replies, strict=True):
+        if reply is not None:
+            env.health.lost_leases.forget(change.expected)
+    _keep_unanswered(changes, replies, sent, env)
 
 
-def release_too_large(
+def release_lost(env: Env) -> Flow[None]:
+    """Give back the leases whose reply was lost, before one is taken."""
+    yield from release_all(env.health.lost_leases.living(env.elapsed_ms()), env)
+
+
+def keep_lost(held: Mapping[bytes, str], env: Env) -> None:
+    """Keep tokens that may have arrived, each with its key, where no load goes on under them.
+
+    They are given back before this process takes its next lease. Not at once: a server that has
+    just failed would make this caller wait a second time.
+    """
+    env.health.lost_leases.keep(held, env.elapsed_ms() + _MOST_LEASE_MS)
+
+
+def release_unfilled(
     changes: Sequence[Change],
     replies: Sequence[CommitReply | None],
     markers: Mapping[bytes, str],
     env: Env,
 ) -> Flow[None]:
-    """Give back the leases of values that the server does not take: their markers are there."""
+    """Give back the leases under which nothing was stored, or keep those that got no reply."""
     left = [
         Change(change.key, change.expected, change.expected, RELEASED_MS)
         for change, reply in zip(changes, replies, strict=False)
@@ -250,3 +272,21 @@ def release_too_large(
     ]
     if left:
         yield from commit_each(left, env)
+    _keep_unanswered(changes, replies, markers, env)
+
+
+def _keep_unanswered(
+    changes: Sequence[Change],
+    replies: Sequence[CommitReply | None],
+    markers: Mapping[bytes, str],
+    env: Env,
+) -> None:
+    """Keep the leases under which nothing is known to be committed."""
+    # Leases alone: an entry that a load was to replace stays what it is.
+    lost = {
+        change.expected: change.key
+        for change, reply in zip(changes, replies, strict=False)
+        if reply is None and change.expected in markers
+    }
+    if lost:
+        keep_lost(lost, env)

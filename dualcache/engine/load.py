@@ -34,7 +34,7 @@ from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.flights import join_of, wait_bound_ms
 from dualcache.engine.freshness import FRESH, ReadResult
 from dualcache.engine.lead import lead, load_beside, load_stored, load_unstored, run_flight
-from dualcache.engine.leases import release_all
+from dualcache.engine.leases import keep_lost, release_all
 from dualcache.engine.read import get, look, served, tell_miss
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import LIKELY_HITS, find_in_front
@@ -124,6 +124,7 @@ def _refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Outcome]:
     try:
         start = yield from start_refresh(call, sent, env)
     except BackendError:
+        keep_lost(sent, env)
         return (yield from load_unstored(call, None, env))
     if isinstance(start, ReadResult):
         beside = call_beside(call, start, env)

@@ -17,7 +17,14 @@ from dualcache.engine.commit import Change, commit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, ReadResult, is_within
 from dualcache.engine.health import PendingDeletion
-from dualcache.engine.leases import RELEASED_MS, lease_ms, new_filling, release_all
+from dualcache.engine.leases import (
+    RELEASED_MS,
+    keep_lost,
+    lease_ms,
+    new_filling,
+    release_all,
+    release_lost,
+)
 from dualcache.engine.recovery import ask, ask_once, keep_pending
 from dualcache.errors import BackendError
 
@@ -112,6 +119,8 @@ def _try_lease(
     key: str, start: Start, call: Call, sent: dict[bytes, str], env: Env
 ) -> Flow[bool | None]:
     """Ask for the efficiency lease of a key once."""
+    if env.health.lost_leases:
+        yield from release_lost(env)
     token = start.token or b""
     sent[token] = key
     is_ours = yield from ask_once(TryLease(key, token, lease_ms(call.policy.counters)), env)
@@ -234,12 +243,12 @@ def pause(call: Call, start: Start, env: Env) -> Flow[None]:
     try:
         yield from commit((change,), env)
     except BackendError:
-        return
+        keep_lost(held_by(call, start, env), env)
 
 
 def give_up(call: Call, start: Start, env: Env) -> Flow[None]:
     """Give back what the load had taken: the marker, or the lease of a stale entry."""
-    # Whatever fails here is not told: the lease ends by itself, and the caller has its result.
+    # Whatever fails here is not told: the caller has its result.
     try:
         if start.is_over_entry:
             if start.token is not None:
@@ -249,4 +258,4 @@ def give_up(call: Call, start: Start, env: Env) -> Flow[None]:
         else:
             yield from release_all({start.expected: call.key}, env)
     except BackendError:
-        return
+        keep_lost(held_by(call, start, env), env)

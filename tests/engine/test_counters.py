@@ -176,7 +176,8 @@ def test_a_value_that_is_not_to_be_stored_is_not_added() -> None:
 def test_nothing_is_added_where_the_claim_does_not_arrive_or_is_turned_down() -> None:
     env, _ = surroundings()
     script(add(call(), "v", env), (LookAndLease, slow())).returns(False)
-    script(add(call(), "v", env), (LookAndLease, RawRead(None, refusal="OOM"))).returns(False)
+    refusing, _ = surroundings()
+    script(add(call(), "v", refusing), (LookAndLease, RawRead(None, refusal="OOM"))).returns(False)
 
 
 def test_a_key_that_keeps_changing_is_not_claimed() -> None:

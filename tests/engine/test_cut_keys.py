@@ -24,7 +24,7 @@ from dualcache.core.policy import Call, Counters
 from dualcache.engine import cut_keys
 from dualcache.engine.commit import Change
 from dualcache.engine.cut_keys import LARGE_BYTES, LEFT_ALONE_MS, CutKeys, over_a_limit
-from dualcache.engine.leases import RELEASED_MS, release_too_large
+from dualcache.engine.leases import RELEASED_MS, release_unfilled
 from dualcache.engine.load import get_or_load
 from dualcache.engine.recovery import ask
 from dualcache.engine.write import set_value
@@ -176,7 +176,7 @@ def test_in_a_batch_the_value_that_is_too_large_gives_its_lease_back() -> None:
     changes = [Change("a", b"other", b"v", None), Change(KEY, marker, LARGE, None)]
     replies = [CommitReply.STORED, CommitReply.TOO_LARGE]
     script(
-        release_too_large(changes, replies, {marker: KEY}, env),
+        release_unfilled(changes, replies, {marker: KEY}, env),
         (Commit(KEY, marker, marker, RELEASED_MS, CommitWay.IFEQ), CommitReply.STORED),
     ).returns(None)
-    script(release_too_large(changes[:1], replies[:1], {marker: KEY}, env)).returns(None)
+    script(release_unfilled(changes[:1], replies[:1], {marker: KEY}, env)).returns(None)
