@@ -58,6 +58,7 @@ class Cells(LRUCache[str, Cell]):
 
     def __setitem__(self, key: str, cell: Cell, *arguments: Any) -> None:
         if self._max_bytes is not None:
+            # Taken out first: a key that is set again would count twice.
             self.pop(key, None)
             self._bytes += weight(key, cell)
         super().__setitem__(key, cell, *arguments)
@@ -160,6 +161,7 @@ class MemoryStore:
         return RawRead(self._read(op.key), ids, self._left_ms(op.key) if op.with_ttl else None)
 
     def lease(self, op: LookAndLease) -> RawRead:
+        # As on a server: what is there afterwards decides, not whether it was put.
         self._put_absent(op.key, op.filling, op.lease_ms)
         raw = self._read(op.key)
         return RawRead(raw, self._make(op.tags), None, self._tags_left(op.tags))

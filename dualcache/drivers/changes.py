@@ -40,10 +40,13 @@ class Changes:
 
     def notify(self, names: Iterable[str]) -> None:
         """Wake who waits for one of these names."""
+        # Without the lock: a waiter looks at the mark of its key after it is entered here, and the
+        # mark was set before this call. So one that is missed here does not wait.
         if not self._waiting:
             return
         with self._lock:
             woken = [wake for name in names for wake in self._waiting.pop(name, ())]
+        # Outside the lock: to wake a task takes a lock of its loop.
         for wake in woken:
             wake()
 

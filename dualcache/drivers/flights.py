@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     MayTakeOver = Callable[[Flight, Stage], bool]
 
 led: ContextVar[tuple[ref[Flight], ...]] = ContextVar("dualcache_led", default=())
-"""The flights that this context leads: whoever waits for one of them would wait for ever.
+"""The flights that this context leads: a wait for one of them would never end.
 
 Held weakly: a context is copied into tasks, threads and timers, which outlive the load by far.
 """
@@ -124,6 +124,8 @@ class FlightTable:
         """End a flight and wake its followers; a leader who gives up leaves it to the others."""
         flight = op.flight
         with self._lock:
+            # A leader that took over beside the first may still land the value; only the last one
+            # that gives up leaves its followers to themselves.
             flight.leaders -= 1
             if flight.result is None:
                 if flight.leaders > 0 and op.result.outcome is None:

@@ -71,5 +71,7 @@ def renew_all() -> None:
         thing.after_fork()
 
 
+# Not on Windows, which has no fork. Python calls hooks of `before` in reverse order, the others in
+# order; each of ours is registered once, since nothing can be taken back.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=stop_all, after_in_parent=resume_all, after_in_child=renew_all)

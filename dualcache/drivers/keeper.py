@@ -96,7 +96,7 @@ class Keeper:
 
     def _serve(self) -> None:
         while not self._has_ended():
-            # Whoever comes from now on wakes this thread, unless it wakes early enough by itself.
+            # A load that begins from now on wakes this thread, unless it wakes early enough.
             self._wakes_at = inf
             now = monotonic()
             kept = tuple(self._kept)

@@ -194,7 +194,7 @@ class SyncDriver:
     def finish(self, flow: Flow[Any], op: Op[Any]) -> bool:
         """Run the rest of a flow that is ending, from an op on; tell whether that is under way.
 
-        In a thread of its own: whoever hands it over may be the collector, who must not wait.
+        In a thread of its own: the caller may be the garbage collector, which must not wait.
         """
         try:
             start_new_thread(self._finish, (flow, op))

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Waking:
     """A wait of one thread that any thread may end by `wake`.
 
-    Not an Event: that takes its lock in Python code, so an interrupt of whoever wakes could leave
-    it locked, and the waiter would hang in spite of its time-out.
+    Not an Event: that takes its lock in Python code, so an interrupt of the thread that wakes could
+    leave it locked, and the waiter would hang in spite of its time-out.
     """
 
     __slots__ = ("_woken", "wake")

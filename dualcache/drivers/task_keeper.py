@@ -27,6 +27,7 @@ class KeptByTask:
 
     def release(self) -> None:
         """Renew them no more."""
+        # The task first: cancelled before it ran on, it sets no further timer.
         if self._task is not None:
             self._task.cancel()
         self._timer.cancel()

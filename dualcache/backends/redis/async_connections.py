@@ -42,6 +42,7 @@ class _Dialling(Plain):  # type: ignore[misc]
             self._dialled = None
 
     def _connection_arguments(self) -> Mapping[str, Any]:
+        # What redis-py gives to `asyncio.open_connection`, which takes a connected socket as well.
         return {"sock": self._dialled}
 
 

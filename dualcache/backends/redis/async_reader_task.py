@@ -43,6 +43,8 @@ class ReaderTaskIO:
         self._reading = self._loop.create_task(self._read())
 
     def write(self, commands: list[bytes]) -> None:
+        # Run by hand up to its first wait, which it has only where the socket is full: a task for
+        # each write would cost a turn of the loop.
         writing = self._connection.send_packed_command(commands, check_health=False)
         try:
             held_up = writing.send(None)
@@ -120,6 +122,7 @@ class ReaderTaskIO:
             try:
                 reply = await read_response(disable_decoding=True)
             except Exception as error:  # noqa: BLE001  whatever redis-py raises
+                # An error reply of a connection that redis-py has closed over it is the end of it.
                 reply = classify(error)
                 if not isinstance(reply, BackendRefused) or not self._connection.is_connected:
                     self._owner.fail(reply)

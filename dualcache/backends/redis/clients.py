@@ -47,6 +47,8 @@ class Clients:
         self._require_server()
         from asyncio import get_running_loop
 
+        # A pool of redis-py's belongs to the loop that opened its connections: shared by several it
+        # raises, or waits for ever on a lock of the other loop.
         loop = get_running_loop()
         client = self._by_loop.get(loop)
         if client is None:
@@ -57,6 +59,8 @@ class Clients:
 
     def after_fork(self) -> None:
         """Begin anew in a forked child; the parent's clients are kept aside."""
+        # The sync pool compares the pid by itself. An async one does not: it would write into the
+        # parent's sockets, and collecting it would close them.
         self._of_parents.append(dict(self._by_loop))
         self._by_loop = WeakKeyDictionary()
 

@@ -43,6 +43,8 @@ def make_connection(target: Target) -> Connection:
 
     kind = _kind(target, BoundedPlain, BoundedTls, BoundedUnix)
     arguments = _arguments(target, kind) | {"call_timeout": target.longest_call}
+    # redis-py 8 sends a failed command up to ten times more by default: a token would come twice,
+    # and a server that hangs would cost eleven time-outs.
     made: Connection = kind(**arguments, retry=Retry(NoBackoff(), 0))
     return made
 
@@ -73,7 +75,9 @@ def make_client(target: Target) -> redis.Redis:
     import redis
     from redis import connection, retry
 
+    # redis-py's other pool raises where all connections are in use, instead of waiting for one.
     pool = redis.BlockingConnectionPool(**_pool_arguments(target, connection, retry.Retry))
+    # A client made with `connection_pool=` would leave the pool open when it is closed.
     return redis.Redis.from_pool(pool)
 
 
@@ -100,12 +104,15 @@ def _arguments(target: Target, kind: Any) -> dict[str, Any]:
         "password": target.password,
         "socket_timeout": target.socket_timeout,
         "socket_connect_timeout": target.socket_connect_timeout,
+        # redis-py would send a PING before a command and wait for it; our time-outs find a dead
+        # connection without a trip.
         "health_check_interval": 0,
         "protocol": target.protocol,
         "client_name": target.client_name,
         "decode_responses": False,
         **without_extras(kind),
     }
+    # What a client of the user's was given comes last: it may replace what is said here.
     if target.path is not None:
         return arguments | {"path": target.path} | target.redis_arguments
     place = {

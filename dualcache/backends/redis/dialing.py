@@ -37,6 +37,7 @@ def resolve(host: str, port: int, family: int, seconds: float) -> Sequence[Addre
     Callers share one question for each name, so a resolver that hangs costs one thread.
     """
     try:
+        # An address is read without the resolver: no thread, no question.
         flags = socket.AI_NUMERICHOST
         return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags)
     except socket.gaierror:
@@ -104,6 +105,7 @@ def connect_first(addresses: Sequence[Address], ends: float) -> socket.socket:
                 for key, _ in racing.select(max(0.0, until - monotonic())):
                     attempt = key.fileobj
                     assert isinstance(attempt, socket.socket)
+                    # Writable means decided: the option tells how (connect(2), EINPROGRESS).
                     code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                     racing.unregister(attempt)
                     if not code:

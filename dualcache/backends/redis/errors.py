@@ -81,11 +81,14 @@ def classify(error: BaseException) -> BackendError:
         return error
     if isinstance(error, TimeoutError | known.TimeoutError):
         return _marked(BackendTimeout("the server gave no answer in time", code="DC201"))
+    # Before connection errors: redis-py makes AuthenticationError and BusyLoadingError kinds of
+    # those, though the server has answered and the connection is whole.
     is_auth = isinstance(error, _auth_errors())
     if is_auth or isinstance(error, known.ResponseError | known.BusyLoadingError):
         return _refused(error, is_auth=is_auth)
     if isinstance(error, OSError | EOFError | known.ConnectionError):
         return _unavailable(error)
+    # On bytes that are no RESP, redis-py's parsers raise TypeError, ValueError or RecursionError.
     made = BackendUnavailable(
         "the server's answer made no sense",
         code="DC204",
@@ -122,6 +125,7 @@ def _auth_errors() -> tuple[type[Exception], ...]:
 
 
 def _refused(error: Exception, *, is_auth: bool) -> BackendError:
+    # In a pipeline redis-py puts the command, with its arguments, before the server's words.
     text = str(error).rpartition(" of pipeline caused error: ")[2]
     if _HANGS_UP.match(text):
         return _unavailable(error)

@@ -189,6 +189,8 @@ def _check_pool(pool: Any, kind: ClientKind) -> None:
 
 def _checked(given: Mapping[str, Any], kind: ClientKind) -> dict[str, Any]:
     """Return the arguments that are fields of a `Target`, checked as options of a URL."""
+    # redis-py writes its defaults among the client's arguments: they cannot be told from a time-out
+    # that the user wrote, but by their value.
     default = kind.plain()  # connects to nothing
     found: dict[str, Any] = {}
     for name in (*TAKEN, *TIMES):

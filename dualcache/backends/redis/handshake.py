@@ -45,6 +45,8 @@ class Handshake:
         try:
             connection = opened(self._target)
         except BackendRefused as error:
+            # Redis before 6 and some proxies do not know HELLO. Which it is, is remembered only
+            # once RESP2 has worked: the refusal may have meant something else.
             older = self._older(error)
             connection = opened(older)
             self._target = older
@@ -91,6 +93,8 @@ async def async_opened(target: Target) -> AsyncConnection:
         async with asyncio.timeout(target.socket_connect_timeout):
             await connection.connect()
     except BaseException as error:  # noqa: BLE001  also when it is cancelled
+        # Cancelled within its handshake, a connection of redis-py stays connected without its user
+        # and db: used again, it would read db 0. `nowait`: the goodbye could be cancelled, too.
         await connection.disconnect(nowait=True)
         raise refused_for_all(classify(error)) from None
     return connection

@@ -67,6 +67,8 @@ def without_extras(kind: Any) -> dict[str, Any]:
     trips more; with notices on, it also stops noticing a reply that was left unread.
     """
     known = accepted(kind)
+    # CLIENT SETINFO is of Redis 7.2: before it, no ACL can allow it. redis-py 8.1 warns of the two
+    # older arguments where it knows `driver_info`.
     told = ("driver_info",) if "driver_info" in known else ("lib_name", "lib_version")
     arguments: dict[str, Any] = dict.fromkeys(told)
     if "maint_notifications_config" in known:
@@ -82,6 +84,8 @@ def reader_of_pushes(connection: Any) -> Callable[[], Any]:
     redis-py 5 takes a push for a reply where hiredis is installed; its own parser tells them apart,
     but is asked to only where hiredis is not.
     """
+    # Without `push_request` redis-py reads on by recursion: about a thousand pushes in a row before
+    # a reply end in a RecursionError, with each of its parsers.
     if hasattr(connection._parser, "set_invalidation_push_handler"):  # noqa: SLF001
         return partial(connection.read_response, disable_decoding=True, push_request=True)
     from redis._parsers import _RESP3Parser

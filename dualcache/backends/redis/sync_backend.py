@@ -164,6 +164,8 @@ class SyncBackend:
             return too_slow(connection.budget.moved)
         if was_connected and isinstance(made, BackendUnavailable):
             made.was_connected = True
+            # The server went or changed, so its other connections are dead as well: each would cost
+            # a caller a failure of its own.
             self.close()
         return made
 

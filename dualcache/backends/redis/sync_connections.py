@@ -153,6 +153,7 @@ class _Bounded(Mixin):  # type: ignore[misc]
 
     def ask(self, data: bytes, count: int) -> list[Any]:
         """Send packed commands and read their replies; an error reply is a value among them."""
+        # Around `send_packed_command`, which looks at the health of the connection on every call.
         sock, budget = self._sock, self.budget
         if sock is None:
             self.connect()
@@ -232,6 +233,7 @@ class _Bounded(Mixin):  # type: ignore[misc]
             self._sock.settimeout(self.socket_timeout)
 
     def _connect(self) -> BoundedSocket:
+        # redis-py and hiredis read and write by the methods of whatever is returned here.
         made = super()._connect()
         made.settimeout(self.socket_timeout)
         return BoundedSocket(made, self.budget)
@@ -244,6 +246,7 @@ class _Dialling(Plain):  # type: ignore[misc]
         budget: Budget = self.budget
         made = dial(self.host, self.port, self.socket_type, budget.ends - monotonic())
         try:
+            # As redis-py's own `_connect` does: a command could wait for the ACK of the one before.
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.socket_keepalive:
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -95,6 +95,8 @@ class PushLink:
         try:
             if not self._waiter.until_readable(connection, seconds):
                 return False
+            # The read of a push returns what its handler returned, so that only the handler can
+            # tell a push from a reply.
             self._is_push = False
             reply = self._read()
         except Exception as error:  # noqa: BLE001  whatever redis-py raises
@@ -121,6 +123,8 @@ class PushLink:
 
     def close(self) -> None:
         """Cut the connection from another thread, so that the listener's read ends."""
+        # `disconnect` would close the socket under the thread that reads it; a shutdown ends the
+        # read, and that thread closes the connection.
         with suppress(Exception):
             self._connection._sock.shutdown(2)  # type: ignore[attr-defined]  # noqa: SLF001  no public way to wake a reader
 
@@ -146,6 +150,7 @@ class PushLink:
 
     def _watch_role(self) -> None:
         """Have the server's role looked at with each proof, where that is allowed."""
+        # ROLE is in the ACL category @admin: a user without it may still have INFO.
         for command in (("ROLE",), ("INFO", "replication")):
             try:
                 reply = self._reply(*command)
@@ -219,5 +224,6 @@ def _ask(connection: Any, *command: Any) -> Any:
 def _set_push_handler(connection: AbstractConnection, handler: Callable[[Any], None]) -> None:
     """Have pushes handed over; redis-py has no other hook for them."""
     parser = connection._parser  # noqa: SLF001
+    # redis-py logs and swallows what a handler raises, so a loss is raised from answers only.
     parser.set_invalidation_push_handler(handler)
     parser.set_pubsub_push_handler(handler)

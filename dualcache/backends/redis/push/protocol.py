@@ -114,7 +114,7 @@ class PushProtocol:
 
 def role_of(reply: Any) -> str:
     """Return the role that `ROLE` or `INFO replication` tells: `master` or another."""
-    if isinstance(reply, list):
+    if isinstance(reply, list):  # of ROLE; INFO replies one text of `name:value` lines
         return _text(reply[0])
     head, _, rest = reply.partition(b"role:")
     return _text(rest.partition(b"\r")[0]) if rest else _text(head)

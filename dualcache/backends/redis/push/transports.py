@@ -136,6 +136,7 @@ class TrackingTransport(PushTransport):
 
     def probe(self, name: str) -> Probe:
         """Read the name elsewhere, redirected to here, and write it here."""
+        # Read there and written here: a connection's own write un-tracks the key without a push.
         tracking = ("CLIENT", "TRACKING", "ON", "REDIRECT", self.client_id)
         return Probe((tracking, ("GET", name)), (_written(name),))
 
@@ -147,6 +148,7 @@ class TrackingTransport(PushTransport):
         return [Question(("CLIENT", "LIST", "ID", *ids), lambda reply: self._listed(ids, reply))]
 
     def _listed(self, ids: Sequence[int], reply: Any) -> None:
+        # The list leaves out ids that are gone. What those had read may have changed unheard.
         alive = {int(word[3:]) for word in reply.split() if word.startswith(b"id=")}
         if not alive.issuperset(ids):
             self._front.tracking.forget(set(ids) - alive)

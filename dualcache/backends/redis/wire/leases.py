@@ -21,6 +21,8 @@ def new_tag_commands(tags: Sequence[NewTag]) -> tuple[Command, ...]:
     for tag in tags:
         life: Command = () if tag.life_ms is None else ("PX", tag.life_ms)
         make: Command = ("SET", tag.key, tag.id, "NX", *life)
+        # As with leases, the GET decides: the reply of a SET that was lost and sent again says
+        # nothing, and an id that was sent twice would be that of two lives of a tag.
         commands += (make, ("GET", tag.key), ("PTTL", tag.key))
     return tuple(commands)
 
@@ -45,6 +47,7 @@ def try_lease_reply(_: TryLease, replies: Sequence[Any]) -> bool | None:
     lease, length, left = replies
     if checked(lease) is not None:
         return True
+    # Something else under this name, or a lease without an end, would stop refreshes for ever.
     is_lease = length in (0, TOKEN_BYTES) or _is_refused(length, "NOPERM")
     return False if is_lease and lifetime(left) != FOR_EVER else None
 

@@ -139,6 +139,9 @@ def scan_reply(_: Scan, replies: Sequence[Any]) -> ScanPage:
 
 def lease_commands(op: LookAndLease) -> Sequence[Command]:
     lease: Command = ("SET", op.key, op.filling, "NX", "PX", op.lease_ms)
+    # SET first, then GET: a connection's own SET un-tracks the key, so a GET before it would leave
+    # a waiter without its push. The GET alone decides who has the lease: the reply of a SET that
+    # was lost and repeated says nothing.
     return (lease, ("GET", op.key), ("PTTL", op.key), *new_tag_commands(op.tags))
 
 

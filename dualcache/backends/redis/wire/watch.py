@@ -30,6 +30,7 @@ def watch_commands(op: Commit) -> tuple[bytes, int]:
 
 def is_expected(op: Commit, replies: Sequence[Any]) -> bool:
     """Tell whether the watched key holds what the load started from."""
+    # Every reply counts: where MULTI was refused, EXEC would carry out what it should only queue.
     *_, found = [checked(reply) for reply in replies]
     return bool(found == op.expected[:HEADER_BYTES])
 
@@ -52,5 +53,6 @@ def refused(error: BackendRefused) -> CommitReply:
 
 
 def exec_reply(replies: Sequence[Any]) -> CommitReply:
+    # EXEC replies nil where a watched key has changed.
     done = [checked(reply) for reply in replies][-1]
     return CommitReply.REFUSED if done is None else CommitReply.STORED
