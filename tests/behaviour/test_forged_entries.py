@@ -9,7 +9,8 @@ import pytest
 
 from dualcache import BackendDown, Loaded, Unusable, WaitExpired
 from dualcache.codecs.value_codec import make_value_codec
-from dualcache.core.entry import Tag
+from dualcache.core.codec_ids import CodecId
+from dualcache.core.entry import Packed, Tag
 from dualcache.core.envelope import seal, seal_filling, seal_tombstone
 from tests.behaviour.seen import Seen
 
@@ -247,3 +248,32 @@ def test_a_marker_announces_no_more_than_was_measured_here(
     assert time.monotonic() - began < 10  # a second, where 30 were announced
     assert len(calls) == 2
     assert seen.count(WaitExpired) == 1
+
+
+HOSTILE: Final = {
+    "deep msgpack": (CodecId.MSGPACK, b"\x91" * 100_000),
+    "deep tagged": (CodecId.TAGGED, b"\x91" * 100_000),
+    "deep json": (CodecId.JSON, b"[" * 100_000),
+    "a list that says it is long": (CodecId.MSGPACK, b"\xdd\xff\xff\xff\xff"),
+    "a tagged text that says it is long": (CodecId.TAGGED, b"\xc6\xff\xff\xff\xff"),
+    "half a dict": (CodecId.MSGPACK, b"\xdf\xff\xff\xff\xff\x01"),
+    "json that is no text": (CodecId.JSON, b'"\xff\xfe"'),
+    "a codec that does not exist": (250, b"x"),
+}
+
+
+@pytest.mark.parametrize(("codec", "payload"), HOSTILE.values(), ids=HOSTILE)
+def test_a_payload_that_would_harm_its_reader_is_a_miss(
+    colour: Colour, redis_server: Server, codec: int, payload: bytes
+) -> None:
+    cache = colour.cache(redis_server.url, codec="json" if codec == CodecId.JSON else None)
+    seen = Seen(cache)
+    load, calls = counted(colour, cache)
+    packed = Packed(codec, 0, payload)
+    raw = seal("k", packed, version=TOKEN, created_ms=1, fresh_ms=None, load_ms=1)
+    redis_server.cli("SET", "k", raw)
+    assert colour.call(cache, "get", "k", "none") == "none"
+    assert [colour.run(load), colour.run(load)] == [42, 42]
+    assert len(calls) == 1
+    assert seen.of(Unusable)
+    assert seen.count(BackendDown) == 0

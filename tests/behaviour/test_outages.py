@@ -610,6 +610,7 @@ SAID = {
     b"-BUSY Redis is busy running a script.\r\n": ("BUSY", False),
     b"-CLUSTERDOWN Hash slot not served\r\n": ("CLUSTERDOWN", False),
     b"-MASTERDOWN Link with MASTER is down\r\n": ("MASTERDOWN", False),
+    b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n": ("TRYAGAIN", False),
     b"-NOAUTH Authentication required.\r\n": ("NOAUTH", True),
     b"-NOPERM this user has no permissions\r\n": ("NOPERM", True),
     b"-MOVED 3999 127.0.0.1:6381\r\n": ("MOVED", True),

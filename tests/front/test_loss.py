@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from tests.front.every_server import own_server, redis_server
 from tests.front.hands import LOOK_SECONDS
@@ -41,6 +42,8 @@ LATE: float = STALENESS * 1.1
 BUSY: float = 0.05
 """What one look by the machine's clock may take on a busy machine."""
 LOOKS = 15
+FLOOD = 20_000
+"""So many writes that a reader of pushes that called itself for each would have ended."""
 
 
 def stale_for(colour: Colour, cache: Cache, change: Callable[[], Any]) -> float:
@@ -156,6 +159,39 @@ def test_all_connections_killed_at_once(colour: Colour, old: Cache, redis_server
 
     assert stale_for(colour, old, kill) < LATE
     recovered(colour, old)
+
+
+def test_data_that_the_server_reads_again_from_disk_empty_the_tier(
+    colour: Colour, own_server: Server, transport: Any
+) -> None:
+    cache = tiered(colour, own_server.url, transport)
+    colour.call(cache, "set", "k", "old")
+    assert kept_key(colour, cache, "k") == "old"
+    # What is on disk may be older than what was read: a copy of it is as good as any other value.
+    try:
+        own_server.cli("DEBUG", "RELOAD")
+    except redis.ResponseError:
+        pytest.skip("since 7.0 a server has to be started with the right to this command")
+    own_server.cli("SET", "k", "foreign")
+    colour.call(cache, "fence")
+    assert colour.call(cache, "get", "k") is None
+
+
+def test_a_flood_of_pushes_is_heard_to_its_end(
+    colour: Colour, own_server: Server, transport: Any
+) -> None:
+    cache = tiered(colour, own_server.url, transport, max_staleness=30)
+    names = [f"k:{n}" for n in range(200)]
+    colour.call(cache, "set_many", dict.fromkeys(names, "old"))
+    assert kept_key(colour, cache, "k:199") == "old"
+    colour.call(cache, "get_many", names)
+    pipeline = own_server.client().pipeline(transaction=False)
+    for at in range(FLOOD):
+        pipeline.set(names[at % len(names)], "foreign")
+    pipeline.execute()
+    colour.call(cache, "fence")
+    assert colour.call(cache, "get_many", names) == {}
+    assert losses(cache) == 0
 
 
 def test_a_restart_of_the_server_is_a_loss(
