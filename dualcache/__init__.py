@@ -31,6 +31,7 @@ from dualcache.core.events import (
     Unusable,
     WaitExpired,
 )
+from dualcache.core.warmed import Warmed
 from dualcache.errors import (
     BackendError,
     BackendRefused,
@@ -104,6 +105,7 @@ __all__ = [
     "Unusable",
     "UsageError",
     "WaitExpired",
+    "Warmed",
 ]
 
 _LATER: Final = {

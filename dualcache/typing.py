@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Peek,
         PeekMany,
         Store,
+        Warm,
     )
 
 __all__ = [
@@ -114,6 +115,7 @@ class CachedFunction(Call[P, R_co], Protocol[P, R_co]):
     expire: ClassVar[Invalidate]
     peek: ClassVar[Peek]
     store: ClassVar[Store]
+    warm: ClassVar[Warm]
     cache_clear: ClassVar[CacheClear]
 
     @property

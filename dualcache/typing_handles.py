@@ -20,10 +20,11 @@ from typing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
     from dualcache.core.entry import CacheInfo, Entry
     from dualcache.core.events import Cleared, Invalidated
+    from dualcache.core.warmed import Warmed
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -64,6 +65,19 @@ class AsyncStoreHandle(Protocol[P, V_co]):
     async def __call__(self, value: Any, /, *args: P.args, **kwargs: P.kwargs) -> V_co: ...
 
 
+class WarmHandle(Protocol[V_co]):
+    """The handle `warm`."""
+
+    def __call__(
+        self,
+        argument_tuples: Iterable[Any],
+        /,
+        *,
+        concurrency: int = 8,
+        on_progress: Callable[[Warmed], object] | None = None,
+    ) -> V_co: ...
+
+
 @final
 class _Nothing:
     """Nothing is one of these: only a result of type `Any` fits it, which is no coroutine then."""
@@ -84,6 +98,7 @@ class CachedInClass(Generic[P, R_co]):
         expire: ClassVar[InvalidateInClass]
         peek: ClassVar[PeekInClass]
         store: ClassVar[StoreInClass]
+        warm: ClassVar[WarmInClass]
         cache_clear: ClassVar[Callable[[], Invalidated]]
 
         @overload
@@ -127,6 +142,28 @@ class CacheClear(Protocol):
     ) -> Callable[[], Cleared]: ...
     @overload
     def __get__(self, owner: Call[..., Any], kind: type, /) -> Callable[[], Invalidated]: ...
+
+
+class Warm(Protocol):
+    @overload
+    def __get__(self, owner: Call[..., _Nothing], kind: type, /) -> WarmHandle[Warmed]: ...
+    @overload
+    def __get__(
+        self, owner: Call[..., Coroutine[Any, Any, Any]], kind: type, /
+    ) -> WarmHandle[Coroutine[Any, Any, Warmed]]: ...
+    @overload
+    def __get__(self, owner: Call[..., Any], kind: type, /) -> WarmHandle[Warmed]: ...
+
+
+class WarmInClass(Protocol):
+    @overload
+    def __get__(self, owner: CachedInClass[..., _Nothing], kind: type, /) -> WarmHandle[Warmed]: ...
+    @overload
+    def __get__(
+        self, owner: CachedInClass[..., Coroutine[Any, Any, Any]], kind: type, /
+    ) -> WarmHandle[Coroutine[Any, Any, Warmed]]: ...
+    @overload
+    def __get__(self, owner: CachedInClass[..., Any], kind: type, /) -> WarmHandle[Warmed]: ...
 
 
 class Invalidate(Protocol):

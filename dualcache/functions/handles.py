@@ -9,10 +9,14 @@ from msgspec.structs import astuple
 from dualcache.core.events import Cleared
 from dualcache.core.flight import value_of
 from dualcache.engine import load, read, write
+from dualcache.functions.warming import awarm, warm
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from dualcache.core.entry import CacheInfo, Entry
     from dualcache.core.events import Invalidated
+    from dualcache.core.warmed import Warmed
     from dualcache.functions.function import Cached
 
 __all__ = ["HANDLES", "AsyncHandles", "Handles", "SharedHandles"]
@@ -23,6 +27,7 @@ HANDLES: Final = (
     "refresh",
     "peek",
     "store",
+    "warm",
     "key_for",
     "cache_info",
     "cache_clear",
@@ -77,6 +82,20 @@ class Handles(SharedHandles):
         cached, backend = self.cached, self.cached.runtime.backend
         return backend.run(write.set_value(cached.call_of(args, kwargs), value, backend.env))  # type: ignore[no-any-return]
 
+    def warm(
+        self,
+        argument_tuples: Iterable[Any],
+        /,
+        *first: Any,
+        concurrency: int = 8,
+        on_progress: Callable[[Warmed], object] | None = None,
+    ) -> Warmed:
+        """Load what is not fresh of these calls, some at a time in threads; tell what became of it.
+
+        A call that raises is counted and told in the result, and the others go on.
+        """
+        return warm(self.cached, argument_tuples, first, concurrency, on_progress)
+
     def cache_clear(self) -> Invalidated:
         """Forget every result of this function, in all processes."""
         return self.cached.clear()
@@ -116,6 +135,17 @@ class AsyncHandles(SharedHandles):
         cached, backend = self.cached, self.cached.runtime.backend
         flow = write.set_value(cached.call_of(args, kwargs), value, backend.env)
         return await backend.arun(flow)  # type: ignore[no-any-return]
+
+    async def warm(
+        self,
+        argument_tuples: Iterable[Any],
+        /,
+        *first: Any,
+        concurrency: int = 8,
+        on_progress: Callable[[Warmed], object] | None = None,
+    ) -> Warmed:
+        """Load what is not fresh of these calls, some at a time; tell what became of it."""
+        return await awarm(self.cached, argument_tuples, first, concurrency, on_progress)
 
     def cache_clear(self) -> Cleared:
         """Forget every result of this function, in all processes.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import weakref
 from inspect import getattr_static
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from dualcache.errors import UsageError
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["BoundStore", "MethodHandle"]
+__all__ = ["BoundAfterFirst", "MethodHandle"]
+
+BEFORE_OBJECT: Final = ("store", "warm")
+"""Handles whose first argument comes before the object."""
 
 
 class MethodHandle(functools.partial[Any]):
@@ -44,14 +47,16 @@ class MethodHandle(functools.partial[Any]):
         return self.func.__name__
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        before = 1 if self.name == "store" else 0  # the value comes before the object
+        before = 1 if self.name in BEFORE_OBJECT else 0
         if self.signature.first_is_receiver and not self.has_receiver(args[before:], kwargs):
             args = (*args[:before], self.only_class(args[before:]), *args[before:])
         return self.func(*args, **kwargs)
 
     def bound_to(self, owner: object) -> functools.partial[Any]:
         """Return the handle of one object."""
-        return (BoundStore if self.name == "store" else functools.partial)(self.func, owner)
+        return (BoundAfterFirst if self.name in BEFORE_OBJECT else functools.partial)(
+            self.func, owner
+        )
 
     def has_receiver(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Tell whether the first argument can be the object: it has an attribute of this name."""
@@ -75,8 +80,8 @@ class MethodHandle(functools.partial[Any]):
         return home
 
 
-class BoundStore(functools.partial[Any]):
-    """The `store` of one object."""
+class BoundAfterFirst(functools.partial[Any]):
+    """A handle of one object that takes something else before it: `store`, `warm`."""
 
     def __call__(self, value: Any, /, *args: Any, **kwargs: Any) -> Any:
         return self.func(value, *self.args, *args, **kwargs)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundMethod", "CachedClassMethod", "CachedMethod", "as_attribute", "decorated_inside"]
 
-ACTING: Final = ("invalidate", "expire", "refresh", "peek", "store", "key_for")
+ACTING: Final = ("invalidate", "expire", "refresh", "peek", "store", "warm", "key_for")
 """Handles that take the call's arguments, the object among them."""
 
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, assert_type
 
-from dualcache import MISSING, Cache, CacheInfo, Entry, Invalidated, Stats
+from dualcache import MISSING, Cache, CacheInfo, Entry, Invalidated, Stats, Warmed
 
 T = TypeVar("T")
 
@@ -107,6 +107,9 @@ async def functions_of_many(repository: ManyRepository) -> None:
     assert_type(await many_later.peek([1]), dict[int, Entry[User]])
     assert_type(await many_later.invalidate([1]), Invalidated)
     assert_type(await many_later.refresh([1]), Mapping[int, User])
+    assert_type(await bare_coroutine.warm([1]), Warmed)
+    assert_type(Repository.of_class.warm([1]), Warmed)
+    assert_type(await Repository.of_class_later.warm([1]), Warmed)
     assert_type(repository.load([1]), dict[int, User])
     assert_type(repository.load.invalidate([1]), Invalidated)
     assert_type(repository.load.peek([1]), dict[int, Entry[User]])
@@ -173,6 +176,7 @@ def functions(text: str, number: int) -> None:
     assert_type(bare.invalidate(1), Invalidated)
     assert_type(bare.refresh(1), User)
     assert_type(bare.peek(1), Entry[User] | None)
+    assert_type(bare.warm([(1,), (2,)], concurrency=2, on_progress=print), Warmed)
     assert_type(bare.cache_clear(), Invalidated)
     assert_type(bare.cache_info(), CacheInfo)
     assert_type(bare.cache_info().hits, int)
