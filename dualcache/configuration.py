@@ -101,7 +101,7 @@ def _to_publish(value: Any, front: FrontTier | None) -> bool:
         raise UsageError(
             f"publish=False of Cache() and {tier} contradict each other",
             code="DC166",
-            help="leave publish out: what is told on a channel must be told by everybody",
+            help="leave publish out: with this transport every process has to publish",
         )
     return is_publishing
 

@@ -191,7 +191,7 @@ def _user_form(codec: Codec) -> _UserForm:
     methods = (getattr(codec, "encode", None), getattr(codec, "decode", None))
     if isinstance(codec, type) or not all(map(callable, methods)):
         raise UsageError(
-            "a codec of one's own is an instance with the methods encode and decode",
+            "a custom codec is an instance with the methods encode and decode",
             code="DC172",
             details=[("codec", f"a {type(codec).__name__}")],
             help="give codec= an instance of your class",
@@ -204,7 +204,7 @@ def _pickle_form(*, is_signed: bool) -> PickleForm:
         raise UsageError(
             'codec="pickle" needs a secret',
             code="DC170",
-            details=[("why", "whoever can write to the server could run code in this process")],
+            details=[("why", "anybody who can write to the server could run code in this process")],
             help="give secret= to the cache; a list of secrets rotates them",
         )
     return PickleForm()

@@ -253,7 +253,7 @@ _ROWS: Final = (
         "the file of its key",
         to_text),
     Option("ssl_cert_reqs", Part.TLS, _URL, "required",
-        "`none` or `optional` take whoever answers for the server, and log a warning",
+        "`none` and `optional` accept any server that answers, and log a warning",
         to_verification),
     Option("ssl_check_hostname", Part.TLS, _URL, True,
         "whether the certificate must name the host",

@@ -247,7 +247,7 @@ def _warnings(checked: Mapping[str, Any]) -> tuple[str, ...]:
             "redis://:password@host"
         )
     if checked.get("ssl_cert_reqs", "required") != "required":
-        found.append("ssl_cert_reqs is not 'required': whoever answers is taken for the server")
+        found.append("ssl_cert_reqs is not 'required': any server that answers is accepted")
     elif checked.get("ssl_check_hostname") is False:
         found.append("ssl_check_hostname is off: any server with a trusted certificate will do")
     return tuple(found)

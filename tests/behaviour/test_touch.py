@@ -107,7 +107,7 @@ def test_a_ttl_of_nothing_deletes(colour: Colour, backend_url: str, ttl: Any) ->
 
 
 def test_a_ttl_that_is_a_function_of_a_result_is_refused(colour: Colour) -> None:
-    cache = colour.cache("memory://", ttl=lambda result: 60)
+    cache = colour.cache("memory://", ttl=lambda _: 60)
     with pytest.raises(UsageError, match="DC417"):
         colour.call(cache, "touch", "k")
     assert colour.call(cache, "touch", "k", ttl=5) is False
