@@ -123,6 +123,17 @@ class Cache(SyncFace):
         refuse_no_function(function)
         return self._decorated(function, options)
 
+    def memoize(
+        self, function: Callable[P, R], /, **options: Unpack[DecoratorOptions]
+    ) -> CachedFunction[P, R]:
+        """Return a cached form of a function of somebody else's; the function stays as it is.
+
+        It is `cache(**options)(function)`: for builtins, partials, bound methods and classes, where
+        no decorator can stand.
+        """
+        refuse_no_function(function)
+        return self._decorated(function, {**options})  # type: ignore[no-any-return]
+
     @overload
     def many(
         self, function: Callable[P, R], /, **options: Unpack[ManyOptions]

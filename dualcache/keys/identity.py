@@ -143,7 +143,7 @@ def _is_callable_object(function: Any) -> bool:
 
 
 def _bound_by_partial(partial: functools.partial[Any]) -> Iterator[Bound]:
-    inner = signature(partial.func).parameters
+    inner = _parameters_of(partial.func)
     places = [
         parameter.name
         for parameter in inner.values()
@@ -154,8 +154,15 @@ def _bound_by_partial(partial: functools.partial[Any]) -> Iterator[Bound]:
         if placeholder is None or value is not placeholder:
             yield Bound(places[number] if number < len(places) else "args", value, False)
     # What is bound by keyword is a default of a parameter, unless it goes into **kwargs.
-    for name in sorted(partial.keywords.keys() - signature(partial).parameters.keys()):
+    for name in sorted(partial.keywords.keys() - _parameters_of(partial).keys()):
         yield Bound(name, partial.keywords[name], is_receiver=False, is_extra=True)
+
+
+def _parameters_of(function: Any) -> Mapping[str, Parameter]:
+    try:
+        return signature(function).parameters
+    except ValueError:  # made in C, and it does not tell, as `int`
+        return {}
 
 
 def _first_parameter(function: Any) -> str:
@@ -165,7 +172,11 @@ def _first_parameter(function: Any) -> str:
 
 def _name_of(function: Any) -> tuple[str, str]:
     module = getattr(function, "__module__", None)
+    if not isinstance(module, str):  # a method made in C: that of its class
+        owner = getattr(function, "__objclass__", getattr(function, "__self__", None))
+        kind = owner if isinstance(owner, type) else type(owner)
+        module = "?" if owner is None else kind.__module__
     name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
     if not isinstance(name, str):
         name = type(function).__qualname__
-    return module if isinstance(module, str) else "?", name
+    return module, name

@@ -95,6 +95,25 @@ class ManyRepository:
         return dict.fromkeys(numbers, User())
 
 
+def added_by_others(a: int, b: int) -> int:
+    return a + b
+
+
+async def made_later(n: int) -> User:
+    return bare(n)
+
+
+added = cache.memoize(added_by_others, ttl="1m")
+
+
+async def functions_of_others() -> None:
+    assert_type(added(1, 2), int)
+    assert_type(added.peek(1, 2), Entry[int] | None)
+    assert_type(added.invalidate(1, 2), Invalidated)
+    assert_type(await cache.memoize(made_later)(1), User)
+    assert_type(await cache.memoize(made_later, ttl=5).peek(1), Entry[User] | None)
+
+
 async def functions_of_many(repository: ManyRepository) -> None:
     assert_type(many([1], deep=True), dict[int, User])
     assert_type(many.refresh([1]), dict[int, User])

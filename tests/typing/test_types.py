@@ -48,6 +48,8 @@ class Repository:
 
 
 async def wrong(repository: Repository) -> None:
+    cache.memoize(len)(1)  # wrong
+    cache.memoize(5)  # wrong
     many(1)  # wrong
     many.invalidate(1)  # wrong
     many.peek(["1"])  # wrong
