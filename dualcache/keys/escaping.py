@@ -6,6 +6,7 @@ All three write UTF-8 bytes as `%XX` in upper case and keep every other characte
 from __future__ import annotations
 
 import re
+from typing import Final
 
 __all__ = ["escape", "escape_literal", "escape_part"]
 
@@ -40,4 +41,12 @@ def escape_literal(text: str) -> str:
 
 
 def _percent(found: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
+    character = found[0]
+    known = _ASCII.get(character)
+    if known is not None:
+        return known
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+# Spaces and colons are in many names, and every hit spells its key.
+_ASCII: Final = {chr(code): f"%{code:02X}" for code in range(0x80)}
