@@ -142,6 +142,7 @@ class CachedMany(Call[P, R_co], Protocol[P, R_co]):
     __name__: str
     __qualname__: str
     invalidate: ClassVar[Invalidate]
+    expire: ClassVar[Invalidate]
     peek: ClassVar[PeekMany]
     cache_clear: ClassVar[CacheClear]
 

@@ -26,8 +26,15 @@ __all__ = ["cached_many"]
 
 _OPTIONS: Final = (*names(Where.DECORATOR | Where.MANY), *SPELLINGS)
 _HANDLES: Final = (
-    "invalidate", "refresh", "peek", "key_for", "cache_info", "cache_clear", "cache_parameters",
-)  # fmt: skip
+    "invalidate",
+    "expire",
+    "refresh",
+    "peek",
+    "key_for",
+    "cache_info",
+    "cache_clear",
+    "cache_parameters",
+)
 
 
 def cached_many(runtime: Runtime, function: Callable[..., Any], written: Mapping[str, Any]) -> Any:

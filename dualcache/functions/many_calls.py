@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dualcache.core.entry import MISSING
 from dualcache.core.scope import switched_off
 from dualcache.engine.batch import get_or_load_many
+from dualcache.engine.expiry import expire
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.pipelines import paced
 from dualcache.engine.read_many import peek_many
@@ -84,6 +85,11 @@ class CachedMany:
         """Delete what is stored for each value."""
         asked = yield from self._asked(values)
         return (yield from invalidate(tuple(asked.calls), (), (), self._env, self.cached.label))
+
+    def expiring(self, values: tuple[Any, ...]) -> Flow[Invalidated]:
+        """Make what is stored for each value stale."""
+        asked = yield from self._asked(values)
+        return (yield from expire(tuple(asked.calls), self._env, self.cached.label))
 
     def keys_for(self, values: tuple[Any, ...]) -> list[str]:
         """Return the key of each value, without the namespace, in the order asked."""

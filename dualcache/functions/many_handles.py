@@ -43,6 +43,11 @@ class ManyHandles(SharedManyHandles):
         flow = self.many.invalidating(self.many.whole.bind(args, kwargs))
         return self.many.cached.runtime.backend.run(flow)  # type: ignore[no-any-return]
 
+    def expire(self, /, *args: Any, **kwargs: Any) -> Invalidated:
+        """Make what is stored for each of the values stale."""
+        flow = self.many.expiring(self.many.whole.bind(args, kwargs))
+        return self.many.cached.runtime.backend.run(flow)  # type: ignore[no-any-return]
+
     def refresh(self, /, *args: Any, **kwargs: Any) -> dict[Any, Any]:
         """Call the function now for all values and store its results; return them."""
         flow = self.many.refreshing(self.many.whole.bind(args, kwargs))
@@ -64,6 +69,11 @@ class AsyncManyHandles(SharedManyHandles):
     async def invalidate(self, /, *args: Any, **kwargs: Any) -> Invalidated:
         """Delete what is stored for each of the values."""
         flow = self.many.invalidating(self.many.whole.bind(args, kwargs))
+        return await self.many.cached.runtime.backend.arun(flow)  # type: ignore[no-any-return]
+
+    async def expire(self, /, *args: Any, **kwargs: Any) -> Invalidated:
+        """Make what is stored for each of the values stale."""
+        flow = self.many.expiring(self.many.whole.bind(args, kwargs))
         return await self.many.cached.runtime.backend.arun(flow)  # type: ignore[no-any-return]
 
     async def refresh(self, /, *args: Any, **kwargs: Any) -> dict[Any, Any]:

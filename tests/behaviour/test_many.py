@@ -25,10 +25,13 @@ class Users:
         self.count = count
         self.asked: list[list[int]] = []
         self.name = "user"
+        self.fails = False
 
     def read(self, user_ids: Sequence[int]) -> dict[int, str]:
         """Return the users that are there, in an order of the source's own."""
         self.asked.append(list(user_ids))
+        if self.fails:
+            raise ConnectionError
         return {each: f"{self.name} {each}" for each in sorted(user_ids) if each < self.count}
 
 
@@ -119,6 +122,33 @@ def test_an_invalidated_tag_of_one_value_makes_that_value_be_loaded(
     colour.call(cache, "invalidate", tags=["of:2"])
     colour.run(get_users, [1, 2])
     assert users.asked == [[1, 2], [2]]
+
+
+def test_a_stale_value_is_served_where_an_option_allows_it(
+    colour: Colour, cache: Cache, users: Users
+) -> None:
+    get_users = decorated(colour, cache, users, stale_if_error="1h")
+    colour.run(get_users, [1, 2])
+    assert colour.run(get_users.expire, [1]).keys == 1
+    entries = colour.run(get_users.peek, [1, 2])
+    assert {user: entry.stale for user, entry in entries.items()} == {1: True, 2: False}
+    users.fails = True
+    assert colour.run(get_users, [2, 1]) == {2: "user 2", 1: "user 1"}
+    users.fails = False
+    colour.run(get_users.refresh, [1])
+    assert not colour.run(get_users.peek, [1])[1].stale
+
+
+def test_a_stale_value_is_served_at_once_and_loaded_in_the_background(
+    colour: Colour, cache: Cache, users: Users
+) -> None:
+    get_users = decorated(colour, cache, users, stale_while_revalidate="1h")
+    colour.run(get_users, [1, 2])
+    users.name = "new"
+    colour.run(get_users.expire, [1])
+    assert colour.run(get_users, [1, 2]) == {1: "user 1", 2: "user 2"}
+    colour.call(cache, "aclose" if colour.is_async else "close")  # waits for what runs
+    assert users.asked == [[1, 2], [1]]
 
 
 def test_the_decorated_function_looks_like_the_original(

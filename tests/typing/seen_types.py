@@ -119,6 +119,7 @@ async def functions_of_many(repository: ManyRepository) -> None:
     assert_type(many.refresh([1]), dict[int, User])
     assert_type(many.peek([1]), dict[int, Entry[User]])
     assert_type(many.invalidate([1]), Invalidated)
+    assert_type(many.expire([1]), Invalidated)
     assert_type(many.key_for([1]), list[str])
     assert_type(many.cache_clear(), Invalidated)
     assert_type(many.cache_info(), CacheInfo)
