@@ -175,6 +175,8 @@ class SharedOptions(TypedDict, total=False):
     stale_if_error: Any
     stale_while_revalidate: Any
     early: float
+    timeout: Any
+    hard_timeout: Any
     stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
     compress_above: int | None
     max_value_bytes: int

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dualcache.core.ops import Op
 
 if TYPE_CHECKING:
+    from dualcache.core.flight import Join
     from dualcache.core.ops import Flow
 
 __all__ = ["Spawn", "SpawnReply"]
@@ -24,10 +25,15 @@ class SpawnReply(Enum):
 class Spawn(Op[SpawnReply]):
     """Run `flow` in the background: in a task of this loop, or in a thread of its own.
 
-    One flow of a key runs at a time in a process; where the reply is not STARTED, `flow` is dropped
-    as it is, not begun. It runs in a copy of the caller's context. A close of the cache waits for
-    it, but not for long.
+    One flow of a key runs at a time in a process; where the reply is not STARTED, `flow` has not
+    begun. It runs in a copy of the caller's context. A close of the cache waits for it, but not for
+    long.
+
+    `is_awaited`: the caller waits for what the flow loads, so others of this key may run beside it.
+    With `join` the flow goes on leading the flight that this leads.
     """
 
     key: str
     flow: Flow[Any]
+    is_awaited: bool = False
+    join: Join | None = None

@@ -129,6 +129,8 @@ class Policy(Struct, frozen=True):
     condition: Callable[..., object] | None = None
     stale_if_error_ms: int = 0
     stale_while_revalidate_ms: int = 0
+    timeout_ms: int | None = None
+    hard_timeout_ms: int | None = None
     early: float = 0.0
     """How many load times before it goes stale an entry is loaded anew, on average; 0: never."""
     stale_on: tuple[type[Exception], ...] | Callable[[Exception], object] | None = None

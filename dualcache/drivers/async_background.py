@@ -18,27 +18,37 @@ if TYPE_CHECKING:
     from dualcache.core.background import Spawn, SpawnReply
     from dualcache.core.ops import Flow
     from dualcache.drivers.background import Background
+    from dualcache.drivers.flights import FlightTable
 
 CANCEL_SECONDS: Final = 0.5
 """How long a close waits for a task that it has cancelled."""
 
 
 def start_beside(
-    op: Spawn, background: Background, run: Callable[[Flow[Any]], Awaitable[Any]]
+    op: Spawn,
+    background: Background,
+    flights: FlightTable,
+    run: Callable[[Flow[Any]], Awaitable[Any]],
 ) -> SpawnReply:
     """Run a flow in a task of this loop, in a copy of this context."""
     loop = asyncio.get_running_loop()
+    joins = [] if op.join is None else [flights.hand_over(op.join)]
 
     async def run_beside() -> None:
-        # What the caller leads does not wait for this: nothing here waits for itself.
-        led.set(())
+        if not op.is_awaited and not joins:
+            # What the caller leads does not wait for this: nothing here waits for itself.
+            led.set(())
         await run(op.flow)
 
-    return background.start_task(
-        op.key,
-        lambda: loop.create_task(run_beside(), name="dualcache-load"),
-        partial(has_stopped, ref(loop)),
-    )
+    def begin() -> asyncio.Task[None]:
+        task = loop.create_task(run_beside(), name="dualcache-load")
+        # One that is cancelled before it begins leaves its flight to those who wait for it.
+        task.add_done_callback(lambda _: flights.abandon(joins))
+        return task
+
+    is_awaited = op.is_awaited or bool(joins)
+    is_orphaned = partial(has_stopped, ref(loop))
+    return background.start_task(op.key, begin, is_orphaned, is_awaited=is_awaited)
 
 
 async def wait_for_background(background: Background) -> None:

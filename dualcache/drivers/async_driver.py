@@ -255,7 +255,7 @@ class AsyncDriver:
         return reply
 
     def _spawn(self, op: Spawn) -> SpawnReply:
-        return start_beside(op, self._background, self.run)
+        return start_beside(op, self._background, self._flights, self.run)
 
     async def _await_flight(self, op: AwaitFlight) -> FlightResult | None:
         try:

@@ -18,18 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_THREADS: Final = 8
-"""How many flows run in threads at a time, for each backend."""
+"""How many flows that nobody waits for run in threads at a time, for each backend."""
+MOST_LOADS: Final = 64
+"""How many loads with a time-out do: callers wait for most of them."""
 CLOSE_SECONDS: Final = 5.0
 """How long a close waits for what runs in the background."""
 
 
 class Run:
-    """One flow under way, in a thread or as a task; `is_orphaned`: its loop does not run."""
+    """One flow under way, in a thread or as a task; `is_orphaned`: its loop does not run.
 
-    __slots__ = ("is_orphaned", "key", "task", "thread")
+    `is_awaited`: a caller waits for it, so it is one of its own, whatever its key.
+    """
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    __slots__ = ("is_awaited", "is_orphaned", "key", "task", "thread")
+
+    def __init__(self, key: str, *, is_awaited: bool) -> None:
+        self.key: object = self if is_awaited else key
+        self.is_awaited = is_awaited
         self.thread: Thread | None = None
         self.task: Any = None
         self.is_orphaned: Callable[[], bool] = _never
@@ -48,16 +54,18 @@ class Background:
     def after_fork(self) -> None:
         """Begin anew in a forked child, where nothing of the parent runs."""
         self._lock = Lock()
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[object, Run] = {}
         self._threads: set[Run] = set()
         self._waiting: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return len(self._runs)
 
-    def start_thread(self, key: str, work: Callable[[], Any]) -> SpawnReply:
+    def start_thread(
+        self, key: str, work: Callable[[], Any], *, is_awaited: bool = False
+    ) -> SpawnReply:
         """Run `work` in a thread, in a copy of this context, unless too many do."""
-        run = Run(key)
+        run = Run(key, is_awaited=is_awaited)
         try:
             reply = self._admit(run, in_thread=True)
             if reply is SpawnReply.STARTED:
@@ -75,10 +83,15 @@ class Background:
         return reply
 
     def start_task(
-        self, key: str, make_task: Callable[[], Any], is_orphaned: Callable[[], bool]
+        self,
+        key: str,
+        make_task: Callable[[], Any],
+        is_orphaned: Callable[[], bool],
+        *,
+        is_awaited: bool = False,
     ) -> SpawnReply:
         """Run what `make_task` begins, in this loop."""
-        run = Run(key)
+        run = Run(key, is_awaited=is_awaited)
         run.is_orphaned = is_orphaned
         reply = self._admit(run)
         if reply is SpawnReply.STARTED:
@@ -122,16 +135,21 @@ class Background:
             before = self._runs.get(run.key)
             if before is not None and not before.is_orphaned():
                 return SpawnReply.RUNNING
-            if in_thread and len(self._threads) >= MOST_THREADS:
+            most = MOST_LOADS if run.is_awaited else MOST_THREADS
+            if in_thread and self._count_alike(run) >= most:
                 return SpawnReply.FULL
             self._runs[run.key] = run
             if in_thread:
                 self._threads.add(run)
             return SpawnReply.STARTED
 
+    def _count_alike(self, run: Run) -> int:
+        return sum(each.is_awaited is run.is_awaited for each in self._threads)
+
     def _work(self, run: Run, work: Callable[[], Any]) -> None:
-        # What the caller leads does not wait for this: nothing here waits for itself.
-        led.set(())
+        if not run.is_awaited:
+            # What the caller leads does not wait for this: nothing here waits for itself.
+            led.set(())
         try:
             work()
         finally:

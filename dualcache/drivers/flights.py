@@ -92,6 +92,29 @@ class FlightTable:
             self._by_tag.setdefault(tag, set()).add(made)
         return made
 
+    def hand_over(self, join: Join) -> Join:
+        """Return another join that leads the flight of this one: its caller leads it no more.
+
+        What interrupts the caller then leaves the flight alone.
+        """
+        with self._lock:
+            flight = join.led
+            assert flight is not None
+            to = Join(join.key, join.began, tags=join.tags)
+            to.led, join.led = flight, None
+            flight.leader = to
+            for each in live_leads():
+                each.awaited.append(flight)
+        return to
+
+    def hand_back(self, join: Join, to: Join) -> None:
+        """Let another join lead a flight again."""
+        with self._lock:
+            flight = join.led
+            if flight is not None:
+                to.led, join.led = flight, None
+                flight.leader = to
+
     def take_over(self, op: TakeOver) -> bool:
         """Lead a flight beside its leader, if the rules say so."""
         flight = op.flight

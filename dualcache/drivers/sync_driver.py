@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from _thread import start_new_thread
 from contextlib import suppress
-from functools import partial
 from sys import exception
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
@@ -32,6 +31,7 @@ from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.keeper import Keeper, Kept
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 from dualcache.drivers.raising import users_own
+from dualcache.drivers.sync_background import start_beside
 from dualcache.drivers.sync_waking import Waking
 from dualcache.engine.load import get_or_load
 from dualcache.engine.serve import NOT_SERVED, find_in_front, first_look, look_failed, serve
@@ -246,7 +246,7 @@ class SyncDriver:
         return self._flights.join(op, is_blocking=True)
 
     def _spawn(self, op: Spawn) -> SpawnReply:
-        return self._background.start_thread(op.key, partial(self.run, op.flow))
+        return start_beside(op, self._background, self._flights, self.run)
 
     def _await_flight(self, op: AwaitFlight) -> FlightResult | None:
         waking = Waking()

@@ -16,6 +16,7 @@ from dualcache.functions.options import function_options
 from dualcache.keys.elements import element_signature
 from dualcache.options.option import Where
 from dualcache.options.table import SPELLINGS, checked, names
+from dualcache.options.written import refuse_time_outs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,6 +44,7 @@ def cached_many(runtime: Runtime, function: Callable[..., Any], written: Mapping
     ignore, key = written.get("ignore", ()), written.get("key")
     signature = element_signature(function, key, ignore, may_be_none=missing is None)
     checked("missing", missing, owner=signature.name)
+    refuse_time_outs(written, owner=signature.name)
     options = function_options(runtime, signature, written, _OPTIONS)
     naming = options.naming
     binding = Binding(signature, naming, prefix=runtime.prefix, is_shared=runtime.is_shared)

@@ -79,7 +79,7 @@ _ROWS: Final = (
         'lifetime: seconds, `"5m"`, a `timedelta`, `None` for ever, or a callable of (result, '
         "*arguments); `0` stores nothing, and the load is still shared",
         to_ttl, "ms", takes_result=True, spellings=("expiration",),
-        elsewhere=("expire", "expires", "timeout", "default_timeout", "default_ttl", "expiration",
+        elsewhere=("expire", "expires", "default_timeout", "default_ttl", "expiration",
             "seconds", "cache_time", "expire_after", "expire_time", "max_age", "lifetime")),
     Option("jitter", Part.POLICY, _CACHE | _FUNCTION | _LOAD, 0.05,
         "the share of each ttl that chance takes away, so that entries stored together do not "
@@ -100,6 +100,14 @@ _ROWS: Final = (
         "how early before its ttl ends an entry is loaded anew in the background, in load times "
         "(the beta of XFetch): `1` is the optimum, `0` never",
         to_beta, elsewhere=("beta", "xfetch", "early_expiration")),
+    Option("timeout", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
+        "after how long a caller gets the stale value, if one is kept, while the load goes on in "
+        "the background; `None`: never",
+        partial(to_ms, allow_none=True), "ms", elsewhere=("soft_timeout",)),
+    Option("hard_timeout", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
+        "after how long a caller gets a `LoaderTimeout`, stale value or not, while the load goes "
+        "on in the background; `None`: never",
+        partial(to_ms, allow_none=True), "ms", elsewhere=("loader_timeout",)),
     Option("stale_on", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
         "which exceptions count as failing: a subclass of `Exception`, a tuple of them, or a "
         "callable of the exception; `None`: all but those that say that the source has answered: "

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from dualcache.options.option import Option
 
-__all__ = ["by_name", "chosen", "lonely", "meant", "refuse_unknown"]
+__all__ = ["by_name", "chosen", "lonely", "meant", "refuse_time_outs", "refuse_unknown"]
 
 _CALLED_ELSEWHERE: Final = frozenset(
     other for option in OPTIONS.values() for other in option.elsewhere
@@ -74,3 +74,14 @@ def lonely(options: Mapping[str, Any], known: Iterable[str]) -> Option | None:
         if option.needs and name in options and options.get(option.needs) is None:
             return option
     return None
+
+
+def refuse_time_outs(written: Collection[str], *, owner: str) -> None:
+    """Refuse the time-outs of one load for keys that are loaded together."""
+    for name in ("timeout", "hard_timeout"):
+        if name in written:
+            raise UsageError(
+                f"{owner} takes no {name}: its keys are loaded together",
+                code="DC416",
+                help="leave it out, or load each key by itself",
+            )

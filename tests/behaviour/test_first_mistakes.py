@@ -303,7 +303,7 @@ def test_a_misspelt_parameter_of_a_direct_load_is_known(cache: Cache) -> None:
 
 @pytest.mark.parametrize(
     ("option", "meant"),
-    [("expire", "ttl"), ("timeout", "ttl"), ("key_builder", "key"), ("unless", "condition"),
+    [("expire", "ttl"), ("default_timeout", "ttl"), ("key_builder", "key"), ("unless", "condition"),
      ("prefix", "key_prefix"), ("noself", "ignore"), ("serializer", "codec"), ("tag", "tags")],
 )  # fmt: skip
 def test_an_option_of_another_cache_is_answered_with_its_name_here(

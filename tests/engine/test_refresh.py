@@ -315,3 +315,15 @@ def test_a_load_of_a_stale_entry_whose_result_is_not_stored_leaves_it_to_stand_i
         (Commit("~r:k", token(2), token(2), 1, CommitWay.IFEQ), STORED),
         (EndFlight, None),
     ).ends()
+
+
+def test_a_refresh_of_a_stale_entry_that_fails_gives_the_stale_value_and_makes_no_pause() -> None:
+    env, _ = surroundings()
+    before = stored("old", fresh_ms=100, created_ms=NOW_MS - 500)
+    outcome = script(
+        refresh(call(stale_if_error_ms=60_000), env),
+        (LOOK, RawRead(before, (), 30_000)),
+        (Commit, STORED),
+        (Load, Raised(OSError(), 5.0)),
+    ).ends()
+    assert outcome.value == "old"

@@ -7,7 +7,14 @@ import pytest
 from dualcache.errors import UsageError
 from dualcache.options.option import Where
 from dualcache.options.table import OPTIONS, names
-from dualcache.options.written import by_name, chosen, lonely, meant, refuse_unknown
+from dualcache.options.written import (
+    by_name,
+    chosen,
+    lonely,
+    meant,
+    refuse_time_outs,
+    refuse_unknown,
+)
 
 KNOWN = ("ttl", "tags", "jitter", "max_connections")
 
@@ -37,7 +44,7 @@ def test_an_unknown_option_that_is_near_to_nothing_still_gets_a_mend() -> None:
     ("written", "known", "option"),
     [
         ("expires", KNOWN, "ttl"),
-        ("Timeout", KNOWN, "ttl"),
+        ("Default_timeout", KNOWN, "ttl"),
         ("prefix", names(Where.CACHE), "namespace"),
         ("prefix", names(Where.DECORATOR | Where.ENDPOINT), "key_prefix"),
         ("key_builder", names(Where.DECORATOR), "key"),
@@ -74,3 +81,11 @@ def test_an_option_without_the_one_that_it_needs_is_found() -> None:
 
 def test_of_the_options_that_were_written_the_wanted_ones_are_chosen() -> None:
     assert chosen({"ttl": 5, "key": "k"}, ("ttl", "jitter")) == {"ttl": 5}
+
+
+@pytest.mark.parametrize("name", ["timeout", "hard_timeout"])
+def test_keys_that_are_loaded_together_take_no_time_out(name: str) -> None:
+    refuse_time_outs(("ttl",), owner="many()")
+    with pytest.raises(UsageError, match=f"takes no {name}") as caught:
+        refuse_time_outs(("ttl", name), owner="many()")
+    assert caught.value.code == "DC416"

@@ -179,9 +179,15 @@ def spawn(world: World, actor: Actor, op: Any) -> SpawnReply:
     process = actor.process
     running = process.beside.get(op.key)
     reply = SpawnReply.RUNNING
-    if running is None or running.state == "done":
+    if op.is_awaited or running is None or running.state == "done":
         reply = SpawnReply.STARTED
-        process.beside[op.key] = world.add_beside(actor, op.flow)
+        started = world.add_beside(actor, op.flow)
+        if op.join is not None:
+            flight = op.join.led
+            process.flights.hand_over(op.join)
+            world.leaders[flight] = started.role.name
+        if not op.is_awaited:
+            process.beside[op.key] = started
     actor.told(reply)
     world.say_of(actor, "starts in the background:", reply)
     return reply

@@ -12,18 +12,17 @@ from dualcache.engine import serve
 from dualcache.engine.leases import RELEASED_MS
 from tests.simulation.explorer import explore
 from tests.simulation.scenario import TROUBLES, Scenario
-from tests.simulation.scenarios import cast, clears, deletes_key, deletes_tag, loads, sets
+from tests.simulation.scenarios import cast, deletes_key, deletes_tag, loads, sets
 from tests.simulation.searching import TRANSPORTS, breaks, holds
 from tests.simulation.values import TAG
 
 WRITERS: dict[str, Any] = {
     "key": deletes_key,
     "tag": deletes_tag,
-    "clear": clears,
     "set": sets(),
 }
-FEW_STATES = 10_000
-"""How much of two tiers is looked at; all of it would take minutes."""
+FEW_STATES = 4_000
+"""How much of two tiers and of two time-outs is looked at; all of it would take minutes."""
 
 
 def reads(tags: tuple[str, ...] = (), **options: Any) -> Any:
@@ -70,21 +69,58 @@ def test_a_stale_entry_is_not_kept_in_front(transport: str) -> None:
     assert not found.violation, found.story
 
 
+def timed(tags: tuple[str, ...] = (), **options: Any) -> Any:
+    """Read through the cache, and wait no longer than may be."""
+    return loads(tags, timeout_ms=50, hard_timeout_ms=100, **options)
+
+
+LEAVING = frozenset({"bound", "raised", "cancel"})
+
+
+@pytest.mark.parametrize("writer", ["A.w1", "B.w1"])
+@pytest.mark.parametrize("kind", ["key", "tag", "set"])
+def test_loads_that_outlive_their_callers_store_nothing_that_was_revoked(
+    kind: str, writer: str
+) -> None:
+    reader = timed((TAG,) if kind == "tag" else (), stale_if_error_ms=60_000)
+    readers, writers = {"A.r1": reader, "A.r2": reader}, {writer: WRITERS[kind]}
+    scenario = over_a_stale_entry(readers, writers, troubles=LEAVING, faults=1)
+    found = explore(scenario, FEW_STATES)
+    assert not found.violation, found.story
+
+
+def test_a_load_of_an_absent_key_that_outlives_its_caller() -> None:
+    holds(cast({"A.r1": timed()}, {"B.w1": deletes_key}, troubles=LEAVING, faults=1))
+
+
 # Each rule taken out
+
+
+def unfenced(store: memory.MemoryStore, op: Commit) -> CommitReply:
+    """Store whatever is there, but for what is given back."""
+    if op.ttl_ms is not None and op.ttl_ms <= RELEASED_MS:
+        return memory.MemoryStore.commit(store, op)
+    store._put(op.key, op.blob, op.ttl_ms)
+    return CommitReply.STORED
 
 
 def test_without_the_compare_a_load_in_the_background_overwrites_an_invalidation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unfenced(store: memory.MemoryStore, op: Commit) -> CommitReply:
-        if op.ttl_ms is not None and op.ttl_ms <= RELEASED_MS:
-            return memory.MemoryStore.commit(store, op)
-        store._put(op.key, op.blob, op.ttl_ms)
-        return CommitReply.STORED
-
     performers: dict[Any, Any] = {**memory.PERFORMERS, Commit: unfenced}
     monkeypatch.setattr(memory, "PERFORMERS", performers)
     breaks(over_a_stale_entry({"A.r1": reads()}, {"B.w1": deletes_key}), "had been revoked")
+
+
+def test_without_the_compare_a_load_that_outlives_its_caller_overwrites_an_invalidation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    performers: dict[Any, Any] = {**memory.PERFORMERS, Commit: unfenced}
+    monkeypatch.setattr(memory, "PERFORMERS", performers)
+    scenario = cast(
+        {"A.r1": timed()}, {"B.w1": deletes_key}, troubles=frozenset({"bound"}), faults=1
+    )
+    breaks(scenario, "had been revoked")
 
 
 def test_with_age_judged_before_tags_an_invalidated_value_is_served_as_stale(
