@@ -13,7 +13,6 @@ from tests.servers import HOST, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 CHUNK_BYTES: Final = 65536
 JOIN_SECONDS: Final = 10.0
@@ -98,12 +97,7 @@ class Proxy:
     def __enter__(self) -> Proxy:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

@@ -19,16 +19,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dualcache.backends.redis.redis_py import without_extras
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 SERVERS_VARIABLE: Final = "DUALCACHE_TEST_SERVERS"
 FETCHED: Final = Path(__file__).parent.parent / ".tox" / "servers"
@@ -136,12 +133,7 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property

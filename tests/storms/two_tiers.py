@@ -11,7 +11,6 @@ import json
 import logging
 import random
 import sys
-import threading
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,7 +21,7 @@ from dualcache import Cache, FrontTier
 from tests.behaviour.seen import settled
 from tests.front.tiers import redirect_listener
 from tests.storms.history import Step, Writes
-from tests.storms.worker import driven
+from tests.storms.worker import driven, in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -238,21 +237,7 @@ def main(arguments: list[str]) -> None:
 
         asyncio.run(together())
     else:
-        errors: list[BaseException] = []
-
-        def caller(draw: random.Random) -> None:
-            try:
-                driven(actor.act(draw, ends))
-            except BaseException as error:  # noqa: BLE001  raised again in the main thread
-                errors.append(error)
-
-        threads = [threading.Thread(target=caller, args=[draw]) for draw in draws]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if errors:
-            raise errors[0]
+        in_threads([actor.act(draw, ends) for draw in draws])
         tell(actor)
         actor.cache.close()
     for each in actor.history:

@@ -21,7 +21,7 @@ from dualcache import Cache
 from tests.behaviour.seen import settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 KEYS: Final = 6
@@ -109,6 +109,25 @@ def driven(coroutine: Any) -> Any:
     raise AssertionError("it suspends")
 
 
+def in_threads(coroutines: Iterable[Any]) -> None:
+    """Run each coroutine in a thread of its own; raise the first error."""
+    errors: list[BaseException] = []
+
+    def run(coroutine: Any) -> None:
+        try:
+            driven(coroutine)
+        except BaseException as error:  # noqa: BLE001  raised again in the main thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=[each]) for each in coroutines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
 def main(cache_url: str, source_url: str, seed: int, seconds: float, colour: str) -> None:
     actor = Actor(cache_url, source_url, is_async=colour == "async")
     draws = [random.Random(f"{seed}-{number}") for number in range(CALLERS)]
@@ -121,21 +140,7 @@ def main(cache_url: str, source_url: str, seed: int, seconds: float, colour: str
 
         asyncio.run(together())
     else:
-        errors: list[BaseException] = []
-
-        def caller(draw: random.Random) -> None:
-            try:
-                driven(actor.act(draw, ends))
-            except BaseException as error:  # noqa: BLE001  raised again in the main thread
-                errors.append(error)
-
-        threads = [threading.Thread(target=caller, args=[draw]) for draw in draws]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if errors:
-            raise errors[0]
+        in_threads([actor.act(draw, ends) for draw in draws])
     actor.cache.close()
     for each in actor.history:
         print(json.dumps(each))
