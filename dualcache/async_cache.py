@@ -110,7 +110,7 @@ class AsyncCache(OfOneProcess):
         type: Any = MISSING,  # noqa: A002
         **options: Unpack[PolicyOptions],
     ) -> Any:
-        """Return the stored value, or what `loader()` gives: one load for all callers at once."""
+        """Return the stored value, or that of `loader()`: one load for all callers at once."""
         flow = self._operations.get_or_load(key, loader, ttl, tags, type, options)
         return value_of(await self._run(flow))
 
@@ -193,7 +193,7 @@ class AsyncCache(OfOneProcess):
     async def incr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> int | None:
-        """Add to a counter and return what it is now; see `Cache.incr`."""
+        """Add to a counter and return its new value; see `Cache.incr`."""
         flow = self._operations.incr(key, whole_step(by), ttl, tags)
         return await self._run(flow)  # type: ignore[no-any-return]
 

@@ -178,7 +178,7 @@ class Cache(SyncFace):
         return self._operations.stats()
 
     def on_event(self, observer: Observer) -> Observer:
-        """Have `observer` called with each event; what it raises is counted and ignored."""
+        """Call `observer` with each event; its exceptions are counted and ignored."""
         self._runtime.observe(observer)
         return observer
 

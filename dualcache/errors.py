@@ -85,7 +85,7 @@ class UsageError(DualCacheError, ValueError):
 
 
 class KeyTemplateError(UsageError):
-    """A key or tag template names what is not there, or cannot tell two calls apart."""
+    """A key or tag template names an unknown parameter, or cannot tell two calls apart."""
 
 
 class UnkeyableArgument(UsageError, TypeError):
@@ -121,7 +121,7 @@ class BackendUnavailable(BackendError, ConnectionError):
 
 
 class BackendTimeout(BackendError, TimeoutError):
-    """The backend gave no answer within the budget; what was sent may still be carried out."""
+    """The backend did not reply within the budget; the command may still be carried out."""
 
 
 class BackendRefused(BackendError):

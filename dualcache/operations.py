@@ -197,7 +197,7 @@ class Operations:
         return read.contains(self._glancing(key), backend.env)
 
     def ttl(self, key: str) -> Flow[float | None]:
-        """Return the seconds that what is under a key has left; it is not decoded."""
+        """Return the seconds that an entry has left; it is not decoded."""
         backend = self._runtime.active_backend
         return read.ttl(self._glancing(key), backend.env)
 
@@ -254,7 +254,7 @@ class Operations:
 
 
 def whole_step(by: object) -> int:
-    """Return the step of a counter; `UsageError` for what is no whole number."""
+    """Return the step of a counter; `UsageError` if it is no whole number."""
     try:
         return index(by)  # type: ignore[arg-type]  # what has no __index__ is refused below
     except TypeError:

@@ -88,7 +88,7 @@ class SyncFace(OfOneProcess):
         type: Any = MISSING,  # noqa: A002
         **options: Unpack[PolicyOptions],
     ) -> R:
-        """Return the stored value, or what `loader()` returns: one load for all callers at once."""
+        """Return the stored value, or that of `loader()`: one load for all callers at once."""
         flow = self._operations.get_or_load(key, loader, ttl, tags, type, options)
         value: R = value_of(self._run(flow))
         return value
@@ -162,7 +162,7 @@ class SyncFace(OfOneProcess):
     def incr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> int | None:
-        """Add to a counter and return what it is now; without an entry it begins at 0.
+        """Add to a counter and return its new value; without an entry it begins at 0.
 
         `ttl` and `tags` are for a new entry; one that is there keeps its own. `None` where the
         backend fails: nothing is ever counted twice. Raises `UsageError` where something else than

@@ -104,7 +104,7 @@ Observer: TypeAlias = "Callable[[Event], None]"
 
 
 class CachedFunction(Call[P, R_co], Protocol[P, R_co]):
-    """A decorated function: called as before, with handles on what is stored for a call.
+    """A decorated function: called as before, with handles on the entry of a call.
 
     Those that act are coroutines where the function is one. In a class it binds as a function does.
     """
@@ -241,7 +241,7 @@ class CacheOptions(SharedOptions, total=False):
 
 
 class FunctionOptions(SharedOptions, total=False):
-    """The options of a function that is no endpoint; what each means is in the reference."""
+    """The options of a function that is no endpoint; the reference explains each."""
 
     ttl: Any
     expiration: Any

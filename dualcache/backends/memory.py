@@ -107,13 +107,13 @@ class MemoryStore:
                 raise
 
     def count(self, is_counted: Callable[[bytes], bool]) -> int:
-        """Return how many keys hold content of some kind; what has expired does not count."""
+        """Count the keys whose content satisfies a predicate, without those that have expired."""
         with self._lock:
             live = [cell for key in list(self._cells) if (cell := self._cell(key)) is not None]
         return sum(is_counted(cell.content) for cell in live)
 
     def after_fork(self) -> None:
-        """Go on in a forked child, with what the parent had stored."""
+        """Go on in a forked child, with the entries of the parent."""
         self._lock = Lock()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The content of a cache key, as values: the parsed stored form, and what `peek` shows of it.
+"""The content of a cache key, as values: the parsed stored form, and the `Entry` of `peek`.
 
 The bytes themselves are spelled and read in `core/envelope.py`; nothing here knows their layout.
 """

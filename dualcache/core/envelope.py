@@ -184,7 +184,7 @@ def payload_of_living(raw: bytes, names: Sequence[str], ids: Sequence[bytes | No
 
 
 def open_envelope(key: str, raw: bytes, payload_at: int = 0) -> Stored:
-    """Parse what a key holds.
+    """Parse the content of a key.
 
     Where `payload_of_living` gave `payload_at`, the tags are left out.
 

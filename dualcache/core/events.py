@@ -57,13 +57,13 @@ class StaleHit(Event, frozen=True):
 
 
 class Miss(Event, frozen=True):
-    """Nothing usable was stored; `reason` says what was found instead."""
+    """No usable entry was found; `reason` says why."""
 
     reason: str = "absent"
 
 
 class Loaded(Event, frozen=True):
-    """The user's function ran for `load_ms`; `outcome` says what became of its result."""
+    """The user's function ran for `load_ms`; `outcome` tells whether its result was stored."""
 
     load_ms: float = 0.0
     outcome: Literal["stored", "refused", "late", "not_stored", "unencodable", "backend_down"] = (

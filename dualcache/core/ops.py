@@ -60,7 +60,7 @@ Flow: TypeAlias = "Generator[Op[Any], Any, T]"
 
 
 def do(op: Op[T]) -> Flow[T]:
-    """Yield one op and return its reply, so that type checkers see of what type it is."""
+    """Yield one op and return its reply, so that type checkers see its type."""
     reply: T = yield op
     return reply
 
@@ -180,7 +180,7 @@ class CommitReply(Enum):
 
 
 class CommitWay(Enum):
-    """How a compare-and-set is spelled; what a server has is found by trying, never by version."""
+    """Ways to compare and set; a server's ways are found by trying, never by version."""
 
     IFEQ = "ifeq"
     SCRIPT = "script"
@@ -215,7 +215,7 @@ class Delete(Op[int]):
 
 
 class Publish(Op[None]):
-    """Tell the other processes what was revoked."""
+    """Publish a revocation to the other processes."""
 
     notice: Revocation
 
@@ -225,7 +225,7 @@ class Ping(Op[None]):
 
 
 class DropConnections(Op[None]):
-    """Drop the connections in use: what one of them replied cannot have been meant for the key."""
+    """Drop the connections in use: a reply of one of them was that of another command."""
 
 
 class Batch(Op["tuple[Any, ...]"]):

@@ -1,4 +1,4 @@
-"""Flask and Quart, whose request is no parameter of a view: the one that is being answered."""
+"""Flask and Quart, whose current request is no parameter of a view."""
 
 from __future__ import annotations
 

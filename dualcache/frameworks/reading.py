@@ -44,7 +44,7 @@ def parts_read(signature: FunctionSignature, requests: Collection[str]) -> froze
 
 
 def unkeyed_line(signature: FunctionSignature, part: str) -> str:
-    """Say that a function reads what its key does not hold, and what to write."""
+    """Write the warning about a function that reads something its key leaves out."""
     vary = f"vary=lambda{' ' if signature.parameters else ''}{', '.join(signature.parameters)}:"
     return (
         f"[DC411] {signature.name} reads {part} of its request, which is no part of its key, so "

@@ -1,4 +1,4 @@
-"""Which function answers which route, and what is beneath a function's decorators."""
+"""The functions behind routes, and the layers beneath a function's decorators."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def routes_of(app: Any, before: str = "") -> Iterator[tuple[str, Iterable[str], 
 
 
 def layers(function: Any) -> Iterator[Any]:
-    """Yield a function and what is beneath it: under decorators, partials and methods."""
+    """Yield a function and the layers beneath it: of decorators, partials and methods."""
     for _ in range(MOST_LAYERS):  # a mock has any attribute, however deep
         if function is None:
             return

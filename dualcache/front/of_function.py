@@ -69,7 +69,7 @@ class FunctionFront:
         return TimedTicket(front.now(), front.coherence.begin_read(names))
 
     def install(self, call: Call, value: Any, read: Read) -> None:
-        """Keep what was read, if nothing of it can have changed since its tickets.
+        """Keep a copy of a read value, if nothing of it can have changed since its tickets.
 
         The value is the caller's: what is kept is another copy, unless nobody can change it.
         """
@@ -139,7 +139,7 @@ class FunctionFront:
 
 
 class TimedTicket(NamedTuple):
-    """A ticket and the moment at which it was taken: what is read later lives from here."""
+    """A ticket and its time, from which the life of a copy is counted."""
 
     at: float
     ticket: Ticket
@@ -164,6 +164,6 @@ def _frozen_form(call: Call, value: Any, read: Read) -> tuple[Any, Callable[[Any
 
 
 def _payload_bytes(read: Read) -> int:
-    """Return the size of what was read; an object that rides along counts as one word."""
+    """Return the size of a read payload; an object of this process counts as one word."""
     payload = read.stored.payload
     return len(payload) if isinstance(payload, bytes | memoryview) else 8

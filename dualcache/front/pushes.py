@@ -11,7 +11,7 @@ __all__ = ["LocalWrites", "Pushes"]
 
 
 class Pushes(Protocol):
-    """Hears what others change, and tells the one tier that it was made for.
+    """Hears changes of others, and feeds them to one tier.
 
     `backends.redis.push.listener.Listener` answers where there is a server, `LocalWrites` on
     `memory://`.
@@ -28,13 +28,13 @@ class Pushes(Protocol):
         """Empty the tier, and hear changes over another connection."""
 
     def stop(self) -> object:
-        """Let what runs here end by itself, without waiting for it."""
+        """Stop the thread without waiting for it."""
 
     def close(self) -> None:
         """Stop hearing, and empty the tier; the next start begins again."""
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child, whose tier is empty and closed."""
+        """Begin anew in a forked child; its tier is empty and closed."""
 
 
 class LocalTier(Protocol):

@@ -134,7 +134,7 @@ class FrontStore(Cache[str, FrontEntry]):
             return None
 
     def put(self, entry: FrontEntry, size_bytes: int, linked: Any) -> None:
-        """Keep an entry, in the place of an older one of this key; evict what is too much.
+        """Keep an entry, replacing an older one of this key; evict others beyond the limits.
 
         `linked` is under what its owner's index has it; the entry itself where no call finds it.
         """

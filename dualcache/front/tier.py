@@ -1,4 +1,4 @@
-"""The front tier put together: what decides, what stores, and what hears the pushes.
+"""The front tier put together: coherence, stores and the source of pushes.
 
 Flows and drivers ask here (`core.front_ports.TierPort`), the listener tells here.
 """
@@ -104,7 +104,7 @@ class Front:
         self._changes.notify_all()
 
     def broken(self) -> None:
-        """Empty the tier: a connection is gone whose reads may have changed unheard."""
+        """Empty the tier: a tracked connection is gone, and changes of its reads may be missed."""
         # The stream goes on, so the tier stays open; but reads on their way may be of that
         # connection, so all tickets become void.
         with self.lock:
@@ -153,7 +153,7 @@ class Front:
         self._changes.notify(changed)
 
     def feed_matching(self, patterns: Iterable[str]) -> None:
-        """Take what another process told: whatever matches one of these patterns is deleted."""
+        """Delete the entries that match another process's patterns."""
         for pattern in patterns:
             self.drop_matching(pattern)
         self._changes.notify_all()
@@ -173,7 +173,7 @@ class Front:
                     store.drop(name)
 
     def drop_matching(self, pattern: str) -> None:
-        """Forget what a pattern revokes; keep nothing that was read before."""
+        """Drop the copies that a pattern revokes; install no earlier read."""
         is_revoked = revoked_by(pattern, self._prefix)
         with self.lock:
             # A read on its way may be of any name that matches: all tickets become void.
@@ -188,7 +188,7 @@ class Front:
             self._empty()
 
     def mark(self, name: str) -> int | None:
-        """Return the counter of a name where fills are heard: who waits for one is woken."""
+        """Return the counter of a name, for waiters; `None` where fills are not pushed."""
         if not (self._hears_fills and self.coherence.is_up):
             return None
         return self.coherence.mark(name)

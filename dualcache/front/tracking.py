@@ -58,7 +58,7 @@ class Tracking:
             self._ids.add(client_id)
 
     def gone(self, client_id: int) -> None:
-        """Note that a tracked connection has ended: what it read may change unheard."""
+        """Note that a tracked connection has ended: changes of its reads may be missed."""
         with self._lock:
             was_tracked = client_id in self._ids
             self._ids.discard(client_id)

@@ -42,7 +42,7 @@ def digested(value: object) -> str:
 
 
 def text(value: object, typed: bool = False) -> str:
-    """Write what a placeholder stands for: scalars as escaped text, other values canonically."""
+    """Write a placeholder's value: scalars as escaped text, other values canonically."""
     kind = class_of(value)
     if typed:
         return _encode(value, 0)
@@ -97,7 +97,7 @@ def _object(value: Any, depth: int) -> str:
 
 
 def _members(value: Any, kind: type[Any], depth: int) -> Iterable[str]:
-    """Yield the forms of what an object is made of: its builtin value, its fields."""
+    """Yield the forms of an object's parts: its builtin value, its fields."""
     names = field_names(kind)
     base = next((_EXACT[parent] for parent in kind.__mro__ if parent in _EXACT), None)
     if names is None and base is None:

@@ -116,7 +116,7 @@ def checked_template(signature: FunctionSignature, text: object, what: NameKind)
 
 
 def _hiding(signature: FunctionSignature, template: Template) -> Template:
-    """Return a template that writes a digest for what a security scheme has read."""
+    """Return a template that writes a digest for values of a security scheme."""
     parts = tuple(
         replace(part, is_digested=True)
         if isinstance(part, Field) and part.is_plain and holds_credential(signature, part.name)
@@ -142,7 +142,7 @@ def _check_outside_classes(template: Template) -> None:
 
 
 def settled_now(signature: FunctionSignature, check: Check) -> Callable[[], bool] | None:
-    """Check now; return what checks again at the first call, where annotations are still open."""
+    """Check now; return the check for the first call, where annotations are still open."""
     check(is_last=False)
     if not signature.unresolved():
         return None

@@ -34,7 +34,7 @@ def escape_part(text: str) -> str:
 
 
 def escape_literal(text: str) -> str:
-    """Escape what the caller wrote as a name: only white space, controls and lone surrogates."""
+    """Escape a name that the caller wrote: only white space, controls and lone surrogates."""
     if text.isalnum() or _literal.search(text) is None:
         return text
     return _literal.sub(_percent, text)

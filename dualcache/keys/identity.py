@@ -51,12 +51,12 @@ class Identity(NamedTuple):
 
     @property
     def is_fixed(self) -> bool:
-        """Whether what is bound is the same for ever: an object may change between two calls."""
+        """Whether all bound values are immutable: an object may change between two calls."""
         return all(type(one.value) in _IMMUTABLE for one in self.bound)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names under which templates and `ignore=` know what is bound."""
+        """The names of bound values in templates and `ignore=`."""
         return tuple(one.name for one in self.bound)
 
     def value_of(self, name: str) -> Any:

@@ -62,7 +62,7 @@ def fit(name: str) -> str:
 
 
 def several(names: Iterable[T], what: str, mend: str) -> list[T]:
-    """Return names as a list; `UsageError` for a lone text, whose characters are never meant.
+    """Return names as a list; `UsageError` for a single text, which would give its characters.
 
     `what` says which names they are, `mend` what to write instead.
     """

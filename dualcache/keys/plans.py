@@ -214,7 +214,7 @@ def template_parts(
 def extra_parts(
     signature: FunctionSignature, vary: Callable[..., Any] | None, version: object
 ) -> list[str | Value]:
-    """Write what `vary` and `version` add: a value can hold no `:`, so they cannot be forged."""
+    """Write the parts of `vary` and `version`: a value holds no `:`, so they cannot be forged."""
     parts: list[str | Value] = []
     if vary is not None:
         if not callable(vary):

@@ -32,7 +32,7 @@ _IMMUTABLE = (str, bytes, int, float, complex, tuple, frozenset, Enum)
 def bound_parts(
     signature: FunctionSignature, ignore: Collection[str], *, is_named: bool
 ) -> list[str | Value]:
-    """Write what is bound to the function, as if it were written before the arguments of a call.
+    """Write the bound values of a function, as if they came before the arguments of a call.
 
     `UnkeyableArgument` now for what can never be part of a key; a name that was given stands for
     such an object too.

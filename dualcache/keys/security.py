@@ -1,4 +1,4 @@
-"""Parameters that a security dependency of FastAPI fills: keys do not show what they hold."""
+"""Parameters that a security dependency of FastAPI fills: keys hide their values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_hidden(signature: FunctionSignature, name: str) -> bool:
 
 
 def holds_credential(signature: FunctionSignature, name: str) -> bool:
-    """Tell whether a parameter holds what a security scheme itself has read: a token, a key."""
+    """Tell whether a security scheme fills a parameter with a credential: a token, a key."""
     return _is_text(signature, name) and any(
         _is_scheme(each) for each in _dependencies(signature, name)
     )
@@ -54,7 +54,7 @@ def _dependencies(signature: FunctionSignature, name: str) -> Iterator[Any]:
 
 
 def _marks(signature: FunctionSignature, name: str) -> tuple[Any, list[Any]]:
-    """Return a parameter's annotation, and what FastAPI is told of it there or as its default."""
+    """Return a parameter's annotation, and FastAPI's marks there or in its default."""
     hint = signature.hints().get(name)
     kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     parameter = signature.by_name.get(name)

@@ -120,7 +120,7 @@ class FunctionSignature:
             self.open_calls = OpenCalls(self, names)
 
     def call_form(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Turn values in signature order back into what to call the function with."""
+        """Turn values in signature order back into positional and keyword arguments."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for parameter, value in zip(self.by_name.values(), values, strict=True):

@@ -44,7 +44,7 @@ _numeric_spec = re.compile(r"(?:.?[<>=^])?[-+ ]?z?#?0?\d*[_,]?(?:\.\d+)?[bdoxXeE
 def parse_template(
     template: str, *, what: str = "key template", owner: str = "get_user()"
 ) -> Template:
-    """Parse a template; `KeyTemplateError` with a caret under what cannot be read."""
+    """Parse a template; `KeyTemplateError` with a caret under the fault."""
     parts: list[str | Field] = []
     literal = ""
     at = 0

@@ -1,4 +1,4 @@
-"""Seeing what happens: events to observers, one log line per change of state, statistics."""
+"""Events to observers, one log line per change of state, statistics."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TemplateStats(Struct, frozen=True):
 
 
 class FrontStats(Struct, frozen=True):
-    """The in-process tier: what it keeps, and how it hears what others change.
+    """The in-process tier: its size, and the transport of changes.
 
     `transport` is `"tracking"`, `"broadcast"`, `"pubsub"`, `"ttl"`, `"local"` or `"none"`, and
     `reason` says why. `losses` counts how often it was emptied because pushes may have been missed.
@@ -120,7 +120,7 @@ class Observers:
         self._observers = (*self._observers, observer)
 
     def emit(self, event: Event, server: str = "") -> None:
-        """Log what changes the state of `server`, and tell every observer."""
+        """Log changes of the state of `server`, and call every observer."""
         line = LINES.get(type(event))
         if line is not None:
             level, text = line(event, server)

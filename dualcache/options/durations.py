@@ -98,7 +98,7 @@ def _span_of_unit(part: re.Match[str]) -> tuple[int, int]:
 
 
 def _rounded(amount: int, divisor: int) -> int:
-    """Divide to the nearest whole number; what is above 0 stays above 0."""
+    """Divide to the nearest whole number; a positive number stays positive."""
     if amount <= 0:
         return -1 if amount < 0 else 0
     return max(1, (2 * amount + divisor) // (2 * divisor))

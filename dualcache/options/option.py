@@ -58,7 +58,7 @@ class Part(Enum):
 
 
 def unchecked(value: Any, option: str, *, owner: str) -> Any:
-    """Return the value: its user checks it, who knows the function's signature or the codec."""
+    """Return the value: it is checked later, with the function's signature or the codec."""
     del option, owner
     return value
 

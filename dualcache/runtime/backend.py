@@ -121,7 +121,7 @@ class Backend:
     def arun(
         self, flow: Flow[Any], finish: Callable[[Any], Any] | None = None
     ) -> Coroutine[Any, Any, Any]:
-        """Run a flow in this task; `finish` makes the result of what it returns."""
+        """Run a flow in this task; `finish` turns its return value into the result."""
         driver = self._async
         if driver is None:
             if self._store is None and not self._imports.is_done:
@@ -147,7 +147,7 @@ class Backend:
         return await driver.run(flow, finish)
 
     def warm(self) -> None:
-        """Import what the async colour needs, so that the first call need not wait for it."""
+        """Import the modules of the async colour before the first call needs them."""
         if self._async is None:
             if self._store is None:
                 self._imports.now()
@@ -202,7 +202,7 @@ class Backend:
             self._sync.keeper.after_fork()
 
     def close(self) -> None:
-        """Close the connections of the sync colour, and forget what memory holds.
+        """Close the connections of the sync colour; empty a store in memory.
 
         Loads in the background are waited for, but not for long.
         """

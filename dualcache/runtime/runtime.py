@@ -1,4 +1,4 @@
-"""`Runtime`: what the functions, the endpoints and the direct calls of one cache share.
+"""`Runtime`: the shared parts of the functions, endpoints and direct calls of one cache.
 
 They know it, and not the `Cache` that composes it. It is the one place that decides which backend
 answers: the cache's own, the one of `override()`, or the null backend where the cache is off.

@@ -1,4 +1,4 @@
-"""The front tier of one backend, put together with what tells it of changes."""
+"""The front tier of one backend, put together with its source of changes."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ __all__ = ["MultiplexedConnection"]
 
 
 class MultiplexedConnection:
-    """One life of a connection: what was sent, and who waits for the replies."""
+    """One life of a connection: its commands, and the callers that wait for the replies."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class MultiplexedConnection:
         return replied
 
     def flush(self) -> None:
-        """Write what waits to be sent."""
+        """Write the commands that are queued."""
         unsent = self._unsent
         if not unsent or not self.takes_more:
             return
@@ -126,12 +126,12 @@ class MultiplexedConnection:
         self.takes_more = False
 
     def resume(self) -> None:
-        """Write what waits to be sent: the socket takes more again."""
+        """Write the commands that are queued: the socket takes more again."""
         self.takes_more = self.is_up
         self.flush()
 
     def receive(self, replies: Sequence[Any]) -> None:
-        """Give replies, in the order in which they came, to those who wait for them."""
+        """Hand out replies, in the order in which they came, to the waiting callers."""
         expected, came = self._expected, self._came
         for each in replies:
             reply = each
@@ -164,7 +164,7 @@ class MultiplexedConnection:
                 self._refuse(replied, error)
 
     def fail(self, error: BackendError) -> None:
-        """End this connection: everybody who waits for a reply gets `error`."""
+        """End this connection; every waiting caller gets `error`."""
         if not self.is_up:
             return
         self.is_up = self.takes_more = False
@@ -198,7 +198,7 @@ class MultiplexedConnection:
             self._timer = self._loop.call_at(self._turn_began + self._patience, self._watch)
 
     def _refuse(self, replied: asyncio.Future[Any], error: Exception) -> None:
-        """Raise the error of a reply at its caller; what makes no sense ends the connection."""
+        """Raise the error of a reply at its caller; nonsense ends the connection."""
         if isinstance(error, BackendRefused):
             replied.set_exception(error)
             return

@@ -28,7 +28,7 @@ class Owner(Protocol):
         """Have new callers wait: the socket takes no more."""
 
     def resume(self) -> None:
-        """Write what waits to be sent: the socket takes more again."""
+        """Write the commands that are queued: the socket takes more again."""
 
     def fail(self, error: BackendError) -> None:
         """End the connection; a second call does nothing."""
@@ -57,7 +57,7 @@ class ConnectionIO(Protocol):
         """Wait until the socket takes more, or the connection ends."""
 
     def close(self) -> None:
-        """End the connection at once; what is not sent yet is not sent any more."""
+        """End the connection at once, without sending the rest of its buffer."""
 
     async def ended(self) -> None:
         """Wait until nothing of it is left on the loop."""
@@ -67,5 +67,5 @@ class ConnectionIO(Protocol):
 
 
 def loop_ends() -> BackendUnavailable:
-    """Return the error of what is in flight when the event loop ends."""
+    """Return the error for commands in flight when the event loop ends."""
     return BackendUnavailable("the event loop ends", code="DC200")

@@ -1,4 +1,4 @@
-"""The asyncio connections of an event loop: one for all callers, and one for what is large.
+"""The asyncio connections of an event loop: one for all callers, and one for large values.
 
 Replies come back in the order of the commands, so a cancelled caller leaves no dirty connection.
 """
@@ -105,7 +105,7 @@ class LoopConnection:
             raise made from None
 
     def drop(self) -> None:
-        """Close the connections; what is in flight fails."""
+        """Close the connections; commands in flight fail."""
         self._shared.drop()
         self._large.drop()
 
@@ -139,7 +139,7 @@ class LoopConnection:
         return False
 
     def _note_slow(self, op: Op[Any]) -> None:
-        """Remember a key whose reply held others up."""
+        """Remember a key whose reply delayed others."""
         if isinstance(op, Look | LookAndLease):
             if len(self._slow) >= MOST_SLOW:
                 self._slow.pop(next(iter(self._slow)))
@@ -172,7 +172,7 @@ class LoopConnection:
         return replace(await self._converse(connection, op), push_epoch=push_epoch)
 
     def _ended(self, connection: MultiplexedConnection) -> None:
-        """Note that what a connection read may change unheard from now on."""
+        """Note that reads of a connection are tracked no more."""
         if self._tracking is not None:
             self._tracking.gone(connection.client_id)
 

@@ -46,7 +46,7 @@ class Connector:
         return connection
 
     def drop(self, error: BackendUnavailable | None = None) -> None:
-        """Close the connection; what is in flight fails, with `error` where one is given."""
+        """Close the connection; commands in flight fail, with `error` where one is given."""
         connection, self.connection = self.connection, None
         if connection is not None:
             default = BackendUnavailable("the connection was closed", code="DC200")

@@ -35,7 +35,7 @@ class Errand(Generic[T]):
         self._replied: asyncio.Future[T] = self._loop.create_future()
 
     async def result(self) -> T:
-        """Start the thread and wait for what the function returns."""
+        """Start the thread and wait for the function's result."""
         Thread(target=self._run, name="dualcache-connect", daemon=True).start()
         try:
             return await self._replied

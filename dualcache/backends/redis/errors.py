@@ -67,7 +67,7 @@ _LONGEST_CHAIN = 8
 
 
 def classify(error: BaseException) -> BackendError:
-    """Turn what redis-py, the socket or TLS raised into the error that the engine knows.
+    """Turn an exception of redis-py, the socket or TLS into the error that the engine knows.
 
     `is_configuration` is true on errors that waiting does not mend, `is_garbled` where the bytes on
     the wire made no sense. The server's own words are left out: they may hold arguments. What is no

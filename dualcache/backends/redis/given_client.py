@@ -54,7 +54,7 @@ OF_THE_PLACE: Final = ("db", "username", "password")
 
 
 class ClientKind(NamedTuple):
-    """The colour of a client, and the classes whose connections ours can stand in for."""
+    """The colour of a client, and the connection classes that ours can replace."""
 
     colour: Colour
     plain: Any
@@ -164,7 +164,7 @@ def _mend_of_other(client: object, wanted: str) -> str:
 
 
 def _check_pool(pool: Any, kind: ClientKind) -> None:
-    """Refuse a pool whose connections are made in a way that ours do not know."""
+    """Refuse a pool that connects in a way that ours cannot follow."""
     made = pool.connection_class
     if "Sentinel" in type(pool).__name__ or "Sentinel" in made.__name__:
         raise _refusal(

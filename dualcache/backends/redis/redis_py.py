@@ -1,4 +1,4 @@
-"""Importing redis-py, and what the installed one has: found by looking, never by its version."""
+"""Importing redis-py, and the features of the installed one: found by looking, never by version."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class ReplyReader(NamedTuple):
 
 
 def make_reply_reader(parser: Any) -> ReplyReader | None:
-    """Return a reader for what follows the handshake that `parser`, of redis-py, has read.
+    """Return a reader for the replies after the handshake, which redis-py's `parser` has read.
 
     `None` where the parser has to go on: it may hold bytes beyond the handshake, or is not known.
     """
@@ -47,7 +47,7 @@ def make_hiredis_reader(parser: Any) -> ReplyReader | None:
 
 
 def _parts_of(parser: Any) -> tuple[MakeError | None, Any]:
-    """Return what makes redis-py's exception of an error reply, and its reader of hiredis."""
+    """Return redis-py's constructor of exceptions for error replies, and its hiredis reader."""
     return getattr(parser, "parse_error", None), getattr(parser, "_reader", None)
 
 

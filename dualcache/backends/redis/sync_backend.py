@@ -133,7 +133,7 @@ class SyncBackend:
         return replace(self._converse(tracked.connection, op), push_epoch=tracked.push_epoch)
 
     def _track(self, tracked: TrackedConnection, redirect: Redirect, tracking: Tracking) -> None:
-        """Have the server push what this connection reads from now on."""
+        """Have the server track the reads of this connection."""
         data = tracking_commands(redirect)
         client_id, switched = tracked.connection.ask(data, 2)
         if isinstance(client_id, int) and not isinstance(switched, BackendRefused):

@@ -43,7 +43,7 @@ LONGEST_SECONDS: Final = 3_600.0
 
 
 class Budget:
-    """How long the call under way may last, and what of it has come so far."""
+    """The deadline of the call under way, and its progress."""
 
     __slots__ = ("ends", "extra", "has_begun", "is_changed", "moved", "patience")
 
@@ -260,7 +260,7 @@ class _Dialling(Plain):  # type: ignore[misc]
 
 
 def refusal(error: Exception) -> BackendRefused:
-    """Return an error reply as a value; raise what ends the connection."""
+    """Return an error reply as a value; raise an error that ends the connection."""
     made = classify(error)
     if isinstance(made, BackendRefused):
         return made

@@ -29,7 +29,7 @@ URGENT: Final = frozenset({Delete, Unlink, Scan, Publish})
 
 
 class Waiter(SimpleQueue[None]):
-    """A caller who waits for a connection: whatever is put in wakes it."""
+    """A caller that waits for a connection; `put` wakes it."""
 
     def __init__(self, *, is_urgent: bool) -> None:
         self.is_urgent = is_urgent
@@ -104,13 +104,13 @@ class SyncPool:
 
 
 def is_urgent(op: Op[Any]) -> bool:
-    """Whether an op deletes, or tells others what was deleted."""
+    """Whether an op deletes, or publishes a deletion."""
     ops = op.ops if isinstance(op, Batch) else (op,)
     return all(type(each) in URGENT for each in ops)
 
 
 def no_connection() -> BackendTimeout:
-    """Return the error of a caller for whom no connection came free in time.
+    """Return the error of a caller that got no connection in time.
 
     It tells nothing of the server.
     """

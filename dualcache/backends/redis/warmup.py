@@ -1,4 +1,4 @@
-"""Importing what the async colour needs, without holding up the loop that needs it first."""
+"""Importing the modules of the async colour without blocking the first event loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMPORTS: Final = (
 
 
 class WarmUp:
-    """Imports some modules once: at once, or in a thread that all who need them wait for."""
+    """Imports some modules once: at once, or in a thread that all callers wait for."""
 
     def __init__(self, *modules: str) -> None:
         self._modules = modules

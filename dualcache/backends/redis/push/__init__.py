@@ -1,1 +1,1 @@
-"""Pushes of a server: the listener, its connection, and what it hears."""
+"""Pushes of a server: the listener, its connection and its transports."""

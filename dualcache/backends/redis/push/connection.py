@@ -1,4 +1,4 @@
-"""One life of the listener's connection: what `protocol.py` says, over a redis-py connection.
+"""One life of the listener's connection: the protocol of `protocol.py`, over redis-py.
 
 A real push must be seen before the stream is trusted.
 """
@@ -72,7 +72,7 @@ class PushLink:
 
     @property
     def client_id(self) -> int:
-        """The connection's id at the server: what others are redirected to."""
+        """The connection's client id, to which data connections redirect their pushes."""
         return self.transport.client_id
 
     def open(self) -> float:
@@ -90,7 +90,7 @@ class PushLink:
         return asked_at
 
     def hear(self, seconds: float) -> bool:
-        """Take what comes within so many seconds: one push or one answer. False: nothing came."""
+        """Read one push or one reply, within so many seconds; False if nothing came."""
         connection = self._connection
         try:
             if not self._waiter.until_readable(connection, seconds):
@@ -129,7 +129,7 @@ class PushLink:
             self._connection._sock.shutdown(2)  # type: ignore[attr-defined]  # noqa: SLF001  no public way to wake a reader
 
     def end(self) -> None:
-        """Close the connection; wake who waits for a proof."""
+        """Close the connection; wake the waiters for a proof."""
         self.close()  # who sends just now shall not keep the lock for long
         with self._sending:
             self._has_ended = True

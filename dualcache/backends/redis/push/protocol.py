@@ -35,7 +35,7 @@ class PushProtocol:
         self.role = ""
 
     def opening(self) -> Generator[Command, Any, float]:
-        """Yield what switches pushes on, one command after the reply to the one before.
+        """Yield the commands that switch pushes on, each after the reply to the one before.
 
         Return the moment from which on the stream is complete: no push can be missing that a write
         after the last reply causes.
@@ -52,11 +52,11 @@ class PushProtocol:
         self._role_command, self.role = command, role_of(reply)
 
     def expect(self, take: Callable[[Any], None]) -> None:
-        """Have `take` called with the answer to what is asked next."""
+        """Call `take` with the reply to the next command."""
         self._expected.append(take)
 
     def proof(self, wake: Callable[[], None] | None) -> list[Command]:
-        """Ask what the transport must know, and for a sign of life behind all pushes.
+        """Return the commands of a proof: the transport's questions, then a PING behind all pushes.
 
         On one connection a PONG comes after the pushes of every write that was acknowledged before
         the PING was sent. So the moment counts at which this is asked, not that of the answer. The
@@ -82,7 +82,7 @@ class PushProtocol:
             self._expected.popleft()(reply)
 
     def pushed(self, message: Sequence[Any]) -> None:
-        """Take a push, and feed to the tier what it says."""
+        """Read a push, and feed it to the tier."""
         if message[0] == b"subscribe":  # it comes in the place of an answer
             self.answered(message)
             return
@@ -96,7 +96,7 @@ class PushProtocol:
             self._front.feed_matching(changed.patterns)
 
     def end(self) -> None:
-        """Wake who waits for a proof: the stream is lost."""
+        """Wake the waiters for a proof: the stream is lost."""
         while self._wakes:
             self._wakes.popleft()()
 

@@ -18,7 +18,7 @@ TRACKED: Final = frozenset({Look, LookAndLease})
 
 
 class TrackedConnection:
-    """A place for one connection, and what the server tracks for it.
+    """A place in the pool: a connection, and the state of its tracking.
 
     `is_busy` from before the first byte is sent until all replies are read: one that comes back
     busy was interrupted, and its connection is not used again. `life` is that of the pool when it

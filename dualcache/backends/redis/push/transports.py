@@ -94,7 +94,7 @@ class PushTransport(Transport):
         self.client_id = 0
 
     def opening(self) -> Generator[Command, Any, None]:
-        """Yield what switches pushes on, one command after the reply to the one before."""
+        """Yield the commands that switch pushes on, each after the reply to the one before."""
         raise NotImplementedError
 
     def probe(self, name: str) -> Probe:
@@ -253,7 +253,7 @@ def transports_for(option: str, *, is_publishing: bool) -> tuple[type[Transport]
 
 
 def needs_publishers(option: str) -> bool:
-    """Tell whether a cache with this option hears only what others publish."""
+    """Tell whether this transport depends on publishing by all processes."""
     return option in _BY_NAME and _BY_NAME[option].needs_publishers
 
 

@@ -1,4 +1,4 @@
-"""How leases and tags are spelled: what is made where it is absent, and what is there otherwise."""
+"""Leases and tags on the wire: SET NX, then a read of the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a notice travels: in one transaction with what revokes, so that both happen or neither.
+"""Notices on the wire: in one transaction with the command that revokes.
 
 A connection that is cut between the two would leave copies that nobody ever revokes. A server or
 proxy without transactions carries the commands out one by one. Pure.

@@ -1,4 +1,4 @@
-"""RESP, the protocol of Redis: how a command is packed, and what a reply may be. Pure.
+"""RESP, the protocol of Redis: packing commands and checking replies. Pure.
 
 Source: redis.io/docs/reference/protocol-spec.
 """

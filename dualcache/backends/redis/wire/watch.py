@@ -19,7 +19,7 @@ UNWATCH: Final = pack(("UNWATCH",)), 1
 
 
 def watch_commands(op: Commit) -> tuple[bytes, int]:
-    """Return the first half of a commit by WATCH: what the key holds, watched from now on.
+    """Write the first half of a commit by WATCH: watch the key and read its header.
 
     An empty transaction goes first: where those are refused, the set of the second half would be
     carried out without the compare.
@@ -29,7 +29,7 @@ def watch_commands(op: Commit) -> tuple[bytes, int]:
 
 
 def is_expected(op: Commit, replies: Sequence[Any]) -> bool:
-    """Tell whether the watched key holds what the load started from."""
+    """Tell whether the watched key still has the header that the load started from."""
     # Every reply counts: where MULTI was refused, EXEC would carry out what it should only queue.
     *_, found = [checked(reply) for reply in replies]
     return bool(found == op.expected[:HEADER_BYTES])
