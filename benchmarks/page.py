@@ -56,11 +56,11 @@ def text_of(results: Results) -> str:
 
 
 def plot(topic: Topic) -> str:
-    """Draw the cases that have several x as lines; where there are none, all as bars."""
-    curved = [(title, rows) for title, rows in by_curve(topic.rows) if is_curve(rows)]
-    if curved:
-        return svg.lines(field_of(title, rows) for title, rows in curved)
-    return svg.bars(bars_of(case, rows) for case, rows in table.by_case(topic.rows))
+    """Draw the cases that have several x as lines, the others as bars."""
+    return svg.draw(
+        field_of(title, rows) if is_curve(rows) else bars_of(title, rows)
+        for title, rows in by_curve(topic.rows)
+    )
 
 
 def by_curve(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -84,7 +84,9 @@ def field_of(title: str, rows: Sequence[Row]) -> svg.Field:
         points.setdefault(row.subject, []).append((row.x or 0, row.value))
     drawn = [svg.Line(name, places, name == table.US) for name, places in points.items()]
     counted = next((what for end, what in OVER.items() if title.endswith(end)), title)
-    return svg.Field(f"{rows[0].unit} per call over {counted}", counted, per_call(rows[0]), drawn)
+    measured = per_call(rows[0])
+    head = f"{measured} over {counted}" if title in OVER else title
+    return svg.Field(head, counted, measured, drawn)
 
 
 def bars_of(case: str, rows: Sequence[Row]) -> svg.Bars:

@@ -18,6 +18,8 @@ FIELD_HEIGHT: Final = 340
 FIELD_END: Final = WIDTH - 200
 WIDE: Final = 30.0
 """From this ratio of the longest bar to the shortest, the axis is logarithmic."""
+NARROW: Final = 1.7
+"""Up to so many powers of ten, a logarithmic axis has ticks at 1, 2 and 5."""
 GREY: Final = "#868e96"
 COLOURS: Final = (
     "#d9480f",
@@ -84,7 +86,10 @@ class Axis(NamedTuple):
 
     def ticks(self) -> list[float]:
         if self.is_logarithmic:
-            return [10.0**n for n in range(math.ceil(self.low), math.floor(self.high) + 1)]
+            times = (1, 2, 5) if self.high - self.low <= NARROW else (1,)
+            decades = range(math.floor(self.low), math.floor(self.high) + 1)
+            ticks = [n * 10.0**decade for decade in decades for n in times]
+            return [n for n in ticks if self.low - 1e-9 <= math.log10(n) <= self.high + 1e-9]
         step = round_step(self.high / 4)
         return [step * n for n in range(int(self.high / step + 1e-9) + 1)]
 
@@ -98,30 +103,40 @@ def round_step(step: float) -> float:
     return next(times * power for times in (1, 2, 5, 10) if times * power >= step * (1 - 1e-9))
 
 
-def logarithmic_axis(values: Iterable[float], start: float, end: float) -> Axis:
-    """Return an axis of whole powers of ten around the values."""
-    logarithms = [math.log10(value) for value in values]
-    low, high = math.floor(min(logarithms)), math.ceil(max(logarithms))
-    return Axis(low, max(high, low + 1), start, end, is_logarithmic=True)
+def round_below(value: float) -> float:
+    """Return the largest of 1, 2, 5, 10, 20, 50, … that is no more."""
+    power: float = 10.0 ** math.floor(math.log10(value))
+    return next(times * power for times in (5, 2, 1) if times * power <= value * (1 + 1e-9))
+
+
+def logarithmic_axis(values: Sequence[float], start: float, end: float) -> Axis:
+    """Return an axis between round numbers around the values."""
+    low, high = round_below(min(values)), round_step(max(values))
+    if low == high:
+        high = round_step(2 * high)
+    return Axis(math.log10(low), math.log10(high), start, end, is_logarithmic=True)
 
 
 def axis_of_bars(values: Sequence[float]) -> Axis:
     """Return an axis from zero; a logarithmic one where a linear one would hide the short bars."""
     shortest, longest = min(values), max(values)
     if shortest > 0 and longest / shortest >= WIDE:
-        axis = logarithmic_axis(values, LABELS, BARS_END)
         # The shortest bar has a length, too.
-        return axis._replace(low=float(math.ceil(math.log10(shortest) - 0.1) - 1))
+        return logarithmic_axis([shortest / 2, longest], LABELS, BARS_END)
     return Axis(0.0, longest or 1.0, LABELS, BARS_END, is_logarithmic=False)
 
 
-def bars(groups: Iterable[Bars]) -> str:
-    """Draw a group of bars for each case, each over an axis of its own."""
+def draw(cases: Iterable[Field | Bars]) -> str:
+    """Draw lines or bars for each case, over axes of its own."""
     parts: list[str] = []
     top = 6.0
-    for group in groups:
-        drawn, top = bar_group(group, top)
-        parts += drawn
+    for case in cases:
+        if isinstance(case, Field):
+            parts += field(case, top)
+            top += FIELD_HEIGHT
+        else:
+            drawn, top = bar_group(case, top)
+            parts += drawn
     return document(top, parts)
 
 
@@ -149,16 +164,6 @@ def bar_group(group: Bars, top: float) -> tuple[list[str], float]:
     return parts, bottom + 44
 
 
-def lines(fields: Iterable[Field]) -> str:
-    """Draw a field of lines for each case."""
-    parts: list[str] = []
-    top = 0.0
-    for each in fields:
-        parts += field(each, top)
-        top += FIELD_HEIGHT
-    return document(top, parts)
-
-
 def field(given: Field, top: float) -> list[str]:
     """Draw one field; an x of 0 stands where 0.5 would, as logarithms have no zero."""
     placed = [
@@ -166,8 +171,8 @@ def field(given: Field, top: float) -> list[str]:
     ]
     bottom = top + 285
     points = [point for line in placed for point in line.points]
-    x_axis = logarithmic_axis((x for x, _ in points), 70, FIELD_END)
-    y_axis = logarithmic_axis((y for _, y in points), bottom - 4, top + 44)
+    x_axis = logarithmic_axis([x for x, _ in points], 70, FIELD_END)
+    y_axis = logarithmic_axis([y for _, y in points], bottom - 4, top + 44)
     parts = [text(0, top + 18, given.title, **{"class": "head"})]
     for tick in y_axis.ticks():
         y = y_axis.place(tick)

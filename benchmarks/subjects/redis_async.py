@@ -46,7 +46,10 @@ def redis_pickle(function: Function, bench: Bench) -> Function:
 
 def open_cashews(bench: Bench) -> Any:
     cache: Any = import_module("cashews").Cache()
-    cache.setup(bench.server.url, max_connections=2_000)
+    # Within its own time-outs it cannot open 1 000 connections on a busy machine; it then loads.
+    cache.setup(
+        bench.server.url, max_connections=2_000, socket_connect_timeout=60, socket_timeout=60
+    )
     bench.run(cache.init())
     bench.on_close(cache.close)
     return cache

@@ -15,7 +15,7 @@ from benchmarks.measure import Lap, calibrated
 from benchmarks.page import RESULTS, SUMMARY, by_curve
 from benchmarks.results import Reached, Row, read_results
 from benchmarks.summary import COMPARED, told
-from benchmarks.svg import axis_of_bars, round_step
+from benchmarks.svg import axis_of_bars, logarithmic_axis, round_step
 from benchmarks.targets import TARGETS, Target, reached
 from benchmarks.topics import MODULES
 
@@ -105,6 +105,13 @@ def test_every_line_of_the_summary_is_of_a_topic() -> None:
 @pytest.mark.parametrize(("step", "rounded"), [(0.3, 0.5), (1, 1), (2.1, 5), (30, 50), (70, 100)])
 def test_the_ticks_of_an_axis_are_round(step: float, rounded: float) -> None:
     assert round_step(step) == pytest.approx(rounded)
+
+
+def test_a_logarithmic_axis_is_no_wider_than_round_numbers_around_what_it_shows() -> None:
+    axis = logarithmic_axis([30.0, 700.0], 0, 100)
+    assert axis.ticks() == pytest.approx([20, 50, 100, 200, 500, 1_000])
+    assert axis.place(20) == pytest.approx(0)
+    assert axis.place(1_000) == pytest.approx(100)
 
 
 def test_bars_of_very_different_lengths_stand_on_a_logarithmic_axis() -> None:
