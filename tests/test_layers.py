@@ -89,6 +89,12 @@ NAMED: Final = {
     "functions",
     "endpoints",
     "observability",
+    "drivers",
+    "backends",
+    "redis",
+    "wire",
+    "push",
+    "front",
 }
 """Folders whose modules say in `__all__` which of their names are for others."""
 

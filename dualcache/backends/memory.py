@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from dualcache.core.ops import NewTag, Op
 
+__all__ = ["PERFORMERS", "Cell", "MemoryStore"]
+
 GONE_AT_ONCE_MS: Final = 1
 
 
@@ -48,7 +50,7 @@ class Cell(NamedTuple):
     ends_ms: float | None
 
 
-class Cells(LRUCache[str, Cell]):
+class _Cells(LRUCache[str, Cell]):
     """The least recently used cells go first; a bound on bytes counts key and content."""
 
     def __init__(self, max_entries: int, max_bytes: int | None) -> None:
@@ -60,25 +62,25 @@ class Cells(LRUCache[str, Cell]):
         if self._max_bytes is not None:
             # Taken out first: a key that is set again would count twice.
             self.pop(key, None)
-            self._bytes += weight(key, cell)
+            self._bytes += _weight(key, cell)
         super().__setitem__(key, cell, *arguments)
         while self._max_bytes is not None and self._bytes > self._max_bytes:
             self.popitem()
 
-    def rebuilt(self) -> Cells:
+    def rebuilt(self) -> _Cells:
         """Return the same cells, counted anew; the order in which they were used is not kept."""
-        made = Cells(int(self.maxsize), self._max_bytes)
+        made = _Cells(int(self.maxsize), self._max_bytes)
         for key in list(self):
             made[key] = self[key]
         return made
 
     def __delitem__(self, key: str, *arguments: Any) -> None:
         if self._max_bytes is not None:
-            self._bytes -= weight(key, LRUCache.__getitem__(self, key))
+            self._bytes -= _weight(key, LRUCache.__getitem__(self, key))
         super().__delitem__(key, *arguments)
 
 
-def weight(key: str, cell: Cell) -> int:
+def _weight(key: str, cell: Cell) -> int:
     """Return the bytes that a cell counts for."""
     return len(key) + len(cell.content)
 
@@ -93,7 +95,7 @@ class MemoryStore:
         self, now_ms: Callable[[], float], max_entries: int = 100_000, max_bytes: int | None = None
     ) -> None:
         self._now_ms = now_ms
-        self._cells = Cells(max_entries, max_bytes)
+        self._cells = _Cells(max_entries, max_bytes)
         self._lock = Lock()
 
     def perform(self, op: Op[Any]) -> Any:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Op
 
 
+__all__ = ["NullStore"]
+
+
 class NullStore:
     """Performs backend ops for `null://`."""
 
@@ -47,17 +50,17 @@ class NullStore:
         """Nothing to close."""
 
 
-def ids(op: LookAndLease | Claim | MakeTags) -> tuple[bytes, ...]:
-    """Reply the drawn ids, as if each tag had just been made."""
+def _ids(op: LookAndLease | Claim | MakeTags) -> tuple[bytes, ...]:
+    """Reply the drawn _ids, as if each tag had just been made."""
     return tuple(tag.id for tag in op.tags)
 
 
 PERFORMERS: Final[dict[type[Op[Any]], Callable[[Any], Any]]] = {
     Look: lambda op: RawRead(None, (None,) * len(op.tags)),
-    LookAndLease: lambda op: RawRead(op.filling, ids(op)),
-    Claim: lambda op: RawRead(op.filling, ids(op)),
+    LookAndLease: lambda op: RawRead(op.filling, _ids(op)),
+    Claim: lambda op: RawRead(op.filling, _ids(op)),
     ReadTags: lambda op: (None,) * len(op.tags),
-    MakeTags: ids,
+    MakeTags: _ids,
     ProlongTag: lambda _: None,
     TryLease: lambda _: True,
     Commit: lambda _: CommitReply.REFUSED,

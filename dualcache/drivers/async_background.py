@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dualcache.drivers.background import Background
     from dualcache.drivers.flights import FlightTable
 
+__all__ = ["start_beside", "wait_for_background"]
+
 CANCEL_SECONDS: Final = 0.5
 """How long a close waits for a task that it has cancelled."""
 

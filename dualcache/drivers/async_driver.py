@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
     Perform = Callable[[Op[Any]], Awaitable[Any]]
 
+__all__ = ["CLEAN_UP_SECONDS", "AsyncDriver", "without_waiting"]
+
 CLEAN_UP_SECONDS: Final = 0.25
 """How long a cancelled caller waits for its flow to give back what it holds."""
 LEADING: Final[set[Flow[Any]]] = set()
@@ -93,7 +95,7 @@ class AsyncDriver:
             AwaitFlight: self._await_flight,
             AwaitChange: self._await_change,
             Fence: self._fence,
-            GiveWay: give_way,
+            GiveWay: lambda _: asyncio.sleep(0),  # the loop runs whatever else is ready
         }
 
     async def get_or_load(self, call: Call, env: Env) -> Any:
@@ -283,11 +285,6 @@ class AsyncDriver:
     async def _fence(self, _: Fence) -> bool:
         with Waking(FENCE_SECONDS) as waking:
             return self._tier.ask_proof(waking.wake) and await waking.woken
-
-
-async def give_way(_: GiveWay) -> None:
-    """Let the loop run whatever else is ready."""
-    await asyncio.sleep(0)
 
 
 def without_waiting(perform: Callable[[Op[Any]], Any]) -> Callable[[Op[Any]], Awaitable[Any]]:

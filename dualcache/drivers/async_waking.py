@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from weakref import ref
 
 
+__all__ = ["Waking", "has_stopped"]
+
+
 class Waking:
     """A wait of one task for at most so many seconds; any thread may end it by `wake`.
 

@@ -10,7 +10,7 @@ from dualcache.core.flight import value_of
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Loaded, Raised
 from dualcache.drivers.flights import lead_too, led
-from dualcache.drivers.keeper import Kept
+from dualcache.drivers.keeper import KeptLoad
 from dualcache.drivers.raising import users_own
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from dualcache.drivers.keeper import Keeper
 
 
-class Driver(Protocol):
+__all__ = ["AtLoad", "ComeToLoad"]
+
+
+class _Driver(Protocol):
     """The sync driver, as a flow that stands at its load goes on with it."""
 
     keeper: Keeper
@@ -56,13 +59,13 @@ class AtLoad:
         "joins",
     )
 
-    driver: Driver
+    driver: _Driver
     flow: Flow[Any]
     joins: list[Join]
 
     def __init__(self, op: Load) -> None:
         self._op = op
-        self._kept = None if op.keeping is None else Kept(op.keeping)
+        self._kept = None if op.keeping is None else KeptLoad(op.keeping)
         self._has_begun = False
 
     def begin(self) -> None:

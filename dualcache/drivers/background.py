@@ -17,6 +17,8 @@ from dualcache.drivers.flights import led
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+__all__ = ["CLOSE_SECONDS", "MOST_LOADS", "Background"]
+
 MOST_THREADS: Final = 8
 """How many flows that nobody waits for run in threads at a time, for each backend."""
 MOST_LOADS: Final = 64
@@ -25,7 +27,7 @@ CLOSE_SECONDS: Final = 5.0
 """How long a close waits for what runs in the background."""
 
 
-class Run:
+class _Run:
     """One flow under way, in a thread or as a task; `is_orphaned`: its loop does not run.
 
     `is_awaited`: a caller waits for it, so it is one of its own, whatever its key.
@@ -54,8 +56,8 @@ class Background:
     def after_fork(self) -> None:
         """Begin anew in a forked child, where nothing of the parent runs."""
         self._lock = Lock()
-        self._runs: dict[object, Run] = {}
-        self._threads: set[Run] = set()
+        self._runs: dict[object, _Run] = {}
+        self._threads: set[_Run] = set()
         self._waiting: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
@@ -65,7 +67,7 @@ class Background:
         self, key: str, work: Callable[[], Any], *, is_awaited: bool = False
     ) -> SpawnReply:
         """Run `work` in a thread, in a copy of this context, unless too many do."""
-        run = Run(key, is_awaited=is_awaited)
+        run = _Run(key, is_awaited=is_awaited)
         try:
             reply = self._admit(run, in_thread=True)
             if reply is SpawnReply.STARTED:
@@ -91,7 +93,7 @@ class Background:
         is_awaited: bool = False,
     ) -> SpawnReply:
         """Run what `make_task` begins, in this loop."""
-        run = Run(key, is_awaited=is_awaited)
+        run = _Run(key, is_awaited=is_awaited)
         run.is_orphaned = is_orphaned
         reply = self._admit(run)
         if reply is SpawnReply.STARTED:
@@ -100,7 +102,7 @@ class Background:
             run.task.add_done_callback(lambda _: self.leave(run))
         return reply
 
-    def leave(self, run: Run) -> None:
+    def leave(self, run: _Run) -> None:
         """Note that a flow has ended."""
         with self._lock:
             if self._runs.get(run.key) is run:
@@ -130,7 +132,7 @@ class Background:
             if thread is not None and thread is not current_thread() and thread.ident is not None:
                 thread.join(max(0.0, ends - monotonic()))
 
-    def _admit(self, run: Run, *, in_thread: bool = False) -> SpawnReply:
+    def _admit(self, run: _Run, *, in_thread: bool = False) -> SpawnReply:
         with self._lock:
             before = self._runs.get(run.key)
             if before is not None and not before.is_orphaned():
@@ -143,10 +145,10 @@ class Background:
                 self._threads.add(run)
             return SpawnReply.STARTED
 
-    def _count_alike(self, run: Run) -> int:
+    def _count_alike(self, run: _Run) -> int:
         return sum(each.is_awaited is run.is_awaited for each in self._threads)
 
-    def _work(self, run: Run, work: Callable[[], Any]) -> None:
+    def _work(self, run: _Run, work: Callable[[], Any]) -> None:
         if not run.is_awaited:
             # What the caller leads does not wait for this: nothing here waits for itself.
             led.set(())

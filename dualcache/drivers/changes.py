@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
+__all__ = ["Changes"]
+
+
 class Changes:
     """The waiters of each name."""
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     MayFollow = Callable[[Join, Flight | None, "tuple[Flight, ...]", int, bool], bool | JoinReply]
     MayTakeOver = Callable[[Flight, Stage], bool]
 
+__all__ = ["FlightTable", "lead_too", "led"]
+
 led: ContextVar[tuple[ref[Flight], ...]] = ContextVar("dualcache_led", default=())
 """The flights that this context leads: a wait for one of them would never end.
 
@@ -27,7 +29,7 @@ Held weakly: a context is copied into tasks, threads and timers, which outlive t
 """
 
 
-def live_leads() -> tuple[Flight, ...]:
+def _live_leads() -> tuple[Flight, ...]:
     """Return the flights that this context leads and that have not landed."""
     known = [each() for each in led.get()]
     return tuple([each for each in known if each is not None and each.result is None])
@@ -35,7 +37,7 @@ def live_leads() -> tuple[Flight, ...]:
 
 def lead_too(flights: Iterable[Flight]) -> Token[tuple[ref[Flight], ...]]:
     """Note that this context leads these flights too; those that have landed are forgotten."""
-    return led.set(tuple([ref(each) for each in (*live_leads(), *flights)]))
+    return led.set(tuple([ref(each) for each in (*_live_leads(), *flights)]))
 
 
 class FlightTable:
@@ -61,7 +63,7 @@ class FlightTable:
 
     def join(self, ask: Join, *, is_blocking: bool) -> Flight | JoinReply:
         """Follow the flight of a key or lead a new one, as the rules say."""
-        leads, thread = live_leads() if led.get() else (), get_ident()
+        leads, thread = _live_leads() if led.get() else (), get_ident()
         with self._lock:
             flight = (ask.after and ask.after.next) or self._flights.get(ask.key)
             if flight is not None and flight.is_orphaned():
@@ -103,7 +105,7 @@ class FlightTable:
             to = Join(join.key, join.began, tags=join.tags)
             to.led, join.led = flight, None
             flight.leader = to
-            for each in live_leads():
+            for each in _live_leads():
                 each.awaited.append(flight)
         return to
 
@@ -129,7 +131,7 @@ class FlightTable:
 
     def stop_waiting(self, flight: Flight) -> None:
         """Note that this context waits for `flight` no more."""
-        leads = live_leads() if led.get() else ()
+        leads = _live_leads() if led.get() else ()
         if leads:
             with self._lock:
                 for each in leads:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         def resume(self) -> None: ...
 
 
+__all__ = ["OfOneProcess", "hold_still_at_forks", "renew_in_children"]
+
 THINGS: Final[WeakSet[Renewable]] = WeakSet()
 WORKING: Final[WeakSet[Holding]] = WeakSet()
 
@@ -53,19 +55,19 @@ def hold_still_at_forks(thing: Holding) -> None:
     WORKING.add(thing)
 
 
-def stop_all() -> None:
+def _stop_all() -> None:
     """Hold still for a fork."""
     for thing in list(WORKING):
         thing.stop()
 
 
-def resume_all() -> None:
+def _resume_all() -> None:
     """Go on in the parent after a fork."""
     for thing in list(WORKING):
         thing.resume()
 
 
-def renew_all() -> None:
+def _renew_all() -> None:
     """Begin anew in a forked child."""
     for thing in list(THINGS):
         thing.after_fork()
@@ -74,4 +76,4 @@ def renew_all() -> None:
 # Not on Windows, which has no fork. Python calls hooks of `before` in reverse order, the others in
 # order; each of ours is registered once, since nothing can be taken back.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=stop_all, after_in_parent=resume_all, after_in_child=renew_all)
+    os.register_at_fork(before=_stop_all, after_in_parent=_resume_all, after_in_child=_renew_all)

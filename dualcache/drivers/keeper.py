@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from dualcache.core.ops import Flow, Keeping
 
+__all__ = ["ROUND_SECONDS", "Keeper", "KeptLoad"]
+
 ROUND_SECONDS: Final = 0.5
 """How often the thread looks around: before any renewal is due, so that no load has to wake it."""
 LINGER_ROUNDS: Final = 4
@@ -24,7 +26,7 @@ STOP_SECONDS: Final = 1.0
 """How long anybody waits for a renewal that is under way: it is bounded by its own time-outs."""
 
 
-class Kept:
+class KeptLoad:
     """A load whose leases are kept, and when that is due; `lock` is held during a renewal."""
 
     __slots__ = ("due", "keeping", "lock")
@@ -50,7 +52,7 @@ class Keeper:
     def after_fork(self) -> None:
         """Begin anew in a forked child, where no thread of the parent runs."""
         self._lock = Lock()
-        self._kept: set[Kept] = set()
+        self._kept: set[KeptLoad] = set()
         self.forget = self._kept.discard  # the first half of `release`, in one call into C
         self._thread: Thread | None = None
         self._woken: SimpleQueue[None] = SimpleQueue()
@@ -58,7 +60,7 @@ class Keeper:
         self._rounds_left = 0
         self._is_stopping = False
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, kept: KeptLoad) -> None:
         """Renew the leases of a load from now on; to be followed by a `release`, come what may."""
         self._kept.add(kept)
         self._rounds_left = LINGER_ROUNDS
@@ -68,7 +70,7 @@ class Keeper:
         if kept.due < self._wakes_at:
             self._woken.put(None)
 
-    def release(self, kept: Kept) -> None:
+    def release(self, kept: KeptLoad) -> None:
         """Renew them no more. No renewal is under way then, which could undo their giving back."""
         self._kept.discard(kept)
         if kept.lock.acquire(timeout=STOP_SECONDS):
@@ -117,7 +119,7 @@ class Keeper:
                 self._thread = None
             return has_ended
 
-    def _renew(self, kept: Kept) -> None:
+    def _renew(self, kept: KeptLoad) -> None:
         if not kept.lock.acquire(blocking=False):
             return  # its load has ended
         pause_ms: float | None = None

@@ -5,6 +5,16 @@ from __future__ import annotations
 from random import random
 from typing import Final
 
+__all__ = [
+    "FENCE_SECONDS",
+    "LEAST_PAUSE_MS",
+    "MOST_PAUSE_MS",
+    "PAUSED_SHARE",
+    "PUSHED_PAUSE_MS",
+    "poll_pause",
+    "push_pause",
+]
+
 LEAST_PAUSE_MS: Final = 4.0
 MOST_PAUSE_MS: Final = 20.0
 PAUSED_SHARE: Final = 0.25

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["users_own"]
+
 
 def users_own(error: Exception, handled: BaseException | None) -> Exception:
     """Return the exception that a function raised when called from the frame that caught it.

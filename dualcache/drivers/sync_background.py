@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from dualcache.drivers.flights import FlightTable
 
 
+__all__ = ["start_beside"]
+
+
 def start_beside(
     op: Spawn, background: Background, flights: FlightTable, run: Callable[..., Any]
 ) -> SpawnReply:

@@ -28,7 +28,7 @@ from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Raised
 from dualcache.drivers.at_load import AtLoad, ComeToLoad
 from dualcache.drivers.background import Background
 from dualcache.drivers.flights import lead_too, led
-from dualcache.drivers.keeper import Keeper, Kept
+from dualcache.drivers.keeper import Keeper, KeptLoad
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 from dualcache.drivers.raising import users_own
 from dualcache.drivers.sync_background import start_beside
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from dualcache.drivers.changes import Changes
     from dualcache.drivers.flights import FlightTable
     from dualcache.engine.env import Env
+
+__all__ = ["CLEAN_UP_SECONDS", "SyncDriver"]
 
 CLEAN_UP_SECONDS: Final = 0.25
 """How long an interrupted caller waits for its flow to give back what it holds."""
@@ -78,13 +80,13 @@ class SyncDriver:
             AwaitChange: self._await_change,
             Fence: self._fence,
             TakeOver: flights.take_over,
-            GiveWay: nothing_to_do,
+            GiveWay: _nothing_to_do,
             Spawn: self._spawn,
             EndFlight: flights.land,
             CloseFlights: flights.close,
         }
         self._up_to_load = dict(self._local)
-        self._up_to_load[Load] = come_to_load
+        self._up_to_load[Load] = _come_to_load
 
     def get_or_load(self, call: Call, env: Env, pending: PendingLoad | None = None) -> Any:
         """Serve a call by one look, else by its flow; with `pending` only up to its load."""
@@ -159,7 +161,7 @@ class SyncDriver:
                     start_new_thread(self._end, (flow, joins, has_ended, waiting))
                 except RuntimeError:  # too many threads, or the interpreter is ending
                     self._end(flow, joins, has_ended, waiting)
-                await_end(has_ended, waiting)
+                _await_end(has_ended, waiting)
             raise
         finally:
             # See `value_of`: the frame of a user's exception leads back to this one.
@@ -173,7 +175,7 @@ class SyncDriver:
             start_new_thread(self._end, (flow, joins, has_ended, waiting))
         except RuntimeError:  # too many threads, or the interpreter is ending
             self._end(flow, joins, has_ended, waiting)
-        await_end(has_ended, waiting)
+        _await_end(has_ended, waiting)
 
     def _end(
         self,
@@ -184,7 +186,7 @@ class SyncDriver:
     ) -> None:
         """Let an interrupted flow give back what it holds; then wake who is waiting for that."""
         try:
-            self._drive(flow, flow.throw(Interrupted()))
+            self._drive(flow, flow.throw(_Interrupted()))
         except BaseException:  # noqa: BLE001  its caller raises what interrupted it
             self._flights.abandon(joins)
         has_ended.append(True)
@@ -219,7 +221,7 @@ class SyncDriver:
     def _load(self, op: Load) -> Loaded | Raised:
         began = monotonic()
         before, handled = led.get(), exception()
-        kept = None if op.keeping is None else Kept(op.keeping)
+        kept = None if op.keeping is None else KeptLoad(op.keeping)
         try:
             if op.flights:
                 lead_too(op.flights)
@@ -277,7 +279,7 @@ class SyncDriver:
         return self._tier.ask_proof(waking.wake) and waking.wait(FENCE_SECONDS)
 
 
-def await_end(has_ended: list[bool], waiting: list[Callable[[], None]]) -> None:
+def _await_end(has_ended: list[bool], waiting: list[Callable[[], None]]) -> None:
     """Wait until a clean-up has ended, but not for long."""
     ended = Waking()
     waiting.append(ended.wake)
@@ -285,14 +287,14 @@ def await_end(has_ended: list[bool], waiting: list[Callable[[], None]]) -> None:
         ended.wait(CLEAN_UP_SECONDS)
 
 
-class Interrupted(BaseException):
+class _Interrupted(BaseException):
     """Thrown into a flow whose caller was interrupted; what interrupted it stays the caller's."""
 
 
-def come_to_load(op: Load) -> NoReturn:
+def _come_to_load(op: Load) -> NoReturn:
     """Leave the load to the caller."""
     raise ComeToLoad(AtLoad(op))
 
 
-def nothing_to_do(_: GiveWay) -> None:
+def _nothing_to_do(_: GiveWay) -> None:
     """Threads run beside each other anyway."""

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+__all__ = ["Waking"]
+
+
 class Waking:
     """A wait of one thread that any thread may end by `wake`.
 

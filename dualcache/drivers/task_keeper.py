@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Keeping
 
 
+__all__ = ["KeptByTask"]
+
+
 class KeptByTask:
     """A load whose leases are kept; each renewal is a task, begun when it is due.
 

@@ -62,11 +62,11 @@ class FunctionFront:
         """Tell whether a call would be answered from here."""
         return self._servable(call) is not None
 
-    def begin_read(self, names: Iterable[str]) -> TimedTicket:
+    def begin_read(self, names: Iterable[str]) -> _TimedTicket:
         """Return a ticket for names that are about to be read; the first starts the listener."""
         front = self.front
         front.pushes.start()
-        return TimedTicket(front.now(), front.coherence.begin_read(names))
+        return _TimedTicket(front.now(), front.coherence.begin_read(names))
 
     def install(self, call: Call, value: Any, read: Read) -> None:
         """Keep a copy of a read value, if nothing of it can have changed since its tickets.
@@ -138,7 +138,7 @@ class FunctionFront:
         return form(call.key, kept, copy_out, read.tickets[0].at + life, self.owner)
 
 
-class TimedTicket(NamedTuple):
+class _TimedTicket(NamedTuple):
     """A ticket and its time, from which the life of a copy is counted."""
 
     at: float

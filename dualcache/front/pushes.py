@@ -37,7 +37,7 @@ class Pushes(Protocol):
         """Begin anew in a forked child; its tier is empty and closed."""
 
 
-class LocalTier(Protocol):
+class _LocalTier(Protocol):
     """The front tier, as one process alone writes behind it."""
 
     def open_alone(self) -> None: ...
@@ -48,7 +48,7 @@ class LocalTier(Protocol):
 class LocalWrites:
     """Stands for pushes where only this process writes: the drops of its own writes are enough."""
 
-    def __init__(self, front: LocalTier) -> None:
+    def __init__(self, front: _LocalTier) -> None:
         self._front = front
         front.open_alone()
 

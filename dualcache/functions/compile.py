@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["Kept", "NoEntry", "compile_loader", "compile_wrapper"]
+__all__ = ["FrontIndex", "NoEntry", "compile_loader", "compile_wrapper"]
 
 
-class Kept(Struct, frozen=True):
+class FrontIndex(Struct, frozen=True):
     """The parts by which a wrapper serves front-tier hits on its own.
 
     `index` maps the values at `positions` to entries. Where `types` names one, only values of just
@@ -64,7 +64,7 @@ class _SlowHalf(NamedTuple):
 def compile_wrapper(
     signature: FunctionSignature,
     perform: Callable[..., Any],
-    kept: Kept | None = None,
+    kept: FrontIndex | None = None,
     *,
     stops_at_load: bool = False,
 ) -> Callable[..., Any]:
@@ -141,7 +141,7 @@ def _open_lines(
     ]
 
 
-def _hit_lines(signature: FunctionSignature, kept: Kept, names: Names) -> list[str]:
+def _hit_lines(signature: FunctionSignature, kept: FrontIndex, names: Names) -> list[str]:
     """Write the lines that serve a hit.
 
     A missing entry is represented by an expired one, so a hit needs one comparison. The `except` of

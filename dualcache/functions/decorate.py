@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dualcache.functions.compile import Kept, compile_wrapper
+from dualcache.functions.compile import FrontIndex, compile_wrapper
 from dualcache.functions.handles import HANDLES, AsyncHandles, Handles
 from dualcache.functions.methods import as_attribute
 from dualcache.keys.open_calls import aproved_first, proved_first
@@ -47,11 +47,11 @@ def decorated(cached: Cached, performing: Performing | None = None) -> Any:
     return as_attribute(wrapper, signature)
 
 
-def _kept(cached: Cached) -> Kept | None:
+def _kept(cached: Cached) -> FrontIndex | None:
     """Return the parts by which the compiled wrapper serves front-tier hits on its own."""
     front = cached.front
     if front is None or front.positions is None:
         return None
     whole = front.front
     index, positions, types = front.owner.index, front.positions, front.types
-    return Kept(index, whole.gate.clock, positions, types, front.is_tagged)
+    return FrontIndex(index, whole.gate.clock, positions, types, front.is_tagged)

@@ -178,7 +178,7 @@ def test_a_method_knows_its_object(colour: Colour, backend_url: str) -> None:
 
     load.__qualname__ = "Shop.load"
     cached = cache(key="{self.id}:{n}")(colour.function(load))
-    shop = type("Shop", (), {"id": 7, "load": cached})()
+    shop: Any = type("Shop", (), {"id": 7, "load": cached})()
     colour.run(shop.load, 1)
     assert colour.run(shop.load.expire, 1).expired == 1
 

@@ -9,7 +9,7 @@ import pytest
 
 from dualcache.core.ops import Keeping
 from dualcache.drivers import keeper as keeping_module
-from dualcache.drivers.keeper import Keeper, Kept
+from dualcache.drivers.keeper import Keeper, KeptLoad
 from tests.bodies import WAIT_SECONDS
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class Renewals:
             assert self._changed.wait_for(lambda: self.count >= count, WAIT_SECONDS)
 
 
-def kept_by(keeper: Keeper, keeping: Keeping) -> Kept:
-    kept = Kept(keeping)
+def kept_by(keeper: Keeper, keeping: Keeping) -> KeptLoad:
+    kept = KeptLoad(keeping)
     keeper.keep(kept)
     return kept
 

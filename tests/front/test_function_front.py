@@ -7,7 +7,7 @@ from dualcache.core.envelope import open_envelope
 from dualcache.core.front_ports import Read
 from dualcache.core.policy import Call
 from dualcache.front.of_function import FunctionFront
-from dualcache.functions.compile import Kept, compile_wrapper
+from dualcache.functions.compile import FrontIndex, compile_wrapper
 from dualcache.keys.signature import FunctionSignature
 from dualcache.options.front_tier import FrontTier
 from tests.engine.conversation import KEY, policy, stored
@@ -39,7 +39,7 @@ def test_a_hit_is_served_without_a_flow_until_the_last_proof_ends_and_again_afte
     wrapper = compile_wrapper(
         FunctionSignature(load),
         perform,
-        Kept(part.owner.index, front.gate.clock, (0,), (int,), False),
+        FrontIndex(part.owner.index, front.gate.clock, (0,), (int,), False),
     )
     stream = front.connected(clock.now, is_tracked=True)
     read = Read([part.begin_read([KEY])], open_envelope(KEY, stored("x")), 600_000, stream)

@@ -126,7 +126,7 @@ class MultiplexedConnection:
         self.takes_more = False
 
     def resume(self) -> None:
-        """Write the commands that are queued: the socket takes more again."""
+        """Write the commands that are queued: the socket takes more _again."""
         self.takes_more = self.is_up
         self.flush()
 
@@ -173,8 +173,8 @@ class MultiplexedConnection:
         while self._expected:
             replied, _, _, op = self._expected.popleft()
             if not replied.done():
-                made = again(error)
-                replied.set_exception(made if op is None else of_a_live_connection(made))
+                made = _again(error)
+                replied.set_exception(made if op is None else _of_a_live_connection(made))
         self._unsent.clear()
         self._io.close()
         self._on_end(self)
@@ -202,7 +202,7 @@ class MultiplexedConnection:
         if isinstance(error, BackendRefused):
             replied.set_exception(error)
             return
-        made = of_a_live_connection(classify(error))
+        made = _of_a_live_connection(classify(error))
         replied.set_exception(made)
         self.fail(made)
 
@@ -236,13 +236,13 @@ class MultiplexedConnection:
             self.fail(verdict.error)
 
 
-def of_a_live_connection(error: BackendError) -> BackendError:
+def _of_a_live_connection(error: BackendError) -> BackendError:
     """Note on an error that the connection was up when the op was sent."""
     error.was_connected = isinstance(error, BackendUnavailable)
     return error
 
 
-def again(error: BackendError) -> BackendError:
+def _again(error: BackendError) -> BackendError:
     """Return a copy of an error: two callers must not share one traceback."""
     made = type(error)(error.what, code=error.code, details=error.details, help=error.help)
     made.__dict__.update(error.__dict__)

@@ -149,7 +149,7 @@ class LoopConnection:
         if type(op) is Commit and op.way is CommitWay.WATCH:
             # A watch belongs to the whole connection, so one commit of this kind at a time.
             async with self._watched:
-                return await commit_watched(connection, op)
+                return await _commit_watched(connection, op)
         if self._watched.locked() and is_told(op):  # the end of a transaction ends every watch
             async with self._watched:
                 return await connection.exchange(*wire.encode(op), op)
@@ -222,7 +222,7 @@ class LoopConnections:
             self.forget_ended()
             found = LoopConnection(self._target, self._tracking, self._on_open)
             self._by_loop[loop] = found
-            found.until_loop_ends = begun(until_loop_ends(ref(self), ref(found)))
+            found.until_loop_ends = _begun(_until_loop_ends(ref(self), ref(found)))
         return found
 
     def forget_ended(self) -> None:
@@ -257,7 +257,7 @@ class LoopConnections:
             await found.aclose()
 
 
-async def until_loop_ends(
+async def _until_loop_ends(
     owner: ref[LoopConnections], connection: ref[LoopConnection]
 ) -> AsyncGenerator[None]:
     """Wait at its one `yield` for the end of the loop, and close the connections then.
@@ -276,7 +276,7 @@ async def until_loop_ends(
                 owners.forget(ended)
 
 
-def begun(generator: AsyncGenerator[None]) -> AsyncGenerator[None]:
+def _begun(generator: AsyncGenerator[None]) -> AsyncGenerator[None]:
     """Run an asynchronous generator of the running loop up to its first `yield`."""
     # A loop that has told its generators already warns of one more; the next loop finds that out.
     with suppress(StopIteration, ResourceWarning):
@@ -284,7 +284,7 @@ def begun(generator: AsyncGenerator[None]) -> AsyncGenerator[None]:
     return generator
 
 
-async def commit_watched(connection: MultiplexedConnection, op: Commit) -> CommitReply:
+async def _commit_watched(connection: MultiplexedConnection, op: Commit) -> CommitReply:
     """Compare and set by WATCH, MULTI and EXEC; nobody else may watch there meanwhile."""
     try:
         found = await connection.exchange(*wire_watch.watch_commands(op))

@@ -99,7 +99,7 @@ class ReaderTaskIO:
 
     async def _drain(self, writing: Coroutine[Any, Any, None], held_up: object) -> None:
         try:
-            await rest_of(writing, held_up)
+            await _rest_of(writing, held_up)
         except Exception as error:  # noqa: BLE001  whatever redis-py raises ends the connection
             self._draining = None
             self._owner.fail(classify(error))
@@ -131,7 +131,7 @@ class ReaderTaskIO:
 
 
 @coroutine
-def rest_of(writing: Coroutine[Any, Any, None], held_up: object) -> Generator[Any, Any, None]:
+def _rest_of(writing: Coroutine[Any, Any, None], held_up: object) -> Generator[Any, Any, None]:
     """Go on, inside a task, with a coroutine that was begun outside of one."""
     while True:
         try:

@@ -78,7 +78,7 @@ class TransportIO(asyncio.Protocol):
             self._loop.call_soon(self.eof_received)
             return
         try:
-            came, is_at_end = read_so_far(self._stream)
+            came, is_at_end = _read_so_far(self._stream)
         except Exception as error:  # noqa: BLE001  the stream knows why its transport failed
             self._loop.call_soon(self.connection_lost, error)
             return
@@ -163,7 +163,7 @@ class TransportIO(asyncio.Protocol):
             self._owner.fail(classify(error))
 
 
-def read_so_far(stream: asyncio.StreamReader) -> tuple[bytes, bool]:
+def _read_so_far(stream: asyncio.StreamReader) -> tuple[bytes, bool]:
     """Read the buffer of a stream, and whether the stream has ended; raise its error.
 
     A read that need not wait is through in one step; one that would wait is given up.

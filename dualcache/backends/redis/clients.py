@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dualcache.options.target import Target
 
 
+__all__ = ["Clients"]
+
+
 class Clients:
     """One sync client, and one async client for each event loop."""
 

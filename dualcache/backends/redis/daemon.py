@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 async def in_daemon(function: Callable[[], T], *, discard: Callable[[T], object]) -> T:
     """Run `function` in a thread; `discard` gets a result that nobody waits for any more."""
-    return await Errand(function, discard).result()
+    return await _Errand(function, discard).result()
 
 
-class Errand(Generic[T]):
+class _Errand(Generic[T]):
     """One function, run in a thread for a task that may be cancelled meanwhile."""
 
     def __init__(self, function: Callable[[], T], discard: Callable[[T], object]) -> None:

@@ -28,7 +28,7 @@ UNDER_WAY: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN}
 def dial(host: str, port: int, family: int, seconds: float) -> socket.socket:
     """Return a connected socket that does not block; raise `TimeoutError` or another `OSError`."""
     ends = monotonic() + seconds
-    return connect_first(resolve(host, port, family, seconds), ends)
+    return _connect_first(resolve(host, port, family, seconds), ends)
 
 
 def resolve(host: str, port: int, family: int, seconds: float) -> Sequence[Address]:
@@ -42,8 +42,8 @@ def resolve(host: str, port: int, family: int, seconds: float) -> Sequence[Addre
         return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags)
     except socket.gaierror:
         pass  # a name, not an address
-    asked = Question(host, port, family)
-    question = Question.under_way.setdefault(asked.key, asked)
+    asked = _Question(host, port, family)
+    question = _Question.under_way.setdefault(asked.key, asked)
     if question is asked:
         question.start()
     if not question.ended.wait(seconds):
@@ -53,10 +53,10 @@ def resolve(host: str, port: int, family: int, seconds: float) -> Sequence[Addre
     return question.addresses
 
 
-class Question:
+class _Question:
     """One question to the resolver, in a thread of its own."""
 
-    under_way: Final[dict[tuple[Any, ...], Question]] = {}
+    under_way: Final[dict[tuple[Any, ...], _Question]] = {}
 
     def __init__(self, host: str, port: int, family: int) -> None:
         self.key = (os.getpid(), host, port, family)  # a forked child does not have the thread
@@ -81,10 +81,10 @@ class Question:
             self.ended.set()
 
 
-def connect_first(addresses: Sequence[Address], ends: float) -> socket.socket:
+def _connect_first(addresses: Sequence[Address], ends: float) -> socket.socket:
     """Return a socket to the first address that answers.
 
-    The attempts begin one after the other, spread over the budget, and go on side by side.
+    The attempts _begin one after the other, spread over the budget, and go on side by side.
     """
     waiting = deque(addresses)
     pause = max(0.0, ends - monotonic()) / (len(addresses) + 1)
@@ -98,7 +98,7 @@ def connect_first(addresses: Sequence[Address], ends: float) -> socket.socket:
                     raise TimeoutError("no address of the server answered in time")
                 if waiting and now >= next_at:
                     next_at = now + pause
-                    failure = begin(waiting.popleft(), racing)
+                    failure = _begin(waiting.popleft(), racing)
                     if failure is not None:
                         error, next_at = failure, 0.0
                 until = min(ends, next_at) if waiting else ends
@@ -118,7 +118,7 @@ def connect_first(addresses: Sequence[Address], ends: float) -> socket.socket:
                 key.fileobj.close()  # type: ignore[union-attr]  # they are sockets
 
 
-def begin(address: Address, racing: DefaultSelector) -> OSError | None:
+def _begin(address: Address, racing: DefaultSelector) -> OSError | None:
     """Begin to connect to one address; return why that is not possible."""
     family, kind, protocol, _, place = address
     attempt = None

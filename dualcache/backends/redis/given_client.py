@@ -53,7 +53,7 @@ IMMATERIAL: Final = frozenset(
 OF_THE_PLACE: Final = ("db", "username", "password")
 
 
-class ClientKind(NamedTuple):
+class _ClientKind(NamedTuple):
     """The colour of a client, and the connection classes that ours can replace."""
 
     colour: Colour
@@ -134,7 +134,7 @@ def target_of_client(client: Any, options: Mapping[str, Any]) -> Target:
     )
 
 
-def _kind_of(client: object) -> ClientKind | None:
+def _kind_of(client: object) -> _ClientKind | None:
     """Return the kind of a client; `None` for one that holds no pool."""
     from redis import ConnectionPool, Redis, connection
     from redis.client import Pipeline
@@ -143,7 +143,7 @@ def _kind_of(client: object) -> ClientKind | None:
         if isinstance(client, Pipeline):
             return None
         classes = connection.Connection, connection.SSLConnection
-        return ClientKind("sync", *classes, connection.UnixDomainSocketConnection, ConnectionPool)
+        return _ClientKind("sync", *classes, connection.UnixDomainSocketConnection, ConnectionPool)
     from redis import asyncio
     from redis.asyncio import client as async_client
     from redis.asyncio import connection as async_connection
@@ -152,7 +152,7 @@ def _kind_of(client: object) -> ClientKind | None:
         return None
     async_classes = async_connection.Connection, async_connection.SSLConnection
     unix = async_connection.UnixDomainSocketConnection
-    return ClientKind("async", *async_classes, unix, async_connection.ConnectionPool)
+    return _ClientKind("async", *async_classes, unix, async_connection.ConnectionPool)
 
 
 def _mend_of_other(client: object, wanted: str) -> str:
@@ -163,7 +163,7 @@ def _mend_of_other(client: object, wanted: str) -> str:
     return f"give a {wanted}, or a URL"
 
 
-def _check_pool(pool: Any, kind: ClientKind) -> None:
+def _check_pool(pool: Any, kind: _ClientKind) -> None:
     """Refuse a pool that connects in a way that ours cannot follow."""
     made = pool.connection_class
     if "Sentinel" in type(pool).__name__ or "Sentinel" in made.__name__:
@@ -187,7 +187,7 @@ def _check_pool(pool: Any, kind: ClientKind) -> None:
         )
 
 
-def _checked(given: Mapping[str, Any], kind: ClientKind) -> dict[str, Any]:
+def _checked(given: Mapping[str, Any], kind: _ClientKind) -> dict[str, Any]:
     """Return the arguments that are fields of a `Target`, checked as options of a URL."""
     # redis-py writes its defaults among the client's arguments: they cannot be told from a time-out
     # that the user wrote, but by their value.

@@ -43,12 +43,12 @@ class Handshake:
     def open(self) -> Connection:
         """Return a connection on which a call may begin; raise `BackendError`."""
         try:
-            connection = opened(self._target)
+            connection = _opened(self._target)
         except BackendRefused as error:
             # Redis before 6 and some proxies do not know HELLO. Which it is, is remembered only
             # once RESP2 has worked: the refusal may have meant something else.
             older = self._older(error)
-            connection = opened(older)
+            connection = _opened(older)
             self._target = older
         self._on_open()
         return connection
@@ -56,10 +56,10 @@ class Handshake:
     async def open_async(self) -> AsyncConnection:
         """Return a connection of the running loop; raise `BackendError`."""
         try:
-            connection = await async_opened(self._target)
+            connection = await _async_opened(self._target)
         except BackendRefused as error:
             older = self._older(error)
-            connection = await async_opened(older)
+            connection = await _async_opened(older)
             self._target = older
         self._on_open()
         return connection
@@ -71,7 +71,7 @@ class Handshake:
         return replace(self._target, protocol=2)
 
 
-def opened(target: Target) -> Connection:
+def _opened(target: Target) -> Connection:
     """Return a new connection that is connected."""
     connection = make_connection(target)
     try:
@@ -82,11 +82,11 @@ def opened(target: Target) -> Connection:
             connection.disconnect()
         if not isinstance(error, Exception):
             raise
-        raise refused_for_all(classify(error)) from None
+        raise _refused_for_all(classify(error)) from None
     return connection
 
 
-async def async_opened(target: Target) -> AsyncConnection:
+async def _async_opened(target: Target) -> AsyncConnection:
     """Return a new connection of the running loop that is connected."""
     connection = make_async_connection(target)
     try:
@@ -96,11 +96,11 @@ async def async_opened(target: Target) -> AsyncConnection:
         # Cancelled within its handshake, a connection of redis-py stays connected without its user
         # and db: used again, it would read db 0. `nowait`: the goodbye could be cancelled, too.
         await connection.disconnect(nowait=True)
-        raise refused_for_all(classify(error)) from None
+        raise _refused_for_all(classify(error)) from None
     return connection
 
 
-def refused_for_all(error: BackendError) -> BackendError:
+def _refused_for_all(error: BackendError) -> BackendError:
     """Mark a refusal of the handshake as a matter of configuration."""
     if not isinstance(error, BackendRefused) or error.prefix in PASSING or error.is_configuration:
         return error

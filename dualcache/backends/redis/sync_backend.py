@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from dualcache.options.target import Target
 
 
+__all__ = ["SyncBackend"]
+
+
 class SyncBackend:
     """Performs backend ops over at most `max_connections` connections, the last used one first."""
 
@@ -55,7 +58,7 @@ class SyncBackend:
         self._pool = SyncPool(self._target.max_connections, self._target.socket_timeout)
         self._life = 0
         # A cache that nobody closed: the collector would take sockets before their connections.
-        self._forgotten = finalize(self, disconnect_all, self._pool.connections)
+        self._forgotten = finalize(self, _disconnect_all, self._pool.connections)
         self._forgotten.atexit = False
 
     def after_fork(self) -> None:
@@ -144,7 +147,7 @@ class SyncBackend:
 
     def _drop(self, tracked: TrackedConnection) -> None:
         """Close a connection, whatever state it is in."""
-        disconnect_all([tracked])
+        _disconnect_all([tracked])
         if self._tracking is not None and tracked.client_id:
             self._tracking.gone(tracked.client_id)
         tracked.connection, tracked.client_id, tracked.push_epoch = None, 0, UNTRACKED
@@ -152,7 +155,7 @@ class SyncBackend:
 
     def _converse(self, connection: Connection, op: Op[Any]) -> Any:
         if type(op) is Commit and op.way is CommitWay.WATCH:
-            return commit_watched(connection, op)
+            return _commit_watched(connection, op)
         return wire.decode(op, connection.ask(*wire.encode(op)))
 
     def _blamed(
@@ -170,7 +173,7 @@ class SyncBackend:
         return made
 
 
-def disconnect_all(connections: Iterable[TrackedConnection]) -> None:
+def _disconnect_all(connections: Iterable[TrackedConnection]) -> None:
     """Close connections of which nothing is asked any more."""
     for tracked in connections:
         if tracked.connection is None:
@@ -182,7 +185,7 @@ def disconnect_all(connections: Iterable[TrackedConnection]) -> None:
                 raise
 
 
-def commit_watched(connection: Connection, op: Commit) -> CommitReply:
+def _commit_watched(connection: Connection, op: Commit) -> CommitReply:
     """Compare and set by WATCH, MULTI and EXEC, on a connection of its own."""
     try:
         if not wire_watch.is_expected(op, connection.ask(*wire_watch.watch_commands(op))):

@@ -34,7 +34,7 @@ else:
     Mixin, Plain, Tls = object, theirs.Connection, theirs.SSLConnection
     Unix = theirs.UnixDomainSocketConnection
 
-__all__ = ["BoundedPlain", "BoundedTls", "BoundedUnix"]
+__all__ = ["BoundedPlain", "BoundedSocket", "BoundedTls", "BoundedUnix"]
 
 SLICE_BYTES: Final = 65_536
 READ_BYTES: Final = 65_536
@@ -42,7 +42,7 @@ LONGEST_SECONDS: Final = 3_600.0
 """Of connecting, where no time-out is set."""
 
 
-class Budget:
+class _Budget:
     """The deadline of the call under way, and its progress."""
 
     __slots__ = ("ends", "extra", "has_begun", "is_changed", "moved", "patience")
@@ -67,7 +67,7 @@ class BoundedSocket:
 
     __slots__ = ("_budget", "_receive_into", "_socket", "receive_first", "send_small")
 
-    def __init__(self, made: socket.socket, budget: Budget) -> None:
+    def __init__(self, made: socket.socket, budget: _Budget) -> None:
         self._socket = made
         self._budget = budget
         self._receive_into = made.recv_into
@@ -140,7 +140,7 @@ class _Bounded(Mixin):  # type: ignore[misc]
     def __init__(self, *, call_timeout: float, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._longest = call_timeout
-        self.budget = Budget(self.socket_timeout or inf)
+        self.budget = _Budget(self.socket_timeout or inf)
 
     def begin(self) -> None:
         """Let the budget of a call begin now."""
@@ -175,7 +175,7 @@ class _Bounded(Mixin):  # type: ignore[misc]
             reader.feed(received)
             while (reply := reader.gets()) is not INCOMPLETE:
                 if isinstance(reply, Exception):
-                    replies.append(refusal(reply))
+                    replies.append(_refusal(reply))
                 elif type(reply) is not reader.push:
                     replies.append(reply)
                 if len(replies) == count:
@@ -243,7 +243,7 @@ class _Dialling(Plain):  # type: ignore[misc]
     """Opens the socket by `dial`."""
 
     def _connect(self) -> socket.socket:
-        budget: Budget = self.budget
+        budget: _Budget = self.budget
         made = dial(self.host, self.port, self.socket_type, budget.ends - monotonic())
         try:
             # As redis-py's own `_connect` does: a command could wait for the ACK of the one before.
@@ -259,7 +259,7 @@ class _Dialling(Plain):  # type: ignore[misc]
         return made
 
 
-def refusal(error: Exception) -> BackendRefused:
+def _refusal(error: Exception) -> BackendRefused:
     """Return an error reply as a value; raise an error that ends the connection."""
     made = classify(error)
     if isinstance(made, BackendRefused):

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Op
 
 
+__all__ = ["SyncPool", "is_urgent"]
+
 URGENT: Final = frozenset({Delete, Unlink, Scan, Publish})
 """Ops that go first: until an entry is deleted it is served stale."""
 
 
-class Waiter(SimpleQueue[None]):
+class _Waiter(SimpleQueue[None]):
     """A caller that waits for a connection; `put` wakes it."""
 
     def __init__(self, *, is_urgent: bool) -> None:
@@ -50,7 +52,7 @@ class SyncPool:
         self._popping: Iterator[TrackedConnection] = iter(self.free.pop, None)
         # Each waiter has a queue of its own. threading.Condition takes its lock in Python code: an
         # interrupt there would leave it locked, and every later waiter would hang.
-        self.waiting: deque[Waiter] = deque()
+        self.waiting: deque[_Waiter] = deque()
 
     def take(self, taken: list[TrackedConnection], op: Op[Any]) -> None:
         """Move a connection into `taken`; raise `BackendTimeout` where none comes free in time.
@@ -78,14 +80,14 @@ class SyncPool:
 
     def _await_free(self, taken: list[TrackedConnection], *, is_urgent: bool) -> None:
         ends = monotonic() + self._seconds
-        waiter = Waiter(is_urgent=is_urgent)
+        waiter = _Waiter(is_urgent=is_urgent)
         try:
             self._queue(waiter)
             while self.waiting[0] is not waiter or not self.take_free(taken):
                 try:
                     waiter.get(timeout=max(0.0, ends - monotonic()))
                 except Empty:
-                    raise no_connection() from None
+                    raise _no_connection() from None
         finally:
             # Nothing is called before: a waiter that an interrupt left here would stop all others.
             try:  # noqa: SIM105  suppress() would be called before
@@ -95,7 +97,7 @@ class SyncPool:
             if self.waiting and self.free:  # it came free while this waiter was the first
                 self.wake()
 
-    def _queue(self, waiter: Waiter) -> None:
+    def _queue(self, waiter: _Waiter) -> None:
         if waiter.is_urgent:
             urgent = [each for each in tuple(self.waiting) if each.is_urgent]
             self.waiting.insert(len(urgent), waiter)
@@ -109,7 +111,7 @@ def is_urgent(op: Op[Any]) -> bool:
     return all(type(each) in URGENT for each in ops)
 
 
-def no_connection() -> BackendTimeout:
+def _no_connection() -> BackendTimeout:
     """Return the error of a caller that got no connection in time.
 
     It tells nothing of the server.

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from dualcache.core.ops import NewTag, TryLease
 
 
+__all__ = [
+    "lifetime",
+    "new_tag_commands",
+    "new_tag_replies",
+    "try_lease_commands",
+    "try_lease_reply",
+]
+
+
 def new_tag_commands(tags: Sequence[NewTag]) -> tuple[Command, ...]:
     commands: list[Command] = []
     for tag in tags:

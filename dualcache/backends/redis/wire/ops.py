@@ -56,10 +56,13 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Op
 
 
+__all__ = ["decode", "encode"]
+
+
 def encode(op: Op[Any]) -> tuple[bytes, int]:
     """Write the commands of an op; return them and the number of replies."""
     if type(op) is Look:
-        return write_look(op), 2 if op.with_ttl else 1
+        return _write_look(op), 2 if op.with_ttl else 1
     spelling = SPELLINGS[type(op)]
     return spelling.write(op), spelling.awaits(op)
 
@@ -72,7 +75,7 @@ def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
 # Reads
 
 
-def write_look(op: Look) -> bytes:
+def _write_look(op: Look) -> bytes:
     """Write a read, without the detour that other ops take: every hit is one."""
     key, tags = op.key, op.tags
     spelled = f"${len(key)}\r\n{key}\r\n"
@@ -90,7 +93,7 @@ def write_look(op: Look) -> bytes:
     return data + pack(("PTTL", key)) if op.with_ttl else data
 
 
-def look_reply(op: Look, replies: Sequence[Any]) -> RawRead:
+def _look_reply(op: Look, replies: Sequence[Any]) -> RawRead:
     raw: Any = replies[0]
     tag_ids: tuple[bytes | None, ...] = ()
     if op.tags:
@@ -107,27 +110,27 @@ def look_reply(op: Look, replies: Sequence[Any]) -> RawRead:
     return RawRead(raw, tag_ids, None if left == FOR_EVER else max(0, left))
 
 
-def read_tags_commands(op: ReadTags) -> Sequence[Command]:
+def _read_tags_commands(op: ReadTags) -> Sequence[Command]:
     return (("MGET", *op.tags),)
 
 
-def read_tags_reply(op: ReadTags, replies: Sequence[Any]) -> tuple[bytes | None, ...]:
+def _read_tags_reply(op: ReadTags, replies: Sequence[Any]) -> tuple[bytes | None, ...]:
     return strings(replies[0], len(op.tags))
 
 
-def heads_commands(op: ReadHeads) -> Sequence[Command]:
+def _heads_commands(op: ReadHeads) -> Sequence[Command]:
     return tuple([("GETRANGE", key, 0, OWNED_HEADER_BYTES - 1) for key in op.keys])
 
 
-def heads_reply(_: ReadHeads, replies: Sequence[Any]) -> tuple[bytes, ...]:
+def _heads_reply(_: ReadHeads, replies: Sequence[Any]) -> tuple[bytes, ...]:
     return tuple([content(reply) or b"" for reply in replies])
 
 
-def scan_commands(op: Scan) -> Sequence[Command]:
+def _scan_commands(op: Scan) -> Sequence[Command]:
     return (("SCAN", op.cursor, "MATCH", op.pattern, "COUNT", op.count, "TYPE", "string"),)
 
 
-def scan_reply(_: Scan, replies: Sequence[Any]) -> ScanPage:
+def _scan_reply(_: Scan, replies: Sequence[Any]) -> ScanPage:
     page = checked(replies[0])
     if not isinstance(page, list) or len(page) != 2:
         raise nonsense()
@@ -137,7 +140,7 @@ def scan_reply(_: Scan, replies: Sequence[Any]) -> ScanPage:
 # Leases and tags
 
 
-def lease_commands(op: LookAndLease) -> Sequence[Command]:
+def _lease_commands(op: LookAndLease) -> Sequence[Command]:
     lease: Command = ("SET", op.key, op.filling, "NX", "PX", op.lease_ms)
     # SET first, then GET: a connection's own SET un-tracks the key, so a GET before it would leave
     # a waiter without its push. The GET alone decides who has the lease: the reply of a SET that
@@ -145,32 +148,32 @@ def lease_commands(op: LookAndLease) -> Sequence[Command]:
     return (lease, ("GET", op.key), ("PTTL", op.key), *new_tag_commands(op.tags))
 
 
-def lease_reply(op: LookAndLease, replies: Sequence[Any]) -> RawRead:
+def _lease_reply(op: LookAndLease, replies: Sequence[Any]) -> RawRead:
     refusal = refused_write(replies[0])
     ids, left_ms = new_tag_replies(op.tags, replies[3:])
     return RawRead(content(replies[1]), ids, lifetime(replies[2]), left_ms, refusal)
 
 
-def claim_commands(op: Claim) -> Sequence[Command]:
+def _claim_commands(op: Claim) -> Sequence[Command]:
     claim: Command = ("SET", op.key, op.filling, "PX", op.lease_ms)
     return (claim, *new_tag_commands(op.tags))
 
 
-def claim_reply(op: Claim, replies: Sequence[Any]) -> RawRead:
+def _claim_reply(op: Claim, replies: Sequence[Any]) -> RawRead:
     refusal = refused_write(replies[0])
     ids, left_ms = new_tag_replies(op.tags, replies[1:])
     return RawRead(None if refusal else op.filling, ids, None, left_ms, refusal)
 
 
-def make_tags_commands(op: MakeTags) -> Sequence[Command]:
+def _make_tags_commands(op: MakeTags) -> Sequence[Command]:
     return new_tag_commands(op.tags)
 
 
-def make_tags_reply(op: MakeTags, replies: Sequence[Any]) -> tuple[bytes | None, ...]:
+def _make_tags_reply(op: MakeTags, replies: Sequence[Any]) -> tuple[bytes | None, ...]:
     return new_tag_replies(op.tags, replies)[0]
 
 
-def prolong_commands(op: ProlongTag) -> Sequence[Command]:
+def _prolong_commands(op: ProlongTag) -> Sequence[Command]:
     if op.life_ms is None:
         return (("PERSIST", op.key),)
     return (("PEXPIRE", op.key, op.life_ms),)
@@ -179,20 +182,20 @@ def prolong_commands(op: ProlongTag) -> Sequence[Command]:
 # Writes
 
 
-def commit_commands(op: Commit) -> Sequence[Command]:
+def _commit_commands(op: Commit) -> Sequence[Command]:
     if op.way is CommitWay.IFEQ:
         life: Command = () if op.ttl_ms is None else ("PX", op.ttl_ms)
         return (("SET", op.key, op.blob, "IFEQ", op.expected, *life),)
     if op.way is CommitWay.EVAL:
-        return (("EVAL", commit_source(), 1, op.key, *commit_arguments(op)),)
-    return (("EVALSHA", COMMIT_SHA, 1, op.key, *commit_arguments(op)),)
+        return (("EVAL", commit_source(), 1, op.key, *_commit_arguments(op)),)
+    return (("EVALSHA", COMMIT_SHA, 1, op.key, *_commit_arguments(op)),)
 
 
-def commit_arguments(op: Commit) -> Command:
+def _commit_arguments(op: Commit) -> Command:
     return (op.expected[:HEADER_BYTES], op.blob, op.ttl_ms or 0)
 
 
-def commit_reply(_: Commit, replies: Sequence[Any]) -> CommitReply:
+def _commit_reply(_: Commit, replies: Sequence[Any]) -> CommitReply:
     reply = replies[0]
     if isinstance(reply, BackendRefused):
         if reply.prefix == "NOSCRIPT":
@@ -209,48 +212,48 @@ def commit_reply(_: Commit, replies: Sequence[Any]) -> CommitReply:
     raise nonsense()
 
 
-def script_commands(_: LoadScript) -> Sequence[Command]:
+def _script_commands(_: LoadScript) -> Sequence[Command]:
     return (("SCRIPT", "LOAD", commit_source()),)
 
 
-def script_reply(_: LoadScript, __: Sequence[Any]) -> None:
+def _script_reply(_: LoadScript, __: Sequence[Any]) -> None:
     """A server that takes no script shows it at the next commit."""
 
 
-def delete_commands(op: Delete) -> Sequence[Command]:
+def _delete_commands(op: Delete) -> Sequence[Command]:
     return (("DEL", *op.keys),)
 
 
-def unlink_commands(op: Unlink) -> Sequence[Command]:
+def _unlink_commands(op: Unlink) -> Sequence[Command]:
     return (("UNLINK", *op.keys),)
 
 
-def ping_commands(_: Ping) -> Sequence[Command]:
+def _ping_commands(_: Ping) -> Sequence[Command]:
     return (("PING",),)
 
 
-def prolong_reply(_: ProlongTag, replies: Sequence[Any]) -> None:
+def _prolong_reply(_: ProlongTag, replies: Sequence[Any]) -> None:
     """Without the right to prolong it, a tag ends earlier: that costs misses, and is safe."""
     refused_write(replies[0])
 
 
-def number_reply(_: Op[Any], replies: Sequence[Any]) -> int:
+def _number_reply(_: Op[Any], replies: Sequence[Any]) -> int:
     return number(replies[0])
 
 
-def no_reply(_: Op[Any], replies: Sequence[Any]) -> None:
+def _no_reply(_: Op[Any], replies: Sequence[Any]) -> None:
     checked(replies[0])
 
 
-def write_batch(op: Batch) -> bytes:
+def _write_batch(op: Batch) -> bytes:
     return b"".join([SPELLINGS[type(each)].write(each) for each in op.ops])
 
 
-def batch_awaits(op: Batch) -> int:
+def _batch_awaits(op: Batch) -> int:
     return sum([SPELLINGS[type(each)].awaits(each) for each in op.ops])
 
 
-def batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
+def _batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
     found = []
     start = 0
     for each in op.ops:
@@ -261,7 +264,7 @@ def batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def written(
+def _written(
     commands: Callable[[Any], Sequence[Command]],
     reply: Callable[[Any, Sequence[Any]], Any],
     awaits: Callable[[Any], int] = lambda _: 1,
@@ -271,20 +274,20 @@ def written(
 
 
 SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
-    Look: Spelling(write_look, lambda op: 2 if op.with_ttl else 1, look_reply),
-    LookAndLease: written(lease_commands, lease_reply, lambda op: 3 + 3 * len(op.tags)),
-    Claim: telling(written(claim_commands, claim_reply, lambda op: 1 + 3 * len(op.tags))),
-    ReadTags: written(read_tags_commands, read_tags_reply),
-    MakeTags: written(make_tags_commands, make_tags_reply, lambda op: 3 * len(op.tags)),
-    ProlongTag: written(prolong_commands, prolong_reply),
-    TryLease: written(try_lease_commands, try_lease_reply, lambda _: 3),
-    Commit: telling(written(commit_commands, commit_reply)),
-    LoadScript: written(script_commands, script_reply),
-    Delete: telling(written(delete_commands, number_reply)),
-    Unlink: written(unlink_commands, number_reply),
-    ReadHeads: written(heads_commands, heads_reply, lambda op: len(op.keys)),
-    Scan: written(scan_commands, scan_reply),
-    Publish: Spelling(lambda op: publish(op.notice), lambda _: 1, no_reply),
-    Ping: written(ping_commands, no_reply),
-    Batch: Spelling(write_batch, batch_awaits, batch_reply),
+    Look: Spelling(_write_look, lambda op: 2 if op.with_ttl else 1, _look_reply),
+    LookAndLease: _written(_lease_commands, _lease_reply, lambda op: 3 + 3 * len(op.tags)),
+    Claim: telling(_written(_claim_commands, _claim_reply, lambda op: 1 + 3 * len(op.tags))),
+    ReadTags: _written(_read_tags_commands, _read_tags_reply),
+    MakeTags: _written(_make_tags_commands, _make_tags_reply, lambda op: 3 * len(op.tags)),
+    ProlongTag: _written(_prolong_commands, _prolong_reply),
+    TryLease: _written(try_lease_commands, try_lease_reply, lambda _: 3),
+    Commit: telling(_written(_commit_commands, _commit_reply)),
+    LoadScript: _written(_script_commands, _script_reply),
+    Delete: telling(_written(_delete_commands, _number_reply)),
+    Unlink: _written(_unlink_commands, _number_reply),
+    ReadHeads: _written(_heads_commands, _heads_reply, lambda op: len(op.keys)),
+    Scan: _written(_scan_commands, _scan_reply),
+    Publish: Spelling(lambda op: publish(op.notice), lambda _: 1, _no_reply),
+    Ping: _written(_ping_commands, _no_reply),
+    Batch: Spelling(_write_batch, _batch_awaits, _batch_reply),
 }

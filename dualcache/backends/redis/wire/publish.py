@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dualcache.backends.redis.wire.resp import Spelling
     from dualcache.core.revocation import Revocation
 
+__all__ = ["is_told", "publish", "telling"]
+
 AROUND: Final = 3
 """Replies beside those of the op itself: of MULTI, PUBLISH and EXEC."""
 MULTI: Final = pack(("MULTI",))
@@ -36,7 +38,7 @@ def telling(plain: Spelling) -> Spelling:
         return plain.awaits(op) + (0 if op.notice is None else AROUND)
 
     def reply(op: Any, replies: Sequence[Any]) -> Any:
-        return plain.reply(op, replies if op.notice is None else without_notice(replies))
+        return plain.reply(op, replies if op.notice is None else _without_notice(replies))
 
     return plain._replace(write=write, awaits=awaits, reply=reply)
 
@@ -51,7 +53,7 @@ def publish(notice: Revocation) -> bytes:
     return pack(("PUBLISH", notice.channel, to_message(notice)))
 
 
-def without_notice(replies: Sequence[Any]) -> Sequence[Any]:
+def _without_notice(replies: Sequence[Any]) -> Sequence[Any]:
     """Return the replies of the op itself; raise where it or its notice was turned down."""
     begun, *queued, done = replies
     if isinstance(begun, BackendRefused):  # so each command was carried out as it came

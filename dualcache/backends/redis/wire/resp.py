@@ -13,6 +13,17 @@ from dualcache.errors import BackendRefused, BackendUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+__all__ = [
+    "Spelling",
+    "checked",
+    "content",
+    "nonsense",
+    "number",
+    "pack",
+    "refused_write",
+    "strings",
+]
+
 Part = bytes | str | int
 Command = tuple[Part, ...]
 
@@ -27,12 +38,12 @@ class Spelling(NamedTuple):
 
 def pack(command: Command) -> bytes:
     """Write one command in RESP, the protocol of Redis (redis.io/docs/reference/protocol-spec)."""
-    parts = [bulk(part if type(part) is bytes else str(part).encode()) for part in command]
+    parts = [_bulk(part if type(part) is bytes else str(part).encode()) for part in command]
     return b"*%d\r\n%b" % (len(parts), b"".join(parts))
 
 
-def bulk(data: bytes) -> bytes:
-    """Write one bulk string."""
+def _bulk(data: bytes) -> bytes:
+    """Write one _bulk string."""
     return b"$%d\r\n%b\r\n" % (len(data), data)
 
 

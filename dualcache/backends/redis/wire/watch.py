@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Commit
     from dualcache.errors import BackendRefused
 
+__all__ = ["UNWATCH", "exec_commands", "exec_reply", "is_expected", "refused", "watch_commands"]
+
 UNWATCH: Final = pack(("UNWATCH",)), 1
 
 
