@@ -209,10 +209,10 @@ class AsyncCache(OfOneProcess):
         return self._names(user_pattern(pattern))
 
     async def invalidate(
-        self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
+        self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = (), hold: Any = 0
     ) -> Invalidated:
         """Delete keys, all entries with these tags, and all keys that match the patterns."""
-        flow = self._operations.invalidate(keys, tags, patterns)
+        flow = self._operations.invalidate(keys, tags, patterns, hold)
         return await self._runtime.backend.arun(flow)  # type: ignore[no-any-return]
 
     async def expire(self, *keys: str) -> Invalidated:

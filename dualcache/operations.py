@@ -157,12 +157,12 @@ class Operations:
         return (yield from batch.get_or_load_many(asked, loader, one_of, backend.env))
 
     def invalidate(
-        self, keys: Iterable[str], tags: Iterable[str], patterns: Iterable[str]
+        self, keys: Iterable[str], tags: Iterable[str], patterns: Iterable[str], hold: Any
     ) -> Flow[Invalidated]:
         """Delete keys, tags and patterns, however many; raises for wrong names when run."""
         env = self._runtime.backend.env
         names = yield from paced(no_pattern, keys)
-        return (yield from invalidation_of(names, tags, patterns, env))
+        return (yield from invalidation_of(names, tags, patterns, env, hold=hold))
 
     def expire(self, keys: Iterable[str]) -> Flow[Invalidated]:
         """Make entries stale; raises for wrong names when run."""

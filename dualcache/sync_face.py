@@ -185,15 +185,16 @@ class SyncFace(OfOneProcess):
         return self._names(user_pattern(pattern))
 
     def invalidate(
-        self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = ()
+        self, *keys: str, tags: Iterable[str] = (), patterns: Iterable[str] = (), hold: Any = 0
     ) -> Invalidated:
         """Delete keys, all entries with these tags, and all keys that match the patterns.
 
         After it returns with nothing pending, no load that began before it can be stored or
         served. `pending` counts what could not be delivered: it is replayed before this process
-        next reads the backend.
+        next reads the backend. With `hold` loads store nothing under the keys for so long, whoever
+        invalidates them meanwhile; around a commit invalidate once more after it.
         """
-        flow = self._operations.invalidate(keys, tags, patterns)
+        flow = self._operations.invalidate(keys, tags, patterns, hold)
         return self._runtime.backend.run(flow)  # type: ignore[no-any-return]
 
     def expire(self, *keys: str) -> Invalidated:

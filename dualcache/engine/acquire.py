@@ -241,14 +241,15 @@ def _await_other(
 def start_refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Start | ReadResult]:
     """Get the right to replace what a key holds; every load of it begun before loses its own.
 
-    A usable entry stays for the time it has left. One of another shape is left alone: what was read
-    of it is returned. Anything else is claimed. `sent` is as for `acquire`.
+    A usable entry stays for the time it has left. One of another shape is left alone, and so is a
+    hold: what was read of it is returned. Anything else is claimed. `sent` is as for `acquire`.
     """
     sequence = env.sequence()
     began_ms = env.elapsed_ms()
     raw_read = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
     read = yield from classify_with_tags(call, raw_read, sequence, env)
-    if read.state is OTHER:
+    is_held = read.state is TOMBSTONE and raw_read.left_ms is not None
+    if read.state is OTHER or is_held:
         return read
     is_there = read.state is FRESH or read.state in REPLACED
     if is_there and read.stored is not None and not raw_read.refusal:

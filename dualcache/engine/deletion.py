@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dualcache.core.envelope import owner_of
-from dualcache.core.ops import Batch, Delete, GiveWay, Look, Publish
+from dualcache.core.ops import Batch, Delete, GiveWay, Look, Publish, ReadTags
 from dualcache.core.revocation import Revocation, life_key
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.attempts import attempt
 from dualcache.engine.beside import without_shapes
-from dualcache.engine.pipelines import slices
+from dualcache.engine.holds import held_key, hold, hold_key, holdable, is_internal_hold
+from dualcache.engine.pipelines import one_trip, slices
 from dualcache.errors import BackendRefused
 from dualcache.keys.globs import compile_glob, literal_head
 from dualcache.keys.names import SURELY_SHORT
@@ -48,7 +49,9 @@ def deliver(deletion: PendingDeletion, env: Env) -> Flow[int]:
     """Delete keys, then what matches the patterns and belongs to the functions; count them."""
     removed = 0
     if deletion.keys:
-        removed += yield from _delete_names(deletion.keys, env)
+        left_ms = deletion.hold_ends_ms - env.elapsed_ms() if deletion.held else 0
+        holds = dict.fromkeys(deletion.held, left_ms) if left_ms > 0 else {}
+        removed += yield from _delete_names(deletion.keys, holds, env)
     for pattern in deletion.patterns:
         removed += yield from delete_matching(pattern, env)
     for function in deletion.functions:
@@ -56,28 +59,45 @@ def deliver(deletion: PendingDeletion, env: Env) -> Flow[int]:
     return removed
 
 
-def _delete_names(names: tuple[str, ...], env: Env) -> Flow[int]:
-    """Delete keys and tags, in few trips; return how many there were."""
-    removed = 0
+def _delete_names(names: tuple[str, ...], holds: dict[str, int], env: Env) -> Flow[int]:
+    """Delete keys and tags, in few trips; return how many there were.
+
+    Keys that are held stay so, and those of `holds` are from now on, for so many ms.
+    """
+    removed, held = 0, set[str]()
     for part in slices(names):
         if removed:
             yield GiveWay()
-        removed += yield from _delete_together(tuple(part), env)
+        removed += yield from _delete_together(tuple(part), held, env)
+    if held or holds:
+        yield from hold(holds, held, env)
     return removed
 
 
-def _delete_together(names: tuple[str, ...], env: Env) -> Flow[int]:
-    """Delete keys and tags in one trip, and publish their names with it where others listen."""
+def _delete_together(names: tuple[str, ...], held: set[str], env: Env) -> Flow[int]:
+    """Delete keys and tags in one trip, and publish their names with it where others listen.
+
+    `held` gets the keys under which a hold was put before.
+    """
     # In one transaction: between the two a writer that dies would leave the copies of others for
     # ever, and a notice that came first would be forgotten by whoever reads in between.
-    notice = notice_of(names, env)
+    notice, keys = notice_of(names, env), holdable(names, env)
+    # Holds are read after the deletion: one that is put in between has its copy there by then, and
+    # one that is put later comes after the deletion as well.
+    holds = (ReadTags(tuple([hold_key(key, env) for key in keys])),) if keys else ()
     try:
-        return (yield from attempt(Delete(names, notice), env))
+        reply = yield from attempt(one_trip((Delete(names, notice), *holds)), env)
     except BackendRefused as error:
         if notice is None or error.prefix != "OOM":
             raise
-    # A full server queues nothing for a transaction, but deletes and tells all the same.
-    removed, _ = yield from attempt(Batch((Delete(names), Publish(notice))), env)
+        # A full server queues nothing for a transaction, but deletes and tells all the same.
+        trip = Batch((Delete(names), *holds, Publish(notice)))
+        reply = (yield from attempt(trip, env))[: 1 + len(holds)]
+        reply = reply if holds else reply[0]
+    if not holds:
+        return int(reply)
+    removed, found = reply
+    held.update([key for key, each in zip(keys, found, strict=True) if each is not None])
     return int(removed)
 
 
@@ -90,6 +110,8 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
     # The key that tells one life of the data from another stays: its end would look like a flush.
     spared = life_key(env.prefix) if env.channel else None
     is_revoked = revoked_by(pattern, env.prefix, spared)
+    is_hold = compile_glob(f"{env.prefix}~h:{pattern}")
+    held: set[str] = set()
     cursor = removed = 0
     while True:
         wider = f"{env.prefix}*{pattern.lstrip('*')}"
@@ -97,10 +119,16 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
         for at, part in enumerate(slices(page.keys)):  # memory has one page of all keys
             if at:
                 yield GiveWay()
-            removed += yield from _unlink([key for key in part if is_revoked(key)], env)
+            revoked = [key for key in part if is_revoked(key)]
+            if pattern != "*":  # of a whole namespace the holds go, too
+                held.update([held_key(key.decode(), env) for key in part if is_hold(key)])
+                revoked = [key for key in revoked if not is_internal_hold(key, env)]
+            removed += yield from _unlink(revoked, env)
         cursor = page.cursor
         if not cursor:
             break
+    if held:
+        yield from hold({}, held, env)
     # Published when all is deleted. Published first, another process would forget its copies, read
     # a page that is not deleted yet, and keep that for ever.
     yield from _tell_pattern(pattern, env)

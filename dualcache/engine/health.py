@@ -118,11 +118,17 @@ class Owned(NamedTuple):
 
 
 class PendingDeletion(NamedTuple):
-    """A deletion to be delivered: keys and tags in full, patterns without the namespace."""
+    """A deletion to be delivered: keys and tags in full, patterns without the namespace.
+
+    Under those of the keys that are `held` nothing is to be stored until `hold_ends_ms`, by the
+    clock that never goes back.
+    """
 
     keys: tuple[str, ...]
     patterns: tuple[str, ...] = ()
     functions: tuple[Owned, ...] = ()
+    held: tuple[str, ...] = ()
+    hold_ends_ms: int = 0
 
     @property
     def globs(self) -> tuple[str, ...]:

@@ -30,14 +30,18 @@ def invalidate(
     patterns: Sequence[str],
     env: Env,
     label: str = "",
+    hold_ms: int = 0,
 ) -> Flow[Invalidated]:
     """Delete keys (in full) with their variants, tags (in full), and what matches the patterns.
 
     After it returns with nothing pending, no load that began before it can be stored or served:
-    its marker or its tags are gone.
+    its marker or its tags are gone. Under the keys nothing is stored for `hold_ms`.
     """
     base_tags = yield from paced(lambda key: base_tag(key, env), keys)
     deletion = PendingDeletion((*keys, *base_tags, *tags), tuple(patterns))
+    if hold_ms:
+        ends_ms = env.elapsed_ms() + hold_ms
+        deletion = deletion._replace(held=tuple(keys), hold_ends_ms=ends_ms)
     asked = Invalidated(label, keys=len(keys), tags=len(tags), patterns=len(patterns))
     return (
         yield from delete(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dualcache.engine import invalidation
 from dualcache.errors import UsageError
 from dualcache.keys.globs import matches_everything
 from dualcache.keys.names import full_tags, several, user_pattern, user_tag
+from dualcache.options.durations import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,16 +26,26 @@ def invalidation_of(
     patterns: Iterable[str],
     env: Env,
     label: str = "",
+    hold: Any = 0,
 ) -> Flow[Invalidated]:
     """Delete keys that are checked already, and tags and patterns, which are checked here."""
+    hold_ms = to_ms(hold, "hold", owner="invalidate()")
+    names_of_keys = [env.prefix + key for key in keys]
+    if hold_ms and not names_of_keys:
+        raise UsageError(
+            "invalidate() was given hold=, and no key that it could hold",
+            code="DC418",
+            help='name keys: invalidate("user:1", hold=5); tags and patterns cannot be held',
+        )
     names = several(tags, "tags of invalidate()", 'write tags=["…"]')
     globs = several(patterns, "patterns of invalidate()", 'write patterns=["…"]')
     return invalidation.invalidate(
-        [env.prefix + key for key in keys],
+        names_of_keys,
         full_tags(env.prefix, [user_tag(name) for name in names]),
         [_checked_pattern(glob, env.prefix) for glob in globs],
         env,
         label,
+        hold_ms,
     )
 
 

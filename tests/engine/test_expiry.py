@@ -194,7 +194,7 @@ def test_many_keys_take_few_trips() -> None:
         store._put(key, stored("v", key=key), None)
 
     def perform(op: Any) -> Any:
-        if type(op) is Batch:
+        if type(op) is Batch and type(op.ops[0]) is not Delete:
             trips.append(len(op.ops))
         return store.perform(op)
 

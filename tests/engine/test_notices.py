@@ -17,6 +17,7 @@ from dualcache.core.ops import (
     LookAndLease,
     Publish,
     RawRead,
+    ReadTags,
 )
 from dualcache.core.policy import Call
 from dualcache.core.revocation import Revocation
@@ -146,7 +147,7 @@ def test_a_full_server_deletes_and_publishes_without_a_transaction() -> None:
     done = script(
         invalidate((KEY,), (), (), env),
         (Delete(names, notice), turned_down("OOM")),
-        (Batch((Delete(names), Publish(notice))), (1, None)),
+        (Batch((Delete(names), ReadTags((f"~h:{KEY}",)), Publish(notice))), (1, (None,), None)),
         (CloseFlights, None),
     ).ends()
     assert (done.removed, done.pending) == (1, 0)

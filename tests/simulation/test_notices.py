@@ -17,7 +17,7 @@ from dualcache.backends.memory import MemoryStore
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.push.transports import PubSubTransport
 from dualcache.core.flight import CloseFlights, EndFlight, Join, Load
-from dualcache.core.ops import Loaded, Publish
+from dualcache.core.ops import Batch, Loaded, Publish
 from dualcache.core.policy import Call, Policy
 from dualcache.core.revocation import Revocation, to_message
 from dualcache.core.scans import Scan, ScanPage
@@ -103,7 +103,8 @@ class Actor:
         self.has_begun = False
         self.is_running = True
         self.steps: list[Any] = [DELIVER]
-        self.reply: Any = None
+        self.replies: list[Any] = [None]
+        self.is_batch = False
 
     def go_on(self, reply: Any) -> None:
         """Hand over a reply and go on to the next thing that the server has to do."""
@@ -117,16 +118,17 @@ class Actor:
                 self.world.acknowledge(self)
             return
         self.steps = [*self.world.steps_of(op), DELIVER]
+        self.replies, self.is_batch = [], type(op) is Batch
 
     def step(self) -> None:
         self.has_begun = True
         step = self.steps.pop(0)
         if step is DELIVER:
-            self.go_on(self.reply)
+            self.go_on(tuple(self.replies) if self.is_batch else self.replies[-1])
         elif isinstance(step, Revocation):
             self.world.publish(step)
         else:
-            self.reply = self.world.perform(step)
+            self.replies.append(self.world.perform(step))
 
 
 def reads(actor: Actor, call: Call) -> Flow[Any]:
@@ -235,6 +237,8 @@ class World:
 
     def steps_of(self, op: Any) -> list[Any]:
         """Return the steps in which the server carries out an op."""
+        if type(op) is Batch:
+            return [step for each in op.ops for step in self.steps_of(each)]
         notice = getattr(op, "notice", None)
         if notice is None or (self.is_whole and not self.tells_first):
             return [op]

@@ -1,0 +1,84 @@
+"""Holds: for a while nothing is stored under a key, whoever deletes it meanwhile.
+
+A hold is a TOMBSTONE in the place of the entry, which is all that a load looks at. A copy lies
+under an internal key, `~h:` and the key, since a deletion takes the first away: it reads the second
+in the same trip, and puts the first back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualcache.core.entry import Kind
+from dualcache.core.envelope import kind_of, seal_tombstone
+from dualcache.core.ops import WRITE_REFUSALS, Claim, Look
+from dualcache.core.revocation import Revocation
+from dualcache.engine.attempts import attempt, note_refusal
+from dualcache.engine.pipelines import one_trip, replies_of, slices
+from dualcache.errors import BackendRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from dualcache.core.ops import Flow
+    from dualcache.engine.env import Env
+
+__all__ = ["held_key", "hold", "hold_key", "holdable", "is_internal_hold"]
+
+
+def hold_key(key: str, env: Env) -> str:
+    """Return the internal key that keeps the hold of a key."""
+    return f"{env.prefix}~h:{key.removeprefix(env.prefix)}"
+
+
+def held_key(name: str, env: Env) -> str:
+    """Return the key whose hold an internal key keeps."""
+    return env.prefix + name.removeprefix(f"{env.prefix}~h:")
+
+
+def is_internal_hold(name: bytes, env: Env) -> bool:
+    """Tell whether a scanned key is the internal key of a hold."""
+    return name.startswith(b"%b~h:" % env.prefix.encode())
+
+
+def holdable(names: Sequence[str], env: Env) -> list[str]:
+    """Return those names that are keys of entries, not of tags and the like."""
+    internal = f"{env.prefix}~"
+    return [name for name in names if not name.startswith(internal)]
+
+
+def hold(wanted: Mapping[str, int], earlier: Collection[str], env: Env) -> Flow[None]:
+    """Put holds under keys: for so many ms each, or as long as an `earlier` one that lasts longer.
+
+    A server that takes no writes puts none. A hold that comes late only keeps values out.
+    """
+    left_ms = dict(wanted)
+    for part in slices(tuple(earlier)):
+        looks = [Look(hold_key(key, env), with_ttl=True) for key in part]
+        raw_reads = replies_of(looks, (yield from attempt(one_trip(looks), env)))
+        for key, raw_read in zip(part, raw_reads, strict=True):
+            is_hold = kind_of(raw_read.raw or b"") is Kind.TOMBSTONE
+            if is_hold and raw_read.left_ms:
+                left_ms[key] = max(left_ms.get(key, 0), raw_read.left_ms)
+    for pairs in slices(tuple(left_ms.items())):
+        # The copy first: a deletion that does not see it yet comes before the hold itself.
+        trip = [_claim(key, hold_key(key, env), life_ms, env) for key, life_ms in pairs]
+        trip += [_claim(key, key, life_ms, env) for key, life_ms in pairs]
+        try:
+            replies = replies_of(trip, (yield from attempt(one_trip(trip), env)))
+            refusal = next((reply.refusal for reply in replies if reply.refusal), "")
+        except BackendRefused as error:  # of a transaction: all of it is turned down
+            if error.prefix not in WRITE_REFUSALS:
+                raise
+            refusal = error.prefix
+        if refusal:
+            note_refusal(refusal, env)
+        env.front.drop([key for key, _ in pairs])
+
+
+def _claim(key: str, name: str, life_ms: int, env: Env) -> Claim:
+    """Return the op that puts the hold of a key under a name."""
+    # What a load has stored since the deletion goes, so others are told once more.
+    notice = Revocation(env.channel, (key,)) if env.channel and name == key else None
+    tombstone = seal_tombstone(key, token=env.draw_token(), created_ms=env.now_ms())
+    return Claim(name, tombstone, life_ms, (), notice)
