@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import summary, svg, table
+from benchmarks.results import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from benchmarks.results import Results, Row, Topic
+    from benchmarks.results import Results, Topic
 
 SUMMARY: Final = ("<!-- summary begin -->", "<!-- summary end -->")
 RESULTS: Final = ("<!-- results begin -->", "<!-- results end -->")
@@ -31,7 +32,8 @@ def write_page(results: Results, page: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, topic in results.topics.items():
         if topic.rows:
-            (folder / f"{name}.svg").write_text(plot(topic), encoding="utf-8")
+            drawn = plot(topic, by_processor=was_busy(results))
+            (folder / f"{name}.svg").write_text(drawn, encoding="utf-8")
     written = page.read_text(encoding="utf-8")
     written = put_between(SUMMARY, summary.markdown(results), written)
     written = put_between(RESULTS, text_of(results), written)
@@ -55,12 +57,34 @@ def text_of(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def plot(topic: Topic) -> str:
-    """Draw the cases that have several x as lines, the others as bars."""
-    return svg.draw(
-        field_of(title, rows) if is_curve(rows) else bars_of(title, rows)
-        for title, rows in by_curve(topic.rows)
-    )
+def was_busy(results: Results) -> bool:
+    """Tell whether more programs wanted to run than there were processors, when the run began."""
+    try:
+        processors = int(results.machine["processors"].partition(",")[0])
+        return float(results.machine["load before"].partition(" ")[0]) > processors
+    except (KeyError, ValueError):
+        return False
+
+
+def plot(topic: Topic, *, by_processor: bool = False) -> str:
+    """Draw the cases that have several x as lines, the others as bars.
+
+    With `by_processor` by processor time, where that was measured.
+    """
+    cases = by_curve(topic.rows)
+    return svg.draw(case_of(title, rows, by_processor=by_processor) for title, rows in cases)
+
+
+def case_of(title: str, rows: Sequence[Row], *, by_processor: bool) -> svg.Field | svg.Bars:
+    if by_processor and any(row.cpu for row in rows):
+        known = [
+            row for row in rows if row.cpu
+        ]  # a process of its own, as redis-benchmark, has none
+        rows = [Row(row.case, row.subject, row.unit, row.cpu, x=row.x) for row in known]
+        measured = f"{rows[0].unit} of processor time per call"
+    else:
+        measured = per_call(rows[0])
+    return (field_of if is_curve(rows) else bars_of)(title, rows, measured)
 
 
 def by_curve(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -78,23 +102,19 @@ def is_curve(rows: Sequence[Row]) -> bool:
     return len({row.x for row in rows}) > 1
 
 
-def field_of(title: str, rows: Sequence[Row]) -> svg.Field:
+def field_of(title: str, rows: Sequence[Row], measured: str) -> svg.Field:
     points: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         points.setdefault(row.subject, []).append((row.x or 0, row.value))
     drawn = [svg.Line(name, places, name == table.US) for name, places in points.items()]
     counted = next((what for end, what in OVER.items() if title.endswith(end)), title)
-    measured = per_call(rows[0])
     head = f"{measured} over {counted}" if title in OVER else title
     return svg.Field(head, counted, measured, drawn)
 
 
-def bars_of(case: str, rows: Sequence[Row]) -> svg.Bars:
-    unit = rows[0].unit
-    if unit in LONGER_IS_BETTER:
-        meaning = "% of calls, more is better"
-    else:
-        meaning = f"{per_call(rows[0])}, less is better"
+def bars_of(case: str, rows: Sequence[Row], measured: str) -> svg.Bars:
+    is_share = rows[0].unit in LONGER_IS_BETTER
+    meaning = f"{measured} of calls, more is better" if is_share else f"{measured}, less is better"
     return svg.Bars(case, meaning, [bar_of(row) for row in rows])
 
 

@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarks.measure import Lap, calibrated
-from benchmarks.page import RESULTS, SUMMARY, by_curve
-from benchmarks.results import Reached, Row, read_results
+from benchmarks.page import RESULTS, SUMMARY, by_curve, plot, was_busy
+from benchmarks.results import Reached, Results, Row, Topic, read_results
 from benchmarks.summary import COMPARED, told
 from benchmarks.svg import axis_of_bars, logarithmic_axis, round_step
 from benchmarks.targets import TARGETS, Target, reached
@@ -51,10 +51,10 @@ def test_every_topic_runs_and_its_results_become_plots_and_a_page(
     drawn = benchmarks("plot", found, "--page", page)
     assert drawn.returncode == 0, drawn.stderr
     assert "CPython" in page.read_text(encoding="utf-8")
-    plots = {plot.stem: plot for plot in tmp_path.glob("performance/*.svg")}
+    plots = {path.stem: path for path in tmp_path.glob("performance/*.svg")}
     assert set(plots) == {name for name, topic in topics.items() if topic.rows}
-    for plot in plots.values():
-        assert ET.parse(plot).getroot().tag.endswith("svg")
+    for path in plots.values():
+        assert ET.parse(path).getroot().tag.endswith("svg")
 
 
 def test_an_unknown_topic_is_refused_with_those_there_are() -> None:
@@ -147,6 +147,23 @@ def test_every_target_belongs_to_a_topic_and_bounds_something() -> None:
         assert isinstance(target, Target)
         assert target.topic in MODULES
         assert (target.at_most is None) != (target.at_least is None)
+
+
+@pytest.mark.parametrize(("load", "is_busy"), [("0.5 1 2", False), ("9.1 8 8", True)])
+def test_a_run_on_a_busy_machine_is_drawn_by_processor_time(load: str, is_busy: bool) -> None:
+    machine = {"processors": "2, some model", "load before": load}
+    assert was_busy(Results(machine, is_quick=False, topics={})) is is_busy
+
+
+def test_a_plot_by_processor_time_says_so_and_leaves_out_what_has_none() -> None:
+    rows = [
+        Row("one caller", "dualcache", "µs", (90.0,), (20.0,)),
+        Row("one caller", "redis-benchmark", "µs", (50.0,)),
+    ]
+    drawn = plot(Topic(rows, [], []), by_processor=True)
+    assert "µs of processor time per call" in drawn
+    assert "20 µs" in drawn
+    assert "redis-benchmark" not in drawn
 
 
 def test_a_burst_beside_which_another_program_ran_does_not_set_how_many_calls_are_measured() -> (
