@@ -34,6 +34,9 @@ class _Binary(NamedTuple):
 
 
 _allowed: Final[set[str]] = set()
+_VERSION: Final = (1, 0)
+"""Of the `npy` format: the only one that is kept and read."""
+_MOST_HEADER_BYTES: Final = 10_000
 
 
 def allow(codec: str) -> None:
@@ -79,8 +82,13 @@ def _write_array(array: Any) -> bytes | None:
     if array.dtype.hasobject:  # only pickle would keep it
         return None
     buffer = BytesIO()
-    _numpy().lib.format.write_array(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+    try:
+        _numpy().lib.format.write_array(buffer, array, _VERSION, allow_pickle=False)
+    except ValueError:  # fields of more than 64 KiB, or named beyond Latin-1
+        return None
+    data = buffer.getvalue()
+    # numpy refuses to read a longer header, for safety.
+    return data if int.from_bytes(data[8:10], "little") <= _MOST_HEADER_BYTES else None
 
 
 def _read_array(data: bytes) -> Any:
@@ -89,13 +97,9 @@ def _read_array(data: bytes) -> Any:
     Otherwise a few bytes could ask for any amount of memory.
     """
     numpy, buffer = _numpy(), BytesIO(data)
-    version = numpy.lib.format.read_magic(buffer)
-    if version not in ((1, 0), (2, 0)):
+    if numpy.lib.format.read_magic(buffer) != _VERSION:
         raise ValueError
-    header = numpy.lib.format.read_array_header_1_0
-    if version == (2, 0):
-        header = numpy.lib.format.read_array_header_2_0
-    shape, is_fortran, dtype = header(buffer)
+    shape, is_fortran, dtype = numpy.lib.format.read_array_header_1_0(buffer)
     start = buffer.tell()
     if dtype.hasobject or prod(shape) * dtype.itemsize != len(data) - start:
         raise ValueError

@@ -127,6 +127,20 @@ def test_an_array_that_only_pickle_keeps_is_refused() -> None:
 
 
 @needs_numpy
+@pytest.mark.parametrize(
+    ("fields", "name"), [(3, "é"), (3, "日"), (300, "f"), (1_000, "f"), (5_000, "f")]
+)
+def test_an_array_whose_header_could_not_be_read_is_refused(fields: int, name: str) -> None:
+    numpy: Any = pytest.importorskip("numpy")
+    array = numpy.zeros(2, [(f"{name}{n}", "i4") for n in range(fields)])
+    if name == "é" or fields == 300:
+        assert kept(array, codec="numpy")[0].dtype == array.dtype
+    else:
+        with pytest.raises(UnencodableValue):
+            make_value_codec(codec="numpy").pack(array)
+
+
+@needs_numpy
 def test_a_header_that_says_more_than_there_is_takes_no_memory(allowed: set[str]) -> None:
     numpy: Any = pytest.importorskip("numpy")
     allowed.add("numpy")
@@ -140,6 +154,7 @@ def test_a_header_that_says_more_than_there_is_takes_no_memory(allowed: set[str]
         data + b"x",
         data[:20],
         b"",
+        b"\x93NUMPY\x02" + data[7:],
         b"\x93NUMPY\x03" + data[7:],
     ):
         with pytest.raises(DecodeError) as caught:
