@@ -238,9 +238,11 @@ def release_all(sent: Mapping[bytes, str], env: Env) -> Flow[None]:
     # a value by now. To delete that would revoke a load that is still good.
     changes = [Change(key, filling, filling, RELEASED_MS) for filling, key in sent.items()]
     replies = yield from commit_each(changes, env)
-    for change, reply in zip(changes, replies, strict=True):
-        if reply is not None:
-            env.health.lost_leases.forget(change.expected)
+    answered = [
+        change.expected for change, reply in zip(changes, replies, strict=True) if reply is not None
+    ]
+    for token in answered:
+        env.health.lost_leases.forget(token)
     _keep_unanswered(changes, replies, sent, env)
 
 
