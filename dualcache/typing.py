@@ -186,6 +186,7 @@ class SharedOptions(TypedDict, total=False):
 class PolicyOptions(SharedOptions, total=False):
     """The options that a direct load takes beside `ttl`, `tags` and `type`."""
 
+    verify: float
     condition: Callable[..., object] | None
     codec: Any
     check: bool
@@ -267,6 +268,7 @@ class ManyOptions(FunctionOptions, total=False):
 class DecoratorOptions(FunctionOptions, total=False):
     """The options of `cache(...)`."""
 
+    verify: float
     key_prefix: str
     resource_id_name: str | tuple[str, ...] | None
     resource_id_type: type | tuple[type, ...]

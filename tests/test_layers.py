@@ -74,6 +74,7 @@ FILE_LINES: Final = 300
 FUNCTION_LINES: Final = 40
 LONGER_WITH_REASON: Final[dict[str, str]] = {
     "core/envelope.py": "the layout of the stored form, spelled and read in one place",
+    "options/table.py": "every option once, in one table",
     "engine/load.py:_share": "one loop over what a caller may find, and its reasons",
     "engine/lead.py": "one load from the right to store it to its outcome",
     "engine/batch.py": "one batch from joining to landing: each step gives back what it may hold",

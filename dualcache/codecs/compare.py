@@ -14,12 +14,13 @@ from uuid import UUID
 
 from dualcache.codecs import arrays, libraries, subclasses
 from dualcache.codecs.objects import UNSET, is_class, is_frozen_class, is_value_class, state_of
+from dualcache.core.interrupts import interrupt_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-__all__ = ["TEXT_MODULES", "is_immutable", "is_same", "is_same_zone"]
+__all__ = ["TEXT_MODULES", "is_immutable", "is_same", "is_same_or_equal", "is_same_zone"]
 
 _Seen = set[tuple[int, int]]
 
@@ -38,6 +39,18 @@ def is_same(one: Any, other: Any) -> bool:
     try:
         return _is_same(one, other, set())
     except RecursionError:
+        return False
+
+
+def is_same_or_equal(one: Any, other: Any) -> bool:
+    """Tell whether two values are the same, or at least equal by `==`."""
+    if is_same(one, other):
+        return True
+    try:
+        return bool(one == other)
+    except Exception as error:  # whatever the class of a user's does, or an array that has no truth
+        if interrupt_in(error) is not None:
+            raise
         return False
 
 

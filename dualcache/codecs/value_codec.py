@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.codecs.advice import FUNCTION, advice_for
 from dualcache.codecs.annotated import AnnotatedForm
-from dualcache.codecs.compare import is_same
+from dualcache.codecs.compare import is_same, is_same_or_equal
 from dualcache.codecs.compress import compressed, require_zstd
 from dualcache.codecs.forms import forms_for, readers_for
 from dualcache.codecs.learned import learn
@@ -88,6 +88,7 @@ def make_value_codec(
         unpacker.verify,
         sign,
         unpacker.is_learned,
+        is_same_or_equal,
     )
 
 

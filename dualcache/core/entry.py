@@ -6,6 +6,7 @@ The bytes themselves are spelled and read in `core/envelope.py`; nothing here kn
 from __future__ import annotations
 
 from enum import Enum, IntEnum
+from operator import eq
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple
 
 from msgspec import Struct
@@ -167,7 +168,8 @@ class ValueCodec(NamedTuple):
     payload of an entry that was unpacked once, `None` where more than that is to be done. `verify`
     raises for what no type makes readable, and decodes nothing. `sign` adds the signature of a
     value that is packed, for a key and the tags it gets. `is_learned` tells whether an entry of a
-    type that was unknown can be read now; if not, it is taken for one of another release.
+    type that was unknown can be read now; if not, it is taken for one of another release. `is_same`
+    tells whether two values are one to a caller.
     """
 
     pack: Callable[[Any], Packed]
@@ -177,3 +179,4 @@ class ValueCodec(NamedTuple):
     verify: Callable[[str, Stored], None] = _not_verified
     sign: Callable[[str, Packed, Sequence[Tag]], Packed] = no_signature
     is_learned: Callable[[str, Stored], bool] = _always_learned
+    is_same: Callable[[Any, Any], bool] = eq

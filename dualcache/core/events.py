@@ -15,6 +15,7 @@ __all__ = [
     "BackendUp",
     "Cleared",
     "Coalesced",
+    "Differed",
     "Event",
     "Hit",
     "Invalidated",
@@ -79,6 +80,16 @@ class LoadFailed(Event, frozen=True):
 
 class RefreshRefused(Event, frozen=True):
     """A load in the background was due and not started: as many ran as may."""
+
+
+class Differed(Event, frozen=True):
+    """A hit was another value than the function returns now, though nothing invalidated it.
+
+    `age` is how old the entry is, in seconds.
+    """
+
+    age: float = 0.0
+    tier: Tier = "redis"
 
 
 class Coalesced(Event, frozen=True):

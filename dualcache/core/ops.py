@@ -39,6 +39,7 @@ __all__ = [
     "MakeTags",
     "NewTag",
     "Op",
+    "Pause",
     "Ping",
     "ProlongTag",
     "Publish",
@@ -276,6 +277,12 @@ class AwaitChange(Op[None]):
     wait_ms: float
     mark: int | None = None
     waited_ms: float = 0.0
+
+
+class Pause(Op[None]):
+    """Let `wait_ms` pass, whatever happens meanwhile."""
+
+    wait_ms: float
 
 
 class Fence(Op[bool]):

@@ -133,6 +133,8 @@ class Policy(Struct, frozen=True):
     hard_timeout_ms: int | None = None
     early: float = 0.0
     """How many load times before it goes stale an entry is loaded anew, on average; 0: never."""
+    verify: float = 0.0
+    """The share of hits after which the function is run again, and the values are compared."""
     stale_on: tuple[type[Exception], ...] | Callable[[Exception], object] | None = None
     """Which exceptions a stale value may stand in for: types, or what is asked; `None`: outages."""
     jitter: float = 0.0

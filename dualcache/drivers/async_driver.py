@@ -27,9 +27,9 @@ from dualcache.core.flight import (
     TakeOver,
     value_of,
 )
-from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Raised
+from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Pause, Raised
 from dualcache.drivers.async_background import start_beside
-from dualcache.drivers.async_waking import Waking, has_stopped
+from dualcache.drivers.async_waking import Waking, has_stopped, let_pass
 from dualcache.drivers.background import Background
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
@@ -95,6 +95,7 @@ class AsyncDriver:
             AwaitFlight: self._await_flight,
             AwaitChange: self._await_change,
             Fence: self._fence,
+            Pause: let_pass,
             GiveWay: lambda _: asyncio.sleep(0),  # the loop runs whatever else is ready
         }
 

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from typing import Self
     from weakref import ref
 
+    from dualcache.core.ops import Pause
 
-__all__ = ["Waking", "has_stopped"]
+
+__all__ = ["Waking", "has_stopped", "let_pass"]
 
 
 class Waking:
@@ -45,3 +47,8 @@ def has_stopped(loop: ref[asyncio.AbstractEventLoop]) -> bool:
     """Tell whether a loop is gone, closed or stopped; what it ran may go on one day, or never."""
     running = loop()
     return running is None or not running.is_running()
+
+
+async def let_pass(op: Pause) -> None:
+    """Let this task wait for a while."""
+    await asyncio.sleep(op.wait_ms / 1000)

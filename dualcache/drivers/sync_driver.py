@@ -24,7 +24,7 @@ from dualcache.core.flight import (
     value_of,
 )
 from dualcache.core.interrupts import interrupt_in
-from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Raised
+from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Pause, Raised
 from dualcache.drivers.at_load import AtLoad, ComeToLoad
 from dualcache.drivers.background import Background
 from dualcache.drivers.flights import lead_too, led
@@ -32,7 +32,7 @@ from dualcache.drivers.keeper import Keeper, KeptLoad
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 from dualcache.drivers.raising import users_own
 from dualcache.drivers.sync_background import start_beside
-from dualcache.drivers.sync_waking import Waking
+from dualcache.drivers.sync_waking import Waking, let_pass
 from dualcache.engine.load import get_or_load
 from dualcache.engine.serve import NOT_SERVED, find_in_front, first_look, look_failed, serve
 from dualcache.errors import BackendError
@@ -79,8 +79,9 @@ class SyncDriver:
             AwaitFlight: self._await_flight,
             AwaitChange: self._await_change,
             Fence: self._fence,
+            Pause: let_pass,
             TakeOver: flights.take_over,
-            GiveWay: _nothing_to_do,
+            GiveWay: lambda _: None,  # threads run beside each other anyway
             Spawn: self._spawn,
             EndFlight: flights.land,
             CloseFlights: flights.close,
@@ -294,7 +295,3 @@ class _Interrupted(BaseException):
 def _come_to_load(op: Load) -> NoReturn:
     """Leave the load to the caller."""
     raise ComeToLoad(AtLoad(op))
-
-
-def _nothing_to_do(_: GiveWay) -> None:
-    """Threads run beside each other anyway."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from queue import Empty, SimpleQueue
+from time import sleep
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dualcache.core.ops import Pause
 
-__all__ = ["Waking"]
+
+__all__ = ["Waking", "let_pass"]
 
 
 class Waking:
@@ -33,3 +36,8 @@ class Waking:
         except Empty:
             return False
         return True
+
+
+def let_pass(op: Pause) -> None:
+    """Block this thread for a while."""
+    sleep(op.wait_ms / 1000)

@@ -27,9 +27,10 @@ from dualcache.engine.lead import lead, load_stored, load_unstored, run_flight
 from dualcache.engine.leases import keep_lost, release_all
 from dualcache.engine.read import get, look, served, tell_miss
 from dualcache.engine.recovery import ask
-from dualcache.engine.serve import LIKELY_HITS, find_in_front
+from dualcache.engine.serve import LIKELY_HITS, find_in_front, is_elected
 from dualcache.engine.tags import NO_IDS
 from dualcache.engine.timeouts import wait_of
+from dualcache.engine.verify import start_verifying
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Ou
 
     `first` is the look that a driver performed before, where that could not serve the call.
     """
+    is_checked = False
     if first is None:
         began = env.sequence()
         kept = find_in_front(call, env)
@@ -59,14 +61,17 @@ def get_or_load(call: Call, env: Env, first: FirstLook | None = None) -> Flow[Ou
         policy = call.policy
         if not (is_hit_likely or policy.stale_while_revalidate_ms or policy.timeout_ms):
             return (yield from _share(call, began, None, env, is_stored=True))
+        is_checked = call.policy.verify > 0 and is_elected(call, env)
     else:
-        began = first.sequence
+        began, is_checked = first.sequence, first.is_elected
         if first.is_lost:
             return (yield from _share(call, began, None, env, is_stored=False))
     try:
         read = yield from look(call, env, first)
     except BackendError:
         return (yield from _share(call, began, None, env, is_stored=False))
+    if is_checked:
+        yield from start_verifying(call, read, env)
     outcome = yield from serve_read(call, read, env)
     if outcome is not None:
         return outcome

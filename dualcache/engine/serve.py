@@ -58,6 +58,7 @@ __all__ = [
     "find_in_front",
     "first_look",
     "ids_of",
+    "is_elected",
     "keep",
     "look_failed",
     "serve",
@@ -89,6 +90,7 @@ class FirstLook(Struct):
     one. `failures` is the breaker's count of then: a failure that several callers see counts once.
     `tickets` are those of the front tier, where that may keep the value. Afterwards `raw_read` is
     the reply and `read` what it means. `is_lost`: there is no reply, and asking again is no use.
+    `is_elected`: what is served is checked afterwards; see `engine/verify.py`.
     """
 
     op: Look
@@ -98,11 +100,14 @@ class FirstLook(Struct):
     raw_read: RawRead = _NOTHING_SEEN
     read: ReadResult | None = None
     is_lost: bool = False
+    is_elected: bool = False
 
 
 def find_in_front(call: Call, env: Env) -> object:
     """Return the value that the front tier keeps, or MISSING; count a hit."""
     front = call.policy.front
+    if front is not None and call.policy.verify and env.draw() < call.policy.verify:
+        return MISSING  # to be checked, it is looked at where it lives
     value = MISSING if front is None else front.find(call)
     if value is not MISSING:
         count_hit(call, env, "front")
@@ -142,11 +147,21 @@ def serve(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> object:
     """
     if env.health.breaker.failures:
         note_answer(env)
+    if call.policy.verify:
+        look.is_elected = is_elected(call, env)
     read = classify_look(call, look, raw_read, env)
-    if read.state is not FRESH or read.is_due:
+    if read.state is not FRESH or read.is_due or look.is_elected:
         return NOT_SERVED
     count_hit(call, env)
     return read.value
+
+
+def is_elected(call: Call, env: Env) -> bool:
+    """Tell whether the hit that a look may become is to be checked; asked before the look."""
+    # A copy that is there was passed over: that election was held before the look.
+    front = call.policy.front
+    is_passed_over = front is not None and front.holds(call)
+    return is_passed_over or env.draw() < call.policy.verify
 
 
 def look_failed(look: FirstLook, error: BackendError, env: Env) -> None:

@@ -261,7 +261,8 @@ def _front_of(
     front = runtime.backend.front
     if front is None or options.front is False:
         return None
-    places = binding.indexed
+    # A hit of a compiled wrapper is over before anybody could have it checked.
+    places = None if options.written.get("verify") else binding.indexed
     hints = signature.hints()
     annotated = [hints.get(signature.parameters[at]) for at in places or ()]
     # A value of these types is looked up as it is; of any other its type is part of the index.

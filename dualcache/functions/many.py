@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["cached_many"]
 
-_OPTIONS: Final = (*names(Where.DECORATOR | Where.MANY), *SPELLINGS)
+_OPTIONS: Final = (
+    # Of many values no single hit could be checked.
+    *[name for name in names(Where.DECORATOR | Where.MANY) if name != "verify"],
+    *SPELLINGS,
+)
 _HANDLES: Final = (
     "invalidate",
     "expire",

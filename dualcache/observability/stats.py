@@ -11,6 +11,7 @@ from dualcache.core.callables import taking_of
 from dualcache.core.events import (
     BackendDown,
     BackendUp,
+    Differed,
     NotRead,
     NotStored,
     ObserverFailed,
@@ -211,6 +212,12 @@ def _overflow_line(event: PendingOverflowed, server: str) -> Line:
     return "ERROR", f"{what}: {event.dropped} invalidations could not be kept"
 
 
+def _differed_line(event: Differed, _: str) -> Line:
+    """Say that a write seems to forget to invalidate."""
+    what = f"{event.template}: an entry of {event.age:.0f} s is not what the function returns now"
+    return "WARNING", f"{what}, and nothing has invalidated it: which write changes its source?"
+
+
 LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
     BackendDown: _down_line,
     BackendUp: lambda _, server: ("INFO", f"{server} answers again; functions use the cache"),
@@ -218,6 +225,7 @@ LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
     ScansRefused: _scans_line,
     Replayed: _replayed_line,
     PendingOverflowed: _overflow_line,
+    Differed: _differed_line,
     NotStored: lambda e, _: ("WARNING", f"{e.template}: not stored: {e.reason}; {e.help}"),
     NotRead: lambda e, _: ("WARNING", f"{e.template}: not read: {e.reason}; {e.help}"),
 }

@@ -108,6 +108,10 @@ _ROWS: Final = (
         "after how long a caller gets a `LoaderTimeout`, stale value or not, while the load goes "
         "on in the background; `None`: never",
         partial(to_ms, allow_none=True), "ms", elsewhere=("loader_timeout",)),
+    Option("verify", Part.POLICY, _FUNCTION | _LOAD, 0,
+        "the share of hits, as `0.001`, after which the function is run again in the background; a "
+        "`Differed` event tells of a difference that no invalidation explains",
+        to_share),
     Option("stale_on", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
         "which exceptions count as failing: a subclass of `Exception`, a tuple of them, or a "
         "callable of the exception; `None`: all but those that say that the source has answered: "

@@ -21,8 +21,9 @@ import pytest
 from hypothesis import given
 from pydantic_core import TzInfo
 
-from dualcache.codecs.compare import is_immutable, is_same
+from dualcache.codecs.compare import is_immutable, is_same, is_same_or_equal
 from tests.codecs.values import plain_values
+from tests.soft_limit import SoftLimit, soft_limit
 
 NOON = datetime(2024, 3, 1, 12)  # noqa: DTZ001  naive on purpose
 PARIS = ZoneInfo("Europe/Paris")
@@ -341,3 +342,28 @@ def test_what_nests_too_deeply_is_not_taken_for_immutable() -> None:
     for _ in range(50_000):
         value = (value,)
     assert not is_immutable(value)
+
+
+def test_values_that_are_equal_only_are_the_same_to_who_checks_a_hit() -> None:
+    class Vague:
+        def __eq__(self, _: object) -> bool:
+            raise ValueError
+
+        __hash__ = None  # type: ignore[assignment]  # as of anything that can be changed
+
+    assert is_same_or_equal([math.nan], [math.nan])
+    assert is_same_or_equal({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    assert not is_same_or_equal([1], [2])
+    assert not is_same_or_equal(Vague(), Vague())
+
+
+def test_an_interrupt_of_a_comparison_is_raised() -> None:
+    class Slow:
+        def __eq__(self, _: object) -> bool:
+            reach()
+            return True
+
+        __hash__ = None  # type: ignore[assignment]  # as of anything that can be changed
+
+    with soft_limit() as reach, pytest.raises(SoftLimit):
+        is_same_or_equal(Slow(), Slow())
