@@ -288,7 +288,7 @@ class Decorator:
 
 
 class ManyDecorator:
-    """What `cache.many(...)` returns."""
+    """The result of `cache.many(...)`: a decorator that keeps the types of the function."""
 
     def __call__(self, function: Callable[P, R], /) -> CachedMany[P, R]:
         raise NotImplementedError

@@ -54,7 +54,7 @@ class ManyHandles(SharedManyHandles):
         return self.many.cached.runtime.backend.run(flow)  # type: ignore[no-any-return]
 
     def peek(self, /, *args: Any, **kwargs: Any) -> dict[Any, Entry]:
-        """Tell what is stored for each of the values; changes nothing."""
+        """Return the entry of each of the values; changes nothing."""
         flow = self.many.peeking(self.many.whole.bind(args, kwargs))
         return self.many.cached.runtime.backend.run(flow)  # type: ignore[no-any-return]
 
@@ -82,7 +82,7 @@ class AsyncManyHandles(SharedManyHandles):
         return await self.many.cached.runtime.backend.arun(flow)  # type: ignore[no-any-return]
 
     async def peek(self, /, *args: Any, **kwargs: Any) -> dict[Any, Entry]:
-        """Tell what is stored for each of the values; changes nothing."""
+        """Return the entry of each of the values; changes nothing."""
         flow = self.many.peeking(self.many.whole.bind(args, kwargs))
         return await self.many.cached.runtime.backend.arun(flow)  # type: ignore[no-any-return]
 

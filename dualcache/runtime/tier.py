@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dualcache.typing import Clock
 
     class Owner(Protocol):
-        """What a front tier is before: one target of a cache."""
+        """A backend, as its front tier sees it."""
 
         target: Target
         changes: Changes
