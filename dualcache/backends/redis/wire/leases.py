@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualcache.backends.redis.wire.resp import checked, content, number, refused_write
+from dualcache.backends.redis.wire.resp import bulk, checked, content, number, pack, refused_write
 from dualcache.core.entry import TOKEN_BYTES
 from dualcache.core.ops import FOR_EVER
 from dualcache.errors import BackendRefused
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dualcache.backends.redis.wire.resp import Command
-    from dualcache.core.ops import NewTag, TryLease
+    from dualcache.core.ops import LookAndLease, NewTag, TryLease
 
 
 __all__ = [
@@ -22,7 +22,30 @@ __all__ = [
     "new_tag_replies",
     "try_lease_commands",
     "try_lease_reply",
+    "write_lease",
 ]
+
+
+def write_lease(op: LookAndLease) -> bytes:
+    """Write a look and a lease as one text: every miss begins with one."""
+    # SET first, then GET: a connection's own SET un-tracks the key, so a GET before it would leave
+    # a waiter without its push. The GET alone decides who has the lease: the reply of a SET that
+    # was lost and repeated says nothing.
+    key = bulk(op.key.encode())
+    data = b"".join(
+        (
+            b"*6\r\n$3\r\nSET\r\n",
+            key,
+            bulk(op.filling),
+            b"$2\r\nNX\r\n$2\r\nPX\r\n",
+            bulk(b"%d" % op.lease_ms),
+            b"*2\r\n$3\r\nGET\r\n",
+            key,
+            b"*2\r\n$4\r\nPTTL\r\n",
+            key,
+        )
+    )
+    return data + b"".join(map(pack, new_tag_commands(op.tags))) if op.tags else data
 
 
 def new_tag_commands(tags: Sequence[NewTag]) -> tuple[Command, ...]:

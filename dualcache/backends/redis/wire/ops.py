@@ -14,6 +14,7 @@ from dualcache.backends.redis.wire.leases import (
     new_tag_replies,
     try_lease_commands,
     try_lease_reply,
+    write_lease,
 )
 from dualcache.backends.redis.wire.publish import publish, telling
 from dualcache.backends.redis.wire.resp import (
@@ -138,14 +139,6 @@ def _scan_reply(_: Scan, replies: Sequence[Any]) -> ScanPage:
 
 
 # Leases and tags
-
-
-def _lease_commands(op: LookAndLease) -> Sequence[Command]:
-    lease: Command = ("SET", op.key, op.filling, "NX", "PX", op.lease_ms)
-    # SET first, then GET: a connection's own SET un-tracks the key, so a GET before it would leave
-    # a waiter without its push. The GET alone decides who has the lease: the reply of a SET that
-    # was lost and repeated says nothing.
-    return (lease, ("GET", op.key), ("PTTL", op.key), *new_tag_commands(op.tags))
 
 
 def _lease_reply(op: LookAndLease, replies: Sequence[Any]) -> RawRead:
@@ -275,7 +268,7 @@ def _written(
 
 SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     Look: Spelling(_write_look, lambda op: 2 if op.with_ttl else 1, _look_reply),
-    LookAndLease: _written(_lease_commands, _lease_reply, lambda op: 3 + 3 * len(op.tags)),
+    LookAndLease: Spelling(write_lease, lambda op: 3 + 3 * len(op.tags), _lease_reply),
     Claim: telling(_written(_claim_commands, _claim_reply, lambda op: 1 + 3 * len(op.tags))),
     ReadTags: _written(_read_tags_commands, _read_tags_reply),
     MakeTags: _written(_make_tags_commands, _make_tags_reply, lambda op: 3 * len(op.tags)),

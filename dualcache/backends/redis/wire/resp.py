@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Spelling",
+    "bulk",
     "checked",
     "content",
     "nonsense",
@@ -38,12 +39,15 @@ class Spelling(NamedTuple):
 
 def pack(command: Command) -> bytes:
     """Write one command in RESP, the protocol of Redis (redis.io/docs/reference/protocol-spec)."""
-    parts = [_bulk(part if type(part) is bytes else str(part).encode()) for part in command]
-    return b"*%d\r\n%b" % (len(parts), b"".join(parts))
+    parts = [b"*%d\r\n" % len(command)]
+    for part in command:
+        data = part if type(part) is bytes else str(part).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return b"".join(parts)
 
 
-def _bulk(data: bytes) -> bytes:
-    """Write one _bulk string."""
+def bulk(data: bytes) -> bytes:
+    """Write one bulk string."""
     return b"$%d\r\n%b\r\n" % (len(data), data)
 
 

@@ -73,6 +73,7 @@ def spelled(*commands: str) -> bytes:
         (ReadTags(("t", "u")), ["MGET t u"]),
         (Scan(7, "a*", 10), ["SCAN 7 MATCH a* COUNT 10 TYPE string"]),
         (LookAndLease("k", b"f", 9), ["SET k f NX PX 9", "GET k", "PTTL k"]),
+        (LookAndLease("é", b"f", 9), ["SET é f NX PX 9", "GET é", "PTTL é"]),
         (
             LookAndLease("k", b"f", 9, (TAG,)),
             ["SET k f NX PX 9", "GET k", "PTTL k", "SET t id NX PX 500", "GET t", "PTTL t"],
