@@ -169,7 +169,7 @@ def test_scalars_of_numpy_come_back_as_what_they_were() -> None:
         numpy.float64("nan"),
         numpy.bool_(True),
         numpy.datetime64("2026-01-01T00:00", "m"),
-        numpy.datetime64("NaT"),
+        numpy.datetime64("NaT", "s"),
         numpy.timedelta64(5, "D"),
         numpy.complex64(1 + 2j),
         numpy.str_("a"),
