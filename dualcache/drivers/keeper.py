@@ -93,8 +93,17 @@ class Keeper:
 
     def _start(self) -> None:
         self._is_stopping = False
-        self._thread = Thread(target=self._serve, name="dualcache-leases", daemon=True)
-        self._thread.start()
+        thread = self._thread = Thread(target=self._serve, name="dualcache-leases", daemon=True)
+        try:
+            thread.start()
+        except BaseException as error:
+            if not thread.is_alive():
+                self._thread = None  # the next load begins another
+            # CPython makes a KeyError of a signal handler's exception that comes just when the
+            # thread has begun: `start` takes the thread off its list a second time.
+            if type(error) is KeyError and error.__context__ is not None:
+                raise error.__context__ from None
+            raise
 
     def _serve(self) -> None:
         while not self._has_ended():

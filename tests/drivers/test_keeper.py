@@ -158,3 +158,38 @@ def test_what_was_loaded_is_not_held(keeper: Keeper) -> None:
     del kept
     gc.collect()
     assert gone() is None
+
+
+class Limit(Exception):
+    """A soft time limit, which a signal handler raises."""
+
+
+class TooLate(threading.Thread):
+    """As CPython's, where a handler raises just when the thread has begun."""
+
+    def start(self) -> None:
+        super().start()
+        taken_twice = KeyError(self)
+        taken_twice.__context__ = Limit()
+        raise taken_twice
+
+
+class TooEarly(threading.Thread):
+    """A handler raises before the thread has begun."""
+
+    def start(self) -> None:
+        raise Limit
+
+
+@pytest.mark.parametrize("interrupted", [TooLate, TooEarly])
+def test_an_interrupted_start_is_the_interrupt_and_the_next_load_is_kept(
+    keeper: Keeper, interrupted: type[threading.Thread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewals = Renewals()
+    with monkeypatch.context() as patch:
+        patch.setattr(keeping_module, "Thread", interrupted)
+        with pytest.raises(Limit):
+            kept_by(keeper, renewals.keeping())
+    kept = kept_by(keeper, renewals.keeping())
+    renewals.wait_for(3)
+    keeper.release(kept)
