@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dualcache.core.flight import Flight, Outcome, failure_of, value_of
+from dualcache.core.flight import Flight, Outcome, failure_of, value_if_any, value_of
 
 
 def failed() -> Outcome:
@@ -44,3 +44,10 @@ def test_each_caller_gets_the_traceback_that_the_exception_came_with() -> None:
 
 def test_a_leader_in_a_thread_is_never_stuck() -> None:
     assert not Flight("k", object(), thread=1).is_orphaned()
+
+
+def test_the_value_of_an_outcome_that_is_not_there_is_none() -> None:
+    assert value_if_any(None) is None
+    assert value_if_any(Outcome("value", None, 1)) == "value"
+    with pytest.raises(OSError, match="down"):
+        value_if_any(failure_of(OSError("down"), 1))
