@@ -247,7 +247,7 @@ def test_a_listener_that_hears_nothing_bounds_the_age(
     colour: Colour, redis_server: Server, transport: Any, fault: str
 ) -> None:
     with Proxy(redis_server.port) as listening:
-        cache = held(colour, redis_server.url, transport, socket_timeout=0.1)
+        cache = held(colour, redis_server.url, transport, socket_timeout=0.5)
         redirect_listener(cache, listening.port)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
