@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dualcache.backends.redis.redis_py import accepted, import_redis, without_extras
+from dualcache.backends.redis.wire.resp import pack
 
 if TYPE_CHECKING:
     import redis
@@ -42,7 +43,8 @@ def make_connection(target: Target) -> Connection:
     from dualcache.backends.redis.sync_connections import BoundedPlain, BoundedTls, BoundedUnix
 
     kind = _kind(target, BoundedPlain, BoundedTls, BoundedUnix)
-    arguments = _arguments(target, kind) | {"call_timeout": target.longest_call}
+    own = {"call_timeout": target.longest_call, "command_packer": _CommandPacker()}
+    arguments = _arguments(target, kind) | own
     # redis-py 8 sends a failed command up to ten times more by default: a token would come twice,
     # and a server that hangs would cost eleven time-outs.
     made: Connection = kind(**arguments, retry=Retry(NoBackoff(), 0))
@@ -89,6 +91,19 @@ def make_async_client(target: Target) -> redis_asyncio.Redis:
 
     pool = asyncio.BlockingConnectionPool(**_pool_arguments(target, connection, retry.Retry))
     return asyncio.Redis.from_pool(pool)
+
+
+class _CommandPacker:
+    """Packs the commands that redis-py sends by itself: the handshake's.
+
+    hiredis 3.5 would pack them where it is installed, and crashes the interpreter where a signal
+    handler raises at that moment, as a soft time limit of Celery does.
+    """
+
+    def pack(self, *args: Any) -> list[bytes]:
+        """Pack one command; the words of its name may come as one text, as redis-py has them."""
+        name, *rest = args
+        return [pack((*name.split(), *rest))]
 
 
 def _kind(target: Target, plain: Any, tls: Any, unix: Any) -> Any:

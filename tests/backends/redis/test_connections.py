@@ -186,6 +186,15 @@ def test_commands_of_a_driver_are_never_sent_twice() -> None:
         assert connection.health_check_interval == 0
 
 
+def test_a_handshake_is_packed_in_python() -> None:
+    # hiredis crashes where a signal handler raises while it packs a command.
+    connection = make_connection(parse_url("redis://h"))
+    packed = b"".join(connection.pack_command("CLIENT SETINFO", "LIB-NAME", b"a b", 3, "é"))
+    parts = b"*6 $6 CLIENT $7 SETINFO $8 LIB-NAME $3 a_b $1 3 $2 \xc3\xa9 "
+    assert packed == parts.replace(b" ", b"\r\n").replace(b"_", b" ")
+    assert "hiredis" not in type(connection._command_packer).__module__
+
+
 def test_a_shared_connection_reads_without_a_time_out() -> None:
     connection = make_async_connection(parse_url("redis://cache?socket_connect_timeout=2"))
     assert (connection.socket_timeout, connection.socket_connect_timeout) == (None, 2.0)
