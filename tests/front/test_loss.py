@@ -270,7 +270,7 @@ def test_a_silent_data_link_stops_the_reads_and_not_what_is_kept(
     colour: Colour, redis_server: Server, transport: Any
 ) -> None:
     with Proxy(redis_server.port) as data:
-        cache = held(colour, data.url, transport, socket_timeout=0.1)
+        cache = held(colour, data.url, transport, socket_timeout=0.5)
         redirect_listener(cache, redis_server.port)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"
