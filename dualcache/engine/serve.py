@@ -180,7 +180,7 @@ def classify_look(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> R
     has_ids = not payload_at and (call.tags or call.beside)
     ids = ids_of(call, raw_read) if has_ids else NO_IDS
     read = classify(call, raw, ids, look.sequence, env, raw_read.left_ms, payload_at)
-    if payload_at and read.state is not FRESH and raw is not None:
+    if payload_at and (read.state is not FRESH or read.is_due) and raw is not None:
         stored = None if read.stored is None else open_envelope(call.key, raw)
         read = replace(read, ids=ids_of(call, raw_read), stored=stored)
     look.read = read

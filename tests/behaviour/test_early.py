@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache import Loaded, StaleHit
+from dualcache import Loaded, Miss, StaleHit
 from tests.behaviour.seen import Seen
 from tests.behaviour.test_outages import Clock
+from tests.front.tiers import eventually
 
 if TYPE_CHECKING:
     from tests.colours import Colour
@@ -48,3 +49,24 @@ def test_an_elected_reader_has_a_fresh_value_loaded_anew_and_does_not_wait(
     gate.open()
     seen.wait_for(Loaded, 2)
     assert seen.count(StaleHit) == 0
+
+
+@pytest.mark.parametrize("front", [None, 100], ids=["one tier", "front"])
+def test_a_value_with_tags_that_was_loaded_anew_is_served_afterwards(
+    colour: Colour, backend_url: str, front: int | None
+) -> None:
+    cache = colour.cache(backend_url, clock=Clock(), front=front)
+    seen, values = Seen(cache), ["third", "second", "first"]
+
+    async def read() -> str:
+        ends = monotonic() + 0.002
+        while monotonic() < ends:
+            pass
+        return values.pop()
+
+    load = cache(key="k", tags=["t"], ttl=100, early=FOR_SURE, jitter=0)(colour.function(read))
+    assert [colour.run(load), colour.run(load)] == ["first"] * 2
+    seen.wait_for(Loaded, 2)
+    eventually(lambda: not len(cache._runtime.backend.background), "no load")
+    assert colour.run(load) == "second"
+    assert seen.count(Miss) == 1
