@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.core.entry import MISSING, CacheInfo, Entry
+from dualcache.core.entry import MISSING, NOT_MODIFIED, CacheInfo, Entry, NotModified
 from dualcache.core.events import (
     BackendDown,
     BackendUp,
@@ -62,6 +62,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "MISSING",
+    "NOT_MODIFIED",
     "BackendDown",
     "BackendError",
     "BackendRefused",
@@ -89,6 +90,7 @@ __all__ = [
     "LoaderTimeout",
     "Miss",
     "MissingClientError",
+    "NotModified",
     "NotRead",
     "NotStored",
     "ObserverFailed",

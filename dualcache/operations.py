@@ -25,7 +25,7 @@ from dualcache.engine.upkeep import fence, ping_server
 from dualcache.errors import UsageError
 from dualcache.keys.names import full_tags, no_pattern, several, user_key, user_tag
 from dualcache.options.checks import to_bool
-from dualcache.options.written import refuse_time_outs
+from dualcache.options.written import refuse_single_loads
 from dualcache.runtime.direct_policies import DIRECT, loading, storing, touching
 from dualcache.runtime.invalidations import invalidation_of, refused_without_namespace
 
@@ -148,7 +148,7 @@ class Operations:
     ) -> Flow[dict[str, Any]]:
         """Serve several keys; `loader` gets the list of those that this caller must load."""
         backend = self._runtime.active_backend
-        refuse_time_outs(options, owner="get_or_load_many()")
+        refuse_single_loads(options, owner="get_or_load_many()")
         policy = self._loading(loader, options, ttl, annotation, "get_or_load_many()", backend)
         names = self._tags(tags, "get_or_load_many()")
         wanted = _distinct(keys, "get_or_load_many()")

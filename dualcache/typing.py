@@ -187,6 +187,7 @@ class PolicyOptions(SharedOptions, total=False):
     """The options that a direct load takes beside `ttl`, `tags` and `type`."""
 
     verify: float
+    refresh_from: Callable[..., Any] | None
     condition: Callable[..., object] | None
     codec: Any
     check: bool
@@ -269,6 +270,7 @@ class DecoratorOptions(FunctionOptions, total=False):
     """The options of `cache(...)`."""
 
     verify: float
+    refresh_from: Callable[..., Any] | None
     key_prefix: str
     resource_id_name: str | tuple[str, ...] | None
     resource_id_type: type | tuple[type, ...]

@@ -46,25 +46,33 @@ class _Shape(NamedTuple):
 
 
 def adapted(
-    function: Callable[..., Any], parameters: Collection[str], *, option: str, owner: str
+    function: Callable[..., Any],
+    parameters: Collection[str],
+    *,
+    option: str,
+    owner: str,
+    may_be_async: bool = False,
 ) -> Callable[..., Any]:
     """Return a callable of (result, *arguments) that gives the user's one what it takes.
 
-    `UsageError` for one that cannot be called so, or that has to be awaited.
+    `UsageError` for one that cannot be called so, or that has to be awaited and may not.
     """
     if not callable(function):
         raise not_callable(option, owner)
-    if not parameters and _takes_one(function):
+    answer = _awaitable if may_be_async else _no_coroutine
+    if not parameters and not may_be_async and _takes_one(function):
         # What a direct call is mostly given, on a hit too.
         return lambda result: _no_coroutine(function(result), option, owner)
-    taking = taking_of(function, parameters, option=option, owner=owner, first="result")
+    taking = taking_of(
+        function, parameters, option=option, owner=owner, first="result", may_be_async=may_be_async
+    )
 
     def call(result: Any, *values: Any) -> Any:
         given = values if taking is None else [values[at] for at in taking.positions]
         named = {} if taking is None else {name: values[at] for name, at in taking.keywords}
         if taking is None or taking.takes_result:
-            return _no_coroutine(function(result, *given, **named), option, owner)
-        return _no_coroutine(function(*given, **named), option, owner)
+            return answer(function(result, *given, **named), option, owner)
+        return answer(function(*given, **named), option, owner)
 
     return call
 
@@ -76,13 +84,15 @@ def taking_of(
     option: str,
     owner: str,
     first: str = "",
+    may_be_async: bool = False,
 ) -> Taking | None:
     """Decide what a callable is given of a call's values; `None`: everything, in order.
 
     `first` says what comes before them, if anything does: the result, an event. `UsageError` for
-    one that wants more than there is, or that has to be awaited.
+    one that wants more than there is, or that has to be awaited and may not.
     """
-    refuse_async(function, option=option, owner=owner)
+    if not may_be_async:
+        refuse_async(function, option=option, owner=owner)
     has_result = bool(first)
     shape = _shape_of(function)
     if shape is None:  # written in C: `bool`, `operator.itemgetter("ttl")`
@@ -144,6 +154,10 @@ def checked_loader(loader: Any, owner: str) -> Any:
         if is_called
         else "give a function that returns the value when it is missing; set() stores a value",
     )
+
+
+def _awaitable(answer: Any, _: str, __: str) -> Any:
+    return answer
 
 
 def _no_coroutine(answer: Any, option: str, owner: str) -> Any:

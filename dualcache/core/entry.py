@@ -25,6 +25,7 @@ else:  # the default is for type checkers, and its import would cost
 __all__ = [
     "HEADER_BYTES",
     "MISSING",
+    "NOT_MODIFIED",
     "NO_OWNER",
     "OWNED_HEADER_BYTES",
     "OWNER_BYTES",
@@ -35,6 +36,7 @@ __all__ = [
     "Entry",
     "Kind",
     "Missing",
+    "NotModified",
     "Packed",
     "Stored",
     "Tag",
@@ -63,6 +65,18 @@ class Missing(Enum):
 
 
 MISSING: Final = Missing.MISSING
+
+
+class NotModified(Enum):
+    """The one-member enum whose member says that the old entry is still right."""
+
+    NOT_MODIFIED = "not_modified"
+
+    def __repr__(self) -> str:
+        return "NOT_MODIFIED"
+
+
+NOT_MODIFIED: Final = NotModified.NOT_MODIFIED
 
 
 class Kind(IntEnum):

@@ -137,6 +137,8 @@ class Policy(Struct, frozen=True):
     """The share of hits after which the function is run again, and the values are compared."""
     stale_on: tuple[type[Exception], ...] | Callable[[Exception], object] | None = None
     """Which exceptions a stale value may stand in for: types, or what is asked; `None`: outages."""
+    refresh_from: Callable[..., Any] | None = None
+    """Loads in the place of the function where its old entry is there, which it takes first."""
     jitter: float = 0.0
     counters: Counters = field(default_factory=Counters)
     owner: bytes = NO_OWNER

@@ -261,7 +261,7 @@ def start_refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Start | 
         change = Change(call.key, read.raw or b"", blob, left_ms)
         (reply,) = yield from commit((change,), env)
         if reply is CommitReply.STORED:
-            return Start(replace(read, raw=blob), blob, is_refresh=True)
+            return Start(replace(read, raw=blob, left_ms=left_ms), blob, is_refresh=True)
     (leased,) = yield from take_together(Claim, (call,), env, sent, read.ids)
     return Start(after_claim(call, leased), leased.filling)
 

@@ -15,15 +15,15 @@ from dualcache.core.flight import (
     ABANDONED,
     EndFlight,
     FlightResult,
-    Load,
     Outcome,
     failure_of,
 )
 from dualcache.core.interrupts import interrupt_in
-from dualcache.core.ops import CommitReply, MakeTags, Raised, do
+from dualcache.core.ops import CommitReply, MakeTags, Raised
 from dualcache.engine.acquire import acquire
 from dualcache.engine.beside import call_beside
 from dualcache.engine.commit import Change, commit
+from dualcache.engine.conditional import load_from
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import (
@@ -145,7 +145,7 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
     if flight is not None:
         note_begun(flight, Begun(start, ids, lease, call.policy.owner), sequence)
     leading = (flight,) if flight else ()
-    result = yield from do(Load(call.function, call.args, leading, keeping(lease, env)))
+    result = yield from load_from(call, read, leading, keeping(lease, env), env)
     if isinstance(result, Raised):
         ended = [
             _outcome_of_failure(call, result, sequence, read, env, is_told=not start.is_beside)
@@ -180,7 +180,7 @@ def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
         return (yield from load_unstored(call, flight, env))
     start = begun.start
     sequence = flight.load_sequence = env.sequence()
-    result = yield from do(Load(call.function, call.args, (flight,)))
+    result = yield from load_from(call, start.read, (flight,), None, env)
     if isinstance(result, Raised):
         return _outcome_of_failure(call, result, sequence, start.read, env)
     return (yield from _store(call, start, result, begun.ids, sequence, env, begun.lease))
@@ -322,7 +322,7 @@ def load_unstored(
     sequence = env.sequence()
     if flight is not None:
         flight.load_sequence = sequence
-    result = yield from do(Load(call.function, call.args, (flight,) if flight else ()))
+    result = yield from load_from(call, NOTHING, (flight,) if flight else (), None, env)
     if isinstance(result, Raised):
         return _outcome_of_failure(call, result, sequence, stale, env)
     call.policy.counters.count_load(result.load_ms)
@@ -344,7 +344,9 @@ def _outcome_of_failure(
     `is_told`: a caller is served by it, so it counts as a stale hit.
     """
     env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
-    if read.stored is None or not is_within(read, call.policy.stale_ms):
+    # A mistake in how the cache is used is no outage, and a stale value would hide it.
+    is_mistake = isinstance(result.error, UsageError)
+    if read.stored is None or is_mistake or not is_within(read, call.policy.stale_ms):
         return failure_of(result.error, sequence)
     try:
         may_stand_in = is_outage(call.policy, result.error)

@@ -40,9 +40,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from dualcache.core.entry import Stored
     from dualcache.core.ops import Flow, RawRead
     from dualcache.core.policy import Call, FunctionPort
     from dualcache.engine.env import Env
+    from dualcache.engine.freshness import State
     from dualcache.engine.serve import FirstLook
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "get",
     "left_of",
     "look",
+    "make_entry",
     "peek",
     "served",
     "served_stale",
@@ -135,12 +138,21 @@ def entry_of(call: Call, read: ReadResult, raw_read: RawRead, env: Env) -> Flow[
         return None
     if read.state is UNTYPED:
         _report_untyped(call, env)
+    value = MISSING if is_unread else read.value
+    return make_entry(call, read.state, stored, value, raw_read.left_ms, env)
+
+
+def make_entry(
+    call: Call, state: State, stored: Stored, value: Any, left_ms: int | None, env: Env
+) -> Entry:
+    """Return what is stored as the user sees it."""
+    is_unread = state in UNREAD.values()
     return Entry(
-        value=MISSING if is_unread else read.value,
+        value=value,
         age=max(0, env.now_ms() - stored.created_ms) / 1000,
-        ttl=None if raw_read.left_ms is None else raw_read.left_ms / 1000,
+        ttl=None if left_ms is None else left_ms / 1000,
         tier="front" if _is_kept(call) else env.tier,
-        stale=read.state is STALE or (is_unread and not is_fresh(stored, env.now_ms())),
+        stale=state is STALE or (is_unread and not is_fresh(stored, env.now_ms())),
         tags=tuple(_shown_tags(tag.name for tag in stored.tags)),
     )
 

@@ -35,7 +35,7 @@ def decorated(cached: Cached, performing: Performing | None = None) -> Any:
     answers = performing or cached
     perform: Callable[..., Any] = answers.perform_async if is_async else answers.perform
     # Only where every call may be served does the wrapper run the function in its own frame.
-    stops = performing is None and not is_async and opened is None
+    stops = performing is None and not is_async and opened is None and cached.runs_itself
     if opened is not None:
         perform = (aproved_first if is_async else proved_first)(opened, perform)
     elif stops:

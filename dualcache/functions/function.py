@@ -124,6 +124,11 @@ class Cached:
             self._policy = self._make_policy()
         return self._policy
 
+    @property
+    def runs_itself(self) -> bool:
+        """Whether each load runs the function, and nothing in its place."""
+        return "refresh_from" not in self._options.policy
+
     def forget_policy(self) -> None:
         """Make the policy anew at the next call: the cache lives elsewhere now."""
         self._policy = None

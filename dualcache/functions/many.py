@@ -16,7 +16,7 @@ from dualcache.functions.options import function_options
 from dualcache.keys.elements import element_signature
 from dualcache.options.option import Where
 from dualcache.options.table import SPELLINGS, checked, names
-from dualcache.options.written import refuse_time_outs
+from dualcache.options.written import refuse_single_loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["cached_many"]
 
+_OF_ONE: Final = ("verify", "refresh_from")
 _OPTIONS: Final = (
-    # Of many values no single hit could be checked.
-    *[name for name in names(Where.DECORATOR | Where.MANY) if name != "verify"],
+    # Of many values no single hit could be checked, and no single entry is loaded anew.
+    *[each for each in names(Where.DECORATOR | Where.MANY) if each not in _OF_ONE],
     *SPELLINGS,
 )
 _HANDLES: Final = (
@@ -48,7 +49,7 @@ def cached_many(runtime: Runtime, function: Callable[..., Any], written: Mapping
     ignore, key = written.get("ignore", ()), written.get("key")
     signature = element_signature(function, key, ignore, may_be_none=missing is None)
     checked("missing", missing, owner=signature.name)
-    refuse_time_outs(written, owner=signature.name)
+    refuse_single_loads(written, owner=signature.name)
     options = function_options(runtime, signature, written, _OPTIONS)
     naming = options.naming
     binding = Binding(signature, naming, prefix=runtime.prefix, is_shared=runtime.is_shared)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dualcache.core.callables import adapted
+from dualcache.core.callables import adapted, refuse_async
 from dualcache.core.entry import MISSING
 from dualcache.functions.binding import Naming
 from dualcache.options.option import Part, Where
@@ -64,6 +64,8 @@ def function_options(
     # Made for its errors: what is wrong is told at decoration. The policy of the function is made
     # at its first call, when annotations can be resolved.
     parameters = signature.parameters
+    if not signature.is_coroutine and callable(policy.get("refresh_from")):
+        refuse_async(policy["refresh_from"], option="refresh_from", owner=owner)
     make_policy(
         "", codec_for(MISSING), policy, runtime.defaults, owner=owner, parameters=parameters
     )

@@ -79,6 +79,8 @@ class Option(Struct, frozen=True):
     """The unit of the clean value: `ms`, `s`, `bytes`, `entries`; empty: it is no quantity."""
     takes_result: bool = False
     """Whether it may be a function of a call's result and arguments, asked at each store."""
+    may_be_async: bool = False
+    """Whether such a function may have to be awaited: it loads, as the cached function does."""
     spellings: tuple[str, ...] = ()
     """Other names that the decorator takes for it."""
     needs: str = ""

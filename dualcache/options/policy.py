@@ -22,7 +22,9 @@ Options: TypeAlias = "Mapping[str, Any]"
 """Options of the policy that were written, by name."""
 
 _ROWS: Final = {name: row for name, row in OPTIONS.items() if row.part is Part.POLICY}
-_STEPS: Final = {name: (row.field, row.check, row.takes_result) for name, row in _ROWS.items()}
+_STEPS: Final = {
+    name: (row.field, row.check, row.takes_result, row.may_be_async) for name, row in _ROWS.items()
+}
 """The same as tuples: a direct call looks them up on a hit too, and `row.field` is computed."""
 
 
@@ -71,9 +73,11 @@ def make_policy(
     fields = {**defaults.fields}
     given = {**defaults.functions, **options} if defaults.functions else options
     for name, value in given.items():
-        field, check, takes_result = _STEPS[name]
+        field, check, takes_result, may_be_async = _STEPS[name]
         if takes_result and callable(value):
-            function = adapted(value, parameters, option=name, owner=owner)
+            function = adapted(
+                value, parameters, option=name, owner=owner, may_be_async=may_be_async
+            )
             fields[field] = check(function, name, owner=owner)
         else:
             fields[field] = check(value, name, owner=owner)

@@ -112,6 +112,11 @@ _ROWS: Final = (
         "the share of hits, as `0.001`, after which the function is run again in the background; a "
         "`Differed` event tells of a difference that no invalidation explains",
         to_share),
+    Option("refresh_from", Part.POLICY, _FUNCTION | _LOAD, None,
+        "a callable of (entry, *arguments) that loads in the place of the function where the old "
+        "entry is there; it may return `NOT_MODIFIED`",
+        to_condition, takes_result=True, may_be_async=True,
+        elsewhere=("conditional", "revalidate")),
     Option("stale_on", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
         "which exceptions count as failing: a subclass of `Exception`, a tuple of them, or a "
         "callable of the exception; `None`: all but those that say that the source has answered: "

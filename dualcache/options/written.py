@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from dualcache.options.option import Option
 
-__all__ = ["by_name", "chosen", "lonely", "meant", "refuse_time_outs", "refuse_unknown"]
+__all__ = ["by_name", "chosen", "lonely", "meant", "refuse_single_loads", "refuse_unknown"]
 
 _CALLED_ELSEWHERE: Final = frozenset(
     other for option in OPTIONS.values() for other in option.elsewhere
@@ -76,9 +76,9 @@ def lonely(options: Mapping[str, Any], known: Iterable[str]) -> Option | None:
     return None
 
 
-def refuse_time_outs(written: Collection[str], *, owner: str) -> None:
-    """Refuse the time-outs of one load for keys that are loaded together."""
-    for name in ("timeout", "hard_timeout"):
+def refuse_single_loads(written: Collection[str], *, owner: str) -> None:
+    """Refuse the options of the load of one key for keys that are loaded together."""
+    for name in ("timeout", "hard_timeout", "refresh_from"):
         if name in written:
             raise UsageError(
                 f"{owner} takes no {name}: its keys are loaded together",

@@ -153,3 +153,24 @@ def test_a_direct_call_has_a_result_alone() -> None:
         called(later, "r", names=())
     with pytest.raises(UsageError, match="takes more values"):
         called(lambda result, key: (result, key), "r", names=())
+
+
+async def loads(entry: Any, lang: str) -> Any:
+    return entry, lang
+
+
+def loads_plainly(entry: Any) -> Any:
+    return entry
+
+
+@pytest.mark.parametrize("names", [NAMES, ()], ids=["arguments", "none"])
+def test_what_loads_may_have_to_be_awaited(names: tuple[str, ...]) -> None:
+    function = loads if names else loads_plainly
+    call = adapted(function, names, option="refresh_from", owner="load()", may_be_async=True)
+    answer = call("old", *(7, "en")[: len(names)])
+    if not names:
+        assert answer == "old"
+        return
+    with pytest.raises(StopIteration) as ended:
+        answer.send(None)
+    assert ended.value.value == ("old", "en")

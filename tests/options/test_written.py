@@ -12,7 +12,7 @@ from dualcache.options.written import (
     chosen,
     lonely,
     meant,
-    refuse_time_outs,
+    refuse_single_loads,
     refuse_unknown,
 )
 
@@ -83,9 +83,9 @@ def test_of_the_options_that_were_written_the_wanted_ones_are_chosen() -> None:
     assert chosen({"ttl": 5, "key": "k"}, ("ttl", "jitter")) == {"ttl": 5}
 
 
-@pytest.mark.parametrize("name", ["timeout", "hard_timeout"])
-def test_keys_that_are_loaded_together_take_no_time_out(name: str) -> None:
-    refuse_time_outs(("ttl",), owner="many()")
+@pytest.mark.parametrize("name", ["timeout", "hard_timeout", "refresh_from"])
+def test_keys_that_are_loaded_together_take_no_option_of_one_load(name: str) -> None:
+    refuse_single_loads(("ttl",), owner="many()")
     with pytest.raises(UsageError, match=f"takes no {name}") as caught:
-        refuse_time_outs(("ttl", name), owner="many()")
+        refuse_single_loads(("ttl", name), owner="many()")
     assert caught.value.code == "DC416"
