@@ -59,6 +59,10 @@ class Breaker:
         self._retry_at_ms = now_ms + self._pause_ms
         return True
 
+    def is_pausing(self, now_ms: int) -> bool:
+        """Tell whether nobody may try, without using up the one attempt after the pause."""
+        return not self.is_closed and now_ms < self._retry_at_ms
+
     def succeeded(self) -> bool:
         """Note an answer; return whether the breaker was open until now."""
         was_open = not self.is_closed

@@ -248,6 +248,10 @@ def release_all(sent: Mapping[bytes, str], env: Env) -> Flow[None]:
 
 def release_lost(env: Env) -> Flow[None]:
     """Give back the leases whose reply was lost, before one is taken."""
+    # The breaker would refuse them, and the lease after them too: without looking at each of them,
+    # or every call of an outage would pay for all that came before it.
+    if env.health.breaker.is_pausing(env.elapsed_ms()):
+        return
     yield from release_all(env.health.lost_leases.living(env.elapsed_ms()), env)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dualcache.core.ops import (
     Commit,
     CommitReply,
@@ -124,3 +126,25 @@ def test_the_oldest_of_too_many_are_forgotten() -> None:
     living = lost.living(0)
     assert len(living) == MOST_LOST
     assert b"0" not in living
+
+
+class Unread(LostLeases):
+    """Lost leases that nobody may look through."""
+
+    __slots__ = ()
+
+    def living(self, now_ms: int) -> dict[bytes, str]:
+        raise AssertionError(f"looked through at {now_ms}")
+
+
+def test_while_the_breaker_is_open_no_call_looks_through_the_leases_that_were_lost() -> None:
+    moment = [0]
+    env, _ = surroundings(elapsed_ms=lambda: moment[0])
+    env.health.lost_leases = Unread()
+    env.health.lost_leases.keep({filling(1): KEY}, 60_000)
+    pause_ms = env.health.breaker.failed(0, since=0, is_certain=True)
+    moment[0] = pause_ms - 1
+    script(release_lost(env)).returns(None)
+    moment[0] = pause_ms
+    with pytest.raises(AssertionError, match="looked through"):
+        next(release_lost(env))
