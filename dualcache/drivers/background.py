@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.background import SpawnReply
 from dualcache.drivers.flights import led
+from dualcache.drivers.threads import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,7 @@ class Background:
                 run.thread = Thread(
                     target=inside, args=(self._work, run, work), name="dualcache-load", daemon=True
                 )
-                run.thread.start()
+                start(run.thread)
         except RuntimeError:  # no more threads, or the interpreter is ending
             self.leave(run)
             return SpawnReply.FULL

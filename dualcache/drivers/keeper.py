@@ -11,6 +11,8 @@ from threading import Lock, Thread, current_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.drivers.threads import start
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -95,14 +97,10 @@ class Keeper:
         self._is_stopping = False
         thread = self._thread = Thread(target=self._serve, name="dualcache-leases", daemon=True)
         try:
-            thread.start()
-        except BaseException as error:
+            start(thread)
+        except BaseException:
             if not thread.is_alive():
                 self._thread = None  # the next load begins another
-            # CPython makes a KeyError of a signal handler's exception that comes just when the
-            # thread has begun: `start` takes the thread off its list a second time.
-            if type(error) is KeyError and error.__context__ is not None:
-                raise error.__context__ from None
             raise
 
     def _serve(self) -> None:

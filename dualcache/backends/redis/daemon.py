@@ -12,6 +12,8 @@ from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from dualcache.drivers.threads import start
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,7 +38,7 @@ class _Errand(Generic[T]):
 
     async def result(self) -> T:
         """Start the thread and wait for the function's result."""
-        Thread(target=self._run, name="dualcache-connect", daemon=True).start()
+        start(Thread(target=self._run, name="dualcache-connect", daemon=True))
         try:
             return await self._replied
         except BaseException:

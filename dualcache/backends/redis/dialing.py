@@ -15,6 +15,8 @@ from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from dualcache.drivers.threads import start
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -66,7 +68,7 @@ class _Question:
 
     def start(self) -> None:
         try:
-            Thread(target=self._ask, name="dualcache-resolver", daemon=True).start()
+            start(Thread(target=self._ask, name="dualcache-resolver", daemon=True))
         except RuntimeError:  # no more threads, or the interpreter ends
             self._ask()
 

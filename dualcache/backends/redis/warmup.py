@@ -7,6 +7,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Final
 
 from dualcache.backends.redis.redis_py import import_redis
+from dualcache.drivers.threads import start
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -50,7 +51,7 @@ class WarmUp:
 
         imported = self._imported = Future[None]()
         imported.set_running_or_notify_cancel()  # a caller that is cancelled cancels nothing
-        Thread(target=self._run, args=[imported], name="dualcache-warm-up", daemon=True).start()
+        start(Thread(target=self._run, args=[imported], name="dualcache-warm-up", daemon=True))
         return imported
 
     def _run(self, imported: Future[None]) -> None:

@@ -17,6 +17,7 @@ from dualcache.backends.redis.push.connection import PushLink
 from dualcache.backends.redis.push.protocol import demoted
 from dualcache.backends.redis.push.transports import PushTransport, transports_for
 from dualcache.backends.redis.push.waiter import Waiter
+from dualcache.drivers.threads import start
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Listener:
             # The interpreter may be ending, or have too many threads: the tier then stays closed.
             with suppress(RuntimeError):
                 if self._thread is None:
-                    thread.start()
+                    start(thread)
                     self._thread = thread
 
     def close(self) -> None:
