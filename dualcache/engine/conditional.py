@@ -14,7 +14,7 @@ from dualcache.core.flight import Load
 from dualcache.core.ops import Raised, do
 from dualcache.engine.freshness import FRESH, STALE
 from dualcache.engine.read import make_entry
-from dualcache.errors import UsageError
+from dualcache.engine.storing import no_old_entry
 
 if TYPE_CHECKING:
     from dualcache.core.flight import Flight
@@ -38,7 +38,7 @@ def load_from(
     if loader is None or raw is None or read.state not in (FRESH, STALE):
         result = yield from do(Load(call.function, call.args, flights, keeping))
         is_misused = not isinstance(result, Raised) and result.value is NOT_MODIFIED
-        return Raised(_no_old_entry(call), result.load_ms) if is_misused else result
+        return Raised(no_old_entry(call), result.load_ms) if is_misused else result
     # Each gets a value of its own. The caller who was served the stale one may be changing it, and
     # what the loader does to its own must not be stored.
     stored, unpack = open_envelope(call.key, raw), call.policy.value_codec.unpack
@@ -50,11 +50,3 @@ def load_from(
     if isinstance(result, Raised) or result.value is not NOT_MODIFIED:
         return result
     return result._replace(value=unpack(call.key, stored))
-
-
-def _no_old_entry(call: Call) -> UsageError:
-    return UsageError(
-        f"the function of {call.policy.label} returned NOT_MODIFIED, and was given no old entry",
-        code="DC424",
-        help="return it from refresh_from=…, which is called where an old entry is there",
-    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from dualcache.core.entry import NOT_MODIFIED
 from dualcache.core.envelope import seal
 from dualcache.core.events import NotStored
 from dualcache.engine.freshness import lifetime_ms
 from dualcache.engine.tags import entry_tags
+from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.errors import DualCacheError
 
-__all__ = ["Storable", "report_unstored", "sealed", "tag_names", "worth"]
+__all__ = ["Storable", "no_old_entry", "report_unstored", "sealed", "tag_names", "worth"]
 
 
 class Storable(NamedTuple):
@@ -35,6 +37,8 @@ def worth(call: Call, value: Any, env: Env) -> Storable | None:
     Raises what the policy's callables raise, and `UnencodableValue` where no codec keeps the value.
     """
     policy = call.policy
+    if value is NOT_MODIFIED:  # of a batch, or given to `set`
+        raise no_old_entry(call)
     if policy.condition is not None and not policy.condition(value, *call.args):
         return None
     ttl_ms = policy.ttl_ms if policy.ttl_of is None else policy.ttl_of(value, *call.args)
@@ -45,6 +49,15 @@ def worth(call: Call, value: Any, env: Env) -> Storable | None:
         ttl_ms, policy.stale_ms, policy.jitter, draw, is_early=policy.early > 0
     )
     return Storable(policy.value_codec.pack(value), fresh_ms, whole_ms)
+
+
+def no_old_entry(call: Call) -> UsageError:
+    """Return the error for a `NOT_MODIFIED` where no old entry was given to a loader."""
+    return UsageError(
+        f"{call.policy.label} was given NOT_MODIFIED for a value, without an old entry",
+        code="DC424",
+        help="return it from refresh_from=…, which is called where an old entry is there",
+    )
 
 
 def report_unstored(call: Call, error: DualCacheError, env: Env) -> None:

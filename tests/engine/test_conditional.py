@@ -18,6 +18,7 @@ from dualcache.core.ops import (
 )
 from dualcache.core.policy import no_loader
 from dualcache.engine.load import get_or_load, refresh
+from dualcache.engine.write import set_value
 from dualcache.errors import UsageError
 from tests.engine.conversation import (
     KEY,
@@ -182,3 +183,9 @@ def leased(op: LookAndLease) -> RawRead:
 
 def test_not_modified_shows_itself_by_the_name_it_is_imported_by() -> None:
     assert repr(NOT_MODIFIED) == "NOT_MODIFIED"
+
+
+def test_not_modified_is_no_value() -> None:
+    env, _ = surroundings()
+    with pytest.raises(UsageError, match="DC424"):
+        script(set_value(call(), NOT_MODIFIED, env)).ends()

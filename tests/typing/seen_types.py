@@ -9,7 +9,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, assert_type
 
-from dualcache import MISSING, Cache, CacheInfo, Entry, Invalidated, Stats, Warmed
+from dualcache import (
+    MISSING,
+    NOT_MODIFIED,
+    Cache,
+    CacheInfo,
+    Entry,
+    Invalidated,
+    NotModified,
+    Stats,
+    Warmed,
+)
 
 T = TypeVar("T")
 
@@ -31,6 +41,15 @@ def with_options(n: int, *, deep: bool = False) -> User:
 
 @cache
 async def bare_coroutine(n: int) -> User:
+    return User()
+
+
+def newer(entry: Entry[User]) -> User | NotModified:
+    return NOT_MODIFIED if entry.stale else entry.value
+
+
+@cache(ttl=5, refresh_from=newer)
+def conditional(n: int) -> User:
     return User()
 
 
@@ -193,6 +212,7 @@ def reader() -> Reads:
 def functions(text: str, number: int) -> None:
     assert_type(bare(1), User)
     assert_type(with_options(1, deep=True), User)
+    assert_type(conditional(1), User)
     assert_type(bare.invalidate(1), Invalidated)
     assert_type(bare.refresh(1), User)
     assert_type(bare.peek(1), Entry[User] | None)
