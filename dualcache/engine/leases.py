@@ -14,7 +14,7 @@ from dualcache.engine.attempts import is_cut, note_refusal
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.pipelines import MOST_AT_ONCE, one_trip, replies_of, slices
-from dualcache.engine.recovery import ask, ask_once
+from dualcache.engine.recovery import NOT_ASKED, ask, ask_once
 from dualcache.engine.tags import (
     NO_IDS,
     entry_life_ms,
@@ -108,9 +108,13 @@ def take_together(
     """
     if env.health.lost_leases:
         yield from release_lost(env)
+    before = {*sent}
     try:
         return (yield from _send_leases(kind, calls, env, sent, known, more_ms))
     except BackendError as error:
+        if error.code in NOT_ASKED:  # or each call of an outage would leave leases to give back
+            for marked in sent.keys() - before:
+                del sent[marked]
         if not is_cut(error):
             raise
     # With fresh tokens and tag ids. Those of the first trip may still be on their way: if they came

@@ -7,7 +7,7 @@ otherwise this process would read what it has invalidated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dualcache.core.events import PendingOverflowed, Replayed, ScansRefused
 from dualcache.core.ops import Look, LookAndLease
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.health import PendingDeletion
 
-__all__ = ["ask", "ask_once", "keep_pending", "restore", "retry_refused", "set_aside"]
+__all__ = ["NOT_ASKED", "ask", "ask_once", "keep_pending", "restore", "retry_refused", "set_aside"]
+
+NOT_ASKED: Final = ("DC205", "DC206")
+"""The codes of errors that are raised before anything is sent."""
 
 T = TypeVar("T")
 
@@ -92,7 +95,7 @@ def restore(env: Env, *, is_clear: bool = False) -> Flow[None]:
     if health.has_overflowed and not is_clear:
         raise BackendUnavailable(
             "the backend is not read: more invalidations were kept than the queue holds",
-            code="DC206",
+            code="DC206",  # in NOT_ASKED, as the next one
             help="call clear() once the backend is back; it deletes what those would have deleted",
         )
     if not health.breaker.may_try(env.elapsed_ms()):

@@ -148,3 +148,11 @@ def test_while_the_breaker_is_open_no_call_looks_through_the_leases_that_were_lo
     moment[0] = pause_ms
     with pytest.raises(AssertionError, match="looked through"):
         next(release_lost(env))
+
+
+def test_what_the_breaker_did_not_let_through_is_not_given_back() -> None:
+    env, _ = surroundings()
+    env.health.breaker.failed(0, since=0, is_certain=True)
+    env.health.settle()
+    script(get_or_load(cold(), env), LED, NEW, LANDED).ends()
+    assert not env.health.lost_leases
