@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.envelope import owner_of
 from dualcache.core.ops import Batch, Delete, GiveWay, Look, Publish, ReadTags
@@ -85,6 +85,7 @@ def _delete_together(names: tuple[str, ...], held: set[str], env: Env) -> Flow[i
     # Holds are read after the deletion: one that is put in between has its copy there by then, and
     # one that is put later comes after the deletion as well.
     holds = (ReadTags(tuple([hold_key(key, env) for key in keys])),) if keys else ()
+    reply: Any
     try:
         reply = yield from attempt(one_trip((Delete(names, notice), *holds)), env)
     except BackendRefused as error:

@@ -53,11 +53,9 @@ __all__ = [
 FIRST_LEASE_MS: Final = 10_000
 _LEAST_LEASE_MS: Final = 2_000
 _MOST_LEASE_MS: Final = 30_000
-KEY_MS: Final = 2
-"""By how much each key of a big job makes its leases longer: all are taken before the load."""
+KEY_MS: Final = 2  # longer by so much for each key of a big job: all are taken before the load
 RELEASED_MS: Final = 1
-MOST_TOLD: Final = 64
-"""How many tags a marker names: the rest is not told, and waited for."""
+MOST_TOLD: Final = 64  # tags that a marker names: the rest is not told, and waited for
 
 
 class Leased(NamedTuple):
