@@ -46,7 +46,7 @@ def test_objects_themselves_are_kept_in_memory() -> None:
 @pytest.mark.parametrize(
     ("option", "meant"),
     [
-        ("prefix", "namespace"), ("key_prefix", "namespace"), ("timeout", "ttl"),
+        ("prefix", "namespace"), ("key_prefix", "namespace"),
         ("default_timeout", "ttl"), ("serializer", "codec"), ("host", "url"), ("timer", "clock"),
         ("maxsize", "max_entries"), ("max_size", "max_entries"),
         ("namspace", "namespace"), ("max_connection", "max_connections"),

@@ -7,7 +7,7 @@ any other, so the whole is one straight generator that both colours run.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from dualcache.core.entry import MISSING
 from dualcache.core.flight import (
@@ -173,11 +173,16 @@ def _share(
                 if is_stored
                 else load_missed(call, flight, env)
             )
-            outcome = yield from (
-                lead_beside(wait, flight, ask_join, loading, env)
-                if wait.is_timed
-                else run_flight(flight, loading)
-            )
+            # In a list, so that this frame keeps no outcome: see `value_of`.
+            ended = [
+                (
+                    yield from (
+                        lead_beside(wait, flight, ask_join, loading, env)
+                        if wait.is_timed
+                        else run_flight(flight, loading)
+                    )
+                )
+            ]
         else:
             if not is_told:
                 tell_miss(call, "unread", env)
@@ -186,9 +191,9 @@ def _share(
                 # The flight is led by this caller's own context, or would wait for it: a recursive
                 # function that waited for itself would never end.
                 return (yield from load_missed(call, None, env))
-            outcome = yield from follow(wait, flight, ask_join, env)
-        if outcome is not None:
-            return outcome
+            ended = [(yield from follow(wait, flight, ask_join, env))]
+        if ended[0] is not None:
+            return cast("Outcome", ended.pop())
         # What was read before the wait is old by now. `after` lets all who waited for this flight
         # find the same next one, even if it has landed already; without that each would load.
         read, after = None, flight

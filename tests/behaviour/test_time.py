@@ -168,6 +168,9 @@ def test_a_small_read_does_not_wait_twice_behind_a_large_one(tasks: Any, proxy: 
     tasks.call(cache, "set", "small", 1)
     proxy.fault(replies=Faults(interval=0.0075))
     tasks.call(cache, "get", "large")  # from now on it is known as slow
+    proxy.fault(
+        replies=Faults(interval=0.02)
+    )  # some five seconds for all of it, however busy we are
     large = tasks.start(lambda: cache.aio.get("large"))
     assert tasks.call(cache, "get", "small") == 1
     assert not large.done
