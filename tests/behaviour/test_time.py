@@ -166,11 +166,8 @@ def test_a_small_read_does_not_wait_twice_behind_a_large_one(tasks: Any, proxy: 
     cache = tasks.cache(proxy.url, socket_timeout=1, call_timeout=60)
     tasks.call(cache, "set", "large", b"x" * 12 * MEGABYTE)
     tasks.call(cache, "set", "small", 1)
-    proxy.fault(replies=Faults(interval=0.0075))
+    proxy.fault(replies=Faults(interval=0.015))  # three seconds for all of it: it is late
     tasks.call(cache, "get", "large")  # from now on it is known as slow
-    proxy.fault(
-        replies=Faults(interval=0.02)
-    )  # some five seconds for all of it, however busy we are
     large = tasks.start(lambda: cache.aio.get("large"))
     assert tasks.call(cache, "get", "small") == 1
     assert not large.done
