@@ -42,10 +42,19 @@ def start_beside(
             led.set(())
         await run(op.flow)
 
+    def ended(task: asyncio.Task[None]) -> None:
+        # One that is cancelled before it begins leaves its flight to those who wait for it.
+        flights.abandon(joins)
+        error = None if task.cancelled() else task.exception()
+        # asyncio lets KeyboardInterrupt and SystemExit out of the loop at once, and would tell of
+        # them once more when the task is collected.
+        if isinstance(error, Exception):
+            told = {"message": "a load in the background failed", "exception": error, "task": task}
+            loop.call_exception_handler(told)
+
     def begin() -> asyncio.Task[None]:
         task = loop.create_task(run_beside(), name="dualcache-load")
-        # One that is cancelled before it begins leaves its flight to those who wait for it.
-        task.add_done_callback(lambda _: flights.abandon(joins))
+        task.add_done_callback(ended)
         return task
 
     is_awaited = op.is_awaited or bool(joins)
