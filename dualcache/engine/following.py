@@ -53,10 +53,9 @@ def lead_beside(
 def _noting(loading: Flow[Outcome], ended: list[Outcome]) -> Flow[Outcome]:
     """Note how a load has ended before its flight lands."""
     # A flight keeps no exception, so a load that fails before its caller begins to wait would be
-    # told to nobody, and run once more.
-    outcome = yield from loading
-    ended.append(outcome)
-    return outcome
+    # told to nobody, and run once more. Nothing is kept in this frame: see `value_of`.
+    ended.append((yield from loading))
+    return ended[0]
 
 
 def follow(wait: Wait, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome | None]:

@@ -45,7 +45,15 @@ def without_collector() -> Generator[None, None, None]:
         gc.enable()
 
 
-KINDS = ["function", "refresh", "get_or_load", "get_or_load_many", "condition", "ttl 0"]
+KINDS = [
+    "function",
+    "refresh",
+    "get_or_load",
+    "get_or_load_many",
+    "condition",
+    "condition, with a time-out",
+    "ttl 0",
+]
 
 
 def failing(cache: Cache, kind: str, *, is_async: bool) -> tuple[Callable[[], Any], list[Any]]:
@@ -74,6 +82,9 @@ def failing(cache: Cache, kind: str, *, is_async: bool) -> tuple[Callable[[], An
         "get_or_load": lambda: face.get_or_load("k", loader),
         "get_or_load_many": lambda: face.get_or_load_many(["k", "l"], loader),
         "condition": lambda: face.get_or_load("k", plain, condition=body),
+        "condition, with a time-out": lambda: face.get_or_load(
+            "k", plain, condition=body, hard_timeout=5
+        ),
     }
     return calls.get(kind, function), held
 
