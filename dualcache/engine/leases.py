@@ -106,13 +106,13 @@ def take_together(
     """
     if env.health.lost_leases:
         yield from release_lost(env)
-    before = {*sent}
+    count = len(sent)
     try:
         return (yield from _send_leases(kind, calls, env, sent, known, more_ms))
     except BackendError as error:
         if error.code in NOT_ASKED:  # or each call of an outage would leave leases to give back
-            for marked in sent.keys() - before:
-                del sent[marked]
+            for filling in [*sent][count:]:
+                del sent[filling]
         if not is_cut(error):
             raise
     # With fresh tokens and tag ids. Those of the first trip may still be on their way: if they came

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["NOT_ASKED", "ask", "ask_once", "keep_pending", "restore", "retry_refused", "set_aside"]
 
 NOT_ASKED: Final = ("DC205", "DC206")
-"""The codes of errors that are raised before anything is sent."""
+"""The codes of the errors that `restore` raises: nothing was sent."""
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ def restore(env: Env, *, is_clear: bool = False) -> Flow[None]:
     if health.has_overflowed and not is_clear:
         raise BackendUnavailable(
             "the backend is not read: more invalidations were kept than the queue holds",
-            code="DC206",  # in NOT_ASKED, as the next one
+            code="DC206",
             help="call clear() once the backend is back; it deletes what those would have deleted",
         )
     if not health.breaker.may_try(env.elapsed_ms()):
