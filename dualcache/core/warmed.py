@@ -10,7 +10,7 @@ __all__ = ["Warmed"]
 
 
 class Warmed(Struct, frozen=True):
-    """What became of the calls that were to be filled ahead.
+    """Counts of the calls that `warm` was given, by how they ended.
 
     `errors` are the first of those that failed, each with its arguments; `failed` counts them all.
     """

@@ -43,7 +43,7 @@ class LostLeases:
         self._held.pop(token, None)
 
     def living(self, now_ms: int) -> dict[bytes, str]:
-        """Return what is to be given back; what has ended by itself is forgotten."""
+        """Return the leases to give back; forget those that have ended by themselves."""
         living = {}
         for token, (key, ends_ms) in tuple(self._held.items()):
             if ends_ms > now_ms:

@@ -128,7 +128,7 @@ def peek(call: Call, env: Env) -> Flow[Entry | None]:
 
 
 def entry_of(call: Call, read: ReadResult, raw_read: RawRead, env: Env) -> Flow[Entry | None]:
-    """Return what was read as an `Entry`; one of another shape has this call look beside it."""
+    """Make the `Entry` of a read; where it has another shape, of what lies beside it."""
     beside = call_beside(call, read, env)
     if beside is not None:
         return (yield from peek(beside, env))
@@ -145,7 +145,7 @@ def entry_of(call: Call, read: ReadResult, raw_read: RawRead, env: Env) -> Flow[
 def make_entry(
     call: Call, state: State, stored: Stored, value: Any, left_ms: int | None, env: Env
 ) -> Entry:
-    """Return what is stored as the user sees it."""
+    """Make the `Entry` that a user sees of what is stored."""
     is_unread = state in UNREAD.values()
     return Entry(
         value=value,

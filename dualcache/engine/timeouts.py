@@ -53,7 +53,7 @@ class Wait(Struct):
         return max(0.0, ends_ms - now_ms)
 
     def passed(self, env: Env) -> Outcome:
-        """Return what a caller gets whose wait is over."""
+        """Return the stale value, or the time-out, for a caller whose wait is over."""
         call = self.call
         if self.stale is not None and self.soft_ms <= self.hard_ms:
             return served_stale(call, self.stale, env)

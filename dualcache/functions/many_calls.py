@@ -139,7 +139,7 @@ class CachedMany:
         return self._loader(*self._call_of(values, self.element.collected(elements)))
 
     def _loader_of(self, asked: _Asked) -> Callable[[list[str]], Any]:
-        """Return what loads the values of some keys, and returns a mapping by these keys."""
+        """Make the loader of some keys, which returns a mapping by these keys."""
 
         def wanted(keys: list[str]) -> list[Any]:
             return [asked.elements[key] for key in keys]
@@ -175,7 +175,7 @@ def _by_element(asked: _Asked, found: Mapping[str, Any]) -> dict[Any, Any]:
 
 
 def _one_by(loader: Callable[[list[str]], Any], many: CachedMany) -> Callable[[str], Any]:
-    """Return what gives the loader of a single key, which is called with the arguments of its call.
+    """Make the function that gives the loader of a single key, called with its call's arguments.
 
     That returns MISSING where there is no such value.
     """

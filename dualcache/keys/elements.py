@@ -159,7 +159,7 @@ def _members(hint: Any) -> Sequence[Any]:
 
 
 def _inner(hint: Any, at: int) -> Any:
-    """Return what an annotation says of its elements, or its values; `ABSENT`: nothing."""
+    """Return the annotation of the elements, or of the values; `ABSENT` where there is none."""
     for member in _members(hint):
         inner = get_args(member)
         if len(inner) > at:
