@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from dualcache.engine.lead import Ready
     from dualcache.engine.renewal import Lease
 
-__all__ = ["Held", "LedKey", "first_failure", "get_or_load_many", "load_led", "mapping_of"]
+__all__ = ["Held", "LedKey", "get_or_load_many", "load_led", "mapping_of", "take_failure"]
 
 
 class LedKey(NamedTuple):
@@ -113,9 +113,9 @@ def _load_many(
         yield from _give_back(held, env)
         raise
     yield from _end_all(held, env)
-    failure = first_failure(held)
-    if failure is not None:
-        return failure
+    failed = take_failure(held)
+    if failed:
+        return failed.pop()
     leading = {lead.name for lead in leads}
     others = [name for name in missing if name not in found and name not in leading]
     found.update((yield from load_others(others, calls, one_of, env)))
@@ -332,11 +332,13 @@ def _store_all(
         made = make_ready(lead.call, one, lead.start.read, lead.start.read.ids, sequence, env)
         if isinstance(made, Outcome):
             held.results[lead.flight] = FlightResult(made)
+            del made  # as in `take_failure`
             continue
         ready.append((lead, one, made))
-        expected, ttl_ms = lead.start.expected, made.worth.ttl_ms
         notice = notice_of((lead.call.key,), env) if lead.start.is_over_entry else None
-        changes.append(Change(lead.call.key, expected, made.blob, ttl_ms, notice))
+        changes.append(
+            Change(lead.call.key, lead.start.expected, made.blob, made.worth.ttl_ms, notice)
+        )
     # Leases of keys that the loader did not know go back in the same trip, each by its own compare:
     # callers of other processes would wait for them to end.
     filled = {change.expected for change in changes}
@@ -384,12 +386,14 @@ def _land_all(held: Held) -> Flow[None]:
         yield EndFlight(flight, result)
 
 
-def first_failure(held: Held) -> Outcome | None:
-    """Return the outcome of a loader, or of a callable of the policy, that raised."""
-    for result in held.results.values():
-        if result.outcome is not None and result.outcome.error is not None:
-            return result.outcome
-    return None
+def take_failure(held: Held) -> list[Outcome]:
+    """Return the first outcome of a loader, or of a callable of the policy, that raised, if any.
+
+    In a list, and the other results are forgotten: no frame of a batch keeps one; see `value_of`.
+    """
+    outcomes = [result.outcome for result in held.results.values() if result.outcome is not None]
+    held.results.clear()
+    return [outcome for outcome in outcomes if outcome.error is not None][:1]
 
 
 def mapping_of(value: Any) -> Mapping[str, Any]:

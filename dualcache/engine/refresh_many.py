@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dualcache.core.flight import Flight, Outcome, value_of
 from dualcache.core.ops import Delete
 from dualcache.engine.acquire import start_refresh
-from dualcache.engine.batch import Held, LedKey, first_failure, load_led
+from dualcache.engine.batch import Held, LedKey, load_led, take_failure
 from dualcache.engine.beside import call_beside
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.freshness import ReadResult
@@ -52,9 +52,9 @@ def _refresh_all(calls: Mapping[str, Call], loader: Callable[..., Any], env: Env
         yield from release_all({**held.sent, **held.markers}, env)
         raise
     yield from release_all(held.markers, env)
-    failure = first_failure(held)
-    if failure is not None:
-        return failure
+    failed = take_failure(held)
+    if failed:
+        return failed.pop()
     if not can_commit(env):
         # Nothing was stored, so at least the old entries must not be served after this call.
         with suppress(BackendError):

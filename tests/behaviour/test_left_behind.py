@@ -52,6 +52,7 @@ KINDS = [
     "get_or_load_many",
     "condition",
     "condition, with a time-out",
+    "condition, of many",
     "ttl 0",
 ]
 
@@ -75,6 +76,7 @@ def failing(cache: Cache, kind: str, *, is_async: bool) -> tuple[Callable[[], An
     face = cache.aio if is_async else cache
     loader: Any = later if is_async else body
     plain = (lambda: asyncio.sleep(0, 1)) if is_async else (lambda: 1)
+    mapping: Any = (lambda _: asyncio.sleep(0, {"k": 1})) if is_async else (lambda _: {"k": 1})
     options: dict[str, Any] = {"ttl": 0} if kind == "ttl 0" else {}
     function = cache(key="k", **options)(loader)
     calls: dict[str, Callable[[], Any]] = {
@@ -82,6 +84,7 @@ def failing(cache: Cache, kind: str, *, is_async: bool) -> tuple[Callable[[], An
         "get_or_load": lambda: face.get_or_load("k", loader),
         "get_or_load_many": lambda: face.get_or_load_many(["k", "l"], loader),
         "condition": lambda: face.get_or_load("k", plain, condition=body),
+        "condition, of many": lambda: face.get_or_load_many(["k"], mapping, condition=body),
         "condition, with a time-out": lambda: face.get_or_load(
             "k", plain, condition=body, hard_timeout=5
         ),
