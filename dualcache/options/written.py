@@ -78,7 +78,7 @@ def lonely(options: Mapping[str, Any], known: Iterable[str]) -> Option | None:
 
 def refuse_single_loads(written: Collection[str], *, owner: str) -> None:
     """Refuse the options of the load of one key for keys that are loaded together."""
-    for name in ("timeout", "hard_timeout", "refresh_from"):
+    for name in ("timeout", "hard_timeout", "verify", "refresh_from"):
         if name in written:
             raise UsageError(
                 f"{owner} takes no {name}: its keys are loaded together",

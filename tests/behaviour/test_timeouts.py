@@ -221,8 +221,8 @@ def test_an_invalidation_revokes_a_load_whose_callers_have_gone(
     assert colour.run(load) == "value 2"
 
 
-@pytest.mark.parametrize("option", ["timeout", "hard_timeout"])
-def test_a_batch_takes_no_time_out(option: str) -> None:
+@pytest.mark.parametrize("option", ["timeout", "hard_timeout", "verify"])
+def test_a_batch_takes_no_option_of_a_single_load(option: str) -> None:
     options: Any = {option: 1}
     with Cache("memory://") as cache, pytest.raises(UsageError) as caught:
         cache.get_or_load_many(["a"], lambda keys: dict.fromkeys(keys, 1), **options)

@@ -83,7 +83,7 @@ def test_of_the_options_that_were_written_the_wanted_ones_are_chosen() -> None:
     assert chosen({"ttl": 5, "key": "k"}, ("ttl", "jitter")) == {"ttl": 5}
 
 
-@pytest.mark.parametrize("name", ["timeout", "hard_timeout", "refresh_from"])
+@pytest.mark.parametrize("name", ["timeout", "hard_timeout", "verify", "refresh_from"])
 def test_keys_that_are_loaded_together_take_no_option_of_one_load(name: str) -> None:
     refuse_single_loads(("ttl",), owner="many()")
     with pytest.raises(UsageError, match=f"takes no {name}") as caught:
