@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from dualcache.core.revocation import Revocation
     from dualcache.engine.env import Env
 
-__all__ = ["LARGE_BYTES", "Change", "commit", "commit_all", "commit_each"]
+__all__ = ["LARGE_BYTES", "Change", "commit", "commit_all", "commit_each", "rewrite_each"]
 
 LARGE_BYTES: Final = 4_096
 """Above this, a compare of the whole value costs more than a script that compares its header."""
+MOST_ROUNDS: Final = 3
+"""How often an entry that changes meanwhile is read again before it is left as it is."""
 _NOT_TRIED: Final = frozenset({CommitReply.UNSUPPORTED, CommitReply.NO_SCRIPT})
 
 
@@ -109,6 +111,30 @@ def commit_each(changes: Sequence[Change], env: Env) -> Flow[list[CommitReply | 
         except BackendError:
             replies += [None] * len(part)
     return replies
+
+
+def rewrite_each(
+    keys: Sequence[str],
+    changes_of: Callable[[Sequence[str]], Flow[list[Change]]],
+    rewritten: set[str],
+    env: Env,
+) -> Flow[None]:
+    """Read entries and put changed ones in their place, each under a compare with what was read.
+
+    `changes_of` reads some keys and returns the change of each that is to be rewritten. `rewritten`
+    gets the keys whose change was stored, before anything after it can fail.
+    """
+    # An entry that changed between the two trips may hold the result of another load, so it is read
+    # again: what the change was made of is not what is there.
+    left = keys
+    for _ in range(MOST_ROUNDS):
+        if not left or not can_commit(env):
+            return
+        changes = yield from changes_of(left)
+        replies = yield from commit_each(changes, env)
+        told = list(zip([change.key for change in changes], replies, strict=True))
+        rewritten.update([key for key, reply in told if reply is CommitReply.STORED])
+        left = [key for key, reply in told if reply is CommitReply.REFUSED]
 
 
 def _commit_large(change: Change, env: Env) -> Flow[CommitReply]:

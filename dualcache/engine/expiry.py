@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 from dualcache.core.entry import Kind
 from dualcache.core.envelope import open_envelope, owner_of, seal
 from dualcache.core.events import Invalidated
-from dualcache.core.ops import CommitReply, GiveWay, Look
-from dualcache.engine.commit import Change, commit_each
-from dualcache.engine.commit_ways import can_commit
+from dualcache.core.ops import GiveWay, Look
+from dualcache.engine.commit import Change, rewrite_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.health import PendingDeletion
 from dualcache.engine.invalidation import base_tag, delete, drop_copies
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["expire"]
 
-_MOST_ROUNDS: Final = 3
-"""How often an entry may change under our hands before it is deleted instead."""
 _LASTING: Final = (Kind.VALUE, Kind.EXPIRED)
 
 
@@ -61,34 +58,21 @@ def expire(keys: Sequence[str], env: Env, label: str = "") -> Flow[Invalidated]:
 
 def _expire_all(keys: Sequence[str], env: Env) -> Flow[set[str]]:
     """Expire what can be served as stale; return the keys of those entries."""
+
+    def changes_of(names: Sequence[str]) -> Flow[list[Change]]:
+        looks = [Look(key, with_ttl=True) for key in names]
+        raw_reads = replies_of(looks, (yield from ask(one_trip(looks), env)))
+        pairs = zip(names, raw_reads, strict=True)
+        changes = [_change_of(key, raw_read, env) for key, raw_read in pairs]
+        return [change for change in changes if change is not None]
+
+    # An entry that goes on changing may hold what a load brought that began before this call. It is
+    # not among those that are returned, and is deleted.
     expired: set[str] = set()
     for part in slices(tuple(dict.fromkeys(keys))):
         if expired:
             yield GiveWay()
-        expired |= yield from _expire_together(part, env)
-    return expired
-
-
-def _expire_together(keys: Sequence[str], env: Env) -> Flow[set[str]]:
-    """Read entries and put expired ones in their place, each under a compare with what was read."""
-    # An entry that changed between the two may hold what a load brought that began before this
-    # call: it is looked at again, and deleted if it does not rest.
-    expired: set[str] = set()
-    left = list(keys)
-    for _ in range(_MOST_ROUNDS):
-        if not left or not can_commit(env):
-            break
-        looks = [Look(key, with_ttl=True) for key in left]
-        raw_reads = replies_of(looks, (yield from ask(one_trip(looks), env)))
-        changes = [
-            change
-            for key, raw_read in zip(left, raw_reads, strict=True)
-            if (change := _change_of(key, raw_read, env)) is not None
-        ]
-        replies = yield from commit_each(changes, env)
-        told = dict(zip([change.key for change in changes], replies, strict=True))
-        expired |= {key for key, reply in told.items() if reply is CommitReply.STORED}
-        left = [key for key, reply in told.items() if reply is CommitReply.REFUSED]
+        yield from rewrite_each(part, changes_of, expired, env)
     return expired
 
 

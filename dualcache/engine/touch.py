@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from dualcache.core.envelope import owner_of, seal
-from dualcache.core.ops import FOR_EVER, CommitReply, Look, RawRead
-from dualcache.engine.commit import Change, commit_each
-from dualcache.engine.commit_ways import can_commit
+from dualcache.core.ops import FOR_EVER, Look, RawRead
+from dualcache.engine.commit import Change, rewrite_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, fresh_left_ms
 from dualcache.engine.pipelines import one_trip, replies_of, slices
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["touch_many"]
 
-_MOST_ROUNDS: Final = 3
-"""How often an entry may change under our hands: somebody else is then giving it a life."""
 _TOUCHED: Final = (FRESH,)
 """A stale entry is not touched: it would be fresh again, though somebody may have expired it."""
 
@@ -51,28 +48,22 @@ def touch_many(calls: Sequence[Call], env: Env) -> Flow[list[bool]]:
         yield from drop(keys, env)
         return [False] * len(calls)
     touched: set[str] = set()
+    by_key = {call.key: call for call in calls}
+
+    def changes_of(names: Sequence[str]) -> Flow[list[Change]]:
+        read = [by_key[key] for key in names]
+        pairs = zip(read, (yield from _read_all(read, env)), strict=True)
+        found = [each for each in pairs if each[1].state in _TOUCHED]
+        yield from _keep_tags(found, env)
+        return [_change_of(*each, env) for each in found]
+
     try:
-        for part in slices(calls):
-            yield from _touch_together(part, touched, env)
+        for part in slices(keys):
+            yield from rewrite_each(part, changes_of, touched, env)
     except BackendError:
         pass
     env.front.drop(touched)  # a copy would outlive its entry, where the new life is shorter
     return [key in touched for key in keys]
-
-
-def _touch_together(calls: Sequence[Call], touched: set[str], env: Env) -> Flow[None]:
-    """Read entries and put those that are fresh back; `touched` gets their keys."""
-    left = list(calls)
-    for _ in range(_MOST_ROUNDS):
-        if not left or not can_commit(env):
-            return
-        reads = yield from _read_all(left, env)
-        found = [each for each in zip(left, reads, strict=True) if each[1].state in _TOUCHED]
-        yield from _keep_tags(found, env)
-        replies = yield from commit_each([_change_of(*each, env) for each in found], env)
-        told = [(call, reply) for (call, _), reply in zip(found, replies, strict=True)]
-        touched.update([call.key for call, reply in told if reply is CommitReply.STORED])
-        left = [call for call, reply in told if reply is CommitReply.REFUSED]
 
 
 def _read_all(calls: Sequence[Call], env: Env) -> Flow[list[ReadResult]]:

@@ -9,6 +9,7 @@ import pytest
 from dualcache.core.entry import Kind
 from dualcache.core.envelope import kind_of
 from dualcache.engine import expiry
+from dualcache.engine.commit import commit_each
 from dualcache.engine.invalidation import delete
 from tests.simulation.scenario import TROUBLES, Scenario
 from tests.simulation.scenarios import cast, deletes_key, expires, gets, loads, sets
@@ -83,14 +84,11 @@ def test_an_expiry_that_leaves_the_marker_of_a_load_lets_it_store(
 def test_an_entry_that_changed_meanwhile_is_looked_at_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    together = expiry._expire_together
+    def once(keys: Any, changes_of: Any, rewritten: set[str], env: Any) -> Flow[None]:
+        yield from commit_each((yield from changes_of(keys)), env)
+        rewritten.update(keys)
 
-    def once(keys: Any, env: Any) -> Flow[Any]:
-        yield from together(keys, env)
-        return set(keys)
-
-    monkeypatch.setattr(expiry, "_MOST_ROUNDS", 1)
-    monkeypatch.setattr(expiry, "_expire_together", once)
+    monkeypatch.setattr(expiry, "rewrite_each", once)
     breaks(expired_twice(), STALE)
 
 
