@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.push.connection import PushLink
+from dualcache.backends.redis.push.failures import is_about_role, is_passing
 from dualcache.backends.redis.push.protocol import demoted
 from dualcache.backends.redis.push.transports import PushTransport, transports_for
 from dualcache.backends.redis.push.waiter import Waiter
+from dualcache.core.interrupts import interrupt_in
 from dualcache.drivers.threads import start
-from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
+from dualcache.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,13 +38,6 @@ LONGEST_TTL_PAUSE: Final = 30.0
 """How long the tier does without pushes before they are tried again: they may be back soon."""
 HEARTBEATS: Final = 3
 """Proofs asked for within the bound on staleness."""
-PASSING: Final = frozenset(
-    (
-        *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "TRYAGAIN"),
-        *("MISCONF", "NOREPLICAS", "OOM", "READONLY"),
-    )
-)
-"""Refusals that say nothing about the transport: the same one is tried again."""
 
 
 def listening_to(
@@ -107,13 +102,26 @@ class Listener:
         if self._thread is not None:
             return
         with self._lock:
-            parts = (self._stopping, self._ending)
-            thread = Thread(target=self._run, args=parts, name="dualcache-listener", daemon=True)
+            if self._thread is None:
+                self._start()
+
+    def _start(self) -> None:
+        before = self._ending
+        parts = (self._stopping, before)
+        thread = Thread(target=self._run, args=parts, name="dualcache-listener", daemon=True)
+        try:
+            self._thread = thread
+            start(thread)
+        except BaseException as error:
+            # An interrupt may come when the thread already runs: it is told to end, and the thread
+            # of the next `start` waits for it. One that is yet to begin finds that it is to end;
+            # nobody could wait for one that never begins.
+            self.stop()
+            if not thread.is_alive():
+                self._ending = before
             # The interpreter may be ending, or have too many threads: the tier then stays closed.
-            with suppress(RuntimeError):
-                if self._thread is None:
-                    start(thread)
-                    self._thread = thread
+            if not isinstance(error, RuntimeError) or interrupt_in(error) is not None:
+                raise
 
     def close(self) -> None:
         """End the thread, and empty the tier. The next `start` begins again."""
@@ -182,7 +190,7 @@ class Listener:
                     pause, ttl_pause = FIRST_PAUSE, FIRST_TTL_PAUSE
                     self._listen(link, stopping)
             except Exception as error:  # noqa: BLE001  whatever it is, the thread goes on
-                if self._had_master and _is_about_role(classify(error)):
+                if self._had_master and is_about_role(classify(error)):
                     self._on_demoted()
                 if not stopping.is_set() and not is_without:
                     with suppress(Exception):  # a handler of the log that raises
@@ -221,7 +229,7 @@ class Listener:
             except Exception as raised:  # noqa: BLE001  answers of any shape
                 link.end()
                 error = classify(raised)
-                if _is_passing(error, link):
+                if is_passing(error, link):
                     raise error from None
                 refusals.append(f"{transport.name}: {error.code}")
                 continue
@@ -273,20 +281,6 @@ class Listener:
         asked = self._waiter.now()
         link.ask_proof(None)
         return asked
-
-
-def _is_about_role(error: BackendError) -> bool:
-    """Tell whether the server that answers is not the master, or not any more."""
-    return error.code == "DC220" or (
-        isinstance(error, BackendRefused) and error.prefix in {"MASTERDOWN", "READONLY"}
-    )
-
-
-def _is_passing(error: BackendError, link: PushLink) -> bool:
-    """Tell whether the server is away or busy, rather than one that does not push."""
-    if isinstance(error, BackendRefused):
-        return error.prefix in PASSING
-    return isinstance(error, BackendUnavailable | BackendTimeout) and not link.is_open
 
 
 _LISTENERS: Final[weakref.WeakSet[Listener]] = weakref.WeakSet()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import count
 from socket import SHUT_RDWR
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from dualcache.backends.redis.push.transports import BroadcastTransport
 from dualcache.backends.redis.push.waiter import Waiter
 from dualcache.errors import BackendUnavailable
 from dualcache.options.target import parse_url
+from tests.behaviour.interrupting import interrupted
 from tests.fronts import Noting, front_by_hand
 
 if TYPE_CHECKING:
@@ -127,5 +130,72 @@ def test_a_link_that_answers_every_heartbeat_is_never_given_up(redis_server: Ser
             each if each == "connected" else each[0] for each in front.told if "~p:" not in each[0]
         ]
         assert told == ["connected", "proved", "proved", "proved"]
+    finally:
+        listener.close()
+
+
+class Soft(Exception):
+    """A soft time limit, as Celery's: an `Exception` that a signal handler raises."""
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Thread]:
+    """The threads that were started since, in their order."""
+    threads: list[Thread] = []
+    start = Thread.start
+
+    def noting(thread: Thread) -> None:
+        threads.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(Thread, "start", noting)
+    return threads
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, Soft])
+def test_a_start_that_is_interrupted_leaves_one_thread_at_most_and_the_next_start_works(
+    redis_server: Server, started: list[Thread], kind: type[BaseException]
+) -> None:
+    for at in count(1):
+        listener = listener_of(redis_server, heard())
+        with interrupted(at, kind) as countdown, suppress(kind):
+            listener.start()
+        listener.start()
+        try:
+            assert [each for each in started if each.is_alive()][-1] is listener._thread
+        finally:
+            listener.close()
+        for thread in started:
+            if thread.ident is not None:
+                thread.join(10)
+                assert not thread.is_alive(), countdown.raised_at
+        if not countdown.raised_at:
+            break
+    assert at > 3
+
+
+def test_a_start_that_is_interrupted_when_the_thread_has_begun_ends_it(
+    redis_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = heard()
+    listener = listener_of(redis_server, front)
+    begun: list[Thread] = []
+    start = Thread.start
+
+    def interrupt(thread: Thread) -> None:
+        start(thread)
+        begun.append(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Thread, "start", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        listener.start()
+    monkeypatch.undo()
+    begun[0].join(10)
+    assert not begun[0].is_alive()
+    front.enough.clear()
+    listener.start()
+    try:
+        assert front.enough.wait(30)
     finally:
         listener.close()
