@@ -111,10 +111,18 @@ def free_port() -> int:
 class Server:
     """One running server; use as a context manager, or call `stop()`."""
 
-    def __init__(self, binary: Binary, *options: str, unixsocket: bool = False) -> None:
+    def __init__(
+        self,
+        binary: Binary,
+        *options: str,
+        unixsocket: bool = False,
+        port: int | None = None,
+        password: str | None = None,
+    ) -> None:
         self.name = binary.name
         self.host = HOST
-        self.port = free_port()
+        self.port = port or free_port()
+        self.password = password
         self.folder = Path(tempfile.mkdtemp(prefix=f"dualcache-{binary.name}-"))
         self.unixsocket = self.folder / "socket" if unixsocket else None
         self._binary = binary
@@ -138,7 +146,8 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"redis://{self.host}:{self.port}/0"
+        user_info = f":{self.password}@" if self.password else ""
+        return f"redis://{user_info}{self.host}:{self.port}/0"
 
     @property
     def unix_url(self) -> str:
@@ -153,6 +162,10 @@ class Server:
         return tuple(int(part) for part in text.split("."))
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, f"{self!r} is not running"
         return self._process.pid
@@ -163,6 +176,7 @@ class Server:
             self._client = redis.Redis(
                 host=self.host,
                 port=self.port,
+                password=self.password,
                 socket_timeout=5,
                 retry=Retry(NoBackoff(), 0),
                 **without_extras(redis.Connection),
@@ -228,6 +242,8 @@ class Server:
         command += ["--save", "", "--appendonly", "no", "--dir", str(self.folder)]
         if self.unixsocket is not None:
             command += ["--unixsocket", str(self.unixsocket)]
+        if self.password is not None:
+            command += ["--requirepass", self.password, "--masterauth", self.password]
         return [*command, *self._options]
 
     def _answers(self) -> bool:

@@ -1,0 +1,53 @@
+"""Fixtures of whole fleets; a test that breaks one takes an `own_` one, which starts anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fleets.cluster import Cluster
+from tests.fleets.sentinels import Sentinels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.servers import Binary
+
+
+@pytest.fixture(scope="session")
+def running_sentinels(server_binary: Binary) -> Iterator[Sentinels]:
+    with Sentinels(server_binary) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def sentinels(running_sentinels: Sentinels) -> Sentinels:
+    """A master with replicas and Sentinels, with nothing in it, kept running."""
+    running_sentinels.master.flush()
+    return running_sentinels
+
+
+@pytest.fixture
+def own_sentinels(server_binary: Binary) -> Iterator[Sentinels]:
+    with Sentinels(server_binary) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="session")
+def running_cluster(server_binary: Binary) -> Iterator[Cluster]:
+    with Cluster(server_binary) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def cluster(running_cluster: Cluster) -> Cluster:
+    """A Cluster of three primaries with a replica each, with nothing in it, kept running."""
+    running_cluster.flush()
+    return running_cluster
+
+
+@pytest.fixture
+def own_cluster(server_binary: Binary) -> Iterator[Cluster]:
+    with Cluster(server_binary) as fleet:
+        yield fleet
