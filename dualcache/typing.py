@@ -238,6 +238,9 @@ class CacheOptions(SharedOptions, total=False):
     ssl_cert_reqs: str
     ssl_check_hostname: bool | str
     ssl_min_version: str
+    sentinel_username: str
+    sentinel_password: str
+    sentinel_ssl: bool | str
     max_entries: int | str
     max_bytes: int | str
 

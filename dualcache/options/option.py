@@ -53,6 +53,8 @@ class Part(Enum):
     """How a server is reached: a field of `Target`."""
     TLS = auto()
     """The same, where the connection is encrypted."""
+    SENTINEL = auto()
+    """How the Sentinels are reached: a field of `Target`."""
     MEMORY = auto()
     """The store in memory: a field of `Target`."""
 

@@ -279,6 +279,18 @@ _ROWS: Final = (
         "`TLSv1.2` or `TLSv1.3`",
         to_tls_version),
 
+    # The Sentinels
+    Option("sentinel_username", Part.SENTINEL, _URL, None,
+        "the user at the Sentinels; the one of the URL is the user at the master",
+        to_text),
+    Option("sentinel_password", Part.SENTINEL, _URL, None,
+        "the password of the Sentinels; the one of the URL is that of the master",
+        to_text),
+    Option("sentinel_ssl", Part.SENTINEL, _URL, None,
+        "`False` under `rediss+sentinel://`: the Sentinels speak no TLS; `None`: they do as the "
+        "master does, with the same certificates",
+        to_bool),
+
     # The store in memory
     Option("max_entries", Part.MEMORY, _URL, 100_000,
         "bound of `memory://`, in entries",

@@ -7,19 +7,18 @@ message here quotes what stands before the host, or the value of an option that 
 from __future__ import annotations
 
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from dualcache.core.nearest import nearest
 from dualcache.errors import UsageError
-from dualcache.options.checks import revealed, to_int
+from dualcache.options.checks import revealed
 from dualcache.options.patience import CALL_TIMEOUTS
+from dualcache.options.place import Address, place_of, refuse, unquoted
 from dualcache.options.target_options import (
-    OWNER,
-    TLS_SCHEMES,
+    SENTINEL_SCHEMES,
     checked_option,
-    checked_text,
     options_of,
     refuse_tls_option,
 )
@@ -27,14 +26,12 @@ from dualcache.options.written import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Never
 
 __all__ = ["Target", "parse_url", "scheme_of"]
 
 _NO_LOCATION = ("memory", "null")
-_SCHEMES = (*_NO_LOCATION, "redis", "rediss", "unix", "valkey", "valkeys")
-_NOT_YET = ("redis+sentinel", "redis+cluster")
-_DEFAULT_PORT = 6379
+_SCHEMES = (*_NO_LOCATION, "redis", "rediss", "unix", "valkey", "valkeys", *SENTINEL_SCHEMES)
+_NOT_YET = ("redis+cluster",)
 _LONGEST_SCHEME = 30
 
 
@@ -48,6 +45,14 @@ class Target(Struct, frozen=True, kw_only=True):
     port: int | None = None
     path: str | None = None
     """The socket's path (`unix://`), instead of host and port."""
+    sentinels: tuple[Address, ...] = ()
+    """The Sentinels that know the master's address, instead of host and port."""
+    service: str | None = None
+    """The name of the master, as the Sentinels know it."""
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
+    sentinel_ssl: bool | None = None
+    """Whether the Sentinels speak TLS; `None`: as the master does."""
     db: int = 0
     username: str | None = None
     password: str | None = None
@@ -95,8 +100,11 @@ class Target(Struct, frozen=True, kw_only=True):
         user_info = "***@" if self.password else f"{self.username}@" if self.username else ""
         if self.path is not None:
             return f"{self.scheme}://{user_info}{self.path}?db={self.db}"
-        host = f"[{self.host}]" if self.host and ":" in self.host else self.host
-        return f"{self.scheme}://{user_info}{host}:{self.port}/{self.db}"
+        if self.sentinels:
+            hosts = ",".join(map(str, self.sentinels))
+            return f"{self.scheme}://{user_info}{hosts}/{self.service}?db={self.db}"
+        address = Address(self.host or "", self.port or 0)
+        return f"{self.scheme}://{user_info}{address}/{self.db}"
 
     def __repr__(self) -> str:
         return f"Target({self.safe_url!r})"
@@ -112,21 +120,28 @@ def parse_url(url: object, **options: Any) -> Target:
     location, _, query = rest.partition("?")
     authority, slash, path = location.partition("/")
     if "@" in path or "@" in query:
-        _refuse("holds an @ after the host", "percent-encode user name, password and options")
+        refuse("holds an @ after the host", "percent-encode user name, password and options")
     known = options_of(scheme)
     given = _query_options(query, known, scheme)
-    if "db" in given and path.strip("/") and scheme != "unix" and scheme not in _NO_LOCATION:
-        _refuse("names the database twice, in its path and as db=", "write it once")
+    if "db" in given and _has_db(scheme, path):
+        refuse("names the database twice, in its path and as db=", "write it once")
     refuse_tls_option(options, scheme, owner=f"{scheme}://")
     refuse_unknown(options, known, owner=f"{scheme}://")
     given.update({name: value for name, value in options.items() if value is not None})
     checked = {name: checked_option(name, value) for name, value in given.items()}
     if scheme in _NO_LOCATION:
         if location.strip("/"):
-            _refuse("names a place", f"write {scheme}:// alone; options follow a question mark")
+            refuse("names a place", f"write {scheme}:// alone; options follow a question mark")
         return Target(kind=scheme, scheme=scheme, **checked)
-    fields = _location(scheme, authority, f"{slash}{path}") | checked
+    fields = place_of(scheme, authority, f"{slash}{path}") | checked
     return Target(kind="redis", scheme=scheme, warnings=_warnings(fields), **fields)
+
+
+def _has_db(scheme: str, path: str) -> bool:
+    """Whether the path of a URL says the database."""
+    if scheme in SENTINEL_SCHEMES:
+        return "/" in path.strip("/")
+    return bool(path.strip("/")) and scheme != "unix" and scheme not in _NO_LOCATION
 
 
 def _split_scheme(url: object) -> tuple[str, str]:
@@ -137,7 +152,7 @@ def _split_scheme(url: object) -> tuple[str, str]:
     scheme, separator, rest = url.strip().partition("://")
     scheme = scheme.lower()
     if not separator or not _is_scheme(scheme):
-        _refuse("has no scheme", "write redis://host:6379/0, or memory://", code="DC160")
+        refuse("has no scheme", "write redis://host:6379/0, or memory://", code="DC160")
     if scheme in _NOT_YET:
         raise UsageError(
             f"{scheme}:// is not available in this version",
@@ -174,69 +189,19 @@ def _is_scheme(text: str) -> bool:
     return text[:1].isalpha() and plain.isalnum() and text.isascii() and len(text) < _LONGEST_SCHEME
 
 
-class _Address(NamedTuple):
-    host: str
-    port: int
-
-
-def _location(scheme: str, authority: str, path: str) -> dict[str, Any]:
-    user_info, _, address = authority.rpartition("@")
-    username, _, password = user_info.partition(":")
-    fields: dict[str, Any] = {
-        "username": _unquoted(username) or None,
-        "password": _unquoted(password) or None,
-        "is_tls": scheme in TLS_SCHEMES,
-    }
-    if scheme == "unix":
-        if address or path.strip("/") == "":
-            _refuse("names no socket", "write unix:///path/to/socket, with three slashes")
-        return fields | {"path": _unquoted(path)}
-    host, port = _split_address(address)
-    db = path.strip("/")
-    if db:
-        fields["db"] = to_int(db, "db", owner=OWNER)
-    return fields | {"host": host, "port": port}
-
-
-def _split_address(address: str) -> _Address:
-    if address.startswith("["):
-        host, bracket, tail = address[1:].partition("]")
-        if not bracket or (tail and not tail.startswith(":")):
-            _refuse("has a broken IPv6 address", "write it as [::1]:6379")
-        port = tail[1:]
-    else:
-        host, _, port = address.partition(":")
-        if ":" in port:
-            _refuse("has an IPv6 address without brackets", "write it as [::1]:6379")
-    host = _unquoted(host) or "localhost"
-    if not host.isprintable() or " " in host:
-        _refuse("has a host that is no name", "write a host name or an address")
-    if not port:
-        return _Address(host, _DEFAULT_PORT)
-    return _Address(host, to_int(port, "port", owner=OWNER, minimum=1, maximum=65_535))
-
-
 def _query_options(query: str, known: frozenset[str], scheme: str) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for part in filter(None, query.split("&")):
         name, _, value = part.partition("=")
-        name = _unquoted(name)
+        name = unquoted(name)
         if not (name.isascii() and name.replace("_", "").isalnum()):
-            _refuse("has an option whose name is no name", "write ?name=value&name=value")
+            refuse("has an option whose name is no name", "write ?name=value&name=value")
         refuse_tls_option((name,), scheme, owner=f"{scheme}://")
         refuse_unknown((name,), known, owner=f"{scheme}://")
         if name in given:
-            _refuse(f"gives {name} twice", "write it once")
-        given[name] = _unquoted(value)
+            refuse(f"gives {name} twice", "write it once")
+        given[name] = unquoted(value)
     return given
-
-
-def _unquoted(text: str) -> str:
-    if "%" in text:
-        from urllib.parse import unquote
-
-        text = unquote(text)
-    return checked_text(text)
 
 
 def _warnings(checked: Mapping[str, Any]) -> tuple[str, ...]:
@@ -251,7 +216,3 @@ def _warnings(checked: Mapping[str, Any]) -> tuple[str, ...]:
     elif checked.get("ssl_check_hostname") is False:
         found.append("ssl_check_hostname is off: any server with a trusted certificate will do")
     return tuple(found)
-
-
-def _refuse(problem: str, mend: str, *, code: str = "DC161") -> Never:
-    raise UsageError(f"{OWNER} {problem}", code=code, help=mend)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OWNER",
+    "SENTINEL_SCHEMES",
     "TLS_SCHEMES",
     "checked_option",
     "checked_text",
@@ -22,14 +23,23 @@ __all__ = [
 ]
 
 OWNER: Final = "the URL"
-TLS_SCHEMES: Final = frozenset({"rediss", "valkeys"})
-_TLS_OF: Final = {"redis": "rediss", "valkey": "valkeys"}
+SENTINEL_SCHEMES: Final = (
+    *("redis+sentinel", "rediss+sentinel", "valkey+sentinel", "valkeys+sentinel"),
+)
+_TLS_OF: Final = {
+    "redis": "rediss",
+    "valkey": "valkeys",
+    "redis+sentinel": "rediss+sentinel",
+    "valkey+sentinel": "valkeys+sentinel",
+}
+TLS_SCHEMES: Final = frozenset(_TLS_OF.values())
 _TLS_SWITCHES: Final = frozenset({"ssl", "tls", "use_ssl", "use_tls"})
 """Arguments by which other clients switch TLS on; here the scheme does."""
 
 _MEMORY: Final = frozenset(names(Where.URL, Part.MEMORY))
 _PLAIN: Final = frozenset(names(Where.URL, Part.CONNECTION))
 _ENCRYPTED: Final = frozenset(names(Where.URL, Part.CONNECTION, Part.TLS))
+_OF_SENTINELS: Final = frozenset(names(Where.URL, Part.SENTINEL))
 
 
 def options_of(scheme: str) -> frozenset[str]:
@@ -38,7 +48,8 @@ def options_of(scheme: str) -> frozenset[str]:
         return _MEMORY
     if scheme == "null":
         return frozenset()
-    return _ENCRYPTED if scheme in TLS_SCHEMES else _PLAIN
+    known = _ENCRYPTED if scheme in TLS_SCHEMES else _PLAIN
+    return known | _OF_SENTINELS if scheme in SENTINEL_SCHEMES else known
 
 
 def checked_option(name: str, value: Any) -> Any:

@@ -32,7 +32,7 @@ from dualcache.typing import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CONNECTION = (Part.CONNECTION, Part.TLS, Part.MEMORY)
+CONNECTION = (Part.CONNECTION, Part.TLS, Part.SENTINEL, Part.MEMORY)
 INNER_FIELDS = {"label", "value_codec", "ttl_of", "tags_of", "counters", "owner", "front"}
 """Fields of `Policy` that no option is named after."""
 OPTION = pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.name)

@@ -85,6 +85,38 @@ def test_a_unix_url_names_a_socket(url: str, expected: tuple[object, ...]) -> No
     assert (target.kind, target.host, target.port, target.is_tls) == ("redis", None, None, False)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "is_tls"),
+    [
+        *(("redis+sentinel", False), ("rediss+sentinel", True)),
+        *(("valkey+sentinel", False), ("valkeys+sentinel", True)),
+    ],
+)
+def test_a_sentinel_url_names_sentinels_and_a_service(scheme: str, *, is_tls: bool) -> None:
+    target = parse_url(f"{scheme}://me:pw@h1:26379,[::1]:26380,h1:26379/my%20master?db=2")
+    assert target.sentinels == (("h1", 26379), ("::1", 26380))
+    assert (target.service, target.db, target.is_tls) == ("my master", 2, is_tls)
+    assert where(target) == (None, None, 2, "me", "pw")
+    assert (target.kind, target.scheme) == ("redis", scheme)
+
+
+def test_the_database_may_follow_the_service() -> None:
+    assert parse_url("redis+sentinel://h:26379/mymaster/3").db == 3
+
+
+def test_the_sentinels_have_a_user_of_their_own() -> None:
+    url = "rediss+sentinel://:master@h:26379/mymaster?sentinel_username=me&sentinel_ssl=no"
+    target = parse_url(url, sentinel_password=SECRET)
+    assert (target.sentinel_username, target.sentinel_password) == ("me", SECRET)
+    assert (target.username, target.password, target.sentinel_ssl) == (None, "master", False)
+    assert repr(target) == "Target('rediss+sentinel://***@h:26379/mymaster?db=0')"
+
+
+def test_the_repr_of_a_sentinel_url_keeps_brackets() -> None:
+    target = parse_url("redis+sentinel://[::1]:26379,h:26380/mymaster/1")
+    assert target.safe_url == "redis+sentinel://[::1]:26379,h:26380/mymaster?db=1"
+
+
 @pytest.mark.parametrize("url", ["memory://", "memory:///"])
 def test_memory_has_a_bound_and_no_place(url: str) -> None:
     target = parse_url(url)
@@ -179,7 +211,18 @@ def test_an_option_of_another_scheme_is_refused(url: str) -> None:
         (f"me:{SECRET}@cache:6379", "DC160", "no scheme"),
         (f":{SECRET}@cache://x", "DC160", "no scheme"),
         ("", "DC160", "no scheme"),
-        (f"redis+sentinel://:{SECRET}@h:26379/m", "DC163", "not available in this version"),
+        (f"redis+sentinel://:{SECRET}@h:26379", "DC161", "names no service"),
+        (f"redis+sentinel://:{SECRET}@h:26379/?db=1", "DC161", "names no service"),
+        (f"redis+sentinel://:{SECRET}@/mymaster", "DC161", "names no host"),
+        (f"redis+sentinel://:{SECRET}@h1:26379,h2/mymaster", "DC161", "a host without a port"),
+        (f"redis+sentinel://:{SECRET}@h1,/mymaster", "DC161", "a host without a port"),
+        (f"redis+sentinel://:{SECRET}@h:abc/mymaster", "DC152", "port of the URL"),
+        (f"redis+sentinel://:{SECRET}@h:26379/m/x", "DC152", "db of the URL"),
+        ("redis+sentinel://h:26379/m/1?db=1", "DC161", "names the database twice"),
+        ("redis+sentinel://h:26379/m?ssl_ca_certs=ca.pem", "DC151", "no option ssl_ca_certs"),
+        (f"redis+sentinel://h:26379/m?sentinel_ssl={SECRET}", "DC152", "sentinel_ssl"),
+        (f"redis://h?sentinel_password={SECRET}", "DC151", "no option sentinel_password"),
+        (f"redis+sentinal://:{SECRET}@h:26379/m", "DC160", "unknown scheme redis+sentinal://"),
         (f"redis+cluster://:{SECRET}@h:7000", "DC163", "not available in this version"),
         (f"redis://:{SECRET}@cache:abc", "DC152", "port of the URL"),
         (f"redis://:{SECRET}@cache:0", "DC152", "port of the URL"),
