@@ -81,7 +81,8 @@ def element_signature(
 ) -> ElementSignature:
     """Look at a function of many values; `UsageError` for what is none.
 
-    `key` is the template, in which one name stands for a value of the sequence.
+    `key` is the template, in which one name stands for a value of the sequence: one that is no
+    parameter, or that of the sequence itself.
     """
     whole = FunctionSignature.of(function)
     hints = whole.hints()
@@ -102,17 +103,22 @@ def element_signature(
         )
     names = parse_template(key, owner=whole.name).names
     known = {*whole.parameters, *whole.identity.names}
-    unknown = [name for name in names if name not in known]
-    if len(unknown) != 1:
+    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    if len(unknown) > 1:
+        raise _no_element(whole, key, unknown, possible)
+    # A key of all values at once is of no use: the name of their parameter stands for one of them.
+    sequences = _sequences(possible, hints)
+    named = [] if unknown or len(sequences) > 1 else [name for name in sequences if name in names]
+    if not (unknown or named):
         raise _no_element(whole, key, unknown, possible)
     left = [name for name in possible if name not in names and name not in (ignore or ())]
-    annotated = [name for name in left if _is_sequence(hints.get(name, ABSENT))]
-    found = annotated or left
+    found = named or _sequences(left, hints)
     if len(found) != 1:
         problem = "does not tell which parameter holds the values"
         raise _no_sequence(whole, problem, found)
     at = whole.parameters.index(found[0])
-    return ElementSignature(whole, at, unknown[0], may_be_none=may_be_none)
+    element = unknown[0] if unknown else found[0]
+    return ElementSignature(whole, at, element, may_be_none=may_be_none)
 
 
 def _possible(whole: FunctionSignature, hints: Mapping[str, Any]) -> list[str]:
@@ -126,6 +132,11 @@ def _possible(whole: FunctionSignature, hints: Mapping[str, Any]) -> list[str]:
         if hint is ABSENT or hint is Any or hint is object or _is_sequence(hint):
             found.append(name)
     return found
+
+
+def _sequences(names: list[str], hints: Mapping[str, Any]) -> list[str]:
+    """Return the parameters that are annotated as sequences; all of them where none is."""
+    return [name for name in names if _is_sequence(hints.get(name, ABSENT))] or names
 
 
 def _is_sequence(hint: Any) -> bool:

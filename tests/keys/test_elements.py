@@ -101,12 +101,22 @@ def test_the_object_of_a_method_holds_no_values() -> None:
     assert element_signature(Shelf.load, "{self.n}:{id}", (), may_be_none=False).at == 1
 
 
+@pytest.mark.parametrize("key", ["{ids}", "{tenant}:{ids}:{ids}"])
+def test_the_name_of_the_sequence_stands_for_one_value(key: str) -> None:
+    one = element_signature(of_one_among_others, key, (), may_be_none=False)
+    assert one.parameters == ("tenant", "ids")
+    assert one.at == 1
+    assert one.hints()["ids"] is int
+
+
 def of_mapping(ids: dict[int, str]) -> dict[int, str]: ...
 def of_text(ids: str) -> dict[int, str]: ...
 def of_all(*ids: int, **names: str) -> dict[int, str]: ...
 def of_nothing(ids: Sequence[int]) -> None: ...
 def of_rows(ids: Sequence[int]) -> list[str]: ...
 def of_one(s: Sequence[int]) -> dict[int, str]: ...
+def of_one_among_others(tenant, ids: list[int]) -> dict[int, str]: ...
+def of_one_of_two(tenant, ids): ...
 
 
 @pytest.mark.parametrize(
@@ -120,7 +130,8 @@ def of_one(s: Sequence[int]) -> dict[int, str]: ...
         (of_rows, "{id}", "DC422"),
         (of_one, None, "DC421"),
         (of_one, "one", "DC421"),
-        (of_one, "{s}", "DC421"),
+        (of_one_among_others, "{tenant}", "DC421"),
+        (of_one_of_two, "{tenant}", "DC421"),
         (of_one, "{id}:{other}", "DC421"),
     ],
 )
