@@ -14,6 +14,7 @@ from cachetools import LRUCache
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.backends.null import NullStore
+from dualcache.backends.redis.store import RedisStore
 from dualcache.backends.redis.warmup import IMPORTS, WarmUp
 from dualcache.core.entry import Kind
 from dualcache.core.envelope import kind_of, owner_of
@@ -38,8 +39,6 @@ from dualcache.runtime.tier import make_front, weakly
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from dualcache.backends.redis.async_per_loop import LoopConnections
-    from dualcache.backends.redis.sync_backend import SyncBackend
     from dualcache.core.entry import ValueCodec
     from dualcache.core.events import Event
     from dualcache.core.ops import Flow, Op
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.drivers.async_driver import AsyncDriver
     from dualcache.drivers.sync_driver import SyncDriver
-    from dualcache.front.tracking import Tracking
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.target import Target
     from dualcache.typing import Clock
@@ -101,11 +99,11 @@ class Backend:
             leave_server=weakly(self.leave_server),
         )
         self._store = None if is_redis else self._local_store()
+        tracking = None if self.front is None else self.front.tracking
+        self._server = RedisStore(target, tracking, partial(try_all_again_soon, self.env))
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
         self._direct_fronts: LRUCache[ValueCodec, FunctionFront] = LRUCache(MOST_CODECS)
-        self._connections: SyncBackend | None = None
-        self._loop_connections: LoopConnections | None = None
         self._imports = WarmUp(*IMPORTS)
 
     def tell_of_time_travel(self) -> None:
@@ -195,7 +193,7 @@ class Backend:
         self.flights.after_fork()
         self.changes.after_fork()
         self.background.after_fork()
-        for part in (self._store, self._connections, self._loop_connections, self.front):
+        for part in (self._store, self._server, self.front):
             if part is not None:
                 part.after_fork()
         if self._sync is not None:
@@ -209,9 +207,7 @@ class Backend:
         self.background.close()
         if self._sync is not None:
             self._sync.keeper.stop()
-        if self._loop_connections is not None:
-            self._loop_connections.forget_ended()
-        for part in (self.front, self._store, self._connections):
+        for part in (self.front, self._store, self._server):
             if part is not None:
                 part.close()
 
@@ -221,8 +217,7 @@ class Backend:
             from dualcache.drivers.async_background import wait_for_background
 
             await wait_for_background(self.background)
-        if self._loop_connections is not None:
-            await self._loop_connections.aclose()
+        await self._server.aclose()
         self.close()
 
     def count_of(self, owner: bytes) -> int | None:
@@ -233,10 +228,7 @@ class Backend:
 
     def leave_server(self) -> None:
         """Drop all connections of both colours: the server behind the address may be another."""
-        if self._connections is not None:
-            self._connections.close()
-        if self._loop_connections is not None:
-            self._loop_connections.drop()
+        self._server.leave()
         if self.front is not None:
             self.front.reconnect()
 
@@ -251,15 +243,7 @@ class Backend:
     def _make_sync(self) -> SyncDriver:
         from dualcache.drivers.sync_driver import SyncDriver
 
-        if self._store is not None:
-            perform = self._store.perform
-        else:
-            from dualcache.backends.redis.sync_backend import SyncBackend
-
-            self._connections = self._connections or SyncBackend(
-                self.target, self._tracking, partial(try_all_again_soon, self.env)
-            )
-            perform = self._connections.perform
+        perform = self._server.sync() if self._store is None else self._store.perform
         self._sync = SyncDriver(
             perform, self.flights, self.changes, self.env.front, self.background
         )
@@ -269,17 +253,10 @@ class Backend:
     def _make_async(self) -> AsyncDriver:
         from dualcache.drivers.async_driver import AsyncDriver, without_waiting
 
-        if self._store is not None:
-            perform = without_waiting(self._store.perform)
-        else:
-            from dualcache.backends.redis.async_per_loop import LoopConnections
-
-            self._loop_connections = self._loop_connections or LoopConnections(
-                self.target, self._tracking, partial(try_all_again_soon, self.env)
-            )
-            perform = self._loop_connections.perform
         self._async = AsyncDriver(
-            perform,
+            self._server.asynchronous()
+            if self._store is None
+            else without_waiting(self._store.perform),
             self.flights,
             self.changes,
             self.env.front,
@@ -291,8 +268,3 @@ class Backend:
     def _finish_elsewhere(self, flow: Flow[Any], op: Op[Any]) -> bool:
         """Run the rest of an async flow whose loop is gone, over the sync connections."""
         return (self._sync or self._make_sync()).finish(flow, op)
-
-    @property
-    def _tracking(self) -> Tracking | None:
-        """The record of tracked connections; `None` without a front tier."""
-        return None if self.front is None else self.front.tracking

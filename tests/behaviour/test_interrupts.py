@@ -59,7 +59,7 @@ def bounded(threads: SyncColour, url: str, **options: Any) -> Cache:
 
 
 def has_all_slots(cache: Cache) -> bool:
-    connections = cache._runtime.backend._connections
+    connections = cache._runtime.backend._server._sync
     return connections is None or len(connections._pool.free) == SLOTS
 
 

@@ -390,7 +390,7 @@ def test_loops_in_threads_share_the_tier(redis_server: Server, transport: Any) -
             try:
                 await use(n)
             finally:
-                await cache._runtime.backend._loop_connections.aclose()  # type: ignore[union-attr]
+                await cache._runtime.backend._server._by_loop.aclose()  # type: ignore[union-attr]
 
         asyncio.run(whole())
 

@@ -1,0 +1,69 @@
+"""A server as the store of a cache: the connections of both colours, made on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from dualcache.backends.redis.async_per_loop import LoopConnections
+    from dualcache.backends.redis.sync_backend import SyncBackend
+    from dualcache.core.ops import Op
+    from dualcache.front.tracking import Tracking
+    from dualcache.options.target import Target
+
+__all__ = ["RedisStore"]
+
+
+class RedisStore:
+    """Performs backend ops of both colours; each imports its part of redis-py when it begins.
+
+    `on_open` is called after each connection that was opened.
+    """
+
+    def __init__(
+        self, target: Target, tracking: Tracking | None, on_open: Callable[[], None]
+    ) -> None:
+        self._arguments = target, tracking, on_open
+        self._sync: SyncBackend | None = None
+        self._by_loop: LoopConnections | None = None
+
+    def sync(self) -> Callable[[Op[Any]], Any]:
+        """Return the function by which the sync colour performs an op."""
+        from dualcache.backends.redis.sync_backend import SyncBackend
+
+        self._sync = self._sync or SyncBackend(*self._arguments)
+        return self._sync.perform
+
+    def asynchronous(self) -> Callable[[Op[Any]], Awaitable[Any]]:
+        """Return the function by which the async colour performs an op."""
+        from dualcache.backends.redis.async_per_loop import LoopConnections
+
+        self._by_loop = self._by_loop or LoopConnections(*self._arguments)
+        return self._by_loop.perform
+
+    def leave(self) -> None:
+        """Drop all connections: the server behind the address may be another."""
+        if self._sync is not None:
+            self._sync.close()
+        if self._by_loop is not None:
+            self._by_loop.drop()
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child; the parent's connections are left alone."""
+        for part in (self._sync, self._by_loop):
+            if part is not None:
+                part.after_fork()
+
+    def close(self) -> None:
+        """Close the connections of the sync colour; forget those of loops that have ended."""
+        if self._by_loop is not None:
+            self._by_loop.forget_ended()
+        if self._sync is not None:
+            self._sync.close()
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections."""
+        if self._by_loop is not None:
+            await self._by_loop.aclose()
