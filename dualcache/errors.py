@@ -128,9 +128,11 @@ class BackendRefused(BackendError):
     """The backend answered with an error; `prefix` is its first word (`OOM`, `NOPERM`, …).
 
     `is_lacking`: it does not have the command or the option, or this user may not use it.
+    `right`: the rule of `ACL SETUSER` that is missing, such as `+scan`, where the server names it.
     """
 
     prefix: str = "ERR"
+    right: str = ""
     is_lacking: bool = False
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "PendingOverflowed",
     "RefreshRefused",
     "Replayed",
+    "RightMissing",
     "ScansRefused",
     "StaleHit",
     "StoresStopped",
@@ -187,6 +188,17 @@ class ScansRefused(Event, frozen=True):
     """
 
     reason: str = ""
+
+
+class RightMissing(Event, frozen=True):
+    """The user of the server lacks a right, and one thing does not work, or takes longer.
+
+    `right` is the rule of `ACL SETUSER`, `without` what is lost; `is_replaced`: only time is.
+    """
+
+    right: str = ""
+    without: str = ""
+    is_replaced: bool = False
 
 
 class ObserverFailed(Event, frozen=True):

@@ -10,9 +10,13 @@ __all__ = ["ReadHeads", "Scan", "ScanPage", "Unlink"]
 
 
 class Unlink(Op[int]):
-    """Delete scanned keys without blocking the server; replies how many were there."""
+    """Delete scanned keys; replies how many were there.
+
+    `is_blocking`: by DEL, where the server has no command that frees them in the background.
+    """
 
     keys: tuple[bytes, ...]
+    is_blocking: bool = False
 
 
 class ReadHeads(Op["tuple[bytes, ...]"]):

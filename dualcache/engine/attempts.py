@@ -12,14 +12,16 @@ from dualcache.core.events import BackendDown, BackendUp, StoresStopped
 from dualcache.core.ops import (
     WRITE_REFUSALS,
     Batch,
+    CommitWay,
     Delete,
     Look,
     LookAndLease,
     Ping,
+    Publish,
     ReadTags,
 )
-from dualcache.core.scans import ReadHeads, Scan
-from dualcache.engine.commit_ways import try_all_again
+from dualcache.core.scans import ReadHeads, Scan, Unlink
+from dualcache.engine.commit_ways import note_lacking, try_all_again
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None
     # the right to scan would lose its reads, and a full server the deletions that it still takes.
     if prefix == "NOPERM" and not _is_needed(op):
         note_answer(env)
-        if not isinstance(op, Scan | ReadHeads):
+        if not isinstance(op, Ping | ReadHeads | Scan | Unlink):
             note_refusal(prefix, env)
         return
     is_unknown = isinstance(error, BackendRefused) and error.is_lacking and _is_needed(op)
@@ -149,9 +151,10 @@ def _count_failure(
 
 
 def _is_needed(op: Op[Any]) -> bool:
-    """Tell whether there is no cache without the right to this op: it reads, or it deletes."""
+    """Tell whether there is no cache without the right to this op: it reads, deletes or tells."""
     parts = op.ops if isinstance(op, Batch) else (op,)
-    return any(isinstance(part, Look | LookAndLease | ReadTags | Delete | Ping) for part in parts)
+    needed = Look | LookAndLease | ReadTags | Delete | Publish
+    return any(isinstance(part, needed) for part in parts)
 
 
 def cause_of(error: BackendError, env: Env) -> str:
@@ -182,3 +185,7 @@ def note_refusal(prefix: str, env: Env) -> None:
     if not env.health.are_stores_stopped:
         env.health.are_stores_stopped = True
         env.emit(StoresStopped(reason=prefix))
+    if prefix == "NOPERM":
+        # Waiting does not mend it: without leases, nothing is sent that would be turned down again.
+        env.health.lacking.is_told = True
+        note_lacking(tuple(CommitWay), env)

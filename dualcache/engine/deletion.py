@@ -185,7 +185,7 @@ def read_heads(keys: Sequence[bytes], env: Env) -> Flow[Sequence[bytes]]:
     try:
         return (yield from attempt(ReadHeads(tuple(keys)), env))
     except BackendRefused as error:
-        if error.prefix != "NOPERM":
+        if not error.is_lacking:
             raise
     heads: list[bytes] = []
     for at in range(0, len(keys), FEW_AT_ONCE):
@@ -214,7 +214,12 @@ def _unlink(keys: Sequence[bytes], env: Env) -> Flow[int]:
     """Delete keys that a scan has found; return how many there were."""
     if not keys:
         return 0
-    removed = yield from attempt(Unlink(tuple(keys)), env)
+    try:
+        removed = yield from attempt(Unlink(tuple(keys)), env)
+    except BackendRefused as error:
+        if not error.is_lacking:
+            raise
+        removed = yield from attempt(Unlink(tuple(keys), is_blocking=True), env)
     env.front.drop(key.decode(errors="replace") for key in keys)
     return removed
 

@@ -157,6 +157,7 @@ class Health:
         "lacking",
         "leave_at_ms",
         "lost_leases",
+        "missing_rights",
         "pending",
         "refused",
         "ways",
@@ -170,6 +171,8 @@ class Health:
         self.lacking = LackingWays()
         self.leave_at_ms = 0
         self.lost_leases = LostLeases()
+        self.missing_rights: dict[str, object] = {}
+        """The rights whose absence was told; each is told once."""
         self.pending: dict[int, PendingDeletion] = {}
         self.refused: dict[int, PendingDeletion] = {}
         self.is_clear = True

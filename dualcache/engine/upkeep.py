@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.ops import Fence, Ping, do
 from dualcache.engine.attempts import attempt_once, note_answer
-from dualcache.errors import BackendError
+from dualcache.errors import BackendError, BackendRefused
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow
@@ -26,6 +26,10 @@ def ping_server(env: Env) -> Flow[bool]:
     """Tell whether the backend answers; asked even while the breaker is open."""
     try:
         yield from attempt_once(Ping(), env)
+    except BackendRefused as error:
+        if not error.is_lacking:
+            return False
+        # Refused, it has answered all the same: the user lacks the right, or a proxy the command.
     except BackendError:
         return False
     note_answer(env)

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field, to_builtins
 
 from dualcache.core.callables import taking_of
-from dualcache.core.events import (
-    BackendDown,
-    BackendUp,
-    Differed,
-    NotRead,
-    NotStored,
-    ObserverFailed,
-    PendingOverflowed,
-    Replayed,
-    ScansRefused,
-    StoresStopped,
-)
+from dualcache.core.events import ObserverFailed
 from dualcache.core.interrupts import interrupt_in
 from dualcache.errors import UsageError
+from dualcache.observability.lines import LINES
 from dualcache.options.time_travel import time_traveller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from dualcache.core.events import Event
     from dualcache.core.policy import Counters
@@ -165,70 +155,6 @@ def was_told_of_time_travel() -> bool:
             library,
         )
     return library is not None
-
-
-STATES: Final = {"DC200": "cannot be reached", "DC201": "does not answer"}
-"""Problems of a server, by the reason of the event; the cause follows in brackets."""
-
-Line: TypeAlias = "tuple[str, str]"
-"""A level and a text."""
-
-
-def _down_line(event: BackendDown, server: str) -> Line:
-    """Describe a problem: its nature, its cause and its consequence."""
-    seconds = f"{event.retry_ms / 1000:g} s"
-    if event.is_configuration:
-        what = f"{server} refuses this program ({event.cause}); functions run without the cache"
-        return "ERROR", f"{what} until that is mended; next try in {seconds}"
-    state = STATES.get(event.reason, "cannot be used now")
-    what = f"{server} {state} ({event.cause}); functions run without the cache"
-    return "WARNING", f"{what}; next try in {seconds}"
-
-
-def _stopped_line(event: StoresStopped, server: str) -> Line:
-    """Describe a server that takes no writes: a full one still deletes, others do not."""
-    deletions = (
-        "deletions go on" if event.reason == "OOM" else "deletions are kept and delivered later"
-    )
-    what = f"{server} takes no writes ({event.reason}); stored values are still served"
-    return "WARNING", f"{what}, nothing new is stored, {deletions}"
-
-
-def _scans_line(event: ScansRefused, server: str) -> Line:
-    """Describe invalidations on a server that does not list its keys."""
-    what = f"{server} does not let its keys be listed ({event.reason}: allow +scan)"
-    return "ERROR", f"{what}; patterns and clears are kept undelivered, keys and tags go on"
-
-
-def _replayed_line(event: Replayed, server: str) -> Line:
-    """Say how many deletions were delivered late."""
-    many = "invalidation" if event.delivered == 1 else "invalidations"
-    return "INFO", f"{server} got what was kept while it did not answer: {event.delivered} {many}"
-
-
-def _overflow_line(event: PendingOverflowed, server: str) -> Line:
-    """Describe the way out when too many invalidations were pending."""
-    what = f"{server} is not read until clear() has reached it"
-    return "ERROR", f"{what}: {event.dropped} invalidations could not be kept"
-
-
-def _differed_line(event: Differed, _: str) -> Line:
-    """Say that a write seems to forget to invalidate."""
-    what = f"{event.template}: an entry of {event.age:.0f} s is not what the function returns now"
-    return "WARNING", f"{what}, and nothing has invalidated it: which write changes its source?"
-
-
-LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
-    BackendDown: _down_line,
-    BackendUp: lambda _, server: ("INFO", f"{server} answers again; functions use the cache"),
-    StoresStopped: _stopped_line,
-    ScansRefused: _scans_line,
-    Replayed: _replayed_line,
-    PendingOverflowed: _overflow_line,
-    Differed: _differed_line,
-    NotStored: lambda e, _: ("WARNING", f"{e.template}: not stored: {e.reason}; {e.help}"),
-    NotRead: lambda e, _: ("WARNING", f"{e.template}: not read: {e.reason}; {e.help}"),
-}
 
 
 def stats_of(

@@ -31,6 +31,7 @@ from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.health import Health
 from dualcache.engine.load import get_or_load
+from dualcache.engine.missing_rights import note_missing_right
 from dualcache.front.of_function import FunctionFront
 from dualcache.observability.stats import FrontStats, was_told_of_time_travel
 from dualcache.runtime.clocks import new_token, steady_clock, wall_clock
@@ -100,7 +101,8 @@ class Backend:
         )
         self._store = None if is_redis else self._local_store()
         tracking = None if self.front is None else self.front.tracking
-        self._server = RedisStore(target, tracking, partial(try_all_again_soon, self.env))
+        callbacks = [partial(each, self.env) for each in (try_all_again_soon, note_missing_right)]
+        self._server = RedisStore(target, tracking, *callbacks)
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
         self._direct_fronts: LRUCache[ValueCodec, FunctionFront] = LRUCache(MOST_CODECS)

@@ -91,7 +91,7 @@ def test_clearing_a_function_deletes_values_and_markers_that_carry_its_owner() -
 
 def denied() -> BackendRefused:
     error = BackendRefused("no right", code="DC209")
-    error.prefix = "NOPERM"
+    error.prefix, error.is_lacking = "NOPERM", True
     return error
 
 

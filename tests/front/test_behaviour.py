@@ -498,7 +498,8 @@ def test_a_server_that_lets_nobody_track_is_told_from_one_that_is_away(
     assert kept_key(colour, cache, "k") == "v"
     front = cache.stats().front
     assert front is not None
-    assert (front.transport, front.reason) == ("ttl", "tracking: DC203; broadcast: DC203")
+    lacking = "DC203, grant +client|tracking"
+    assert (front.transport, front.reason) == ("ttl", f"tracking: {lacking}; broadcast: {lacking}")
 
 
 def test_where_pushes_are_not_to_be_had_the_tier_says_so_and_bounds_each_copy(
@@ -513,7 +514,9 @@ def test_where_pushes_are_not_to_be_had_the_tier_says_so_and_bounds_each_copy(
     front = cache.stats().front
     assert front is not None
     assert front.transport == "ttl"
-    assert "tracking: DC203; broadcast: DC203" in front.reason
+    assert front.reason == (
+        "tracking: DC203, grant +client|list; broadcast: DC203, grant +client|tracking"
+    )
     eventually(lambda: [line for line in caplog.messages if "front tier" in line], "the log line")
     assert len([line for line in caplog.messages if "front tier" in line]) == 1
     changed = began = time.monotonic()
@@ -539,7 +542,10 @@ def test_a_server_without_client_list_is_heard_by_broadcast(
     kept_key(colour, cache, "k")
     front = cache.stats().front
     assert front is not None
-    assert (front.transport, front.reason) == ("broadcast", "tracking: DC203")
+    assert (front.transport, front.reason) == (
+        "broadcast",
+        "tracking: DC203, grant +client|list",
+    )
 
 
 def test_data_connections_may_speak_the_older_protocol(

@@ -60,6 +60,9 @@ __all__ = [  # what holds for every transport
 ]
 
 
+WITHOUT_ID = "tracking: DC203, grant +client|id; broadcast: DC203, grant +client|id"
+
+
 @pytest.fixture
 def transport() -> Transport:
     return "pubsub"
@@ -230,7 +233,7 @@ def test_a_server_that_refuses_client_is_heard_where_processes_are_said_to_tell(
     other = colour.cache(url, publish=True)
     colour.call(other, "set", "k", "old")
     kept_key(colour, cache, "k")
-    reason = f"tracking: DC203; broadcast: DC203; {PubSubTransport.caveat}"
+    reason = f"{WITHOUT_ID}; {PubSubTransport.caveat}"
     assert told(cache) == ("pubsub", reason)
     colour.call(other, "invalidate", "k")
     colour.call(cache, "fence")
@@ -246,7 +249,7 @@ def test_where_nobody_said_that_processes_tell_it_is_not_relied_upon(
 ) -> None:
     cache = tiered(colour, user(own_server, *WITHOUT_CLIENT, "&*"))
     opened(colour, cache)
-    assert told(cache) == ("ttl", "tracking: DC203; broadcast: DC203")
+    assert told(cache) == ("ttl", WITHOUT_ID)
 
 
 def test_the_rights_that_the_page_lists_are_enough(colour: Colour, any_own_server: Server) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from dualcache.backends.redis.async_io import ConnectionIO
     from dualcache.backends.redis.connections import AsyncConnection
+    from dualcache.backends.redis.errors import OnRefused
     from dualcache.core.ops import Op
     from dualcache.options.target import Target
 
@@ -46,6 +47,7 @@ class MultiplexedConnection:
         began: float,
         on_end: Callable[[MultiplexedConnection], None],
         on_slow: Callable[[Op[Any]], None],
+        on_refused: OnRefused = lambda _: None,
     ) -> None:
         self.is_up = True
         self.takes_more = True
@@ -54,6 +56,7 @@ class MultiplexedConnection:
         self.client_id = 0
         self._on_end = on_end
         self._on_slow = on_slow
+        self._on_refused = on_refused
         self._patience = target.socket_timeout
         self._watchdog = Watchdog(target.socket_timeout, target.longest_call)
         self._loop = loop
@@ -136,9 +139,8 @@ class MultiplexedConnection:
         for each in replies:
             reply = each
             if isinstance(reply, Exception):
-                reply = classify(reply)
-                if not isinstance(reply, BackendRefused):
-                    self.fail(reply)
+                reply = self._refusal(reply)
+                if reply is None:
                     return
             if not expected:
                 self.fail(BackendUnavailable("a reply came that nobody waits for", code="DC204"))
@@ -162,6 +164,17 @@ class MultiplexedConnection:
                 replied.set_result(wire.decode(op, found))
             except Exception as error:  # noqa: BLE001  a reply of any shape
                 self._refuse(replied, error)
+
+    def _refusal(self, error: Exception) -> BackendRefused | None:
+        """Return an error reply as a value; end the connection at any other error."""
+        made = classify(error)
+        if not isinstance(made, BackendRefused):
+            self.fail(made)
+            return None
+        if made.right:
+            # Later: what an observer raises here would give the next replies to wrong callers.
+            self._loop.call_soon(self._on_refused, made)
+        return made
 
     def fail(self, error: BackendError) -> None:
         """End this connection; every waiting caller gets `error`."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from dualcache.backends.redis.async_connection import MultiplexedConnection
+    from dualcache.backends.redis.errors import OnMissingRight
     from dualcache.core.ops import Op
     from dualcache.front.tracking import Tracking
     from dualcache.options.target import Target
@@ -61,9 +62,10 @@ class LoopConnection:
         target: Target,
         tracking: Tracking | None = None,
         on_open: Callable[[], None] = lambda: None,
+        on_missing_right: OnMissingRight | None = None,
     ) -> None:
         self._tracking = tracking
-        handshake = Handshake(target, on_open)
+        handshake = Handshake(target, on_open, on_missing_right)
         on_end, on_slow = self._ended, self._note_slow
         self._shared = Connector(target, handshake, on_end=on_end, on_slow=on_slow)
         self._large = Connector(target, handshake, on_end=on_end, on_slow=on_slow)
@@ -189,10 +191,9 @@ class LoopConnections:
         target: Target,
         tracking: Tracking | None = None,
         on_open: Callable[[], None] = lambda: None,
+        on_missing_right: OnMissingRight | None = None,
     ) -> None:
-        self._target = target
-        self._tracking = tracking
-        self._on_open = on_open
+        self._arguments = target, tracking, on_open, on_missing_right
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopConnection] = (
             WeakKeyDictionary()
         )
@@ -220,7 +221,7 @@ class LoopConnections:
         found = self._by_loop.get(loop)
         if found is None:
             self.forget_ended()
-            found = LoopConnection(self._target, self._tracking, self._on_open)
+            found = LoopConnection(*self._arguments)
             self._by_loop[loop] = found
             found.until_loop_ends = _begun(_until_loop_ends(ref(self), ref(found)))
         return found

@@ -91,4 +91,5 @@ class Connector:
             began=began,
             on_end=self._on_end,
             on_slow=self._on_slow,
+            on_refused=self._handshake.on_refused,
         )

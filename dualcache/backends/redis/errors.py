@@ -7,22 +7,31 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
+from dualcache.backends.redis.wire.rights import Loss, missing_right, right_of
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 from dualcache.options.patience import LARGE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["classify", "too_slow"]
+    OnRefused: TypeAlias = Callable[[BackendRefused], None]
+
+    class OnMissingRight(Protocol):
+        """Is told the rule of a right, and what is lost without it."""
+
+        def __call__(self, right: str, without: str, *, is_replaced: bool) -> None: ...
+
+
+__all__ = ["OnMissingRight", "OnRefused", "classify", "reason_of", "telling_rights", "too_slow"]
 
 E = TypeVar("E", bound=BackendError)
 
 _ABOUT_CONFIGURATION = {
     "NOAUTH": "give the password in the URL: redis://:password@host",
     "WRONGPASS": "check user name and password in the URL",
-    "NOPERM": "allow the user the commands and keys that the documentation lists",
+    "NOPERM": "grant the user the rights that the documentation lists",
     "DENIED": "the server is in protected mode: set a password there, or bind it to an address",
     "MOVED": "this is a node of a Redis Cluster, which only a redis+cluster:// URL can use",
     "CROSSSLOT": "this is a node of a Redis Cluster, which only a redis+cluster:// URL can use",
@@ -50,6 +59,8 @@ _WORD_OF_CLASS = {
     "TryAgainError": "TRYAGAIN",
 }
 """redis-py before 8 drops the word of an error that it has a class for."""
+_RIGHT_IN_SCRIPT = re.compile(r"ACL failure in script|The user executing the script can't ")
+"""How an error begins that a script met because its caller may not do what it does."""
 _IN_SCRIPT = re.compile(r"^(?:ERR )?Error (?:running|compiling) script.*?: -?([A-Z]{3,})\b")
 _WITHOUT_RESP3 = re.compile(r"^(?:ERR )?unknown command [`']?HELLO\b", re.IGNORECASE)
 _NO_SUCH_DB = re.compile(r"^(?:ERR )?(?:DB index is out of range|invalid DB index)")
@@ -98,6 +109,23 @@ def classify(error: BaseException) -> BackendError:
     return _marked(made, is_garbled=True)
 
 
+def telling_rights(tell: OnMissingRight | None) -> OnRefused:
+    """Return a callback for refusals that tells of the rights which no other event tells of."""
+
+    def refused(error: BackendRefused) -> None:
+        right = right_of(error.right)
+        if tell is not None and right is not None and right.loss in {Loss.PARTIAL, Loss.REPLACED}:
+            tell(right.rule, right.without, is_replaced=right.loss is Loss.REPLACED)
+
+    return refused
+
+
+def reason_of(error: BackendError) -> str:
+    """Return the code of an error, and the right to grant where one is missing."""
+    right = error.right if isinstance(error, BackendRefused) else ""
+    return f"{error.code}, grant {right}" if right else error.code
+
+
 def too_slow(moved_bytes: int) -> BackendTimeout:
     """Return the error of a call that took its whole budget, though something came or went.
 
@@ -133,7 +161,10 @@ def _refused(error: Exception, *, is_auth: bool) -> BackendError:
     if is_auth and prefix not in _ABOUT_CONFIGURATION:
         prefix = "WRONGPASS"
     mend = _ABOUT_CONFIGURATION.get(prefix, "")
-    if _WITHOUT_RESP3.search(text):
+    right = missing_right(text) if prefix == "NOPERM" else ""
+    if right:
+        mend = f"grant it with ACL SETUSER <user> {right}"
+    elif _WITHOUT_RESP3.search(text):
         mend = _ABOUT_CONFIGURATION["NOPROTO"]
     elif _NO_SUCH_DB.search(text):
         mend = "choose a db that the server has: redis://host/0"
@@ -145,6 +176,7 @@ def _refused(error: Exception, *, is_auth: bool) -> BackendError:
         help=made_help,
     )
     made.prefix = prefix
+    made.right = right
     made.is_lacking = prefix == "NOPERM" or (prefix == "ERR" and bool(_LACKING.search(text)))
     return _marked(made, is_configuration=bool(mend))
 
@@ -155,6 +187,8 @@ def _prefix_of(error: Exception, text: str) -> str:
     Redis before 7.0 hides the word of an error that a script ran into. A word that is not in the
     list may be a script's own text, and is not repeated.
     """
+    if _RIGHT_IN_SCRIPT.search(text):
+        return "NOPERM"
     in_script = _IN_SCRIPT.search(text)
     hidden = in_script[1] if in_script else ""
     named = _WORD_OF_CLASS.get(type(error).__name__)

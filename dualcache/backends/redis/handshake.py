@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from dualcache.backends.redis.connections import make_async_connection, make_connection
-from dualcache.backends.redis.errors import classify
+from dualcache.backends.redis.errors import classify, telling_rights
 from dualcache.errors import BackendError, BackendRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dualcache.backends.redis.connections import AsyncConnection, Connection
+    from dualcache.backends.redis.errors import OnMissingRight
     from dualcache.options.target import Target
 
 __all__ = ["Handshake"]
@@ -34,9 +35,16 @@ class Handshake:
     """Opens the connections of one backend, and remembers which protocol its server speaks.
 
     `on_open` is called after each: another server may be behind the address, or other rights.
+    `on_missing_right` is called for each reply that says so, where no event of the flow tells it.
     """
 
-    def __init__(self, target: Target, on_open: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        on_open: Callable[[], None] = lambda: None,
+        on_missing_right: OnMissingRight | None = None,
+    ) -> None:
+        self.on_refused = telling_rights(on_missing_right)
         self._target = target
         self._on_open = on_open
 
@@ -50,6 +58,7 @@ class Handshake:
             older = self._older(error)
             connection = _opened(older)
             self._target = older
+        connection.on_refused = self.on_refused
         self._on_open()
         return connection
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from dualcache.backends.redis.async_per_loop import LoopConnections
+    from dualcache.backends.redis.errors import OnMissingRight
     from dualcache.backends.redis.sync_backend import SyncBackend
     from dualcache.core.ops import Op
     from dualcache.front.tracking import Tracking
@@ -19,13 +20,18 @@ __all__ = ["RedisStore"]
 class RedisStore:
     """Performs backend ops of both colours; each imports its part of redis-py when it begins.
 
-    `on_open` is called after each connection that was opened.
+    `on_open` is called after each connection that was opened, `on_missing_right` for each
+    reply that says that a right is missing, where no event of the flow tells it.
     """
 
     def __init__(
-        self, target: Target, tracking: Tracking | None, on_open: Callable[[], None]
+        self,
+        target: Target,
+        tracking: Tracking | None,
+        on_open: Callable[[], None],
+        on_missing_right: OnMissingRight | None = None,
     ) -> None:
-        self._arguments = target, tracking, on_open
+        self._arguments = target, tracking, on_open, on_missing_right
         self._sync: SyncBackend | None = None
         self._by_loop: LoopConnections | None = None
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dualcache.backends.redis.connections import Connection
+    from dualcache.backends.redis.errors import OnMissingRight
     from dualcache.backends.redis.push.tracking import TrackedConnection
     from dualcache.core.ops import Op
     from dualcache.errors import BackendError
@@ -44,9 +45,10 @@ class SyncBackend:
         target: Target,
         tracking: Tracking | None = None,
         on_open: Callable[[], None] = lambda: None,
+        on_missing_right: OnMissingRight | None = None,
     ) -> None:
         self._target = target
-        self._handshake = Handshake(target, on_open)
+        self._handshake = Handshake(target, on_open, on_missing_right)
         self._tracking = tracking
         # What a call would import is imported here, before any holds anything. An import that is
         # interrupted can leave all imports locked, and the clean-up of its call would hang.

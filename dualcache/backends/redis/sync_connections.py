@@ -23,6 +23,7 @@ from dualcache.options.patience import LARGE_BYTES, extra_seconds
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from dualcache.backends.redis.errors import OnRefused
     from dualcache.backends.redis.reply_reader import ReplyReader
 
     # redis-py types these in part only, and mixes methods that cannot be told apart.
@@ -136,6 +137,8 @@ class _Bounded(Mixin):  # type: ignore[misc]
     """
 
     _replies: ReplyReader | None = None
+    on_refused: OnRefused | None = None
+    """Called with each reply that says that a right is missing."""
 
     def __init__(self, *, call_timeout: float, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -175,7 +178,7 @@ class _Bounded(Mixin):  # type: ignore[misc]
             reader.feed(received)
             while (reply := reader.gets()) is not INCOMPLETE:
                 if isinstance(reply, Exception):
-                    replies.append(_refusal(reply))
+                    replies.append(self._refusal(reply))
                 elif type(reply) is not reader.push:
                     replies.append(reply)
                 if len(replies) == count:
@@ -188,8 +191,17 @@ class _Bounded(Mixin):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001  redis-py raises more than its own errors
             made = classify(error)
             if isinstance(made, BackendRefused) and self.is_connected:
-                return made
+                return self._refusal(made)
             raise made from None
+
+    def _refusal(self, error: Exception) -> BackendRefused:
+        """Return an error reply as a value; raise an error that ends the connection."""
+        made = classify(error)
+        if not isinstance(made, BackendRefused):
+            raise made from None
+        if made.right and self.on_refused is not None:
+            self.on_refused(made)
+        return made
 
     @property
     def is_connected(self) -> bool:
@@ -257,14 +269,6 @@ class _Dialling(Plain):  # type: ignore[misc]
             made.close()
             raise
         return made
-
-
-def _refusal(error: Exception) -> BackendRefused:
-    """Return an error reply as a value; raise an error that ends the connection."""
-    made = classify(error)
-    if isinstance(made, BackendRefused):
-        return made
-    raise made from None
 
 
 class BoundedPlain(_Bounded, _Dialling):  # type: ignore[misc]

@@ -17,6 +17,7 @@ from dualcache.backends.redis.connections import make_connection
 from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.redis_py import reader_of_pushes
+from dualcache.backends.redis.wire.rights import right_to
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from dualcache.backends.redis.push.transports import PushTransport
     from dualcache.backends.redis.push.waiter import Waiter
+    from dualcache.errors import BackendError
     from dualcache.front.tier import Front
     from dualcache.options.target import Target
 
@@ -49,6 +51,8 @@ class PushLink:
     ) -> None:
         self.transport = transport(front, prefix, partial(token_hex, 8))
         self.is_open = False
+        self.role_refusal: BackendRefused | None = None
+        """Why the server's role is not known."""
         self._target = replace(target, protocol=PUSHES)
         self._prefix = prefix
         self._protocol = PushProtocol(front, self.transport)
@@ -87,6 +91,7 @@ class PushLink:
         asked_at = self._opened()
         self._watch_role()
         self._probe()
+        self._reply("PING")  # each proof will ask for this
         return asked_at
 
     def hear(self, seconds: float) -> bool:
@@ -154,10 +159,12 @@ class PushLink:
         for command in (("ROLE",), ("INFO", "replication")):
             try:
                 reply = self._reply(*command)
-            except BackendRefused:
+            except BackendRefused as error:
                 self._protocol.answered(None)  # its place in the line of answers
+                self.role_refusal = self.role_refusal or error
                 continue
             self._protocol.watch_role(command, reply)
+            self.role_refusal = None
             return
 
     def _pushed(self, message: Sequence[Any]) -> None:
@@ -201,7 +208,10 @@ class PushLink:
             left = ends - self._waiter.now()
             if left <= 0:
                 raise BackendTimeout("the server gave no answer in time", code="DC201")
-            self.hear(left)
+            try:
+                self.hear(left)
+            except BackendRefused as error:
+                raise _naming_right(error, command) from None
         return found[0]
 
     def _send(self, commands: Sequence[Sequence[Any]]) -> None:
@@ -218,7 +228,15 @@ def _ask(connection: Any, *command: Any) -> Any:
         connection.send_command(*command)
         return connection.read_response(disable_decoding=True)
     except Exception as error:  # noqa: BLE001  whatever redis-py raises
-        raise classify(error) from None
+        raise _naming_right(classify(error), command) from None
+
+
+def _naming_right(error: BackendError, command: Sequence[Any]) -> BackendError:
+    """Name the right to a command in an error that says that it is missing."""
+    # Redis 6.2 says `client`, and not which part of it.
+    if isinstance(error, BackendRefused) and error.prefix == "NOPERM" and "|…" in error.right:
+        error.right = right_to(command)
+    return error
 
 
 def _set_push_handler(connection: AbstractConnection, handler: Callable[[Any], None]) -> None:

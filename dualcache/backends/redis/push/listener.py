@@ -12,9 +12,9 @@ from functools import partial
 from threading import Event, RLock, Thread, current_thread
 from typing import TYPE_CHECKING, Final
 
-from dualcache.backends.redis.errors import classify
+from dualcache.backends.redis.errors import classify, reason_of
 from dualcache.backends.redis.push.connection import PushLink
-from dualcache.backends.redis.push.failures import is_about_role, is_passing
+from dualcache.backends.redis.push.failures import Pauses, is_about_role, is_passing
 from dualcache.backends.redis.push.protocol import demoted
 from dualcache.backends.redis.push.transports import PushTransport, transports_for
 from dualcache.backends.redis.push.waiter import Waiter
@@ -31,11 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener", "listening_to"]
 
-FIRST_PAUSE: Final = 0.05
-LONGEST_PAUSE: Final = 1.0
-FIRST_TTL_PAUSE: Final = 1.0
-LONGEST_TTL_PAUSE: Final = 30.0
-"""How long the tier does without pushes before they are tried again: they may be back soon."""
 HEARTBEATS: Final = 3
 """Proofs asked for within the bound on staleness."""
 
@@ -180,30 +175,28 @@ class Listener:
     def _run(self, stopping: Event, before: Thread | None) -> None:
         if before is not None:
             before.join()  # it still tells the tier of its end
-        pause, ttl_pause = FIRST_PAUSE, FIRST_TTL_PAUSE
-        is_without = False
+        pauses = Pauses()
+        is_without = is_mendable = False
         while not stopping.is_set():
             try:
                 link = self._opened()
                 is_without = link is None
                 if link is not None:
-                    pause, ttl_pause = FIRST_PAUSE, FIRST_TTL_PAUSE
+                    pauses = Pauses()
                     self._listen(link, stopping)
-            except Exception as error:  # noqa: BLE001  whatever it is, the thread goes on
-                if self._had_master and is_about_role(classify(error)):
+            except Exception as raised:  # noqa: BLE001  whatever it is, the thread goes on
+                error = classify(raised)
+                is_mendable = error.is_configuration
+                if self._had_master and is_about_role(error):
                     self._on_demoted()
                 if not stopping.is_set() and not is_without:
                     with suppress(Exception):  # a handler of the log that raises
-                        self._front.chose("none", classify(error).code)
+                        self._front.chose("none", reason_of(error))
             finally:
                 self._end()
             if is_without and not any(issubclass(each, PushTransport) for each in self._transports):
                 return  # there is nothing to be tried again
-            self._waiter.until_set(stopping, ttl_pause if is_without else pause)
-            if is_without:
-                ttl_pause = min(LONGEST_TTL_PAUSE, 2 * ttl_pause)
-            else:
-                pause = min(LONGEST_PAUSE, 2 * pause)
+            self._waiter.until_set(stopping, pauses.next(is_long=is_without or is_mendable))
 
     def _end(self) -> None:
         with self._lock:
@@ -219,9 +212,11 @@ class Listener:
         `None`: the tier does without pushes.
         """
         refusals: list[str] = []
+        is_mendable = False
         for transport in self._transports:
             if not issubclass(transport, PushTransport):
-                self._front.open_bounded(transport.name, "; ".join(refusals) or "asked for")
+                reason = "; ".join(refusals) or "asked for"
+                self._front.open_bounded(transport.name, reason, is_mendable=is_mendable)
                 return None
             link = PushLink(self._target, self._front, transport, self._prefix, self._waiter)
             try:
@@ -229,18 +224,23 @@ class Listener:
             except Exception as raised:  # noqa: BLE001  answers of any shape
                 link.end()
                 error = classify(raised)
-                if is_passing(error, link):
+                if is_passing(error, is_open=link.is_open):
                     raise error from None
-                refusals.append(f"{transport.name}: {error.code}")
+                refusals.append(f"{transport.name}: {reason_of(error)}")
+                is_mendable = is_mendable or error.is_configuration
                 continue
             if self._had_master and link.is_of_other:
                 link.end()
                 raise demoted()
             self._had_master = self._had_master or link.is_of_master
             self._use(link, asked_at)
+            if link.role_refusal is not None:
+                refusals.append(f"role: {reason_of(link.role_refusal)}")
+                is_mendable = is_mendable or link.role_refusal.is_configuration
             if transport.caveat:
                 refusals.append(transport.caveat)
-            self._front.chose(transport.name, "; ".join(refusals) or "a push was seen")
+            reason = "; ".join(refusals) or "a push was seen"
+            self._front.chose(transport.name, reason, is_mendable=is_mendable)
             return link
         raise BackendUnavailable(
             "no transport for changes works on this server",

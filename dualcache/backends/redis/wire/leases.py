@@ -80,14 +80,14 @@ def try_lease_reply(_: TryLease, replies: Sequence[Any]) -> bool | None:
     if checked(lease) is not None:
         return True
     # Something else under this name, or a lease without an end, would stop refreshes for ever.
-    is_lease = length in (0, TOKEN_BYTES) or _is_refused(length, "NOPERM")
+    is_lease = length in (0, TOKEN_BYTES) or _is_lacking(length)
     return False if is_lease and lifetime(left) != FOR_EVER else None
 
 
 def lifetime(reply: Any) -> int | None:
-    """Return a key's remaining ms, -1 without expiry; `None` where PTTL is not allowed."""
-    return None if _is_refused(reply, "NOPERM") else number(reply)
+    """Return a key's remaining ms, -1 without expiry; `None` where PTTL is not to be had."""
+    return None if _is_lacking(reply) else number(reply)
 
 
-def _is_refused(reply: Any, prefix: str) -> bool:
-    return isinstance(reply, BackendRefused) and reply.prefix == prefix
+def _is_lacking(reply: Any) -> bool:
+    return isinstance(reply, BackendRefused) and reply.is_lacking

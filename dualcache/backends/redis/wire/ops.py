@@ -218,7 +218,7 @@ def _delete_commands(op: Delete) -> Sequence[Command]:
 
 
 def _unlink_commands(op: Unlink) -> Sequence[Command]:
-    return (("UNLINK", *op.keys),)
+    return (("DEL", *op.keys),) if op.is_blocking else (("UNLINK", *op.keys),)
 
 
 def _ping_commands(_: Ping) -> Sequence[Command]:
