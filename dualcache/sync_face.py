@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 from dualcache.core.entry import MISSING
 from dualcache.core.flight import value_of
 from dualcache.drivers.forking import OfOneProcess
-from dualcache.engine.batch import mapping_of
+from dualcache.engine.lead_many import mapping_of
 from dualcache.keys.names import user_pattern
 from dualcache.operations import Operations, whole_step
 

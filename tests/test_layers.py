@@ -77,7 +77,6 @@ LONGER_WITH_REASON: Final[dict[str, str]] = {
     "options/table.py": "every option once, in one table",
     "engine/load.py:_share": "one loop over what a caller may find, and its reasons",
     "engine/lead.py": "one load from the right to store it to its outcome",
-    "engine/batch.py": "one batch from joining to landing: each step gives back what it may hold",
 }
 """`path` or `path:function`, and why it is better whole."""
 NAMED: Final = {

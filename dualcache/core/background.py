@@ -17,7 +17,7 @@ __all__ = ["Spawn", "SpawnReply"]
 class SpawnReply(Enum):
     STARTED = "started"
     RUNNING = "running"
-    """A background flow of this key runs in this process already."""
+    """A background flow of this key, and of each of the others, runs in this process already."""
     FULL = "full"
     """As many run as may."""
 
@@ -29,6 +29,9 @@ class Spawn(Op[SpawnReply]):
     begun. It runs in a copy of the caller's context. A close of the cache waits for it, but not for
     long.
 
+    `others` are more keys that the flow is for. It begins unless one runs for each of them already,
+    so it may find that some of its keys are being loaded.
+
     `is_awaited`: the caller waits for what the flow loads, so others of this key may run beside it.
     With `join` the flow goes on leading the flight that this leads.
     """
@@ -37,3 +40,4 @@ class Spawn(Op[SpawnReply]):
     flow: Flow[Any]
     is_awaited: bool = False
     join: Join | None = None
+    others: tuple[str, ...] = ()

@@ -59,7 +59,8 @@ def start_beside(
 
     is_awaited = op.is_awaited or bool(joins)
     is_orphaned = partial(has_stopped, ref(loop))
-    return background.start_task(op.key, begin, is_orphaned, is_awaited=is_awaited)
+    keys = (op.key, *op.others)
+    return background.start_task(keys, begin, is_orphaned, is_awaited=is_awaited)
 
 
 async def wait_for_background(background: Background) -> None:

@@ -34,10 +34,10 @@ class _Run:
     `is_awaited`: a caller waits for it, so it is one of its own, whatever its key.
     """
 
-    __slots__ = ("is_awaited", "is_orphaned", "key", "task", "thread")
+    __slots__ = ("is_awaited", "is_orphaned", "keys", "task", "thread")
 
-    def __init__(self, key: str, *, is_awaited: bool) -> None:
-        self.key: object = self if is_awaited else key
+    def __init__(self, keys: tuple[str, ...], *, is_awaited: bool) -> None:
+        self.keys: tuple[object, ...] = (self,) if is_awaited else keys
         self.is_awaited = is_awaited
         self.thread: Thread | None = None
         self.task: Any = None
@@ -62,13 +62,13 @@ class Background:
         self._waiting: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._all())
 
     def start_thread(
-        self, key: str, work: Callable[[], Any], *, is_awaited: bool = False
+        self, keys: tuple[str, ...], work: Callable[[], Any], *, is_awaited: bool = False
     ) -> SpawnReply:
         """Run `work` in a thread, in a copy of this context, unless too many do."""
-        run = _Run(key, is_awaited=is_awaited)
+        run = _Run(keys, is_awaited=is_awaited)
         try:
             reply = self._admit(run, in_thread=True)
             if reply is SpawnReply.STARTED:
@@ -87,14 +87,14 @@ class Background:
 
     def start_task(
         self,
-        key: str,
+        keys: tuple[str, ...],
         make_task: Callable[[], Any],
         is_orphaned: Callable[[], bool],
         *,
         is_awaited: bool = False,
     ) -> SpawnReply:
         """Run what `make_task` begins, in this loop."""
-        run = _Run(key, is_awaited=is_awaited)
+        run = _Run(keys, is_awaited=is_awaited)
         run.is_orphaned = is_orphaned
         reply = self._admit(run)
         if reply is SpawnReply.STARTED:
@@ -106,8 +106,9 @@ class Background:
     def leave(self, run: _Run) -> None:
         """Note that a flow has ended."""
         with self._lock:
-            if self._runs.get(run.key) is run:
-                del self._runs[run.key]
+            for key in run.keys:
+                if self._runs.get(key) is run:
+                    del self._runs[key]
             self._threads.discard(run)
             waiting = [] if self._threads else self._waiting
             self._waiting = self._waiting if self._threads else []
@@ -116,7 +117,7 @@ class Background:
 
     def tasks(self) -> list[Any]:
         """Return the tasks that are under way, in whatever loop."""
-        return [run.task for run in list(self._runs.values()) if run.task is not None]
+        return [run.task for run in self._all() if run.task is not None]
 
     def when_threads_end(self, wake: Callable[[], None]) -> bool:
         """Have `wake` called when no flow runs in a thread; tell whether one does by now."""
@@ -135,16 +136,24 @@ class Background:
 
     def _admit(self, run: _Run, *, in_thread: bool = False) -> SpawnReply:
         with self._lock:
-            before = self._runs.get(run.key)
-            if before is not None and not before.is_orphaned():
+            free = [key for key in run.keys if self._is_free(key)]
+            if not free:
                 return SpawnReply.RUNNING
             most = MOST_LOADS if run.is_awaited else MOST_THREADS
             if in_thread and self._count_alike(run) >= most:
                 return SpawnReply.FULL
-            self._runs[run.key] = run
+            self._runs.update(dict.fromkeys(free, run))
             if in_thread:
                 self._threads.add(run)
             return SpawnReply.STARTED
+
+    def _is_free(self, key: object) -> bool:
+        before = self._runs.get(key)
+        return before is None or before.is_orphaned()
+
+    def _all(self) -> list[_Run]:
+        """Return the flows that are under way, each once: one may be for several keys."""
+        return list(dict.fromkeys(list(self._runs.values())))
 
     def _count_alike(self, run: _Run) -> int:
         return sum(each.is_awaited is run.is_awaited for each in self._threads)

@@ -27,11 +27,11 @@ def start_beside(
     """Run a flow in a thread of its own, in a copy of this context."""
     if op.join is None:
         work = partial(run, op.flow)
-        return background.start_thread(op.key, work, is_awaited=op.is_awaited)
+        return background.start_thread((op.key, *op.others), work, is_awaited=op.is_awaited)
     join = flights.hand_over(op.join)
     try:
         work = partial(_lead, op.flow, join, run)
-        reply = background.start_thread(op.key, work, is_awaited=True)
+        reply = background.start_thread((op.key,), work, is_awaited=True)
     except BaseException:  # a signal handler may raise anywhere here
         flights.abandon([join])
         raise

@@ -39,8 +39,9 @@ from dualcache.engine.freshness import (
 from dualcache.engine.leases import keep_lost, lease_ms, marker, take_together
 from dualcache.engine.read import classify_with_tags, look
 from dualcache.engine.recovery import ask
+from dualcache.engine.refresh_lease import Paused, take_refresh
 from dualcache.engine.serve import ids_of
-from dualcache.engine.starting import NOTHING, Paused, Start, resealed, take_refresh
+from dualcache.engine.starting import NOTHING, Start, resealed
 from dualcache.engine.tags import NO_IDS
 from dualcache.errors import BackendError
 

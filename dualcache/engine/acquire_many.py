@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from dualcache.core.ops import LookAndLease
 from dualcache.engine.acquire import is_replaceable, reclaim_all, start_of
 from dualcache.engine.commit_ways import can_commit
-from dualcache.engine.freshness import FRESH, OTHER, UNKNOWN, UNTYPED
+from dualcache.engine.freshness import FRESH, OTHER, REPLACED, UNKNOWN, UNTYPED, is_within
 from dualcache.engine.leases import keep_lost, take_leases
 from dualcache.engine.pipelines import paced
 from dualcache.engine.read import classify_again, left_of
 from dualcache.engine.read_many import look_many
+from dualcache.engine.refresh_lease import take_refreshes
 from dualcache.engine.serve import classify, ids_of
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.errors import BackendError
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
     from dualcache.engine.leases import Leased
+    from dualcache.engine.refresh_lease import Paused
 
     _Wanted = tuple[Call, Flight]
+    _Found = Start | Paused | ReadResult | None
 
 __all__ = ["acquire_all"]
 
@@ -36,12 +39,12 @@ def acquire_all(
     env: Env,
     sent: dict[bytes, str],
     known: Mapping[str, bytes | None],
-) -> Flow[list[Start | ReadResult | None]]:
+) -> Flow[list[_Found]]:
     """Get the leases of several keys in one trip; never fail for the backend.
 
-    For each: where its load starts, what is fresh or of another shape, or `NOTHING` where it may
-    not be stored. `None` where it is to be acquired by itself: another holds it, or a stale entry
-    is there to stand in.
+    For each: where its load starts, what is there to be served, `Paused` where others have just
+    failed to load it, what is of another shape, or `NOTHING` where it may not be stored. `None`
+    where it is to be acquired by itself, as another holds it.
     `known` are the ids of tags that a look found just now; `sent` is as for `acquire`.
     """
     # Nobody is waited for while leases are held: two callers who each hold what the other waits for
@@ -61,16 +64,18 @@ def acquire_all(
         )
 
     reads = yield from paced(classified, zip(calls, leased, strict=True))
-    starts: list[Start | ReadResult | None] = [NOTHING] * len(wanted)
+    starts: list[_Found] = [NOTHING] * len(wanted)
     rest: dict[int, tuple[Call, Flight, Leased, ReadResult]] = {}
     for at, (each, read) in enumerate(zip(leased, reads, strict=True)):
         starts[at] = NOTHING if each is None else start_of(each, read)
         if each is not None and starts[at] is None:
             rest[at] = (*wanted[at], each, read)
     try:
-        found: Sequence[Start | ReadResult | None] = yield from _settle([*rest.values()], sent, env)
+        found: Sequence[_Found] = yield from _settle([*rest.values()], sent, env)
     except BackendError:
         found = [NOTHING] * len(rest)
+        keys = {call.key for call in calls}  # the others are those of stale entries' leases
+        keep_lost({token: key for token, key in sent.items() if key not in keys}, env)
     for at, start in zip(rest, found, strict=True):
         starts[at] = start
     _keep_lost(calls, starts, sent, env)
@@ -79,7 +84,7 @@ def acquire_all(
 
 def _keep_lost(
     calls: Sequence[Call],
-    starts: Sequence[Start | ReadResult | None],
+    starts: Sequence[_Found],
     sent: Mapping[bytes, str],
     env: Env,
 ) -> None:
@@ -95,22 +100,26 @@ def _keep_lost(
         keep_lost({token: key for token, key in sent.items() if key in lost}, env)
 
 
-def _look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[Start | ReadResult | None]]:
+def _look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[_Found]]:
     """Read all keys where nothing can be stored: no lease is taken."""
     try:
         reads = yield from look_many(calls, env)
     except BackendError:
         return [NOTHING] * len(calls)
-    return [read if read.state in (FRESH, OTHER) else NOTHING for read in reads]
+    windows = [call.policy.stale_while_revalidate_ms for call in calls]
+    return [
+        read if read.state in (FRESH, OTHER) or is_within(read, window_ms) else NOTHING
+        for read, window_ms in zip(reads, windows, strict=True)
+    ]
 
 
 def _settle(
     rest: Sequence[tuple[Call, Flight, Leased, ReadResult]], sent: dict[bytes, str], env: Env
-) -> Flow[list[Start | ReadResult | None]]:
+) -> Flow[list[_Found]]:
     """Judge entries by the tags that they alone name, and replace what can never be served."""
     calls = [call for call, *_ in rest]
     reads = yield from classify_again(calls, [read for *_, read in rest], env)
-    starts: list[Start | ReadResult | None] = []
+    starts: list[_Found] = []
     revoked: list[int] = []
     for at, (read, (_, flight, leased, _)) in enumerate(zip(reads, rest, strict=True)):
         starts.append(start_of(leased, read))
@@ -124,4 +133,26 @@ def _settle(
     replaced = yield from reclaim_all([(calls[at], reads[at]) for at in revoked], sent, env)
     for at, start in zip(revoked, replaced, strict=True):
         starts[at] = start
+    yield from _start_over_stale(calls, reads, starts, sent, env)
     return starts
+
+
+def _start_over_stale(
+    calls: Sequence[Call],
+    reads: Sequence[ReadResult],
+    starts: list[_Found],
+    sent: dict[bytes, str],
+    env: Env,
+) -> Flow[None]:
+    """Take the leases of entries that stay until they are replaced, unless they may be served."""
+    stale: list[int] = []
+    for at, (call, read) in enumerate(zip(calls, reads, strict=True)):
+        if starts[at] is None and read.state in REPLACED:
+            if is_within(read, call.policy.stale_while_revalidate_ms):
+                starts[at] = read
+            else:
+                stale.append(at)
+    if stale:
+        taken = yield from take_refreshes([(calls[at], reads[at]) for at in stale], sent, env)
+        for at, start in zip(stale, taken, strict=True):
+            starts[at] = start

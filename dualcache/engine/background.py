@@ -17,19 +17,23 @@ from dualcache.engine.flights import join_of
 from dualcache.engine.freshness import FRESH, is_within
 from dualcache.engine.lead import load_stored, run_flight
 from dualcache.engine.leases import keep_lost, release_all
+from dualcache.engine.pipelines import one_trip, replies_of, slices
 from dualcache.engine.read import served, served_stale
 from dualcache.engine.recovery import ask
-from dualcache.engine.starting import Start, give_up, take_refresh
+from dualcache.engine.refresh_lease import take_refreshes
+from dualcache.engine.starting import Start, held_by
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
 
-__all__ = ["serve_read"]
+__all__ = ["note_spawned", "serve_read", "start_over_all"]
 
 
 def serve_read(call: Call, read: ReadResult, env: Env) -> Flow[Outcome | None]:
@@ -49,7 +53,11 @@ def serve_read(call: Call, read: ReadResult, env: Env) -> Flow[Outcome | None]:
 
 def _start_refreshing(call: Call, read: ReadResult, env: Env) -> Flow[None]:
     """Start to load anew what was read, unless this process is at it; wait for nothing."""
-    reply = yield from do(Spawn(call.key, _refresh_beside(call, read, env)))
+    note_spawned(call, (yield from do(Spawn(call.key, _refresh_beside(call, read, env)))), env)
+
+
+def note_spawned(call: Call, reply: SpawnReply, env: Env) -> None:
+    """Count a load in the background that was refused, as too many run."""
     if reply is SpawnReply.FULL:
         call.policy.counters.refused += 1
         env.emit(RefreshRefused(call.policy.label))
@@ -67,7 +75,7 @@ def _load_anew(call: Call, read: ReadResult, flight: Flight, env: Env) -> Flow[O
     """Load over the entry that was read; `None` where that is left to another process."""
     sent: dict[bytes, str] = {}
     try:
-        start = yield from _start_over(call, read, sent, env)
+        (start,) = yield from start_over_all(((call, read),), sent, env)
         if start is None:
             return None
         return (yield from load_stored(call, start, flight, env))
@@ -76,23 +84,39 @@ def _load_anew(call: Call, read: ReadResult, flight: Flight, env: Env) -> Flow[O
         raise
 
 
-def _start_over(
-    call: Call, read: ReadResult, sent: dict[bytes, str], env: Env
-) -> Flow[Start | None]:
-    """Take the lease under which an entry is loaded anew, if that entry is still there."""
+def start_over_all(
+    wanted: Sequence[tuple[Call, ReadResult]], sent: dict[bytes, str], env: Env
+) -> Flow[list[Start | None]]:
+    """Take the leases under which entries are loaded anew; `None` where that is left to another.
+
+    The calls are of one policy; never fails for the backend. `sent` is as for `take_refreshes`.
+    """
+    nothing: list[Start | None] = [None] * len(wanted)
     if not can_commit(env):
-        return None
+        return nothing
     try:
-        start = yield from take_refresh(call, read, sent, env)
-        if not isinstance(start, Start):
-            return None
+        found = yield from take_refreshes(wanted, sent, env)
+        starts = [start if isinstance(start, Start) else None for start in found]
+        taken = [at for at, start in enumerate(starts) if start is not None]
         # Read again under the lease. Its last holder may have stored between the look and the
         # lease: the compare would refuse this load's value, but the source would be asked twice.
-        now = yield from ask(Look(call.key), env)
+        now: list[bytes | None] = []
+        for places in slices(taken):
+            looks = [Look(wanted[at][0].key) for at in places]
+            replies = replies_of(looks, (yield from ask(one_trip(looks), env)))
+            now += [raw_read.raw for raw_read in replies]
     except BackendError:
         keep_lost(sent, env)
-        return None
-    if now.raw == start.expected:
-        return start._replace(is_beside=True)
-    yield from give_up(call, start, env)
-    return None
+        return nothing
+    changed: dict[bytes, str] = {}
+    for at, raw in zip(taken, now, strict=True):
+        (call, _), start = wanted[at], starts[at]
+        assert start is not None
+        if raw == start.expected:
+            starts[at] = start._replace(is_beside=True)
+        else:
+            starts[at] = None
+            changed.update(held_by(call, start, env))
+    if changed:
+        yield from release_all(changed, env)
+    return starts

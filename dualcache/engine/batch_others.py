@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
 
-__all__ = ["load_others", "serve_fresh"]
+__all__ = ["load_others"]
 
 
 def load_others(
@@ -50,7 +50,7 @@ def load_others(
             rest = {each: calls[each] for each in names[1:]}
             with suppress(BackendError):
                 reads = yield from look_many(list(rest.values()), env)
-                found.update(serve_fresh(rest, dict(zip(rest, reads, strict=True)), env))
+                found.update(_serve_fresh(rest, dict(zip(rest, reads, strict=True)), env))
     return found
 
 
@@ -66,7 +66,7 @@ def _load_one(call: Call, function: Callable[[], Any], env: Env) -> Flow[Any]:
     return value_of((yield from get_or_load(one, env)))
 
 
-def serve_fresh(
+def _serve_fresh(
     calls: Mapping[str, Call], reads: Mapping[str, ReadResult], env: Env
 ) -> dict[str, Any]:
     """Return the values that are fresh; count them as hits."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from dualcache.core.entry import HEADER_BYTES
 from dualcache.core.events import Loaded as LoadedEvent
-from dualcache.core.events import LoadFailed, StaleHit
 from dualcache.core.flight import (
     ABANDONED,
     EndFlight,
@@ -26,27 +25,25 @@ from dualcache.engine.commit import Change, commit
 from dualcache.engine.conditional import load_from
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
+from dualcache.engine.failed_loads import outcome_of_failure
 from dualcache.engine.freshness import (
     FRESH,
     OTHER,
     UNKNOWN,
     ReadResult,
-    is_outage,
-    is_within,
 )
 from dualcache.engine.leases import keep_lost, release_all
 from dualcache.engine.read import served, served_stale, tell_miss
 from dualcache.engine.recovery import ask_once
+from dualcache.engine.refresh_lease import Paused, pause
 from dualcache.engine.renewal import begin_lease, keeping
 from dualcache.engine.starting import (
     NOTHING,
-    Paused,
     Start,
     give_up,
     held_by,
     keep_entry_pending,
     leave_unstored,
-    pause,
 )
 from dualcache.engine.storing import report_unstored, sealed, worth
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
@@ -147,9 +144,7 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
     leading = (flight,) if flight else ()
     result = yield from load_from(call, read, leading, keeping(lease, env), env)
     if isinstance(result, Raised):
-        ended = [
-            _outcome_of_failure(call, result, sequence, read, env, is_told=not start.is_beside)
-        ]
+        ended = [outcome_of_failure(call, result, sequence, read, env, is_told=not start.is_beside)]
         del result
         # A broken source is asked once in a pause by all processes; what an answer of it has told
         # to the caller it may tell to the next one.
@@ -182,7 +177,7 @@ def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
     sequence = flight.load_sequence = env.sequence()
     result = yield from load_from(call, start.read, (flight,), None, env)
     if isinstance(result, Raised):
-        return _outcome_of_failure(call, result, sequence, start.read, env)
+        return outcome_of_failure(call, result, sequence, start.read, env)
     return (yield from _store(call, start, result, begun.ids, sequence, env, begun.lease))
 
 
@@ -324,41 +319,10 @@ def load_unstored(
         flight.load_sequence = sequence
     result = yield from load_from(call, NOTHING, (flight,) if flight else (), None, env)
     if isinstance(result, Raised):
-        return _outcome_of_failure(call, result, sequence, stale, env)
+        return outcome_of_failure(call, result, sequence, stale, env)
     call.policy.counters.count_load(result.load_ms)
     env.emit(LoadedEvent(call.policy.label, result.load_ms, "not_stored"))
     return Outcome(result.value, None, sequence)
-
-
-def _outcome_of_failure(
-    call: Call,
-    result: Raised,
-    sequence: int,
-    read: ReadResult,
-    env: Env,
-    *,
-    is_told: bool = True,
-) -> Outcome:
-    """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4).
-
-    `is_told`: a caller is served by it, so it counts as a stale hit.
-    """
-    env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
-    # A mistake in how the cache is used is no outage, and a stale value would hide it.
-    is_mistake = isinstance(result.error, UsageError)
-    if read.stored is None or is_mistake or not is_within(read, call.policy.stale_ms):
-        return failure_of(result.error, sequence)
-    try:
-        may_stand_in = is_outage(call.policy, result.error)
-    except Exception as error:  # noqa: BLE001  raised by stale_on: the user's own
-        error.__context__ = result.error
-        return failure_of(error, sequence)
-    if not may_stand_in:
-        return failure_of(result.error, sequence)
-    if is_told:
-        call.policy.counters.stale_hits += 1
-        env.emit(StaleHit(call.policy.label, env.tier))
-    return Outcome(read.value, None, read.sequence, read.stored.packed)
 
 
 def run_flight(flight: Flight, loading: Flow[T]) -> Flow[T]:

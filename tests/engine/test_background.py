@@ -24,7 +24,7 @@ from dualcache.core.ops import (
 )
 from dualcache.core.policy import Counters
 from dualcache.engine.load import get_or_load
-from dualcache.engine.starting import pause_ms
+from dualcache.engine.refresh_lease import pause_ms
 from tests.engine.conversation import (
     KEY,
     LEASE_MS,

@@ -23,7 +23,6 @@ from dualcache.core.ops import (
     Raised,
     RawRead,
     ReadTags,
-    TryLease,
 )
 from dualcache.core.policy import Call, Counters
 from dualcache.engine.batch import get_or_load_many
@@ -360,25 +359,6 @@ def test_a_key_whose_tags_cannot_be_read_is_loaded_with_the_others_and_not_store
         (commit_of("b", 2, 3), STORED),
         *BOTH_LANDED,
     ).returns({"a": "va", "b": "vb"})
-
-
-def test_a_stale_entry_is_loaded_by_itself_so_that_it_can_stand_in() -> None:
-    env, _ = surroundings()
-    stale = stored("old", key="a", fresh_ms=100, created_ms=NOW_MS - 500)
-    script(
-        many(env, "a", stale_if_error_ms=60_000),
-        (Look("a", (), with_ttl=True), RawRead(stale)),
-        LED,
-        (LookAndLease, RawRead(stale)),
-        LANDED,
-        (Look("a", (), with_ttl=True), RawRead(stale)),
-        LED,
-        (LookAndLease, RawRead(stale)),
-        (TryLease, True),
-        (Load, Raised(OSError(), 5.0)),
-        (Commit, STORED),
-        LANDED,
-    ).returns({"a": "old"})
 
 
 @pytest.mark.parametrize("reason", ["untyped", "unknown_type"])

@@ -17,7 +17,7 @@ from dualcache.engine.freshness import ReadResult, State
 from dualcache.engine.leases import release_lost, release_unfilled
 from dualcache.engine.load import get_or_load
 from dualcache.engine.lost_leases import MOST_LOST, LostLeases
-from dualcache.engine.starting import take_refresh
+from dualcache.engine.refresh_lease import take_refresh
 from dualcache.engine.tags import NO_IDS
 from tests.engine.conversation import (
     KEY,

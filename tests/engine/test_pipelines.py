@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.backends.memory import MemoryStore
+from dualcache.core.background import Spawn, SpawnReply
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import CloseFlights, EndFlight, Join, Load
-from dualcache.core.ops import Batch, GiveWay, Loaded, LookAndLease
+from dualcache.core.ops import Batch, GiveWay, Loaded, LookAndLease, TryLease
 from dualcache.core.policy import Call
 from dualcache.engine.batch import get_or_load_many
 from dualcache.engine.invalidation import clear_function, invalidate
@@ -133,6 +134,42 @@ def test_of_a_big_load_the_keys_whose_leases_were_taken_are_stored() -> None:
     assert outcomes.count("stored") == MOST_AT_ONCE + 1
     found, _ = run(reads(env), store.perform)
     assert found.count("v") == MOST_AT_ONCE + 1
+
+
+def test_a_big_batch_is_loaded_anew_in_the_background_by_one_call() -> None:
+    store = MemoryStore(lambda: 0.0)
+    clock_ms = 0
+    env, events = surroundings(now_ms=lambda: clock_ms)
+    window = policy(ttl_ms=1_000, stale_while_revalidate_ms=60_000)
+    calls = {name: Call(name, window) for name in NAMES}
+    run(set_many([(call, "v") for call in calls.values()], env), store.perform)
+    clock_ms = 2_000
+    begun: list[Spawn] = []
+
+    def perform(op: Any) -> Any:
+        if not isinstance(op, Spawn):
+            return store.perform(op)
+        begun.append(op)
+        return SpawnReply.STARTED
+
+    def batch() -> Flow[Any]:
+        return get_or_load_many(calls, dict.fromkeys, lambda _: lambda: "v", env)
+
+    def elsewhere(op: Any) -> Any:
+        """Reply that another process holds all leases."""
+        is_claim = isinstance(op, Batch) and isinstance(op.ops[0], TryLease)
+        return (False,) * len(op.ops) if is_claim else store.perform(op)
+
+    for act, whole in ((elsewhere, 0.0), (store.perform, 1.0)):
+        window.counters.whole_batches = whole
+        result, given = run(batch(), perform)
+        assert len(result) == len(NAMES)
+        assert given >= len(NAMES) // STEPS_AT_ONCE
+        _, given = run(begun.pop().flow, act)
+        assert not begun
+        assert given >= len(NAMES) // STEPS_AT_ONCE
+    outcomes = [event.outcome for event in events if isinstance(event, LoadedEvent)]
+    assert outcomes == ["stored"] * len(NAMES)
 
 
 def test_a_small_job_does_not_pause() -> None:

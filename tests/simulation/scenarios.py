@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable  # noqa: TC003  the alias below is one at runtime, too
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from msgspec.structs import replace
+
+from dualcache.core.background import Spawn
 from dualcache.core.entry import MISSING
-from dualcache.core.flight import Outcome
+from dualcache.core.flight import Load, Outcome
+from dualcache.core.ops import Loaded
 from dualcache.core.policy import Call
 from dualcache.engine.add import add
+from dualcache.engine.batch import get_or_load_many
 from dualcache.engine.expiry import expire
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
+from dualcache.engine.read_many import get_many
 from dualcache.engine.serve import NOT_SERVED, find_in_front, first_look, look_failed, serve
 from dualcache.engine.touch import touch_many
 from dualcache.engine.upkeep import fence
 from dualcache.engine.write import set_value
 from dualcache.errors import BackendError
 from tests.simulation.scenario import Role, Scenario
-from tests.simulation.values import KEY, NAMES, OWNER, TAG, Value
+from tests.simulation.values import KEY, NAMES, OTHER, OWNER, TAG, Cancelled, Value
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow
@@ -67,6 +74,68 @@ def loads(
         return run(call, actor.process.env)
 
     return flow
+
+
+def gets_many(tags: tuple[str, ...] = ()) -> FlowOf:
+    """Read together with another key, and load nothing."""
+
+    def flow(_: World, actor: Actor) -> Flow[Any]:
+        calls = both(actor, tags)
+        value, _ = yield from get_many((*calls.values(),), actor.process.env)
+        return value
+
+    return flow
+
+
+def loads_many(
+    tags: tuple[str, ...] = (), *, is_cold: bool = False, is_alone: bool = False, **options: Any
+) -> FlowOf:
+    """Read through the cache together with another key; `is_cold`: by leases at once.
+
+    `is_alone`: the batch is of one key.
+    """
+
+    def flow(_: World, actor: Actor) -> Flow[Any]:
+        calls = both(actor, tags, **options)
+        if is_alone:
+            del calls[OTHER]
+        actor.counters.whole_batches = 0.0 if is_cold else 1.0
+        env = actor.process.env
+        found = yield from by_key(get_or_load_many(calls, dict, lambda name: name.strip, env))
+        return found[KEY]
+
+    return flow
+
+
+def both(actor: Actor, tags: tuple[str, ...], **options: Any) -> dict[str, Call]:
+    """Make the calls of a batch; nothing of its second key is kept in front."""
+    policy = actor.policy(**options)
+    unkept = replace(policy, front=None)
+    return {KEY: Call(KEY, policy, tags), OTHER: Call(OTHER, unkept)}
+
+
+def by_key(flow: Flow[Any]) -> Flow[Any]:
+    """Let what a batch loads be a mapping, in the background too."""
+    reply: Any = None
+    while True:
+        try:
+            is_error = isinstance(reply, BaseException)
+            op: Any = flow.throw(reply) if is_error else flow.send(reply)
+        except StopIteration as end:
+            return end.value
+        if isinstance(op, Spawn):
+            op = replace(op, flow=by_key(op.flow))
+        try:
+            reply = yield op
+        except GeneratorExit:  # of a world that is abandoned
+            with suppress(Cancelled):
+                while True:
+                    flow.throw(Cancelled())
+            raise
+        except BaseException as error:  # noqa: BLE001  raised in the flow that asked
+            reply = error
+        if isinstance(op, Load) and isinstance(reply, Loaded) and op.args:
+            reply = reply._replace(value=dict.fromkeys(op.args[0], reply.value))
 
 
 def loads_cut_off(*, is_cold: bool = False) -> FlowOf:

@@ -12,15 +12,16 @@ from dualcache.engine import serve
 from dualcache.engine.leases import RELEASED_MS
 from tests.simulation.explorer import explore
 from tests.simulation.scenario import TROUBLES, Scenario
-from tests.simulation.scenarios import cast, deletes_key, deletes_tag, loads, sets
+from tests.simulation.scenarios import cast, deletes_key, deletes_tag, loads, loads_many, sets
 from tests.simulation.searching import TRANSPORTS, breaks, holds
-from tests.simulation.values import TAG
+from tests.simulation.values import BOTH, TAG
 
 WRITERS: dict[str, Any] = {
     "key": deletes_key,
     "tag": deletes_tag,
     "set": sets(),
 }
+OUTAGE: dict[str, Any] = {"stale_if_error_ms": 60_000}
 FEW_STATES = 4_000
 """How much of two tiers and of two time-outs is looked at; all of it would take minutes."""
 
@@ -58,6 +59,31 @@ def test_a_reader_who_may_not_have_a_stale_value_beside_one_who_may() -> None:
 def test_a_load_in_the_background_with_any_one_trouble(kind: str) -> None:
     writers = {"B.w1": WRITERS[kind]}
     holds(over_a_stale_entry({"A.r1": reads()}, writers, troubles=TROUBLES, faults=1))
+
+
+def reads_many(tags: tuple[str, ...] = (), **options: Any) -> Any:
+    """Read several keys, where a stale value is served at once."""
+    return loads_many(tags, stale_while_revalidate_ms=60_000, **options)
+
+
+@pytest.mark.parametrize("is_cold", [False, True])
+@pytest.mark.parametrize("kind", list(WRITERS))
+def test_a_batch_that_is_loaded_anew_in_the_background(kind: str, *, is_cold: bool) -> None:
+    reader = reads_many((TAG,) if kind == "tag" else (), is_cold=is_cold)
+    holds(over_a_stale_entry({"A.r1": reader}, {"B.w1": WRITERS[kind]}, names=BOTH))
+
+
+def test_batches_of_two_processes_beside_a_writer() -> None:
+    reader = reads_many(is_alone=True)
+    holds(over_a_stale_entry({"A.r1": reader, "B.r2": reader}, {"A.w1": deletes_key}))
+    single = {"A.r1": reader, "A.r2": reads()}
+    holds(over_a_stale_entry(single, {"B.w1": deletes_key}))
+
+
+@pytest.mark.parametrize("options", [{"stale_while_revalidate_ms": 60_000}, OUTAGE])
+def test_a_batch_over_a_stale_entry_with_any_one_trouble(options: dict[str, Any]) -> None:
+    reader = loads_many(is_alone=True, is_cold=True, **options)
+    holds(over_a_stale_entry({"A.r1": reader}, {"B.w1": deletes_key}, troubles=TROUBLES, faults=1))
 
 
 @TRANSPORTS
@@ -104,12 +130,14 @@ def unfenced(store: memory.MemoryStore, op: Commit) -> CommitReply:
     return CommitReply.STORED
 
 
-def test_without_the_compare_a_load_in_the_background_overwrites_an_invalidation(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("reader", [reads(), reads_many(), loads_many(is_cold=True, **OUTAGE)])
+def test_without_the_compare_a_load_over_a_stale_entry_overwrites_an_invalidation(
+    monkeypatch: pytest.MonkeyPatch, reader: Any
 ) -> None:
     performers: dict[Any, Any] = {**memory.PERFORMERS, Commit: unfenced}
     monkeypatch.setattr(memory, "PERFORMERS", performers)
-    breaks(over_a_stale_entry({"A.r1": reads()}, {"B.w1": deletes_key}), "had been revoked")
+    scenario = over_a_stale_entry({"A.r1": reader}, {"B.w1": deletes_key}, names=BOTH)
+    breaks(scenario, "had been revoked")
 
 
 def test_without_the_compare_a_load_that_outlives_its_caller_overwrites_an_invalidation(

@@ -73,5 +73,8 @@ KEY: Final = next(key for key in "kmnopqrs" if are_apart(names_of_key(key)))
 OWNER: Final = b"function"
 NAMES: Final = names_of_key(KEY)
 TAG: Final = NAMES[-1]
+OTHER: Final = next(key for key in "cdefghij" if are_apart((*NAMES, *names_of_key(key)[:-1])))
+"""A key that only batches ask for, so that they are some of several."""
+BOTH: Final = (*NAMES, *names_of_key(OTHER)[:-1])
 BESIDE: Final = tuple(f"{KEY}~{shape.hex()}" for shape in (b"release1", b"release2"))
 """Where a release stores what it loads while an entry of the other is under the key."""

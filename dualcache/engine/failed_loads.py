@@ -1,0 +1,56 @@
+"""A load that failed: the user's exception, or the stale value that stands in for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualcache.core.events import LoadFailed, StaleHit
+from dualcache.core.flight import Outcome, failure_of
+from dualcache.engine.freshness import is_outage, is_within
+from dualcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Raised
+    from dualcache.core.policy import Call
+    from dualcache.engine.env import Env
+    from dualcache.engine.freshness import ReadResult
+
+__all__ = ["outcome_of_failure", "stand_in"]
+
+
+def outcome_of_failure(
+    call: Call,
+    result: Raised,
+    sequence: int,
+    read: ReadResult,
+    env: Env,
+    *,
+    is_told: bool = True,
+) -> Outcome:
+    """Return the outcome of a load that raised; see `stand_in`. Emit that it failed."""
+    env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
+    return stand_in(call, result, sequence, read, env, is_told=is_told)
+
+
+def stand_in(
+    call: Call, result: Raised, sequence: int, read: ReadResult, env: Env, *, is_told: bool
+) -> Outcome:
+    """Return the user's exception, or the stale value that stands in for it (RFC 5861, 4).
+
+    `is_told`: a caller is served by it, so it counts as a stale hit.
+    """
+    # A mistake in how the cache is used is no outage, and a stale value would hide it.
+    is_mistake = isinstance(result.error, UsageError)
+    if read.stored is None or is_mistake or not is_within(read, call.policy.stale_ms):
+        return failure_of(result.error, sequence)
+    try:
+        may_stand_in = is_outage(call.policy, result.error)
+    except Exception as error:  # noqa: BLE001  raised by stale_on: the user's own
+        error.__context__ = result.error
+        return failure_of(error, sequence)
+    if not may_stand_in:
+        return failure_of(result.error, sequence)
+    if is_told:
+        call.policy.counters.stale_hits += 1
+        env.emit(StaleHit(call.policy.label, env.tier))
+    return Outcome(read.value, None, read.sequence, read.stored.packed)
