@@ -9,6 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
+from dualcache.backends.redis.tls import tls_mend
 from dualcache.backends.redis.wire.rights import Loss, missing_right, right_of
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 from dualcache.options.patience import LARGE_BYTES
@@ -73,7 +74,6 @@ _LACKING = re.compile(
 NO_SUCH_COMMAND = "it does not have a command that the cache needs: is it a Sentinel, or a proxy?"
 _HANGS_UP = re.compile(r"^(?:ERR )?Protocol error\b")
 """The last words before the server closes the connection: a value is over its limit."""
-_TLS_REASONS = ("CERTIFICATE", "UNKNOWN_CA", "WRONG_VERSION", "PROTOCOL_VERSION", "HANDSHAKE")
 _LONGEST_CHAIN = 8
 
 
@@ -199,12 +199,13 @@ def _prefix_of(error: Exception, text: str) -> str:
 
 
 def _unavailable(error: Exception) -> BackendUnavailable:
-    if any(_is_tls_refusal(cause) for cause in _chain(error)):
+    tls = next(filter(None, map(tls_mend, _chain(error))), "")
+    if tls:
         made = BackendUnavailable(
             "the TLS handshake failed",
             code="DC203",
             details=(("class", type(error).__name__),),
-            help="check the certificates, ssl_ca_certs, and that the port speaks TLS",
+            help=tls,
         )
         return _marked(made, is_configuration=True)
     made = BackendUnavailable(
@@ -224,15 +225,6 @@ def _cause_of(error: Exception) -> tuple[tuple[str, str], ...]:
             told = os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
             return (("cause", told[:1].lower() + told[1:]),)
     return ()
-
-
-def _is_tls_refusal(error: BaseException) -> bool:
-    # By name: importing ssl costs more than everything else here.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if "SSLCertVerificationError" in names:
-        return True
-    reason = getattr(error, "reason", None) or ""
-    return "SSLError" in names and any(word in reason for word in _TLS_REASONS)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from dualcache.backends.redis.connections import make_async_connection, make_connection
 from dualcache.backends.redis.errors import classify, telling_rights
+from dualcache.backends.redis.tls import blame_files
 from dualcache.errors import BackendError, BackendRefused
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _opened(target: Target) -> Connection:
             connection.disconnect()
         if not isinstance(error, Exception):
             raise
-        raise _refused_for_all(classify(error)) from None
+        raise _refused_for_all(blame_files(classify(error), target)) from None
     return connection
 
 
@@ -105,7 +106,7 @@ async def _async_opened(target: Target) -> AsyncConnection:
         # Cancelled within its handshake, a connection of redis-py stays connected without its user
         # and db: used again, it would read db 0. `nowait`: the goodbye could be cancelled, too.
         await connection.disconnect(nowait=True)
-        raise _refused_for_all(classify(error)) from None
+        raise _refused_for_all(blame_files(classify(error), target)) from None
     return connection
 
 

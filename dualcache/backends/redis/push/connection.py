@@ -17,6 +17,7 @@ from dualcache.backends.redis.connections import make_connection
 from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.redis_py import reader_of_pushes
+from dualcache.backends.redis.tls import blame_files
 from dualcache.backends.redis.wire.rights import right_to
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
@@ -85,7 +86,7 @@ class PushLink:
         try:
             connection.connect()
         except Exception as error:  # noqa: BLE001  whatever redis-py raises
-            raise classify(error) from None
+            raise blame_files(classify(error), self._target) from None
         self.is_open = True
         _set_push_handler(connection, self._pushed)
         asked_at = self._opened()
