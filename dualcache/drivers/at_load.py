@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dualcache.drivers.keeper import Keeper
 
 
-__all__ = ["AtLoad", "ComeToLoad"]
+__all__ = ["AtLoad"]
 
 
 class _Driver(Protocol):
@@ -35,36 +35,26 @@ class _Driver(Protocol):
     def give_back(self, flow: Flow[Any], joins: list[Join]) -> None: ...
 
 
-class ComeToLoad(BaseException):
-    """Ends the run of a flow that has come to its load."""
-
-    def __init__(self, held: AtLoad) -> None:
-        self.held = held
-
-
 class AtLoad:
     """One such flow; a signal handler may raise anywhere here, as in the driver itself."""
 
     __slots__ = (
         "_before",
         "_began",
+        "_driver",
+        "_flow",
         "_handled",
         "_has_begun",
+        "_joins",
         "_kept",
         "_op",
         "_pending",
         "_reply",
-        "driver",
-        "flow",
-        "joins",
     )
 
-    driver: _Driver
-    flow: Flow[Any]
-    joins: list[Join]
-
-    def __init__(self, op: Load) -> None:
+    def __init__(self, op: Load, driver: _Driver, flow: Flow[Any], joins: list[Join]) -> None:
         self._op = op
+        self._driver, self._flow, self._joins = driver, flow, joins
         self._kept = None if op.keeping is None else KeptLoad(op.keeping)
         self._has_begun = False
 
@@ -76,7 +66,7 @@ class AtLoad:
         if self._op.flights:
             lead_too(self._op.flights)
         if self._kept is not None:
-            self.driver.keeper.keep(self._kept)
+            self._driver.keeper.keep(self._kept)
 
     def finish(self, value: Any, error: BaseException | None, pending: PendingLoad) -> Any:
         """Go on with the flow; the value is stored, and returned or raised."""
@@ -92,7 +82,7 @@ class AtLoad:
             self._handled = None
             del value, error  # the user's frame leads back to this one: no cycle
         self._pending = pending
-        return value_of(self.driver.run(self.flow, joins=self.joins, goes_on=self._take))
+        return value_of(self._driver.run(self._flow, joins=self._joins, goes_on=self._take))
 
     def _take(self) -> Loaded | Raised | None:
         """Return the reply to the flow; from here on the run gives back what the call holds."""
@@ -105,7 +95,7 @@ class AtLoad:
         try:
             self._leave()
         finally:
-            self.driver.give_back(self.flow, self.joins)
+            self._driver.give_back(self._flow, self._joins)
 
     def _leave(self) -> None:
         if not self._has_begun:
@@ -113,8 +103,8 @@ class AtLoad:
         kept, self._kept = self._kept, None
         # What must not be missed comes first: an interrupt may follow any call into C.
         try:
-            self.driver.keeper.forget(kept)
+            self._driver.keeper.forget(kept)
         finally:
             led.set(self._before)
         if kept is not None:
-            self.driver.keeper.release(kept)
+            self._driver.keeper.release(kept)

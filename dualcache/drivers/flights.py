@@ -37,7 +37,8 @@ def _live_leads() -> tuple[Flight, ...]:
 
 def lead_too(flights: Iterable[Flight]) -> Token[tuple[ref[Flight], ...]]:
     """Note that this context leads these flights too; those that have landed are forgotten."""
-    return led.set(tuple([ref(each) for each in (*_live_leads(), *flights)]))
+    before = _live_leads() if led.get() else ()
+    return led.set(tuple([ref(each) for each in (*before, *flights)]))
 
 
 class FlightTable:

@@ -75,7 +75,7 @@ class Keeper:
     def release(self, kept: KeptLoad) -> None:
         """Renew them no more. No renewal is under way then, which could undo their giving back."""
         self._kept.discard(kept)
-        if kept.lock.acquire(timeout=STOP_SECONDS):
+        if kept.lock.acquire(blocking=False) or kept.lock.acquire(timeout=STOP_SECONDS):
             kept.lock.release()
 
     def stop(self) -> None:
@@ -95,6 +95,7 @@ class Keeper:
 
     def _start(self) -> None:
         self._is_stopping = False
+        self._wakes_at = monotonic() + ROUND_SECONDS
         thread = self._thread = Thread(target=self._serve, name="dualcache-leases", daemon=True)
         try:
             start(thread)
@@ -105,9 +106,11 @@ class Keeper:
 
     def _serve(self) -> None:
         while not self._has_ended():
-            # A load that begins from now on wakes this thread, unless it wakes early enough.
-            self._wakes_at = inf
+            # A load that begins from now on wakes this thread only if its renewal is due before the
+            # thread wakes by itself, which is by then at the latest. Were that left open here, each
+            # of the many loads that begin meanwhile would wake it.
             now = monotonic()
+            self._wakes_at = now + ROUND_SECONDS
             kept = tuple(self._kept)
             for each in kept:
                 if each.due <= now:

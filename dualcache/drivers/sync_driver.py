@@ -25,7 +25,7 @@ from dualcache.core.flight import (
 )
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Pause, Raised
-from dualcache.drivers.at_load import AtLoad, ComeToLoad
+from dualcache.drivers.at_load import AtLoad
 from dualcache.drivers.background import Background
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.keeper import Keeper, KeptLoad
@@ -86,8 +86,6 @@ class SyncDriver:
             EndFlight: flights.land,
             CloseFlights: flights.close,
         }
-        self._up_to_load = dict(self._local)
-        self._up_to_load[Load] = _come_to_load
 
     def get_or_load(self, call: Call, env: Env, pending: PendingLoad | None = None) -> Any:
         """Serve a call by one look, else by its flow; with `pending` only up to its load."""
@@ -112,23 +110,23 @@ class SyncDriver:
 
     def run_to_load(self, flow: Flow[Any], pending: PendingLoad) -> Any:
         """Run a flow to its end, or to its load: then `pending` holds it."""
-        return self.run(flow, self._up_to_load, pending)
+        return self.run(flow, pending)
 
-    def run(  # noqa: PLR0915  no call more than it needs
+    def run(  # noqa: C901, PLR0915  no call more than it needs
         self,
         flow: Flow[Any],
-        local: dict[type[Op[Any]], Callable[[Any], Any]] | None = None,
         pending: PendingLoad | None = None,
         joins: list[Join] | None = None,
         goes_on: Callable[[], Any] | None = None,
     ) -> Any:
         """Run a flow to its end; a failure of the backend is thrown into it.
 
+        With `pending` it runs up to its load, which that then holds.
         `goes_on` gives the reply to a flow that has begun, whose `joins` come with it. Anything
         else that is raised meanwhile (KeyboardInterrupt, whatever a signal handler raises) ends the
         flow, wherever it lands, and is raised on.
         """
-        perform_local = (local or self._local).get
+        perform_local = self._local.get
         generator: Any = flow  # typing does not know its frame, which goes when it ends
         joins = [] if joins is None else joins
         op = reply = cast("Any", None)
@@ -138,6 +136,10 @@ class SyncDriver:
                 kind = type(op)
                 if kind is Join:
                     joins.append(cast("Join", op))
+                elif kind is Load and pending is not None:
+                    # In one call into C: whatever interrupts it, the flow is this run's or held.
+                    pending.append(AtLoad(cast("Load", op), self, flow, joins))
+                    return None
                 try:
                     perform: Callable[[Any], Any] = perform_local(kind, self._perform)
                     reply = perform(op)
@@ -148,11 +150,8 @@ class SyncDriver:
         except BaseException as error:
             if generator.gi_frame is None and type(error) is StopIteration:
                 return error.value
-            if error.__class__ is ComeToLoad and pending is not None:
-                held = error.held  # pyright: ignore[reportAttributeAccessIssue]  by its class
-                held.driver, held.flow, held.joins = self, flow, joins
-                pending.append(held)  # the first call here, and in C: no interrupt comes before it
-                return None
+            if pending:  # what interrupted it came when the flow was held: the caller gives it back
+                raise
             if generator.gi_frame is not None or joins:
                 waiting: list[Callable[[], None]] = []
                 has_ended: list[bool] = []
@@ -290,8 +289,3 @@ def _await_end(has_ended: list[bool], waiting: list[Callable[[], None]]) -> None
 
 class _Interrupted(BaseException):
     """Thrown into a flow whose caller was interrupted; what interrupted it stays the caller's."""
-
-
-def _come_to_load(op: Load) -> NoReturn:
-    """Leave the load to the caller."""
-    raise ComeToLoad(AtLoad(op))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -86,6 +87,20 @@ def test_a_load_whose_renewal_is_due_first_is_served_first(keeper: Keeper) -> No
     kept_by(keeper, quick.keeping())
     quick.wait_for(2)
     assert slow.count == 0
+
+
+def test_a_load_whose_renewal_is_far_off_wakes_nobody(keeper: Keeper) -> None:
+    woken: list[object] = []
+
+    class Noting(SimpleQueue[None]):
+        def put(self, *arguments: Any) -> None:
+            woken.append(arguments)
+            super().put(*arguments)
+
+    keeper._woken = Noting()
+    for _ in range(1_000):
+        keeper.release(kept_by(keeper, Renewals().keeping(1e6)))
+    assert woken == []
 
 
 def test_the_thread_ends_where_nothing_is_loaded(
