@@ -62,6 +62,8 @@ def new_tag_commands(tags: Sequence[NewTag]) -> tuple[Command, ...]:
 def new_tag_replies(
     tags: Sequence[NewTag], replies: Sequence[Any]
 ) -> tuple[tuple[bytes | None, ...], tuple[int, ...]]:
+    if not tags:
+        return (), ()
     starts = range(0, 3 * len(tags), 3)
     for start in starts:
         refused_write(replies[start])
@@ -86,6 +88,8 @@ def try_lease_reply(_: TryLease, replies: Sequence[Any]) -> bool | None:
 
 def lifetime(reply: Any) -> int | None:
     """Return a key's remaining ms, -1 without expiry; `None` where PTTL is not to be had."""
+    if type(reply) is int:
+        return reply
     return None if _is_lacking(reply) else number(reply)
 
 

@@ -20,6 +20,7 @@ from dualcache.backends.redis.wire.publish import publish, telling
 from dualcache.backends.redis.wire.resp import (
     Command,
     Spelling,
+    bulk,
     checked,
     content,
     nonsense,
@@ -58,6 +59,12 @@ if TYPE_CHECKING:
 
 
 __all__ = ["decode", "encode"]
+
+# Looking up a member costs more than the rest of a comparison on CPython 3.11.
+_IFEQ: Final = CommitWay.IFEQ
+_EVAL: Final = CommitWay.EVAL
+_STORED: Final = CommitReply.STORED
+_EVALSHA: Final = b"$7\r\nEVALSHA\r\n" + bulk(COMMIT_SHA)
 
 
 def encode(op: Op[Any]) -> tuple[bytes, int]:
@@ -175,17 +182,16 @@ def _prolong_commands(op: ProlongTag) -> Sequence[Command]:
 # Writes
 
 
-def _commit_commands(op: Commit) -> Sequence[Command]:
-    if op.way is CommitWay.IFEQ:
-        life: Command = () if op.ttl_ms is None else ("PX", op.ttl_ms)
-        return (("SET", op.key, op.blob, "IFEQ", op.expected, *life),)
-    if op.way is CommitWay.EVAL:
-        return (("EVAL", commit_source(), 1, op.key, *_commit_arguments(op)),)
-    return (("EVALSHA", COMMIT_SHA, 1, op.key, *_commit_arguments(op)),)
-
-
-def _commit_arguments(op: Commit) -> Command:
-    return (op.expected[:HEADER_BYTES], op.blob, op.ttl_ms or 0)
+def _write_commit(op: Commit) -> bytes:
+    """Write a commit as one text: every miss ends with one."""
+    key, blob, ttl_ms = bulk(op.key.encode()), bulk(op.blob), op.ttl_ms
+    if op.way is _IFEQ:
+        head = b"*5\r\n$3\r\nSET\r\n" if ttl_ms is None else b"*7\r\n$3\r\nSET\r\n"
+        life = b"" if ttl_ms is None else b"$2\r\nPX\r\n" + bulk(b"%d" % ttl_ms)
+        return b"".join((head, key, blob, b"$4\r\nIFEQ\r\n", bulk(op.expected), life))
+    script = _EVALSHA if op.way is not _EVAL else b"$4\r\nEVAL\r\n" + bulk(commit_source())
+    expected, life = bulk(op.expected[:HEADER_BYTES]), bulk(b"%d" % (ttl_ms or 0))
+    return b"".join((b"*7\r\n", script, b"$1\r\n1\r\n", key, expected, blob, life))
 
 
 def _commit_reply(_: Commit, replies: Sequence[Any]) -> CommitReply:
@@ -199,7 +205,7 @@ def _commit_reply(_: Commit, replies: Sequence[Any]) -> CommitReply:
             return CommitReply.UNSUPPORTED
         raise reply
     if reply in (1, b"OK"):
-        return CommitReply.STORED
+        return _STORED
     if reply in (0, None):
         return CommitReply.REFUSED
     raise nonsense()
@@ -274,7 +280,7 @@ SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     MakeTags: _written(_make_tags_commands, _make_tags_reply, lambda op: 3 * len(op.tags)),
     ProlongTag: _written(_prolong_commands, _prolong_reply),
     TryLease: _written(try_lease_commands, try_lease_reply, lambda _: 3),
-    Commit: telling(_written(_commit_commands, _commit_reply)),
+    Commit: telling(Spelling(_write_commit, lambda _: 1, _commit_reply)),
     LoadScript: _written(_script_commands, _script_reply),
     Delete: telling(_written(_delete_commands, _number_reply)),
     Unlink: _written(_unlink_commands, _number_reply),

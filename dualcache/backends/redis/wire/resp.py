@@ -89,6 +89,8 @@ def number(reply: Any) -> int:
 
 def refused_write(reply: Any) -> str:
     """Return the first word by which a write was turned down, or nothing; raise other errors."""
+    if reply is None or type(reply) is bytes:
+        return ""
     # A full server refuses `SET … NX` even where it would not have written: what was read beside it
     # is good all the same.
     if isinstance(reply, BackendRefused) and reply.prefix in {*WRITE_REFUSALS, "NOPERM"}:
