@@ -7,9 +7,10 @@ expiry and patterns behave as on Redis; a bound on entries and bytes evicts the 
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from cachetools import LRUCache
+from msgspec import Struct
 
 from dualcache.core.entry import OWNED_HEADER_BYTES
 from dualcache.core.ops import (
@@ -43,7 +44,7 @@ __all__ = ["PERFORMERS", "Cell", "MemoryStore"]
 GONE_AT_ONCE_MS: Final = 1
 
 
-class Cell(NamedTuple):
+class Cell(Struct, frozen=True):
     """The content of a key and its end; `ends_ms=None` never ends."""
 
     content: bytes

@@ -89,7 +89,7 @@ class Kind(IntEnum):
     """A value that `expire` made stale: never fresh again, whatever the clocks say."""
 
 
-class Packed(NamedTuple):
+class Packed(Struct, frozen=True):
     """A value as bytes: which codec made them, with which flags, for which shape of its type.
 
     For the codec "reference" (`memory://` only) the payload is the value itself.

@@ -62,7 +62,10 @@ FORMAT: Final = 1
 _KIND_BYTES: Final = {FORMAT << 4 | kind: kind for kind in Kind}
 
 # Plain ints: looking up a member of an enum and comparing with it is several times slower.
+_NONE: Final = int(CodecId.NONE)
 _REFERENCE: Final = int(CodecId.REFERENCE)
+_FILLING: Final = int(Kind.FILLING)
+_TOMBSTONE: Final = int(Kind.TOMBSTONE)
 _VALUE_BYTE: Final = FORMAT << 4 | int(Kind.VALUE)
 _EXPIRED_BYTE: Final = FORMAT << 4 | int(Kind.EXPIRED)
 _WITH_PAYLOAD: Final = (_VALUE_BYTE, _EXPIRED_BYTE)
@@ -120,9 +123,7 @@ def seal(
     else:
         flags |= IN_SECONDS
         fresh = min(-(-fresh_ms // 1000), _LONGEST)
-    content = _TIMES.pack(
-        version, _clamped(created_ms, _LATEST), fresh, _clamped(load_ms, _LONGEST)
-    )
+    content = _spelled_times(version, created_ms, fresh, load_ms)
     if owner:
         flags |= HAS_OWNER
         content += owner
@@ -151,12 +152,12 @@ def seal_filling(
     owner: bytes = NO_OWNER,
 ) -> bytes:
     """Spell the lease of a load that takes about `load_ms`; `tags` are those it depends on."""
-    return _bare(key, Kind.FILLING, token, created_ms, load_ms, tags, owner)
+    return _bare(key, _FILLING, token, created_ms, load_ms, tags, owner)
 
 
 def seal_tombstone(key: str, *, token: bytes, created_ms: int) -> bytes:
     """Spell a hold: nothing is stored under `key` while it exists."""
-    return _bare(key, Kind.TOMBSTONE, token, created_ms, 0)
+    return _bare(key, _TOMBSTONE, token, created_ms, 0)
 
 
 def payload_of_living(raw: bytes, names: Sequence[str], ids: Sequence[bytes | None]) -> int:
@@ -253,7 +254,7 @@ def owner_of(raw: bytes) -> bytes:
 
 def _bare(
     key: str,
-    kind: Kind,
+    kind: int,
     token: bytes,
     created_ms: int,
     load_ms: int,
@@ -261,9 +262,8 @@ def _bare(
     owner: bytes = NO_OWNER,
 ) -> bytes:
     flags = (HAS_TAGS if tags else 0) | (HAS_OWNER if owner else 0)
-    head = _HEAD.pack(MAGIC, FORMAT << 4 | kind, CodecId.NONE, flags)
-    created_ms = _clamped(created_ms, _LATEST)
-    content = _TIMES.pack(token, created_ms, 0, _clamped(load_ms, _LONGEST)) + owner
+    head = _HEAD.pack(MAGIC, FORMAT << 4 | kind, _NONE, flags)
+    content = _spelled_times(token, created_ms, 0, load_ms) + owner
     return _checked(key, head, content + _spelled_tags(tags) if tags else content)
 
 
@@ -272,8 +272,13 @@ def _checked(key: str, head: bytes, content: bytes) -> bytes:
     return b"".join((head, _CHECK.pack(check), content))
 
 
-def _clamped(number: int, most: int) -> int:
-    return 0 if number < 0 else min(number, most)
+def _spelled_times(token: bytes, created_ms: int, fresh: int, load_ms: int) -> bytes:
+    """Spell the end of a header; a time that does not fit is stored as the nearest that does."""
+    if created_ms < 0 or created_ms > _LATEST:
+        created_ms = 0 if created_ms < 0 else _LATEST
+    if load_ms < 0 or load_ms > _LONGEST:
+        load_ms = 0 if load_ms < 0 else _LONGEST
+    return _TIMES.pack(token, created_ms, fresh, load_ms)
 
 
 def _spelled_tags(tags: Sequence[Tag]) -> bytes:

@@ -89,7 +89,7 @@ def value_of(outcome: Outcome) -> Any:
         del outcome, error, context
 
 
-class FlightResult(NamedTuple):
+class FlightResult(Struct, frozen=True):
     """How a flight ended; `outcome` is `None` where its leader was cancelled or interrupted."""
 
     outcome: Outcome | None

@@ -238,14 +238,14 @@ class Batch(Op["tuple[Any, ...]"]):
 # Local ops: nothing of these leaves the process.
 
 
-class Loaded(NamedTuple):
+class Loaded(Struct, frozen=True):
     """The result of the user's function, after `load_ms`."""
 
     value: Any
     load_ms: float
 
 
-class Raised(NamedTuple):
+class Raised(Struct, frozen=True):
     """The exception that the user's function raised, after `load_ms`."""
 
     error: Exception

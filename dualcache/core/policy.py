@@ -149,7 +149,10 @@ class Policy(Struct, frozen=True):
     @property
     def stale_ms(self) -> int:
         """For how long an entry stays in the backend after it has gone stale."""
-        return max(self.stale_if_error_ms, self.stale_while_revalidate_ms)
+        revalidate_ms = self.stale_while_revalidate_ms
+        return (
+            max(self.stale_if_error_ms, revalidate_ms) if revalidate_ms else self.stale_if_error_ms
+        )
 
 
 def no_loader() -> None:

@@ -22,7 +22,7 @@ from dualcache.core.ops import (
     Look,
     LookAndLease,
 )
-from dualcache.engine.commit import Change, commit, commit_all
+from dualcache.engine.commit import Change, commit_all, commit_one
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import (
@@ -85,7 +85,7 @@ def acquire(
     may have arrived, with its key, before it is sent: the caller gives all of them back if it is
     interrupted.
     """
-    began_ms = env.elapsed_ms()
+    began_ms: int | None = None
     stale = NOTHING
     try:
         if not can_commit(env):
@@ -111,6 +111,7 @@ def acquire(
                 (start,) = yield from reclaim_all(((call, read),), sent, env)
             elif start is None and read.state is not ABSENT:
                 stale = read if read.state is STALE else stale
+                began_ms = env.elapsed_ms() if began_ms is None else began_ms
                 start = yield from _refresh_or_wait(call, flight, read, began_ms, mark, sent, env)
             if start is not None:
                 return start
@@ -260,7 +261,7 @@ def start_refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Start | 
         # compare, and readers are served meanwhile. A marker would make all of them wait.
         blob = resealed(call, read.stored, env)
         change = Change(call.key, read.raw or b"", blob, left_ms)
-        (reply,) = yield from commit((change,), env)
+        reply = yield from commit_one(change, env)
         if reply is CommitReply.STORED:
             return Start(replace(read, raw=blob, left_ms=left_ms), blob, is_refresh=True)
     (leased,) = yield from take_together(Claim, (call,), env, sent, read.ids)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from dualcache.core.background import Spawn, SpawnReply
 from dualcache.core.events import RefreshRefused
 from dualcache.core.flight import Flight
@@ -113,7 +115,7 @@ def start_over_all(
         (call, _), start = wanted[at], starts[at]
         assert start is not None
         if raw == start.expected:
-            starts[at] = start._replace(is_beside=True)
+            starts[at] = replace(start, is_beside=True)
         else:
             starts[at] = None
             changed.update(held_by(call, start, env))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from dualcache.core.ops import Commit, CommitReply, CommitWay, Delete, GiveWay, LoadScript
 from dualcache.engine import cut_keys
@@ -19,16 +21,28 @@ if TYPE_CHECKING:
     from dualcache.core.revocation import Revocation
     from dualcache.engine.env import Env
 
-__all__ = ["LARGE_BYTES", "Change", "commit", "commit_all", "commit_each", "rewrite_each"]
+__all__ = [
+    "LARGE_BYTES",
+    "Change",
+    "commit",
+    "commit_all",
+    "commit_each",
+    "commit_one",
+    "rewrite_each",
+]
 
 LARGE_BYTES: Final = 4_096
 """Above this, a compare of the whole value costs more than a script that compares its header."""
 MOST_ROUNDS: Final = 3
 """How often an entry that changes meanwhile is read again before it is left as it is."""
-_NOT_TRIED: Final = frozenset({CommitReply.UNSUPPORTED, CommitReply.NO_SCRIPT})
+# Looking up a member costs more than the rest of a comparison on CPython 3.11.
+_UNSUPPORTED: Final = CommitReply.UNSUPPORTED
+_NO_SCRIPT: Final = CommitReply.NO_SCRIPT
+_SCRIPT: Final = CommitWay.SCRIPT
+_NOT_TRIED: Final = frozenset({_UNSUPPORTED, _NO_SCRIPT})
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True):
     """One value to be committed; the fields of `Commit` but for the way.
 
     `notice` where others may hold what it replaces. Over our own marker nobody does: whatever was
@@ -40,6 +54,24 @@ class Change(NamedTuple):
     blob: bytes
     ttl_ms: int | None
     notice: Revocation | None = None
+
+
+def commit_one(change: Change, env: Env) -> Flow[CommitReply]:
+    """Compare and set one value, as `commit` does: every miss ends with one."""
+    if len(change.blob) > cut_keys.LARGE_BYTES or not can_commit(env):
+        (reply,) = yield from commit((change,), env)
+        return reply
+    ways = env.health.ways
+    op = _as_commit(change, ways)
+    reply = yield from ask(op, env)
+    if reply is not _UNSUPPORTED and reply is not _NO_SCRIPT:
+        return reply
+    if reply is _UNSUPPORTED:
+        ways = tuple(way for way in ways if way is not op.way)
+        note_lacking((op.way,), env)
+    is_forgotten = reply is _NO_SCRIPT
+    (reply,) = yield from _carry_out((change,), ways, env, ask, with_script=is_forgotten)
+    return reply
 
 
 def commit(
@@ -58,21 +90,34 @@ def commit(
         return [(yield from _commit_large(changes[0], env))]
     if not can_commit(env):
         return [CommitReply.REFUSED] * len(changes)
-    replies = [CommitReply.UNSUPPORTED] * len(changes)
-    ways, unmet = env.health.ways, [*range(len(changes))]
+    ways = env.health.ways
+    return (yield from _carry_out(changes, ways, env, asking, with_script=with_script))
+
+
+def _carry_out(
+    changes: Sequence[Change],
+    ways: tuple[CommitWay, ...],
+    env: Env,
+    asking: Callable[[Op[Any], Env], Flow[Any]],
+    *,
+    with_script: bool,
+) -> Flow[list[CommitReply]]:
+    """Compare and set each in one of these ways; where none is left, give the markers up."""
+    replies = [_UNSUPPORTED] * len(changes)
+    unmet = [*range(len(changes))]
     # One loop, as each round may show something else that is lacking. Only what was not carried out
     # goes into the next: a value that was stored would be refused there, as it is not `expected`.
     while unmet and ways:
         ops = [_as_commit(changes[at], ways) for at in unmet]
         if ops[0].way is CommitWay.WATCH:  # a conversation of its own, which fits into no batch
             del ops[1:]
-        is_sent = with_script and any(op.way is CommitWay.SCRIPT for op in ops)
+        is_sent = with_script and any(op.way is _SCRIPT for op in ops)
         trip: list[Op[Any]] = [LoadScript(), *ops] if is_sent else [*ops]
         found = replies_of(trip, (yield from asking(one_trip(trip), env)))[is_sent:]
         for at, reply in zip(unmet, found, strict=False):
             replies[at] = reply
         lacking = _lacking_ways(ops, found, is_sent=is_sent)
-        with_script = with_script or CommitReply.NO_SCRIPT in found
+        with_script = with_script or _NO_SCRIPT in found
         if lacking:
             ways = tuple(way for way in ways if way not in lacking)
             note_lacking(lacking, env)
@@ -163,7 +208,7 @@ def _lacking_ways(
     return {
         op.way
         for op, reply in zip(ops, replies, strict=True)
-        if reply is CommitReply.UNSUPPORTED or (reply is CommitReply.NO_SCRIPT and is_sent)
+        if reply is _UNSUPPORTED or (reply is _NO_SCRIPT and is_sent)
     }
 
 
@@ -174,7 +219,6 @@ def _size_of(change: Change) -> int:
 
 def _as_commit(change: Change, ways: Sequence[CommitWay]) -> Commit:
     """Return the op for a change, in the way that is best for its size."""
-    is_large = len(change.expected) > LARGE_BYTES and CommitWay.SCRIPT in ways
-    key, expected, blob, ttl_ms, notice = change
-    way = CommitWay.SCRIPT if is_large else ways[0]
-    return Commit(key, expected, blob, ttl_ms, way, notice)
+    is_large = len(change.expected) > LARGE_BYTES and _SCRIPT in ways
+    way = _SCRIPT if is_large else ways[0]
+    return Commit(change.key, change.expected, change.blob, change.ttl_ms, way, change.notice)

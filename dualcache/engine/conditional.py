@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from dualcache.core.entry import NOT_MODIFIED
 from dualcache.core.envelope import open_envelope
 from dualcache.core.flight import Load
@@ -49,4 +51,4 @@ def load_from(
     result = yield from do(Load(loader, (entry, *call.args), flights, keeping))
     if isinstance(result, Raised) or result.value is not NOT_MODIFIED:
         return result
-    return result._replace(value=unpack(call.key, stored))
+    return replace(result, value=unpack(call.key, stored))

@@ -6,7 +6,9 @@ was loaded before an invalidation.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
+
+from msgspec import Struct
 
 from dualcache.core.entry import HEADER_BYTES
 from dualcache.core.events import Loaded as LoadedEvent
@@ -21,7 +23,7 @@ from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import CommitReply, MakeTags, Raised
 from dualcache.engine.acquire import acquire
 from dualcache.engine.beside import call_beside
-from dualcache.engine.commit import Change, commit
+from dualcache.engine.commit import Change, commit_one
 from dualcache.engine.conditional import load_from
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
@@ -52,6 +54,7 @@ from dualcache.errors import BackendError, UnencodableValue, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from dualcache.core.entry import Stored
     from dualcache.core.flight import Flight
     from dualcache.core.ops import Flow, Loaded
     from dualcache.core.policy import Call
@@ -73,6 +76,11 @@ __all__ = [
 ]
 
 T = TypeVar("T", bound="Outcome | None")
+
+# Looking up a member costs more than the rest of a comparison on CPython 3.11.
+_STORED: Final = CommitReply.STORED
+_REFUSED: Final = CommitReply.REFUSED
+_TOO_LARGE: Final = CommitReply.TOO_LARGE
 
 
 def lead(
@@ -115,7 +123,7 @@ def lead(
         raise
 
 
-class Begun(NamedTuple):
+class Begun(Struct, frozen=True):
     """Where a load starts from, and what it holds: a successor commits there too."""
 
     start: Start
@@ -124,7 +132,7 @@ class Begun(NamedTuple):
     owner: bytes
 
 
-class Ready(NamedTuple):
+class Ready(Struct, frozen=True):
     """The bytes to commit for a value."""
 
     worth: Storable
@@ -136,7 +144,9 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
     read = start.read
     # All ids from before the load. An id read after it could be that of the tag's next life: the
     # entry would be stored as valid though the tag was invalidated while its value was loaded.
-    ids = yield from _ids_before_load(call, read, env)
+    ids = read.ids
+    if call.policy.tags_of is not None and read.stored is not None:
+        ids = yield from _with_old_tags(call, read.stored, ids, env)
     lease = begin_lease(held_by(call, start, env), call.policy.counters, env)
     sequence = env.sequence()
     if flight is not None:
@@ -181,16 +191,15 @@ def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
     return (yield from _store(call, start, result, begun.ids, sequence, env, begun.lease))
 
 
-def _ids_before_load(call: Call, read: ReadResult, env: Env) -> Flow[Mapping[str, bytes | None]]:
-    """Return the ids of all tags that can be known before the load.
+def _with_old_tags(
+    call: Call, stored: Stored, ids: Mapping[str, bytes | None], env: Env
+) -> Flow[Mapping[str, bytes | None]]:
+    """Return these ids with those of the previous entry's tags, even of a dead one.
 
-    The tags of the previous entry, even a dead one, are made where they are absent: a result that
-    has them again is then stored with an id from before the load.
+    They are made where they are absent: a result that has them again is then stored with an id from
+    before the load.
     """
-    if call.policy.tags_of is None or read.stored is None:
-        return read.ids
-    ids = read.ids
-    absent = tuple(tag.name for tag in read.stored.tags if ids.get(tag.name) is None)
+    absent = tuple(tag.name for tag in stored.tags if ids.get(tag.name) is None)
     if not absent:
         return ids
     life_ms = tag_life_ms(entry_life_ms(call.policy))
@@ -218,12 +227,12 @@ def _store(
         yield from (give_up if ended[0].error else leave_unstored)(call, start, env)
         return ended.pop()
     # Others may hold the usable entry that this replaces; a plain fill is news to nobody.
-    notice = notice_of((call.key,), env) if start.is_over_entry else None
+    is_over_entry = start.is_over_entry
+    notice = notice_of((call.key,), env) if is_over_entry else None
     blob, ttl_ms = ready.blob, ready.worth.ttl_ms
     try:
         change = Change(call.key, start.expected, blob, ttl_ms, notice)
-        reply: CommitReply | None
-        (reply,) = yield from commit((change,), env)
+        reply: CommitReply | None = yield from commit_one(change, env)
     except BackendError:
         reply = None
         keep_lost(held_by(call, start, env), env)
@@ -233,13 +242,13 @@ def _store(
         # A look of this process that began before the commit may still bring the old entry: after
         # the drop its ticket is spent, so it is not kept in front of what was stored now.
         env.front.drop((call.key,))
-        if reply is CommitReply.STORED:
+        if reply is _STORED:
             lease.fill(start.expected)
-        if reply is CommitReply.TOO_LARGE:  # the marker is still there
+        if reply is _TOO_LARGE:  # the marker is still there
             yield from leave_unstored(call, start, env)
-        elif start.is_over_entry:
+        elif is_over_entry:
             yield from give_up(call, start, env)
-    is_late = lease.is_late(start.expected, env.elapsed_ms())
+    is_late = reply is _REFUSED and lease.is_late(start.expected, env.elapsed_ms())
     return concluded(call, result, ready, reply, sequence, env, is_late=is_late)
 
 
@@ -297,11 +306,11 @@ def concluded(
 ) -> Outcome:
     """Emit what became of the value (`None`: the backend failed), and return the load's outcome."""
     how: Literal["stored", "backend_down", "late", "not_stored", "refused"] = "refused"
-    if reply is CommitReply.STORED:
+    if reply is _STORED:
         how = "stored"
     elif reply is None:
         how = "backend_down"
-    elif reply is CommitReply.TOO_LARGE:
+    elif reply is _TOO_LARGE:
         how = "not_stored"
         report_unstored(call, over_a_limit(), env)
     elif is_late:  # refused too, but by its own lease's end, and not by an invalidation

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import replace
+
 from dualcache.core.events import LoadFailed
 from dualcache.core.flight import EndFlight, FlightResult, Load, Outcome
 from dualcache.core.ops import GiveWay, Raised, do
@@ -155,7 +157,7 @@ def _store_all(
     for at, lead in enumerate(leads):
         if at and not at % STEPS_AT_ONCE:
             yield GiveWay()
-        one = result._replace(value=values[lead.name])
+        one = replace(result, value=values[lead.name])
         if lead.start is None:
             held.results[lead.flight] = FlightResult(Outcome(one.value, None, sequence))
             continue

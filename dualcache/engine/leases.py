@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from dualcache.core.entry import Tag
@@ -58,7 +59,7 @@ RELEASED_MS: Final = 1
 MOST_TOLD: Final = 64  # tags that a marker names: the rest is not told, and waited for
 
 
-class Leased(NamedTuple):
+class Leased(Struct, frozen=True):
     """A marker that was sent, and what the read behind it found."""
 
     filling: bytes
@@ -68,9 +69,11 @@ class Leased(NamedTuple):
 
 def lease_ms(counters: Counters) -> int:
     """Return how long a lease lasts unless it is renewed: four measured loads."""
-    if counters.load_ms is None:
+    load_ms = counters.load_ms
+    if load_ms is None:
         return FIRST_LEASE_MS
-    return round(min(_MOST_LEASE_MS, max(_LEAST_LEASE_MS, 4 * counters.load_ms)))
+    lease = 4 * load_ms
+    return _LEAST_LEASE_MS if lease <= _LEAST_LEASE_MS else round(min(_MOST_LEASE_MS, lease))
 
 
 def job_ms(count: int) -> int:
@@ -153,37 +156,53 @@ def _send_leases(
     more_ms: int,
 ) -> Flow[list[Leased]]:
     """Send new markers and new tag ids once, in one trip; the tags go with the first."""
-    names = _tag_names_of(calls)
+    names, policy = calls[0].tags, calls[0].policy
+    if len(calls) > 1:
+        names = tuple(dict.fromkeys([name for call in calls for name in call.tags]))
     # Tags are read or made in the same trip, before any load: an id that is read when the load has
     # begun may be that of the next life of a tag which was invalidated since.
-    entry_ms = entry_life_ms(calls[0].policy)
-    life_ms = tag_life_ms(entry_ms)
-    tags = new_tags(names, life_ms, env) if names else ()
+    tags = new_tags(names, tag_life_ms(entry_life_ms(policy)), env) if names else ()
     ids = known and {tag.key: known[tag.key] or tag.id for tag in tags if tag.key in known}
-    life_of_lease = min(_MOST_LEASE_MS, lease_ms(calls[0].policy.counters) + more_ms)
-    ops = [kind(call.key, marker(call, ids, env), life_of_lease) for call in calls]
-    ops[0].tags = tags
-    for op in ops:
-        sent[op.filling] = op.key  # before it is sent: an interrupt must find it
+    life_of_lease = min(_MOST_LEASE_MS, lease_ms(policy.counters) + more_ms)
+    ops = []
+    for call in calls:
+        op = kind(call.key, marker(call, ids, env), life_of_lease)
         if isinstance(op, Claim):  # published with its own claim, so that no cut comes between
             op.notice = notice_of((op.key,), env)
+        sent[op.filling] = op.key  # before it is sent: an interrupt must find it
+        ops.append(op)
+    ops[0].tags = tags
     sequence = env.sequence()
     replies = replies_of(ops, (yield from ask_once(one_trip(ops), env)))
     _note_refusals(replies, env)
-    foreign = foreign_tags(names, replies[0].tag_ids)
-    if foreign:
-        made = yield from _replace_tags(foreign, calls[0].policy, env)
-        ids = {**dict(zip(names, replies[0].tag_ids, strict=True)), **made}
-        replies = [replace(replies[0], tag_ids=tuple(ids.values())), *replies[1:]]
-    dying = prolonged(names, replies[0], life_ms, entry_ms) if names else ()
-    if dying:
-        yield from ask(one_trip(dying), env)
+    if names:
+        replies = yield from _settled_tags(calls, names, replies, env)
     found = []
-    for op, raw_read in zip(ops, _own_tags(calls, names, replies), strict=True):
+    for op, raw_read in zip(ops, replies, strict=True):
         if raw_read.raw != op.filling:  # what the read found there is the answer, not what was sent
             del sent[op.filling]
         found.append(Leased(op.filling, sequence, raw_read))
     return found
+
+
+def _settled_tags(
+    calls: Sequence[Call], names: Sequence[str], replies: Sequence[RawRead], env: Env
+) -> Flow[Sequence[RawRead]]:
+    """Replace what is no tag, prolong tags; return the reading of each call with its own tags."""
+    policy, first = calls[0].policy, replies[0]
+    foreign = foreign_tags(names, first.tag_ids)
+    made = (yield from _replace_tags(foreign, policy, env)) if foreign else NO_IDS
+    entry_ms = entry_life_ms(policy)
+    dying = prolonged(names, first, tag_life_ms(entry_ms), entry_ms)
+    if dying:
+        yield from ask(one_trip(dying), env)
+    if len(calls) == 1 and not foreign:
+        return replies
+    ids = {**dict(zip(names, first.tag_ids, strict=True)), **made}
+    return [
+        replace(raw_read, tag_ids=tuple([ids[name] for name in call.tags]), tag_left_ms=())
+        for call, raw_read in zip(calls, replies, strict=True)
+    ]
 
 
 def _replace_tags(
@@ -203,26 +222,6 @@ def marker(call: Call, ids: Mapping[str, bytes | None], env: Env) -> bytes:
         return new_filling(call, env)
     tags = [Tag(name, tag_id) for name in call.tags if (tag_id := ids.get(name))]
     return new_filling(call, env, tags[:MOST_TOLD])
-
-
-def _tag_names_of(calls: Sequence[Call]) -> tuple[str, ...]:
-    """Return the tags of all calls, each once."""
-    if len(calls) == 1:
-        return calls[0].tags
-    return tuple(dict.fromkeys([name for call in calls for name in call.tags]))
-
-
-def _own_tags(
-    calls: Sequence[Call], names: Sequence[str], replies: Sequence[RawRead]
-) -> Sequence[RawRead]:
-    """Return the reading of each call with its own tags only."""
-    if len(calls) == 1 or not names:
-        return replies
-    ids = dict(zip(names, replies[0].tag_ids, strict=True))
-    return [
-        replace(raw_read, tag_ids=tuple([ids[name] for name in call.tags]), tag_left_ms=())
-        for call, raw_read in zip(calls, replies, strict=True)
-    ]
 
 
 def _note_refusals(replies: Sequence[RawRead], env: Env) -> None:

@@ -74,7 +74,7 @@ def take_refreshes(
         yield from ask_once(Delete(tuple([refresh_key(pairs[at][0], env) for at in foreign])), env)
         for at in foreign:
             call, start = pairs[at]
-            pairs[at] = call, start._replace(token=env.draw_token())
+            pairs[at] = call, replace(start, token=env.draw_token())
         again = yield from _try_leases([pairs[at] for at in foreign], sent, env)
         for at, is_ours in zip(foreign, again, strict=True):
             are_ours[at] = is_ours
@@ -147,7 +147,7 @@ def _paused(call: Call, start: Start, raw_read: RawRead) -> Start | Paused | Non
     may_wait = read.state is FRESH or is_within(read, call.policy.stale_ms)
     if may_wait and left_ms > pause_ms(failures):
         return Paused(read)
-    return start._replace(failures=failures)
+    return replace(start, failures=failures)
 
 
 def pause_ms(failures: int) -> int:
@@ -178,7 +178,7 @@ def _adopt_all(pairs: Sequence[_Taken], env: Env) -> Flow[list[Start | None]]:
     for (at, change), reply in zip(changes.items(), replies, strict=True):
         if reply is CommitReply.STORED:
             start, blob = pairs[at][1], change.blob
-            found[at] = start._replace(read=replace(start.read, raw=blob), expected=blob)
+            found[at] = replace(start, read=replace(start.read, raw=blob), expected=blob)
     lost = [pairs[at] for at in foreign if found[at] is None]
     yield from release_all({t: k for pair in lost for t, k in held_by(*pair, env).items()}, env)
     return found

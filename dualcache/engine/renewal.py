@@ -16,8 +16,6 @@ from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.leases import job_ms, lease_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Counters
     from dualcache.engine.env import Env
@@ -38,7 +36,7 @@ class Lease(Struct):
     held: dict[bytes, str]
     length_ms: int
     ends_ms: int | None
-    filled: set[bytes]
+    filled: set[bytes] = set()
 
     def is_late(self, expected: bytes, now_ms: int) -> bool:
         """Tell whether a commit that was refused came too late, and was not revoked."""
@@ -50,10 +48,10 @@ class Lease(Struct):
         self.held.pop(expected, None)
 
 
-def begin_lease(held: Mapping[bytes, str], counters: Counters, env: Env) -> Lease:
-    """Return the lease of a load that has just taken it."""
+def begin_lease(held: dict[bytes, str], counters: Counters, env: Env) -> Lease:
+    """Return the lease of a load that has just taken it; `held` is the lease's from now on."""
     length_ms = lease_ms(counters) + job_ms(len(held))
-    return Lease(dict(held), length_ms, env.elapsed_ms() + length_ms if held else None, set())
+    return Lease(held, length_ms, env.elapsed_ms() + length_ms if held else None)
 
 
 def keeping(lease: Lease, env: Env) -> Keeping | None:

@@ -5,11 +5,13 @@ Nothing here waits. Whatever a load starts from carries the mark of its function
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from dualcache.core.entry import Kind
 from dualcache.core.envelope import seal
-from dualcache.engine.commit import Change, commit
+from dualcache.engine.commit import Change, commit_one
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, ReadResult
 from dualcache.engine.health import PendingDeletion
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 
-class Start(NamedTuple):
+class Start(Struct, frozen=True):
     """The start of a load: the reading of its key, and the bytes that its commit expects to find.
 
     `token` is that of the efficiency lease of a stale entry, where one was taken. `is_refresh`: the
@@ -97,7 +99,7 @@ def _withdraw(call: Call, start: Start, env: Env) -> Flow[None]:
     notice = notice_of((call.key,), env)
     try:
         change = Change(call.key, start.expected, marker, RELEASED_MS, notice)
-        yield from commit((change,), env)
+        yield from commit_one(change, env)
     except BackendError:
         keep_entry_pending(call, env)
     except BaseException:

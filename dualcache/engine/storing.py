@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from dualcache.core.entry import NOT_MODIFIED
 from dualcache.core.envelope import seal
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Storable", "no_old_entry", "report_unstored", "sealed", "tag_names", "worth"]
 
 
-class Storable(NamedTuple):
+class Storable(Struct, frozen=True):
     """A value that is to be stored: its bytes, and for how long."""
 
     packed: Packed
@@ -85,7 +87,8 @@ def sealed(
 ) -> bytes:
     """Make the bytes that are stored for a value, signed together with its tags."""
     # Signed with the tags: otherwise the payload could be moved under tags that live longer.
-    tags = (*call.beside, *entry_tags(tag_names(call.policy, call, value), ids))
+    names = tag_names(call.policy, call, value)
+    tags = (*call.beside, *entry_tags(names, ids)) if names else call.beside
     return seal(
         call.key,
         call.policy.value_codec.sign(call.key, what.packed, tags),

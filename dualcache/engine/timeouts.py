@@ -39,7 +39,7 @@ class Wait(Struct):
     @property
     def is_timed(self) -> bool:
         """Whether it may end before the load."""
-        return min(self.soft_ms, self.hard_ms) < inf
+        return self.soft_ms < inf or self.hard_ms < inf
 
     def note(self, read: ReadResult) -> None:
         """Note what this caller has read by now: only that may be served to it."""

@@ -15,6 +15,7 @@ import msgspec
 import pydantic
 import pytest
 from msgspec import msgpack
+from msgspec.structs import replace
 
 from dualcache.codecs import learned, names, tagged
 from dualcache.codecs.compare import is_same
@@ -366,7 +367,7 @@ def test_random_documents_are_misses_or_values() -> None:
 
 def test_the_class_of_another_release_is_of_another_shape_once_a_load_was_over() -> None:
     packed = pack(make_value_codec(), [User("ada")])
-    renamed = packed._replace(payload=packed.payload.replace(b":User", b":Usar"))
+    renamed = replace(packed, payload=packed.payload.replace(b":User", b":Usar"))
     value_codec = make_value_codec()
     entry = stored(renamed)
     assert reason_of(value_codec, renamed) == "unknown_type"
@@ -374,7 +375,7 @@ def test_the_class_of_another_release_is_of_another_shape_once_a_load_was_over()
     assert reason_of(value_codec, renamed) == "shape"
     assert value_codec.is_learned(KEY, entry) is False
     assert value_codec.is_learned(KEY, stored(packed)) is True
-    assert value_codec.is_learned(KEY, stored(packed._replace(payload=b"\xc1"))) is True
+    assert value_codec.is_learned(KEY, stored(replace(packed, payload=b"\xc1"))) is True
 
 
 def test_only_so_many_names_of_other_releases_are_remembered(

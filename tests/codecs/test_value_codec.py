@@ -17,6 +17,7 @@ import pydantic.dataclasses
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dualcache.codecs.compare import is_immutable, is_same
 from dualcache.codecs.sign import Signer
@@ -395,10 +396,10 @@ def test_with_a_secret_everything_is_signed_for_its_key_and_nothing_else_is_read
     with pytest.raises(SignatureError):
         value_codec.unpack("other", stored(packed, "other"))
     for changed in (
-        packed._replace(payload=packed.payload[:-1] + b"\x02"),
-        packed._replace(payload=b"short"),
-        packed._replace(codec=CodecId.TAGGED),
-        packed._replace(flags=SIGNED | COMPRESSED),
+        replace(packed, payload=packed.payload[:-1] + b"\x02"),
+        replace(packed, payload=b"short"),
+        replace(packed, codec=CodecId.TAGGED),
+        replace(packed, flags=SIGNED | COMPRESSED),
         pack(make_value_codec(), [1]),
         pack(make_value_codec(secret="t"), [1]),
     ):

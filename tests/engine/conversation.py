@@ -22,7 +22,8 @@ from dualcache.core.ops import (
     ReadTags,
 )
 from dualcache.core.policy import Call, Counters, Policy
-from dualcache.engine.commit import Change, commit
+from dualcache.engine.commit import Change
+from dualcache.engine.commit import commit_one as commit_change
 from dualcache.engine.env import Env
 from dualcache.engine.health import Health
 from dualcache.errors import BackendTimeout, BackendUnavailable, DecodeError
@@ -155,8 +156,7 @@ def commit_one(
     key: str, expected: bytes, blob: bytes, ttl_ms: int | None, env: Env
 ) -> Flow[CommitReply]:
     """Commit one value."""
-    (reply,) = yield from commit((Change(key, expected, blob, ttl_ms),), env)
-    return reply
+    return commit_change(Change(key, expected, blob, ttl_ms), env)
 
 
 def pack(value: Any) -> Packed:

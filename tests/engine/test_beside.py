@@ -47,7 +47,7 @@ def release(number: int) -> ValueCodec:
     def copy(packed: Any) -> Any:
         return unpack("", packed)
 
-    return ValueCodec(lambda value: pack(value)._replace(shape=shape), read, copy)
+    return ValueCodec(lambda value: replace(pack(value), shape=shape), read, copy)
 
 
 class Store:

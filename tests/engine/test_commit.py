@@ -64,8 +64,12 @@ def changes(number: int, blob: bytes = b"new") -> list[Change]:
     return [Change(f"k{at}", b"old", blob, 1_000) for at in range(number)]
 
 
+def commit_of(change: Change, way: CommitWay) -> Commit:
+    return Commit(change.key, change.expected, change.blob, change.ttl_ms, way)
+
+
 def commits(of: list[Change], way: CommitWay = CommitWay.IFEQ) -> tuple[Commit, ...]:
-    return tuple(Commit(*each[:4], way=way) for each in of)
+    return tuple(commit_of(each, way) for each in of)
 
 
 def test_several_values_are_committed_in_one_trip() -> None:
@@ -88,7 +92,7 @@ def test_only_commits_that_a_way_did_not_serve_are_tried_in_another() -> None:
     script(
         commit_all(several, env),
         (
-            Batch((Commit(*large[:4], way=CommitWay.SCRIPT), *commits(changes(2)))),
+            Batch((commit_of(large, CommitWay.SCRIPT), *commits(changes(2)))),
             (STORED, UNSUPPORTED, UNSUPPORTED),
         ),
         (Batch(commits(changes(2), CommitWay.SCRIPT)), (STORED, REFUSED)),
@@ -124,7 +128,7 @@ def test_a_server_that_takes_no_script_is_asked_by_transactions_one_by_one() -> 
 def test_a_lacking_way_and_a_forgotten_script_are_mended_in_one_trip() -> None:
     env, _ = surroundings(ways=ALL)
     large = Change("large", b"x" * (LARGE_BYTES + 1), b"new", 1_000)
-    by_script = Commit(*large[:4], way=CommitWay.SCRIPT)
+    by_script = commit_of(large, CommitWay.SCRIPT)
     script(
         commit_all([large, *changes(1)], env),
         (Batch((by_script, *commits(changes(1)))), (NO_SCRIPT, UNSUPPORTED)),

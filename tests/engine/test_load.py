@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from msgspec.structs import replace
 
 from dualcache.core.entry import Tag
 from dualcache.core.envelope import open_envelope
@@ -375,7 +376,7 @@ def test_a_successor_who_has_tags_that_the_leader_does_not_know_stores_nothing()
 def test_a_successor_of_another_function_stores_nothing() -> None:
     env, _ = surroundings()
     flight, asked = beside("t")
-    flight.start = flight.start._replace(owner=b"another!")
+    flight.start = replace(flight.start, owner=b"another!")
     script(get_or_load(asked, env), *taken_over(flight), (Load, Loaded("mine", 5.0)), LANDED).ends()
 
 

@@ -135,7 +135,7 @@ def by_key(flow: Flow[Any]) -> Flow[Any]:
         except BaseException as error:  # noqa: BLE001  raised in the flow that asked
             reply = error
         if isinstance(op, Load) and isinstance(reply, Loaded) and op.args:
-            reply = reply._replace(value=dict.fromkeys(op.args[0], reply.value))
+            reply = replace(reply, value=dict.fromkeys(op.args[0], reply.value))
 
 
 def loads_cut_off(*, is_cold: bool = False) -> FlowOf:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from dualcache.core.entry import Kind
 from dualcache.core.envelope import kind_of
@@ -63,7 +64,7 @@ def test_an_entry_that_is_expired_again_under_its_old_version_lets_a_load_under_
         change = change_of(key, raw_read, env)
         if change is None or kind_of(change.expected) is not Kind.EXPIRED:
             return change
-        return change._replace(blob=change.expected)
+        return replace(change, blob=change.expected)
 
     holds(expired_twice())
     monkeypatch.setattr(expiry, "_change_of", unless_expired)

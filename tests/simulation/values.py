@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from dualcache.core.codec_ids import other_shape
 from dualcache.core.entry import Packed, ValueCodec
 from dualcache.engine.coherence import BUCKETS
@@ -52,7 +54,7 @@ def release(shape: bytes) -> ValueCodec:
             raise other_shape(shape)
         return unpack(key, stored)
 
-    return ValueCodec(lambda value: pack(value)._replace(shape=shape), read, copy)
+    return ValueCodec(lambda value: replace(pack(value), shape=shape), read, copy)
 
 
 OLD: Final = release(b"release1")
