@@ -166,8 +166,9 @@ class MemoryStore:
     def lease(self, op: LookAndLease) -> RawRead:
         # As on a server: what is there afterwards decides, not whether it was put.
         self._put_absent(op.key, op.filling, op.lease_ms)
-        raw = self._read(op.key)
-        return RawRead(raw, self._make(op.tags), None, self._tags_left(op.tags))
+        raw, left_ms = self._read(op.key), self._left_ms(op.key)
+        ids = self._make(op.tags)
+        return RawRead(raw, ids, FOR_EVER if left_ms is None else left_ms, self._tags_left(op.tags))
 
     def claim(self, op: Claim) -> RawRead:
         self._put(op.key, op.filling, op.lease_ms)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dualcache.core.ops import LookAndLease
+from msgspec.structs import replace
+
+from dualcache.core.ops import Look, LookAndLease
 from dualcache.engine.acquire import is_replaceable, reclaim_all, start_of
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.freshness import FRESH, OTHER, REPLACED, UNKNOWN, UNTYPED, is_within
 from dualcache.engine.leases import keep_lost, take_leases
+from dualcache.engine.named_tags import classify_again
 from dualcache.engine.pipelines import paced
-from dualcache.engine.read import classify_again, left_of
+from dualcache.engine.read import left_of
 from dualcache.engine.read_many import look_many
 from dualcache.engine.refresh_lease import take_refreshes
-from dualcache.engine.serve import classify, ids_of
+from dualcache.engine.serve import FirstLook, classify, ids_of, keep
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.errors import BackendError
 
@@ -52,18 +55,11 @@ def acquire_all(
     calls = [call for call, _ in wanted]
     if not can_commit(env):
         return (yield from _look_at_all(calls, env))
+    # Before the trip, as for a look: its hits may be kept in front.
+    tickets = yield from paced(_begin_read, calls)
     leased = yield from take_leases(LookAndLease, calls, env, sent, known)
-
-    def classified(found: tuple[Call, Leased | None]) -> ReadResult:
-        call, each = found
-        if each is None:
-            return NOTHING
-        raw_read = each.raw_read
-        return classify(
-            call, raw_read.raw, ids_of(call, raw_read), each.sequence, env, left_of(raw_read)
-        )
-
-    reads = yield from paced(classified, zip(calls, leased, strict=True))
+    found_all = zip(calls, tickets, leased, strict=True)
+    reads = yield from paced(lambda found: _classified(*found, env), found_all)
     starts: list[_Found] = [NOTHING] * len(wanted)
     rest: dict[int, tuple[Call, Flight, Leased, ReadResult]] = {}
     for at, (each, read) in enumerate(zip(leased, reads, strict=True)):
@@ -80,6 +76,27 @@ def acquire_all(
         starts[at] = start
     _keep_lost(calls, starts, sent, env)
     return starts
+
+
+def _begin_read(call: Call) -> Any:
+    """Return the ticket under which the front tier may keep what a lease finds, if it may."""
+    front = call.policy.front
+    return None if front is None else front.begin_read((call.key, *call.tags))
+
+
+def _classified(call: Call, ticket: Any, leased: Leased | None, env: Env) -> ReadResult:
+    """Classify what a lease found; the front tier may keep what is fresh."""
+    if leased is None:
+        return NOTHING
+    raw_read, front, left_ms = leased.raw_read, call.policy.front, left_of(leased.raw_read)
+    read = classify(call, raw_read.raw, ids_of(call, raw_read), leased.sequence, env, left_ms)
+    # Without the right to ask for the time left, how long a copy may live is not known.
+    is_kept = read.state is FRESH and not read.is_due and raw_read.left_ms is not None
+    if front is not None and is_kept:
+        told = replace(raw_read, left_ms=left_ms)
+        look = FirstLook(Look(call.key), leased.sequence, 0, (ticket,), told, read)
+        keep(call, front, look, raw_read.push_epoch, env)
+    return read
 
 
 def _keep_lost(

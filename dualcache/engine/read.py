@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dualcache.core.entry import MISSING, Entry
 from dualcache.core.events import Miss, NotRead, StaleHit
 from dualcache.core.flight import Outcome
-from dualcache.core.front_ports import UNTRACKED
-from dualcache.core.ops import FOR_EVER, DropConnections, Look, ReadTags
+from dualcache.core.ops import FOR_EVER, DropConnections, Look
 from dualcache.core.policy import READ_WEIGHT
 from dualcache.engine.attempts import attempt_once
 from dualcache.engine.beside import call_beside
@@ -22,7 +21,7 @@ from dualcache.engine.freshness import (
     ReadResult,
     is_fresh,
 )
-from dualcache.engine.pipelines import slices
+from dualcache.engine.named_tags import classify_again, look_at_tags
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import (
     UNREAD,
@@ -32,17 +31,15 @@ from dualcache.engine.serve import (
     count_hit,
     find_in_front,
     ids_of,
-    keep,
 )
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from dualcache.core.entry import Stored
     from dualcache.core.ops import Flow, RawRead
-    from dualcache.core.policy import Call, FunctionPort
+    from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import State
     from dualcache.engine.serve import FirstLook
@@ -50,7 +47,6 @@ if TYPE_CHECKING:
 __all__ = [
     "UNTYPED_HELP",
     "UNTYPED_REASON",
-    "classify_again",
     "classify_with_tags",
     "contains",
     "count_miss",
@@ -184,28 +180,7 @@ def look(call: Call, env: Env, first: FirstLook | None = None) -> Flow[ReadResul
         return read
     if read.is_doubtful:
         yield DropConnections()
-    if call.policy.front is not None:
-        return (yield from _look_at_tags(call, call.policy.front, first, env))
-    (read,) = yield from classify_again((call,), (read,), env)
-    return read
-
-
-def _look_at_tags(call: Call, front: FunctionPort, first: FirstLook, env: Env) -> Flow[ReadResult]:
-    """Read the tags that only the entry itself names; the front tier may keep what is fresh."""
-    # A ticket for each name, taken before that very name is read. One for all, taken now, would not
-    # notice a push for the key that came since the key was read.
-    read, raw_read = first.read, first.raw_read
-    assert read is not None
-    others = _unread_tags(read)
-    if not others:
-        return read
-    first.tickets += (front.begin_read(others),)
-    more = yield from ask(Look(others[0], others[1:]), env)  # a look is tracked as the first is
-    ids = {**read.ids, **dict(zip(others, (more.raw, *more.tag_ids), strict=True))}
-    first.read = read = classify(call, read.raw, ids, first.sequence, env, raw_read.left_ms)
-    if read.state is FRESH:
-        is_one = more.push_epoch == raw_read.push_epoch
-        keep(call, front, first, raw_read.push_epoch if is_one else UNTRACKED, env)
+    (read,) = yield from look_at_tags((call,), (first,), env)
     return read
 
 
@@ -215,32 +190,6 @@ def classify_with_tags(call: Call, raw_read: RawRead, sequence: int, env: Env) -
     if read.state is UNUSABLE:
         (read,) = yield from classify_again((call,), (read,), env)
     return read
-
-
-def _unread_tags(read: ReadResult) -> tuple[str, ...]:
-    """Return the tags of an entry whose ids were not read with it."""
-    if read.state is not UNUSABLE or read.stored is None:
-        return ()
-    return tuple(tag.name for tag in read.stored.tags if tag.name not in read.ids)
-
-
-def classify_again(
-    calls: Sequence[Call], reads: Sequence[ReadResult], env: Env
-) -> Flow[list[ReadResult]]:
-    """Read all tags that were not read with their entries, and classify by them too."""
-    unread = [_unread_tags(read) for read in reads]
-    names = tuple(dict.fromkeys([name for each in unread for name in each]))
-    if not names:
-        return list(reads)
-    ids: dict[str, bytes | None] = {}
-    for part in slices(names):
-        ids.update(zip(part, (yield from ask(ReadTags(tuple(part)), env)), strict=True))
-    classified = []
-    for call, read, own in zip(calls, reads, unread, strict=True):
-        known = {**read.ids, **{name: ids[name] for name in own}}
-        again = classify(call, read.raw, known, read.sequence, env, read.left_ms) if own else read
-        classified.append(again)
-    return classified
 
 
 def left_of(raw_read: RawRead) -> int | None:

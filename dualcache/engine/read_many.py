@@ -8,10 +8,11 @@ from dualcache.core.entry import MISSING
 from dualcache.core.events import Miss
 from dualcache.core.ops import DropConnections, GiveWay, Look
 from dualcache.engine.beside import call_beside
+from dualcache.engine.named_tags import classify_again, look_at_tags
 from dualcache.engine.pipelines import one_trip, paced, replies_of, slices
-from dualcache.engine.read import classify_again, entry_of, found, left_of
+from dualcache.engine.read import entry_of, found, left_of
 from dualcache.engine.recovery import ask
-from dualcache.engine.serve import classify, find_in_front, ids_of
+from dualcache.engine.serve import begin_look, classify, classify_look, find_in_front, ids_of
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
+    from dualcache.engine.serve import FirstLook
 
 __all__ = ["get_many", "look_beside", "look_many", "peek_many"]
 
@@ -84,20 +86,26 @@ def look_beside(
 
 
 def look_many(calls: Sequence[Call], env: Env) -> Flow[list[ReadResult]]:
-    """Read several keys and their tags in few trips; tags that only entries name, in others."""
-    sequence = env.sequence()
+    """Read several keys and their tags in few trips; tags that only entries name, in others.
+
+    The front tier may keep what is fresh, as after a single look.
+    """
+    looks: list[FirstLook] = []
+
+    def classified(each: tuple[Call, FirstLook, RawRead]) -> ReadResult:
+        call, look, raw_read = each
+        return classify_look(call, look, raw_read, env)
+
     reads: list[ReadResult] = []
-
-    def classified(read: tuple[Call, RawRead]) -> ReadResult:
-        call, raw_read = read
-        return classify(call, raw_read.raw, ids_of(call, raw_read), sequence, env, raw_read.left_ms)
-
     for part in slices(calls):
         if reads:
             yield GiveWay()
-        looks = [Look(call.key, call.tags, call.policy.stale_ms > 0) for call in part]
-        replies = replies_of(looks, (yield from ask(one_trip(looks), env)))
-        reads += yield from paced(classified, zip(part, replies, strict=True))
+        # The tickets of all names before the first of them is read, as for a single look.
+        begun = yield from paced(lambda call: begin_look(call, env), part)
+        ops = [look.op for look in begun]
+        replies = replies_of(ops, (yield from ask(one_trip(ops), env)))
+        reads += yield from paced(classified, zip(part, begun, replies, strict=True))
+        looks += begun
     if any(read.is_doubtful for read in reads):
         yield DropConnections()
-    return (yield from classify_again(calls, reads, env))
+    return (yield from look_at_tags(calls, looks, env))

@@ -15,8 +15,8 @@ from dualcache.core.ops import FOR_EVER, Look, RawRead
 from dualcache.engine.commit import Change, rewrite_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.freshness import FRESH, fresh_left_ms
+from dualcache.engine.named_tags import classify_again
 from dualcache.engine.pipelines import one_trip, replies_of, slices
-from dualcache.engine.read import classify_again
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import classify
 from dualcache.engine.tags import NO_IDS, prolonged, tag_life_ms

@@ -7,6 +7,7 @@ import pytest
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.core.ops import (
+    FOR_EVER,
     Batch,
     Claim,
     Commit,
@@ -58,8 +59,10 @@ def put(store: MemoryStore, key: str, content: bytes, life_ms: int = 1_000) -> N
 
 
 def test_a_lease_is_taken_where_the_key_is_absent_and_only_there(store: MemoryStore) -> None:
-    assert store.perform(LookAndLease("k", b"mine", 9)) == RawRead(b"mine")
-    assert store.perform(LookAndLease("k", b"other", 9)) == RawRead(b"mine")
+    assert store.perform(LookAndLease("k", b"mine", 9)) == RawRead(b"mine", (), 9)
+    assert store.perform(LookAndLease("k", b"other", 5)) == RawRead(b"mine", (), 9)
+    assert store.perform(commit(b"mine", b"for ever")) is CommitReply.STORED
+    assert store.perform(LookAndLease("k", b"other", 5)) == RawRead(b"for ever", (), FOR_EVER)
 
 
 def test_a_claim_takes_whatever_the_key_holds(store: MemoryStore) -> None:
@@ -90,14 +93,14 @@ def test_what_is_stored_lives_as_long_as_it_was_stored_for(
     assert store.perform(Look("k", (), with_ttl=True)) == RawRead(b"v", (), 1)
     clock.now_ms = 100.0
     assert store.perform(Look("k", (), with_ttl=True)) == RawRead(None)
-    assert store.perform(LookAndLease("k", b"next", 9)) == RawRead(b"next")
+    assert store.perform(LookAndLease("k", b"next", 9)) == RawRead(b"next", (), 9)
 
 
 def test_tags_are_made_where_they_are_absent_and_read_where_they_are_not(
     store: MemoryStore,
 ) -> None:
     lease = LookAndLease("k", b"f", 9, (TAG, ETERNAL_TAG))
-    assert store.perform(lease) == RawRead(b"f", (b"id", b"id"), None, (500, -1))
+    assert store.perform(lease) == RawRead(b"f", (b"id", b"id"), 9, (500, -1))
     again = MakeTags((NewTag("t", b"other", 500), NewTag("u", b"new", 500)))
     assert store.perform(again) == (b"id", b"new")
     assert store.perform(ReadTags(("t", "absent"))) == (b"id", None)
@@ -149,7 +152,7 @@ def test_the_head_of_a_key_is_its_first_forty_bytes(store: MemoryStore) -> None:
 
 def test_a_batch_replies_in_order(store: MemoryStore) -> None:
     batch = Batch((LookAndLease("k", b"f", 9), Look("k"), Ping(), DropConnections()))
-    assert store.perform(batch) == (RawRead(b"f"), RawRead(b"f"), None, None)
+    assert store.perform(batch) == (RawRead(b"f", (), 9), RawRead(b"f"), None, None)
 
 
 def test_the_entry_that_was_not_used_for_longest_goes_first(clock: Clock) -> None:

@@ -9,7 +9,9 @@ from dualcache.core.envelope import seal_filling
 from dualcache.core.events import Hit, Miss, StoresStopped
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import ABANDONED, EndFlight, Flight, FlightResult, Join, Load
+from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import (
+    FOR_EVER,
     WRONG_TYPE,
     Batch,
     Commit,
@@ -604,3 +606,55 @@ def test_the_condition_holds_for_a_key_that_is_loaded_by_itself(
         (Commit("a", filling(1, "a"), blob, 60_000 if is_stored else 1, WAY), STORED),
         LANDED,
     ).returns({} if value is MISSING else {"a": value})
+
+
+def test_what_is_read_is_offered_to_the_front_tier_under_tickets_of_before() -> None:
+    for whole, reads in ((1, "looks"), (0, "leases")):
+        shelf = Shelf()
+        env, _ = surroundings()
+        raw = RawRead(stored("va", key="a"), (), 5_000, push_epoch=3)
+        alike = stored("vb", key="b")
+        lasting = RawRead(alike, (), None if whole else FOR_EVER, push_epoch=3)
+        flow = many(env, whole=whole, front=shelf)
+        asked = (Batch, (raw, lasting))
+        led = () if whole else (LED, LED)
+        landed = () if whole else BOTH_LANDED
+        script(flow, *led, asked, *landed).returns({"a": "va", "b": "vb"})
+        kept = [(value, *each[:1], *each[2:]) for value, each in shelf.installed]
+        assert kept == [("va", (("a",),), 5_000, 3), ("vb", (("b",),), None, 3)], reads
+
+
+def test_where_the_time_left_may_not_be_asked_nothing_is_offered() -> None:
+    shelf = Shelf()
+    env, _ = surroundings()
+    unknown = RawRead(stored("va", key="a"), (), None)
+    script(many(env, "a", whole=0, front=shelf), LED, (LookAndLease, unknown), LANDED).returns(
+        {"a": "va"}
+    )
+    assert shelf.installed == []
+
+
+def test_tags_that_only_entries_name_are_read_under_tickets_too() -> None:
+    env, _ = surroundings()
+    tag, other = Tag("~t:a", token(50)), Tag("~t:b", token(51))
+    for epochs, kept_epoch in (((3, 3), 3), ((3, 4), UNTRACKED)):
+        shelf = Shelf()
+        read, more = epochs
+        script(
+            many(env, "abc", front=shelf),
+            (
+                Batch,
+                (
+                    RawRead(stored("va", key="a", tags=[tag]), (), 5_000, push_epoch=read),
+                    RawRead(stored("vb", key="b"), (), 6_000, push_epoch=read),
+                    RawRead(stored("vc", key="c", tags=[other]), (), 7_000, push_epoch=read),
+                ),
+            ),
+            (Look("~t:a", ("~t:b",)), RawRead(token(50), (token(51),), push_epoch=more)),
+        ).returns({"a": "va", "b": "vb", "c": "vc"})
+        kept = {value: (each.tickets, each.push_epoch) for value, each in shelf.installed}
+        assert kept == {
+            "vb": ((("b",),), read),
+            "va": ((("a",), ("~t:a",)), kept_epoch),
+            "vc": ((("c",), ("~t:b",)), kept_epoch),
+        }

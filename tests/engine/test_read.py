@@ -178,7 +178,8 @@ def test_several_keys_are_read_in_one_trip() -> None:
 def test_only_keys_that_the_front_tier_does_not_keep_are_read() -> None:
     env, _ = surroundings()
     kept, unkept = call(front=Shelf("kept")), call(front=Shelf())
-    script(get_many([kept, unkept, kept], env), (Look(KEY), RawRead(stored("v")))).returns(
+    look = Look(KEY, (), with_ttl=True)
+    script(get_many([kept, unkept, kept], env), (look, RawRead(stored("v")))).returns(
         ["kept", "v", "kept"]
     )
     script(get_many([kept, kept], env)).returns(["kept", "kept"])

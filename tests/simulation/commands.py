@@ -51,7 +51,7 @@ def commands_of(op: Op[Any], *, is_sharded: bool = False) -> tuple[Command, ...]
     match op:
         case LookAndLease(key, filling, lease_ms, tags):
             put = TryLease(key, filling, lease_ms)
-            return (put, Look(key), *making(tags))
+            return (put, Look(key, (), with_ttl=True), *making(tags))
         case Claim(key, filling, lease_ms, tags):
             return (Claim(key, filling, lease_ms), *making(tags))
         case MakeTags(tags):
@@ -84,7 +84,9 @@ def reply_of(op: Op[Any], replies: Sequence[Any], *, is_sharded: bool = False) -
     """Put the replies of an op's commands together."""
     match op:
         case LookAndLease(tags=tags):
-            return RawRead(replies[1].raw, made(replies[2:]), None, (FOR_EVER,) * len(tags))
+            found = replies[1]
+            left_ms = FOR_EVER if found.left_ms is None else found.left_ms
+            return RawRead(found.raw, made(replies[2:]), left_ms, (FOR_EVER,) * len(tags))
         case Claim(filling=filling, tags=tags):
             return RawRead(filling, made(replies[1:]), None, (FOR_EVER,) * len(tags))
         case MakeTags():

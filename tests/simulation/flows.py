@@ -116,8 +116,8 @@ def deliver(world: World, actor: Actor, reply: Any) -> None:
         return
     actor.trip = actor.tracked = None
     process.give(tracked)
-    is_tracked = actor.redirect is not None
-    reply = process.stamp(trip.op, actor.push_epoch, reply, is_tracked=is_tracked)
+    has_stream = actor.redirect is not None
+    reply = process.stamp(trip.op, actor.push_epoch, reply, has_stream=has_stream)
     actor.told(fingerprint(reply))
     world.say_of(actor, "gets", reply)
     advance(world, actor, reply)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
-from dualcache.backends.redis.push.tracking import TRACKED, UNTRACKED, TrackedConnection
+from dualcache.backends.redis.push.tracking import (
+    UNTRACKED,
+    TrackedConnection,
+    is_tracked,
+    stamped,
+)
 from dualcache.core.front_ports import NO_TIER
 from dualcache.core.ops import CommitWay
 from dualcache.drivers.changes import Changes
@@ -121,7 +124,7 @@ class Process:
 
     def must_switch(self, op: Op[Any], tracked: TrackedConnection) -> Switch | None:
         """Return what is to be asked before a read on a connection that is not tracked yet."""
-        if self.listening is None or type(op) not in TRACKED:
+        if self.listening is None or not is_tracked(op):
             return None
         redirect = self.tracking.redirect
         if redirect is None or redirect.push_epoch == tracked.push_epoch:
@@ -137,11 +140,9 @@ class Process:
         tracked.client_id, tracked.push_epoch = client_id, push_epoch
         self.tracking.add(client_id)
 
-    def stamp(self, op: Op[Any], push_epoch: int, reply: Any, *, is_tracked: bool) -> Any:
+    def stamp(self, op: Op[Any], push_epoch: int, reply: Any, *, has_stream: bool) -> Any:
         """Say for which stream a read was tracked."""
-        if is_tracked and type(op) in TRACKED:
-            return replace(reply, push_epoch=push_epoch)
-        return reply
+        return stamped(op, reply, push_epoch) if has_stream and is_tracked(op) else reply
 
     # With nobody else about
 
@@ -167,7 +168,7 @@ class Process:
             )
         reply = self.world.do_at_once(op, tracked.connection)
         self.give(tracked)
-        return self.stamp(op, tracked.push_epoch, reply, is_tracked=redirect is not None)
+        return self.stamp(op, tracked.push_epoch, reply, has_stream=redirect is not None)
 
     def state(self) -> tuple[Any, ...]:
         world = self.world

@@ -81,8 +81,8 @@ def gets_many(tags: tuple[str, ...] = ()) -> FlowOf:
 
     def flow(_: World, actor: Actor) -> Flow[Any]:
         calls = both(actor, tags)
-        value, _ = yield from get_many((*calls.values(),), actor.process.env)
-        return value
+        values = yield from get_many((*calls.values(),), actor.process.env)
+        return values[0]
 
     return flow
 

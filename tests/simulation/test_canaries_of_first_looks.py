@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dualcache.engine import serve
+import pytest
+
+from dualcache.engine import acquire_many, serve
 from tests.simulation import scenarios
-from tests.simulation.scenarios import cast, deletes_key, deletes_tag, loads
+from tests.simulation.scenarios import cast, deletes_key, deletes_tag, gets_many, loads, loads_many
 from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, two_tiers
-from tests.simulation.values import TAG
+from tests.simulation.values import BOTH, TAG
 
 if TYPE_CHECKING:
-    import pytest
-
     from dualcache.core.ops import RawRead
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dualcache.engine.serve import FirstLook
 
 classify_look = serve.classify_look
+keep = serve.keep
 
 
 def test_a_hit_without_a_look_at_its_tags_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,6 +43,29 @@ def test_a_first_look_whose_ticket_is_taken_with_its_reply_keeps_what_is_stale(
     holds(scenario)
     monkeypatch.setattr(serve, "classify_look", late)
     breaks(scenario, STALE)
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("kind", ["key", "tag"])
+def test_a_batch_whose_tickets_are_taken_with_its_replies_keeps_what_is_stale(
+    monkeypatch: pytest.MonkeyPatch, transport: str, kind: str
+) -> None:
+    """So the look of a batch, and the leases of one that seldom hits."""
+
+    def late(call: Call, front: Any, look: FirstLook, *rest: Any) -> None:
+        look.tickets = (front.begin_read((call.key, *call.tags)),)
+        keep(call, front, look, *rest)
+
+    tags, writer = ((TAG,), deletes_tag) if kind == "tag" else ((), deletes_key)
+    looks = two_tiers({"A.r1": gets_many(tags)}, {"B.w1": writer}, transport, names=BOTH)
+    reader = loads_many(tags, is_cold=True)
+    leases = two_tiers({"A.r1": reader}, {"B.w1": writer}, transport, names=BOTH)
+    holds(looks)
+    holds(leases)
+    monkeypatch.setattr(serve, "keep", late)
+    monkeypatch.setattr(acquire_many, "keep", late)
+    breaks(looks, STALE)
+    breaks(leases, STALE)
 
 
 @TRANSPORTS

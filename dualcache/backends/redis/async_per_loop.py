@@ -10,13 +10,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, ref
 
-from msgspec.structs import replace
-
 from dualcache.backends.redis.async_io import loop_ends
 from dualcache.backends.redis.connector import Connector
 from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.handshake import Handshake
-from dualcache.backends.redis.push.tracking import TRACKED, tracking_commands
+from dualcache.backends.redis.push.tracking import is_tracked, stamped, tracking_commands
 from dualcache.backends.redis.wire import ops as wire
 from dualcache.backends.redis.wire import watch as wire_watch
 from dualcache.backends.redis.wire.publish import is_told
@@ -95,7 +93,7 @@ class LoopConnection:
         connector = self._large if self._is_large(op) else self._shared
         connection = await connector.ready()
         try:
-            if self._tracking is not None and type(op) in TRACKED:
+            if self._tracking is not None and is_tracked(op):
                 return await self._read_tracked(connection, op, self._tracking)
             return await self._converse(connection, op)
         except BackendRefused:
@@ -171,7 +169,7 @@ class LoopConnection:
                 connection.client_id, connection.push_epoch = client_id, redirect.push_epoch
                 tracking.add(client_id)
         push_epoch = connection.push_epoch
-        return replace(await self._converse(connection, op), push_epoch=push_epoch)
+        return stamped(op, await self._converse(connection, op), push_epoch)
 
     def _ended(self, connection: MultiplexedConnection) -> None:
         """Note that reads of a connection are tracked no more."""

@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
-from msgspec.structs import replace
-
 from dualcache.backends.redis.connections import make_connection
 from dualcache.backends.redis.errors import classify, too_slow
 from dualcache.backends.redis.handshake import Handshake
-from dualcache.backends.redis.push.tracking import TRACKED, UNTRACKED, tracking_commands
+from dualcache.backends.redis.push.tracking import UNTRACKED, is_tracked, stamped, tracking_commands
 from dualcache.backends.redis.scripts import commit_source
 from dualcache.backends.redis.sync_pool import SyncPool
 from dualcache.backends.redis.wire import ops as wire
@@ -111,7 +109,7 @@ class SyncBackend:
                 was_connected = True  # its handshake was answered
             else:
                 tracked.connection.begin()
-            if self._tracking is None or type(op) not in TRACKED:
+            if self._tracking is None or not is_tracked(op):
                 reply = self._converse(tracked.connection, op)
             else:
                 reply = self._read_tracked(tracked, op, self._tracking)
@@ -135,7 +133,7 @@ class SyncBackend:
             return self._converse(tracked.connection, op)
         if redirect.push_epoch != tracked.push_epoch:
             self._track(tracked, redirect, tracking)
-        return replace(self._converse(tracked.connection, op), push_epoch=tracked.push_epoch)
+        return stamped(op, self._converse(tracked.connection, op), tracked.push_epoch)
 
     def _track(self, tracked: TrackedConnection, redirect: Redirect, tracking: Tracking) -> None:
         """Have the server track the reads of this connection."""

@@ -4,17 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from dualcache.backends.redis.wire.resp import pack
 from dualcache.core.front_ports import UNTRACKED
-from dualcache.core.ops import Look, LookAndLease
+from dualcache.core.ops import Batch, Look, LookAndLease
 
 if TYPE_CHECKING:
+    from dualcache.core.ops import Op
     from dualcache.front.tracking import Redirect
 
-__all__ = ["TRACKED", "UNTRACKED", "TrackedConnection", "tracking_commands"]
+__all__ = ["UNTRACKED", "TrackedConnection", "is_tracked", "stamped", "tracking_commands"]
 
-TRACKED: Final = frozenset({Look, LookAndLease})
+_TRACKED: Final = frozenset({Look, LookAndLease})
 """The ops whose reads are to be pushed: to keep what was read, and to wake who waits."""
+
+
+def is_tracked(op: Op[Any]) -> bool:
+    """Tell whether the reads of an op, or of a batch's first, are to be pushed."""
+    kind = type(op)
+    return kind in _TRACKED or (isinstance(op, Batch) and type(op.ops[0]) in _TRACKED)
+
+
+def stamped(op: Op[Any], reply: Any, push_epoch: int) -> Any:
+    """Return the reply to an op, with the stream for which the server tracks each of its reads."""
+    if not isinstance(op, Batch):
+        return replace(reply, push_epoch=push_epoch)
+    return tuple(
+        [
+            replace(each, push_epoch=push_epoch) if type(part) in _TRACKED else each
+            for part, each in zip(op.ops, reply, strict=True)
+        ]
+    )
 
 
 class TrackedConnection:
