@@ -37,19 +37,19 @@ def serve_reads(
     calls: Mapping[str, Call], reads: Mapping[str, ReadResult], served: Served, env: Env
 ) -> Flow[None]:
     """Serve what was read where it may be, as `serve_read` does for one key; count hits."""
+    values, due = served
     for at, (name, read) in enumerate(reads.items()):
         if at and not at % STEPS_AT_ONCE:
             yield GiveWay()
         call = calls[name]
         if read.state is FRESH:
             count_hit(call, env)
+            values[name] = read.value
+            if read.is_due:
+                due[name] = call, read
         elif is_within(read, call.policy.stale_while_revalidate_ms):
             served_stale(call, read, env)
-        else:
-            continue
-        served.values[name] = read.value
-        if read.is_due or read.state is not FRESH:
-            served.due[name] = call, read
+            values[name], due[name] = read.value, (call, read)
 
 
 def refresh_beside(

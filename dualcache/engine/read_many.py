@@ -101,7 +101,7 @@ def look_many(calls: Sequence[Call], env: Env) -> Flow[list[ReadResult]]:
         if reads:
             yield GiveWay()
         # The tickets of all names before the first of them is read, as for a single look.
-        begun = yield from paced(lambda call: begin_look(call, env), part)
+        begun = [begin_look(call, env) for call in part]
         ops = [look.op for look in begun]
         replies = replies_of(ops, (yield from ask(one_trip(ops), env)))
         reads += yield from paced(classified, zip(part, begun, replies, strict=True))
