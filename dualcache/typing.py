@@ -218,6 +218,7 @@ class CacheOptions(SharedOptions, total=False):
     publish: bool | None
     client: Any
     async_client: Any
+    credential_provider: Any
     db: int | str
     username: str
     password: Any

@@ -66,6 +66,10 @@ _ROWS: Final = (
         elsewhere=("redis", "connection", "redis_client")),
     Option("async_client", Part.CACHE, _CACHE, None,
         "a `redis.asyncio.Redis` of your own, in the place of a URL"),
+    Option("credential_provider", Part.CACHE, _CACHE, None,
+        "an object of redis-py's kind, whose `get_credentials()` or `get_credentials_async()` is "
+        "asked for user and password before each connection",
+        elsewhere=("credentials", "token_provider", "auth_provider")),
     Option("settings", Part.CACHE, _CACHE, None,
         "a `Settings`, a mapping, or an object of settings (pydantic's, too) in the place of the "
         "environment"),

@@ -10,6 +10,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dualcache.core.nearest import nearest
 from dualcache.errors import UsageError
@@ -27,7 +28,7 @@ from dualcache.options.written import refuse_unknown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Target", "parse_url", "scheme_of"]
+__all__ = ["Target", "parse_url", "scheme_of", "with_provider"]
 
 _NO_LOCATION = ("memory", "null")
 _SCHEMES = (*_NO_LOCATION, "redis", "rediss", "unix", "valkey", "valkeys", *SENTINEL_SCHEMES)
@@ -168,6 +169,22 @@ def _split_scheme(url: object) -> tuple[str, str]:
             help=f"did you mean {close}://?" if close else "write redis://host:6379/0",
         )
     return scheme, rest
+
+
+def with_provider(target: Target, provider: object) -> Target:
+    """Return the target whose user and password a provider of redis-py's kind tells."""
+    problem = ""
+    if not hasattr(provider, "get_credentials") and not hasattr(provider, "get_credentials_async"):
+        problem = f"{type(provider).__name__} has no get_credentials()"
+    elif target.username or target.password:
+        problem = "the URL has user or password, too"
+    if problem:
+        raise UsageError(
+            f"credential_provider of Cache() cannot be used: {problem}",
+            code="DC319",
+            help="give an object with get_credentials(), and a URL without user and password",
+        )
+    return replace(target, redis_arguments={"credential_provider": provider})
 
 
 def scheme_of(url: object) -> str:

@@ -14,6 +14,7 @@ from cachetools import LRUCache
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.backends.null import NullStore
+from dualcache.backends.redis.credentials import on_renewal
 from dualcache.backends.redis.store import RedisStore
 from dualcache.backends.redis.warmup import IMPORTS, WarmUp
 from dualcache.core.entry import Kind
@@ -102,6 +103,7 @@ class Backend:
         self._store = None if is_redis else self._local_store()
         tracking = None if self.front is None else self.front.tracking
         callbacks = [partial(each, self.env) for each in (try_all_again_soon, note_missing_right)]
+        on_renewal(target, self.env.leave_server)
         self._server = RedisStore(target, tracking, *callbacks)
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None

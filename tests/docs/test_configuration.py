@@ -31,12 +31,17 @@ HANDSHAKE: Final = {"select"}
 
 
 def commands_of(server: Server, *modules: str) -> set[str]:
-    """Find every command that modules spell: words in capitals that the server knows."""
+    """Find every command that modules spell: words in capitals that the server knows.
+
+    What is sent often is written in RESP, a word behind its length.
+    """
     found: set[str] = set()
     for module in modules:
         for node in ast.walk(
             ast.parse((ROOT / "dualcache/backends/redis" / module).read_text("utf-8"))
         ):
+            if isinstance(node, ast.Constant) and isinstance(node.value, bytes):
+                found.update(re.findall(r"\$\d+\r\n([a-z]+)\r\n", node.value.decode().lower()))
             parts = node.args if isinstance(node, ast.Call) else getattr(node, "elts", ())
             words = [word.value for word in parts if isinstance(word, ast.Constant)]
             if words and isinstance(words[0], str) and words[0].isupper():

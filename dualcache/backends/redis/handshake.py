@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from dualcache.backends.redis.connections import make_async_connection, make_connection
+from dualcache.backends.redis.credentials import Credentials, is_refused
 from dualcache.backends.redis.errors import classify, telling_rights
 from dualcache.backends.redis.tls import blame_files
 from dualcache.errors import BackendError, BackendRefused
@@ -47,38 +48,55 @@ class Handshake:
     ) -> None:
         self.on_refused = telling_rights(on_missing_right)
         self._target = target
+        self._credentials = Credentials(target)
         self._on_open = on_open
 
     def open(self) -> Connection:
         """Return a connection on which a call may begin; raise `BackendError`."""
+        given = self._credentials.put_into(self._target)
         try:
-            connection = _opened(self._target)
+            connection = _opened(given)
         except BackendRefused as error:
-            # Redis before 6 and some proxies do not know HELLO. Which it is, is remembered only
-            # once RESP2 has worked: the refusal may have meant something else.
-            older = self._older(error)
-            connection = _opened(older)
-            self._target = older
+            renewed = self._credentials.put_into(self._target) if is_refused(error) else given
+            given = _next(given, renewed, error)
+            connection = _opened(given)
+        self._took(given)
         connection.on_refused = self.on_refused
         self._on_open()
         return connection
 
     async def open_async(self) -> AsyncConnection:
         """Return a connection of the running loop; raise `BackendError`."""
+        credentials = self._credentials
+        given = await credentials.put_into_async(self._target)
         try:
-            connection = await _async_opened(self._target)
+            connection = await _async_opened(given)
         except BackendRefused as error:
-            older = self._older(error)
-            connection = await _async_opened(older)
-            self._target = older
+            renewed = given
+            if is_refused(error):
+                renewed = await credentials.put_into_async(self._target)
+            given = _next(given, renewed, error)
+            connection = await _async_opened(given)
+        self._took(given)
         self._on_open()
         return connection
 
-    def _older(self, error: BackendRefused) -> Target:
-        """Return where to try RESP2, or raise the error where that cannot help."""
-        if self._target.protocol == 2 or error.prefix not in ABOUT_HELLO:
+    def _took(self, given: Target) -> None:
+        """Remember which protocol has worked; not before, as a refusal may mean something else."""
+        if given.protocol != self._target.protocol:
+            self._target = replace(self._target, protocol=given.protocol)
+
+
+def _next(given: Target, renewed: Target, error: BackendRefused) -> Target:
+    """Return what to try after a refusal, or raise it where nothing else can help."""
+    if is_refused(error):
+        # Never the same password twice: accounts lock. A provider may have another one by now.
+        if renewed == given:
             raise error
-        return replace(self._target, protocol=2)
+        return renewed
+    if given.protocol == 2 or error.prefix not in ABOUT_HELLO:
+        raise error
+    return replace(given, protocol=2)  # Redis before 6 and some proxies do not know HELLO
 
 
 def _opened(target: Target) -> Connection:

@@ -12,6 +12,7 @@ from functools import partial
 from threading import Event, RLock, Thread, current_thread
 from typing import TYPE_CHECKING, Final
 
+from dualcache.backends.redis.credentials import Credentials
 from dualcache.backends.redis.errors import classify, reason_of
 from dualcache.backends.redis.push.connection import PushLink
 from dualcache.backends.redis.push.failures import Pauses, is_about_role, is_passing
@@ -80,6 +81,7 @@ class Listener:
         self._on_demoted = on_demoted
         self._had_master = False
         self._target = target
+        self._credentials = Credentials(target)
         self._front = front
         self._prefix = prefix
         self._transports = transports
@@ -218,7 +220,7 @@ class Listener:
                 reason = "; ".join(refusals) or "asked for"
                 self._front.open_bounded(transport.name, reason, is_mendable=is_mendable)
                 return None
-            link = PushLink(self._target, self._front, transport, self._prefix, self._waiter)
+            link = self._made(transport)
             try:
                 asked_at = link.open()
             except Exception as raised:  # noqa: BLE001  answers of any shape
@@ -248,6 +250,10 @@ class Listener:
             details=(("tried", "; ".join(refusals)),),
             help="allow CLIENT TRACKING, or choose FrontTier(transport='ttl')",
         )
+
+    def _made(self, transport: type[PushTransport]) -> PushLink:
+        target = self._credentials.put_into(self._target)
+        return PushLink(target, self._front, transport, self._prefix, self._waiter)
 
     def _use(self, link: PushLink, asked_at: float) -> None:
         """Open the tier: proofs can be asked for first, and reads are tracked last.
