@@ -15,9 +15,9 @@ __all__ = [
     "push_pause",
 ]
 
-LEAST_PAUSE_MS: Final = 4.0
+LEAST_PAUSE_MS: Final = 2.0
 MOST_PAUSE_MS: Final = 20.0
-PAUSED_SHARE: Final = 0.25
+PAUSED_SHARE: Final = 0.125
 """The longest pause, as a share of the wait so far: by so much a waiter is late at most. The least
 and the most bound that pause, of which jitter takes up to half.
 """
@@ -30,9 +30,9 @@ FENCE_SECONDS: Final = 0.25
 def poll_pause(waited_ms: float, wait_ms: float) -> float:
     """Return the pause before the next look, in seconds, never beyond `wait_ms`.
 
-    It grows with the wait: a load of 20 ms is found a few ms after its end, and one that takes long
-    is not asked for all the time. Half of it is jitter, so that the waiters of many processes do
-    not march in step: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
+    It grows with the wait: the end of a load of 20 ms is found within 2.5 ms, and a long load is
+    not asked for all the time. Half of it is jitter, so that the waiters of many processes do not
+    march in step: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
     """
     longest_ms = min(max(LEAST_PAUSE_MS, PAUSED_SHARE * waited_ms), MOST_PAUSE_MS)
     return min(longest_ms * (1 - random() / 2), wait_ms) / 1000  # noqa: S311
