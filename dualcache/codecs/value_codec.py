@@ -10,6 +10,7 @@ from dualcache.codecs.compare import is_same, is_same_or_equal
 from dualcache.codecs.compress import compressed, require_zstd
 from dualcache.codecs.forms import forms_for, readers_for
 from dualcache.codecs.learned import learn
+from dualcache.codecs.plain import PlainReaders
 from dualcache.codecs.shapes import NO_SHAPE, Shape, shape_of
 from dualcache.codecs.sign import Signer
 from dualcache.codecs.unpacking import Unpacker
@@ -79,6 +80,7 @@ def make_value_codec(
         readers, signer, max_value_bytes, annotation, shape, is_direct=teller.is_direct
     )
     pack = _refer if codec == "reference" else packer.pack
+    plain = PlainReaders({} if signer else readers, shape.own, max_value_bytes)
     sign = no_signature if signer is None or codec == "reference" else signer.signed
     return ValueCodec(
         pack,
@@ -89,6 +91,7 @@ def make_value_codec(
         sign,
         unpacker.is_learned,
         is_same_or_equal,
+        plain.__getitem__,
     )
 
 

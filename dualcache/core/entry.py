@@ -38,6 +38,7 @@ __all__ = [
     "Missing",
     "NotModified",
     "Packed",
+    "PlainReader",
     "Stored",
     "Tag",
     "ValueCodec",
@@ -157,6 +158,27 @@ class Entry(Struct, Generic[V_co], frozen=True):
     tags: tuple[str, ...]
 
 
+class PlainReader(Struct, frozen=True):
+    """How values of one kind are read that need no more than their own bytes to be fresh.
+
+    Such a value ends with its key, and its payload is neither signed nor compressed. Its shape, if
+    one is asked for, is the bytes from `shape_at` to `shape_ends`. The payload begins at
+    `payload_at`; that is 0 where tags stand before it. A stored key of more than `longest` bytes is
+    not read here.
+    """
+
+    read: Callable[[bytes], Any]
+    shape: bytes
+    shape_at: int
+    shape_ends: int
+    payload_at: int
+    longest: int
+
+
+def _no_plain_reader(_: bytes) -> None:
+    """Stand for a codec whose entries are unpacked whole each time."""
+
+
 def _no_reader(_: Stored) -> None:
     """Stand for a codec whose entries are unpacked whole each time."""
 
@@ -183,7 +205,8 @@ class ValueCodec(NamedTuple):
     raises for what no type makes readable, and decodes nothing. `sign` adds the signature of a
     value that is packed, for a key and the tags it gets. `is_learned` tells whether an entry of a
     type that was unknown can be read now; if not, it is taken for one of another release. `is_same`
-    tells whether two values are one to a caller.
+    tells whether two values are one to a caller. `plain_reader` gives, by the first four bytes of a
+    stored key, what reads its value without parsing all of it; `None` for what it has to be parsed.
     """
 
     pack: Callable[[Any], Packed]
@@ -194,3 +217,4 @@ class ValueCodec(NamedTuple):
     sign: Callable[[str, Packed, Sequence[Tag]], Packed] = no_signature
     is_learned: Callable[[str, Stored], bool] = _always_learned
     is_same: Callable[[Any, Any], bool] = eq
+    plain_reader: Callable[[bytes], PlainReader | None] = _no_plain_reader

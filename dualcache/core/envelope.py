@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
 
 from dualcache.core.codec_ids import (
@@ -41,16 +41,21 @@ from dualcache.errors import UnencodableValue
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dualcache.core.entry import PlainReader
     from dualcache.errors import DecodeError
 
 __all__ = [
     "FORMAT",
+    "LONGEST_PLAIN",
     "MAGIC",
+    "PlainHead",
     "ReferenceBlob",
     "kind_of",
     "open_envelope",
     "owner_of",
     "payload_of_living",
+    "plain_payload",
+    "read_plain_head",
     "seal",
     "seal_filling",
     "seal_tombstone",
@@ -72,6 +77,7 @@ _WITH_PAYLOAD: Final = (_VALUE_BYTE, _EXPIRED_BYTE)
 
 _HEAD: Final = Struct(">4B")
 _read_header: Final = Struct(">4BI8sQ2I").unpack_from
+_read_plain: Final = Struct(">4xI16xI").unpack_from
 _CHECK: Final = Struct(">I")
 _TIMES: Final = Struct(">8sQ2I")
 _COUNT: Final = Struct(">H")
@@ -87,7 +93,22 @@ _LONGEST_NAME: Final = 0xFFFF
 _SHORT: Final = 1024
 _LENGTHS: Final = [length.to_bytes(2) for length in range(_SHORT)]
 _SIGNED_TAGS: Final = HAS_TAGS | SIGNED
+_PLAIN_FLAGS: Final = HAS_OWNER | HAS_SHAPE | HAS_TAGS
 _COPIED_BELOW: Final = 16 * 1024
+LONGEST_PLAIN: Final = _COPIED_BELOW - 1
+"""What is longer is not copied to be read."""
+
+
+class PlainHead(NamedTuple):
+    """The first four bytes of a VALUE that is neither signed nor compressed, parsed.
+
+    `payload_at` is 0 where tags stand before the payload.
+    """
+
+    codec: int
+    shape_at: int
+    shape_ends: int
+    payload_at: int
 
 
 class ReferenceBlob(bytes):
@@ -182,6 +203,34 @@ def payload_of_living(raw: bytes, names: Sequence[str], ids: Sequence[bytes | No
             return 0
         at += 10 + size
     return at
+
+
+def read_plain_head(head: bytes) -> PlainHead | None:
+    """Parse the first four bytes of a stored key; `None`: it is to be parsed whole."""
+    if len(head) != _HEAD.size:
+        return None
+    magic, form, codec, flags = _HEAD.unpack(head)
+    if magic != MAGIC or form != _VALUE_BYTE or codec == _REFERENCE or flags & ~_PLAIN_FLAGS:
+        return None
+    at = OWNED_HEADER_BYTES if flags & HAS_OWNER else HEADER_BYTES
+    ends = at + SHAPE_BYTES if flags & HAS_SHAPE else at
+    return PlainHead(codec, at, ends, 0 if flags & HAS_TAGS else ends)
+
+
+def plain_payload(key: str, raw: bytes, reader: PlainReader, payload_at: int) -> bytes | None:
+    """Return the payload of a value that needs no clock to be fresh; `None`: parse it whole.
+
+    `reader` is the one for the first four bytes of `raw`. `open_envelope` would take these bytes
+    too, in several times as long; whatever is wrong with others is for it to say.
+    """
+    if not payload_at <= len(raw) <= reader.longest:
+        return None
+    check, fresh = _read_plain(raw)
+    if fresh != _FOR_EVER or raw[reader.shape_at : reader.shape_ends] != reader.shape:
+        return None
+    if crc32(raw[8:], crc32(raw[:4], crc32(key.encode()))) != check:
+        return None
+    return raw[payload_at:]
 
 
 def open_envelope(key: str, raw: bytes, payload_at: int = 0) -> Stored:

@@ -34,6 +34,7 @@ from dualcache.engine.freshness import (
     fresh_left_ms,
     keepable_ms,
 )
+from dualcache.engine.plain import plain_value
 from dualcache.engine.tags import NO_IDS, are_alive, has_died
 from dualcache.errors import DecodeError
 
@@ -147,7 +148,13 @@ def serve(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> object:
     """
     if env.health.breaker.failures:
         note_answer(env)
-    if call.policy.verify:
+    policy = call.policy
+    if policy.front is None and not policy.verify:
+        value = plain_value(call, raw_read)
+        if value is not MISSING:
+            count_hit(call, env)
+            return value
+    if policy.verify:
         look.is_elected = is_elected(call, env)
     read = classify_look(call, look, raw_read, env)
     if read.state is not FRESH or read.is_due or look.is_elected:

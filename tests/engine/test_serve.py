@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from dualcache.core.entry import MISSING, UNKNOWN_TAG_ID, Tag
+from dualcache.codecs.plain import PlainReaders
+from dualcache.core.entry import MISSING, UNKNOWN_TAG_ID, Packed, Tag
 from dualcache.core.envelope import seal_filling, seal_tombstone
 from dualcache.core.events import Hit, Miss
 from dualcache.core.flight import EndFlight, Join, JoinReply, Load, Outcome
@@ -23,9 +24,11 @@ from dualcache.errors import BackendRefused, BackendUnavailable
 from tests.engine.conversation import (
     KEY,
     NOW_MS,
+    RECIPE,
     Shelf,
     call,
     cold,
+    copy,
     cut,
     filling,
     refused,
@@ -38,12 +41,21 @@ from tests.engine.conversation import (
 )
 
 if TYPE_CHECKING:
+    from dualcache.core.entry import ValueCodec
     from dualcache.core.events import Event
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
 
 TAG = Tag("~t:a", token(50))
 LIVE, DEAD = (token(50),), (token(51),)
+
+
+def read_text(payload: bytes) -> str:
+    return str(copy(Packed(6, 0, payload)))
+
+
+PLAIN = RECIPE._replace(plain_reader=PlainReaders({6: read_text}, b"", 1_000).__getitem__)
+"""Reads most entries without parsing the whole of them."""
 
 
 class State(NamedTuple):
@@ -109,7 +121,7 @@ OTHERS = {
 
 def asked(state: State, **options: Any) -> Call:
     names = [f"~t:{chr(ord('a') + at)}" for at in range(len(state.tag_ids))]
-    return call(*names, **(state.options or {}), **options)
+    return call(*names, **(options | (state.options or {})))
 
 
 def reply(state: State) -> RawRead:
@@ -163,9 +175,9 @@ def by_flow(state: State, shelf: Shelf | None) -> Told:
     return Told(outcome.value, events, counts(of), [] if shelf is None else shelf.installed)
 
 
-def by_first_look(state: State, shelf: Shelf | None) -> Told:
+def by_first_look(state: State, shelf: Shelf | None, value_codec: ValueCodec) -> Told:
     env, events = surroundings(hits_are_heard=True)
-    of = asked(state, front=shelf)
+    of = asked(state, front=shelf, value_codec=value_codec)
     first = first_look(of, env)
     assert first is not None
     value = serve(of, first, reply(state), env)
@@ -174,18 +186,27 @@ def by_first_look(state: State, shelf: Shelf | None) -> Told:
     return Told(value, events, counts(of), [] if shelf is None else shelf.installed)
 
 
+CODECS = pytest.mark.parametrize("value_codec", [RECIPE, PLAIN], ids=["whole", "plain"])
+
+
 @pytest.mark.parametrize("has_front", [False, True])
+@CODECS
 @pytest.mark.parametrize("name", [*HITS, *OTHERS])
-def test_a_first_look_and_a_flow_end_alike(name: str, *, has_front: bool) -> None:
+def test_a_first_look_and_a_flow_end_alike(
+    name: str, value_codec: ValueCodec, *, has_front: bool
+) -> None:
     state = {**HITS, **OTHERS}[name]
     shelves = [Shelf(), Shelf()] if has_front else [None, None]
-    assert by_first_look(state, shelves[0]) == by_flow(state, shelves[1])
+    assert by_first_look(state, shelves[0], value_codec) == by_flow(state, shelves[1])
 
 
+@CODECS
 @pytest.mark.parametrize("name", HITS)
-def test_a_hit_is_served_counted_and_told_without_a_flow(name: str) -> None:
+def test_a_hit_is_served_counted_and_told_without_a_flow(
+    name: str, value_codec: ValueCodec
+) -> None:
     env, events = surroundings(hits_are_heard=True)
-    of = asked(HITS[name])
+    of = asked(HITS[name], value_codec=value_codec)
     first = first_look(of, env)
     assert first is not None
     assert serve(of, first, reply(HITS[name]), env) == "v"
@@ -193,10 +214,13 @@ def test_a_hit_is_served_counted_and_told_without_a_flow(name: str) -> None:
     assert of.policy.counters.hits == 1
 
 
+@CODECS
 @pytest.mark.parametrize("name", OTHERS)
-def test_whatever_is_no_hit_goes_on_in_a_flow_that_does_not_read_it_again(name: str) -> None:
+def test_whatever_is_no_hit_goes_on_in_a_flow_that_does_not_read_it_again(
+    name: str, value_codec: ValueCodec
+) -> None:
     env, _ = surroundings()
-    of = asked(OTHERS[name])
+    of = asked(OTHERS[name], value_codec=value_codec)
     first = first_look(of, env)
     assert first is not None
     assert serve(of, first, reply(OTHERS[name]), env) is NOT_SERVED
