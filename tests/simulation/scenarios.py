@@ -213,11 +213,11 @@ def fences(_: World, actor: Actor) -> Flow[Any]:
     return fence(actor.process.env)
 
 
-def gets(tags: tuple[str, ...] = ()) -> FlowOf:
+def gets(tags: tuple[str, ...] = (), **options: Any) -> FlowOf:
     """Read, and load nothing."""
 
     def flow(_: World, actor: Actor) -> Flow[Any]:
-        return get(Call(KEY, actor.policy(), tags), actor.process.env)
+        return get(Call(KEY, actor.policy(**options), tags), actor.process.env)
 
     return flow
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.simulation.explorer import explore
+from tests.simulation.explorer import explore, run
 from tests.simulation.scenarios import cast, deletes_tag
 from tests.simulation.values import TAG
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
 
 MOST_STATES: Final = 150_000
+SAMPLES: Final = 200
+LONGEST: Final = 80
 STALE: Final = "acknowledged"
 TRANSPORTS = pytest.mark.parametrize("transport", ["broadcast", "tracking"])
 
@@ -37,3 +40,12 @@ def holds(scenario: Scenario) -> None:
     found = explore(scenario)
     assert not found.violation, found.story
     assert found.is_complete
+
+
+def holds_in_samples(scenario: Scenario) -> None:
+    """Follow schedules drawn from all there are, the same each time: a search behind `-m storm`
+    takes them all.
+    """
+    for seed in range(SAMPLES):
+        draw = Random(seed).randrange
+        run(scenario, [draw(1_000) for _ in range(LONGEST)])

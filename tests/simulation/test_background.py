@@ -22,7 +22,7 @@ WRITERS: dict[str, Any] = {
     "set": sets(),
 }
 OUTAGE: dict[str, Any] = {"stale_if_error_ms": 60_000}
-FEW_STATES = 4_000
+FEW_STATES = 2_000
 """How much of two tiers and of two time-outs is looked at; all of it would take minutes."""
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.simulation.explorer import explore
 from tests.simulation.scenario import TROUBLES, Scenario
 from tests.simulation.scenarios import (
+    FlowOf,
     cast,
     clears,
     clears_function,
@@ -19,6 +22,7 @@ from tests.simulation.scenarios import (
     sets,
     sets_if_absent,
 )
+from tests.simulation.searching import holds_in_samples
 from tests.simulation.values import OWNER, TAG
 
 WRITERS = {
@@ -44,14 +48,18 @@ def holds_everywhere(scenario: Scenario) -> None:
     assert found.is_complete
 
 
+def deleted_twice(readers: dict[str, FlowOf]) -> Scenario:
+    return cast(readers, {"A.w1": deletes_key, "B.w2": deletes_key}, is_stored=True)
+
+
 def test_two_processes_two_readers_and_two_writers_of_a_stored_key() -> None:
-    holds_everywhere(
-        cast(
-            {"A.r1": loads(), "B.r2": loads()},
-            {"A.w1": deletes_key, "B.w2": deletes_key},
-            is_stored=True,
-        )
-    )
+    holds_everywhere(deleted_twice({"A.r1": loads(), "B.r2": gets()}))
+    holds_in_samples(deleted_twice({"A.r1": loads(), "B.r2": loads()}))
+
+
+@pytest.mark.storm
+def test_two_processes_two_loads_and_two_writers_of_a_stored_key() -> None:
+    holds_everywhere(deleted_twice({"A.r1": loads(), "B.r2": loads()}))
 
 
 def test_a_set_beside_an_invalidation_and_a_reader() -> None:
@@ -86,9 +94,19 @@ def test_a_reader_and_a_writer_that_scans() -> None:
     holds_everywhere(cast({"A.r1": loads(), "B.r2": gets()}, {"B.w1": deletes_pattern}))
 
 
-def test_an_addition_beside_an_invalidation_with_any_one_trouble() -> None:
+def added_and_deleted(**options: Any) -> Scenario:
     writers = {"A.w1": sets_if_absent(), "B.w2": deletes_key}
-    holds_everywhere(cast({"A.r1": gets()}, writers, troubles=TROUBLES, faults=1))
+    return cast({"A.r1": gets()}, writers, **options)
+
+
+def test_an_addition_beside_an_invalidation() -> None:
+    holds_everywhere(added_and_deleted())
+    holds_in_samples(added_and_deleted(troubles=TROUBLES, faults=1))
+
+
+@pytest.mark.storm
+def test_an_addition_beside_an_invalidation_with_any_one_trouble() -> None:
+    holds_everywhere(added_and_deleted(troubles=TROUBLES, faults=1))
 
 
 def test_a_reader_and_a_writer_that_clears_its_function() -> None:
@@ -96,10 +114,21 @@ def test_a_reader_and_a_writer_that_clears_its_function() -> None:
     holds_everywhere(cast({"A.r1": reader, "B.r2": gets()}, {"B.w1": clears_function}))
 
 
+CLEARED = cast(
+    {"A.r1": loads(owner=OWNER, stale_if_error_ms=60_000)},
+    {"A.w1": clears_function},
+    troubles=TROUBLES,
+    faults=1,
+)
+
+
+def test_many_schedules_of_a_reader_whose_function_is_cleared_with_one_trouble() -> None:
+    holds_in_samples(CLEARED)
+
+
+@pytest.mark.storm
 def test_a_reader_whose_function_is_cleared_with_any_one_trouble() -> None:
-    reader = loads(owner=OWNER, stale_if_error_ms=60_000)
-    writers = {"A.w1": clears_function}
-    holds_everywhere(cast({"A.r1": reader}, writers, troubles=TROUBLES, faults=1))
+    holds_everywhere(CLEARED)
 
 
 @pytest.mark.parametrize("kind", ["key", "set"])

@@ -14,15 +14,24 @@ from dualcache.engine.commit import commit_each
 from dualcache.engine.invalidation import delete
 from tests.simulation.scenario import TROUBLES, Scenario
 from tests.simulation.scenarios import cast, deletes_key, expires, gets, loads, sets
-from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, two_tiers
+from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, holds_in_samples, two_tiers
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow
 
 
+def expired_and_deleted(readers: dict[str, Any]) -> Scenario:
+    return cast(readers, {"A.w1": expires, "B.w2": deletes_key}, is_stored=True)
+
+
 def test_a_stored_key_expired_beside_readers_and_another_writer() -> None:
-    readers = {"A.r1": loads(), "B.r2": loads()}
-    holds(cast(readers, {"A.w1": expires, "B.w2": deletes_key}, is_stored=True))
+    holds(expired_and_deleted({"A.r1": loads(), "B.r2": gets()}))
+    holds_in_samples(expired_and_deleted({"A.r1": loads(), "B.r2": loads()}))
+
+
+@pytest.mark.storm
+def test_a_stored_key_expired_beside_two_loads_and_another_writer() -> None:
+    holds(expired_and_deleted({"A.r1": loads(), "B.r2": loads()}))
 
 
 def test_a_key_that_is_being_loaded_or_set_is_expired() -> None:

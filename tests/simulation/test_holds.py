@@ -46,8 +46,13 @@ def evicted(writer: FlowOf) -> Scenario:
 
 
 def test_a_hold_and_a_second_invalidation_around_a_commit() -> None:
-    holds(cast({"A.r1": loads(), "B.r2": loads()}, {"B.w1": WRITER}, is_stored=True))
+    holds(cast({"A.r1": loads(), "B.r2": gets()}, {"B.w1": WRITER}, is_stored=True))
     holds(cast({"A.r1": refreshes()}, {"B.w1": WRITER}, is_stored=True))
+
+
+@pytest.mark.storm
+def test_two_loads_and_a_hold_around_a_commit() -> None:
+    holds(cast({"A.r1": loads(), "B.r2": loads()}, {"B.w1": WRITER}, is_stored=True))
 
 
 @pytest.mark.storm

@@ -8,11 +8,12 @@ import pytest
 
 from tests.simulation import flows
 from tests.simulation.scenarios import cast, deletes_key, loads, loads_cut_off
-from tests.simulation.searching import STALE, breaks, holds
+from tests.simulation.searching import STALE, breaks, holds, holds_in_samples
 
 if TYPE_CHECKING:
     from dualcache.core.flight import Join
     from tests.simulation.actor import Actor
+    from tests.simulation.scenario import Scenario
     from tests.simulation.world import World
 
 CUT_OFF = loads_cut_off()
@@ -35,15 +36,20 @@ def test_a_process_that_is_cut_off_serves_nothing_older_than_a_deletion_elsewher
     )
 
 
+def beside_one_that_is_well(*names: str) -> Scenario:
+    readers = dict.fromkeys(names, CUT_OFF) | {"B.r": loads()}
+    troubles = frozenset({"cancel"})
+    return cast(readers, {"B.w1": deletes_key}, troubles=troubles, faults=1)
+
+
 def test_a_reader_elsewhere_goes_on_storing_meanwhile() -> None:
-    holds(
-        cast(
-            {"A.r1": CUT_OFF, "A.r2": CUT_OFF, "B.r3": loads()},
-            {"B.w1": deletes_key},
-            troubles=frozenset({"cancel"}),
-            faults=1,
-        )
-    )
+    holds(beside_one_that_is_well("A.r1"))
+    holds_in_samples(beside_one_that_is_well("A.r1", "A.r2"))
+
+
+@pytest.mark.storm
+def test_a_reader_elsewhere_goes_on_storing_beside_two_that_are_cut_off() -> None:
+    holds(beside_one_that_is_well("A.r1", "A.r2"))
 
 
 def test_a_deletion_of_its_own_is_kept_and_counts_all_the_same() -> None:

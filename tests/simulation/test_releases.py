@@ -18,17 +18,19 @@ from tests.simulation.scenarios import (
     clears,
     deletes_key,
     deletes_pattern,
+    gets,
     loads,
     refreshes,
     sets,
 )
-from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds
+from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, holds_in_samples
 from tests.simulation.values import BESIDE, KEY, NAMES, NEW, OLD
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from tests.simulation.scenario import Scenario
+    from tests.simulation.scenarios import FlowOf
 
 WRITERS = {
     "key": deletes_key,
@@ -58,15 +60,37 @@ def test_a_refresh_beside_the_entry_of_another_release() -> None:
     holds(side_by_side(readers, {"B.w1": deletes_key}))
 
 
+def reads_twice(second: FlowOf, process: str = "C") -> Scenario:
+    """Make a scenario in which a release reads what it may have stored beside the entry."""
+    readers = {"A.r1": loads(value_codec=OLD), f"{process}.r2": second}
+    return side_by_side(readers, {"B.w1": sets()})
+
+
 def test_a_release_that_reads_twice_beside_a_set() -> None:
-    readers = {"A.r1": loads(value_codec=OLD), "A.r2": loads(value_codec=OLD)}
-    holds(side_by_side(readers, {"B.w1": sets()}))
+    holds(reads_twice(loads(value_codec=OLD)))
+    holds(reads_twice(gets(value_codec=OLD), "A"))
+
+
+@pytest.mark.storm
+def test_a_release_that_loads_twice_in_one_process_beside_a_set() -> None:
+    holds(reads_twice(loads(value_codec=OLD), "A"))
+
+
+def kept_in_front(first: FlowOf, second: FlowOf, transport: str) -> Scenario:
+    readers = {"A.r1": first, "B.r2": second}
+    return side_by_side(readers, {"B.w1": deletes_key}, transport=transport)
 
 
 @TRANSPORTS
 def test_two_tiers_keep_nothing_that_lies_beside_another_entry(transport: str) -> None:
-    readers = {"A.r1": loads(value_codec=OLD), "B.r2": loads(value_codec=NEW)}
-    holds(side_by_side(readers, {"B.w1": deletes_key}, transport=transport))
+    holds(kept_in_front(gets(value_codec=OLD), loads(value_codec=NEW), transport))
+    holds_in_samples(kept_in_front(loads(value_codec=OLD), loads(value_codec=NEW), transport))
+
+
+@pytest.mark.storm
+@TRANSPORTS
+def test_two_releases_that_load_keep_nothing_that_lies_beside_another_entry(transport: str) -> None:
+    holds(kept_in_front(loads(value_codec=OLD), loads(value_codec=NEW), transport))
 
 
 def test_without_the_version_of_the_other_entry_what_lies_beside_it_outlives_an_invalidation(
@@ -78,8 +102,7 @@ def test_without_the_version_of_the_other_entry_what_lies_beside_it_outlives_an_
 
     for module in (load, lead):
         monkeypatch.setattr(module, "call_beside", unbound)
-    readers = {"A.r1": loads(value_codec=OLD), "A.r2": loads(value_codec=OLD)}
-    breaks(side_by_side(readers, {"B.w1": sets()}), STALE)
+    breaks(reads_twice(loads(value_codec=OLD)), STALE)
 
 
 def test_a_version_that_is_read_after_the_load_hides_that_another_entry_came(
@@ -96,5 +119,4 @@ def test_a_version_that_is_read_after_the_load_hides_that_another_entry_came(
         return (yield from store(call, *rest))
 
     monkeypatch.setattr(lead, "_store", read_late)
-    readers = {"A.r1": loads(value_codec=OLD), "A.r2": loads(value_codec=OLD)}
-    breaks(side_by_side(readers, {"B.w1": sets()}), STALE)
+    breaks(reads_twice(loads(value_codec=OLD)), STALE)

@@ -19,6 +19,7 @@ from tests.simulation.scenarios import (
     refreshes,
     sets,
 )
+from tests.simulation.searching import holds_in_samples
 from tests.simulation.test_exhaustive import holds_everywhere
 from tests.simulation.values import TAG
 
@@ -102,11 +103,17 @@ def silent(transport: str, troubles: frozenset[str]) -> Scenario:
     )
 
 
-@TRANSPORTS
-def test_a_link_falls_silent_while_the_clock_goes_on_and_a_proof_is_asked_for(
-    transport: str,
-) -> None:
-    holds_everywhere(silent(transport, frozenset({"silence"})))
+SILENCE = frozenset({"silence"})
+
+
+def test_a_link_falls_silent_while_the_clock_goes_on_and_a_proof_is_asked_for() -> None:
+    holds_everywhere(silent("broadcast", SILENCE))
+    holds_in_samples(silent("tracking", SILENCE))
+
+
+@pytest.mark.storm
+def test_a_tracked_link_falls_silent_while_the_clock_goes_on_and_a_proof_is_asked_for() -> None:
+    holds_everywhere(silent("tracking", SILENCE))
 
 
 @pytest.mark.storm
