@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dualcache.core.events import Invalidated
     from dualcache.observability.stats import Stats
     from dualcache.runtime.runtime import Runtime
-    from dualcache.typing import LoadOptions, PolicyOptions, StoreOptions
+    from dualcache.typing_options import LoadOptions, PolicyOptions, StoreOptions
 
     D = TypeVar("D")
     R = TypeVar("R")

@@ -38,18 +38,16 @@ if TYPE_CHECKING:
     from dualcache.typing import (
         CachedFunction,
         CachedMany,
-        CacheOptions,
         Clock,
         Codec,
         Decorator,
-        DecoratorOptions,
         Duration,
         ManyDecorator,
-        ManyOptions,
         Observer,
         Secret,
         Url,
     )
+    from dualcache.typing_options import CacheOptions, DecoratorOptions, ManyOptions
 
     P = ParamSpec("P")
     R = TypeVar("R")

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from dualcache.core.callables import checked_loader
 from dualcache.core.entry import MISSING
 from dualcache.core.policy import Call, Counters, Policy
-from dualcache.engine import batch, invalidation, listing, load, read, read_many, write
+from dualcache.engine import batch, invalidation, listing, load, peek, read, read_many, write
 from dualcache.engine.add import add
 from dualcache.engine.expiry import expire
 from dualcache.engine.incr import incr
@@ -189,17 +189,17 @@ class Operations:
     def peek(self, key: str, annotation: Any) -> Flow[Entry | None]:
         """Return the entry that is stored under a key."""
         backend = self._runtime.active_backend
-        return read.peek(self._reading(key, annotation, backend), backend.env)
+        return peek.peek(self._reading(key, annotation, backend), backend.env)
 
     def contains(self, key: str) -> Flow[bool]:
         """Tell whether a fresh entry is under a key; it is not decoded."""
         backend = self._runtime.active_backend
-        return read.contains(self._glancing(key), backend.env)
+        return peek.contains(self._glancing(key), backend.env)
 
     def ttl(self, key: str) -> Flow[float | None]:
         """Return the seconds that an entry has left; it is not decoded."""
         backend = self._runtime.active_backend
-        return read.ttl(self._glancing(key), backend.env)
+        return peek.ttl(self._glancing(key), backend.env)
 
     def fence(self) -> Flow[None]:
         """Wait until every invalidation acknowledged by now has been heard."""

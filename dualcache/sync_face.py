@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.runtime.runtime import Runtime
-    from dualcache.typing import PolicyOptions, StoreOptions
+    from dualcache.typing_options import PolicyOptions, StoreOptions
 
     D = TypeVar("D")
     R = TypeVar("R")

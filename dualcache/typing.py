@@ -11,7 +11,6 @@ from typing import (
     ParamSpec,
     Protocol,
     TypeAlias,
-    TypedDict,
     TypeVar,
     overload,
 )
@@ -19,7 +18,7 @@ from typing import (
 from dualcache.typing_handles import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
     from datetime import timedelta
 
     from dualcache.core.entry import CacheInfo
@@ -35,23 +34,16 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "CacheOptions",
     "CachedCoroutine",
     "CachedFunction",
     "CachedMany",
     "Clock",
     "Codec",
     "Decorator",
-    "DecoratorOptions",
     "Duration",
-    "FunctionOptions",
-    "LoadOptions",
     "ManyDecorator",
-    "ManyOptions",
     "Observer",
-    "PolicyOptions",
     "Secret",
-    "StoreOptions",
     "Url",
 ]
 
@@ -166,121 +158,6 @@ class CachedMany(Call[P, R_co], Protocol[P, R_co]):
 
 CachedCoroutine: TypeAlias = CachedFunction[P, Coroutine[Any, Any, R]]
 """A decorated `async def`."""
-
-
-class SharedOptions(TypedDict, total=False):
-    """The options that a cache, a decorated function and a direct load take alike."""
-
-    jitter: float
-    stale_if_error: Any
-    stale_while_revalidate: Any
-    early: float
-    timeout: Any
-    hard_timeout: Any
-    stale_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object] | None
-    compress_above: int | None
-    max_value_bytes: int
-    shape_check: bool
-
-
-class PolicyOptions(SharedOptions, total=False):
-    """The options that a direct load takes beside `ttl`, `tags` and `type`."""
-
-    verify: float
-    refresh_from: Callable[..., Any] | None
-    condition: Callable[..., object] | None
-    codec: Any
-    check: bool
-    front: bool
-
-
-class LoadOptions(PolicyOptions, total=False):
-    """Every option of a direct load."""
-
-    ttl: Any
-    tags: Iterable[str]
-    type: Any
-
-
-class StoreOptions(TypedDict, total=False):
-    """The options that a direct store takes beside `ttl` and `tags`."""
-
-    stale_if_error: Any
-    stale_while_revalidate: Any
-    compress_above: int | None
-    check: bool
-
-
-class CacheOptions(SharedOptions, total=False):
-    """The options of `Cache(...)` beside its named arguments: of the policy, and of a URL."""
-
-    strict: bool
-    publish: bool | None
-    client: Any
-    async_client: Any
-    credential_provider: Any
-    db: int | str
-    username: str
-    password: Any
-    max_connections: int | str
-    socket_timeout: float | str
-    socket_connect_timeout: float | str
-    call_timeout: float | str
-    health_check_interval: float | str
-    retry_on_timeout: bool | str
-    socket_keepalive: bool | str
-    protocol: int | str
-    client_name: str
-    ssl_ca_certs: str
-    ssl_ca_path: str
-    ssl_ca_data: str
-    ssl_certfile: str
-    ssl_keyfile: str
-    ssl_cert_reqs: str
-    ssl_check_hostname: bool | str
-    ssl_min_version: str
-    sentinel_username: str
-    sentinel_password: str
-    sentinel_ssl: bool | str
-    max_entries: int | str
-    max_bytes: int | str
-
-
-class FunctionOptions(SharedOptions, total=False):
-    """The options of a function that is no endpoint; the reference explains each."""
-
-    ttl: Any
-    expiration: Any
-    key: str
-    tags: Any
-    condition: Callable[..., object] | None
-    ignore: Sequence[str]
-    vary: Callable[..., Any]
-    version: object
-    typed_key: bool
-    name: str
-    codec: Any
-    check: bool
-    front: Any
-
-
-class ManyOptions(FunctionOptions, total=False):
-    """The options of `cache.many(...)`."""
-
-    missing: None
-
-
-class DecoratorOptions(FunctionOptions, total=False):
-    """The options of `cache(...)`."""
-
-    verify: float
-    refresh_from: Callable[..., Any] | None
-    key_prefix: str
-    resource_id_name: str | tuple[str, ...] | None
-    resource_id_type: type | tuple[type, ...]
-    to_invalidate_extra: dict[str, str] | None
-    pattern_to_invalidate_extra: list[str] | None
-    query: bool | str | Sequence[str] | None
 
 
 class Decorator:

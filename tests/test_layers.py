@@ -20,7 +20,7 @@ ROOT: Final = "<root>"
 FLOORS: Final = (
     {"errors"},
     {"core"},
-    {"keys", "typing_handles"},
+    {"keys", "typing_handles", "typing_options"},
     {"typing"},
     {"options"},
     {"engine", "codecs"},

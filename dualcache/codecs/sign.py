@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from dualcache.core.codec_ids import SIGNED, unsigned
+from dualcache.core.codec_ids import SIGNED, CodecId, unsigned
 from dualcache.core.entry import Packed
 from dualcache.errors import UsageError
 from dualcache.options.checks import revealed
@@ -53,7 +53,9 @@ class Signer:
         return f"Signer({len(self._states)} secrets)"
 
     def signed(self, key: str, packed: Packed, tags: Sequence[Tag]) -> Packed:
-        """Return a value that is packed with its signature before it."""
+        """Return what is packed with its signature before it; an object has none."""
+        if packed.codec == CodecId.REFERENCE:
+            return packed
         codec, flags, body = packed.codec, packed.flags | SIGNED, packed.payload
         signature = self._signatures(key, codec, flags, packed.shape, tags, body)[0]
         return Packed(codec, flags, signature + body, packed.shape)

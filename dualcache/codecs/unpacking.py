@@ -11,13 +11,16 @@ from dualcache.codecs.sign import SIGNATURE_BYTES
 from dualcache.core.codec_ids import (
     COMPRESSED,
     NEEDS_TYPE,
+    NEGATIVE,
     SHAPE,
     SIGNED,
     UNKNOWN_TYPE,
     CodecId,
     needs_type,
+    negative,
     other_shape,
     undecodable,
+    unknown_type,
     unsigned,
 )
 from dualcache.core.interrupts import interrupt_in
@@ -26,6 +29,7 @@ from dualcache.errors import DecodeError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dualcache.codecs.negative import NegativeForm
     from dualcache.codecs.shapes import Shape
     from dualcache.codecs.sign import Signer
     from dualcache.core.entry import Packed, Stored
@@ -33,10 +37,14 @@ if TYPE_CHECKING:
 __all__ = ["Unpacker"]
 
 _REFERENCE: Final = int(CodecId.REFERENCE)
+_NEGATIVE: Final = int(CodecId.NEGATIVE)
 
 
 class Unpacker:
-    """Verifies, expands and decodes; whatever the bytes, a value or a `DecodeError` comes out."""
+    """Verifies, expands and decodes; whatever the bytes, a value or a `DecodeError` comes out.
+
+    `negatives` reads the exceptions that may stand in the place of a value; `None`: none is.
+    """
 
     __slots__ = (
         "_annotation",
@@ -46,6 +54,7 @@ class Unpacker:
         "_shape",
         "_shapes",
         "_signer",
+        "negatives",
     )
 
     def __init__(
@@ -59,6 +68,7 @@ class Unpacker:
         is_direct: bool,
     ) -> None:
         self._readers = readers
+        self.negatives: NegativeForm | None = None
         self._signer = signer
         self._max_bytes = max_bytes
         self._annotation = annotation
@@ -68,13 +78,16 @@ class Unpacker:
         self._is_direct = is_direct
 
     def unpack(self, key: str, stored: Stored) -> Any:
-        """Return the value that was packed under `key`."""
+        """Return the value that was packed under `key`.
+
+        A `DecodeError` tells of an exception in its place, too: so a value is served without asking
+        whether it is one.
+        """
         if stored.codec == _REFERENCE:
             return stored.payload
         read = self._readers.get(stored.codec)
         if read is None:
-            self.verify(key, stored)
-            raise needs_type()
+            raise self._unread(key, stored)
         payload = stored.payload
         if stored.flags or self._signer is not None:
             payload = self._verified(key, stored)
@@ -83,6 +96,24 @@ class Unpacker:
         if stored.shape != self._shape and self._shape and stored.shape not in self._shapes:
             return self._of_other_shape(stored, payload)
         return self._decoded(read, payload)
+
+    def _unread(self, key: str, stored: Stored) -> DecodeError:
+        """Return the error for an entry that holds no value for this reader."""
+        try:
+            self.verify(key, stored)
+        except DecodeError as error:
+            if error.reason != NEGATIVE:
+                return error
+        else:
+            return needs_type()
+        # Of every shape: that there is no value is no matter of the value's type.
+        if self.negatives is None:
+            return unknown_type("")
+        try:
+            at = SIGNATURE_BYTES if stored.flags & SIGNED else 0
+            return negative(self.negatives.recall(memoryview(stored.payload)[at:]))
+        except DecodeError as error:
+            return error
 
     def _of_other_shape(self, stored: Stored, payload: bytes | memoryview) -> Any:
         """Read what was stored for another type, or for none, if it is a value of this type.
@@ -116,23 +147,29 @@ class Unpacker:
     def verify(self, key: str, stored: Stored) -> None:
         """Raise `DecodeError` for what no reader of this cache takes, whatever its type.
 
-        Decodes nothing: it tells whether an entry is there, not whether its payload is whole.
+        Decodes nothing: it tells whether an entry is there, not whether its payload is whole. So it
+        raises for an exception in the place of a value, too.
         """
         codec = stored.codec
         if codec == _REFERENCE:
             return
-        if codec not in self._readers and codec not in NEEDS_TYPE:
+        if codec not in self._readers and codec not in NEEDS_TYPE and codec != _NEGATIVE:
             raise undecodable(
                 "codec", "the payload is of a codec that is not configured", code="DC311"
             )
         if stored.flags & SIGNED or self._signer is not None:
             self._verified(key, stored)
+        if codec == _NEGATIVE:
+            raise negative()
 
     def is_learned(self, key: str, stored: Stored) -> bool:
         """Tell whether an entry of a type that was unknown can be read, now that a load is over.
 
-        If not, its type belongs to another release, which has moved or renamed it.
+        If not, its type belongs to another release, which has moved or renamed it. An exception
+        that this reader does not list is nothing to keep: what a load has brought replaces it.
         """
+        if stored.codec == _NEGATIVE:
+            return True
         try:
             self.unpack(key, stored)
         except DecodeError as error:

@@ -10,6 +10,7 @@ from dualcache.codecs.compare import is_same, is_same_or_equal
 from dualcache.codecs.compress import compressed, require_zstd
 from dualcache.codecs.forms import forms_for, readers_for
 from dualcache.codecs.learned import learn
+from dualcache.codecs.negative import NegativeForm
 from dualcache.codecs.plain import PlainReaders
 from dualcache.codecs.shapes import NO_SHAPE, Shape, shape_of
 from dualcache.codecs.sign import Signer
@@ -45,6 +46,7 @@ def make_value_codec(
     compress_above: int | None = None,
     max_value_bytes: int = DEFAULT_MAX_BYTES,
     shape_check: bool = True,
+    cache_exceptions: Any = None,
     known: set[str] | None = None,
     teller: Teller = FUNCTION,
 ) -> ValueCodec:
@@ -56,7 +58,8 @@ def make_value_codec(
     nothing else is read.
     `check=False` leaves out the comparison of what was packed. A payload over `compress_above`
     bytes is compressed; one over `max_value_bytes` is neither stored nor read, nor expanded beyond
-    that. `shape_check=False` reads what was stored for a type of another shape as well.
+    that. `shape_check=False` reads what was stored for a type of another shape as well. Exceptions
+    of the types in `cache_exceptions` become bytes, too.
     `known` are the names of the classes that the cache has learned; `None`: all of this process.
     Raises `UsageError` for options that cannot be. `teller` is who stores, for advice.
 
@@ -81,8 +84,8 @@ def make_value_codec(
     )
     pack = _refer if codec == "reference" else packer.pack
     plain = PlainReaders({} if signer else readers, shape.own, max_value_bytes)
-    sign = no_signature if signer is None or codec == "reference" else signer.signed
-    return ValueCodec(
+    sign = no_signature if signer is None else signer.signed
+    whole = ValueCodec(
         pack,
         unpacker.unpack,
         unpacker.copy,
@@ -93,6 +96,11 @@ def make_value_codec(
         is_same_or_equal,
         plain.__getitem__,
     )
+    kinds = checked("cache_exceptions", cache_exceptions)
+    if not kinds:
+        return whole
+    unpacker.negatives = NegativeForm(kinds, known, max_value_bytes)
+    return whole._replace(**unpacker.negatives.ways)
 
 
 class _Packer:

@@ -6,9 +6,12 @@ They are a stable stored format: a number is never given another meaning, only n
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dualcache.errors import DecodeError, SignatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "COMPRESSED",
@@ -19,6 +22,7 @@ __all__ = [
     "IN_SECONDS",
     "KNOWN_FLAGS",
     "NEEDS_TYPE",
+    "NEGATIVE",
     "PAYLOAD_FLAGS",
     "SHAPE",
     "SIGNED",
@@ -26,6 +30,7 @@ __all__ = [
     "UNTYPED",
     "CodecId",
     "needs_type",
+    "negative",
     "other_shape",
     "undecodable",
     "unknown_type",
@@ -64,6 +69,8 @@ class CodecId(IntEnum):
     """MessagePack that is another value where it is read without the function's annotation."""
     JSON_TYPED = 13
     """JSON that is another value where it is read without the function's annotation."""
+    NEGATIVE = 14
+    """An exception to raise in the place of a value, `codecs/negative.py`."""
 
 
 NEEDS_TYPE: Final = frozenset(
@@ -109,6 +116,10 @@ SHAPE: Final = "shape"
 """The reason of a `DecodeError` whose payload is whole, and of another release of its types."""
 
 
+NEGATIVE: Final = "negative"
+"""The reason of a `DecodeError` whose payload is whole, and an exception in place of a value."""
+
+
 def undecodable(
     reason: str, what: str, *, code: str, cause: BaseException | None = None
 ) -> DecodeError:
@@ -133,6 +144,16 @@ def unknown_type(name: str) -> DecodeError:
     what = "the payload is of a type that this process does not know yet"
     error = undecodable(UNKNOWN_TYPE, what, code="DC315")
     vars(error)["name"] = name
+    return error
+
+
+def negative(recall: Callable[[], Exception] | None = None) -> DecodeError:
+    """Build the error of a negative entry: it has no value.
+
+    `recall`, an attribute, makes the exception that it holds; `None`: it was not decoded.
+    """
+    error = undecodable(NEGATIVE, "the payload is an exception, and no value", code="DC311")
+    vars(error)["recall"] = recall
     return error
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple
 
 from msgspec import Struct
 
+from dualcache.core.codec_ids import CodecId
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -133,6 +135,14 @@ class Stored(Struct, frozen=True):
         """The value as it was packed."""
         return Packed(self.codec, self.flags, self.payload, self.shape)
 
+    @property
+    def is_negative(self) -> bool:
+        """Whether it holds an exception, and no value."""
+        return self.codec == _NEGATIVE
+
+
+_NEGATIVE: Final = int(CodecId.NEGATIVE)
+
 
 class CacheInfo(NamedTuple):
     """The counters of one function in this process, as `functools.lru_cache` has them."""
@@ -147,7 +157,8 @@ class Entry(Struct, Generic[V_co], frozen=True):
     """One key as `peek` finds it; looking changes nothing.
 
     `age` and `ttl` are seconds; `ttl` is `None` for an entry that never expires. `tier` is where
-    the entry was found, `stale` whether its time of freshness is over.
+    the entry was found, `stale` whether its time of freshness is over. A `negative` entry holds an
+    exception: its value is MISSING, and `error` is what a hit raises, if the reader lists its type.
     """
 
     value: V_co
@@ -156,6 +167,8 @@ class Entry(Struct, Generic[V_co], frozen=True):
     tier: Literal["front", "redis", "memory"]
     stale: bool
     tags: tuple[str, ...]
+    negative: bool = False
+    error: Exception | None = None
 
 
 class PlainReader(Struct, frozen=True):
@@ -197,6 +210,15 @@ def _always_learned(_: str, __: Stored) -> bool:
     return True
 
 
+def _lists_nothing(_: Exception) -> bool:
+    """Stand for a codec that remembers no exception."""
+    return False
+
+
+def _remembers_nothing(_: Exception) -> None:
+    """Stand for a codec that remembers no exception."""
+
+
 class ValueCodec(NamedTuple):
     """How the values of one function become bytes and come back; built once per function.
 
@@ -207,6 +229,8 @@ class ValueCodec(NamedTuple):
     type that was unknown can be read now; if not, it is taken for one of another release. `is_same`
     tells whether two values are one to a caller. `plain_reader` gives, by the first four bytes of a
     stored key, what reads its value without parsing all of it; `None` for what it has to be parsed.
+    `lists` tells whether an exception is one that is remembered; `pack_error` makes its bytes,
+    `None` for all others; `is_same_error` compares two.
     """
 
     pack: Callable[[Any], Packed]
@@ -218,3 +242,6 @@ class ValueCodec(NamedTuple):
     is_learned: Callable[[str, Stored], bool] = _always_learned
     is_same: Callable[[Any, Any], bool] = eq
     plain_reader: Callable[[bytes], PlainReader | None] = _no_plain_reader
+    lists: Callable[[Exception], bool] = _lists_nothing
+    pack_error: Callable[[Exception], Packed | None] = _remembers_nothing
+    is_same_error: Callable[[Exception, Exception], bool] = eq

@@ -47,9 +47,10 @@ class Event(Struct, frozen=True):
 
 
 class Hit(Event, frozen=True):
-    """A fresh value was served from `tier`."""
+    """A fresh value was served from `tier`; `negative`: it was an exception, and was raised."""
 
     tier: Tier = "redis"
+    negative: bool = False
 
 
 class StaleHit(Event, frozen=True):
@@ -74,9 +75,14 @@ class Loaded(Event, frozen=True):
 
 
 class LoadFailed(Event, frozen=True):
-    """The user's function raised; `error` is the name of the exception's type."""
+    """The user's function raised; `error` is the name of the exception's type.
+
+    `negative`: it is one of `cache_exceptions`, so an answer. A `Loaded` tells whether it was
+    stored.
+    """
 
     error: str = ""
+    negative: bool = False
 
 
 class RefreshRefused(Event, frozen=True):

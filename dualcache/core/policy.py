@@ -42,6 +42,7 @@ class Counters:
         "load_ms",
         "loads",
         "misses",
+        "negative_hits",
         "recent_hits",
         "refused",
         "stale_hits",
@@ -58,6 +59,7 @@ class Counters:
         self.hits = 0
         self.misses = 0
         self.stale_hits = 0
+        self.negative_hits = 0
         self.coalesced = 0
         self.loads = 0
         self.unstored = 0
@@ -74,6 +76,7 @@ class Counters:
         self.hits += other.hits
         self.misses += other.misses
         self.stale_hits += other.stale_hits
+        self.negative_hits += other.negative_hits
         self.coalesced += other.coalesced
         self.loads += other.loads
         self.unstored += other.unstored
@@ -139,6 +142,8 @@ class Policy(Struct, frozen=True):
     """Which exceptions a stale value may stand in for: types, or what is asked; `None`: outages."""
     refresh_from: Callable[..., Any] | None = None
     """Loads in the place of the function where its old entry is there, which it takes first."""
+    negative_ttl_ms: int | None = None
+    """For how long an exception is remembered that the codec lists; `None`: none is."""
     jitter: float = 0.0
     counters: Counters = field(default_factory=Counters)
     owner: bytes = NO_OWNER

@@ -28,9 +28,9 @@ from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import (
     ABSENT,
     FILLING,
-    FRESH,
     OTHER,
     REPLACED,
+    SERVED,
     STALE,
     TOMBSTONE,
     UNUSABLE,
@@ -124,14 +124,14 @@ def acquire(
 def _look_alone(call: Call, env: Env) -> Flow[ReadResult]:
     """Read the key where nothing can be stored: no lease is taken."""
     read = yield from look(call, env)
-    return read if read.state in {FRESH, STALE, OTHER} else NOTHING
+    return read if read.state in {*SERVED, STALE, OTHER} else NOTHING
 
 
 def start_of(leased: Leased, read: ReadResult) -> Start | ReadResult | None:
     """Return where the load of a key starts from; `None` where it is another's, or has changed."""
     if read.raw == leased.filling and read.state is FILLING:
         return Start(read, leased.filling)
-    if read.state is FRESH:
+    if read.state in SERVED:
         return read
     is_held = read.state is TOMBSTONE and leased.raw_read.left_ms != FOR_EVER
     if is_held or (read.state is ABSENT and leased.raw_read.refusal):
@@ -228,7 +228,7 @@ def _await_other(
         yield AwaitChange(call.key, left_ms, mark, now_ms - began_ms)
         mark = env.front.mark(call.key)  # before the look, as above
         read = yield from look(call, env)
-        if read.state is FRESH:
+        if read.state in SERVED:
             return read
         if read.raw != raw or read.state is UNUSABLE:
             return None
@@ -253,7 +253,7 @@ def start_refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Start | 
     is_held = read.state is TOMBSTONE and raw_read.left_ms is not None
     if read.state is OTHER or is_held:
         return read
-    is_there = read.state is FRESH or read.state in REPLACED
+    is_there = read.state in SERVED or read.state in REPLACED
     if is_there and read.stored is not None and not raw_read.refusal:
         passed_ms = env.elapsed_ms() - began_ms
         left_ms = None if raw_read.left_ms is None else max(1, raw_read.left_ms - passed_ms)

@@ -32,7 +32,7 @@ __all__ = ["add", "claim_absent"]
 
 
 def add(call: Call, value: Any, env: Env) -> Flow[bool]:
-    """Store a value where no entry is served; tell whether it was stored.
+    """Store a value where none is served; tell whether it was stored.
 
     Claimed and committed in two trips, as a set is: a plain `SET … NX` that a hanging server
     carries out late would bring back what was invalidated in between.
@@ -90,7 +90,7 @@ def claim_absent(
     env: Env,
     may_replace: Callable[[bytes | None], bool] = _any_marker,
 ) -> Flow[Start | ReadResult]:
-    """Put a marker of ours where no entry is served; return what is there instead if one is.
+    """Put a marker of ours where no value is served; return what is there instead if one is.
 
     The marker of another caller, if we `may_replace` it, goes under the compare: a load under way
     loses its right to store, as by any write. `NOTHING`: the server takes no writes, or the key
@@ -102,7 +102,8 @@ def claim_absent(
             return Start(after_claim(call, leased), leased.filling)
         read = yield from classify_with_tags(call, leased.raw_read, leased.sequence, env)
         is_other = read.state is FILLING and may_replace(read.raw)
-        if is_other or read.state in {STALE, UNUSABLE}:
+        is_negative = read.stored is not None and read.stored.is_negative
+        if is_other or is_negative or read.state in {STALE, UNUSABLE}:
             (start,) = yield from reclaim_all(((call, read),), sent, env)
             if start is not None:
                 return start

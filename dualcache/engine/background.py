@@ -16,7 +16,7 @@ from dualcache.core.flight import Flight
 from dualcache.core.ops import Look, do
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.flights import join_of
-from dualcache.engine.freshness import FRESH, is_within
+from dualcache.engine.freshness import SERVED, is_within
 from dualcache.engine.lead import load_stored, run_flight
 from dualcache.engine.leases import keep_lost, release_all
 from dualcache.engine.pipelines import one_trip, replies_of, slices
@@ -43,7 +43,7 @@ def serve_read(call: Call, read: ReadResult, env: Env) -> Flow[Outcome | None]:
 
     So a fresh value whose reader was elected, and a stale one within its window (RFC 5861, 3).
     """
-    if read.state is FRESH:
+    if read.state in SERVED:
         if read.is_due:
             yield from _start_refreshing(call, read, env)
         return served(call, read, env)

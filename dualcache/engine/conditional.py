@@ -15,7 +15,7 @@ from dualcache.core.envelope import open_envelope
 from dualcache.core.flight import Load
 from dualcache.core.ops import Raised, do
 from dualcache.engine.freshness import FRESH, STALE
-from dualcache.engine.read import make_entry
+from dualcache.engine.peek import make_entry
 from dualcache.engine.storing import no_old_entry
 
 if TYPE_CHECKING:

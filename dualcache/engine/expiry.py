@@ -34,8 +34,9 @@ _LASTING: Final = (Kind.VALUE, Kind.EXPIRED)
 def expire(keys: Sequence[str], env: Env, label: str = "") -> Flow[Invalidated]:
     """Make entries (by keys in full) stale, and revoke every load of them that is under way.
 
-    What cannot be served as stale is deleted: markers, what is no entry, the variants of a key. So
-    is everything where the backend cannot compare and set; while it fails, deletions are pending.
+    What cannot be served as stale is deleted: markers, negative entries, what is no entry, the
+    variants of a key. So is everything where the backend cannot compare and set; while it fails,
+    deletions are pending.
     """
     base_tags = yield from paced(lambda key: base_tag(key, env), keys)
     names = (*keys, *base_tags)
@@ -85,7 +86,7 @@ def _change_of(key: str, raw_read: RawRead, env: Env) -> Change | None:
         stored = open_envelope(key, raw)
     except DecodeError:
         return None
-    if stored.kind not in _LASTING:
+    if stored.kind not in _LASTING or stored.is_negative:
         return None
     age_ms = max(0, env.now_ms() - stored.created_ms)
     fresh_ms = age_ms if stored.fresh_ms is None else min(stored.fresh_ms, age_ms)

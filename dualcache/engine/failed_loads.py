@@ -28,7 +28,8 @@ def outcome_of_failure(
     is_told: bool = True,
 ) -> Outcome:
     """Return the outcome of a load that raised; see `stand_in`. Emit that it failed."""
-    env.emit(LoadFailed(call.policy.label, type(result.error).__name__))
+    is_answer = call.policy.value_codec.lists(result.error)
+    env.emit(LoadFailed(call.policy.label, type(result.error).__name__, is_answer))
     return stand_in(call, result, sequence, read, env, is_told=is_told)
 
 
@@ -39,9 +40,12 @@ def stand_in(
 
     `is_told`: a caller is served by it, so it counts as a stale hit.
     """
-    # A mistake in how the cache is used is no outage, and a stale value would hide it.
-    is_mistake = isinstance(result.error, UsageError)
-    if read.stored is None or is_mistake or not is_within(read, call.policy.stale_ms):
+    # A mistake in how the cache is used is no outage, and a stale value would hide it. Nor is an
+    # exception that is remembered as an answer, unless the user's own `stale_on` counts it.
+    is_no_failure = isinstance(result.error, UsageError) or (
+        call.policy.stale_on is None and call.policy.value_codec.lists(result.error)
+    )
+    if read.stored is None or is_no_failure or not is_within(read, call.policy.stale_ms):
         return failure_of(result.error, sequence)
     try:
         may_stand_in = is_outage(call.policy, result.error)

@@ -20,8 +20,10 @@ __all__ = [
     "ABSENT",
     "FILLING",
     "FRESH",
+    "NEGATIVE",
     "OTHER",
     "REPLACED",
+    "SERVED",
     "STALE",
     "TOMBSTONE",
     "UNKNOWN",
@@ -44,6 +46,8 @@ class State(Enum):
 
     ABSENT = "absent"
     FRESH = "fresh"
+    NEGATIVE = "negative"
+    """Fresh, with an exception in the place of a value: a call that lists its type raises it."""
     STALE = "stale"
     """No longer fresh, but kept to be served while it is loaded anew, or where its load fails."""
     UNTYPED = "untyped"
@@ -64,6 +68,7 @@ class State(Enum):
 # Looking up a member costs more than the rest of a comparison on CPython 3.11.
 ABSENT: Final = State.ABSENT
 FRESH: Final = State.FRESH
+NEGATIVE: Final = State.NEGATIVE
 STALE: Final = State.STALE
 UNTYPED: Final = State.UNTYPED
 UNKNOWN: Final = State.UNKNOWN
@@ -73,6 +78,8 @@ TOMBSTONE: Final = State.TOMBSTONE
 UNUSABLE: Final = State.UNUSABLE
 
 
+SERVED: Final = (FRESH, NEGATIVE)
+"""The states of an entry that answers a call; the first alone with a value."""
 REPLACED: Final = (STALE, UNTYPED, UNKNOWN)
 """The states of an entry that stays until what is loaded in its place is stored."""
 
@@ -90,7 +97,8 @@ _ANSWERS_OF_DJANGO: Final = frozenset(
 class ReadResult(Struct, frozen=True):
     """One look at one key: its state, its bytes, and the tags' ids as they were then.
 
-    `value` is set where the state is FRESH or STALE. `sequence` was drawn before the look.
+    `value` is set where the state is FRESH or STALE; where that is NEGATIVE it makes the exception,
+    or is `None` for a reader that does not decode. `sequence` was drawn before the look.
     `is_doubtful`: a value of ours, but not of this key: it may be the reply to another command.
     `left_ms` is what the backend said that the key has left, where it was asked. `shape`: that of
     the caller's type, where the entry's is OTHER. `fresh_left_ms`: for how long a value stays

@@ -45,7 +45,7 @@ class _Counter(NamedTuple):
 
 
 def incr(call: Call, by: int, env: Env) -> Flow[int | None]:
-    """Add to a counter, which begins at 0 where no entry is served; return what it is now.
+    """Add to a counter, which begins at 0 where no value is served; return what it is now.
 
     An entry that is there keeps its lifetime and its tags; those of `call` are for a new one.
     `None`: not known to be counted, since the backend failed or takes no writes. Nothing is counted
@@ -96,7 +96,8 @@ def _find_counter(
     began_ms = env.elapsed_ms()
     raw_read = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
     read = yield from classify_with_tags(call, raw_read, sequence, env)
-    if read.state not in _PRESENT:
+    is_negative = read.stored is not None and read.stored.is_negative
+    if is_negative or read.state not in _PRESENT:
         claimed = yield from claim_absent(call, sent, env, lambda marker: marker == held)
         return _Counter(claimed, is_new=True) if isinstance(claimed, Start) else claimed
     if raw_read.refusal:  # without knowing how long it lives, it would be stored for ever

@@ -29,8 +29,8 @@ from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.failed_loads import outcome_of_failure
 from dualcache.engine.freshness import (
-    FRESH,
     OTHER,
+    SERVED,
     UNKNOWN,
     ReadResult,
 )
@@ -47,7 +47,7 @@ from dualcache.engine.starting import (
     keep_entry_pending,
     leave_unstored,
 )
-from dualcache.engine.storing import report_unstored, sealed, worth
+from dualcache.engine.storing import answer, report_unstored, sealed, worth
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
 from dualcache.errors import BackendError, UnencodableValue, UsageError
 
@@ -103,7 +103,7 @@ def lead(
         start = yield from acquire(call, flight, env, sent, known)
         if isinstance(start, Paused):
             return served_stale(call, start.read, env)
-        if isinstance(start, ReadResult) and start.state is FRESH:
+        if isinstance(start, ReadResult) and start.state in SERVED:
             return served(call, start, env)
         if isinstance(start, ReadResult) and start.state is OTHER:
             beside = call_beside(call, start, env)
@@ -139,6 +139,16 @@ class Ready(Struct, frozen=True):
     blob: bytes
 
 
+class _Answer(Struct, frozen=True):
+    """An exception that is remembered: the bytes to commit, and how the load has ended by it.
+
+    In a list, so that no frame keeps it: see `value_of`.
+    """
+
+    ready: Ready
+    ended: list[Outcome]
+
+
 def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Flow[Outcome]:
     """Load, and commit over what the key held when the load began."""
     read = start.read
@@ -154,8 +164,12 @@ def load_stored(call: Call, start: Start, flight: Flight | None, env: Env) -> Fl
     leading = (flight,) if flight else ()
     result = yield from load_from(call, read, leading, keeping(lease, env), env)
     if isinstance(result, Raised):
-        ended = [outcome_of_failure(call, result, sequence, read, env, is_told=not start.is_beside)]
+        is_told = not start.is_beside
+        ended = [outcome_of_failure(call, result, sequence, read, env, is_told=is_told)]
+        answered = _answer_of(call, result, ended, ids, env)
         del result
+        if answered is not None:
+            return (yield from _store(call, start, answered, ids, sequence, env, lease))
         # A broken source is asked once in a pause by all processes; what an answer of it has told
         # to the caller it may tell to the next one.
         has_answered = ended[0].error is not None and not start.is_beside
@@ -187,7 +201,12 @@ def load_beside(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
     sequence = flight.load_sequence = env.sequence()
     result = yield from load_from(call, start.read, (flight,), None, env)
     if isinstance(result, Raised):
-        return outcome_of_failure(call, result, sequence, start.read, env)
+        ended = [outcome_of_failure(call, result, sequence, start.read, env)]
+        answered = _answer_of(call, result, ended, begun.ids, env)
+        del result
+        if answered is None:
+            return ended.pop()
+        return (yield from _store(call, start, answered, begun.ids, sequence, env, begun.lease))
     return (yield from _store(call, start, result, begun.ids, sequence, env, begun.lease))
 
 
@@ -213,14 +232,18 @@ def _with_old_tags(
 def _store(
     call: Call,
     start: Start,
-    result: Loaded,
+    result: Loaded | _Answer,
     ids: Mapping[str, bytes | None],
     sequence: int,
     env: Env,
     lease: Lease,
 ) -> Flow[Outcome]:
     """Commit what was loaded, if it is to be stored; the caller gets it in any case."""
-    ready = make_ready(call, result, start.read, ids, sequence, env)
+    ready: Ready | Outcome = (
+        result.ready
+        if isinstance(result, _Answer)
+        else make_ready(call, result, start.read, ids, sequence, env)
+    )
     if isinstance(ready, Outcome):
         ended = [ready]  # not kept in this frame, to which that of the user's callable leads back
         del ready
@@ -248,8 +271,30 @@ def _store(
             yield from leave_unstored(call, start, env)
         elif is_over_entry:
             yield from give_up(call, start, env)
+    if isinstance(result, _Answer):
+        return result.ended.pop()
     is_late = reply is _REFUSED and lease.is_late(start.expected, env.elapsed_ms())
     return concluded(call, result, ready, reply, sequence, env, is_late=is_late)
+
+
+def _answer_of(
+    call: Call,
+    result: Raised,
+    ended: list[Outcome],
+    ids: Mapping[str, bytes | None],
+    env: Env,
+) -> _Answer | None:
+    """Return an exception as the answer that is to be stored; `None` where it is none.
+
+    Not where a stale value stands in for it, nor where `stale_on` has raised in its place.
+    """
+    if ended[0].error is not result.error:
+        return None
+    made = answer(call, result.error, ids, result.load_ms, env)
+    if made is None:
+        return None
+    call.policy.counters.count_load(result.load_ms)
+    return _Answer(Ready(*made), ended)
 
 
 def make_ready(

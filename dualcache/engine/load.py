@@ -22,10 +22,10 @@ from dualcache.engine.beside import call_beside
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.flights import join_of
 from dualcache.engine.following import follow, lead_beside, load_missed
-from dualcache.engine.freshness import FRESH, ReadResult
+from dualcache.engine.freshness import SERVED, ReadResult
 from dualcache.engine.lead import lead, load_stored, load_unstored, run_flight
 from dualcache.engine.leases import keep_lost, release_all
-from dualcache.engine.read import get, look, served, tell_miss
+from dualcache.engine.read import found_or_raised, get, look, served, tell_miss
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import LIKELY_HITS, find_in_front, is_elected
 from dualcache.engine.tags import NO_IDS
@@ -87,7 +87,9 @@ def get_or_run(call: Call, env: Env) -> Flow[Outcome]:
     So for a HEAD request: what its response lacks must not be stored for a GET.
     """
     sequence = env.sequence()
-    value = yield from get(call, env)
+    value = yield from get(call, env, found_or_raised)
+    if isinstance(value, Outcome):
+        return value
     if value is not MISSING:
         return Outcome(value, None, sequence)
     return (yield from load_unstored(call, None, env))
@@ -161,7 +163,7 @@ def _share(
                 # too old: from here on it waits for that one to end, and shares the next.
                 is_stored = False
                 continue
-            if read.state is FRESH:
+            if read.state in SERVED:
                 return served(call, read, env)
             wait.note(read)
             continue

@@ -1,30 +1,28 @@
-"""Reading a key: look, and what the caller gets of it. The flows of get, peek, contains and ttl."""
+"""Reading a key: look, and what the caller gets of it. The flow of get."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dualcache.core.entry import MISSING, Entry
-from dualcache.core.events import Miss, NotRead, StaleHit
+from dualcache.core.entry import MISSING
+from dualcache.core.events import Hit, Miss, NotRead, StaleHit
 from dualcache.core.flight import Outcome
-from dualcache.core.ops import FOR_EVER, DropConnections, Look
+from dualcache.core.ops import FOR_EVER, DropConnections
 from dualcache.core.policy import READ_WEIGHT
 from dualcache.engine.attempts import attempt_once
 from dualcache.engine.beside import call_beside
 from dualcache.engine.freshness import (
     ABSENT,
     FRESH,
+    NEGATIVE,
     OTHER,
-    STALE,
     UNTYPED,
     UNUSABLE,
     ReadResult,
-    is_fresh,
 )
 from dualcache.engine.named_tags import classify_again, look_at_tags
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import (
-    UNREAD,
     begin_look,
     classify,
     classify_look,
@@ -35,32 +33,27 @@ from dualcache.engine.serve import (
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
 
-    from dualcache.core.entry import Stored
     from dualcache.core.ops import Flow, RawRead
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-    from dualcache.engine.freshness import State
     from dualcache.engine.serve import FirstLook
 
 __all__ = [
     "UNTYPED_HELP",
     "UNTYPED_REASON",
     "classify_with_tags",
-    "contains",
     "count_miss",
-    "entry_of",
     "found",
+    "found_or_raised",
     "get",
     "left_of",
     "look",
-    "make_entry",
-    "peek",
+    "report_untyped",
     "served",
     "served_stale",
     "tell_miss",
-    "ttl",
 ]
 
 UNTYPED_REASON: Final = (
@@ -72,8 +65,13 @@ UNTYPED_HELP: Final = (
 )
 
 
-def get(call: Call, env: Env) -> Flow[object]:
-    """Return the fresh value, or MISSING; a backend that fails is a miss."""
+def get(
+    call: Call, env: Env, judge: Callable[[Call, ReadResult, Env], object] | None = None
+) -> Flow[object]:
+    """Return the fresh value, or MISSING; a backend that fails is a miss.
+
+    What was read is what `judge` makes of it, in the place of `found`.
+    """
     kept = find_in_front(call, env)
     if kept is not MISSING:
         return kept
@@ -84,12 +82,15 @@ def get(call: Call, env: Env) -> Flow[object]:
         return MISSING
     beside = call_beside(call, read, env)
     if beside is not None:
-        return (yield from get(beside, env))
-    return found(call, read, env)
+        return (yield from get(beside, env, judge))
+    return (judge or found)(call, read, env)
 
 
 def found(call: Call, read: ReadResult, env: Env) -> object:
-    """Return the value that was read if it may be served, else MISSING; count it."""
+    """Return the value that was read if it may be served, else MISSING; count it.
+
+    A negative entry has none.
+    """
     if read.state is FRESH:
         count_hit(call, env)
         return read.value
@@ -97,71 +98,9 @@ def found(call: Call, read: ReadResult, env: Env) -> object:
     return MISSING
 
 
-def contains(call: Call, env: Env) -> Flow[bool]:
-    """Tell whether a fresh entry is there."""
-    entry = yield from peek(call, env)
-    return entry is not None and not entry.stale
-
-
-def ttl(call: Call, env: Env) -> Flow[float | None]:
-    """Return the seconds that an entry has left; `None`: there is none, or it stays for ever."""
-    entry = yield from peek(call, env)
-    return None if entry is None else entry.ttl
-
-
-def peek(call: Call, env: Env) -> Flow[Entry | None]:
-    """Tell what is stored, fresh or stale, without a side effect; `None`: nothing usable.
-
-    The value is MISSING where only its type reads it exactly and this call does not know it.
-    """
-    sequence = env.sequence()
-    try:
-        raw_read = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
-        read = yield from classify_with_tags(call, raw_read, sequence, env)
-    except BackendError:
-        return None
-    return (yield from entry_of(call, read, raw_read, env))
-
-
-def entry_of(call: Call, read: ReadResult, raw_read: RawRead, env: Env) -> Flow[Entry | None]:
-    """Make the `Entry` of a read; where it has another shape, of what lies beside it."""
-    beside = call_beside(call, read, env)
-    if beside is not None:
-        return (yield from peek(beside, env))
-    stored = read.stored
-    is_unread = read.state in UNREAD.values()
-    if stored is None or not (is_unread or read.state in {FRESH, STALE}):
-        return None
-    if read.state is UNTYPED:
-        _report_untyped(call, env)
-    value = MISSING if is_unread else read.value
-    return make_entry(call, read.state, stored, value, raw_read.left_ms, env)
-
-
-def make_entry(
-    call: Call, state: State, stored: Stored, value: Any, left_ms: int | None, env: Env
-) -> Entry:
-    """Make the `Entry` that a user sees of what is stored."""
-    is_unread = state in UNREAD.values()
-    return Entry(
-        value=value,
-        age=max(0, env.now_ms() - stored.created_ms) / 1000,
-        ttl=None if left_ms is None else left_ms / 1000,
-        tier="front" if _is_kept(call) else env.tier,
-        stale=state is STALE or (is_unread and not is_fresh(stored, env.now_ms())),
-        tags=tuple(_shown_tags(tag.name for tag in stored.tags)),
-    )
-
-
-def _is_kept(call: Call) -> bool:
-    """Tell whether the front tier would answer this call."""
-    front = call.policy.front
-    return front is not None and front.holds(call)
-
-
-def _shown_tags(names: Any) -> Any:
-    """Return the users' tags among full tag keys, as the users wrote them."""
-    return (name.partition("~t:")[2] for name in names if "~t:" in name)
+def found_or_raised(call: Call, read: ReadResult, env: Env) -> object:
+    """Return what `found` does; for a negative entry, the outcome that raises."""
+    return served(call, read, env) if read.state is NEGATIVE else found(call, read, env)
 
 
 def look(call: Call, env: Env, first: FirstLook | None = None) -> Flow[ReadResult]:
@@ -212,10 +151,10 @@ def tell_miss(call: Call, reason: str, env: Env) -> None:
         reason = OTHER.value
     env.emit(Miss(call.policy.label, reason))
     if reason == UNTYPED.value:
-        _report_untyped(call, env)
+        report_untyped(call, env)
 
 
-def _report_untyped(call: Call, env: Env) -> None:
+def report_untyped(call: Call, env: Env) -> None:
     """Tell once per function or loader that what is stored reads exactly only with its type."""
     counters = call.policy.counters
     counters.unread += 1
@@ -224,9 +163,24 @@ def _report_untyped(call: Call, env: Env) -> None:
 
 
 def served(call: Call, read: ReadResult, env: Env) -> Outcome:
-    """Serve a fresh entry."""
+    """Serve a fresh entry; a negative one by an exception of the caller's own."""
+    if read.state is NEGATIVE:
+        return _served_negative(call, read, env)
     count_hit(call, env)
     return Outcome(read.value, None, read.sequence)
+
+
+def _served_negative(call: Call, read: ReadResult, env: Env) -> Outcome:
+    """Serve a fresh exception; it counts as a hit, too."""
+    counters = call.policy.counters
+    counters.hits += 1
+    counters.negative_hits += 1
+    counters.recent_hits += (1 - counters.recent_hits) * READ_WEIGHT
+    if env.hits_are_heard:
+        env.emit(Hit(call.policy.label, env.tier, negative=True))
+    # Made here, and kept by no reading of the key: frames below the caller hold that one, and the
+    # traceback of what is raised would lead back to itself.
+    return Outcome(None, read.value(), read.sequence)
 
 
 def served_stale(call: Call, read: ReadResult, env: Env) -> Outcome:

@@ -9,8 +9,9 @@ from dualcache.core.events import Miss
 from dualcache.core.ops import DropConnections, GiveWay, Look
 from dualcache.engine.beside import call_beside
 from dualcache.engine.named_tags import classify_again, look_at_tags
+from dualcache.engine.peek import entry_of
 from dualcache.engine.pipelines import one_trip, paced, replies_of, slices
-from dualcache.engine.read import entry_of, found, left_of
+from dualcache.engine.read import found, left_of
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import begin_look, classify, classify_look, find_in_front, ids_of
 from dualcache.errors import BackendError

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from dualcache.core.codec_ids import NEGATIVE as NEGATIVE_REASON
 from dualcache.core.entry import MISSING, Kind
 from dualcache.core.envelope import open_envelope, payload_of_living
 from dualcache.core.events import Hit, Unusable
@@ -23,6 +24,7 @@ from dualcache.engine.freshness import (
     ABSENT,
     FILLING,
     FRESH,
+    NEGATIVE,
     OTHER,
     STALE,
     TOMBSTONE,
@@ -32,6 +34,7 @@ from dualcache.engine.freshness import (
     ReadResult,
     early_ms,
     fresh_left_ms,
+    is_fresh,
     keepable_ms,
 )
 from dualcache.engine.plain import plain_value
@@ -258,12 +261,8 @@ def classify(
             return ReadResult(UNUSABLE, sequence, raw, known, None, ids, left_ms=left_ms)
         value = call.policy.value_codec.unpack(call.key, stored)
     except DecodeError as error:
-        if error.reason in UNREAD:
-            stored, shape = open_envelope(call.key, raw), getattr(error, "shape", b"")
-            state = UNREAD[error.reason]
-            return ReadResult(state, sequence, raw, stored, None, ids, shape=shape)
-        env.emit(Unusable(call.policy.label, error.reason))
-        return ReadResult(UNUSABLE, sequence, raw, None, None, ids, error.reason == "checksum")
+        unusable = ReadResult(UNUSABLE, sequence, raw, ids=ids, left_ms=left_ms)
+        return _without_value(call, unusable, error, env)
     if stored.fresh_ms is None:
         return ReadResult(FRESH, sequence, raw, stored, value, ids)
     policy = call.policy
@@ -272,6 +271,22 @@ def classify(
         return ReadResult(STALE, sequence, raw, stored, value, ids, fresh_left_ms=left)
     is_due = policy.early > 0 and left <= early_ms(stored.load_ms, policy.early, env.draw())
     return ReadResult(FRESH, sequence, raw, stored, value, ids, fresh_left_ms=left, is_due=is_due)
+
+
+def _without_value(call: Call, read: ReadResult, error: DecodeError, env: Env) -> ReadResult:
+    """Decide what a key holds that gave no value; `read` is UNUSABLE."""
+    raw = read.raw or b""
+    if error.reason == NEGATIVE_REASON:
+        stored = open_envelope(call.key, raw)
+        # It has no stale window, whatever the `expire` of another release has made of it.
+        if not is_fresh(stored, env.now_ms(), read.left_ms):
+            return read
+        return replace(read, state=NEGATIVE, stored=stored, value=vars(error)["recall"])
+    if error.reason in UNREAD:
+        stored, shape = open_envelope(call.key, raw), getattr(error, "shape", b"")
+        return replace(read, state=UNREAD[error.reason], stored=stored, shape=shape)
+    env.emit(Unusable(call.policy.label, error.reason))
+    return replace(read, is_doubtful=error.reason == "checksum")
 
 
 def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:

@@ -13,7 +13,7 @@ from dualcache.core.entry import Kind
 from dualcache.core.envelope import seal
 from dualcache.engine.commit import Change, commit_one
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.freshness import ABSENT, FRESH, REPLACED, ReadResult
+from dualcache.engine.freshness import ABSENT, REPLACED, SERVED, ReadResult
 from dualcache.engine.health import PendingDeletion
 from dualcache.engine.leases import RELEASED_MS, new_filling, release_all
 from dualcache.engine.recovery import keep_pending
@@ -56,7 +56,7 @@ class Start(Struct, frozen=True):
     @property
     def is_over_entry(self) -> bool:
         """Whether an entry is there that stays until the load replaces it."""
-        return self.read.state is FRESH or self.read.state in REPLACED
+        return self.read.state in SERVED or self.read.state in REPLACED
 
 
 NOTHING: Final = ReadResult(ABSENT, -1)

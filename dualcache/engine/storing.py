@@ -11,7 +11,7 @@ from dualcache.core.envelope import seal
 from dualcache.core.events import NotStored
 from dualcache.engine.freshness import lifetime_ms
 from dualcache.engine.tags import entry_tags
-from dualcache.errors import UsageError
+from dualcache.errors import UnencodableValue, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.errors import DualCacheError
 
-__all__ = ["Storable", "no_old_entry", "report_unstored", "sealed", "tag_names", "worth"]
+__all__ = [
+    "Storable",
+    "answer",
+    "no_old_entry",
+    "report_unstored",
+    "sealed",
+    "tag_names",
+    "worth",
+]
 
 
 class Storable(Struct, frozen=True):
@@ -51,6 +59,30 @@ def worth(call: Call, value: Any, env: Env) -> Storable | None:
         ttl_ms, policy.stale_ms, policy.jitter, draw, is_early=policy.early > 0
     )
     return Storable(policy.value_codec.pack(value), fresh_ms, whole_ms)
+
+
+def answer(
+    call: Call, error: Exception, ids: Mapping[str, bytes | None], load_ms: float, env: Env
+) -> tuple[Storable, bytes] | None:
+    """Return what is stored for an exception, and its bytes; `None` where it is not remembered.
+
+    There is no result, so no callable of the policy is asked, and there is no stale window: an
+    exception that has expired stands in for nothing.
+    """
+    policy = call.policy
+    if not policy.negative_ttl_ms:
+        return None
+    try:
+        packed = policy.value_codec.pack_error(error)
+        if packed is None:
+            return None
+        draw = env.draw() if policy.jitter else 0.0
+        _, ttl_ms = lifetime_ms(policy.negative_ttl_ms, 0, policy.jitter, draw)
+        what = Storable(packed, None, ttl_ms)
+        return what, _sealed(call, call.tags, what, ids, load_ms, env)
+    except UnencodableValue as failure:
+        report_unstored(call, failure, env)
+        return None
 
 
 def no_old_entry(call: Call) -> UsageError:
@@ -86,8 +118,18 @@ def sealed(
     env: Env,
 ) -> bytes:
     """Make the bytes that are stored for a value, signed together with its tags."""
+    return _sealed(call, tag_names(call.policy, call, value), what, ids, load_ms, env)
+
+
+def _sealed(
+    call: Call,
+    names: Sequence[str],
+    what: Storable,
+    ids: Mapping[str, bytes | None],
+    load_ms: float,
+    env: Env,
+) -> bytes:
     # Signed with the tags: otherwise the payload could be moved under tags that live longer.
-    names = tag_names(call.policy, call, value)
     tags = (*call.beside, *entry_tags(names, ids)) if names else call.beside
     return seal(
         call.key,

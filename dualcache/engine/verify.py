@@ -13,12 +13,13 @@ from dualcache.core.events import Differed
 from dualcache.core.flight import Load
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Look, Pause, Raised, do
-from dualcache.engine.freshness import FRESH
+from dualcache.engine.freshness import NEGATIVE, SERVED
 from dualcache.engine.read import classify_with_tags
 from dualcache.engine.recovery import ask
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from dualcache.core.ops import Flow
@@ -42,10 +43,16 @@ def start_verifying(call: Call, read: ReadResult, env: Env) -> Flow[None]:
 
 def _verify(call: Call, read: ReadResult, env: Env) -> Flow[None]:
     """Run the function, and tell if the entry differs and stays though it should be gone."""
-    if read.state is not FRESH or read.raw is None:
+    if read.state not in SERVED or read.raw is None:
         return
     result = yield from do(Load(call.function, call.args))
-    if isinstance(result, Raised) or not _differs(call, read.raw, result.value):
+    is_negative = read.state is NEGATIVE
+    if isinstance(result, Raised):
+        differs = _differs_by(call, read.value if is_negative else None, result.error)
+        del result  # the frame of the user's function leads back to this one
+    else:
+        differs = is_negative or _differs(call, read.raw, result.value)
+    if not differs:
         return
     # The source may have changed before its invalidation has arrived here. Only an entry that is
     # still there, to the letter, after every invalidation of then has ended is one that was missed:
@@ -57,9 +64,17 @@ def _verify(call: Call, read: ReadResult, env: Env) -> Flow[None]:
         now = yield from classify_with_tags(call, raw_read, sequence, env)
     except BackendError:
         return
-    if now.state is FRESH and now.raw == read.raw and now.stored is not None:
+    if now.state in SERVED and now.raw == read.raw and now.stored is not None:
         age = max(0, env.now_ms() - now.stored.created_ms) / 1000
         env.emit(Differed(call.policy.label, age, env.tier))
+
+
+def _differs_by(call: Call, recall: Callable[[], Exception] | None, error: Exception) -> bool:
+    """Tell whether an exception is another answer than what is stored; False if it is none."""
+    value_codec = call.policy.value_codec
+    if not value_codec.lists(error):
+        return False
+    return recall is None or not value_codec.is_same_error(recall(), error)
 
 
 def _differs(call: Call, raw: bytes, value: Any) -> bool:

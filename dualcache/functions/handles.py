@@ -8,7 +8,7 @@ from msgspec.structs import astuple
 
 from dualcache.core.events import Cleared
 from dualcache.core.flight import value_of
-from dualcache.engine import load, read, write
+from dualcache.engine import load, peek, write
 from dualcache.functions.warming import awarm, warm
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Handles(SharedHandles):
     def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """Return the entry that is stored for this call; changes nothing."""
         cached, backend = self.cached, self.cached.runtime.backend
-        return backend.run(read.peek(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
+        return backend.run(peek.peek(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
 
     def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
         """Store `value` as the result of this call; return whether it is there."""
@@ -128,7 +128,7 @@ class AsyncHandles(SharedHandles):
     async def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """Return the entry that is stored for this call; changes nothing."""
         cached, backend = self.cached, self.cached.runtime.backend
-        return await backend.arun(read.peek(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
+        return await backend.arun(peek.peek(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
 
     async def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
         """Store `value` as the result of this call; return whether it is there."""

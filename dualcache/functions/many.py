@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["cached_many"]
 
-_OF_ONE: Final = ("verify", "refresh_from")
+_OF_ONE: Final = ("verify", "refresh_from", "cache_exceptions", "negative_ttl")
 _OPTIONS: Final = (
-    # Of many values no single hit could be checked, and no single entry is loaded anew.
+    # Of many values no single hit could be checked, no single entry is loaded anew, and what is
+    # raised for all of them says nothing of one.
     *[each for each in names(Where.DECORATOR | Where.MANY) if each not in _OF_ONE],
     *SPELLINGS,
 )

@@ -10,7 +10,7 @@ from dualcache.functions.binding import Naming
 from dualcache.options.option import Part, Where
 from dualcache.options.policy import make_policy
 from dualcache.options.table import names
-from dualcache.options.written import by_name, chosen, refuse_unknown
+from dualcache.options.written import by_name, check_negative, chosen, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -55,6 +55,7 @@ def function_options(
     """Check the options of a decorator; `known` are those that this spelling has."""
     owner = signature.name
     refuse_unknown(written, known, owner=owner)
+    check_negative(written, owner=owner)
     policy = chosen(by_name(written, owner=owner), _POLICY_OPTIONS)
     own = chosen(written, _VALUE_OPTIONS)
 

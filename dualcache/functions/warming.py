@@ -103,12 +103,13 @@ class _Warming:
         codec = cached.policy.value_codec
         glance = replace(cached.policy, value_codec=codec._replace(unpack=codec.verify))
         looks = [replace(call, policy=glance) for call in calls]
+        answers = cached.policy.negative_ttl_ms is not None  # of a function that raises from there
         entries = yield from peek_many(looks, cached.runtime.backend.env)
         # A stale entry is refreshed: a read of it might be served, and load it in the background.
         missing = [
             (args, call, entry is not None)
             for args, call, entry in zip(part, calls, entries, strict=True)
-            if entry is None or entry.stale
+            if entry is None or entry.stale or (entry.negative and not answers)
         ]
         if len(missing) < len(part):
             self._tell(replace(self.so_far, fresh=self.so_far.fresh + len(part) - len(missing)))

@@ -31,6 +31,7 @@ class TemplateStats(Struct, frozen=True):
     hits: int
     misses: int
     stale_hits: int
+    negative_hits: int
     refused: int
     coalesced: int
     loads: int
@@ -56,9 +57,9 @@ class FrontStats(Struct, frozen=True):
 class Stats(Struct, frozen=True):
     """The counters of one cache in this process.
 
-    `hits` are those of both tiers, stale ones included. `running` are the loads in the background
-    of now, `refused` those that were due while too many ran. `pending` are deletions that could not
-    be delivered yet.
+    `hits` are those of both tiers, stale and negative ones included. `running` are the loads in the
+    background of now, `refused` those that were due while too many ran. `pending` are deletions
+    that could not be delivered yet.
     `templates` has the counters of each function by its key template or name, without hits of the
     front tier; `front` is `None` where there is none.
     """
@@ -70,6 +71,7 @@ class Stats(Struct, frozen=True):
     hits: int
     misses: int
     stale_hits: int
+    negative_hits: int
     running: int
     refused: int
     coalesced: int
@@ -177,6 +179,7 @@ def stats_of(
         hits=total.hits + (front.hits if front else 0),
         misses=total.misses,
         stale_hits=total.stale_hits,
+        negative_hits=total.negative_hits,
         running=running,
         refused=total.refused,
         coalesced=total.coalesced,
@@ -194,6 +197,7 @@ def _summed(counters: list[Counters]) -> TemplateStats:
         hits=sum(one.hits for one in counters),
         misses=sum(one.misses for one in counters),
         stale_hits=sum(one.stale_hits for one in counters),
+        negative_hits=sum(one.negative_hits for one in counters),
         refused=sum(one.refused for one in counters),
         coalesced=sum(one.coalesced for one in counters),
         loads=sum(one.loads for one in counters),

@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 from dualcache.core.callables import not_callable
 from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
+from dualcache.options.checks import subject
 from dualcache.options.durations import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["to_beta", "to_condition", "to_missing", "to_stale_on", "to_staleness", "to_ttl"]
+__all__ = [
+    "to_beta",
+    "to_cache_exceptions",
+    "to_condition",
+    "to_missing",
+    "to_stale_on",
+    "to_staleness",
+    "to_ttl",
+]
 
 _LEAST_STALENESS_MS: Final = 50
 
@@ -88,6 +97,27 @@ def to_stale_on(
         help=f"write {option}=TimeoutError, or a tuple of subclasses of Exception, or a function "
         "of the exception",
     )
+
+
+def to_cache_exceptions(value: Any, option: str, *, owner: str = "") -> tuple[type[Exception], ...]:
+    """Check which exceptions are remembered; one type is written alone, `None`: none is."""
+    if value is None:
+        return ()
+    kinds = (value,) if isinstance(value, type) else value
+    is_several = isinstance(kinds, tuple | list | set | frozenset) and kinds
+    if is_several and all(map(_is_rememberable, kinds)):
+        return tuple(kinds)
+    raise UsageError(
+        f"{subject(option, owner)} names no exceptions that can be remembered",
+        code="DC425",
+        help=f"write {option}=LookupError, or a tuple of subclasses of Exception",
+    )
+
+
+def _is_rememberable(kind: Any) -> bool:
+    """Tell whether a type is one of exceptions, and not of those that end an iteration."""
+    is_exception = isinstance(kind, type) and issubclass(kind, Exception)
+    return is_exception and not issubclass(kind, (StopIteration, StopAsyncIteration))
 
 
 def to_staleness(value: Any, option: str, *, owner: str) -> float:

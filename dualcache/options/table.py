@@ -25,6 +25,7 @@ from dualcache.options.front_tier import to_front
 from dualcache.options.option import Option, Part, Where
 from dualcache.options.policy_checks import (
     to_beta,
+    to_cache_exceptions,
     to_condition,
     to_missing,
     to_stale_on,
@@ -127,6 +128,17 @@ _ROWS: Final = (
         "a `status_code` below 500, as an `HTTPException(404)` has, the exceptions of Flask's "
         "`abort(404)` and Django's `Http404`",
         to_stale_on),
+
+    Option("negative_ttl", Part.POLICY, _FUNCTION | _LOAD, None,
+        "for how long an exception of `cache_exceptions` is remembered; written with it, never "
+        "alone",
+        partial(to_ms, allow_none=True), "ms", needs="cache_exceptions",
+        elsewhere=("error_ttl", "ttl_on_error", "negative_timeout")),
+    Option("cache_exceptions", Part.VALUE, _FUNCTION | _LOAD, None,
+        "which exceptions are remembered for `negative_ttl`: a subclass of `Exception`, or a tuple "
+        "of them; a hit raises an equal one. Subclasses of a type are listed by themselves",
+        to_cache_exceptions, needs="negative_ttl",
+        elsewhere=("exceptions", "negative_exceptions", "cached_exceptions")),
 
     Option("missing", Part.CACHE, _MANY, MISSING,
         "`None`: a value that the function's mapping lacks is remembered, and returned, as `None`; "

@@ -6,15 +6,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.nearest import nearest
 from dualcache.errors import UsageError
-from dualcache.options.table import OPTIONS, SPELLINGS
+from dualcache.options.table import OPTIONS, SPELLINGS, checked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from dualcache.options.option import Option
 
-__all__ = ["by_name", "chosen", "lonely", "meant", "refuse_single_loads", "refuse_unknown"]
+__all__ = [
+    "by_name",
+    "check_negative",
+    "chosen",
+    "lonely",
+    "meant",
+    "refuse_single_loads",
+    "refuse_unknown",
+]
 
+_NEGATIVE: Final = ("cache_exceptions", "negative_ttl")
 _CALLED_ELSEWHERE: Final = frozenset(
     other for option in OPTIONS.values() for other in option.elsewhere
 )
@@ -76,9 +85,22 @@ def lonely(options: Mapping[str, Any], known: Iterable[str]) -> Option | None:
     return None
 
 
+def check_negative(options: Mapping[str, Any], *, owner: str) -> None:
+    """Check which exceptions are remembered, and that it is said for how long."""
+    checked("cache_exceptions", options.get("cache_exceptions"), owner=owner)
+    given = [name for name in _NEGATIVE if options.get(name) is not None]
+    if len(given) == 1:
+        lacking = OPTIONS[given[0]].needs
+        raise UsageError(
+            f"{owner} has {given[0]} without {lacking}",
+            code="DC426",
+            help='write both: cache_exceptions=LookupError, negative_ttl="30s"',
+        )
+
+
 def refuse_single_loads(written: Collection[str], *, owner: str) -> None:
     """Refuse the options of the load of one key for keys that are loaded together."""
-    for name in ("timeout", "hard_timeout", "verify", "refresh_from"):
+    for name in ("timeout", "hard_timeout", "verify", "refresh_from", *_NEGATIVE):
         if name in written:
             raise UsageError(
                 f"{owner} takes no {name}: its keys are loaded together",

@@ -10,7 +10,7 @@ from dualcache.options.checks import to_bool
 from dualcache.options.option import Part, Where
 from dualcache.options.policy import make_policy
 from dualcache.options.table import names
-from dualcache.options.written import chosen, refuse_unknown
+from dualcache.options.written import check_negative, chosen, refuse_unknown
 
 if TYPE_CHECKING:
     from dualcache.core.policy import Counters, Policy
@@ -80,7 +80,8 @@ def _policy(
 ) -> Policy:
     own: dict[str, Any] = {}
     is_fronted = True
-    if not options.keys() <= _POLICY_OPTIONS:
+    if not options.keys() <= _POLICY_OPTIONS or "negative_ttl" in options:
+        check_negative(options, owner=owner)
         own = chosen(options, _VALUE_OPTIONS)
         is_fronted = to_bool(options.get("front", True), "front", owner=owner)
         options = chosen(options, _POLICY_OPTIONS)

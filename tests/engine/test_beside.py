@@ -21,7 +21,8 @@ from dualcache.engine.health import Health
 from dualcache.engine.invalidation import clear_function
 from dualcache.engine.listing import list_names
 from dualcache.engine.load import get_or_load, refresh
-from dualcache.engine.read import get, peek
+from dualcache.engine.peek import peek
+from dualcache.engine.read import get
 from dualcache.engine.read_many import get_many
 from dualcache.engine.refresh_many import refresh_many
 from tests.engine.conversation import KEY, lead, pack, policy, surroundings, unpack

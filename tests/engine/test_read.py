@@ -9,7 +9,8 @@ from dualcache.core.flight import Load, Outcome
 from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import Batch, DropConnections, Loaded, Look, RawRead, ReadTags
 from dualcache.engine.load import get_or_run
-from dualcache.engine.read import UNTYPED_HELP, UNTYPED_REASON, contains, get, peek, ttl
+from dualcache.engine.peek import contains, peek, ttl
+from dualcache.engine.read import UNTYPED_HELP, UNTYPED_REASON, get
 from dualcache.engine.read_many import get_many
 from tests.engine.conversation import (
     KEY,

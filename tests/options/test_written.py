@@ -9,6 +9,7 @@ from dualcache.options.option import Where
 from dualcache.options.table import OPTIONS, names
 from dualcache.options.written import (
     by_name,
+    check_negative,
     chosen,
     lonely,
     meant,
@@ -83,9 +84,34 @@ def test_of_the_options_that_were_written_the_wanted_ones_are_chosen() -> None:
     assert chosen({"ttl": 5, "key": "k"}, ("ttl", "jitter")) == {"ttl": 5}
 
 
-@pytest.mark.parametrize("name", ["timeout", "hard_timeout", "verify", "refresh_from"])
+@pytest.mark.parametrize(
+    "name",
+    ["timeout", "hard_timeout", "verify", "refresh_from", "cache_exceptions", "negative_ttl"],
+)
 def test_keys_that_are_loaded_together_take_no_option_of_one_load(name: str) -> None:
     refuse_single_loads(("ttl",), owner="many()")
     with pytest.raises(UsageError, match=f"takes no {name}") as caught:
         refuse_single_loads(("ttl", name), owner="many()")
     assert caught.value.code == "DC416"
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [
+        ({"cache_exceptions": KeyError}, "DC426"),
+        ({"negative_ttl": "5s", "cache_exceptions": None}, "DC426"),
+        ({"negative_ttl": "5s", "cache_exceptions": ()}, "DC425"),
+        ({"negative_ttl": "5s", "cache_exceptions": (KeyError, StopAsyncIteration)}, "DC425"),
+    ],
+)
+def test_exceptions_to_remember_are_exceptions_and_it_is_said_for_how_long(
+    written: dict[str, object], code: str
+) -> None:
+    with pytest.raises(UsageError, match=r"f\(\)") as caught:
+        check_negative(written, owner="f()")
+    assert caught.value.code == code
+
+
+def test_options_of_negative_entries_come_together_or_not_at_all() -> None:
+    check_negative({}, owner="f()")
+    check_negative({"cache_exceptions": [KeyError], "negative_ttl": 5}, owner="f()")
