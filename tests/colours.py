@@ -75,7 +75,7 @@ class Colour(ABC):
         """
         from dualcache import Cache
 
-        if url is not None and url.startswith("redis://") and "socket_timeout" not in options:
+        if url is not None and url.startswith("redis") and "socket_timeout" not in options:
             options = {**PATIENT, **options}
         cache = Cache(url, **options)
         self._caches.append(cache)

@@ -36,7 +36,7 @@ from dualcache.engine.missing_rights import note_missing_right
 from dualcache.front.of_function import FunctionFront
 from dualcache.observability.stats import FrontStats, was_told_of_time_travel
 from dualcache.runtime.clocks import new_token, steady_clock, wall_clock
-from dualcache.runtime.tier import make_front, weakly
+from dualcache.runtime.tier import make_front, make_watch, weakly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -81,6 +81,7 @@ class Backend:
         self._has_own_time = clock is None
         is_redis = target.kind == "redis"
         channel = channel_of(prefix) if is_publishing and is_redis else ""
+        self.watch = make_watch(self, max_staleness)
         self.front = make_front(
             self, front, prefix=prefix, channel=channel, max_staleness=max_staleness, clock=clock
         )
@@ -104,7 +105,7 @@ class Backend:
         tracking = None if self.front is None else self.front.tracking
         callbacks = [partial(each, self.env) for each in (try_all_again_soon, note_missing_right)]
         on_renewal(target, self.env.leave_server)
-        self._server = RedisStore(target, tracking, *callbacks)
+        self._server = RedisStore(target, tracking, self.watch, *callbacks)
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
         self._direct_fronts: LRUCache[ValueCodec, FunctionFront] = LRUCache(MOST_CODECS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakMethod, finalize
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    from dualcache.backends.redis.sentinel.watch import MasterWatch
     from dualcache.drivers.changes import Changes
     from dualcache.front.pushes import Pushes
     from dualcache.options.front_tier import FrontTier
@@ -25,11 +27,12 @@ if TYPE_CHECKING:
 
         target: Target
         changes: Changes
+        watch: MasterWatch | None
 
         def leave_server(self) -> None: ...
 
 
-__all__ = ["make_front", "weakly"]
+__all__ = ["make_front", "make_watch", "weakly"]
 
 
 def make_front(
@@ -50,15 +53,17 @@ def make_front(
         return None
     listen: Callable[[Front], Pushes] = LocalWrites
     if target.kind == "redis":
-        from dualcache.backends.redis.push.listener import listening_to
+        from dualcache.backends.redis.push.listener import Listener
+        from dualcache.backends.redis.push.transports import transports_for
 
-        listen = listening_to(
-            target,
-            options.transport,
+        listen = partial(
+            Listener,
+            target=target,
             prefix=prefix,
-            is_publishing=bool(channel),
+            transports=transports_for(options.transport, is_publishing=bool(channel)),
             max_staleness=max_staleness,
             on_demoted=weakly(owner.leave_server),
+            watch=owner.watch,
         )
     front = Front(
         options,
@@ -72,6 +77,18 @@ def make_front(
     )
     finalize(owner, front.pushes.stop).atexit = False
     return front
+
+
+def make_watch(owner: Owner, max_staleness: float) -> MasterWatch | None:
+    """Return what knows the master of a backend's service; its thread ends with the `owner`."""
+    target = owner.target
+    if not target.sentinels:
+        return None
+    from dualcache.backends.redis.sentinel.watch import MasterWatch
+
+    watch = MasterWatch(target, max_staleness, weakly(owner.leave_server))
+    finalize(owner, watch.stop).atexit = False
+    return watch
 
 
 def weakly(method: Callable[[], None]) -> Callable[[], None]:

@@ -35,6 +35,19 @@ def own_sentinels(server_binary: Binary) -> Iterator[Sentinels]:
 
 
 @pytest.fixture(scope="session")
+def running_guarded_sentinels(server_binary: Binary) -> Iterator[Sentinels]:
+    with Sentinels(server_binary, password="pw", sentinel_password="spw") as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def guarded_sentinels(running_guarded_sentinels: Sentinels) -> Sentinels:
+    """The same, with a password for the Sentinels and another for the servers."""
+    running_guarded_sentinels.master.flush()
+    return running_guarded_sentinels
+
+
+@pytest.fixture(scope="session")
 def running_cluster(server_binary: Binary) -> Iterator[Cluster]:
     with Cluster(server_binary) as fleet:
         yield fleet

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from dualcache.backends.redis.async_connection import MultiplexedConnection
     from dualcache.backends.redis.errors import OnMissingRight
+    from dualcache.backends.redis.sentinel.watch import MasterWatch
     from dualcache.core.ops import Op
     from dualcache.front.tracking import Tracking
     from dualcache.options.target import Target
@@ -61,9 +62,10 @@ class LoopConnection:
         tracking: Tracking | None = None,
         on_open: Callable[[], None] = lambda: None,
         on_missing_right: OnMissingRight | None = None,
+        watch: MasterWatch | None = None,
     ) -> None:
         self._tracking = tracking
-        handshake = Handshake(target, on_open, on_missing_right)
+        handshake = Handshake(target, on_open, on_missing_right, watch)
         on_end, on_slow = self._ended, self._note_slow
         self._shared = Connector(target, handshake, on_end=on_end, on_slow=on_slow)
         self._large = Connector(target, handshake, on_end=on_end, on_slow=on_slow)
@@ -190,8 +192,9 @@ class LoopConnections:
         tracking: Tracking | None = None,
         on_open: Callable[[], None] = lambda: None,
         on_missing_right: OnMissingRight | None = None,
+        watch: MasterWatch | None = None,
     ) -> None:
-        self._arguments = target, tracking, on_open, on_missing_right
+        self._arguments = target, tracking, on_open, on_missing_right, watch
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopConnection] = (
             WeakKeyDictionary()
         )

@@ -38,9 +38,7 @@ class Clients:
             return self._own  # type: ignore[no-any-return]
         self._require_server()
         if self._made is None:
-            from dualcache.backends.redis.connections import make_client
-
-            self._made = make_client(self._target)
+            self._made = _made(self._target)
         return self._made
 
     def asynchronous(self) -> redis_asyncio.Redis:
@@ -55,9 +53,7 @@ class Clients:
         loop = get_running_loop()
         client = self._by_loop.get(loop)
         if client is None:
-            from dualcache.backends.redis.connections import make_async_client
-
-            client = self._by_loop[loop] = make_async_client(self._target)
+            client = self._by_loop[loop] = _async_made(self._target)
         return client
 
     def after_fork(self) -> None:
@@ -89,3 +85,19 @@ class Clients:
                 code="DC209",
                 help="give the Cache a redis:// URL, or set DUALCACHE_URL",
             )
+
+
+def _made(target: Target) -> redis.Redis:
+    if target.sentinels:
+        from dualcache.backends.redis.sentinel.clients import make_master_client as make
+    else:
+        from dualcache.backends.redis.connections import make_client as make
+    return make(target)
+
+
+def _async_made(target: Target) -> redis_asyncio.Redis:
+    if target.sentinels:
+        from dualcache.backends.redis.sentinel.clients import make_async_master_client as make
+    else:
+        from dualcache.backends.redis.connections import make_async_client as make
+    return make(target)

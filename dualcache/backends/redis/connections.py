@@ -28,6 +28,7 @@ __all__ = [
     "make_async_connection",
     "make_client",
     "make_connection",
+    "pool_arguments",
 ]
 
 
@@ -78,7 +79,7 @@ def make_client(target: Target) -> redis.Redis:
     from redis import connection, retry
 
     # redis-py's other pool raises where all connections are in use, instead of waiting for one.
-    pool = redis.BlockingConnectionPool(**_pool_arguments(target, connection, retry.Retry))
+    pool = redis.BlockingConnectionPool(**pool_arguments(target, connection, retry.Retry))
     # A client made with `connection_pool=` would leave the pool open when it is closed.
     return redis.Redis.from_pool(pool)
 
@@ -89,7 +90,7 @@ def make_async_client(target: Target) -> redis_asyncio.Redis:
     from redis import asyncio
     from redis.asyncio import connection, retry
 
-    pool = asyncio.BlockingConnectionPool(**_pool_arguments(target, connection, retry.Retry))
+    pool = asyncio.BlockingConnectionPool(**pool_arguments(target, connection, retry.Retry))
     return asyncio.Redis.from_pool(pool)
 
 
@@ -132,7 +133,7 @@ def _arguments(target: Target, kind: Any) -> dict[str, Any]:
         return arguments | {"path": target.path} | target.redis_arguments
     place = {
         "host": target.host,
-        "port": target.port,
+        "port": target.port or 0,  # Sentinels tell it later
         "socket_keepalive": target.socket_keepalive,
     }
     known = accepted(kind)
@@ -158,7 +159,7 @@ def _tls_arguments(target: Target) -> dict[str, Any]:
     }
 
 
-def _pool_arguments(target: Target, connection: Any, retry: Any) -> dict[str, Any]:
+def pool_arguments(target: Target, connection: Any, retry: Any) -> dict[str, Any]:
     """Return the arguments of a pool; `connection` and `retry` are redis-py's of its colour."""
     from redis.backoff import NoBackoff
     from redis.exceptions import TimeoutError as RedisTimeoutError

@@ -36,6 +36,7 @@ class Connector:
         self._on_slow = on_slow
         self._loop = asyncio.get_running_loop()
         self._connecting: asyncio.Task[MultiplexedConnection] | None = None
+        self._life = 0
 
     async def ready(self) -> MultiplexedConnection:
         """Return a connection that is up and takes more."""
@@ -46,11 +47,14 @@ class Connector:
         return connection
 
     def drop(self, error: BackendUnavailable | None = None) -> None:
-        """Close the connection; commands in flight fail, with `error` where one is given."""
+        """Close the connection; commands in flight fail, with `error` where one is given.
+
+        One that is being opened is closed as soon as it is.
+        """
+        self._life += 1
         connection, self.connection = self.connection, None
         if connection is not None:
-            default = BackendUnavailable("the connection was closed", code="DC200")
-            connection.fail(error or default)
+            connection.fail(error or _closed())
 
     def forget(self) -> None:
         """Go without a word, with a loop that has ended."""
@@ -78,13 +82,15 @@ class Connector:
 
     def _connect_ended(self, attempt: asyncio.Task[MultiplexedConnection]) -> None:
         self._connecting = None
-        if not attempt.cancelled() and attempt.exception() is None:
-            self.connection = attempt.result()
+        if not attempt.cancelled():
+            attempt.exception()  # else it is told that nobody looked at it
 
     async def _connect(self) -> MultiplexedConnection:
         began = self._loop.time()
-        opened = await self._handshake.open_async()
-        return MultiplexedConnection(
+        target = await self._handshake.located_async()
+        life = self._life
+        opened = await self._handshake.open_async(target)
+        connection = MultiplexedConnection(
             opened,
             self._target,
             self._loop,
@@ -93,3 +99,13 @@ class Connector:
             on_slow=self._on_slow,
             on_refused=self._handshake.on_refused,
         )
+        if life == self._life:
+            self.connection = connection
+        else:
+            # Dropped meanwhile, as a server to leave is: it may lead there.
+            connection.fail(_closed())
+        return connection
+
+
+def _closed() -> BackendUnavailable:
+    return BackendUnavailable("the connection was closed", code="DC200")

@@ -169,7 +169,7 @@ def _check_pool(pool: Any, kind: _ClientKind) -> None:
     if "Sentinel" in type(pool).__name__ or "Sentinel" in made.__name__:
         raise _refusal(
             "asks Sentinel for its server",
-            "Sentinel is not available in this version: give a client or URL of one server",
+            "give a URL instead: Cache('redis+sentinel://host:26379/mymaster')",
         )
     if made not in {kind.plain, kind.tls, kind.unix}:
         is_fake = made.__module__.partition(".")[0] == "fakeredis"

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from dualcache.backends.redis.connections import make_async_connection, make_connection
 from dualcache.backends.redis.credentials import Credentials, is_refused
 from dualcache.backends.redis.errors import classify, telling_rights
+from dualcache.backends.redis.sentinel.role import ROLE, answer_of_role, require_master
 from dualcache.backends.redis.tls import blame_files
 from dualcache.errors import BackendError, BackendRefused
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from dualcache.backends.redis.connections import AsyncConnection, Connection
     from dualcache.backends.redis.errors import OnMissingRight
+    from dualcache.backends.redis.sentinel.watch import MasterWatch
     from dualcache.options.target import Target
 
 __all__ = ["Handshake"]
@@ -38,6 +40,7 @@ class Handshake:
 
     `on_open` is called after each: another server may be behind the address, or other rights.
     `on_missing_right` is called for each reply that says so, where no event of the flow tells it.
+    `watch` tells who the master is, where that is not in the URL.
     """
 
     def __init__(
@@ -45,46 +48,59 @@ class Handshake:
         target: Target,
         on_open: Callable[[], None] = lambda: None,
         on_missing_right: OnMissingRight | None = None,
+        watch: MasterWatch | None = None,
     ) -> None:
         self.on_refused = telling_rights(on_missing_right)
         self._target = target
         self._credentials = Credentials(target)
         self._on_open = on_open
+        self._watch = watch
+        self._protocol = target.protocol
 
-    def open(self) -> Connection:
+    def located(self) -> Target:
+        """Return the target of the server to connect to; raise `BackendError`."""
+        watch = self._watch
+        return self._target if watch is None else watch.located()
+
+    async def located_async(self) -> Target:
+        """Return the same without blocking the loop."""
+        watch = self._watch
+        return self._target if watch is None else await watch.located_async()
+
+    def open(self, target: Target) -> Connection:
         """Return a connection on which a call may begin; raise `BackendError`."""
-        given = self._credentials.put_into(self._target)
+        target = replace(target, protocol=self._protocol)
+        given = self._credentials.put_into(target)
+        check = self._watch is not None
         try:
-            connection = _opened(given)
+            connection = _opened(given, check=check)
         except BackendRefused as error:
-            renewed = self._credentials.put_into(self._target) if is_refused(error) else given
+            renewed = self._credentials.put_into(target) if is_refused(error) else given
             given = _next(given, renewed, error)
-            connection = _opened(given)
-        self._took(given)
+            connection = _opened(given, check=check)
+        # Remembered now, not before it has worked: a refusal may mean something else.
+        self._protocol = given.protocol
         connection.on_refused = self.on_refused
         self._on_open()
         return connection
 
-    async def open_async(self) -> AsyncConnection:
+    async def open_async(self, target: Target) -> AsyncConnection:
         """Return a connection of the running loop; raise `BackendError`."""
+        target = replace(target, protocol=self._protocol)
         credentials = self._credentials
-        given = await credentials.put_into_async(self._target)
+        given = await credentials.put_into_async(target)
+        check = self._watch is not None
         try:
-            connection = await _async_opened(given)
+            connection = await _async_opened(given, check=check)
         except BackendRefused as error:
             renewed = given
             if is_refused(error):
-                renewed = await credentials.put_into_async(self._target)
+                renewed = await credentials.put_into_async(target)
             given = _next(given, renewed, error)
-            connection = await _async_opened(given)
-        self._took(given)
+            connection = await _async_opened(given, check=check)
+        self._protocol = given.protocol
         self._on_open()
         return connection
-
-    def _took(self, given: Target) -> None:
-        """Remember which protocol has worked; not before, as a refusal may mean something else."""
-        if given.protocol != self._target.protocol:
-            self._target = replace(self._target, protocol=given.protocol)
 
 
 def _next(given: Target, renewed: Target, error: BackendRefused) -> Target:
@@ -99,12 +115,14 @@ def _next(given: Target, renewed: Target, error: BackendRefused) -> Target:
     return replace(given, protocol=2)  # Redis before 6 and some proxies do not know HELLO
 
 
-def _opened(target: Target) -> Connection:
-    """Return a new connection that is connected."""
+def _opened(target: Target, *, check: bool) -> Connection:
+    """Return a new connection that is connected; `check`: to a master."""
     connection = make_connection(target)
     try:
         connection.begin()
         connection.connect()
+        if check:
+            require_master(connection.ask(ROLE, 1)[0])
     except BaseException as error:
         with suppress(Exception):
             connection.disconnect()
@@ -114,12 +132,14 @@ def _opened(target: Target) -> Connection:
     return connection
 
 
-async def _async_opened(target: Target) -> AsyncConnection:
-    """Return a new connection of the running loop that is connected."""
+async def _async_opened(target: Target, *, check: bool) -> AsyncConnection:
+    """Return a new connection of the running loop that is connected; `check`: to a master."""
     connection = make_async_connection(target)
     try:
         async with asyncio.timeout(target.socket_connect_timeout):
             await connection.connect()
+            if check:
+                require_master(await answer_of_role(connection))
     except BaseException as error:  # noqa: BLE001  also when it is cancelled
         # Cancelled within its handshake, a connection of redis-py stays connected without its user
         # and db: used again, it would read db 0. `nowait`: the goodbye could be cancelled, too.

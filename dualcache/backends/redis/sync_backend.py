@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dualcache.backends.redis.connections import Connection
     from dualcache.backends.redis.errors import OnMissingRight
     from dualcache.backends.redis.push.tracking import TrackedConnection
+    from dualcache.backends.redis.sentinel.watch import MasterWatch
     from dualcache.core.ops import Op
     from dualcache.errors import BackendError
     from dualcache.front.tracking import Redirect, Tracking
@@ -44,9 +45,10 @@ class SyncBackend:
         tracking: Tracking | None = None,
         on_open: Callable[[], None] = lambda: None,
         on_missing_right: OnMissingRight | None = None,
+        watch: MasterWatch | None = None,
     ) -> None:
         self._target = target
-        self._handshake = Handshake(target, on_open, on_missing_right)
+        self._handshake = Handshake(target, on_open, on_missing_right, watch)
         self._tracking = tracking
         # What a call would import is imported here, before any holds anything. An import that is
         # interrupted can leave all imports locked, and the clean-up of its call would hang.
@@ -104,8 +106,9 @@ class SyncBackend:
         tracked.is_busy = True
         try:
             if tracked.connection is None:
-                tracked.life = self._life
-                tracked.connection = self._handshake.open()  # the budget of this call has begun
+                target = self._handshake.located()
+                tracked.life = self._life  # before it is opened: it may lead to the server to leave
+                tracked.connection = self._handshake.open(target)  # this call's budget has begun
                 was_connected = True  # its handshake was answered
             else:
                 tracked.connection.begin()

@@ -131,7 +131,7 @@ class Site:
         if not hasattr(hiredis, "PushNotification"):
             target = replace(target, redis_arguments={"parser_class": _AsyncRESP3Parser})
         loop = asyncio.get_running_loop()
-        opened = await Handshake(target).open_async()
+        opened = await Handshake(target).open_async(target)
         peer = await peers.get()
         if meanwhile is not None:
             await meanwhile(peer, opened)

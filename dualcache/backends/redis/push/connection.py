@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from dualcache.backends.redis.push.transports import PushTransport
     from dualcache.backends.redis.push.waiter import Waiter
+    from dualcache.backends.redis.sentinel.watch import MasterWatch
     from dualcache.errors import BackendError
     from dualcache.front.tier import Front
     from dualcache.options.target import Target
@@ -49,14 +50,18 @@ class PushLink:
         transport: type[PushTransport],
         prefix: str,
         waiter: Waiter,
+        watch: MasterWatch | None = None,
     ) -> None:
         self.transport = transport(front, prefix, partial(token_hex, 8))
         self.is_open = False
         self.role_refusal: BackendRefused | None = None
         """Why the server's role is not known."""
+        target = target if watch is None else watch.located()
         self._target = replace(target, protocol=PUSHES)
         self._prefix = prefix
-        self._protocol = PushProtocol(front, self.transport)
+        self._protocol = PushProtocol(
+            front, self.transport, None if watch is None else watch.confirmed_at
+        )
         self._connection: AbstractConnection = make_connection(self._target)
         self._read = reader_of_pushes(self._connection)
         self._waiter = waiter

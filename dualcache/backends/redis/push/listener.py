@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import weakref
 from contextlib import suppress
-from functools import partial
 from threading import Event, RLock, Thread, current_thread
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +16,7 @@ from dualcache.backends.redis.errors import classify, reason_of
 from dualcache.backends.redis.push.connection import PushLink
 from dualcache.backends.redis.push.failures import Pauses, is_about_role, is_passing
 from dualcache.backends.redis.push.protocol import demoted
-from dualcache.backends.redis.push.transports import PushTransport, transports_for
+from dualcache.backends.redis.push.transports import PushTransport
 from dualcache.backends.redis.push.waiter import Waiter
 from dualcache.core.interrupts import interrupt_in
 from dualcache.drivers.threads import start
@@ -27,41 +26,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dualcache.backends.redis.push.transports import Transport
+    from dualcache.backends.redis.sentinel.watch import MasterWatch
     from dualcache.front.tier import Front
     from dualcache.options.target import Target
 
-__all__ = ["Listener", "listening_to"]
+__all__ = ["Listener"]
 
 HEARTBEATS: Final = 3
 """Proofs asked for within the bound on staleness."""
 
 
-def listening_to(
-    target: Target,
-    transport: str,
-    *,
-    prefix: str,
-    is_publishing: bool,
-    max_staleness: float,
-    on_demoted: Callable[[], None],
-) -> Callable[[Front], Listener]:
-    """Return the constructor of a tier's listener; `transport` is the option, `"auto"` or one."""
-    return partial(
-        Listener,
-        target=target,
-        prefix=prefix,
-        transports=transports_for(transport, is_publishing=is_publishing),
-        max_staleness=max_staleness,
-        on_demoted=on_demoted,
-    )
-
-
 class Listener:
     """Connects, chooses a transport, hears pushes, asks for proofs, and begins again after a loss.
 
-    `transports` are tried in this order; one counts only if a real push was seen on it. All that is
-    waited for here is waited for by `waiter`. `on_demoted` is called when the server turns out to
-    be a replica though it was the master: no connection is to stay there.
+    `transports` are tried in this order; one counts only if a real push was seen on it. All waits
+    are those of `waiter`. `on_demoted` is called when the server turns out to be a replica though
+    it was the master: no connection is to stay there. With a `watch` the server is its master.
 
     The thread keeps the listener and the tier alive, and nothing of the cache: so a cache that
     nobody holds goes, and has `stop` called.
@@ -77,11 +57,13 @@ class Listener:
         max_staleness: float,
         on_demoted: Callable[[], None] = lambda: None,
         waiter: Waiter | None = None,
+        watch: MasterWatch | None = None,
     ) -> None:
         self._on_demoted = on_demoted
         self._had_master = False
         self._target = target
         self._credentials = Credentials(target)
+        self._watch = watch
         self._front = front
         self._prefix = prefix
         self._transports = transports
@@ -253,7 +235,7 @@ class Listener:
 
     def _made(self, transport: type[PushTransport]) -> PushLink:
         target = self._credentials.put_into(self._target)
-        return PushLink(target, self._front, transport, self._prefix, self._waiter)
+        return PushLink(target, self._front, transport, self._prefix, self._waiter, self._watch)
 
     def _use(self, link: PushLink, asked_at: float) -> None:
         """Open the tier: proofs can be asked for first, and reads are tracked last.

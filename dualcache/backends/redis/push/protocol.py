@@ -23,11 +23,21 @@ __all__ = ["PushProtocol", "demoted", "role_of"]
 
 
 class PushProtocol:
-    """One life of a stream of pushes, told to the front tier. `sought`: names of open probes."""
+    """One life of a stream of pushes, told to the front tier. `sought`: names of open probes.
 
-    def __init__(self, front: Front, transport: PushTransport) -> None:
+    `confirmed_at` tells when it was last known that this server is the one to listen to; `None`:
+    its address says so.
+    """
+
+    def __init__(
+        self,
+        front: Front,
+        transport: PushTransport,
+        confirmed_at: Callable[[], float] | None = None,
+    ) -> None:
         self._front = front
         self._transport = transport
+        self._confirmed_at = confirmed_at or front.now
         self._expected: deque[Callable[[Any], None]] = deque()
         self._wakes: deque[Callable[[], None]] = deque()
         self._role_command: Command = ()
@@ -41,7 +51,7 @@ class PushProtocol:
         after the last reply causes.
         """
         yield from self._transport.opening()
-        return self._front.now()
+        return self._known_at()
 
     def watch_role(self, command: Command, reply: Any) -> None:
         """Look at the server's role with each proof: its answer to this command was `reply`.
@@ -62,7 +72,7 @@ class PushProtocol:
         the PING was sent. So the moment counts at which this is asked, not that of the answer. The
         PING comes last: an answer that tells of a loss is taken before the proof counts.
         """
-        asked_at = self._front.now()
+        asked_at = self._known_at()
         questions = [*self._transport.questions()]
         commands = [each.command for each in questions]
         for each in questions:
@@ -99,6 +109,12 @@ class PushProtocol:
         """Wake the waiters for a proof: the stream is lost."""
         while self._wakes:
             self._wakes.popleft()()
+
+    def _known_at(self) -> float:
+        """Return the time from which on a proof counts that is asked for now."""
+        # A demoted master answers each proof, and hears of no change: what Sentinels said before
+        # bounds for how long it is believed.
+        return min(self._front.now(), self._confirmed_at())
 
     def _role_told(self, reply: Any) -> None:
         if role_of(reply) != self.role:

@@ -1,0 +1,1 @@
+"""Sentinel: who the master is, asked through redis-py and watched."""
