@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from dualcache.core.ops import Commit, CommitReply, CommitWay, Delete, GiveWay, LoadScript
+from dualcache.core.ops import Commit, CommitReply, CommitWay, Delete, GiveWay, LoadScript, Look
 from dualcache.engine import cut_keys
 from dualcache.engine.commit_ways import can_commit, note_lacking
 from dualcache.engine.pipelines import one_trip, replies_of, slices_by_size
@@ -62,9 +62,11 @@ def commit_one(change: Change, env: Env) -> Flow[CommitReply]:
         (reply,) = yield from commit((change,), env)
         return reply
     ways = env.health.ways
-    op = _as_commit(change, ways)
+    op, since = _as_commit(change, ways), env.health.breaker.events
     reply = yield from ask(op, env)
     if reply is not _UNSUPPORTED and reply is not _NO_SCRIPT:
+        if reply is CommitReply.REFUSED and env.health.breaker.events != since:
+            (reply,) = yield from _looked_up((change,), (reply,), env)
         return reply
     if reply is _UNSUPPORTED:
         ways = tuple(way for way in ways if way is not op.way)
@@ -104,7 +106,7 @@ def _carry_out(
 ) -> Flow[list[CommitReply]]:
     """Compare and set each in one of these ways; where none is left, give the markers up."""
     replies = [_UNSUPPORTED] * len(changes)
-    unmet = [*range(len(changes))]
+    unmet, since = [*range(len(changes))], env.health.breaker.events
     # One loop, as each round may show something else that is lacking. Only what was not carried out
     # goes into the next: a value that was stored would be refused there, as it is not `expected`.
     while unmet and ways:
@@ -127,7 +129,26 @@ def _carry_out(
         yield from ask(Delete(tuple([changes[at].key for at in unmet])), env)
         for at in unmet:
             replies[at] = CommitReply.REFUSED
+    if env.health.breaker.events != since:
+        return (yield from _looked_up(changes, replies, env))
     return replies
+
+
+def _looked_up(
+    changes: Sequence[Change], replies: Sequence[CommitReply], env: Env
+) -> Flow[list[CommitReply]]:
+    """Return the replies to commits that may have been sent twice, as a connection was cut."""
+    # The compare of the second fails where the first was carried out and its reply was lost. What
+    # is there now tells: nobody else has these bytes, since each value draws a version.
+    found = list(replies)
+    unsure = [at for at, reply in enumerate(replies) if reply is CommitReply.REFUSED]
+    if unsure:
+        looks = [Look(changes[at].key) for at in unsure]
+        raw_reads = replies_of(looks, (yield from ask(one_trip(looks), env)))
+        for at, raw_read in zip(unsure, raw_reads, strict=True):
+            if raw_read.raw == changes[at].blob:
+                found[at] = CommitReply.STORED
+    return found
 
 
 def commit_all(changes: Sequence[Change], env: Env) -> Flow[list[CommitReply]]:

@@ -418,7 +418,7 @@ def test_a_marker_of_ours_whose_reply_was_lost_is_replaced_and_not_waited_for() 
     ).ends()
 
 
-def test_a_marker_whose_commit_reply_was_lost_is_replaced_in_turn() -> None:
+def test_a_marker_whose_commit_reply_was_lost_is_found_to_be_there() -> None:
     env, _ = surroundings()
     script(
         get_or_load(cold(), env),
@@ -426,7 +426,23 @@ def test_a_marker_whose_commit_reply_was_lost_is_replaced_in_turn() -> None:
         (LookAndLease, RawRead(b"foreign")),
         (Commit(KEY, b"foreign", filling(2), LEASE_MS, CommitWay.IFEQ), cut()),
         (Commit(KEY, b"foreign", filling(2), LEASE_MS, CommitWay.IFEQ), CommitReply.REFUSED),
-        (LookAndLease(KEY, filling(3), LEASE_MS), RawRead(filling(2))),
+        (Look(KEY), RawRead(filling(2))),
+        NEW,
+        (Commit(KEY, filling(2), stored("new", 3, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
+        LANDED,
+    ).ends()
+
+
+def test_a_marker_that_was_sent_twice_and_is_not_there_is_asked_for_again() -> None:
+    env, _ = surroundings()
+    script(
+        get_or_load(cold(), env),
+        LED,
+        (LookAndLease, RawRead(b"foreign")),
+        (Commit(KEY, b"foreign", filling(2), LEASE_MS, CommitWay.IFEQ), cut()),
+        (Commit(KEY, b"foreign", filling(2), LEASE_MS, CommitWay.IFEQ), CommitReply.REFUSED),
+        (Look(KEY), RawRead(None)),
+        (LookAndLease(KEY, filling(3), LEASE_MS), RawRead(filling(2))),  # it came late
         (Commit(KEY, filling(2), filling(4), LEASE_MS, CommitWay.IFEQ), STORED),
         *STORED_NEW,
     ).ends()

@@ -11,14 +11,16 @@ from dualcache.core.ops import (
     CommitWay,
     Delete,
     LoadScript,
+    Look,
     LookAndLease,
     RawRead,
 )
 from dualcache.core.policy import Counters
+from dualcache.engine import commit
 from dualcache.engine.commit import LARGE_BYTES, Change, commit_all, commit_each
 from dualcache.engine.leases import FIRST_LEASE_MS, KEY_MS, lease_ms, take_leases
 from dualcache.engine.pipelines import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
-from tests.engine.conversation import KEY, call, commit_one, script, slow, surroundings
+from tests.engine.conversation import KEY, call, commit_one, cut, script, slow, surroundings
 
 STORED = CommitReply.STORED
 REFUSED = CommitReply.REFUSED
@@ -39,6 +41,40 @@ def test_a_way_that_the_server_does_not_have_is_not_tried_again() -> None:
         (Commit(KEY, b"old", b"new", None, CommitWay.SCRIPT), CommitReply.REFUSED),
     ).returns(CommitReply.REFUSED)
     assert env.health.ways == (CommitWay.SCRIPT, CommitWay.WATCH)
+
+
+def test_of_a_commit_that_was_sent_twice_a_look_tells_whether_it_was_stored() -> None:
+    op = Commit(KEY, b"old", b"new", 1_000, CommitWay.IFEQ)
+    for raw, reply in ((b"new", STORED), (b"another", REFUSED), (None, REFUSED)):
+        told = (op, cut()), (op, REFUSED), (Look(KEY), RawRead(raw))
+        env, _ = surroundings()
+        script(commit_one(KEY, b"old", b"new", 1_000, env), *told).returns(reply)
+        env, _ = surroundings()
+        change = Change(KEY, b"old", b"new", 1_000)
+        script(commit.commit_one(change, env), *told).returns(reply)
+
+
+def test_a_single_commit_sends_a_script_that_was_forgotten() -> None:
+    env, _ = surroundings(ways=(CommitWay.SCRIPT,))
+    op = Commit(KEY, b"old", b"new", 1_000, CommitWay.SCRIPT)
+    script(
+        commit.commit_one(Change(KEY, b"old", b"new", 1_000), env),
+        (op, NO_SCRIPT),
+        (Batch((LoadScript(), op)), (None, STORED)),
+    ).returns(STORED)
+
+
+def test_of_several_that_were_sent_twice_only_the_refused_are_looked_at() -> None:
+    env, _ = surroundings()
+    asked, alike = Batch(commits(changes(3))), [STORED] * 3
+    script(
+        commit_all(changes(3), env),
+        (asked, cut()),
+        (asked, (REFUSED, STORED, REFUSED)),
+        (Batch((Look("k0"), Look("k2"))), (RawRead(b"new"), RawRead(b"old"))),
+    ).returns([STORED, STORED, REFUSED])
+    env, _ = surroundings()
+    script(commit_all(changes(3), env), (asked, cut()), (asked, alike)).returns(alike)
 
 
 def test_a_server_that_cannot_compare_at_all_stores_nothing() -> None:

@@ -5,7 +5,17 @@ import pytest
 from dualcache.core.entry import Packed, Tag
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import CloseFlights
-from dualcache.core.ops import Batch, Claim, Commit, CommitReply, CommitWay, Delete, NewTag, RawRead
+from dualcache.core.ops import (
+    Batch,
+    Claim,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Delete,
+    Look,
+    NewTag,
+    RawRead,
+)
 from dualcache.core.policy import Call
 from dualcache.engine.health import PendingDeletion
 from dualcache.engine.pipelines import MOST_AT_ONCE, MOST_BYTES_AT_ONCE
@@ -16,6 +26,7 @@ from tests.engine.conversation import (
     KEY,
     LEASE_MS,
     call,
+    cut,
     filling,
     policy,
     refused,
@@ -34,6 +45,19 @@ def test_a_set_claims_the_key_and_commits_over_its_claim() -> None:
         (Claim(KEY, filling(1), LEASE_MS), RawRead(filling(1))),
         (Commit(KEY, filling(1), stored("v", 2), 60_000, CommitWay.IFEQ), CommitReply.STORED),
         (CloseFlights((KEY,)), None),
+    ).returns(True)
+
+
+def test_a_set_whose_first_reply_was_lost_is_found_to_be_there() -> None:
+    env, _ = surroundings()
+    stored_now = stored("v", 2)
+    script(
+        set_value(call(), "v", env),
+        (Claim, RawRead(filling(1))),
+        (Commit, cut()),
+        (Commit, CommitReply.REFUSED),
+        (Look(KEY), RawRead(stored_now)),
+        (CloseFlights, None),
     ).returns(True)
 
 
