@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from dualcache.backends.redis.push.listener import Listener
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.push.transports import PushTransport, transports_for
+from dualcache.options.target import parse_url
 from tests.simulation.commands import Words
 from tests.simulation.connections import END, Answer, Connection, Push
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tests.simulation.scenario import Choice
 
 
-NOWHERE: Any = None
+NOWHERE: Final = parse_url("redis://nowhere")
 """The listener's target: nothing connects there."""
 
 
