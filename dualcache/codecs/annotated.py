@@ -63,6 +63,11 @@ class AnnotatedForm:
             read = self._read = self._built().decode
         return read(data)
 
+    def own_reader(self, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return msgspec's decoder where `read`, of this form, does nothing but to call it."""
+        built = self._read = self._read or self._built().decode
+        return built if self._is_typed or read == self.decode else read
+
     def decode_typed(self, data: bytes | memoryview) -> Any:
         """Decode what has the `typed_id`: never without the annotation."""
         read = self._read = self._read or self._built().decode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dualcache.codecs.annotated import AnnotatedForm
 from dualcache.core.codec_ids import CodecId
 from dualcache.core.entry import HEADER_BYTES, PlainReader
 from dualcache.core.envelope import LONGEST_PLAIN, read_plain_head
@@ -42,6 +43,9 @@ class PlainReaders(dict[bytes, PlainReader | None]):
         read = None if found is None else self._readers.get(found.codec)
         if found is None or read is None:
             return None
+        form = getattr(read, "__self__", None)
+        if isinstance(form, AnnotatedForm):
+            read = form.own_reader(read)
         shape_at = found.shape_at if self._shape else found.shape_ends
         if self._shape and shape_at == found.shape_ends:  # of no shape: not for this type to read
             return None

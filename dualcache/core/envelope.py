@@ -228,7 +228,7 @@ def plain_payload(key: str, raw: bytes, reader: PlainReader, payload_at: int) ->
     check, fresh = _read_plain(raw)
     if fresh != _FOR_EVER or raw[reader.shape_at : reader.shape_ends] != reader.shape:
         return None
-    if crc32(raw[8:], crc32(raw[:4], crc32(key.encode()))) != check:
+    if crc32(raw[8:], crc32(key.encode() + raw[:4])) != check:
         return None
     return raw[payload_at:]
 

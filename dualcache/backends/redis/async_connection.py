@@ -7,7 +7,9 @@ once, those of a busy turn of the loop in one write; one watchdog bounds every w
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -21,7 +23,6 @@ from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
 from dualcache.options.patience import LARGE_BYTES, extra_seconds
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     from dualcache.backends.redis.async_io import ConnectionIO
@@ -60,6 +61,7 @@ class MultiplexedConnection:
         self._patience = target.socket_timeout
         self._watchdog = Watchdog(target.socket_timeout, target.longest_call)
         self._loop = loop
+        self._new_future = _maker_of_futures(loop)
         # Connecting is part of the first calls: they wait no longer than others.
         self._turn_began = began
         self._is_first_turn = True
@@ -90,7 +92,7 @@ class MultiplexedConnection:
         """
         if not self.is_up:
             raise BackendUnavailable("the connection was closed", code="DC200")
-        replied: asyncio.Future[Any] = self._loop.create_future()
+        replied = self._new_future()
         try:
             if self._unsent:
                 self._unsent.append(data)
@@ -138,7 +140,7 @@ class MultiplexedConnection:
         expected, came = self._expected, self._came
         for each in replies:
             reply = each
-            if isinstance(reply, Exception):
+            if type(reply) is not bytes and isinstance(reply, Exception):
                 reply = self._refusal(reply)
                 if reply is None:
                     return
@@ -247,6 +249,13 @@ class MultiplexedConnection:
             self.fail(BackendUnavailable("the connection was closed", code="DC200"))
         else:
             self.fail(verdict.error)
+
+
+def _maker_of_futures(loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Future[Any]]:
+    """Return what makes a loop's futures; asyncio's own loops only call the class, in Python."""
+    if getattr(type(loop), "create_future", None) is asyncio.BaseEventLoop.create_future:
+        return partial(asyncio.Future, loop=loop)
+    return loop.create_future
 
 
 def _of_a_live_connection(error: BackendError) -> BackendError:

@@ -86,7 +86,8 @@ class LoopConnection:
             and connection.takes_more
             and op.key not in self._slow
         ):
-            return connection.exchange(*wire.encode(op), op)
+            data, count = wire.encode(op)
+            return connection.exchange(data, count, op)
         return self._perform(op)
 
     async def _perform(self, op: Op[Any]) -> Any:

@@ -433,3 +433,22 @@ def test_a_connection_that_ended_before_the_take_over_is_down(
             assert not site.connection.is_up
 
     run(ask)
+
+
+def test_a_loop_that_makes_futures_of_its_own_is_asked_for_them() -> None:
+    class Own(asyncio.Future[Any]):
+        """A future of another loop."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        def create_future(self) -> asyncio.Future[Any]:
+            return Own(loop=self)
+
+    async def ask() -> None:
+        async with Site.opened() as site:
+            asked = site.ask()
+            site.peer.say(b"+PONG\r\n")
+            assert await asked == (b"PONG",)
+            assert type(asked) is Own
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(ask())
