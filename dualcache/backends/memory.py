@@ -125,7 +125,8 @@ class MemoryStore:
             self._cells.clear()
 
     def _cell(self, key: str) -> Cell | None:
-        cell = self._cells.get(key)
+        cells = self._cells
+        cell = cells[key] if key in cells else None  # noqa: SIM401  `get` is one call more
         if cell is not None and cell.ends_ms is not None and cell.ends_ms <= self._now_ms():
             del self._cells[key]
             return None
@@ -146,16 +147,21 @@ class MemoryStore:
 
     def _left_ms(self, key: str) -> int | None:
         cell = self._cell(key)
-        if cell is None or cell.ends_ms is None:
-            return None
-        return max(1, round(cell.ends_ms - self._now_ms()))
+        return None if cell is None else self._left_of(cell)
+
+    def _left_of(self, cell: Cell) -> int | None:
+        return None if cell.ends_ms is None else max(1, round(cell.ends_ms - self._now_ms()))
 
     def _make(self, tags: Sequence[NewTag]) -> tuple[bytes | None, ...]:
+        if not tags:
+            return ()
         for tag in tags:
             self._put_absent(tag.key, tag.id, tag.life_ms)
         return tuple(self._read(tag.key) for tag in tags)
 
     def _tags_left(self, tags: Sequence[NewTag]) -> tuple[int, ...]:
+        if not tags:
+            return ()
         left = (self._left_ms(tag.key) for tag in tags)
         return tuple(FOR_EVER if each is None else each for each in left)
 
@@ -166,7 +172,9 @@ class MemoryStore:
     def lease(self, op: LookAndLease) -> RawRead:
         # As on a server: what is there afterwards decides, not whether it was put.
         self._put_absent(op.key, op.filling, op.lease_ms)
-        raw, left_ms = self._read(op.key), self._left_ms(op.key)
+        cell = self._cell(op.key)
+        raw = None if cell is None else cell.content
+        left_ms = None if cell is None else self._left_of(cell)
         ids = self._make(op.tags)
         return RawRead(raw, ids, FOR_EVER if left_ms is None else left_ms, self._tags_left(op.tags))
 

@@ -11,7 +11,7 @@ from functools import partial
 from inspect import isawaitable
 from sys import exception
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
 import anyio
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     Perform = Callable[[Op[Any]], Awaitable[Any]]
 
 __all__ = ["CLEAN_UP_SECONDS", "AsyncDriver", "without_waiting"]
+
+_NOTHING: Final[Any] = None  # typing's `cast` would be a call, for each op
 
 CLEAN_UP_SECONDS: Final = 0.25
 """How long a cancelled caller waits for its flow to give back what it holds."""
@@ -128,13 +130,13 @@ class AsyncDriver:
         generator: Any = flow  # typing does not know its frame, which goes when it ends
         joins: list[Join] = []
         ended: list[Any] = []
-        op = reply = cast("Any", None)
+        op = reply = _NOTHING
         try:
-            op = next(flow)
+            op = next(generator)
             while True:
                 kind = type(op)
                 if kind is Join:
-                    joins.append(cast("Join", op))
+                    joins.append(op)
                     LEADING.add(flow)
                 try:
                     if kind in at_once:
@@ -143,9 +145,9 @@ class AsyncDriver:
                         perform: Perform = waiting.get(kind, self._perform)
                         reply = await perform(op)
                 except Exception as error:  # noqa: BLE001  the flow decides what it means
-                    op = flow.throw(error)
+                    op = generator.throw(error)
                 else:
-                    op = flow.send(reply)
+                    op = generator.send(reply)
         except StopIteration as end:
             ended.append(end.value)
         except GeneratorExit:

@@ -9,7 +9,7 @@ from _thread import start_new_thread
 from contextlib import suppress
 from sys import exception
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from dualcache.core.background import Spawn
 from dualcache.core.entry import MISSING
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
 
 __all__ = ["CLEAN_UP_SECONDS", "SyncDriver"]
+
+_NOTHING: Final[Any] = None  # typing's `cast` would be a call, for each op
 
 CLEAN_UP_SECONDS: Final = 0.25
 """How long an interrupted caller waits for its flow to give back what it holds."""
@@ -129,24 +131,24 @@ class SyncDriver:
         perform_local = self._local.get
         generator: Any = flow  # typing does not know its frame, which goes when it ends
         joins = [] if joins is None else joins
-        op = reply = cast("Any", None)
+        op = reply = _NOTHING
         try:
-            op = next(flow) if goes_on is None else flow.send(goes_on())
+            op = next(generator) if goes_on is None else generator.send(goes_on())
             while True:
                 kind = type(op)
                 if kind is Join:
-                    joins.append(cast("Join", op))
+                    joins.append(op)
                 elif kind is Load and pending is not None:
                     # In one call into C: whatever interrupts it, the flow is this run's or held.
-                    pending.append(AtLoad(cast("Load", op), self, flow, joins))
+                    pending.append(AtLoad(op, self, flow, joins))
                     return None
                 try:
                     perform: Callable[[Any], Any] = perform_local(kind, self._perform)
                     reply = perform(op)
                 except BackendError as error:
-                    op = flow.throw(error)
+                    op = generator.throw(error)
                 else:
-                    op = flow.send(reply)
+                    op = generator.send(reply)
         except BaseException as error:
             if generator.gi_frame is None and type(error) is StopIteration:
                 return error.value

@@ -56,6 +56,7 @@ __all__ = [
     "tell_miss",
 ]
 
+_UNTYPED: Final = UNTYPED.value
 UNTYPED_REASON: Final = (
     "an entry that a function with a return annotation stored reads exactly only as that type"
 )
@@ -150,7 +151,7 @@ def tell_miss(call: Call, reason: str, env: Env) -> None:
     if call.beside and reason in (ABSENT.value, "unread"):
         reason = OTHER.value
     env.emit(Miss(call.policy.label, reason))
-    if reason == UNTYPED.value:
+    if reason == _UNTYPED:
         report_untyped(call, env)
 
 

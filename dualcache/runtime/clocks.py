@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from dualcache.core.entry import TOKEN_BYTES
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["new_token", "steady_clock", "wall_clock"]
 
 
-def new_token() -> bytes:
-    """Draw a token or tag id that was never used."""
-    return os.urandom(TOKEN_BYTES)
+# From the system each time, not from a pool of this process: a fork that Python does not hear of,
+# or a restored snapshot of the machine, would give the same bytes out twice.
+new_token: Final = partial(os.urandom, TOKEN_BYTES)
+"""Draw a token or tag id that was never used."""
 
 
 def wall_clock(clock: Clock | None) -> Callable[[], int]:
