@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ def imported_name(names: Mapping[str, Any]) -> str | None:
     file = names.get("__file__")
     if not isinstance(file, str):
         return None
+    from pathlib import PurePath  # its import costs much, and only a main module needs it
+
     path = PurePath(file)
     # `python folder` runs folder/__main__.py, as `python -m folder` does.
     return f"{path.parent.name}.__main__" if path.stem == "__main__" else path.stem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -24,13 +23,13 @@ def is_one_of_several(
     if _number(environ.get("WEB_CONCURRENCY", "")) > 1:
         return True
     words = [*arguments, *environ.get("GUNICORN_CMD_ARGS", "").split()]
-    is_server = any(PurePath(word).stem in _SERVERS for word in arguments[:1]) or any(
+    is_server = any(_program(word) in _SERVERS for word in arguments[:1]) or any(
         name in modules for name in ("gunicorn", "granian", "hypercorn")
     )
     if is_server and any(count > 1 for count in _counts(words)):
         return True
     # Celery's default pool has a process per core; threads and greenlets share memory.
-    is_celery = any(PurePath(word).stem == "celery" for word in arguments[:1])
+    is_celery = any(_program(word) == "celery" for word in arguments[:1])
     if is_celery and "worker" in arguments:
         return not {"solo", "threads", "gevent", "eventlet"} & {
             word.partition("=")[2] or word for word in arguments
@@ -40,6 +39,12 @@ def is_one_of_several(
     if processes is not None and "uvicorn" in modules and processes.parent_process() is not None:
         return True
     return int(getattr(modules.get("uwsgi"), "numproc", 0)) > 1
+
+
+def _program(path: str) -> str:
+    """Return the name of a program without its folder and ending; pathlib costs much to import."""
+    name = path.replace("\\", "/").rpartition("/")[2]
+    return name.rpartition(".")[0] or name
 
 
 def _counts(words: Sequence[str]) -> Iterator[int]:

@@ -7,7 +7,6 @@ token takes longer than that, and would be cut off each time.
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future
 from functools import partial
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from dualcache.options.checks import revealed
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+    from concurrent.futures import Future
     from typing import TypeAlias
 
     from dualcache.options.target import Target
@@ -84,6 +84,8 @@ class Credentials:
 
     def _asked(self) -> Future[UserAndPassword]:
         """Return the question under way, or one whose answer nobody has taken yet."""
+        from concurrent.futures import Future  # brings logging; redis-py has imported it by now
+
         if self._process != os.getpid():  # the thread that was asked is the parent's
             self._begin()
         with self._lock:
