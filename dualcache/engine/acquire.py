@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from msgspec.structs import replace
-
 from dualcache.core.entry import HEADER_BYTES, OWNED_HEADER_BYTES
 from dualcache.core.events import WaitExpired
 from dualcache.core.front_ports import UNTRACKED
@@ -16,13 +14,11 @@ from dualcache.core.ops import (
     FOR_EVER,
     WRONG_TYPE,
     AwaitChange,
-    Claim,
     CommitReply,
     Delete,
-    Look,
     LookAndLease,
 )
-from dualcache.engine.commit import Change, commit_all, commit_one
+from dualcache.engine.commit import Change, commit_all
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.freshness import (
@@ -41,7 +37,7 @@ from dualcache.engine.read import classify_with_tags, look
 from dualcache.engine.recovery import ask
 from dualcache.engine.refresh_lease import Paused, take_refresh
 from dualcache.engine.serve import ids_of
-from dualcache.engine.starting import NOTHING, Start, resealed
+from dualcache.engine.starting import NOTHING, Start
 from dualcache.engine.tags import NO_IDS
 from dualcache.errors import BackendError
 
@@ -61,7 +57,6 @@ __all__ = [
     "is_replaceable",
     "reclaim_all",
     "start_of",
-    "start_refresh",
 ]
 
 
@@ -238,34 +233,6 @@ def _await_other(
                 return start
     env.emit(WaitExpired(call.policy.label))
     return read if read.state is STALE else NOTHING
-
-
-def start_refresh(call: Call, sent: dict[bytes, str], env: Env) -> Flow[Start | ReadResult]:
-    """Get the right to replace what a key holds; every load of it begun before loses its own.
-
-    A usable entry stays for the time it has left. One of another shape is left alone, and so is a
-    hold: what was read of it is returned. Anything else is claimed. `sent` is as for `acquire`.
-    """
-    sequence = env.sequence()
-    began_ms = env.elapsed_ms()
-    raw_read = yield from ask(Look(call.key, call.tags, with_ttl=True), env)
-    read = yield from classify_with_tags(call, raw_read, sequence, env)
-    is_held = read.state is TOMBSTONE and raw_read.left_ms is not None
-    if read.state is OTHER or is_held:
-        return read
-    is_there = read.state in SERVED or read.state in REPLACED
-    if is_there and read.stored is not None and not raw_read.refusal:
-        passed_ms = env.elapsed_ms() - began_ms
-        left_ms = None if raw_read.left_ms is None else max(1, raw_read.left_ms - passed_ms)
-        # The same entry under a version that no other load started from: those then fail their
-        # compare, and readers are served meanwhile. A marker would make all of them wait.
-        blob = resealed(call, read.stored, env)
-        change = Change(call.key, read.raw or b"", blob, left_ms)
-        reply = yield from commit_one(change, env)
-        if reply is CommitReply.STORED:
-            return Start(replace(read, raw=blob, left_ms=left_ms), blob, is_refresh=True)
-    (leased,) = yield from take_together(Claim, (call,), env, sent, read.ids)
-    return Start(after_claim(call, leased), leased.filling)
 
 
 def after_claim(call: Call, leased: Leased) -> ReadResult:

@@ -18,6 +18,7 @@ from dualcache.engine.health import PendingDeletion
 from dualcache.engine.invalidation import base_tag, delete, drop_copies
 from dualcache.engine.pipelines import one_trip, paced, replies_of, slices
 from dualcache.engine.recovery import ask, keep_pending
+from dualcache.engine.starting import refresh_key
 from dualcache.errors import BackendError, DecodeError
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def expire(keys: Sequence[str], env: Env, label: str = "") -> Flow[Invalidated]:
     yield from drop_copies(tuple(expired), env)  # and after: a look sent before may have kept one
     # A load under way whose marker is deleted cannot store, nor can one that started from an entry:
     # that has another version now. The deletion tells others what they may hold of either.
-    rest = tuple([name for name in names if name not in expired])
+    # The leases beside expired entries go too: a pause after failed loads would put off the load
+    # that the caller asks for, and the load of a holder cannot store any more.
+    rest = tuple([name if name not in expired else refresh_key(name, env) for name in names])
     asked = Invalidated(label, keys=len(keys), expired=len(expired))
     return (yield from delete(PendingDeletion(rest), asked, names, env))
 

@@ -16,7 +16,6 @@ from dualcache.core.flight import (
     Outcome,
 )
 from dualcache.core.ops import Delete, do
-from dualcache.engine.acquire import start_refresh
 from dualcache.engine.background import serve_read
 from dualcache.engine.beside import call_beside
 from dualcache.engine.commit_ways import can_commit
@@ -28,6 +27,7 @@ from dualcache.engine.leases import keep_lost, release_all
 from dualcache.engine.read import found_or_raised, get, look, served, tell_miss
 from dualcache.engine.recovery import ask
 from dualcache.engine.serve import LIKELY_HITS, find_in_front, is_elected
+from dualcache.engine.start_over import start_refresh
 from dualcache.engine.tags import NO_IDS
 from dualcache.engine.timeouts import wait_of
 from dualcache.engine.verify import start_verifying

@@ -71,7 +71,9 @@ def take_refreshes(
         # No lease of ours, or one without an end: nobody will give it back, and while it is there
         # every refresh would be left to a holder that does not exist.
         env.emit(Unusable(wanted[0][0].policy.label, "foreign"))
-        yield from ask_once(Delete(tuple([refresh_key(pairs[at][0], env) for at in foreign])), env)
+        yield from ask_once(
+            Delete(tuple([refresh_key(pairs[at][0].key, env) for at in foreign])), env
+        )
         for at in foreign:
             call, start = pairs[at]
             pairs[at] = call, replace(start, token=env.draw_token())
@@ -100,7 +102,8 @@ def _try_leases(
             yield GiveWay()
         life_ms = lease_ms(part[0][0].policy.counters) + job_ms(len(pairs))
         ops = [
-            TryLease(refresh_key(call, env), start.token or b"", life_ms) for call, start in part
+            TryLease(refresh_key(call.key, env), start.token or b"", life_ms)
+            for call, start in part
         ]
         sent.update({op.token: op.key for op in ops})
         replies = replies_of(ops, (yield from ask_once(one_trip(ops), env)))
@@ -119,7 +122,7 @@ def _after_pauses(
     for part in slices(pairs):
         if raw_reads:
             yield GiveWay()
-        looks = [Look(refresh_key(call, env), with_ttl=True) for call, _ in part]
+        looks = [Look(refresh_key(call.key, env), with_ttl=True) for call, _ in part]
         raw_reads += replies_of(looks, (yield from ask(one_trip(looks), env)))
     found = [_paused(*pair, raw_read) for pair, raw_read in zip(pairs, raw_reads, strict=True)]
     over = [at for at, each in enumerate(found) if isinstance(each, Start)]
@@ -128,7 +131,7 @@ def _after_pauses(
     for at in over:
         (call, start), held = pairs[at], raw_reads[at].raw or b""
         token = start.token or b""
-        sent[token] = refresh_key(call, env)
+        sent[token] = refresh_key(call.key, env)
         changes.append(Change(sent[token], held, token, lease_ms(call.policy.counters)))
     replies = yield from commit_all(changes, env)
     for at, change, reply in zip(over, changes, replies, strict=True):
@@ -199,7 +202,9 @@ def pause_all(pairs: Sequence[_Taken], env: Env) -> Flow[None]:
             continue
         failures = min(start.failures + 1, _MOST_FAILURES)
         mark = _PAUSE + bytes((failures,)) + env.draw_token()[: TOKEN_BYTES - len(_PAUSE) - 1]
-        changes.append(Change(refresh_key(call, env), start.token, mark, 2 * pause_ms(failures)))
+        changes.append(
+            Change(refresh_key(call.key, env), start.token, mark, 2 * pause_ms(failures))
+        )
     replies = yield from commit_each(changes, env)
     lost = [change for change, reply in zip(changes, replies, strict=True) if reply is None]
     keep_lost({change.expected: change.key for change in lost}, env)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from dualcache.core.flight import Flight, Outcome, value_of
 from dualcache.core.ops import Delete
-from dualcache.engine.acquire import start_refresh
 from dualcache.engine.beside import call_beside
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.freshness import ReadResult
@@ -15,6 +14,7 @@ from dualcache.engine.lead_many import Held, LedKey, load_led, take_failure
 from dualcache.engine.leases import release_all
 from dualcache.engine.pipelines import slices
 from dualcache.engine.recovery import ask
+from dualcache.engine.start_over import start_refresh
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:

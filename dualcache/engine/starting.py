@@ -78,9 +78,9 @@ def resealed(call: Call, stored: Stored, env: Env) -> bytes:
     )
 
 
-def refresh_key(call: Call, env: Env) -> str:
+def refresh_key(key: str, env: Env) -> str:
     """Return the key of the efficiency lease under which a stale entry is loaded anew."""
-    return f"{env.prefix}~r:{call.key.removeprefix(env.prefix)}"
+    return f"{env.prefix}~r:{key.removeprefix(env.prefix)}"
 
 
 def leave_unstored(call: Call, start: Start, env: Env) -> Flow[None]:
@@ -118,7 +118,7 @@ def held_by(call: Call, start: Start, env: Env) -> dict[bytes, str]:
     """Return the tokens that a load holds, with their keys: a marker, or a stale entry's lease."""
     if not start.is_over_entry:
         return {start.expected: call.key}
-    return {} if start.token is None else {start.token: refresh_key(call, env)}
+    return {} if start.token is None else {start.token: refresh_key(call.key, env)}
 
 
 def give_up(call: Call, start: Start, env: Env) -> Flow[None]:

@@ -233,6 +233,20 @@ def test_a_broken_source_is_asked_once_in_each_pause_and_pauses_grow(
     assert colour.run(load) == 2
 
 
+def test_an_expiry_ends_the_pause_after_failed_loads(colour: Colour, backend_url: str) -> None:
+    clock, source = Clock(), Source()
+    cache = colour.cache(backend_url, clock=clock)
+    load = cache(key="k", ttl=10, stale_if_error=500, jitter=0)(colour.function(source.reader()))
+    colour.run(load)
+    source.is_down = True
+    clock.advance(15)
+    assert [colour.run(load) for _ in range(3)] == [1, 1, 1]
+    assert source.loads == 2
+    source.is_down, source.value = False, 2
+    assert colour.run(load.expire).expired == 1
+    assert colour.run(load) == 2
+
+
 class Gone(Exception):
     status_code = 404
 

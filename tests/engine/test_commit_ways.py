@@ -7,13 +7,13 @@ import pytest
 from dualcache.core.events import BackendDown, StoresStopped
 from dualcache.core.flight import CloseFlights, EndFlight, Flight, Join, Load
 from dualcache.core.ops import (
-    Claim,
     Commit,
     CommitReply,
     CommitWay,
     Delete,
     Loaded,
     Look,
+    LookAndLease,
     Raised,
     RawRead,
     ReadTags,
@@ -29,9 +29,11 @@ from dualcache.engine.write import set_value
 from dualcache.errors import BackendRefused, BackendUnavailable
 from tests.engine.conversation import (
     KEY,
+    LEASE_MS,
     cold,
     commit_one,
     cut,
+    filling,
     lead,
     refused,
     script,
@@ -200,7 +202,8 @@ def test_a_refresh_over_an_entry_of_unknown_end_claims_the_key() -> None:
     talk = script(
         refresh(cold(), env),
         (Look, seen),
-        (Claim, refused()),
+        (LookAndLease, RawRead(stored("old"), left_ms=None)),
+        (Commit(KEY, stored("old"), filling(2), LEASE_MS, CommitWay.IFEQ), refused()),
         (Load, Loaded("v", 5.0)),
     )
     assert talk.ends().value == "v"

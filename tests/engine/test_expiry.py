@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Op
 
 BASE = f"~b:{KEY}"
+LEASE = f"~r:{KEY}"
 NAMES = (KEY, BASE)
 LOOK = Look(KEY, (), with_ttl=True)
 CLOSED = (CloseFlights(NAMES), None)
@@ -89,7 +90,7 @@ def test_an_entry_stays_as_a_stale_one(
         expire((KEY,), env, "label"),
         (LOOK, RawRead(before, (), left_ms)),
         (Commit(KEY, before, after, stays_ms, IFEQ), STORED),
-        (Delete((BASE,)), 0),
+        (Delete((LEASE, BASE)), 0),
         CLOSED,
     ).returns(done)
     assert events == [done]
@@ -180,7 +181,7 @@ def test_others_are_told_with_the_change_itself() -> None:
         expire((KEY,), env),
         (LOOK, RawRead(entry(), (), 60_000)),
         (Commit(KEY, entry(), expired("v", 300), 60_000, IFEQ, notice), STORED),
-        (Delete((BASE,), Revocation("~c", (BASE,))), 0),
+        (Delete((LEASE, BASE), Revocation("~c", (LEASE, BASE))), 0),
         CLOSED,
     ).returns(Invalidated(keys=1, expired=1))
 

@@ -237,10 +237,11 @@ def test_a_refresh_of_an_entry_that_changed_meanwhile_is_published_with_its_clai
     script(
         refresh(call(), env),
         (Look, RawRead(None)),
-        (Claim(KEY, filling(1), LEASE_MS, (), OURS), RawRead(filling(1))),
+        (LookAndLease(KEY, filling(1), LEASE_MS), RawRead(stored("theirs"))),
+        (Commit(KEY, stored("theirs"), filling(2), LEASE_MS, CommitWay.IFEQ, OURS), STORED),
         (Load, Loaded("new", 5.0)),
         (
-            Commit(KEY, filling(1), stored("new", 2, load_ms=5), 60_000, CommitWay.IFEQ),
+            Commit(KEY, filling(2), stored("new", 3, load_ms=5), 60_000, CommitWay.IFEQ),
             STORED,
         ),
     ).ends()

@@ -7,10 +7,11 @@ import pytest
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.core.entry import Packed, Tag
+from dualcache.core.envelope import seal_tombstone
 from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import EndFlight, Join, Load, Outcome
 from dualcache.core.ops import (
-    Claim,
+    WRONG_TYPE,
     Commit,
     CommitReply,
     CommitWay,
@@ -23,6 +24,7 @@ from dualcache.core.ops import (
     ReadTags,
     TryLease,
 )
+from dualcache.engine.acquire import MOST_ROUNDS
 from dualcache.engine.health import PendingDeletion
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
@@ -122,7 +124,7 @@ def test_a_refresh_claims_an_entry_that_changed_since_it_was_read() -> None:
         refresh(call(), env),
         (LOOK, RawRead(OLD, (), 30_000)),
         (Commit, CommitReply.REFUSED),
-        (Claim(KEY, filling(2), LEASE_MS), RawRead(filling(2))),
+        (LookAndLease(KEY, filling(2), LEASE_MS), RawRead(filling(2))),
         (Load, Loaded("new", 5.0)),
         (Commit(KEY, filling(2), stored("new", 3, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
     ).ends()
@@ -133,7 +135,7 @@ def test_a_refresh_of_an_absent_key_claims_it() -> None:
     script(
         refresh(call(), env),
         (LOOK, RawRead(None)),
-        (Claim(KEY, filling(1), LEASE_MS), RawRead(filling(1))),
+        (LookAndLease(KEY, filling(1), LEASE_MS), RawRead(filling(1))),
         (Load, Loaded("new", 5.0)),
         (Commit, STORED),
     ).ends()
@@ -213,10 +215,61 @@ def test_a_lease_that_ran_out_and_was_taken_by_another_is_not_given_back() -> No
     assert store.perform(Look("~r:k")).raw == token(1)
 
 
+HELD = seal_tombstone(KEY, token=token(70), created_ms=NOW_MS)
+
+
+def test_a_hold_that_comes_after_the_look_is_left_alone() -> None:
+    env, _ = surroundings()
+    outcome = script(
+        refresh(call(), env),
+        (LOOK, RawRead(None)),
+        (LookAndLease, RawRead(HELD, (), 5_000)),
+        (Load, Loaded("new", 5.0)),
+    ).ends()
+    assert outcome.value == "new"
+
+
+def test_a_refresh_takes_the_place_of_another_load_under_a_compare() -> None:
+    env, _ = surroundings()
+    theirs = filling(70)
+    script(
+        refresh(call(), env),
+        (LOOK, RawRead(theirs, (), 9_000)),
+        (LookAndLease, RawRead(theirs, (), 9_000)),
+        (Commit(KEY, theirs, filling(2), LEASE_MS, CommitWay.IFEQ), CommitReply.REFUSED),
+        (LookAndLease, RawRead(WRONG_TYPE, (), 9_000)),
+        (Delete((KEY,)), 1),
+        (LookAndLease(KEY, filling(4), LEASE_MS), RawRead(None)),
+        (LookAndLease(KEY, filling(5), LEASE_MS), RawRead(filling(5))),
+        (Load, Loaded("new", 5.0)),
+        (Commit(KEY, filling(5), stored("new", 6, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
+    ).ends()
+
+
+def test_a_refresh_of_a_key_that_never_rests_or_of_a_full_server_stores_nothing() -> None:
+    env, _ = surroundings()
+    script(
+        refresh(call(), env),
+        (LOOK, RawRead(None)),
+        *[(LookAndLease, RawRead(None))] * MOST_ROUNDS,
+        (Load, Loaded("new", 5.0)),
+    ).ends()
+    env, _ = surroundings()
+    script(
+        refresh(call(), env),
+        (LOOK, RawRead(None)),
+        (LookAndLease, RawRead(None, refusal="OOM")),
+        (Load, Loaded("new", 5.0)),
+    ).ends()
+
+
 def test_a_refresh_whose_claim_does_not_arrive_is_loaded_and_not_stored() -> None:
     env, _ = surroundings()
     outcome = script(
-        refresh(call(), env), (LOOK, RawRead(None)), (Claim, slow()), (Load, Loaded("new", 5.0))
+        refresh(call(), env),
+        (LOOK, RawRead(None)),
+        (LookAndLease, slow()),
+        (Load, Loaded("new", 5.0)),
     ).ends()
     assert outcome.value == "new"
 
@@ -226,7 +279,7 @@ def test_a_refresh_that_is_interrupted_at_its_claim_gives_it_back() -> None:
     script(
         refresh(call(), env),
         (LOOK, RawRead(None)),
-        (Claim, KeyboardInterrupt()),
+        (LookAndLease, KeyboardInterrupt()),
         (Commit(KEY, filling(1), filling(1), 1, CommitWay.IFEQ), STORED),
     ).raises(KeyboardInterrupt)
 

@@ -8,13 +8,13 @@ from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import Load
 from dualcache.core.ops import (
     Batch,
-    Claim,
     Commit,
     CommitReply,
     CommitWay,
     Delete,
     Loaded,
     Look,
+    LookAndLease,
     Raised,
     RawRead,
 )
@@ -45,7 +45,7 @@ ENTRY_AND_CLAIM: tuple[tuple[Any, Any], ...] = (
     (Look("a", (), with_ttl=True), RawRead(OLD, (), 30_000)),
     (Commit("a", OLD, RESEALED, 30_000, WAY), STORED),
     (Look("b", (), with_ttl=True), RawRead(None)),
-    (Claim("b", filling(2, "b"), LEASE_MS), RawRead(filling(2, "b"))),
+    (LookAndLease("b", filling(2, "b"), LEASE_MS), RawRead(filling(2, "b"))),
 )
 """How both keys begin: an entry that is sealed anew, and a key that is claimed."""
 

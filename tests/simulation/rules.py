@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dualcache.core.entry import MISSING, Kind
-from dualcache.core.envelope import open_envelope
+from dualcache.core.envelope import kind_of, open_envelope
 from dualcache.core.flight import Outcome
 from dualcache.core.ops import Claim, Commit, CommitReply, Delete, TryLease
 from dualcache.core.scans import Unlink
@@ -109,6 +109,8 @@ def watch(world: World, command: Op[Any]) -> None:
         for key in command.keys:
             note_death(world, key if isinstance(key, str) else key.decode())
     elif type(command) is Claim:
+        if command.key == world.scenario.key:
+            watch_claim(world, command)
         note_death(world, command.key)
     elif (
         type(command) is TryLease
@@ -116,6 +118,17 @@ def watch(world: World, command: Op[Any]) -> None:
         and world.server.content(command.key) is None
     ):
         raise Violation(f"{command.key} came back with an id that was dead")
+
+
+def watch_claim(world: World, command: Claim) -> None:
+    """See that nobody but a set, and another hold, takes a hold away."""
+    there, ours = world.server.content(command.key), open_envelope(command.key, command.filling)
+    is_held = kind_of(there or b"") is Kind.TOMBSTONE
+    if not is_held or ours.kind is Kind.TOMBSTONE:
+        return
+    for actor in world.actors.values():
+        if actor.mark == ours.version[:1] and not actor.role.is_set:
+            raise Violation(f"{actor.role.name} put a marker in the place of a hold")
 
 
 def note_death(world: World, name: str) -> None:

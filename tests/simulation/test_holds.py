@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dualcache.core.ops import Claim
+from dualcache.engine import start_over
+from dualcache.engine.acquire import after_claim
 from dualcache.engine.invalidation import invalidate
+from dualcache.engine.leases import take_together
+from dualcache.engine.starting import Start
 from tests.simulation.scenario import TROUBLES, Scenario
 from tests.simulation.scenarios import cast, deletes_key, gets, loads, refreshes
 from tests.simulation.searching import STALE, breaks, holds, two_tiers
@@ -68,6 +73,19 @@ def test_a_hold_beside_a_plain_invalidation() -> None:
 def test_a_hold_beside_copies() -> None:
     readers = {"A.r1": gets(), "B.r2": gets()}
     holds(two_tiers(readers, {"A.w1": WRITER}, "tracking", is_kept=True))
+
+
+def test_a_refresh_that_claims_without_a_compare_takes_a_hold_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unconditional(call: Any, read: Any, sent: Any, env: Any) -> Flow[Any]:
+        (leased,) = yield from take_together(Claim, (call,), env, sent, read.ids)
+        return Start(after_claim(call, leased), leased.filling)
+
+    scenario = cast({"A.r1": refreshes()}, {"B.w1": WRITER})
+    holds(scenario)
+    monkeypatch.setattr(start_over, "_claim", unconditional)
+    breaks(scenario, "in the place of a hold")
 
 
 def test_a_hold_without_the_second_invalidation_is_not_enough() -> None:
