@@ -61,26 +61,31 @@ class NegativeForm:
             if bases:
                 raise _not_listed(type(error), bases[0])
             return None
-        data = self._plain(error)
-        if data is None:
-            raise _not_plain(type(error))
-        if len(data) > self._max_bytes:
+        args, state = _parts_of(error)
+        data = self._spelled([_name_of(type(error)), args, dict(_sorted(state))])
+        if data is not None and len(data) > self._max_bytes:
             raise _too_large(len(data), self._max_bytes)
+        if data is None or not self._is_kept(error, data):
+            held = {f"args[{at}]": arg for at, arg in enumerate(args)} | state
+            odd = [name for name, each in held.items() if self._spelled(each) is None]
+            raise _not_plain(type(error), odd[0] if odd else "")
         return Packed(CodecId.NEGATIVE, 0, data)
 
-    def _plain(self, error: Exception) -> bytes | None:
-        """Return an exception as bytes that give an equal one; `None` where none do."""
-        args, state = _parts_of(error)
-        name = _name_of(type(error))
+    def _spelled(self, value: Any) -> bytes | None:
+        """Return plain values as bytes; `None` for any other."""
         try:
-            parts = [name, args, dict(sorted(state.items()))]
-            data = tagged.encode(parts, has_objects=False, known=self._known)
-            is_kept = self.is_same(error, _made(*self._parts(data)))
-        except Exception as failure:
-            if interrupt_in(failure) is not None:
+            return tagged.encode(value, has_objects=False, known=self._known)
+        except Exception as error:
+            if interrupt_in(error) is not None:
                 raise
             return None
-        return data if is_kept else None
+
+    def _is_kept(self, error: Exception, data: bytes) -> bool:
+        """Tell whether the bytes of an exception give an equal one."""
+        try:
+            return self.is_same(error, self.recall(data)())
+        except DecodeError:
+            return False
 
     def recall(self, data: bytes | memoryview) -> Callable[[], Exception]:
         """Return the maker of an exception that was packed; each call makes a fresh one.
@@ -120,11 +125,13 @@ class NegativeForm:
         """
         if type(one) is not type(other):
             return False
-        slots = [name for name in _slots_of(type(one)) if hasattr(one, name)]
+        if any(hasattr(one, name) for name in _slots_of(type(one))):
+            return False  # the base keeps none of them
+        (args, state), (other_args, other_state) = _parts_of(one), _parts_of(other)
         return (
-            not slots  # the base keeps none of them
-            and is_same(one.args, other.args)
-            and is_same(_sorted(one), _sorted(other))
+            is_same(one.args, other.args)
+            and is_same(args, other_args)
+            and is_same(_sorted(state), _sorted(other_state))
         )
 
 
@@ -147,10 +154,9 @@ def _parts_of(error: Exception) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, (rest[0] if rest else None) or {}
 
 
-def _sorted(error: Exception) -> tuple[tuple[Any, ...], list[tuple[str, Any]]]:
-    """Return the parts of an exception; the order in which attributes were set tells nobody."""
-    args, state = _parts_of(error)
-    return args, sorted(state.items(), key=lambda item: item[0])
+def _sorted(state: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return attributes by their names: the order in which they were set tells nobody."""
+    return sorted(state.items(), key=lambda item: str(item[0]))
 
 
 def _made(kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
@@ -198,9 +204,10 @@ def _not_listed(kind: type, base: type) -> UnencodableValue:
     )
 
 
-def _not_plain(kind: type) -> UnencodableValue:
+def _not_plain(kind: type, place: str) -> UnencodableValue:
+    where = f", in {place}" if place else ""
     return UnencodableValue(
-        f"a {kind.__qualname__} was raised that holds more than plain values",
+        f"a {kind.__qualname__} was raised that holds more than plain values{where}",
         code="DC427",
         help="give it numbers, text and the like, and nothing that stands for a connection, a "
         "response or another exception",

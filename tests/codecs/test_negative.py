@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -129,6 +130,15 @@ def test_what_holds_more_than_plain_values_is_not_packed(error: Exception) -> No
     assert caught.value.code == "DC427"
 
 
+def test_what_is_not_plain_is_named_by_its_place() -> None:
+    status = Plain(1)
+    status.__dict__["status"] = HTTPStatus.NOT_FOUND
+    with pytest.raises(UnencodableValue, match="in status"):
+        FORM.pack(status)
+    with pytest.raises(UnencodableValue, match=r"in args\[1\]"):
+        FORM.pack(KeyError(1, [object()]))
+
+
 def test_what_is_too_large_is_not_packed_or_read() -> None:
     with pytest.raises(UnencodableValue, match="bytes, more"):
         NegativeForm((KeyError,), None, 20).pack(KeyError("longer than that"))
@@ -213,12 +223,24 @@ def test_an_interrupt_ends_both_ways() -> None:
     assert packed is not None
     with soft_limit() as reach:
         Reaching.reach = staticmethod(reach)
-        Reaching.looks = 2  # the first look comes before anything is caught
-        with pytest.raises(SoftLimit):
-            form.pack(Limited(1))
         Reaching.looks = 1
         with pytest.raises(SoftLimit):
             form.recall(packed.payload)
+        Reaching.looks = 2  # the first comes before anything is caught
+        with pytest.raises(SoftLimit):
+            form.pack(Limited(1))
+
+        class Asked(type):
+            @property
+            def __module__(cls) -> str:  # type: ignore[override]  # asked for in C, too
+                reach()
+                return ""
+
+        class Part(metaclass=Asked):
+            pass
+
+        with pytest.raises(SoftLimit):
+            form.pack(Limited(Part()))
 
 
 # Through the codec of a function
