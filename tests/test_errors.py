@@ -36,6 +36,7 @@ SHARED: Final = {
     "DC210": "no push came: by one transport, and by all that were tried",
     "DC300": "a value that no form keeps: what the whole is told, and what the part is",
     "DC311": "a payload that is no value: whichever form reads it",
+    "DC324": "a server is no master: when it is connected, and when it has taken a deletion",
     "DC405": "a route that writes is cached: told at the start, and at the first call",
     "DC422": "a function of many values returns no mapping: by its annotation, and by its result",
 }

@@ -21,6 +21,7 @@ __all__ = [
     "Invalidated",
     "LoadFailed",
     "Loaded",
+    "MasterChanged",
     "Miss",
     "NotRead",
     "NotStored",
@@ -150,6 +151,15 @@ class Cleared(Invalidated, frozen=True):
     def __await__(self) -> Generator[None, None, Invalidated]:
         yield from ()
         return Invalidated(*astuple(self))
+
+
+class MasterChanged(Event, frozen=True):
+    """Another server is the master now; so many deletions of the last moments are repeated there.
+
+    The old master had acknowledged them, and the new one may not have them.
+    """
+
+    repeated: int = 0
 
 
 class Replayed(Event, frozen=True):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.events import Event, Tier
     from dualcache.core.front_ports import TierPort
+    from dualcache.engine.acknowledged import Acknowledged
     from dualcache.engine.health import Health
 
 __all__ = ["Env"]
@@ -42,5 +43,7 @@ class Env(Struct):
     """How long a call waits for the backend, for messages; 0 where nothing is waited for."""
     is_strict: bool = False
     hits_are_heard: bool = False
+    acknowledged: Acknowledged | None = None
+    """The deletions that a failover may lose; `None`: there is no other server."""
     leave_server: Callable[[], None] = lambda: None
     """Drops all connections: those that are made next may lead to another server."""

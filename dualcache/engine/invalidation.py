@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from dualcache.core.events import Invalidated
 from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.ops import GiveWay
-from dualcache.engine.deletion import ScanRefused, deliver
+from dualcache.engine.deletion import ScanRefused
+from dualcache.engine.failover import deliver_to_master
 from dualcache.engine.health import Owned, PendingDeletion
 from dualcache.engine.pipelines import paced, slices
 from dualcache.engine.recovery import keep_pending, restore, retry_refused, set_aside
@@ -119,7 +120,7 @@ def delete(
             yield from restore(env, is_clear=is_clear)
         if health.refused:
             yield from retry_refused(env)
-        removed = yield from deliver(deletion, env)
+        removed = yield from deliver_to_master(deletion, env)
     except BackendError as error:
         if isinstance(error, ScanRefused):
             set_aside(deletion, error, env)

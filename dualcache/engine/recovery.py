@@ -13,7 +13,8 @@ from dualcache.core.events import PendingOverflowed, Replayed, ScansRefused
 from dualcache.core.ops import Look, LookAndLease
 from dualcache.engine.attempts import attempt_once, is_cut, note_answer, note_failure
 from dualcache.engine.cut_keys import over_a_limit
-from dualcache.engine.deletion import ScanRefused, deliver
+from dualcache.engine.deletion import ScanRefused
+from dualcache.engine.failover import deliver_to_master
 from dualcache.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _replay(env: Env) -> Flow[None]:
     # leaves it and all after it for the next. A deletion that arrives twice costs a miss.
     for number, deletion in tuple(health.pending.items()):
         try:
-            yield from deliver(deletion, env)
+            yield from deliver_to_master(deletion, env)
         except ScanRefused as error:
             set_aside(deletion, error, env)
         else:
@@ -131,7 +132,7 @@ def retry_refused(env: Env) -> Flow[None]:
     refused = env.health.refused
     for number, deletion in tuple(refused.items()):
         try:
-            yield from deliver(deletion, env)
+            yield from deliver_to_master(deletion, env)
         except ScanRefused:
             return
         refused.pop(number, None)

@@ -8,6 +8,7 @@ from dualcache.core.events import (
     BackendDown,
     BackendUp,
     Differed,
+    MasterChanged,
     NotRead,
     NotStored,
     PendingOverflowed,
@@ -85,6 +86,13 @@ def _replayed_line(event: Replayed, server: str) -> Line:
     return "INFO", f"{server} got what was kept while it did not answer: {event.delivered} {many}"
 
 
+def _changed_line(event: MasterChanged, server: str) -> Line:
+    """Say that there was a failover, and how many deletions it might have lost."""
+    many = "invalidation" if event.repeated == 1 else "invalidations"
+    what = f"{server} has another master now"
+    return "INFO", f"{what}; {event.repeated} {many} of the last moments are repeated there"
+
+
 def _overflow_line(event: PendingOverflowed, server: str) -> Line:
     """Describe the way out when too many invalidations were pending."""
     what = f"{server} is not read until clear() has reached it"
@@ -103,6 +111,7 @@ LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
     StoresStopped: _stopped_line,
     ScansRefused: _scans_line,
     RightMissing: _right_line,
+    MasterChanged: _changed_line,
     Replayed: _replayed_line,
     PendingOverflowed: _overflow_line,
     Differed: _differed_line,

@@ -27,8 +27,10 @@ from dualcache.drivers.background import Background
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.forking import hold_still_at_forks
+from dualcache.engine.acknowledged import Acknowledged
 from dualcache.engine.commit_ways import try_all_again_soon
 from dualcache.engine.env import Env
+from dualcache.engine.failover import master_changed
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.health import Health
 from dualcache.engine.load import get_or_load
@@ -99,6 +101,7 @@ class Backend:
             timeout_ms=round(target.socket_timeout * 1000) if is_redis else 0,
             is_strict=is_strict,
             front=self.front or NO_TIER,
+            acknowledged=Acknowledged(max_staleness) if target.sentinels else None,
             leave_server=weakly(self.leave_server),
         )
         self._store = None if is_redis else self._local_store()
@@ -230,6 +233,12 @@ class Backend:
         if self._store is None:
             return None
         return self._store.count(lambda raw: kind_of(raw) is Kind.VALUE and owner_of(raw) == owner)
+
+    def master_changed(self) -> None:
+        """Go to another master, and repeat there what the old one may have lost."""
+        # Kept before the connections are dropped: who connects anew delivers it first.
+        master_changed(self.env)
+        self.leave_server()
 
     def leave_server(self) -> None:
         """Drop all connections of both colours: the server behind the address may be another."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
         def leave_server(self) -> None: ...
 
+        def master_changed(self) -> None: ...
+
 
 __all__ = ["make_front", "make_watch", "weakly"]
 
@@ -86,7 +88,12 @@ def make_watch(owner: Owner, max_staleness: float) -> MasterWatch | None:
         return None
     from dualcache.backends.redis.sentinel.watch import MasterWatch
 
-    watch = MasterWatch(target, max_staleness, weakly(owner.leave_server))
+    watch = MasterWatch(
+        target,
+        max_staleness,
+        on_silence=weakly(owner.leave_server),
+        on_change=weakly(owner.master_changed),
+    )
     finalize(owner, watch.stop).atexit = False
     return watch
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from dualcache import BackendDown, BackendUp, Replayed
+from dualcache import BackendDown, BackendUp, MasterChanged, Replayed
 from tests.behaviour.seen import Seen
 from tests.front.tiers import eventually
 
@@ -134,6 +134,51 @@ def test_what_was_invalidated_meanwhile_is_not_served_by_the_new_master(
     assert found > 2
     assert colour.run(load, 1) == found
     assert new.cli("EXISTS", "k:1")
+
+
+def test_what_the_dying_master_alone_had_taken_is_repeated_at_the_new_one(
+    colour: Colour, own_sentinels: Sentinels, front: int | None
+) -> None:
+    cache = on(colour, own_sentinels, front)
+    seen = Seen(cache)
+    load = counted(colour, cache)
+    for _ in range(3):
+        assert colour.run(load, 1) == 1
+    replicated(own_sentinels)
+    behind = own_sentinels.replicas
+    for replica in behind:
+        own_sentinels.pause(replica)
+    own_sentinels.master.cli("CLIENT", "KILL", "TYPE", "replica")
+    assert colour.call(cache, "invalidate", "k:1").pending == 0
+    old = own_sentinels.kill_master()
+    for replica in behind:
+        own_sentinels.resume(replica)
+    new = own_sentinels.wait_until_left(old)
+    assert new.cli("EXISTS", "k:1")  # that deletion is lost
+    eventually(lambda: colour.run(load, 1) > 1 and seen.count(MasterChanged), "another master")
+    assert [event.repeated for event in seen.of(MasterChanged)] == [1]
+    eventually(lambda: seen.count(Replayed), "a repeated deletion")
+    assert colour.run(load, 1) > 1
+
+
+def test_what_a_demoted_master_takes_is_repeated_at_the_new_one(
+    colour: Colour, own_sentinels: Sentinels, front: int | None
+) -> None:
+    cache = on(colour, own_sentinels, front)
+    seen = Seen(cache)
+    load = counted(colour, cache)
+    assert colour.run(load, 1) == 1
+    replicated(own_sentinels)
+    own_sentinels.failover()
+    new = own_sentinels.master
+    assert new.cli("EXISTS", "k:1")
+    done = colour.call(cache, "invalidate", "k:1")
+    seen.wait_for(MasterChanged)
+    eventually(lambda: colour.call(cache, "ping"), "the new master")
+    assert colour.run(load, 1) == 2
+    # Where the change was noticed before, there was nothing to be repeated.
+    if done.pending == 0 and seen.of(MasterChanged)[0].repeated:
+        assert seen.count(Replayed) == 1
 
 
 def test_sentinels_may_go_one_by_one(

@@ -35,14 +35,25 @@ END: Final = None
 
 
 class MasterWatch:
-    """Knows the master's address, and calls `on_change` when connections are to leave a server.
+    """Knows the master's address, and has connections leave a server in time.
+
+    `on_change` is called when Sentinels name another master, `on_silence` when none of them has
+    confirmed the one that is connected for as long as it may be relied upon.
 
     The thread begins at the first connect. It keeps this alive, and nothing of the cache.
     """
 
-    def __init__(self, target: Target, max_staleness: float, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        max_staleness: float,
+        *,
+        on_silence: Callable[[], None],
+        on_change: Callable[[], None],
+    ) -> None:
         self.master = Master(max_staleness)
         self._target = target
+        self._on_silence = on_silence
         self._on_change = on_change
         self._begin()
 
@@ -67,7 +78,7 @@ class MasterWatch:
     def leave_if_overdue(self) -> None:
         """Leave the server if no Sentinel has confirmed it for too long."""
         if self.master.is_overdue(monotonic()):
-            self._on_change()
+            self._on_silence()
 
     def located(self) -> Target:
         """Return the target of the master itself; raise `BackendUnavailable`.

@@ -1,0 +1,44 @@
+"""Deletions on a service that may get another master: each has reached the one of now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualcache.core.events import MasterChanged, PendingOverflowed
+from dualcache.engine.acknowledged import merged
+from dualcache.engine.deletion import deliver
+from dualcache.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from dualcache.core.ops import Flow
+    from dualcache.engine.env import Env
+    from dualcache.engine.health import PendingDeletion
+
+__all__ = ["deliver_to_master", "master_changed"]
+
+
+def deliver_to_master(deletion: PendingDeletion, env: Env) -> Flow[int]:
+    """Deliver a deletion; raise `BackendUnavailable` if its server turns out to be demoted."""
+    acknowledged = env.acknowledged
+    if acknowledged is None:
+        return (yield from deliver(deletion, env))
+    master = acknowledged.master
+    removed = yield from deliver(deletion, env)
+    if not acknowledged.note(deletion, master, env.elapsed_ms()):
+        raise BackendUnavailable(
+            "another server became the master while this one was asked",
+            code="DC324",
+            details=(("cause", "another server became the master"),),
+        )
+    return removed
+
+
+def master_changed(env: Env) -> None:
+    """Have repeated what the old master acknowledged lately, before the new one is read."""
+    acknowledged = env.acknowledged
+    assert acknowledged is not None, "only a service of Sentinels has another master"
+    repeated = acknowledged.changed(env.elapsed_ms())
+    dropped = env.health.keep(merged(repeated)) if repeated else 0
+    if dropped:
+        env.emit(PendingOverflowed(dropped=dropped))
+    env.emit(MasterChanged(repeated=len(repeated)))
