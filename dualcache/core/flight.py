@@ -7,7 +7,7 @@ driver's.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -35,9 +35,16 @@ __all__ = [
     "Stage",
     "TakeOver",
     "failure_of",
+    "set_context",
     "value_if_any",
     "value_of",
 ]
+
+
+# By the base: a frozen dataclass of the user's refuses to have any attribute set, these too.
+set_context: Final[Callable[[BaseException, BaseException | None], None]] = vars(BaseException)[
+    "__context__"
+].__set__
 
 
 class Outcome(Struct, frozen=True):
@@ -80,12 +87,12 @@ def value_of(outcome: Outcome) -> Any:
     error, context = outcome.error, outcome.context
     if error is None:
         return outcome.value
-    error.__context__ = context
+    set_context(error, context)
     try:
         raise error.with_traceback(outcome.traceback)
     finally:
         if context is not None:  # what the caller is handling has taken its place
-            error.__context__ = context
+            set_context(error, context)
         del outcome, error, context
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dualcache.core.flight import set_context
+
 __all__ = ["users_own"]
 
 
@@ -12,10 +14,10 @@ def users_own(error: Exception, handled: BaseException | None) -> Exception:
     was handling then: other callers get the same exception. A function in C has no frame.
     """
     if error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next
+        error.with_traceback(error.__traceback__.tb_next)
     each: BaseException | None = error
     while handled is not None and each is not None and each is not handled:
         if each.__context__ is handled:
-            each.__context__ = None
+            set_context(each, None)
         each = each.__context__
     return error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.core.events import LoadFailed, StaleHit
-from dualcache.core.flight import Outcome, failure_of
+from dualcache.core.flight import Outcome, failure_of, set_context
 from dualcache.engine.freshness import is_outage, is_within
 from dualcache.errors import UsageError
 
@@ -50,7 +50,7 @@ def stand_in(
     try:
         may_stand_in = is_outage(call.policy, result.error)
     except Exception as error:  # noqa: BLE001  raised by stale_on: the user's own
-        error.__context__ = result.error
+        set_context(error, result.error)
         return failure_of(error, sequence)
     if not may_stand_in:
         return failure_of(result.error, sequence)

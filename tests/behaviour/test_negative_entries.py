@@ -50,6 +50,11 @@ class Absent(Exception):
     row: int
 
 
+@dataclass(frozen=True)
+class Frozen(Exception):
+    row: int
+
+
 class Source:
     """Raises, or gives a value; counts how often it is asked."""
 
@@ -125,6 +130,7 @@ EXCEPTIONS: list[Exception] = [
     Coded(code=404, hint="gone"),
     Absent(7),
     Absent(row=7),
+    Frozen(7),
     FileNotFoundError(2, "No such file", "/tmp/x"),
     TimeoutError("slow"),
     ImportError("no", name="module", path="/x"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -287,6 +288,38 @@ def test_an_error_has_the_users_traceback(colour: Colour, backend_url: str) -> N
     assert caught.traceback[-1].name == "raising"
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    """Refuses to have any attribute set, its context and traceback too."""
+
+    row: int
+
+
+def test_an_error_that_cannot_be_changed_reaches_its_callers_as_it_is(
+    colour: Colour, backend_url: str
+) -> None:
+    cache, gate = colour.cache(backend_url), colour.gate()
+    seen = Seen(cache)
+
+    async def raising() -> str:
+        await gate.passed()
+        raise Frozen(7)
+
+    async def handling() -> None:
+        try:
+            int("")
+        except ValueError:
+            await settled(load())
+
+    load = cache(key="k")(colour.function(raising))
+    calls = [colour.start(load)]
+    gate.wait_until_entered()
+    calls += [colour.start(colour.function(handling)) for _ in range(2)]
+    gate.open()
+    assert [call.error() for call in calls] == [Frozen(7)] * 3
+    assert seen.of(LoadFailed)[0].error == "Frozen"
 
 
 def test_a_loader_that_raises_stop_iteration_shows_what_python_shows(
