@@ -107,13 +107,14 @@ class BackendError(DualCacheError):
     `was_connected`: it came over a connection that was open, so a fresh one may do.
     `is_garbled`: the bytes on the wire made no sense.
     `is_outage`: it tells against the server; False where the cause is on this side, such as a value
-    too large for the link.
+    too large for the link. `node` is the node of a cluster that it is about.
     """
 
     is_configuration: bool = False
     was_connected: bool = False
     is_garbled: bool = False
     is_outage: bool = True
+    node: str = ""
 
 
 class BackendUnavailable(BackendError, ConnectionError):
@@ -129,11 +130,13 @@ class BackendRefused(BackendError):
 
     `is_lacking`: it does not have the command or the option, or this user may not use it.
     `right`: the rule of `ACL SETUSER` that is missing, such as `+scan`, where the server names it.
+    `moved_to` is the node of a cluster that a redirection names.
     """
 
     prefix: str = "ERR"
     right: str = ""
     is_lacking: bool = False
+    moved_to: str = ""
 
 
 class MissingClientError(BackendError):

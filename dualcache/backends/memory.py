@@ -23,6 +23,7 @@ from dualcache.core.ops import (
     DropConnections,
     Look,
     LookAndLease,
+    MakeTag,
     MakeTags,
     Ping,
     ProlongTag,
@@ -188,6 +189,9 @@ class MemoryStore:
     def make_tags(self, op: MakeTags) -> tuple[bytes | None, ...]:
         return self._make(op.tags)
 
+    def make_tag(self, op: MakeTag) -> tuple[bytes | None, int]:
+        return self._make((op.tag,))[0], self._tags_left((op.tag,))[0]
+
     def prolong(self, op: ProlongTag) -> None:
         content = self._read(op.key)
         if content is not None:
@@ -236,6 +240,7 @@ PERFORMERS: Final[dict[type[Op[Any]], Callable[[MemoryStore, Any], Any]]] = {
     LookAndLease: MemoryStore.lease,
     Claim: MemoryStore.claim,
     ReadTags: MemoryStore.read_tags,
+    MakeTag: MemoryStore.make_tag,
     MakeTags: MemoryStore.make_tags,
     ProlongTag: MemoryStore.prolong,
     TryLease: MemoryStore.try_lease,

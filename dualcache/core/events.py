@@ -178,17 +178,21 @@ class BackendDown(Event, frozen=True):
     """The breaker opened: the backend is not asked for `retry_ms`.
 
     `reason` is a code, or the first word of the server's error; `cause` says the same for people.
-    `is_configuration`: waiting does not mend it, a person has to.
+    `is_configuration`: waiting does not mend it, a person has to. `node`: the one of a cluster that
+    it is about; the others are asked.
     """
 
     reason: str = ""
     cause: str = ""
     retry_ms: int = 0
     is_configuration: bool = False
+    node: str = ""
 
 
 class BackendUp(Event, frozen=True):
-    """The backend answers again."""
+    """The backend answers again; in a cluster this `node`."""
+
+    node: str = ""
 
 
 class StoresStopped(Event, frozen=True):

@@ -36,6 +36,7 @@ __all__ = [
     "Loaded",
     "Look",
     "LookAndLease",
+    "MakeTag",
     "MakeTags",
     "NewTag",
     "Op",
@@ -148,6 +149,12 @@ class MakeTags(Op["tuple[bytes | None, ...]"]):
     """Read the ids of tags, making the absent ones."""
 
     tags: tuple[NewTag, ...]
+
+
+class MakeTag(Op["tuple[bytes | None, int]"]):
+    """Read the id of a tag, making it where it is absent, and the time that it has left in ms."""
+
+    tag: NewTag
 
 
 class ProlongTag(Op[None]):

@@ -6,53 +6,25 @@ goes through `ask` and `ask_once` of `recovery.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from dualcache.core.events import BackendDown, BackendUp, StoresStopped
-from dualcache.core.ops import (
-    WRITE_REFUSALS,
-    Batch,
-    CommitWay,
-    Delete,
-    Look,
-    LookAndLease,
-    Ping,
-    Publish,
-    ReadTags,
-)
-from dualcache.core.scans import ReadHeads, Scan, Unlink
-from dualcache.engine.commit_ways import note_lacking, try_all_again
-from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
+from dualcache.engine.apart import ask_nodes
+from dualcache.engine.outcomes import note_answer, note_failure
+from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Op
     from dualcache.engine.env import Env
 
-__all__ = [
-    "LEAVE_PAUSE_MS",
-    "attempt",
-    "attempt_once",
-    "cause_of",
-    "is_cut",
-    "note_answer",
-    "note_failure",
-    "note_refusal",
-]
+__all__ = ["attempt", "attempt_once"]
 
 T = TypeVar("T")
-
-_OUTAGE_REFUSALS: Final = frozenset(
-    {"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM"}
-)
-_CONFIGURATION_REFUSALS: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
-
-_DEMOTED: Final = frozenset({"READONLY", "LOADING", "MASTERDOWN"})
-"""The errors of a server that was the master, or is about to be one."""
-LEAVE_PAUSE_MS: Final = 1_000
 
 
 def attempt(op: Op[T], env: Env) -> Flow[T]:
     """Perform an op that may be repeated: once more if its connection was cut, or is left."""
+    if env.nodes is not None:
+        return (yield from ask_nodes(op, env, env.nodes, may_repeat=True))
     left_at_ms = env.health.leave_at_ms
     try:
         return (yield from attempt_once(op, env))
@@ -65,13 +37,10 @@ def attempt(op: Op[T], env: Env) -> Flow[T]:
     return (yield from attempt_once(op, env))
 
 
-def is_cut(error: BackendError) -> bool:
-    """Tell whether a connection that had worked was cut: a fresh one may do."""
-    return isinstance(error, BackendUnavailable) and error.was_connected
-
-
 def attempt_once(op: Op[T], env: Env) -> Flow[T]:
     """Perform one backend op and let the breaker see how it went."""
+    if env.nodes is not None:
+        return (yield from ask_nodes(op, env, env.nodes))
     health = env.health
     since = health.breaker.events
     try:
@@ -82,110 +51,3 @@ def attempt_once(op: Op[T], env: Env) -> Flow[T]:
     if not health.breaker.is_closed or health.breaker.failures:
         note_answer(env)
     return reply
-
-
-def note_answer(env: Env) -> None:
-    """Close the breaker after an answer."""
-    env.health.cut_keys.suspect = None
-    if env.health.breaker.succeeded():
-        try_all_again(env)
-        env.health.settle()
-        env.emit(BackendUp())
-
-
-def note_failure(error: BackendError, env: Env, since: int, op: Op[Any]) -> None:
-    """Count a failure; tell observers once per change of state.
-
-    `since` is what the breaker's `events` was when the op began.
-    """
-    if not error.is_outage:
-        return  # of one key or one value, and no news of the server
-    if error.was_connected:  # the next connection may lead to another server, or have other rights
-        try_all_again(env)
-    was_read = error.was_connected and isinstance(op, Look | LookAndLease)
-    if was_read and env.health.cut_keys.is_cut_again(op.key, env.elapsed_ms()):  # type: ignore[attr-defined]
-        env.health.is_clear = False  # so that each read asks whether its key is one of those
-        return
-    prefix = error.prefix if isinstance(error, BackendRefused) else ""
-    _leave_demoted(prefix, env)
-    # A server that turns down one kind of op is up. If the breaker opened for it, a user without
-    # the right to scan would lose its reads, and a full server the deletions that it still takes.
-    if prefix == "NOPERM" and not _is_needed(op):
-        note_answer(env)
-        if not isinstance(op, Ping | ReadHeads | Scan | Unlink):
-            note_refusal(prefix, env)
-        return
-    is_unknown = isinstance(error, BackendRefused) and error.is_lacking and _is_needed(op)
-    if prefix and prefix not in _OUTAGE_REFUSALS and not (error.is_configuration or is_unknown):
-        note_answer(env)
-        if prefix in WRITE_REFUSALS:
-            note_refusal(prefix, env)
-        return
-    is_configuration = error.is_configuration or is_unknown or prefix in _CONFIGURATION_REFUSALS
-    _count_failure(error, prefix, since, env, is_configuration=is_configuration)
-
-
-def _count_failure(
-    error: BackendError, prefix: str, since: int, env: Env, *, is_configuration: bool
-) -> None:
-    """Let the breaker count a failure; tell observers if it opens."""
-    # A time-out or a cut may be a hiccup; a connection that is refused, or an error that says so,
-    # is certain.
-    pause_ms = env.health.breaker.failed(
-        env.elapsed_ms(),
-        since=since,
-        is_certain=not isinstance(error, BackendTimeout) and not error.was_connected,
-        is_configuration=is_configuration,
-    )
-    if pause_ms:
-        env.health.is_clear = False
-        reason = error.code if prefix in {"", "ERR"} else prefix
-        env.emit(
-            BackendDown(
-                reason=reason,
-                cause=cause_of(error, env),
-                retry_ms=pause_ms,
-                is_configuration=is_configuration,
-            )
-        )
-
-
-def _is_needed(op: Op[Any]) -> bool:
-    """Tell whether there is no cache without the right to this op: it reads, deletes or tells."""
-    parts = op.ops if isinstance(op, Batch) else (op,)
-    needed = Look | LookAndLease | ReadTags | Delete | Publish
-    return any(isinstance(part, needed) for part in parts)
-
-
-def cause_of(error: BackendError, env: Env) -> str:
-    """Say in a few words why the backend failed: the system's own where it has some."""
-    if isinstance(error, BackendTimeout) and error.code == "DC201" and env.timeout_ms:
-        return f"timed out after {env.timeout_ms} ms"
-    cause = dict(error.details).get("cause")
-    if cause:
-        return cause
-    has_word = isinstance(error, BackendRefused) and error.prefix != "ERR"
-    what = error.prefix if has_word else error.what  # type: ignore[attr-defined]
-    return f"{what}: {error.help}" if error.help else what
-
-
-def _leave_demoted(prefix: str, env: Env) -> None:
-    """Leave a server that says that it is a replica, or no master yet."""
-    # Behind a load balancer the address leads to the new master, but old connections stay where
-    # they are. Where it leads to the same server again, that is found out once a second.
-    now_ms = env.elapsed_ms()
-    if prefix in _DEMOTED and now_ms >= env.health.leave_at_ms:
-        env.health.leave_at_ms = now_ms + LEAVE_PAUSE_MS
-        env.leave_server()
-
-
-def note_refusal(prefix: str, env: Env) -> None:
-    """Note that the server takes no writes; tell observers once until it does again."""
-    _leave_demoted(prefix, env)
-    if not env.health.are_stores_stopped:
-        env.health.are_stores_stopped = True
-        env.emit(StoresStopped(reason=prefix))
-    if prefix == "NOPERM":
-        # Waiting does not mend it: without leases, nothing is sent that would be turned down again.
-        env.health.lacking.is_told = True
-        note_lacking(tuple(CommitWay), env)

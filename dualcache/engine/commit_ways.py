@@ -43,9 +43,9 @@ def can_commit(env: Env) -> bool:
 
 def try_all_again(env: Env) -> None:
     """Forget what was lacking: a while is over, or the connection is another."""
-    lacking = env.health.lacking
-    if lacking.before:
-        env.health.ways, lacking.before = lacking.before, ()
+    health = env.health.whole  # what one node of a cluster lacks, no commit counts on
+    if health.lacking.before:
+        health.ways, health.lacking.before = health.lacking.before, ()
 
 
 def try_all_again_soon(env: Env) -> None:
@@ -60,12 +60,13 @@ def try_all_again_soon(env: Env) -> None:
 
 def note_lacking(ways: Container[CommitWay], env: Env) -> None:
     """Note that the server does not have these; tell observers once if none is left."""
-    lacking = env.health.lacking
+    health = env.health.whole
+    lacking = health.lacking
     # Only the first time: `before` is all ways, to which those found lacking later belong as well.
     if not lacking.before:
-        lacking.before = env.health.ways
+        lacking.before = health.ways
         lacking.retry_at_ms = env.elapsed_ms() + RETRY_MS
-    env.health.ways = tuple(way for way in env.health.ways if way not in ways)
-    if not env.health.ways and not lacking.is_told:
+    health.ways = tuple(way for way in health.ways if way not in ways)
+    if not health.ways and not lacking.is_told:
         lacking.is_told = True
         env.emit(StoresStopped(reason=_NO_WAY))

@@ -1,9 +1,10 @@
-"""Delivering a deletion: names in one trip, patterns and whole functions page by page."""
+"""Deleting: names in one trip, patterns and whole functions page by page."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.core.apart import At
 from dualcache.core.envelope import owner_of
 from dualcache.core.ops import Batch, Delete, GiveWay, Look, Publish, ReadTags
 from dualcache.core.revocation import Revocation, life_key
@@ -21,14 +22,15 @@ if TYPE_CHECKING:
 
     from dualcache.core.ops import Flow
     from dualcache.engine.env import Env
-    from dualcache.engine.health import Owned, PendingDeletion
+    from dualcache.engine.health import Owned
 
 __all__ = [
     "FEW_AT_ONCE",
     "SCAN_COUNT",
     "ScanRefused",
     "delete_matching",
-    "deliver",
+    "delete_names",
+    "delete_owned",
     "notice_of",
     "read_heads",
     "revoked_by",
@@ -45,21 +47,7 @@ class ScanRefused(BackendRefused):
     """The server does not list its keys: it lacks the command, or this user the right to it."""
 
 
-def deliver(deletion: PendingDeletion, env: Env) -> Flow[int]:
-    """Delete keys, then what matches the patterns and belongs to the functions; count them."""
-    removed = 0
-    if deletion.keys:
-        left_ms = deletion.hold_ends_ms - env.elapsed_ms() if deletion.held else 0
-        holds = dict.fromkeys(deletion.held, left_ms) if left_ms > 0 else {}
-        removed += yield from _delete_names(deletion.keys, holds, env)
-    for pattern in deletion.patterns:
-        removed += yield from delete_matching(pattern, env)
-    for function in deletion.functions:
-        removed += yield from _delete_owned(function, env)
-    return removed
-
-
-def _delete_names(names: tuple[str, ...], holds: dict[str, int], env: Env) -> Flow[int]:
+def delete_names(names: tuple[str, ...], holds: dict[str, int], env: Env) -> Flow[int]:
     """Delete keys and tags, in few trips; return how many there were.
 
     Keys that are held stay so, and those of `holds` are from now on, for so many ms.
@@ -105,6 +93,8 @@ def _delete_together(names: tuple[str, ...], held: set[str], env: Env) -> Flow[i
 def delete_matching(pattern: str, env: Env) -> Flow[int]:
     """Delete every key that matches, page by page: complete for keys that were there throughout.
 
+    In a cluster that is for one node: the one whose surroundings these are.
+
     A key's variants die with it, so its base tag `~b:key` goes too. One pass over the key space
     finds both; what the wider pattern finds beside them is left alone.
     """
@@ -136,7 +126,7 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
     return removed
 
 
-def _delete_owned(function: Owned, env: Env) -> Flow[int]:
+def delete_owned(function: Owned, env: Env) -> Flow[int]:
     """Delete every entry and marker of one function, page by page, and no key of anybody else.
 
     The pattern only narrows the search; what a key holds says whose it is. A load under way is
@@ -196,8 +186,9 @@ def read_heads(keys: Sequence[bytes], env: Env) -> Flow[Sequence[bytes]]:
 
 def _scan(cursor: int, pattern: str, env: Env) -> Flow[ScanPage]:
     """Read one page of the key space; raise `ScanRefused` where that can never be had."""
+    scan = Scan(cursor, pattern, SCAN_COUNT)
     try:
-        return (yield from attempt(Scan(cursor, pattern, SCAN_COUNT), env))
+        return (yield from attempt(At(env.node, scan) if env.node else scan, env))
     except BackendRefused as error:
         if not error.is_lacking:
             raise

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dualcache.core.front_ports import TierPort
     from dualcache.engine.acknowledged import Acknowledged
     from dualcache.engine.health import Health
+    from dualcache.engine.nodes import Nodes
 
 __all__ = ["Env"]
 
@@ -47,3 +48,7 @@ class Env(Struct):
     """The deletions that a failover may lose; `None`: there is no other server."""
     leave_server: Callable[[], None] = lambda: None
     """Drops all connections: those that are made next may lead to another server."""
+    nodes: Nodes | None = None
+    """The nodes of a cluster; `None`: there is one server."""
+    node: str = ""
+    """The node whose `health` this is; nothing: it is that of the whole backend."""

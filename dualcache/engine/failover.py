@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.events import MasterChanged, PendingOverflowed
 from dualcache.engine.acknowledged import merged
-from dualcache.engine.deletion import deliver
+from dualcache.engine.delivery import deliver
 from dualcache.errors import BackendUnavailable
 
 if TYPE_CHECKING:

@@ -37,13 +37,15 @@ class Breaker:
     no more.
     """
 
-    __slots__ = ("_pause_ms", "_retry_at_ms", "events", "failures", "is_closed")
+    __slots__ = ("_pause_ms", "_retry_at_ms", "_whole", "events", "failures", "is_closed")
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Breaker | None = None) -> None:
         self.is_closed = True
         self.failures = 0
         self.events = 0
         """How many failures were counted so far; an op notes it when it begins."""
+        self._whole = whole
+        """The breaker of a whole cluster, which numbers the failures of all of its nodes."""
         self._pause_ms = 0
         self._retry_at_ms = 0
 
@@ -83,9 +85,12 @@ class Breaker:
         `is_certain`: nothing is listening there, so the first failure opens it; a time-out has to
         happen twice in a row. A wrong password is not tried again at full pace (accounts lock).
         """
-        if since != self.events:
+        if since < self.events:
             return 0
-        self.events += 1
+        whole = self if self._whole is None else self._whole
+        # Numbered for all nodes together: an op of several nodes notes one number when it begins.
+        whole.events += 1
+        self.events = whole.events
         was_closed = self.is_closed
         self.failures += 1
         if was_closed and not is_certain and self.failures < _TIMEOUTS_TO_OPEN:
@@ -143,12 +148,14 @@ class PendingDeletion(NamedTuple):
 class Health:
     """Whether the backend may be asked; `is_clear` is all that a healthy flow reads.
 
+    In a cluster each node has one, and `whole` is that of all: clear if each of its `nodes` is.
     Threads may share one: each pending deletion is an object of its own under its own number, so
     adding and removing never race.
     """
 
     __slots__ = (
         "_numbers",
+        "_whole",
         "are_stores_stopped",
         "breaker",
         "cut_keys",
@@ -158,13 +165,16 @@ class Health:
         "leave_at_ms",
         "lost_leases",
         "missing_rights",
+        "nodes",
         "pending",
         "refused",
         "ways",
     )
 
-    def __init__(self) -> None:
-        self.breaker = Breaker()
+    def __init__(self, whole: Health | None = None) -> None:
+        self._whole = whole
+        self.nodes: tuple[Health, ...] = ()
+        self.breaker: Breaker = Breaker(None if whole is None else whole.breaker)
         self.cut_keys = CutKeys()
         self.ways: tuple[CommitWay, ...] = tuple(CommitWay)
         """How to compare-and-set, best first, without what the server turned down."""
@@ -180,6 +190,32 @@ class Health:
         self.are_stores_stopped = False
         self._numbers = count()
 
+    @property
+    def whole(self) -> Health:
+        """The health of the whole cluster, which knows what all nodes have in common."""
+        return self if self._whole is None else self._whole
+
+    @property
+    def pending_count(self) -> int:
+        """How many deletions are still to be delivered, to all nodes."""
+        return len(self.pending) + len(self.refused) + sum(n.pending_count for n in self.nodes)
+
+    @property
+    def is_available(self) -> bool:
+        """Whether everything may be asked: no breaker is open, and no deletion was dropped."""
+        is_own = self.breaker.is_closed and not self.has_overflowed
+        return is_own and all(node.is_available for node in self.nodes)
+
+    def not_clear(self) -> None:
+        """Let flows look before they ask."""
+        self.is_clear = self.whole.is_clear = False
+
+    def note_failures(self) -> None:
+        """Note whether any node has failed since it last answered: hits then tell who answers."""
+        if self._whole is not None:
+            nodes = self._whole.nodes
+            self._whole.breaker.failures = sum([node.breaker.failures for node in nodes])
+
     def keep(self, deletion: PendingDeletion) -> int:
         """Keep a deletion for the replay; return how many were dropped by that, as too many.
 
@@ -192,7 +228,7 @@ class Health:
         if kept > MOST_PENDING:
             self.has_overflowed = True
             self.pending.clear()
-        self.is_clear = False
+        self.not_clear()
         return kept if kept > MOST_PENDING else 0
 
     def set_aside(self, deletion: PendingDeletion) -> bool:
@@ -212,3 +248,7 @@ class Health:
         is_open = not self.breaker.is_closed
         if self.pending or self.has_overflowed or is_open or self.cut_keys.reads:
             self.is_clear = False
+        if not all(node.is_clear for node in self.nodes):
+            self.is_clear = False
+        if self._whole is not None:
+            self._whole.settle()

@@ -13,14 +13,15 @@ from dualcache.core.entry import Kind
 from dualcache.core.envelope import kind_of, seal_tombstone
 from dualcache.core.ops import WRITE_REFUSALS, Claim, Look
 from dualcache.core.revocation import Revocation
-from dualcache.engine.attempts import attempt, note_refusal
+from dualcache.engine.attempts import attempt
+from dualcache.engine.outcomes import note_refusal
 from dualcache.engine.pipelines import one_trip, replies_of, slices
 from dualcache.errors import BackendRefused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from dualcache.core.ops import Flow
+    from dualcache.core.ops import Flow, RawRead
     from dualcache.engine.env import Env
 
 __all__ = ["held_key", "hold", "hold_key", "holdable", "is_internal_hold"]
@@ -62,10 +63,14 @@ def hold(wanted: Mapping[str, int], earlier: Collection[str], env: Env) -> Flow[
                 left_ms[key] = max(left_ms.get(key, 0), raw_read.left_ms)
     for pairs in slices(tuple(left_ms.items())):
         # The copy first: a deletion that does not see it yet comes before the hold itself.
-        trip = [_claim(key, hold_key(key, env), life_ms, env) for key, life_ms in pairs]
-        trip += [_claim(key, key, life_ms, env) for key, life_ms in pairs]
+        copies = [_claim(key, hold_key(key, env), life_ms, env) for key, life_ms in pairs]
+        holds = [_claim(key, key, life_ms, env) for key, life_ms in pairs]
+        # The copies lie at other nodes of a cluster, where a trip of their own comes first.
+        trips = [copies + holds] if env.nodes is None else [copies, holds]
         try:
-            replies = replies_of(trip, (yield from attempt(one_trip(trip), env)))
+            replies: list[RawRead] = []
+            for trip in trips:
+                replies += replies_of(trip, (yield from attempt(one_trip(trip), env)))
             refusal = next((reply.refusal for reply in replies if reply.refusal), "")
         except BackendRefused as error:  # of a transaction: all of it is turned down
             if error.prefix not in WRITE_REFUSALS:

@@ -10,6 +10,7 @@ from dualcache.core.events import Invalidated
 from dualcache.core.flight import ANY_TAG, CloseFlights
 from dualcache.core.ops import GiveWay
 from dualcache.engine.deletion import ScanRefused
+from dualcache.engine.delivery import deliver_to_nodes, first_failure
 from dualcache.engine.failover import deliver_to_master
 from dualcache.engine.health import Owned, PendingDeletion
 from dualcache.engine.pipelines import paced, slices
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.ops import Flow
     from dualcache.engine.env import Env
+    from dualcache.engine.nodes import Nodes
 
 __all__ = ["base_tag", "clear", "clear_function", "delete", "drop_copies", "invalidate"]
 
@@ -61,6 +63,8 @@ def clear(env: Env) -> Flow[Invalidated]:
     asked = Invalidated(patterns=1)
     done = yield from delete(PendingDeletion((), ("*",)), asked, None, env, is_clear=True)
     if not done.pending:
+        if env.nodes is not None:
+            env.nodes.forget_overflow()
         env.health.has_overflowed = False
         env.health.settle()
     return done
@@ -109,25 +113,15 @@ def delete(
     is_clear: bool = False,
 ) -> Flow[Invalidated]:
     """Deliver a deletion now, or keep it; close the flights it concerns; tell what happened."""
-    health = env.health
     removed = pending = 0
     failure: BackendError | None = None
     try:
         # Before the trip too, so that the front tier serves nothing old while it lasts: a caller
         # that sees the backend's new state and then the front's old one would go back in time.
         yield from drop_copies(deletion.keys, env)
-        if not health.is_clear:
-            yield from restore(env, is_clear=is_clear)
-        if health.refused:
-            yield from retry_refused(env)
-        removed = yield from deliver_to_master(deletion, env)
-    except BackendError as error:
-        if isinstance(error, ScanRefused):
-            set_aside(deletion, error, env)
-        else:
-            keep_pending(deletion, env)
-        failure = error
-        pending = asked.keys + asked.tags + asked.patterns
+        removed, failure, left = yield from _deliver_or_keep(deletion, env, is_clear=is_clear)
+        if failure is not None:
+            pending = min(left, asked.keys + asked.tags + asked.patterns)
     except BaseException:
         keep_pending(deletion, env)
         yield from _forget(deletion, closing, env)
@@ -138,6 +132,65 @@ def delete(
     if failure is not None and env.is_strict:
         raise _undelivered(failure) from failure
     return done
+
+
+def _deliver_or_keep(
+    deletion: PendingDeletion, env: Env, *, is_clear: bool
+) -> Flow[tuple[int, BackendError | None, int]]:
+    """Deliver a deletion, and keep what cannot be delivered.
+
+    Returns how many keys there were, why something is kept, and about how many names that is.
+    """
+    if env.nodes is not None:
+        return (yield from _deliver_by_node(deletion, env, env.nodes, is_clear=is_clear))
+    try:
+        if not env.health.is_clear:
+            yield from restore(env, is_clear=is_clear)
+        if env.health.refused:
+            yield from retry_refused(env)
+        return (yield from deliver_to_master(deletion, env)), None, 0
+    except BackendError as error:
+        return 0, _kept(deletion, error, env), _size_of(deletion, env)
+
+
+def _deliver_by_node(
+    deletion: PendingDeletion, env: Env, nodes: Nodes, *, is_clear: bool
+) -> Flow[tuple[int, BackendError | None, int]]:
+    """Deliver to the nodes that can be asked; keep the rest, each part for its node."""
+    blocked: dict[str, BackendError] = {}
+    failures: list[BackendError] = []
+    for node in nodes.parts_of(deletion):
+        env_at = nodes.env_at(node, env)
+        try:
+            if not env_at.health.is_clear:
+                yield from restore(env_at, is_clear=is_clear)
+        except BackendError as error:
+            blocked[node] = error.with_traceback(None)
+    if env.health.refused:
+        try:
+            yield from retry_refused(env)
+        except BackendError as error:
+            failures.append(error.with_traceback(None))
+    removed, left = yield from deliver_to_nodes(deletion, env, nodes, blocked, failures)
+    if left is None:
+        return removed, None, 0
+    return removed, _kept(left, first_failure(failures), env), _size_of(left, env)
+
+
+def _kept(deletion: PendingDeletion, error: BackendError, env: Env) -> BackendError:
+    """Keep a deletion that could not be delivered; return why."""
+    if isinstance(error, ScanRefused):
+        set_aside(deletion, error, env)
+    else:
+        keep_pending(deletion, env)
+    return error
+
+
+def _size_of(deletion: PendingDeletion, env: Env) -> int:
+    """Return how many keys, tags and patterns of the caller's a deletion has, at least one."""
+    bases = f"{env.prefix}~b:"
+    named = [name for name in deletion.keys if not name.startswith(bases)]
+    return max(1, len(named) + len(deletion.globs))
 
 
 def _undelivered(failure: BackendError) -> BackendUnavailable:

@@ -11,9 +11,9 @@ from dualcache.core.entry import Tag
 from dualcache.core.envelope import seal_filling
 from dualcache.core.events import Unusable
 from dualcache.core.ops import Claim, CommitReply, Delete, GiveWay, LookAndLease, MakeTags
-from dualcache.engine.attempts import is_cut, note_refusal
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
+from dualcache.engine.outcomes import is_cut, note_refusal
 from dualcache.engine.pipelines import MOST_AT_ONCE, one_trip, replies_of, slices
 from dualcache.engine.recovery import NOT_ASKED, ask, ask_once
 from dualcache.engine.tags import (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from dualcache.core.apart import At, ReadTopology
 from dualcache.core.entry import Kind
 from dualcache.core.envelope import kind_of
-from dualcache.core.scans import Scan
+from dualcache.core.ops import do
+from dualcache.core.scans import Scan, ScanPage
 from dualcache.engine.beside import without_shapes
 from dualcache.engine.deletion import SCAN_COUNT, read_heads
 from dualcache.engine.recovery import ask
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["NamePage", "list_names"]
 
 _VALUES: Final = (Kind.VALUE, Kind.EXPIRED)
+_MOST_NODES: Final = 65_536
 
 
 class NamePage(NamedTuple):
@@ -33,12 +36,33 @@ def list_names(cursor: int, pattern: str, env: Env) -> Flow[NamePage]:
     Complete for names that are there throughout. A key that matches may be a load under way, or
     another program's: what it holds says whether a value of ours is there.
     """
-    page = yield from ask(Scan(cursor, env.prefix + pattern, SCAN_COUNT), env)
+    page = yield from _scan(cursor, env.prefix + pattern, env)
     own = tuple([key for key in dict.fromkeys(page.keys) if not _is_internal(key, env)])
     heads = (yield from read_heads(own, env)) if own else ()
     pairs = zip(own, heads, strict=True)
     found = [key for key, head in pairs if kind_of(head) in _VALUES]
     return NamePage(page.cursor, [_name_of(key, env) for key in found])
+
+
+def _scan(cursor: int, pattern: str, env: Env) -> Flow[ScanPage]:
+    """Read a page of the key space: in a cluster of one node, and then of the next.
+
+    The number of the node is part of the cursor.
+    """
+    nodes = env.nodes
+    if nodes is None:
+        return (yield from ask(Scan(cursor, pattern, SCAN_COUNT), env))
+    if not cursor:
+        yield from do(ReadTopology())
+    cursor, number = divmod(cursor, _MOST_NODES)
+    names = nodes.names
+    if number >= len(names):
+        return ScanPage(0, ())
+    scan = At(names[number], Scan(cursor, pattern, SCAN_COUNT))
+    page: ScanPage = yield from ask(scan, env)
+    if page.cursor:
+        return page._replace(cursor=page.cursor * _MOST_NODES + number)
+    return page._replace(cursor=(number + 1) % len(names))
 
 
 def _is_internal(key: bytes, env: Env) -> bool:

@@ -11,18 +11,33 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dualcache.core.events import PendingOverflowed, Replayed, ScansRefused
 from dualcache.core.ops import Look, LookAndLease
-from dualcache.engine.attempts import attempt_once, is_cut, note_answer, note_failure
+from dualcache.engine.apart import ask_each_node, ask_nodes
+from dualcache.engine.attempts import attempt_once
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import ScanRefused
 from dualcache.engine.failover import deliver_to_master
+from dualcache.engine.outcomes import is_cut, note_answer, note_failure
+from dualcache.engine.pipelines import one_trip, replies_of
+from dualcache.engine.split import raise_first
 from dualcache.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from dualcache.core.ops import Flow, Op
     from dualcache.engine.env import Env
     from dualcache.engine.health import PendingDeletion
 
-__all__ = ["NOT_ASKED", "ask", "ask_once", "keep_pending", "restore", "retry_refused", "set_aside"]
+__all__ = [
+    "NOT_ASKED",
+    "ask",
+    "ask_each",
+    "ask_once",
+    "keep_pending",
+    "restore",
+    "retry_refused",
+    "set_aside",
+]
 
 NOT_ASKED: Final = ("DC205", "DC206")
 """The codes of the errors that `restore` raises: nothing was sent."""
@@ -35,6 +50,8 @@ def ask(op: Op[T], env: Env) -> Flow[T]:
 
     Every hit goes through here, so the good case is one generator and three tests.
     """
+    if env.nodes is not None:
+        return (yield from ask_nodes(op, env, env.nodes, _prepare, may_repeat=True))
     health = env.health
     if not health.is_clear:
         yield from _prepare(op, env)
@@ -57,14 +74,34 @@ def ask_once(op: Op[T], env: Env) -> Flow[T]:
     A marker or a tag's id that arrives a second time, after an invalidation, would bring back what
     that took away.
     """
+    if env.nodes is not None:
+        return (yield from ask_nodes(op, env, env.nodes, _prepare))
     if not env.health.is_clear:
         yield from _prepare(op, env)
     return (yield from attempt_once(op, env))
 
 
+def ask_each(
+    ops: Sequence[Op[T]], env: Env, asking: Callable[[Op[Any], Env], Flow[Any]] = ask
+) -> Flow[Sequence[T | BackendError]]:
+    """Perform several ops in one trip; in a cluster each that fails has its error for a reply.
+
+    Raises `BackendError` where none of them was answered.
+    """
+    if env.nodes is None:
+        return replies_of(ops, (yield from asking(one_trip(ops), env)))
+    may_repeat = asking is ask
+    replies = yield from ask_each_node(
+        one_trip(ops), env, env.nodes, _prepare, may_repeat=may_repeat
+    )
+    if all(isinstance(reply, BackendError) for reply in replies):
+        raise_first(replies)
+    return replies
+
+
 def keep_pending(deletion: PendingDeletion, env: Env) -> None:
     """Keep a deletion for the replay; tell observers where too many are kept."""
-    dropped = env.health.keep(deletion)
+    dropped = (env.nodes or env.health).keep(deletion)
     if dropped:
         env.emit(PendingOverflowed(dropped=dropped))
 
@@ -74,7 +111,7 @@ def set_aside(deletion: PendingDeletion, error: ScanRefused, env: Env) -> None:
 
     It was reported as pending. If reads waited for its delivery, they would never come again.
     """
-    if env.health.set_aside(deletion):
+    if env.health.whole.set_aside(deletion):
         env.emit(ScansRefused(reason=error.prefix))
 
 
@@ -129,7 +166,7 @@ def _replay(env: Env) -> Flow[None]:
 
 def retry_refused(env: Env) -> Flow[None]:
     """Deliver what the server refused to look for before, if it does not refuse that any more."""
-    refused = env.health.refused
+    refused = env.health.whole.refused
     for number, deletion in tuple(refused.items()):
         try:
             yield from deliver_to_master(deletion, env)

@@ -19,7 +19,6 @@ from dualcache.core.events import Hit, Unusable
 from dualcache.core.front_ports import Read
 from dualcache.core.ops import Look, RawRead
 from dualcache.core.policy import READ_WEIGHT
-from dualcache.engine.attempts import is_cut, note_answer, note_failure
 from dualcache.engine.freshness import (
     ABSENT,
     FILLING,
@@ -37,6 +36,7 @@ from dualcache.engine.freshness import (
     is_fresh,
     keepable_ms,
 )
+from dualcache.engine.outcomes import is_cut, note_answers, note_failure
 from dualcache.engine.plain import plain_value
 from dualcache.engine.tags import NO_IDS, are_alive, has_died
 from dualcache.errors import DecodeError
@@ -150,7 +150,7 @@ def serve(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> object:
     Then the flow of the call goes on with what `look` says was found.
     """
     if env.health.breaker.failures:
-        note_answer(env)
+        note_answers(look.op, env)
     policy = call.policy
     if policy.front is None and not policy.verify:
         value = plain_value(call, raw_read)

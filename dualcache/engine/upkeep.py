@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dualcache.core.apart import At, ReadTopology
 from dualcache.core.ops import Fence, Ping, do
-from dualcache.engine.attempts import attempt_once, note_answer
+from dualcache.engine.attempts import attempt_once
+from dualcache.engine.outcomes import note_answer
 from dualcache.errors import BackendError, BackendRefused
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.engine.env import Env
+    from dualcache.engine.nodes import Nodes
 
 __all__ = ["fence", "ping_server"]
 
@@ -25,6 +28,9 @@ def fence(env: Env) -> Flow[None]:
 def ping_server(env: Env) -> Flow[bool]:
     """Tell whether the backend answers; asked even while the breaker is open."""
     try:
+        if env.nodes is not None:
+            yield from _ping_nodes(env, env.nodes)
+            return True
         yield from attempt_once(Ping(), env)
     except BackendRefused as error:
         if not error.is_lacking:
@@ -34,3 +40,10 @@ def ping_server(env: Env) -> Flow[bool]:
         return False
     note_answer(env)
     return True
+
+
+def _ping_nodes(env: Env, nodes: Nodes) -> Flow[None]:
+    """Ping every node of a cluster; raise where one does not answer."""
+    yield from do(ReadTopology())
+    for node in nodes.names:
+        yield from attempt_once(At(node, Ping()), env)

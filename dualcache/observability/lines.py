@@ -35,6 +35,8 @@ Line: TypeAlias = "tuple[str, str]"
 def _down_line(event: BackendDown, server: str) -> Line:
     """Describe a problem: its nature, its cause and its consequence."""
     seconds = f"{event.retry_ms / 1000:g} s"
+    if event.node:
+        server = f"the node {event.node} of {server}"
     if event.is_configuration:
         what = f"{server} refuses this program ({event.cause}); functions run without the cache"
         return "ERROR", f"{what} until that is mended; next try in {seconds}"
@@ -50,6 +52,12 @@ _TO_STORE: Final = {
     ),
 }
 """How to mend a server that takes no writes because something is lacking, by the reason."""
+
+
+def _up_line(event: BackendUp, server: str) -> Line:
+    """Say that the server answers, or a node of a cluster."""
+    where = f"the node {event.node} of {server}" if event.node else server
+    return "INFO", f"{where} answers again; functions use the cache"
 
 
 def _stopped_line(event: StoresStopped, server: str) -> Line:
@@ -107,7 +115,7 @@ def _differed_line(event: Differed, _: str) -> Line:
 
 LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
     BackendDown: _down_line,
-    BackendUp: lambda _, server: ("INFO", f"{server} answers again; functions use the cache"),
+    BackendUp: _up_line,
     StoresStopped: _stopped_line,
     ScansRefused: _scans_line,
     RightMissing: _right_line,

@@ -174,8 +174,8 @@ def stats_of(
     return Stats(
         backend=where,
         tier=env.tier,
-        is_available=health.breaker.is_closed and not health.has_overflowed,
-        pending=len(health.pending) + len(health.refused),
+        is_available=health.is_available,
+        pending=health.pending_count,
         hits=total.hits + (front.hits if front else 0),
         misses=total.misses,
         stale_hits=total.stale_hits,

@@ -20,9 +20,10 @@ from dualcache.core.ops import (
     TryLease,
 )
 from dualcache.engine.acquire_many import acquire_all
-from dualcache.engine.attempts import LEAVE_PAUSE_MS, attempt, attempt_once
+from dualcache.engine.attempts import attempt, attempt_once
 from dualcache.engine.commit_ways import RETRY_MS, SOON_MS, can_commit, try_all_again_soon
 from dualcache.engine.load import get_or_load, refresh
+from dualcache.engine.outcomes import LEAVE_PAUSE_MS
 from dualcache.engine.starting import NOTHING
 from dualcache.engine.upkeep import ping_server
 from dualcache.engine.write import set_value

@@ -6,10 +6,11 @@ from dualcache.core.events import BackendDown, RightMissing, StoresStopped
 from dualcache.core.ops import CommitWay, Ping, Publish
 from dualcache.core.revocation import Revocation
 from dualcache.core.scans import Scan, ScanPage, Unlink
-from dualcache.engine.attempts import attempt, note_refusal
+from dualcache.engine.attempts import attempt
 from dualcache.engine.commit_ways import RETRY_MS, can_commit
 from dualcache.engine.deletion import delete_matching
 from dualcache.engine.missing_rights import note_missing_right
+from dualcache.engine.outcomes import note_refusal
 from dualcache.engine.upkeep import ping_server
 from dualcache.errors import BackendRefused
 from tests.engine.conversation import script, surroundings

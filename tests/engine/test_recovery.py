@@ -9,9 +9,9 @@ from dualcache.core.events import BackendDown, BackendUp, PendingOverflowed, Rep
 from dualcache.core.ops import Delete, Look, Ping, RawRead
 from dualcache.core.scans import Scan, ScanPage, Unlink
 from dualcache.engine import health
-from dualcache.engine.attempts import cause_of
 from dualcache.engine.deletion import delete_matching
 from dualcache.engine.health import Health, PendingDeletion
+from dualcache.engine.outcomes import cause_of
 from dualcache.engine.recovery import ask, ask_once, keep_pending
 from dualcache.engine.upkeep import ping_server
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.backends.redis.scripts import COMMIT_SHA, commit_source
+from dualcache.backends.redis.wire.cluster import CLUSTER_SPELLINGS
 from dualcache.backends.redis.wire.leases import (
     lifetime,
     new_tag_commands,
@@ -28,8 +29,10 @@ from dualcache.backends.redis.wire.resp import (
     pack,
     refused_write,
     strings,
+    written,
 )
-from dualcache.core.entry import HEADER_BYTES, OWNED_HEADER_BYTES
+from dualcache.backends.redis.wire.scans import SCAN_SPELLINGS
+from dualcache.core.entry import HEADER_BYTES
 from dualcache.core.ops import (
     FOR_EVER,
     Batch,
@@ -41,6 +44,7 @@ from dualcache.core.ops import (
     LoadScript,
     Look,
     LookAndLease,
+    MakeTag,
     MakeTags,
     Ping,
     ProlongTag,
@@ -49,11 +53,10 @@ from dualcache.core.ops import (
     ReadTags,
     TryLease,
 )
-from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.errors import BackendRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from dualcache.core.ops import Op
 
@@ -134,25 +137,6 @@ def _read_tags_reply(op: ReadTags, replies: Sequence[Any]) -> tuple[bytes | None
     return strings(replies[0], len(op.tags))
 
 
-def _heads_commands(op: ReadHeads) -> Sequence[Command]:
-    return tuple([("GETRANGE", key, 0, OWNED_HEADER_BYTES - 1) for key in op.keys])
-
-
-def _heads_reply(_: ReadHeads, replies: Sequence[Any]) -> tuple[bytes, ...]:
-    return tuple([content(reply) or b"" for reply in replies])
-
-
-def _scan_commands(op: Scan) -> Sequence[Command]:
-    return (("SCAN", op.cursor, "MATCH", op.pattern, "COUNT", op.count, "TYPE", "string"),)
-
-
-def _scan_reply(_: Scan, replies: Sequence[Any]) -> ScanPage:
-    page = checked(replies[0])
-    if not isinstance(page, list) or len(page) != 2:
-        raise nonsense()
-    return ScanPage(int(page[0]), tuple(page[1]))
-
-
 # Leases and tags
 
 
@@ -179,6 +163,15 @@ def _make_tags_commands(op: MakeTags) -> Sequence[Command]:
 
 def _make_tags_reply(op: MakeTags, replies: Sequence[Any]) -> tuple[bytes | None, ...]:
     return new_tag_replies(op.tags, replies)[0]
+
+
+def _make_tag_commands(op: MakeTag) -> Sequence[Command]:
+    return new_tag_commands((op.tag,))
+
+
+def _make_tag_reply(op: MakeTag, replies: Sequence[Any]) -> tuple[bytes | None, int]:
+    ids, left_ms = new_tag_replies((op.tag,), replies)
+    return ids[0], left_ms[0]
 
 
 def _prolong_commands(op: ProlongTag) -> Sequence[Command]:
@@ -231,10 +224,6 @@ def _delete_commands(op: Delete) -> Sequence[Command]:
     return (("DEL", *op.keys),)
 
 
-def _unlink_commands(op: Unlink) -> Sequence[Command]:
-    return (("DEL", *op.keys),) if op.is_blocking else (("UNLINK", *op.keys),)
-
-
 def _ping_commands(_: Ping) -> Sequence[Command]:
     return (("PING",),)
 
@@ -271,30 +260,21 @@ def _batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def _written(
-    commands: Callable[[Any], Sequence[Command]],
-    reply: Callable[[Any, Sequence[Any]], Any],
-    awaits: Callable[[Any], int] = lambda _: 1,
-) -> Spelling:
-    """Return the spelling of an op by its commands."""
-    return Spelling(lambda op: b"".join([pack(each) for each in commands(op)]), awaits, reply)
-
-
 SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     Look: Spelling(_write_look, lambda op: 2 if op.with_ttl else 1, _look_reply),
     LookAndLease: Spelling(write_lease, lambda op: 3 + 3 * len(op.tags), _lease_reply),
-    Claim: telling(_written(_claim_commands, _claim_reply, lambda op: 1 + 3 * len(op.tags))),
-    ReadTags: _written(_read_tags_commands, _read_tags_reply),
-    MakeTags: _written(_make_tags_commands, _make_tags_reply, lambda op: 3 * len(op.tags)),
-    ProlongTag: _written(_prolong_commands, _prolong_reply),
-    TryLease: _written(try_lease_commands, try_lease_reply, lambda _: 3),
+    Claim: telling(written(_claim_commands, _claim_reply, lambda op: 1 + 3 * len(op.tags))),
+    ReadTags: written(_read_tags_commands, _read_tags_reply),
+    MakeTags: written(_make_tags_commands, _make_tags_reply, lambda op: 3 * len(op.tags)),
+    MakeTag: written(_make_tag_commands, _make_tag_reply, lambda _: 3),
+    ProlongTag: written(_prolong_commands, _prolong_reply),
+    TryLease: written(try_lease_commands, try_lease_reply, lambda _: 3),
     Commit: telling(Spelling(_write_commit, lambda _: 1, _commit_reply)),
-    LoadScript: _written(_script_commands, _script_reply),
-    Delete: telling(_written(_delete_commands, _number_reply)),
-    Unlink: _written(_unlink_commands, _number_reply),
-    ReadHeads: _written(_heads_commands, _heads_reply, lambda op: len(op.keys)),
-    Scan: _written(_scan_commands, _scan_reply),
+    LoadScript: written(_script_commands, _script_reply),
+    Delete: telling(written(_delete_commands, _number_reply)),
     Publish: Spelling(lambda op: publish(op.notice), lambda _: 1, _no_reply),
-    Ping: _written(_ping_commands, _no_reply),
+    Ping: written(_ping_commands, _no_reply),
     Batch: Spelling(_write_batch, _batch_awaits, _batch_reply),
+    **SCAN_SPELLINGS,
+    **CLUSTER_SPELLINGS,
 }

@@ -23,6 +23,7 @@ __all__ = [
     "pack",
     "refused_write",
     "strings",
+    "written",
 ]
 
 Part = bytes | str | int
@@ -44,6 +45,15 @@ def pack(command: Command) -> bytes:
         data = part if type(part) is bytes else str(part).encode()
         parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
     return b"".join(parts)
+
+
+def written(
+    commands: Callable[[Any], Sequence[Command]],
+    reply: Callable[[Any, Sequence[Any]], Any],
+    awaits: Callable[[Any], int] = lambda _: 1,
+) -> Spelling:
+    """Return the spelling of an op by its commands."""
+    return Spelling(lambda op: b"".join([pack(each) for each in commands(op)]), awaits, reply)
 
 
 def bulk(data: bytes) -> bytes:

@@ -1,0 +1,115 @@
+"""Asking the nodes of a cluster: each part of an op succeeds or fails with its own node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from dualcache.core.apart import Apart, At
+from dualcache.engine.nodes import unsettled
+from dualcache.engine.outcomes import is_cut, note_answer, note_failure
+from dualcache.engine.split import join, joined, split
+from dualcache.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.core.ops import Flow, Op
+    from dualcache.engine.env import Env
+    from dualcache.engine.nodes import Nodes
+    from dualcache.engine.split import Split
+
+    Prepare = Callable[[Op[Any], Env], Flow[None]]
+
+__all__ = ["ask_each_node", "ask_nodes"]
+
+T = TypeVar("T")
+_MOST_MOVES: Final = 8
+"""How often the topology may change while a caller gets ready to ask."""
+
+
+def ask_nodes(
+    op: Op[T],
+    env: Env,
+    nodes: Nodes,
+    prepare: Prepare | None = None,
+    *,
+    may_repeat: bool = False,
+) -> Flow[T]:
+    """Perform an op at the nodes of its keys; raise the first `BackendError` of its parts.
+
+    `prepare` gets a node that is not clear back to a clear state, or raises. `may_repeat`: a part
+    is tried once more where its connection was cut, or the topology has changed.
+    """
+    made, replies = yield from _ask_parts(op, env, nodes, prepare, may_repeat=may_repeat)
+    reply: T = joined(op, made, replies)
+    return reply
+
+
+def ask_each_node(
+    op: Op[Any],
+    env: Env,
+    nodes: Nodes,
+    prepare: Prepare | None = None,
+    *,
+    may_repeat: bool = False,
+) -> Flow[list[Any]]:
+    """Perform a batch; return the reply to each of its ops, a `BackendError` where one failed."""
+    made, replies = yield from _ask_parts(op, env, nodes, prepare, may_repeat=may_repeat)
+    return join(op, made, replies)
+
+
+def _ask_parts(
+    op: Op[Any], env: Env, nodes: Nodes, prepare: Prepare | None, *, may_repeat: bool
+) -> Flow[tuple[Split, list[Any]]]:
+    """Perform the parts of an op, all at once; return the reply or the error of each."""
+    made, replies = yield from _ready(op, env, nodes, prepare)
+    asked = [at for at, reply in enumerate(replies) if reply is None]
+    slots, since = nodes.slots, env.health.whole.breaker.events
+    found: tuple[Any, ...] = ()
+    if len(asked) == 1:
+        try:
+            found = ((yield made.parts[asked[0]]),)
+        except BackendError as error:
+            found = (error.with_traceback(None),)
+    elif asked:
+        found = yield Apart(tuple([made.parts[at] for at in asked]))
+    for at, reply in zip(asked, found, strict=True):
+        node, part = made.parts[at].node, made.parts[at].op
+        env_at = nodes.env_at(node, env)
+        replies[at] = reply
+        if not isinstance(reply, BackendError):
+            if not env_at.health.breaker.is_closed or env_at.health.breaker.failures:
+                note_answer(env_at)
+            continue
+        note_failure(reply, env_at, since, part)
+        # The node may have handed its slots on, and the failure was what showed that.
+        if may_repeat and (is_cut(reply) or nodes.slots is not slots):
+            again = op if type(op) is At else part
+            try:
+                replies[at] = yield from ask_nodes(again, env, nodes, prepare)
+            except BackendError as error:
+                replies[at] = error.with_traceback(None)
+    return made, replies
+
+
+def _ready(
+    op: Op[Any], env: Env, nodes: Nodes, prepare: Prepare | None
+) -> Flow[tuple[Split, list[Any]]]:
+    """Split an op, and get each of its nodes ready; return the error of each that is not."""
+    for _ in range(_MOST_MOVES):
+        slots = nodes.slots
+        made = split(op, nodes.node_of)
+        errors: list[Any] = [None] * len(made.parts)
+        for at, (node, part) in enumerate([(each.node, each.op) for each in made.parts]):
+            env_at = nodes.env_at(node, env)
+            if prepare is None or env_at.health.is_clear:
+                continue
+            try:
+                yield from prepare(part, env_at)
+            except BackendError as error:
+                errors[at] = error.with_traceback(None)
+        # Pending deletions follow their keys to other nodes. Where the topology has changed since
+        # the split, the nodes that were looked at may be the wrong ones, so all begins anew.
+        if nodes.slots is slots:
+            return made, errors
+    raise unsettled()

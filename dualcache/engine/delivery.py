@@ -1,0 +1,203 @@
+"""Delivering a deletion to the server that it concerns, or to each node of a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dualcache.core.apart import ReadTopology
+from dualcache.core.ops import Batch, Delete, GiveWay, ReadTags, do
+from dualcache.engine.apart import ask_each_node
+from dualcache.engine.attempts import attempt
+from dualcache.engine.deletion import (
+    ScanRefused,
+    delete_matching,
+    delete_names,
+    delete_owned,
+    notice_of,
+)
+from dualcache.engine.holds import hold, hold_key, holdable
+from dualcache.engine.nodes import UNKNOWN_NODE, unsettled
+from dualcache.engine.pipelines import slices
+from dualcache.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dualcache.core.ops import Flow
+    from dualcache.engine.env import Env
+    from dualcache.engine.health import PendingDeletion
+    from dualcache.engine.nodes import Nodes
+
+__all__ = ["deliver", "deliver_to_nodes", "first_failure"]
+
+_PASSES: Final = 2
+
+
+def deliver(deletion: PendingDeletion, env: Env) -> Flow[int]:
+    """Delete keys, then what matches the patterns and belongs to the functions; count them."""
+    if env.nodes is not None:
+        failures: list[BackendError] = []
+        removed, left = yield from deliver_to_nodes(deletion, env, env.nodes, {}, failures)
+        if left is not None:
+            raise first_failure(failures)
+        return removed
+    removed = 0
+    if deletion.keys:
+        removed += yield from delete_names(deletion.keys, _holds_of(deletion, env), env)
+    return removed + (yield from _search(deletion, env))
+
+
+def deliver_to_nodes(
+    deletion: PendingDeletion,
+    env: Env,
+    nodes: Nodes,
+    blocked: Mapping[str, BackendError],
+    failures: list[BackendError],
+) -> Flow[tuple[int, PendingDeletion | None]]:
+    """Deliver what can be delivered; return how many keys there were, and what is left.
+
+    `blocked` are the nodes that are not to be asked. `failures` gets why something is left.
+    """
+    removed = 0
+    left: list[str] = []
+    for part in slices(deletion.keys):
+        if removed or left:
+            yield GiveWay()
+        removed += yield from _delete_at_nodes(part, deletion, env, nodes, blocked, left, failures)
+    failed = len(failures)
+    if deletion.globs:
+        removed += yield from _search_nodes(deletion, env, nodes, blocked, failures)
+    has_failed = len(failures) > failed
+    if not left and not has_failed:
+        return removed, None
+    kept = frozenset(left)
+    return removed, deletion._replace(
+        keys=tuple(left),
+        held=tuple([key for key in deletion.held if key in kept]),
+        patterns=deletion.patterns if has_failed else (),
+        functions=deletion.functions if has_failed else (),
+    )
+
+
+def first_failure(failures: list[BackendError]) -> BackendError:
+    """Take the first failure; a refusal to list keys only where nothing else has failed."""
+    failures.sort(key=lambda failure: isinstance(failure, ScanRefused))
+    return failures.pop(0)
+
+
+def _holds_of(deletion: PendingDeletion, env: Env) -> dict[str, int]:
+    """Return for how many ms each key is still to be held."""
+    left_ms = deletion.hold_ends_ms - env.elapsed_ms() if deletion.held else 0
+    return dict.fromkeys(deletion.held, left_ms) if left_ms > 0 else {}
+
+
+def _search(deletion: PendingDeletion, env: Env) -> Flow[int]:
+    """Delete what has to be searched for."""
+    removed = 0
+    for pattern in deletion.patterns:
+        removed += yield from delete_matching(pattern, env)
+    for function in deletion.functions:
+        removed += yield from delete_owned(function, env)
+    return removed
+
+
+def _delete_at_nodes(
+    keys: Sequence[str],
+    deletion: PendingDeletion,
+    env: Env,
+    nodes: Nodes,
+    blocked: Mapping[str, BackendError],
+    left: list[str],
+    failures: list[BackendError],
+) -> Flow[int]:
+    """Delete keys, each at its node; `left` gets those that could not be deleted."""
+    asked = list(keys)
+    if blocked:
+        asked = [key for key in keys if nodes.node_of(key) not in blocked]
+        stopped = [key for key in keys if nodes.node_of(key) in blocked]
+        left += stopped
+        failures += [blocked[nodes.node_of(key)] for key in stopped][:1]
+    if not asked:
+        return 0
+    ops = tuple([Delete((key,), notice_of((key,), env)) for key in asked])
+    replies = yield from ask_each_node(Batch(ops), env, nodes, may_repeat=True)
+    failed = {
+        key: reply
+        for key, reply in zip(asked, replies, strict=True)
+        if isinstance(reply, BackendError)
+    }
+    left += failed
+    failures += failed.values()
+    deleted = [key for key in asked if key not in failed]
+    try:
+        yield from _hold_again(deleted, deletion, env)
+    except BackendError as error:
+        left += deleted
+        failures.append(error.with_traceback(None))
+    return sum([reply for reply in replies if not isinstance(reply, BackendError)])
+
+
+def _hold_again(keys: Sequence[str], deletion: PendingDeletion, env: Env) -> Flow[None]:
+    """Put the holds back under keys that were deleted, and those that the deletion asks for."""
+    # Read when the keys are deleted, in a trip of its own: copies lie at other nodes, so one that
+    # was put between the two would not be seen, and the hold itself would be gone.
+    names = holdable(keys, env)
+    if not names:
+        return
+    found = yield from attempt(ReadTags(tuple([hold_key(key, env) for key in names])), env)
+    held = {key for key, each in zip(names, found, strict=True) if each is not None}
+    wanted = {key: ms for key, ms in _holds_of(deletion, env).items() if key in names}
+    if held or wanted:
+        yield from hold(wanted, held, env)
+
+
+def _search_nodes(
+    deletion: PendingDeletion,
+    env: Env,
+    nodes: Nodes,
+    blocked: Mapping[str, BackendError],
+    failures: list[BackendError],
+) -> Flow[int]:
+    """Delete what has to be searched for, at every node or at the one of `env`."""
+    removed = 0
+    names: Sequence[str] = (env.node,) if env.node else nodes.names or (UNKNOWN_NODE,)
+    if all(node in blocked for node in names):
+        failures += [blocked[node] for node in names]
+        return 0
+    # A key that moves from a node that is still to be searched to one that has been is found at
+    # neither. So where slots are on their way all nodes are searched twice: each after each other.
+    try:
+        for _ in range(_PASSES):
+            slots = nodes.slots
+            was_moving = yield from do(ReadTopology())
+            if env.node and nodes.slots is not slots:
+                raise unsettled()  # handed on to other nodes: see `Nodes.adopt`
+            slots = nodes.slots
+            names = (env.node,) if env.node and not was_moving else nodes.names
+            for node in names:
+                removed += yield from _search_node(deletion, node, env, nodes, blocked, failures)
+            is_moving = yield from do(ReadTopology())
+            if not was_moving and not is_moving and nodes.slots is slots:
+                break
+    except BackendError as error:
+        failures.append(error.with_traceback(None))
+    return removed
+
+
+def _search_node(
+    deletion: PendingDeletion,
+    node: str,
+    env: Env,
+    nodes: Nodes,
+    blocked: Mapping[str, BackendError],
+    failures: list[BackendError],
+) -> Flow[int]:
+    """Delete what has to be searched for at one node."""
+    failure = blocked.get(node)
+    if failure is None:
+        try:
+            return (yield from _search(deletion, nodes.env_at(node, env)))
+        except BackendError as error:
+            failure = error.with_traceback(None)
+    failures.append(failure)
+    return 0
