@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.colours import colour
+from tests.fleets.cluster import Cluster
 from tests.proxy import Proxy
 from tests.servers import HOW_TO_GET_ONE, Binary, Server, ServerPool, found_binaries
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--server", help="the one server that tests use, as in valkey-9.1")
+    parser.addoption(
+        "--on-cluster",
+        action="store_true",
+        help="run what runs on any backend on a Cluster, and nothing else",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -36,12 +42,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("any_server_binary", binaries, ids=ids)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--on-cluster"):
+        on_server = [item for item in items if _backend_of(item) == "redis"]
+        config.hook.pytest_deselected(items=[item for item in items if item not in on_server])
+        items[:] = on_server
     # Worker processes compare what they collected: an address differs in each of them.
     unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if unstable:
         message = f"the name of a test holds an address, so give its case an id: {unstable[0]}"
         raise pytest.UsageError(message)
+
+
+def _backend_of(item: pytest.Item) -> str | None:
+    """Return which `backend_url` a test is run with."""
+    called = getattr(item, "callspec", None)
+    return None if called is None else called.params.get("backend_url")
 
 
 def pytest_collection_finish() -> None:
@@ -109,10 +125,21 @@ def proxy(redis_server: Server) -> Iterator[Proxy]:
         yield way
 
 
+@pytest.fixture(scope="session")
+def cluster_beneath(server_binary: Binary) -> Iterator[Cluster]:
+    """The Cluster of `--on-cluster`."""
+    with Cluster(server_binary, replicas=0) as cluster:
+        yield cluster
+
+
 @pytest.fixture(params=["memory", "redis"])
 def backend_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty backend, in process and on a server."""
     if request.param == "memory":
         return "memory://"
+    if request.config.getoption("--on-cluster"):
+        cluster: Cluster = request.getfixturevalue("cluster_beneath")
+        cluster.flush()
+        return cluster.url()
     server: Server = request.getfixturevalue("redis_server")
     return server.url

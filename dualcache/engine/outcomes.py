@@ -154,8 +154,9 @@ def _leave_demoted(prefix: str, env: Env) -> None:
     """Leave a server that says that it is a replica, or no master yet."""
     # Behind a load balancer the address leads to the new master, but old connections stay where
     # they are. Where it leads to the same server again, that is found out once a second.
+    # In a cluster the other nodes tell which of them has its slots by now.
     now_ms = env.elapsed_ms()
-    if prefix in _DEMOTED and now_ms >= env.health.leave_at_ms:
+    if env.nodes is None and prefix in _DEMOTED and now_ms >= env.health.leave_at_ms:
         env.health.leave_at_ms = now_ms + LEAVE_PAUSE_MS
         env.leave_server()
 

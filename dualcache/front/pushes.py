@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LocalWrites", "Pushes"]
+__all__ = ["LocalWrites", "NoPushes", "Pushes"]
 
 
 class Pushes(Protocol):
@@ -43,6 +43,48 @@ class _LocalTier(Protocol):
     def open_alone(self) -> None: ...
 
     def drop_all(self) -> None: ...
+
+
+class _BoundedTier(Protocol):
+    """The front tier, whose copies live no longer than they may be stale."""
+
+    def open_bounded(self, transport: str, reason: str) -> None: ...
+
+    def closed(self) -> None: ...
+
+
+class NoPushes:
+    """Stands for pushes where none can be heard: no copy lives longer than it may be stale."""
+
+    def __init__(self, front: _BoundedTier, reason: str) -> None:
+        self._front = front
+        self._reason = reason
+        self._is_open = False
+
+    def start(self) -> None:
+        """Open the tier, if it is not open yet."""
+        if not self._is_open:
+            self._is_open = True
+            self._front.open_bounded("ttl", self._reason)
+
+    def ask_proof(self, _: Callable[[], None]) -> bool:
+        """Prove nothing: nothing is heard."""
+        return False
+
+    def reconnect(self) -> None:
+        """There is no connection."""
+
+    def stop(self) -> None:
+        """There is nothing that runs."""
+
+    def close(self) -> None:
+        """Empty the tier; the next start begins again."""
+        self._is_open = False
+        self._front.closed()
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child; its tier is empty and closed."""
+        self._is_open = False
 
 
 class LocalWrites:

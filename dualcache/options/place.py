@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dualcache.errors import UsageError
 from dualcache.options.checks import to_int
 from dualcache.options.target_options import (
+    CLUSTER_SCHEMES,
     OWNER,
     SENTINEL_SCHEMES,
     TLS_SCHEMES,
@@ -50,6 +51,9 @@ def place_of(scheme: str, authority: str, path: str) -> dict[str, Any]:
         return fields | {"path": unquoted(path)}
     if scheme in SENTINEL_SCHEMES:
         return fields | _sentinel_place(hosts, path, example=f"{scheme}://h1:26379,h2:26379")
+    if scheme in CLUSTER_SCHEMES:
+        nodes = split_addresses(hosts, default_port=None, example=f"{scheme}://h1:7000,h2:7001")
+        return fields | _db_of(path.strip("/")) | {"nodes": nodes}
     host, port = _split_address(hosts, default_port=_DEFAULT_PORT)
     return fields | _db_of(path.strip("/")) | {"host": host, "port": port}
 

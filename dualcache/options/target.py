@@ -18,6 +18,7 @@ from dualcache.options.checks import revealed
 from dualcache.options.patience import CALL_TIMEOUTS
 from dualcache.options.place import Address, place_of, refuse, unquoted
 from dualcache.options.target_options import (
+    CLUSTER_SCHEMES,
     SENTINEL_SCHEMES,
     checked_option,
     options_of,
@@ -31,8 +32,16 @@ if TYPE_CHECKING:
 __all__ = ["Target", "parse_url", "scheme_of", "with_provider"]
 
 _NO_LOCATION = ("memory", "null")
-_SCHEMES = (*_NO_LOCATION, "redis", "rediss", "unix", "valkey", "valkeys", *SENTINEL_SCHEMES)
-_NOT_YET = ("redis+cluster",)
+_SCHEMES = (
+    *_NO_LOCATION,
+    "redis",
+    "rediss",
+    "unix",
+    "valkey",
+    "valkeys",
+    *SENTINEL_SCHEMES,
+    *CLUSTER_SCHEMES,
+)
 _LONGEST_SCHEME = 30
 
 
@@ -54,6 +63,8 @@ class Target(Struct, frozen=True, kw_only=True):
     sentinel_password: str | None = None
     sentinel_ssl: bool | None = None
     """Whether the Sentinels speak TLS; `None`: as the master does."""
+    nodes: tuple[Address, ...] = ()
+    """Nodes of a cluster, instead of host and port: the first that answers knows all others."""
     db: int = 0
     username: str | None = None
     password: str | None = None
@@ -104,6 +115,8 @@ class Target(Struct, frozen=True, kw_only=True):
         if self.sentinels:
             hosts = ",".join(map(str, self.sentinels))
             return f"{self.scheme}://{user_info}{hosts}/{self.service}?db={self.db}"
+        if self.nodes:
+            return f"{self.scheme}://{user_info}{','.join(map(str, self.nodes))}"
         address = Address(self.host or "", self.port or 0)
         return f"{self.scheme}://{user_info}{address}/{self.db}"
 
@@ -135,6 +148,8 @@ def parse_url(url: object, **options: Any) -> Target:
             refuse("names a place", f"write {scheme}:// alone; options follow a question mark")
         return Target(kind=scheme, scheme=scheme, **checked)
     fields = place_of(scheme, authority, f"{slash}{path}") | checked
+    if scheme in CLUSTER_SCHEMES and fields.get("db"):
+        refuse("names a db of a cluster, which has one", "leave the db out", code="DC327")
     return Target(kind="redis", scheme=scheme, warnings=_warnings(fields), **fields)
 
 
@@ -154,14 +169,8 @@ def _split_scheme(url: object) -> tuple[str, str]:
     scheme = scheme.lower()
     if not separator or not _is_scheme(scheme):
         refuse("has no scheme", "write redis://host:6379/0, or memory://", code="DC160")
-    if scheme in _NOT_YET:
-        raise UsageError(
-            f"{scheme}:// is not available in this version",
-            code="DC163",
-            help="write redis://host:port of one server",
-        )
     if scheme not in _SCHEMES:
-        close = nearest(scheme, (*_SCHEMES, *_NOT_YET))
+        close = nearest(scheme, _SCHEMES)
         raise UsageError(
             f"the URL has an unknown scheme {scheme}://",
             code="DC160",

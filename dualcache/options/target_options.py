@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "CLUSTER_SCHEMES",
     "OWNER",
     "SENTINEL_SCHEMES",
     "TLS_SCHEMES",
@@ -26,11 +27,16 @@ OWNER: Final = "the URL"
 SENTINEL_SCHEMES: Final = (
     *("redis+sentinel", "rediss+sentinel", "valkey+sentinel", "valkeys+sentinel"),
 )
+CLUSTER_SCHEMES: Final = (
+    *("redis+cluster", "rediss+cluster", "valkey+cluster", "valkeys+cluster"),
+)
 _TLS_OF: Final = {
     "redis": "rediss",
     "valkey": "valkeys",
     "redis+sentinel": "rediss+sentinel",
     "valkey+sentinel": "valkeys+sentinel",
+    "redis+cluster": "rediss+cluster",
+    "valkey+cluster": "valkeys+cluster",
 }
 TLS_SCHEMES: Final = frozenset(_TLS_OF.values())
 _TLS_SWITCHES: Final = frozenset({"ssl", "tls", "use_ssl", "use_tls"})

@@ -14,6 +14,7 @@ from cachetools import LRUCache
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.backends.null import NullStore
+from dualcache.backends.redis.cluster.store import ClusterStore
 from dualcache.backends.redis.credentials import on_renewal
 from dualcache.backends.redis.store import RedisStore
 from dualcache.backends.redis.warmup import IMPORTS, WarmUp
@@ -35,6 +36,7 @@ from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.health import Health
 from dualcache.engine.load import get_or_load
 from dualcache.engine.missing_rights import note_missing_right
+from dualcache.engine.nodes import Nodes
 from dualcache.front.of_function import FunctionFront
 from dualcache.observability.stats import FrontStats, was_told_of_time_travel
 from dualcache.runtime.clocks import new_token, steady_clock, wall_clock
@@ -82,11 +84,14 @@ class Backend:
         self.background = Background()
         self._has_own_time = clock is None
         is_redis = target.kind == "redis"
-        channel = channel_of(prefix) if is_publishing and is_redis else ""
+        # Nobody listens to a cluster yet, and what is published there goes to every node.
+        can_publish = is_redis and not target.nodes
+        channel = channel_of(prefix) if is_publishing and can_publish else ""
         self.watch = make_watch(self, max_staleness)
         self.front = make_front(
             self, front, prefix=prefix, channel=channel, max_staleness=max_staleness, clock=clock
         )
+        health = Health()
         self.env = Env(
             now_ms=wall_clock(clock),
             elapsed_ms=steady_clock(clock),
@@ -94,7 +99,7 @@ class Backend:
             draw=random.random,
             sequence=itertools.count().__next__,
             emit=emit,
-            health=Health(),
+            health=health,
             prefix=prefix,
             channel=channel,
             tier="redis" if is_redis else "memory",
@@ -103,12 +108,10 @@ class Backend:
             front=self.front or NO_TIER,
             acknowledged=Acknowledged(max_staleness) if target.sentinels else None,
             leave_server=weakly(self.leave_server),
+            nodes=Nodes(health) if target.nodes else None,
         )
         self._store = None if is_redis else self._local_store()
-        tracking = None if self.front is None else self.front.tracking
-        callbacks = [partial(each, self.env) for each in (try_all_again_soon, note_missing_right)]
-        on_renewal(target, self.env.leave_server)
-        self._server = RedisStore(target, tracking, self.watch, *callbacks)
+        self._server = self._make_server()
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
         self._direct_fronts: LRUCache[ValueCodec, FunctionFront] = LRUCache(MOST_CODECS)
@@ -245,6 +248,16 @@ class Backend:
         self._server.leave()
         if self.front is not None:
             self.front.reconnect()
+
+    def _make_server(self) -> RedisStore:
+        """Return the connections to a server, or to the nodes of a cluster; none is open."""
+        target, env = self.target, self.env
+        tracking = None if self.front is None else self.front.tracking
+        callbacks = [partial(each, env) for each in (try_all_again_soon, note_missing_right)]
+        on_renewal(target, env.leave_server)
+        if env.nodes is not None:
+            return ClusterStore(target, env.nodes, *callbacks)
+        return RedisStore(target, tracking, self.watch, *callbacks)
 
     def _local_store(self) -> MemoryStore | NullStore:
         target = self.target

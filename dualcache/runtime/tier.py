@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakMethod, finalize
 
-from dualcache.front.pushes import LocalWrites
+from dualcache.front.pushes import LocalWrites, NoPushes
 from dualcache.front.tier import Front
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def make_front(
     if options is None or target.kind == "null":
         return None
     listen: Callable[[Front], Pushes] = LocalWrites
-    if target.kind == "redis":
+    if target.nodes:
+        listen = partial(NoPushes, reason="the nodes of a cluster are not listened to")
+    elif target.kind == "redis":
         from dualcache.backends.redis.push.listener import Listener
         from dualcache.backends.redis.push.transports import transports_for
 

@@ -59,8 +59,10 @@ def bounded(threads: SyncColour, url: str, **options: Any) -> Cache:
 
 
 def has_all_slots(cache: Cache) -> bool:
-    connections = cache._runtime.backend._server._sync
-    return connections is None or len(connections._pool.free) == SLOTS
+    connections: Any = cache._runtime.backend._server._sync
+    # A cluster has a pool for each node.
+    pools = [*getattr(connections, "_backends", {"": connections}).values()]
+    return connections is None or all(len(each._pool.free) == SLOTS for each in pools)
 
 
 def left_behind(cache: Cache, key: str) -> list[str]:

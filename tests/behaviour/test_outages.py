@@ -343,8 +343,8 @@ def test_who_gets_no_connection_loads_without_storing(
     threads.run(load, 1)
     proxy.fault(replies=Faults(chunk_bytes=1, interval=0.1))  # the one connection is busy
     holder = threads.start(functools.partial(load, 1))
-    assert cache._runtime.backend._server._sync is not None
-    while cache._runtime.backend._server._sync._pool.free:
+    connections: Any = cache._runtime.backend._server._sync
+    while connections._pool.free:
         assert not holder.done
     others = [threads.start(functools.partial(load, n)) for n in range(2, 5)]
     assert [other.result() for other in others] == [{"n": n} for n in range(2, 5)]

@@ -88,6 +88,21 @@ def test_a_unix_url_names_a_socket(url: str, expected: tuple[object, ...]) -> No
 @pytest.mark.parametrize(
     ("scheme", "is_tls"),
     [
+        *(("redis+cluster", False), ("rediss+cluster", True)),
+        *(("valkey+cluster", False), ("valkeys+cluster", True)),
+    ],
+)
+def test_a_cluster_url_names_some_of_its_nodes(scheme: str, *, is_tls: bool) -> None:
+    target = parse_url(f"{scheme}://me:pw@h1:7000,[::1]:7001,h1:7000/0?max_connections=3")
+    assert target.nodes == (("h1", 7000), ("::1", 7001))
+    assert (target.is_tls, target.max_connections) == (is_tls, 3)
+    assert where(target) == (None, None, 0, "me", "pw")
+    assert target.safe_url == f"{scheme}://***@h1:7000,[::1]:7001"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "is_tls"),
+    [
         *(("redis+sentinel", False), ("rediss+sentinel", True)),
         *(("valkey+sentinel", False), ("valkeys+sentinel", True)),
     ],
@@ -223,7 +238,9 @@ def test_an_option_of_another_scheme_is_refused(url: str) -> None:
         (f"redis+sentinel://h:26379/m?sentinel_ssl={SECRET}", "DC152", "sentinel_ssl"),
         (f"redis://h?sentinel_password={SECRET}", "DC151", "no option sentinel_password"),
         (f"redis+sentinal://:{SECRET}@h:26379/m", "DC160", "unknown scheme redis+sentinal://"),
-        (f"redis+cluster://:{SECRET}@h:7000", "DC163", "not available in this version"),
+        (f"redis+cluster://:{SECRET}@h:7000/1", "DC327", "db"),
+        (f"rediss+cluster://:{SECRET}@h:7000?db=2", "DC327", "db"),
+        (f"redis+cluster://:{SECRET}@h", "DC161", "port"),
         (f"redis://:{SECRET}@cache:abc", "DC152", "port of the URL"),
         (f"redis://:{SECRET}@cache:0", "DC152", "port of the URL"),
         (f"redis://:{SECRET}@cache:65536", "DC152", "port of the URL"),

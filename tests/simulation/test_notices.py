@@ -21,7 +21,7 @@ from dualcache.core.ops import Batch, Loaded, Publish
 from dualcache.core.policy import Call, Policy
 from dualcache.core.revocation import Revocation, to_message
 from dualcache.core.scans import Scan, ScanPage
-from dualcache.engine import delivery, invalidation, lead, leases
+from dualcache.engine import delivery, failover, lead, leases
 from dualcache.engine.coherence import Coherence
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.load import get_or_load, refresh
@@ -408,7 +408,7 @@ def test_a_pattern_told_at_its_beginning_leaves_what_is_read_before_its_page_is_
             yield Publish(Revocation(CHANNEL, (), (pattern,)))
         return (yield from delivery.deliver(pending, replace(env, channel="")))
 
-    monkeypatch.setattr(invalidation, "deliver", told_first)
+    monkeypatch.setattr(failover, "deliver", told_first)
     breaks("after|for ever", reads, there=[deletes_pattern])
 
 

@@ -6,9 +6,7 @@ Replies come back in the order of the commands, so a cancelled caller leaves no 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary, ref
 
 from dualcache.backends.redis.async_io import loop_ends
 from dualcache.backends.redis.connector import Connector
@@ -17,6 +15,7 @@ from dualcache.backends.redis.handshake import Handshake
 from dualcache.backends.redis.push.tracking import is_tracked, stamped, tracking_commands
 from dualcache.backends.redis.wire import ops as wire
 from dualcache.backends.redis.wire import watch as wire_watch
+from dualcache.backends.redis.wire.cluster import Exchange
 from dualcache.backends.redis.wire.publish import is_told
 from dualcache.core.ops import (
     Batch,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from dualcache.front.tracking import Tracking
     from dualcache.options.target import Target
 
-__all__ = ["LoopConnection", "LoopConnections"]
+__all__ = ["LoopConnection"]
 
 MOST_SLOW: Final = 1_000
 """How many keys are remembered whose reply held others up."""
@@ -139,6 +138,8 @@ class LoopConnection:
         if kind is Batch:
             ops: tuple[Op[Any], ...] = op.ops  # type: ignore[attr-defined]
             return len(ops) > MANY_OPS or any(map(self._is_large, ops))
+        if kind is Exchange:
+            return self._is_large(op.op)  # type: ignore[attr-defined]
         return False
 
     def _note_slow(self, op: Op[Any]) -> None:
@@ -178,113 +179,6 @@ class LoopConnection:
         """Note that reads of a connection are tracked no more."""
         if self._tracking is not None:
             self._tracking.gone(connection.client_id)
-
-
-class LoopConnections:
-    """The `LoopConnection` of each event loop of this process.
-
-    It goes with its loop, which it holds, so the weak key alone would keep both for ever. A loop
-    that was closed without a word is found out when another loop asks for its own.
-    """
-
-    def __init__(
-        self,
-        target: Target,
-        tracking: Tracking | None = None,
-        on_open: Callable[[], None] = lambda: None,
-        on_missing_right: OnMissingRight | None = None,
-        watch: MasterWatch | None = None,
-    ) -> None:
-        self._arguments = target, tracking, on_open, on_missing_right, watch
-        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopConnection] = (
-            WeakKeyDictionary()
-        )
-        self._of_parents: list[object] = []
-        self._last: tuple[ref[asyncio.AbstractEventLoop], LoopConnection] | None = None
-
-    def after_fork(self) -> None:
-        """Begin anew in a forked child.
-
-        The parent's connections are kept aside: collecting them would close and report its sockets.
-        """
-        self._of_parents.append(dict(self._by_loop))
-        self._by_loop = WeakKeyDictionary()
-        self._last = None
-
-    def perform(self, op: Op[Any]) -> Awaitable[Any]:
-        """Perform one backend op on the running loop's connection."""
-        loop = asyncio.get_running_loop()
-        known = self._last
-        if known is None or known[0]() is not loop:
-            known = self._last = (ref(loop), self._of(loop))
-        return known[1].perform(op)
-
-    def _of(self, loop: asyncio.AbstractEventLoop) -> LoopConnection:
-        found = self._by_loop.get(loop)
-        if found is None:
-            self.forget_ended()
-            found = LoopConnection(*self._arguments)
-            self._by_loop[loop] = found
-            found.until_loop_ends = _begun(_until_loop_ends(ref(self), ref(found)))
-        return found
-
-    def forget_ended(self) -> None:
-        """Let the connections of loops that have ended go."""
-        self._last = None
-        for loop in list(self._by_loop):
-            found = self._by_loop.pop(loop, None) if loop.is_closed() else None
-            if found is not None:
-                found.forget()
-
-    def forget(self, ended: LoopConnection) -> None:
-        """Let the connection of one loop go."""
-        self._last = None
-        for loop, each in list(self._by_loop.items()):
-            if each is ended:
-                del self._by_loop[loop]
-
-    def drop(self) -> None:
-        """Close the connections of every loop, each in its own; the next caller connects again."""
-        for loop, each in list(self._by_loop.items()):
-            if loop is asyncio._get_running_loop():  # noqa: SLF001  the public one raises
-                each.drop()
-                continue
-            with suppress(RuntimeError):  # the loop has ended, and its connections with it
-                loop.call_soon_threadsafe(each.drop)
-
-    async def aclose(self) -> None:
-        """Close the running loop's connections."""
-        self._last = None
-        found = self._by_loop.pop(asyncio.get_running_loop(), None)
-        if found is not None:
-            await found.aclose()
-
-
-async def _until_loop_ends(
-    owner: ref[LoopConnections], connection: ref[LoopConnection]
-) -> AsyncGenerator[None]:
-    """Wait at its one `yield` for the end of the loop, and close the connections then.
-
-    A loop that ends tells its tasks, by cancelling them, and then its asynchronous generators. This
-    one needs no task, costs nothing meanwhile, and comes after the clean-up of the user's tasks.
-    """
-    try:
-        yield
-    finally:
-        ended = connection()
-        if ended is not None:
-            ended.loop_ends()
-            owners = owner()
-            if owners is not None:
-                owners.forget(ended)
-
-
-def _begun(generator: AsyncGenerator[None]) -> AsyncGenerator[None]:
-    """Run an asynchronous generator of the running loop up to its first `yield`."""
-    # A loop that has told its generators already warns of one more; the next loop finds that out.
-    with suppress(StopIteration, ResourceWarning):
-        generator.__anext__().send(None)
-    return generator
 
 
 async def _commit_watched(connection: MultiplexedConnection, op: Commit) -> CommitReply:

@@ -90,6 +90,8 @@ class Clients:
 def _made(target: Target) -> redis.Redis:
     if target.sentinels:
         from dualcache.backends.redis.sentinel.clients import make_master_client as make
+    elif target.nodes:
+        from dualcache.backends.redis.cluster.clients import make_cluster_client as make
     else:
         from dualcache.backends.redis.connections import make_client as make
     return make(target)
@@ -98,6 +100,8 @@ def _made(target: Target) -> redis.Redis:
 def _async_made(target: Target) -> redis_asyncio.Redis:
     if target.sentinels:
         from dualcache.backends.redis.sentinel.clients import make_async_master_client as make
+    elif target.nodes:
+        from dualcache.backends.redis.cluster.clients import make_async_cluster_client as make
     else:
         from dualcache.backends.redis.connections import make_async_client as make
     return make(target)

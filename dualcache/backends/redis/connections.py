@@ -29,6 +29,7 @@ __all__ = [
     "make_client",
     "make_connection",
     "pool_arguments",
+    "tls_arguments",
 ]
 
 
@@ -137,12 +138,13 @@ def _arguments(target: Target, kind: Any) -> dict[str, Any]:
         "socket_keepalive": target.socket_keepalive,
     }
     known = accepted(kind)
-    tls = _tls_arguments(target) if target.is_tls else {}
+    tls = tls_arguments(target) if target.is_tls else {}
     tls = {name: value for name, value in tls.items() if value is not None or name in known}
     return arguments | place | tls | target.redis_arguments
 
 
-def _tls_arguments(target: Target) -> dict[str, Any]:
+def tls_arguments(target: Target) -> dict[str, Any]:
+    """Return what redis-py is told of TLS."""
     from ssl import TLSVersion
 
     versions = {None: None, "TLSv1.2": TLSVersion.TLSv1_2, "TLSv1.3": TLSVersion.TLSv1_3}

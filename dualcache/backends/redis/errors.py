@@ -74,6 +74,7 @@ _LACKING = re.compile(
 NO_SUCH_COMMAND = "it does not have a command that the cache needs: is it a Sentinel, or a proxy?"
 _HANGS_UP = re.compile(r"^(?:ERR )?Protocol error\b")
 """The last words before the server closes the connection: a value is over its limit."""
+_REDIRECTION = re.compile(r"(\d+ \S*:\d+)$")
 _LONGEST_CHAIN = 8
 
 
@@ -177,6 +178,7 @@ def _refused(error: Exception, *, is_auth: bool) -> BackendError:
     )
     made.prefix = prefix
     made.right = right
+    made.moved_to = _moved_to(prefix, text)
     made.is_lacking = prefix == "NOPERM" or (prefix == "ERR" and bool(_LACKING.search(text)))
     return _marked(made, is_configuration=bool(mend))
 
@@ -214,6 +216,12 @@ def _unavailable(error: Exception) -> BackendUnavailable:
         details=(("class", type(error).__name__), *_cause_of(error)),
     )
     return _marked(made)
+
+
+def _moved_to(prefix: str, text: str) -> str:
+    """Return the slot and the node that a redirection names, as in `3999 127.0.0.1:6381`."""
+    found = _REDIRECTION.search(text) if prefix in {"MOVED", "ASK"} else None
+    return found[1] if found else ""
 
 
 def _cause_of(error: Exception) -> tuple[tuple[str, str], ...]:

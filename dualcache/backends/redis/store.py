@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from dualcache.backends.redis.async_per_loop import LoopConnections
+    from dualcache.backends.redis.async_loops import LoopConnections
+    from dualcache.backends.redis.cluster.sync_cluster import SyncCluster
     from dualcache.backends.redis.errors import OnMissingRight
     from dualcache.backends.redis.sentinel.watch import MasterWatch
     from dualcache.backends.redis.sync_backend import SyncBackend
@@ -39,7 +41,7 @@ class RedisStore:
     ) -> None:
         self._arguments = target, tracking, on_open, on_missing_right, watch
         self._watch = watch
-        self._sync: SyncBackend | None = None
+        self._sync: SyncBackend | SyncCluster | None = None
         self._by_loop: LoopConnections | None = None
 
     def sync(self) -> Callable[[Op[Any]], Any]:
@@ -51,9 +53,11 @@ class RedisStore:
 
     def asynchronous(self) -> Callable[[Op[Any]], Awaitable[Any]]:
         """Return the function by which the async colour performs an op."""
-        from dualcache.backends.redis.async_per_loop import LoopConnections
+        from dualcache.backends.redis.async_loops import LoopConnections
+        from dualcache.backends.redis.async_per_loop import LoopConnection
 
-        self._by_loop = self._by_loop or LoopConnections(*self._arguments)
+        make = partial(LoopConnection, *self._arguments)
+        self._by_loop = self._by_loop or LoopConnections(make)
         return _watched(self._by_loop.perform, self._watch)
 
     def leave(self) -> None:

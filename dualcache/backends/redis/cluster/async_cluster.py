@@ -1,0 +1,213 @@
+"""The async colour on a cluster: in each event loop, connections for each node."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from dualcache.backends.redis.async_per_loop import LoopConnection
+from dualcache.backends.redis.cluster.topology import (
+    MOST_HOPS,
+    not_a_cluster,
+    unreachable,
+    unserved,
+)
+from dualcache.backends.redis.errors import classify
+from dualcache.backends.redis.wire import ops as wire
+from dualcache.backends.redis.wire.cluster import Exchange, ReadMoving, ReadSlots, hops, merged
+from dualcache.core.apart import Apart, At, ReadTopology
+from dualcache.core.ops import Commit, CommitReply, CommitWay, DropConnections
+from dualcache.engine.nodes import UNKNOWN_NODE, unsettled
+from dualcache.engine.split import joined, split
+from dualcache.errors import BackendError, BackendRefused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from dualcache.backends.redis.cluster.topology import Topology
+    from dualcache.backends.redis.errors import OnMissingRight
+    from dualcache.core.ops import Op
+
+__all__ = ["LoopCluster"]
+
+
+class LoopCluster:
+    """The connections of one event loop to the nodes of a cluster, which are asked all at once."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        on_open: Callable[[], None] = lambda: None,
+        on_missing_right: OnMissingRight | None = None,
+    ) -> None:
+        self._topology = topology
+        self._nodes = topology.nodes
+        self._callbacks = on_open, on_missing_right
+        self._links: dict[str, LoopConnection] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+        self.until_loop_ends: AsyncGenerator[None] | None = None
+
+    async def perform(self, op: Op[Any]) -> Any:
+        """Perform one backend op; raise `BackendError`, which names its node."""
+        kind = type(op)
+        if kind is At:
+            return await self._at(op.node, op.op)  # type: ignore[attr-defined]
+        if kind is Apart:
+            return await self._tried(op.parts)  # type: ignore[attr-defined]
+        if kind is DropConnections:
+            return self.drop()
+        if kind is ReadTopology:
+            return await self._read_topology()
+        made = split(op, self._nodes.node_of)
+        if len(made.parts) == 1:
+            return joined(op, made, [await self._at(made.parts[0].node, made.parts[0].op)])
+        return joined(op, made, await self._tried(made.parts))
+
+    def drop(self) -> None:
+        """Close the connections; commands in flight fail."""
+        for link in self._links.values():
+            link.drop()
+
+    def loop_ends(self) -> None:
+        """Close the connections in the last turns of their loop."""
+        for link in self._links.values():
+            link.loop_ends()
+
+    def forget(self) -> None:
+        """Go without a word: the loop has ended, so nothing can be closed in it."""
+        for link in self._links.values():
+            link.forget()
+
+    async def aclose(self) -> None:
+        """Close the connections and wait for their end."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        links = [*self._links.values()]
+        self._links.clear()
+        for link in links:
+            await link.aclose()
+
+    async def _tried(self, parts: Sequence[At[Any]]) -> tuple[Any, ...]:
+        """Perform parts, all at once; an error is a value among the replies."""
+        found = await asyncio.gather(
+            *[self._at(part.node, part.op) for part in parts], return_exceptions=True
+        )
+        for each in found:
+            if isinstance(each, BaseException) and not isinstance(each, BackendError):
+                raise each
+        return tuple(found)
+
+    async def _at(self, node: str, op: Op[Any]) -> Any:
+        if node == UNKNOWN_NODE:
+            return await self._at_unknown(op)
+        try:
+            return await self._follow(node, op)
+        except BackendError as error:
+            error.node = error.node or node
+            if self._topology.is_due(error):
+                with suppress(BackendError):
+                    await self._refresh(node)
+            raise
+
+    async def _at_unknown(self, op: Op[Any]) -> Any:
+        """Find out where an op belongs, and perform it there."""
+        try:
+            await self._refresh()
+            made = split(op, self._nodes.node_of)
+            if any(part.node == UNKNOWN_NODE for part in made.parts):
+                raise unserved()
+            return joined(op, made, await self._tried(made.parts))
+        except BackendError as error:
+            error.node = error.node or UNKNOWN_NODE
+            raise
+
+    async def _follow(self, node: str, op: Op[Any]) -> Any:
+        """Perform an op, and have other nodes carry out what they are said to be asked for."""
+        link = self._link(node)
+        if type(op) is Commit and op.way is CommitWay.WATCH:
+            return await self._watched(node, op)
+        data, count = wire.encode(op)
+        replies = await link.perform(Exchange(op, data, count))
+        for _ in range(MOST_HOPS):
+            onward = hops(data, replies, node)
+            if not onward:
+                break
+            for hop in onward:
+                self._topology.moved(hop.moved_slots, hop.node)
+                found = await self._link(hop.node).perform(Exchange(op, hop.data, hop.awaits))
+                replies = merged(replies, hop, found)
+        else:
+            if hops(data, replies, node):
+                raise unsettled()
+        try:
+            return wire.decode(op, replies)
+        except BackendRefused:
+            raise
+        except Exception as error:  # noqa: BLE001  a reply of any shape ends the connection
+            link.drop()
+            raise classify(error) from None
+
+    async def _watched(self, node: str, op: Commit) -> Any:
+        """Commit by a transaction, at the node where the key is by now."""
+        for _ in range(MOST_HOPS + 1):
+            try:
+                return await self._link(node).perform(op)
+            except BackendRefused as error:
+                if error.prefix == "ASK":  # a transaction cannot follow: the key is on its way
+                    return CommitReply.REFUSED
+                if error.prefix != "MOVED":
+                    raise
+                self._topology.learn(error, node)
+                node = self._nodes.node_of(op.key)
+        raise unsettled()
+
+    async def _refresh(self, failed: str = "") -> None:
+        """Have the topology asked for; all callers of this loop share one attempt.
+
+        A task of its own: a caller that is cancelled does not take it from the others.
+        """
+        if self._refreshing is None:
+            self._refreshing = asyncio.get_running_loop().create_task(self._ask(failed))
+            self._refreshing.add_done_callback(self._refreshed)
+        await asyncio.shield(self._refreshing)
+
+    def _refreshed(self, attempt: asyncio.Task[None]) -> None:
+        self._refreshing = None
+        if not attempt.cancelled():
+            attempt.exception()  # its callers have it, if they are still there
+
+    async def _ask(self, failed: str) -> None:
+        """Ask one node after the other for the topology; raise where none tells it."""
+        failures: list[BackendError] = []
+        for node in self._topology.candidates(failed):
+            try:
+                slots = await self._link(node).perform(ReadSlots(node.rpartition(":")[0]))
+            except BackendRefused as error:
+                failures.append(not_a_cluster(error).with_traceback(None))
+            except BackendError as error:
+                failures.append(error.with_traceback(None))
+            else:
+                self._topology.adopt(slots)
+                for known, link in self._links.items():
+                    if known not in self._nodes.names:
+                        link.drop()
+                return
+        raise unreachable(failures)
+
+    async def _read_topology(self) -> bool:
+        await self._refresh()
+        return any(await asyncio.gather(*[self._is_moving(node) for node in self._nodes.names]))
+
+    async def _is_moving(self, node: str) -> bool:
+        try:
+            return bool(await self._link(node).perform(ReadMoving()))
+        except BackendError:  # it is down, or does not tell: what is there is not found anyway
+            return False
+
+    def _link(self, node: str) -> LoopConnection:
+        found = self._links.get(node)
+        if found is None:
+            made = LoopConnection(self._topology.target_of(node), None, *self._callbacks)
+            found = self._links[node] = made
+        return found
