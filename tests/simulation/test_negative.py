@@ -80,9 +80,8 @@ def answered(flow: Flow[Any]) -> Flow[Any]:
             is_error = isinstance(reply, BaseException)
             op: Any = flow.throw(reply) if is_error else flow.send(reply)
         except StopIteration as end:
-            ended = end.value
-            is_answer = isinstance(ended, Outcome) and isinstance(ended.error, Gone)
-            return Outcome(ended.error.value) if is_answer else ended
+            error = end.value.error if isinstance(end.value, Outcome) else None
+            return Outcome(error.value) if isinstance(error, Gone) else end.value
         if isinstance(op, Spawn):
             op = replace(op, flow=answered(op.flow))
         try:
