@@ -88,6 +88,9 @@ class Site:
         def many(keys: list[str]) -> dict[str, Any]:
             return dict.fromkeys(keys, self.value())
 
+        def of_numbers(numbers: list[int]) -> dict[int, Any]:
+            return dict.fromkeys(numbers, self.value())
+
         self.one, self.many = colour.function(one), colour.function(many)
         body = colour.function(read)
         self.load = self.cache(key="k:{n}", tags=["t"])(body)
@@ -95,7 +98,20 @@ class Site:
         self.beside = self.cache(key="b:{n}", ttl=10, jitter=0, stale_while_revalidate=100_000)(
             body
         )
+        each = colour.function(of_numbers)
+        self.numbers = self.cache.many(key="m:{number}")(each)
+        self.stale_numbers = self.cache.many(
+            key="s:{number}", ttl=10, jitter=0, stale_if_error=100_000
+        )(each)
+        self.beside_numbers = self.cache.many(
+            key="b:{number}", ttl=10, jitter=0, stale_while_revalidate=100_000
+        )(each)
         self.tagged = self.cache(key="r:{n}", tags=lambda _, n: [f"t:{n}"])(body)
+
+    def warm(self) -> Any:
+        """Fill ahead, and read what was filled."""
+        self.colour.run(self.load.warm, [(1,), (2,)])
+        return self.colour.run(self.load, 1)
 
     def value(self) -> dict[str, int]:
         return {"release": self.release}
@@ -242,6 +258,14 @@ LOADS: Final = {
         ("tagged",),
         is_dead=True,
     ),
+    "many by a function": Loading(lambda site: site.colour.run(site.numbers, [1, 2])),
+    "many over a stale entry": Loading(
+        lambda site: site.colour.run(site.stale_numbers, [1, 2]), ("stale",), is_stale=True
+    ),
+    "many in the background": Loading(
+        lambda site: site.colour.run(site.beside_numbers, [1]), ("beside",), is_stale=True
+    ),
+    "warm": Loading(lambda site: site.warm()),
     "load in the background": Loading(
         lambda site: site.colour.run(site.beside, 1), ("beside",), is_stale=True
     ),
@@ -256,7 +280,7 @@ def test_a_load_whose_nth_op_fails_keeps_every_rule(site: Site, what: str, name:
     fault, loading = FAULTS[name], LOADS[what]
     fault.skip_unless_possible(site.colour)
     run = site.colour.run
-    if what == "load in the background" and fault.is_interrupt and not site.colour.is_async:
+    if "background" in what and fault.is_interrupt and not site.colour.is_async:
         pytest.skip("signals interrupt the main thread alone")
     for at, result in each_op(
         site, fault, lambda: loading.prepare(site), lambda: loading.call(site)
@@ -313,6 +337,8 @@ DELETIONS: Final[dict[str, Callable[[Site], Any]]] = {
     "a pattern": lambda site: site.call("invalidate", patterns=["k:*"]),
     "all of them": lambda site: site.call("invalidate", "k:9", tags=["x"], patterns=["k:?"]),
     "clear": lambda site: site.call("clear"),
+    "a hold": lambda site: site.call("invalidate", "k:1", hold=30),
+    "expire": lambda site: site.call("expire", "k:1"),
     "the handle": lambda site: site.colour.run(site.load.invalidate, 1),
     "cache_clear": lambda site: site.colour.run(site.load.cache_clear),
     "invalidates": lambda site: site.colour.run(
@@ -388,3 +414,66 @@ def test_a_write_whose_nth_op_fails_replaces_the_old_value_or_deletes_it(
             site.release += 1
             assert [run(site.load, 1), run(site.load, 1)] == [site.value()] * 2, told
             site.is_whole(told, may_hold_leases=False)
+
+
+@EACH_FAULT
+def test_an_add_whose_nth_op_fails_stores_its_value_or_nothing(site: Site, name: str) -> None:
+    fault = FAULTS[name]
+    fault.skip_unless_possible(site.colour)
+    for at, done in each_op(site, fault, site.begin, lambda: site.call("add", "k:1", site.value())):
+        told = (name, at)
+        if done is True:
+            assert site.ask_other("get", "k:1") == site.value(), told
+        site.heal()
+        assert site.call("get", "k:1") in (None, site.value()), told
+        is_nothing_left(site, told, fault)
+
+
+@EACH_FAULT
+def test_a_touch_whose_nth_op_fails_leaves_the_value_as_it_was(site: Site, name: str) -> None:
+    fault = FAULTS[name]
+    fault.skip_unless_possible(site.colour)
+
+    def prepare() -> None:
+        site.begin()
+        assert site.colour.run(site.load, 1) == site.value()
+
+    for at, done in each_op(site, fault, prepare, lambda: site.call("touch", "k:1", ttl=50)):
+        told = (name, at)
+        assert site.ask_other("get", "k:1") == site.value(), told
+        if done is True:
+            assert 0 < site.ask_other("ttl", "k:1") <= 50, told
+        site.heal()
+        is_nothing_left(site, told, fault)
+
+
+@EACH_FAULT
+def test_an_incr_whose_nth_op_fails_counts_once_or_not_at_all(site: Site, name: str) -> None:
+    fault = FAULTS[name]
+    fault.skip_unless_possible(site.colour)
+
+    def prepare() -> None:
+        site.begin()
+        assert [site.call("incr", "k:1") for _ in range(2)] == [1, 2]
+
+    for at, done in each_op(site, fault, prepare, lambda: site.call("incr", "k:1")):
+        told = (name, at)
+        assert isinstance(done, BaseException) or done in (None, 3), told
+        if done == 3:
+            assert site.ask_other("get", "k:1") == 3, told
+        site.heal()
+        assert site.ask_other("get", "k:1") in (None, 2, 3), told
+        is_nothing_left(site, told, fault)
+
+
+def is_nothing_left(site: Site, told: Any, fault: Fault) -> None:
+    """Fail if what a write left comes back after an invalidation elsewhere, however late."""
+    assert site.ask_other("invalidate", "k:1").pending == 0
+    site.link.carry_out_late(site.colour.run)
+    site.fence()
+    assert site.call("get", "k:1") is None, told
+    assert site.ask_other("get", "k:1") is None, told
+    if fault.arrives != "late":
+        site.release += 1
+        assert [site.colour.run(site.load, 1) for _ in range(2)] == [site.value()] * 2, told
+        site.is_whole(told, may_hold_leases=False)
