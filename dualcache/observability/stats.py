@@ -1,4 +1,4 @@
-"""Events to observers, one log line per change of state, statistics."""
+"""Statistics of one cache in this process, and the logger of all."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field, to_builtins
 
-from dualcache.core.callables import taking_of
-from dualcache.core.events import ObserverFailed
-from dualcache.core.interrupts import interrupt_in
-from dualcache.errors import UsageError
-from dualcache.observability.lines import LINES
 from dualcache.options.time_travel import time_traveller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dualcache.core.events import Event
     from dualcache.core.policy import Counters
     from dualcache.engine.env import Env
-    from dualcache.typing import Observer
 
 LOGGER: Final = "dualcache"
 
@@ -84,55 +77,6 @@ class Stats(Struct, frozen=True):
         """Return the same as plain dictionaries, for JSON."""
         plain: dict[str, Any] = to_builtins(self)
         return plain
-
-
-def _to_observer(observer: Any) -> Observer:
-    """Check an observer of events; one that takes no event is called without."""
-    if not callable(observer):
-        raise UsageError(
-            "the observer of on_event() is not callable",
-            code="DC154",
-            help="give a function of one event: @cache.on_event above it, or on_event(function)",
-        )
-    taking = taking_of(observer, (), option="the observer", owner="on_event()", first="event")
-    takes_event = taking is None or taking.takes_result
-    called: Any = observer if takes_event else lambda _: observer()
-    return called  # type: ignore[no-any-return]  # which of them it is, was looked at
-
-
-class Observers:
-    """Hands events to observers; one that raises is counted, and harms nobody."""
-
-    def __init__(self) -> None:
-        self._observers: tuple[Observer, ...] = ()
-        self.failures = 0
-
-    def add(self, observer: Observer) -> None:
-        """Have an observer called with each event from now on."""
-        observer = _to_observer(observer)
-        self._observers = (*self._observers, observer)
-
-    def emit(self, event: Event, server: str = "") -> None:
-        """Log changes of the state of `server`, and call every observer."""
-        line = LINES.get(type(event))
-        if line is not None:
-            level, text = line(event, server)
-            log(level, "%s", text)
-        for observer in self._observers:
-            try:
-                observer(event)
-            except Exception as error:
-                if interrupt_in(error) is not None:
-                    raise
-                # The observer's own: the caller must not notice.
-                self.failures += 1
-                if not isinstance(event, ObserverFailed):
-                    self.emit(ObserverFailed(error=type(error).__name__), server)
-
-    @property
-    def hear_hits(self) -> bool:
-        """Whether anybody listens: a hit is an event only then."""
-        return bool(self._observers)
 
 
 def log(level: str, text: str, *arguments: object) -> None:
@@ -207,7 +151,6 @@ def _summed(counters: list[Counters]) -> TemplateStats:
 
 __all__ = [
     "FrontStats",
-    "Observers",
     "Stats",
     "TemplateStats",
     "log",

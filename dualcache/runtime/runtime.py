@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from dualcache.backends.redis.clients import Clients
 from dualcache.core.scope import switched_off
 from dualcache.drivers.forking import OfOneProcess, renew_in_children
-from dualcache.observability.stats import Observers, stats_of
+from dualcache.observability.observers import Observers
+from dualcache.observability.stats import stats_of
 from dualcache.options.target import parse_url
 from dualcache.runtime.backend import Backend
 from dualcache.runtime.definitions import Definitions

@@ -39,8 +39,8 @@ OFTEN: Final = (
 )
 """The faults that found most: they run each time, the first two before a front tier as well."""
 MOST_OPS: Final = 30
-LONG_PAUSE: Final = 15.0
-"""Longer than any pause of the breaker."""
+LONG_PAUSE: Final = 61.0
+"""Longer than any pause of the breaker, and than a key is left alone whose reads are cut."""
 INTERRUPTS: Final = (
     KeyboardInterrupt,
     asyncio.CancelledError,

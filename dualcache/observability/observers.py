@@ -1,0 +1,159 @@
+"""Events to observers: in the caller's thread, unless that holds callers up."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from threading import Lock, Thread
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.core.callables import taking_of
+from dualcache.core.events import ObserverFailed
+from dualcache.core.interrupts import interrupt_in
+from dualcache.errors import UsageError
+from dualcache.observability.lines import LINES
+from dualcache.observability.stats import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.core.events import Event
+    from dualcache.typing import Observer
+
+__all__ = ["MOST_WAITING", "SLOW_CALLS", "SLOW_SECONDS", "Observers"]
+
+SLOW_SECONDS: Final = 0.1
+"""From here on an observer's call counts as slow."""
+SLOW_CALLS: Final = 3
+"""How many slow calls move an observer: one may be the machine's fault."""
+MOST_WAITING: Final = 1_000
+"""How many events wait for a slow observer; those that come then are not handed to it."""
+
+
+class Observers:
+    """Hands events to observers; one that raises or is slow is counted, and harms nobody.
+
+    `failures` counts what observers raised, and the events that a slow one did not get.
+    """
+
+    def __init__(self, now: Callable[[], float] = perf_counter) -> None:
+        self._observers: tuple[_Observer, ...] = ()
+        self._now = now
+        self.failures = 0
+
+    def add(self, observer: Any) -> None:
+        """Have an observer called with each event from now on."""
+        made = _Observer(_to_observer(observer), self._call)
+        self._observers = (*self._observers, made)
+
+    def emit(self, event: Event, server: str = "") -> None:
+        """Log changes of the state of `server`, and call every observer."""
+        line = LINES.get(type(event))
+        if line is not None:
+            level, text = line(event, server)
+            log(level, "%s", text)
+        for observer in self._observers:
+            if observer.is_slow:
+                if not observer.hand_over(event):
+                    self.failures += 1
+                continue
+            began = self._now()
+            self._call(observer, event)
+            if self._now() - began >= SLOW_SECONDS:
+                observer.note_slow()
+
+    @property
+    def hear_hits(self) -> bool:
+        """Whether anybody listens: a hit is an event only then."""
+        return bool(self._observers)
+
+    def _call(self, observer: _Observer, event: Event) -> None:
+        try:
+            observer.function(event)
+        except Exception as error:
+            if interrupt_in(error) is not None:
+                raise
+            # The observer's own: the caller must not notice.
+            self.failures += 1
+            if not isinstance(event, ObserverFailed):
+                self.emit(ObserverFailed(error=type(error).__name__))
+
+
+class _Observer:
+    """One observer. When it has been slow, a thread of its own calls it, in the order of events.
+
+    The thread ends when no event waits, so there is nothing to stop; in a forked child another one
+    begins.
+    """
+
+    def __init__(self, function: Observer, call: Callable[[_Observer, Event], None]) -> None:
+        self.function = function
+        self.is_slow = False
+        self._call = call
+        self._slow_calls = 0
+        self._process = 0
+        self._is_running = False
+        self._lock = Lock()
+        self._waiting: deque[Event] = deque()
+
+    def note_slow(self) -> None:
+        """Count a slow call; move the observer to a thread if that was not the first."""
+        self._slow_calls += 1
+        if self._slow_calls < SLOW_CALLS or self.is_slow:
+            return
+        self.is_slow = True
+        log(
+            "WARNING",
+            "the observer %s has held callers up %d times for more than %g s; a thread calls it "
+            "from now on, and drops events while %d wait: hand them to a queue in it",
+            getattr(self.function, "__qualname__", type(self.function).__name__),
+            SLOW_CALLS,
+            SLOW_SECONDS,
+            MOST_WAITING,
+        )
+
+    def hand_over(self, event: Event) -> bool:
+        """Let the thread call the observer with an event; False: too many wait."""
+        if self._process != os.getpid():  # the first, or forked: the parent's thread is not here
+            self._process, self._is_running = os.getpid(), False
+            self._lock, self._waiting = Lock(), deque()
+        with self._lock:
+            if len(self._waiting) >= MOST_WAITING:
+                return False
+            self._waiting.append(event)
+            if self._is_running:
+                return True
+            self._is_running = True
+        try:
+            Thread(target=self._work, name="dualcache-observer", daemon=True).start()
+        except RuntimeError:  # no more threads, or the interpreter is ending
+            self._is_running = False
+        return True
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._is_running = False
+                    return
+                event = self._waiting.popleft()
+            try:
+                self._call(self, event)
+            except BaseException:  # an interrupt that the observer raised
+                self._is_running = False
+                raise
+
+
+def _to_observer(observer: Any) -> Observer:
+    """Check an observer of events; one that takes no event is called without."""
+    if not callable(observer):
+        raise UsageError(
+            "the observer of on_event() is not callable",
+            code="DC154",
+            help="give a function of one event: @cache.on_event above it, or on_event(function)",
+        )
+    taking = taking_of(observer, (), option="the observer", owner="on_event()", first="event")
+    takes_event = taking is None or taking.takes_result
+    called: Any = observer if takes_event else lambda _: observer()
+    return called  # type: ignore[no-any-return]  # which of them it is, was looked at
