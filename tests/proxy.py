@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -26,7 +27,7 @@ class Faults:
     of the connection, until the faults change. `cut_after` lets that many bytes pass, counted from
     when the faults were set, and then resets both sides. `garble` is given each piece. At most
     `chunk_bytes` are sent at once, and then nothing for `interval` seconds: a reply that drips, or
-    a narrow link.
+    a narrow link. A piece in which `hangs_up` finds something ends the connection.
     """
 
     latency: float = 0.0
@@ -35,9 +36,18 @@ class Faults:
     garble: Callable[[bytes], bytes] | None = None
     chunk_bytes: int = CHUNK_BYTES
     interval: float = 0.0
+    hangs_up: re.Pattern[bytes] | None = None
 
 
 NONE: Final = Faults()
+
+
+def hanging_up_at(*commands: str) -> Faults:
+    """Return the faults of a proxy that closes the connection at commands that it does not know."""
+    names = "|".join(commands).encode()
+    return Faults(hangs_up=re.compile(rb"\*\d+\r\n\$\d+\r\n(?:%b)\r\n" % names, re.IGNORECASE))
+
+
 BLACK_HOLE: Final = Faults(holds=True)
 
 
@@ -213,6 +223,8 @@ class Proxy:
                     break
                 if now is not counted:
                     counted, left = now, now.cut_after
+                if now.hangs_up is not None and now.hangs_up.search(data):
+                    break
                 data = now.garble(data) if now.garble else data
                 for start in range(0, len(data[:left]), now.chunk_bytes):
                     sink.sendall(data[:left][start : start + now.chunk_bytes])

@@ -6,17 +6,20 @@ goes through `ask` and `ask_once` of `recovery.py`.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from dualcache.core.ops import Look
 from dualcache.engine.apart import ask_nodes
-from dualcache.engine.outcomes import note_answer, note_failure
+from dualcache.engine.closing import is_closed, kinds_of, note_closed, reply_to_closed
+from dualcache.engine.outcomes import is_cut, note_answer, note_failure
 from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow, Op
     from dualcache.engine.env import Env
 
-__all__ = ["attempt", "attempt_once"]
+__all__ = ["attempt", "attempt_once", "try_again"]
 
 T = TypeVar("T")
 
@@ -26,6 +29,8 @@ def attempt(op: Op[T], env: Env) -> Flow[T]:
     if env.nodes is not None:
         return (yield from ask_nodes(op, env, env.nodes, may_repeat=True))
     left_at_ms = env.health.leave_at_ms
+    if is_closed(op, env):
+        return reply_to_closed(op)  # type: ignore[no-any-return]  # of a commit, or it raises
     try:
         return (yield from attempt_once(op, env))
     except BackendUnavailable as error:
@@ -34,7 +39,30 @@ def attempt(op: Op[T], env: Env) -> Flow[T]:
     except BackendRefused:
         if env.health.leave_at_ms == left_at_ms:
             raise
-    return (yield from attempt_once(op, env))
+    return (yield from try_again(op, env))
+
+
+def try_again(op: Op[T], env: Env) -> Flow[T]:
+    """Perform an op once more whose connection was cut; find out whether the op is why."""
+    if not kinds_of(op):
+        return (yield from attempt_once(op, env))
+    since = env.health.breaker.events
+    try:
+        reply: T = yield op
+    except BackendError as error:
+        if not is_cut(error):
+            note_failure(error, env, since, op)
+            raise
+    else:
+        note_answer(env)
+        return reply
+    # Not counted yet: an op at which the connection is closed tells nothing against the server, if
+    # that answers a read right after it.
+    with suppress(BackendRefused):  # which is an answer, too
+        yield from attempt_once(Look(f"{env.prefix}~p"), env)
+    note_closed(op, env)
+    note_answer(env)  # that of the read: what was cut tells nothing against the server
+    return reply_to_closed(op)  # type: ignore[no-any-return]  # of a commit, or it raises
 
 
 def attempt_once(op: Op[T], env: Env) -> Flow[T]:

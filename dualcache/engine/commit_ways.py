@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dualcache.core.events import StoresStopped
+from dualcache.engine.closing import closed_ways
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -44,8 +45,15 @@ def can_commit(env: Env) -> bool:
 def try_all_again(env: Env) -> None:
     """Forget what was lacking: a while is over, or the connection is another."""
     health = env.health.whole  # what one node of a cluster lacks, no commit counts on
-    if health.lacking.before:
-        health.ways, health.lacking.before = health.lacking.before, ()
+    lacking = health.lacking
+    if not lacking.before:
+        return
+    closed = closed_ways(env)
+    health.ways = tuple([way for way in lacking.before if way not in closed])
+    if closed:  # to be tried later: what cuts the connection is not a question of rights
+        lacking.retry_at_ms = env.elapsed_ms() + RETRY_MS
+    else:
+        lacking.before = ()
 
 
 def try_all_again_soon(env: Env) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dualcache.core.ops import CommitWay
 from dualcache.engine.cut_keys import CutKeys
 from dualcache.engine.lost_leases import LostLeases
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 __all__ = [
     "CONFIGURATION_PAUSE_MS",
@@ -158,6 +161,7 @@ class Health:
         "_whole",
         "are_stores_stopped",
         "breaker",
+        "closed",
         "cut_keys",
         "has_overflowed",
         "is_clear",
@@ -175,6 +179,8 @@ class Health:
         self._whole = whole
         self.nodes: tuple[Health, ...] = ()
         self.breaker: Breaker = Breaker(None if whole is None else whole.breaker)
+        self.closed: dict[Hashable, int] = {}
+        """Until when a command is not sent, since the connection is closed at it."""
         self.cut_keys = CutKeys()
         self.ways: tuple[CommitWay, ...] = tuple(CommitWay)
         """How to compare-and-set, best first, without what the server turned down."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from dualcache.core.events import PendingOverflowed, Replayed, ScansRefused
 from dualcache.core.ops import Look, LookAndLease
 from dualcache.engine.apart import ask_each_node, ask_nodes
-from dualcache.engine.attempts import attempt_once
+from dualcache.engine.attempts import attempt_once, try_again
 from dualcache.engine.cut_keys import over_a_limit
 from dualcache.engine.deletion import ScanRefused
 from dualcache.engine.failover import deliver_to_master
@@ -62,7 +62,7 @@ def ask(op: Op[T], env: Env) -> Flow[T]:
         note_failure(error, env, since, op)
         if not is_cut(error):
             raise
-        return (yield from attempt_once(op, env))
+        return (yield from try_again(op, env))
     if health.breaker.failures:
         note_answer(env)
     return reply

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.core.apart import At, ReadTopology
-from dualcache.core.ops import Fence, Ping, do
+from dualcache.core.ops import Fence, Look, Ping, do
 from dualcache.engine.attempts import attempt_once
-from dualcache.engine.outcomes import note_answer
+from dualcache.engine.outcomes import is_cut, note_answer
 from dualcache.errors import BackendError, BackendRefused
 
 if TYPE_CHECKING:
@@ -36,8 +36,10 @@ def ping_server(env: Env) -> Flow[bool]:
         if not error.is_lacking:
             return False
         # Refused, it has answered all the same: the user lacks the right, or a proxy the command.
-    except BackendError:
-        return False
+    except BackendError as error:
+        # A proxy may close the connection at a PING, and answer reads.
+        if env.nodes is not None or not is_cut(error) or not (yield from _reads(env)):
+            return False
     note_answer(env)
     return True
 
@@ -47,3 +49,12 @@ def _ping_nodes(env: Env, nodes: Nodes) -> Flow[None]:
     yield from do(ReadTopology())
     for node in nodes.names:
         yield from attempt_once(At(node, Ping()), env)
+
+
+def _reads(env: Env) -> Flow[bool]:
+    """Tell whether a read is answered."""
+    try:
+        yield from attempt_once(Look(f"{env.prefix}~p"), env)
+    except BackendError:
+        return False
+    return True

@@ -84,7 +84,8 @@ def _right_line(event: RightMissing, server: str) -> Line:
 
 def _scans_line(event: ScansRefused, server: str) -> Line:
     """Describe invalidations on a server that does not list its keys."""
-    what = f"{server} does not let its keys be listed ({event.reason}: allow +scan)"
+    mend = "allow +scan" if event.reason == "NOPERM" else "it lacks SCAN"
+    what = f"{server} does not let its keys be listed ({event.reason}: {mend})"
     return "ERROR", f"{what}; patterns and clears are kept undelivered, keys and tags go on"
 
 

@@ -233,7 +233,7 @@ def test_a_provider_that_hangs_holds_nobody_and_its_answer_is_used_later(
     for _ in range(4):
         assert colour.call(cache, "get_or_load", "k", lambda: 1) == 1
     (down,) = seen.of(BackendDown)
-    assert (down.reason, down.is_configuration) == ("DC318", False)
+    assert (down.reason, down.is_configuration) == ("DC317", False)
     gate.set()
     clock.now += 11
 

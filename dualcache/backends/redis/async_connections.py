@@ -26,6 +26,8 @@ class _Dialling(Plain):  # type: ignore[misc]
     """Opens the socket by `dial`, whose budget the resolver and all addresses share."""
 
     _dialled: socket.socket | None = None
+    is_dialled = False
+    """Whether the server has accepted the connection; its handshake may still fail."""
 
     async def _connect(self) -> None:
         seconds = self.socket_connect_timeout
@@ -35,6 +37,7 @@ class _Dialling(Plain):  # type: ignore[misc]
         )
         try:
             await super()._connect()
+            self.is_dialled = True
         except BaseException:
             made.close()
             raise

@@ -118,7 +118,7 @@ class Credentials:
         if isinstance(error, TimeoutError) and (question is None or not question.done()):
             return BackendTimeout(
                 "the credential provider gave no answer in time",
-                code="DC318",
+                code="DC317",
                 details=(("cause", "the credential provider gave no answer in time"),),
                 help="let it keep its token and fetch the next one ahead, or raise call_timeout",
             )

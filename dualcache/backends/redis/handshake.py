@@ -17,7 +17,8 @@ from dualcache.backends.redis.credentials import Credentials, is_refused
 from dualcache.backends.redis.errors import classify, telling_rights
 from dualcache.backends.redis.sentinel.role import ROLE, answer_of_role, require_master
 from dualcache.backends.redis.tls import blame_files
-from dualcache.errors import BackendError, BackendRefused
+from dualcache.backends.redis.wire.resp import pack
+from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +28,19 @@ if TYPE_CHECKING:
     from dualcache.backends.redis.sentinel.watch import MasterWatch
     from dualcache.options.target import Target
 
-__all__ = ["Handshake"]
+__all__ = ["Handshake", "answers_older", "hung_up"]
 
 PASSING: Final = frozenset({"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"})
 """The server is not ready yet."""
 ABOUT_HELLO: Final = frozenset({"ERR", "NOPROTO"})
 """How HELLO may be refused. Not a wrong password, which must not be sent again: accounts lock."""
+
+PROOF: Final = ("GET", "~p")
+"""A read, which every service has; any reply will do."""
+
+
+class _HungUp(BackendUnavailable):
+    """The connection was accepted, and closed within its handshake: some proxies do at HELLO."""
 
 
 class Handshake:
@@ -53,6 +61,7 @@ class Handshake:
         self.on_refused = telling_rights(on_missing_right)
         self._target = target
         self._credentials = Credentials(target)
+        self._has_opened = False
         self._on_open = on_open
         self._watch = watch
         self._protocol = target.protocol
@@ -78,8 +87,10 @@ class Handshake:
             renewed = self._credentials.put_into(target) if is_refused(error) else given
             given = _next(given, renewed, error)
             connection = _opened(given, check=check)
-        # Remembered now, not before it has worked: a refusal may mean something else.
-        self._protocol = given.protocol
+        except _HungUp as error:
+            given = self._older(given, error)
+            connection = _opened_older(given, error)
+        self._took(given)
         connection.on_refused = self.on_refused
         self._on_open()
         return connection
@@ -98,9 +109,24 @@ class Handshake:
                 renewed = await credentials.put_into_async(target)
             given = _next(given, renewed, error)
             connection = await _async_opened(given, check=check)
-        self._protocol = given.protocol
+        except _HungUp as error:
+            given = self._older(given, error)
+            connection = await _async_opened_older(given, error)
+        self._took(given)
         self._on_open()
         return connection
+
+    def _older(self, given: Target, error: _HungUp) -> Target:
+        """Return where to try RESP2 after the connection was closed, or raise the error."""
+        # A server that has spoken RESP3 is going down, and Sentinel has no such proxies before it.
+        if given.protocol == 2 or self._has_opened or self._watch is not None:
+            raise error
+        return replace(given, protocol=2)
+
+    def _took(self, given: Target) -> None:
+        """Remember which protocol has worked; not before, as a refusal may mean something else."""
+        self._has_opened = True
+        self._protocol = given.protocol
 
 
 def _next(given: Target, renewed: Target, error: BackendRefused) -> Target:
@@ -128,7 +154,20 @@ def _opened(target: Target, *, check: bool) -> Connection:
             connection.disconnect()
         if not isinstance(error, Exception):
             raise
-        raise _refused_for_all(blame_files(classify(error), target)) from None
+        raise _failed(error, connection, target) from None
+    return connection
+
+
+def _opened_older(target: Target, cut: _HungUp) -> Connection:
+    """Return a connection by RESP2 that has answered, or raise the error of the one before."""
+    # By RESP2 nothing may have to be sent to open a connection, so that opening it proves nothing.
+    connection = _opened(target, check=False)
+    try:
+        connection.ask(pack(PROOF), 1)
+    except Exception:  # noqa: BLE001  whatever it is, the server does not answer
+        with suppress(Exception):
+            connection.disconnect()
+        raise cut from None
     return connection
 
 
@@ -144,8 +183,50 @@ async def _async_opened(target: Target, *, check: bool) -> AsyncConnection:
         # Cancelled within its handshake, a connection of redis-py stays connected without its user
         # and db: used again, it would read db 0. `nowait`: the goodbye could be cancelled, too.
         await connection.disconnect(nowait=True)
-        raise _refused_for_all(blame_files(classify(error), target)) from None
+        raise _failed(error, connection, target) from None
     return connection
+
+
+async def _async_opened_older(target: Target, cut: _HungUp) -> AsyncConnection:
+    """Return a connection by RESP2 that has answered, or raise the error of the one before."""
+    from redis import exceptions
+
+    connection = await _async_opened(target, check=False)
+    try:
+        async with asyncio.timeout(target.socket_connect_timeout):
+            await connection.send_command(*PROOF)
+            with suppress(exceptions.ResponseError):
+                await connection.read_response()
+    except BaseException as error:
+        await connection.disconnect(nowait=True)
+        if not isinstance(error, Exception):
+            raise
+        raise cut from None
+    return connection
+
+
+def hung_up(error: BackendError, connection: object) -> bool:
+    """Tell whether the server has accepted a connection, and closed it within the handshake."""
+    is_dialled = bool(getattr(connection, "is_dialled", False))
+    return is_dialled and error.code == "DC200" and isinstance(error, BackendUnavailable)
+
+
+def answers_older(target: Target) -> bool:
+    """Tell whether a server that hangs up at HELLO answers by RESP2."""
+    older = replace(target, protocol=2)
+    try:
+        _opened_older(older, _HungUp("closed", code="DC200")).disconnect()
+    except BackendError:
+        return False
+    return True
+
+
+def _failed(error: BaseException, connection: object, target: Target) -> BackendError:
+    """Return the error of a connection that could not be opened."""
+    made = _refused_for_all(blame_files(classify(error), target))
+    if not hung_up(made, connection):
+        return made
+    return _HungUp(made.what, code=made.code, details=made.details, help=made.help)
 
 
 def _refused_for_all(error: BackendError) -> BackendError:

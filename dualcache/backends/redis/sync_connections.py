@@ -137,6 +137,8 @@ class _Bounded(Mixin):  # type: ignore[misc]
     """
 
     _replies: ReplyReader | None = None
+    is_dialled = False
+    """Whether the server has accepted the connection; its handshake may still fail."""
     on_refused: OnRefused | None = None
     """Called with each reply that says that a right is missing."""
 
@@ -248,6 +250,7 @@ class _Bounded(Mixin):  # type: ignore[misc]
         # redis-py and hiredis read and write by the methods of whatever is returned here.
         made = super()._connect()
         made.settimeout(self.socket_timeout)
+        self.is_dialled = True
         return BoundedSocket(made, self.budget)
 
 

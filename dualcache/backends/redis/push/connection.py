@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from dualcache.backends.redis.connections import make_connection
 from dualcache.backends.redis.errors import classify
+from dualcache.backends.redis.handshake import answers_older, hung_up
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.redis_py import reader_of_pushes
 from dualcache.backends.redis.tls import blame_files
@@ -90,8 +91,11 @@ class PushLink:
         connection = self._connection
         try:
             connection.connect()
-        except Exception as error:  # noqa: BLE001  whatever redis-py raises
-            raise blame_files(classify(error), self._target) from None
+        except Exception as raised:  # noqa: BLE001  whatever redis-py raises
+            error = blame_files(classify(raised), self._target)
+            if hung_up(error, connection) and answers_older(self._target):
+                self.is_open = True  # it is there, and has no pushes
+            raise error from None
         self.is_open = True
         _set_push_handler(connection, self._pushed)
         asked_at = self._opened()

@@ -1,0 +1,75 @@
+"""Commands at which a proxy closes the connection: it does not know them, and says nothing.
+
+That looks like an outage. The difference: on a fresh connection a read is answered, and the command
+is cut again. It is then lacking, as if the server had said so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LoadScript
+from dualcache.core.scans import ReadHeads, Scan, Unlink
+from dualcache.errors import BackendRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from dualcache.core.ops import Op
+    from dualcache.engine.env import Env
+
+__all__ = ["CLOSED_MS", "closed_ways", "is_closed", "kinds_of", "note_closed", "reply_to_closed"]
+
+CLOSED_MS: Final = 600_000
+"""For how long such a command is not sent: each attempt costs all callers their connection."""
+
+
+def kinds_of(op: Op[Any]) -> frozenset[Hashable]:
+    """Return which commands of an op a service may lack; none where it cannot do without one."""
+    if isinstance(op, Commit):
+        return frozenset((op.way,))
+    if isinstance(op, LoadScript):
+        return frozenset((CommitWay.SCRIPT,))
+    if isinstance(op, Scan | ReadHeads) or (isinstance(op, Unlink) and not op.is_blocking):
+        return frozenset((type(op),))
+    if isinstance(op, Batch):
+        parts = [kinds_of(part) for part in op.ops]
+        return frozenset[Any]().union(*parts) if all(parts) else frozenset()
+    return frozenset()
+
+
+def note_closed(op: Op[Any], env: Env) -> None:
+    """Note that the connection is closed at this op."""
+    until_ms = env.elapsed_ms() + CLOSED_MS
+    env.health.whole.closed.update(dict.fromkeys(kinds_of(op), until_ms))
+
+
+def is_closed(op: Op[Any], env: Env) -> bool:
+    """Tell whether the connection would be closed at this op, as far as is known."""
+    closed = env.health.whole.closed
+    return bool(closed) and any(closed.get(kind, 0) > env.elapsed_ms() for kind in kinds_of(op))
+
+
+def closed_ways(env: Env) -> frozenset[Hashable]:
+    """Return the ways to commit at which the connection would be closed."""
+    now_ms = env.elapsed_ms()
+    return frozenset(
+        kind for kind, until_ms in env.health.whole.closed.items() if until_ms > now_ms
+    )
+
+
+def reply_to_closed(op: Op[Any]) -> Any:
+    """Return the reply that says that a commit has no such way; raise for any other op."""
+    if isinstance(op, Batch):
+        return tuple([reply_to_closed(part) for part in op.ops])
+    if isinstance(op, Commit):
+        return CommitReply.UNSUPPORTED
+    if isinstance(op, LoadScript):
+        return None
+    error = BackendRefused(
+        "the connection is closed at a command that the service does not know",
+        code="DC318",
+        help="is it a proxy? What needs that command does not work there",
+    )
+    error.is_lacking = True
+    raise error

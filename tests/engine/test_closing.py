@@ -1,0 +1,157 @@
+"""Commands at which the connection is closed: found out, left out, tried again much later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dualcache.core.events import BackendDown
+from dualcache.core.ops import (
+    Batch,
+    Commit,
+    CommitReply,
+    CommitWay,
+    Delete,
+    LoadScript,
+    Look,
+    Op,
+    Ping,
+    RawRead,
+)
+from dualcache.core.scans import ReadHeads, Scan, Unlink
+from dualcache.engine.attempts import attempt
+from dualcache.engine.closing import CLOSED_MS, is_closed, kinds_of, note_closed
+from dualcache.engine.commit import Change, commit
+from dualcache.engine.commit_ways import RETRY_MS, can_commit, note_lacking, try_all_again
+from dualcache.engine.recovery import ask
+from dualcache.engine.upkeep import ping_server
+from dualcache.errors import BackendRefused, BackendUnavailable
+from tests.engine.conversation import script, surroundings
+
+PROBE = Look("~p")
+SCAN = Scan(0, "k*", 1000)
+
+
+def cut() -> BackendUnavailable:
+    error = BackendUnavailable("closed", code="DC200")
+    error.was_connected = True
+    return error
+
+
+def refused() -> BackendUnavailable:
+    return BackendUnavailable("refused", code="DC200")
+
+
+def denied() -> BackendRefused:
+    error = BackendRefused("no", code="DC202")
+    error.prefix = "BUSY"
+    return error
+
+
+def by(way: CommitWay) -> Commit:
+    return Commit("k", b"old", b"new", 100, way)
+
+
+@pytest.mark.parametrize(
+    ("op", "kinds"),
+    [
+        (by(CommitWay.WATCH), {CommitWay.WATCH}),
+        (LoadScript(), {CommitWay.SCRIPT}),
+        (SCAN, {Scan}),
+        (Unlink((b"k",)), {Unlink}),
+        (Unlink((b"k",), is_blocking=True), set()),
+        (ReadHeads((b"k",)), {ReadHeads}),
+        (Batch((LoadScript(), by(CommitWay.SCRIPT))), {CommitWay.SCRIPT}),
+        (Batch((Delete(("k",)), SCAN)), set()),
+        (Delete(("k",)), set()),
+        (Look("k"), set()),
+    ],
+)
+def test_only_what_a_cache_can_do_without_may_be_lacking(op: Op[Any], kinds: set[Any]) -> None:
+    assert kinds_of(op) == kinds
+
+
+@pytest.mark.parametrize("asking", [ask, attempt])
+def test_a_command_that_is_cut_twice_while_a_read_is_answered_is_lacking(asking: Any) -> None:
+    env, events = surroundings()
+    for _ in range(3):
+        env.health.closed.clear()
+        script(
+            asking(SCAN, env),
+            (SCAN, cut()),
+            (SCAN, cut()),
+            (PROBE, RawRead(None)),
+        ).raises(BackendRefused)
+    assert events == []
+    assert env.health.breaker.failures == 0
+
+
+def test_a_read_that_is_refused_was_answered_too() -> None:
+    env, _ = surroundings()
+    script(attempt(SCAN, env), (SCAN, cut()), (SCAN, cut()), (PROBE, denied())).raises(
+        BackendRefused
+    )
+    assert is_closed(SCAN, env)
+
+
+def test_where_the_read_is_cut_too_the_server_is_down() -> None:
+    env, events = surroundings()
+    script(attempt(SCAN, env), (SCAN, cut()), (SCAN, cut()), (PROBE, cut())).raises(
+        BackendUnavailable
+    )
+    assert [type(event) for event in events] == [BackendDown]
+    assert not is_closed(SCAN, env)
+
+
+def test_a_hiccup_is_no_command_that_is_lacking() -> None:
+    env, _ = surroundings()
+    script(attempt(SCAN, env), (SCAN, cut()), (SCAN, "page")).returns("page")
+    assert env.health.breaker.failures == 0
+    script(attempt(SCAN, env), (SCAN, cut()), (SCAN, refused())).raises(BackendUnavailable)
+    assert not is_closed(SCAN, env)
+
+
+def test_a_command_that_is_lacking_is_not_sent_for_a_while() -> None:
+    now = [0]
+    env, _ = surroundings(elapsed_ms=lambda: now[0])
+    note_closed(SCAN, env)
+    script(attempt(SCAN, env)).raises(BackendRefused)
+    now[0] = CLOSED_MS
+    script(attempt(SCAN, env), (SCAN, "page")).returns("page")
+
+
+def test_a_value_is_stored_by_the_next_way_where_the_connection_is_closed_at_one() -> None:
+    ways = (CommitWay.SCRIPT, CommitWay.WATCH)
+    env, events = surroundings(ways=ways)
+    change = Change("k", b"old", b"new", 100)
+    script(
+        commit((change,), env),
+        (by(CommitWay.SCRIPT), CommitReply.NO_SCRIPT),
+        (Batch((LoadScript(), by(CommitWay.SCRIPT))), cut()),
+        (Batch((LoadScript(), by(CommitWay.SCRIPT))), cut()),
+        (PROBE, RawRead(None)),
+        (by(CommitWay.WATCH), CommitReply.STORED),
+    ).returns([CommitReply.STORED])
+    assert env.health.ways == (CommitWay.WATCH,)
+    assert events == []
+
+
+def test_a_way_at_which_the_connection_is_closed_is_not_tried_with_the_others() -> None:
+    now = [0]
+    ways: tuple[CommitWay, ...] = (CommitWay.IFEQ, CommitWay.SCRIPT, CommitWay.WATCH)
+    env, _ = surroundings(ways=ways, elapsed_ms=lambda: now[0])
+    note_closed(by(CommitWay.SCRIPT), env)
+    note_lacking((CommitWay.IFEQ, CommitWay.SCRIPT), env)
+    try_all_again(env)
+    assert CommitWay.SCRIPT not in env.health.ways
+    now[0] = CLOSED_MS + RETRY_MS
+    assert can_commit(env)
+    assert env.health.ways == ways
+
+
+def test_a_ping_at_which_the_connection_is_closed_is_answered_by_a_read() -> None:
+    env, _ = surroundings()
+    script(ping_server(env), (Ping(), cut()), (PROBE, RawRead(None))).returns(True)
+    script(ping_server(env), (Ping(), cut()), (PROBE, cut())).returns(False)
+    script(ping_server(env), (Ping(), refused())).returns(False)
