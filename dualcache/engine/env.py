@@ -44,6 +44,8 @@ class Env(Struct):
     """How long a call waits for the backend, for messages; 0 where nothing is waited for."""
     is_strict: bool = False
     hits_are_heard: bool = False
+    misses_are_heard: bool = True
+    """Whether a miss and its load are events: where nobody listens they are not made."""
     acknowledged: Acknowledged | None = None
     """The deletions that a failover may lose; `None`: there is no other server."""
     leave_server: Callable[[], None] = lambda: None

@@ -360,7 +360,8 @@ def concluded(
         report_unstored(call, over_a_limit(), env)
     elif is_late:  # refused too, but by its own lease's end, and not by an invalidation
         how = "late"
-    env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
+    if env.misses_are_heard:
+        env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
     return Outcome(result.value, None, sequence, ready.worth.packed)
 
 

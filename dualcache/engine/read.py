@@ -150,7 +150,8 @@ def tell_miss(call: Call, reason: str, env: Env) -> None:
     """
     if call.beside and reason in (ABSENT.value, "unread"):
         reason = OTHER.value
-    env.emit(Miss(call.policy.label, reason))
+    if env.misses_are_heard:
+        env.emit(Miss(call.policy.label, reason))
     if reason == _UNTYPED:
         report_untyped(call, env)
 

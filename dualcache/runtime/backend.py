@@ -105,6 +105,7 @@ class Backend:
             tier="redis" if is_redis else "memory",
             timeout_ms=round(target.socket_timeout * 1000) if is_redis else 0,
             is_strict=is_strict,
+            misses_are_heard=False,
             front=self.front or NO_TIER,
             acknowledged=Acknowledged(max_staleness) if target.sentinels else None,
             leave_server=weakly(self.leave_server),
@@ -163,8 +164,8 @@ class Backend:
             self._make_async()
 
     def hear_hits(self) -> None:
-        """Let each hit be an event; hits then no longer end in the compiled wrappers."""
-        self.env.hits_are_heard = True
+        """Let each hit and miss be an event; hits then no longer end in the compiled wrappers."""
+        self.env.hits_are_heard = self.env.misses_are_heard = True
         self.bypass_front(on=True)
 
     def bypass_front(self, *, on: bool) -> None:

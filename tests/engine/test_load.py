@@ -111,6 +111,22 @@ def test_an_absent_key_is_leased_loaded_and_committed_over_the_lease() -> None:
     assert (asked.policy.counters.misses, asked.policy.counters.loads) == (1, 1)
 
 
+def test_where_nobody_listens_a_miss_is_no_event() -> None:
+    env, events = surroundings(misses_are_heard=False)
+    asked = call()
+    script(
+        get_or_load(asked, env),
+        (Look(KEY), RawRead(None)),
+        LED,
+        (LookAndLease(KEY, filling(1), LEASE_MS), MINE),
+        (Load, Loaded("v", 5.0)),
+        (Commit(KEY, filling(1), stored("v", 2, load_ms=5), 60_000, CommitWay.IFEQ), STORED),
+        LANDED,
+    ).ends()
+    assert events == []
+    assert (asked.policy.counters.misses, asked.policy.counters.loads) == (1, 1)
+
+
 def test_a_function_that_seldom_hits_leases_without_looking_first() -> None:
     env, events = surroundings()
     script(
