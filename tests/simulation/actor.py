@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Actor:
     """What a caller waits for, what it was told, and what it may count on.
 
-    `required` are the writes that its result must not be older than. `history` stands for all that
+    `required` are the writes that its result must not be older than, `answer` is what its load has
+    returned, `awaited` are the writers whose end it pauses for. `history` stands for all that
     its flow has been told so far; `tickets` and `mark_seen` are what it holds of the front tier's.
     """
 
@@ -38,6 +39,8 @@ class Actor:
         self.push_epoch = 0
         self.seen: bytes | None = None
         self.value: Value | None = None
+        self.answer: Any = None
+        self.awaited: frozenset[str] = frozenset()
         self.history = 0
         self.is_revoked = False
         self.is_woken = False
@@ -118,6 +121,7 @@ class Actor:
             None if is_done else (self.redirect, self.holds()),
             (self.seen, self.is_woken) if self.state in {"waiting", "fencing"} else None,
             self.has_taken_long and not is_done,
+            self.awaited if self.state == "pausing" else None,
             landed(self.op.result or self.op.flight.result) if self.state == "following" else None,
         )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dualcache.core.background import Spawn, SpawnReply
+from dualcache.core.entry import NOT_MODIFIED, Entry
 from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Flight, Join, Load, TakeOver
-from dualcache.core.ops import AwaitChange, Fence, Loaded, Op
+from dualcache.core.ops import AwaitChange, Fence, Loaded, Op, Pause
 from dualcache.errors import BackendUnavailable
 from tests.simulation import rules
 from tests.simulation.commands import Switch, fingerprint
@@ -64,12 +65,13 @@ def perform(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
         case AwaitFlight():
             actor.state = "following"
             flights.when_landed(op, lambda: None)
-        case AwaitChange():
-            await_change(world, actor, op)
+        case AwaitChange() | Pause():
+            wait: Any = await_change if isinstance(op, AwaitChange) else pause
+            wait(world, actor, op)
         case Fence():
             return fence(world, actor)
         case Load():
-            return load(world, actor)
+            return load(world, actor, op)
         case _:
             return ask(world, actor, op)
     return True, None
@@ -143,6 +145,9 @@ def wake(world: World, actor: Actor) -> None:
         actor.told("woken")
         world.say_of(actor, "looks again")
         advance(world, actor, None)
+    elif actor.state == "pausing":
+        world.say_of(actor, "has waited")
+        advance(world, actor, None)
     else:
         result = actor.op.result or actor.op.flight.result
         outcome = result.outcome
@@ -161,9 +166,20 @@ def fence(world: World, actor: Actor) -> tuple[bool, Any]:
     return is_asked, False
 
 
-def load(world: World, actor: Actor) -> tuple[bool, Any]:
+def pause(world: World, actor: Actor, _: Any) -> None:
+    """Let a caller wait for longer than any write takes that is under way now."""
+    writers = {name for name, each in world.actors.items() if each.role.is_writer}
+    actor.state = "pausing"
+    actor.awaited = frozenset(name for name in writers if world.actors[name].is_under_way)
+    world.say_of(actor, "pauses")
+
+
+def load(world: World, actor: Actor, op: Load) -> tuple[bool, Any]:
     # The source is read at once: the oldest version that this load can have.
     actor.state, actor.value, actor.is_revoked = "loading", Value(world.version), False
+    old = next((each.value for each in op.args if isinstance(each, Entry)), None)
+    is_right = old is not None and old.version == world.version
+    actor.answer = NOT_MODIFIED if is_right else actor.value
     world.footprint.reads |= {"version", "revoked"}
     actor.told(world.version)
     world.say_of(actor, "loads", actor.value)
@@ -171,7 +187,7 @@ def load(world: World, actor: Actor) -> tuple[bool, Any]:
     if world.can_fail and world.faults_left:
         return True, None
     # The end of a load is seen by nobody: its commit is what may come late.
-    return False, Loaded(actor.value, 0.0)
+    return False, Loaded(actor.answer, 0.0)
 
 
 def spawn(world: World, actor: Actor, op: Any) -> SpawnReply:

@@ -19,6 +19,7 @@ from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.health import Health
 from dualcache.errors import BackendRefused
+from tests.simulation import rules
 from tests.simulation.commands import Switch
 from tests.simulation.fronts import WatchedFront, WatchedFunction
 from tests.simulation.listening import Listening
@@ -82,7 +83,7 @@ class Process:
             draw_token=lambda: world.current.draw(),  # noqa: PLW0108  whoever is current then
             draw=lambda: 0.0,
             sequence=sequence,
-            emit=lambda _: None,
+            emit=lambda event: rules.check_event(world, event),
             health=Health(),
             front=NO_TIER if self.function is None else self.front,
         )

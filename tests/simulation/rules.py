@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from dualcache.core.entry import MISSING, Kind
 from dualcache.core.envelope import kind_of, open_envelope
+from dualcache.core.events import Differed
 from dualcache.core.flight import Outcome
 from dualcache.core.ops import Claim, Commit, CommitReply, Delete, TryLease
 from dualcache.core.scans import Unlink
 from tests.simulation.values import Value, Violation
 
 if TYPE_CHECKING:
+    from dualcache.core.events import Event
     from dualcache.core.ops import Op
     from tests.simulation.actor import Actor
     from tests.simulation.process import Process
@@ -70,6 +72,12 @@ def check_value(world: World, value: Value, required: frozenset[str], reader: st
                 f"{reader} got version {value.version}; it began after {writer} had "
                 f"acknowledged version {newest}"
             )
+
+
+def check_event(world: World, event: Event) -> None:
+    """See that no entry is reported as wrong whose source changed with an invalidation."""
+    if isinstance(event, Differed):
+        raise Violation(f"an entry was reported to differ from version {world.version}")
 
 
 def acknowledge(world: World, actor: Actor, result: Any) -> None:

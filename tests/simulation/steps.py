@@ -78,6 +78,8 @@ def may_wake(world: World, actor: Actor) -> bool:
         return actor.op.flight.result is not None
     if actor.state == "waiting" and actor.op.mark is None:
         return world.server.content(actor.op.key) != actor.seen
+    if actor.state == "pausing":
+        return not any(world.actors[name].is_under_way for name in actor.awaited)
     return actor.state in {"waiting", "fencing"} and actor.is_woken
 
 
@@ -154,7 +156,7 @@ def begin(world: World, name: str) -> None:
 def loaded(world: World, name: str) -> None:
     actor = world.actors[name]
     world.say_of(actor, "has loaded", actor.value)
-    flows.advance(world, actor, Loaded(actor.value, 0.0))
+    flows.advance(world, actor, Loaded(actor.answer, 0.0))
 
 
 def wake(world: World, name: str) -> None:
