@@ -156,6 +156,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Thread]:
 def test_a_start_that_is_interrupted_leaves_one_thread_at_most_and_the_next_start_works(
     redis_server: Server, started: list[Thread], kind: type[BaseException]
 ) -> None:
+    at = 0
     for at in count(1):
         listener = listener_of(redis_server, heard())
         with interrupted(at, kind) as countdown, suppress(kind):
