@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from dualcache.backends.redis.clients import Clients
 from dualcache.core.scope import switched_off
@@ -47,6 +48,7 @@ class Runtime(OfOneProcess):
         self.definitions = Definitions()
         self._made = made
         self._clock = clock
+        self._backends: WeakSet[Backend] = WeakSet()
         self._own_backend = self._backend_for(made.target, made.front)
         self._null_backend = self._backend_for(parse_url("null://"))
         self.backend = self._own_backend if made.is_enabled else self._null_backend
@@ -76,7 +78,8 @@ class Runtime(OfOneProcess):
     def observe(self, observer: Observer) -> None:
         """Have `observer` called with each event from now on."""
         self.observers.add(observer)
-        self.backend.hear_hits()
+        for backend in list(self._backends):  # also those of before `override` and `disabled`
+            backend.hear_hits()
 
     def stats(self, direct: list[Counters]) -> Stats:
         """Return the counters of all functions, and of the direct calls."""
@@ -145,4 +148,5 @@ class Runtime(OfOneProcess):
         )
         if self.observers.hear_hits:
             made.hear_hits()
+        self._backends.add(made)
         return made

@@ -387,6 +387,22 @@ def test_an_observer_that_raises_is_counted_and_harms_nobody(
     assert cache.stats().observer_failures >= 1
 
 
+def test_an_observer_of_an_override_goes_on_to_hear_afterwards(
+    colour: Colour, backend_url: str
+) -> None:
+    cache = colour.cache(backend_url)
+    colour.call(cache, "get_or_load", "before", lambda: 1)
+    with cache.override("memory://"):
+        seen = Seen(cache)
+    colour.call(cache, "get_or_load", "after", lambda: 1)
+    assert (seen.count(Miss), seen.count(Loaded)) == (1, 1)
+    colour.call(cache, "get", "after")
+    assert seen.count(Hit) == 1
+    with cache.disabled():
+        colour.call(cache, "get", "k")
+    assert seen.count(Miss) == 2
+
+
 def test_a_hit_is_an_event_only_where_somebody_listens(colour: Colour, backend_url: str) -> None:
     cache = colour.cache(backend_url)
     colour.call(cache, "set", "k", 1)
