@@ -9,7 +9,6 @@ from dualcache.core.events import Hit, Miss, NotRead, StaleHit
 from dualcache.core.flight import Outcome
 from dualcache.core.ops import FOR_EVER, DropConnections
 from dualcache.core.policy import READ_WEIGHT
-from dualcache.engine.attempts import attempt_once
 from dualcache.engine.beside import call_beside
 from dualcache.engine.freshness import (
     ABSENT,
@@ -21,7 +20,7 @@ from dualcache.engine.freshness import (
     ReadResult,
 )
 from dualcache.engine.named_tags import classify_again, look_at_tags
-from dualcache.engine.recovery import ask
+from dualcache.engine.recovery import ask, ask_again
 from dualcache.engine.serve import (
     begin_look,
     classify,
@@ -113,7 +112,7 @@ def look(call: Call, env: Env, first: FirstLook | None = None) -> Flow[ReadResul
         first = begin_look(call, env)
         classify_look(call, first, (yield from ask(first.op, env)), env)
     elif first.read is None:  # its connection was cut, and a read may be repeated
-        classify_look(call, first, (yield from attempt_once(first.op, env)), env)
+        classify_look(call, first, (yield from ask_again(first.op, env)), env)
     read = first.read
     assert read is not None
     if read.state is not UNUSABLE:

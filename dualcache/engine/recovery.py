@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NOT_ASKED",
     "ask",
+    "ask_again",
     "ask_each",
     "ask_once",
     "keep_pending",
@@ -62,10 +63,21 @@ def ask(op: Op[T], env: Env) -> Flow[T]:
         note_failure(error, env, since, op)
         if not is_cut(error):
             raise
-        return (yield from try_again(op, env))
+        return (yield from ask_again(op, env))
     if health.breaker.failures:
         note_answer(env)
     return reply
+
+
+def ask_again(op: Op[T], env: Env) -> Flow[T]:
+    """Repeat an op whose connection was cut, after the replay of what is pending by now.
+
+    The new connection may lead to another server, to which deletions are yet to be repeated; and
+    another thread may have kept one meanwhile.
+    """
+    if env.health.pending or env.health.has_overflowed:
+        yield from _prepare(op, env)
+    return (yield from try_again(op, env))
 
 
 def ask_once(op: Op[T], env: Env) -> Flow[T]:

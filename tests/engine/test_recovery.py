@@ -30,6 +30,18 @@ def test_an_op_is_sent_again_where_a_connection_that_had_worked_was_cut() -> Non
     script(ask(LOOK, env), (LOOK, cut()), (LOOK, NOTHING)).returns(NOTHING)
 
 
+def test_what_became_pending_meanwhile_is_delivered_before_an_op_is_sent_again() -> None:
+    env, events = surroundings()
+    flow = ask(LOOK, env)
+    assert next(flow) == LOOK
+    keep_pending(PendingDeletion(("~t:a",)), env)
+    assert flow.throw(cut()) == Delete(("~t:a",))
+    assert flow.send(1) == LOOK
+    with pytest.raises(StopIteration):
+        flow.send(NOTHING)
+    assert events == [Replayed(delivered=1)]
+
+
 def test_an_op_that_must_not_be_sent_twice_is_not() -> None:
     env, _ = surroundings()
     script(ask_once(LOOK, env), (LOOK, cut())).raises(BackendUnavailable)

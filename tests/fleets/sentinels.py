@@ -195,15 +195,20 @@ class Sentinels:
 
     def heal(self) -> None:
         """Start what was killed, let all follow the master, and empty it."""
+        self.rejoin()
+        self.wait_until_ready()
+        until(self._flushed, "a master that takes writes")
+
+    def rejoin(self) -> None:
+        """Start what was killed, and let all follow the master."""
         for node in (*self.sentinels, *self.nodes):
             if not node.is_running:
                 node.start()
         master = self.master
         for node in self.nodes:
             if node is not master:
-                node.cli("REPLICAOF", HOST, master.port)
-        self.wait_until_ready()
-        until(self._flushed, "a master that takes writes")
+                _demote(node, master)
+        until(self._is_linked, "replicas that follow the master")
 
     def stop(self) -> None:
         for node in (*self.sentinels, *self.nodes):
@@ -231,13 +236,18 @@ class Sentinels:
 
     def _is_ready(self) -> bool:
         master = self.master
+        running = [each for each in self.sentinels if each.is_running]
+        return self._is_linked() and all(self._knows_all(each, master) for each in running)
+
+    def _is_linked(self) -> bool:
+        master = self.master
         for node in self.replicas:
             link = node.cli("INFO", "replication")
             if link["role"] != "slave" or link["master_port"] != master.port:
                 return False
             if link["master_link_status"] != "up":
                 return False
-        return all(self._knows_all(each, master) for each in self.sentinels if each.is_running)
+        return True
 
     def _knows_all(self, sentinel: Sentinel, master: Server) -> bool:
         state = sentinel.state()
@@ -249,6 +259,14 @@ class Sentinels:
             and int(state["num-slaves"]) >= len(self.replicas)
             and all(_is_fit(replica) for replica in sentinel.replicas())
         )
+
+
+def _demote(node: Server, master: Server) -> None:
+    """Let a node follow, in the way of Sentinels: its clients are cut off in the same moment."""
+    with node.client().pipeline(transaction=True) as trip:
+        trip.execute_command("REPLICAOF", HOST, master.port)
+        trip.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        trip.execute()
 
 
 def _is_fit(replica: dict[str, str]) -> bool:

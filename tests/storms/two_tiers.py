@@ -139,15 +139,12 @@ class Outages(logging.Handler):
 class Actor:
     """What each caller of this process does, in either colour."""
 
-    def __init__(
-        self, port: int, listener_port: int, source_url: str, transport: Any, *, is_async: bool
-    ) -> None:
-        front = FrontTier(max_entries=100, transport=transport)
-        url = f"redis://127.0.0.1:{port}"
+    def __init__(self, url: str, source_url: str, transport: Any, *, is_async: bool) -> None:
+        # Without a transport there is one tier.
+        front = FrontTier(max_entries=100, transport=transport) if transport else None
         self.cache = Cache(
             url, namespace="storm", socket_timeout=0.1, front=front, max_staleness=STALENESS
         )
-        redirect_listener(self.cache, listener_port)
         self.source = redis.Redis.from_url(source_url)
         self.face: Any = self.cache.aio if is_async else self.cache
         self.is_async = is_async
@@ -225,10 +222,16 @@ class Actor:
 def main(arguments: list[str]) -> None:
     port, listener_port, source_url, seed, seconds, colour, transport = arguments
     is_async = colour == "async"
-    actor = Actor(int(port), int(listener_port), source_url, transport, is_async=is_async)
+    actor = Actor(f"redis://127.0.0.1:{port}", source_url, transport, is_async=is_async)
+    redirect_listener(actor.cache, int(listener_port))
+    play(actor, seed, float(seconds))
+
+
+def play(actor: Actor, seed: str, seconds: float) -> None:
+    """Let the callers act for so long, and print what they did, a step a line."""
     draws = [random.Random(f"{seed}-{number}") for number in range(CALLERS)]
-    ends = time.monotonic() + float(seconds)
-    if is_async:
+    ends = time.monotonic() + seconds
+    if actor.is_async:
 
         async def together() -> None:
             await asyncio.gather(*[actor.act(draw, ends) for draw in draws])
@@ -247,8 +250,8 @@ def main(arguments: list[str]) -> None:
 def tell(actor: Actor) -> None:
     """Write what the tier says of itself as the first line."""
     front = actor.cache.stats().front
-    assert front is not None
-    actor.history.insert(0, ("front", front.hits, 0.0, 0.0, front.losses, True))
+    if front is not None:
+        actor.history.insert(0, ("front", front.hits, 0.0, 0.0, front.losses, True))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dualcache.backends.redis.connections import Connection
     from dualcache.options.target import Target
 
-__all__ = ["SILENT", "Failure", "Sentinels", "sentinel_target"]
+__all__ = ["MOVED", "SILENT", "Failure", "Sentinels", "sentinel_target"]
 
 MASTERS: Final = "SENTINEL MASTERS"
 
@@ -70,6 +70,8 @@ def sentinel_target(target: Target, address: Address, seconds: float) -> Target:
 
 
 SILENT: Final = Failure(code="DC320", what="no Sentinel answers", cause="no Sentinel answers")
+
+MOVED: Final = Failure(code="DC324", what="another server is the master now")
 
 
 class Sentinels:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from msgspec.structs import replace
 
-from dualcache.backends.redis.sentinel.asking import SILENT, Failure, Sentinels
+from dualcache.backends.redis.sentinel.asking import MOVED, SILENT, Failure, Sentinels
 from dualcache.drivers.threads import start
 from dualcache.engine.master import Master
 
@@ -83,20 +83,22 @@ class MasterWatch:
     def located(self) -> Target:
         """Return the target of the master itself; raise `BackendUnavailable`.
 
-        Its time for connecting is what asking has left.
+        Its time for connecting is what asking has left. Where another server turns out to be the
+        master, that is an error first: what is to be repeated there goes before the op at hand.
         """
-        began = monotonic()
+        began, before = monotonic(), self.master.address
         answer: SimpleQueue[Outcome] = SimpleQueue()
         self._ask(answer.put)
         try:
             outcome = answer.get(timeout=self._target.socket_connect_timeout)
         except Empty:
             outcome = SILENT
+        self._require_same(before)
         return self._master_of(outcome, began)
 
     async def located_async(self) -> Target:
         """Return the same without blocking the loop."""
-        began = monotonic()
+        began, before = monotonic(), self.master.address
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Outcome] = loop.create_future()
 
@@ -114,6 +116,7 @@ class MasterWatch:
                 outcome = await answer
         except TimeoutError:
             outcome = SILENT
+        self._require_same(before)
         return self._master_of(outcome, began)
 
     def stop(self) -> Thread | None:
@@ -181,6 +184,13 @@ class MasterWatch:
         elif self.master.told(outcome, asked_at):
             self._on_change()
         return outcome
+
+    def _require_same(self, before: object) -> None:
+        """Raise the error of a cut connection if the master is another than it was."""
+        if before is not None and before != self.master.address:
+            made = MOVED.error()
+            made.was_connected = True
+            raise made
 
     def _master_of(self, outcome: Outcome, began: float) -> Target:
         if isinstance(outcome, Failure):
