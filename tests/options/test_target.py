@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualcache.errors import UsageError
-from dualcache.options.target import Target, parse_url, scheme_of
+from dualcache.options.target import Target, parse_url, scheme_of, with_provider
 from dualcache.options.target_options import refuse_tls_option
 
 SECRET = "s3cr3t"
@@ -436,3 +436,31 @@ def test_parsing_a_url_does_not_import_redis() -> None:
         "assert not {'redis', 'asyncio', 'ssl'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class GivesCredentials:
+    def get_credentials(self) -> tuple[str, str]:
+        return "user", "password"
+
+
+def test_a_provider_of_credentials_becomes_an_argument_of_the_connection() -> None:
+    provider = GivesCredentials()
+    target = with_provider(parse_url("redis://host"), provider)
+    assert target.redis_arguments == {"credential_provider": provider}
+
+
+@pytest.mark.parametrize(
+    ("url", "provider"),
+    [
+        ("redis://host", object()),
+        ("redis://:secret@host", GivesCredentials()),
+        ("redis://user@host", GivesCredentials()),
+    ],
+)
+def test_a_provider_that_cannot_be_used_is_refused_without_a_secret(
+    url: str, provider: object
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        with_provider(parse_url(url), provider)
+    assert caught.value.code == "DC319"
+    assert "secret" not in str(caught.value)
