@@ -60,7 +60,7 @@ def is_command(server: Server, word: str) -> bool:
 
 
 def test_the_rights_are_those_of_all_commands_that_are_sent(redis_server: Server) -> None:
-    modules = ("wire/ops.py", "wire/leases.py", "wire/watch.py")
+    modules = ("wire/ops.py", "wire/leases.py", "wire/scans.py", "wire/watch.py")
     assert set(RIGHTS) == commands_of(redis_server, *modules) | HANDSHAKE
 
 

@@ -14,6 +14,8 @@ MADE: Final = (LEAST, LEAST | {Feature.SCRIPTS}, LEAST | {Feature.TRANSACTIONS})
 """The features of the users that the page makes from nothing."""
 BESIDES: Final = (
     {Feature.DATABASE},
+    {Feature.CLUSTER},
+    {Feature.SENTINEL},
     {Feature.TRACKING},
     {Feature.BROADCAST},
     {Feature.PUBSUB, Feature.PUBLISH},

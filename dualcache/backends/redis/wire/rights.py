@@ -43,6 +43,9 @@ class Feature(Enum):
     """Store by WATCH, where scripts are not allowed either."""
     DATABASE = auto()
     """Use another database than 0."""
+    CLUSTER = auto()
+    SENTINEL = auto()
+    """Find the nodes of a cluster, or be sure of the master."""
     TRACKING = auto()
     BROADCAST = auto()
     PUBSUB = auto()
@@ -116,6 +119,9 @@ RIGHTS: Final = (
         "a deletion and its message are two commands, of which a crash may leave one",
     ),
     Right("+select", (Feature.DATABASE,), Loss.TOLD, "only database 0 can be used"),
+    Right("+cluster|slots", (Feature.CLUSTER,), Loss.TOLD, "the nodes are not found"),
+    Right("+cluster|nodes", (Feature.CLUSTER,), Loss.TOLD, "patterns wait while slots are moved"),
+    Right("+asking", (Feature.CLUSTER,), Loss.TOLD, "keys that are being moved are not found"),
     Right("+ping", _PUSHES, Loss.OF_THE_FRONT_TIER, 'the front tier works by "ttl"'),
     Right(
         "+client|id",
@@ -135,7 +141,12 @@ RIGHTS: Final = (
         Loss.OF_THE_FRONT_TIER,
         'the front tier works by "broadcast"',
     ),
-    Right("+role", _PUSHES, Loss.OF_THE_FRONT_TIER, "a failover is noticed by INFO, or late"),
+    Right(
+        "+role",
+        (*_PUSHES, Feature.SENTINEL),
+        Loss.OF_THE_FRONT_TIER,
+        "a failover is noticed by INFO, or late",
+    ),
     Right("+subscribe", (Feature.PUBSUB,), Loss.OF_THE_FRONT_TIER, 'the front tier works by "ttl"'),
     Right(CHANNEL, (Feature.PUBSUB, Feature.PUBLISH), Loss.TOLD, "others are not told"),
     Right("+publish", (Feature.PUBSUB, Feature.PUBLISH), Loss.TOLD, "others are not told"),
@@ -145,7 +156,11 @@ _BY_RULE: Final = {right.rule: right for right in RIGHTS}
 _COMMAND: Final = re.compile(r"permissions to run the '([a-z]+(?:\|[a-z]+)?)' command")
 _A_KEY: Final = re.compile(r"access (?:a key|(?:at least )?one of the keys)")
 _A_CHANNEL: Final = re.compile(r"access (?:a channel|(?:at least )?one of the channels)")
-_WITHOUT_SUBCOMMAND: Final = {"client": "client|…", "script": "script|load"}
+_WITHOUT_SUBCOMMAND: Final = {
+    "client": "client|…",
+    "cluster": "cluster|slots",
+    "script": "script|load",
+}
 """Redis 6.2 does not say which part of a command it refuses."""
 _OF_SCRIPT: Final = "+set +getrange"
 """Redis before 7.2 does not say which command of a script it refuses."""
