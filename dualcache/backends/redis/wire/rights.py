@@ -120,7 +120,9 @@ RIGHTS: Final = (
     ),
     Right("+select", (Feature.DATABASE,), Loss.TOLD, "only database 0 can be used"),
     Right("+cluster|slots", (Feature.CLUSTER,), Loss.TOLD, "the nodes are not found"),
-    Right("+cluster|nodes", (Feature.CLUSTER,), Loss.TOLD, "patterns wait while slots are moved"),
+    Right(
+        "+cluster|nodes", (Feature.CLUSTER,), Loss.PARTIAL, "patterns may miss keys that are moved"
+    ),
     Right("+asking", (Feature.CLUSTER,), Loss.TOLD, "keys that are being moved are not found"),
     Right("+ping", _PUSHES, Loss.OF_THE_FRONT_TIER, 'the front tier works by "ttl"'),
     Right(
