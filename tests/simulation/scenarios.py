@@ -119,8 +119,7 @@ def by_key(flow: Flow[Any]) -> Flow[Any]:
     reply: Any = None
     while True:
         try:
-            is_error = isinstance(reply, BaseException)
-            op: Any = flow.throw(reply) if is_error else flow.send(reply)
+            op: Any = flow.throw(reply) if isinstance(reply, BaseException) else flow.send(reply)
         except StopIteration as end:
             return end.value
         if isinstance(op, Spawn):
