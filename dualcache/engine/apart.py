@@ -11,7 +11,7 @@ from dualcache.engine.split import join, joined, split
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from dualcache.core.ops import Flow, Op
     from dualcache.engine.env import Env
@@ -20,11 +20,26 @@ if TYPE_CHECKING:
 
     Prepare = Callable[[Op[Any], Env], Flow[None]]
 
-__all__ = ["ask_each_node", "ask_nodes"]
+__all__ = ["ask_each_node", "ask_nodes", "groups"]
 
 T = TypeVar("T")
 _MOST_MOVES: Final = 8
 """How often the topology may change while a caller gets ready to ask."""
+
+
+def groups(
+    items: Sequence[T], names_of: Callable[[T], Iterable[str]], env: Env
+) -> list[Sequence[T]]:
+    """Split what would go out together: what needs a node that does not answer goes by itself."""
+    nodes = env.nodes
+    if nodes is None or env.health.is_clear:
+        return [items]
+    well: list[T] = []
+    rest: list[T] = []
+    for item in items:
+        is_well = all(nodes.is_well(nodes.node_of(name)) for name in names_of(item))
+        (well if is_well else rest).append(item)
+    return [group for group in (well, rest) if group]
 
 
 def ask_nodes(

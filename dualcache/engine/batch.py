@@ -11,7 +11,7 @@ from dualcache.engine.acquire_many import acquire_all
 from dualcache.engine.batch_others import load_others
 from dualcache.engine.batch_stale import Served, refresh_beside, serve_reads
 from dualcache.engine.beside import call_beside
-from dualcache.engine.freshness import FRESH, OTHER
+from dualcache.engine.freshness import FRESH, LOST, OTHER
 from dualcache.engine.lead_many import (
     Held,
     LedKey,
@@ -182,8 +182,9 @@ def _join_all(
         read = reads.get(name)
         seen_version = read.seen_version if read else None
         has_looked = is_down or read is not None
+        is_lost = is_down or (read is not None and read.state is LOST)
         ask = Join(
-            call.key, began, seen_version, has_looked=has_looked, is_patient=is_down, tags=call.tags
+            call.key, began, seen_version, has_looked=has_looked, is_patient=is_lost, tags=call.tags
         )
         flight = yield from do(ask)
         # The flight of another is not followed here, whatever its age: it is asked for again in

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from dualcache.core.ops import Commit, CommitReply, CommitWay, Delete, GiveWay, LoadScript, Look
 from dualcache.engine import cut_keys
+from dualcache.engine.apart import groups
 from dualcache.engine.commit_ways import can_commit, note_lacking
 from dualcache.engine.pipelines import one_trip, replies_of, slices_by_size
 from dualcache.engine.recovery import ask, ask_once
@@ -168,15 +170,15 @@ def commit_each(changes: Sequence[Change], env: Env) -> Flow[list[CommitReply | 
 
     Each trip is on its own: what was stored before one that fails is known to be stored.
     """
-    replies: list[CommitReply | None] = []
-    for part in slices_by_size(changes, _size_of):
-        if replies:
+    found: dict[int, CommitReply] = {}
+    for part in slices_by_size(range(len(changes)), lambda at: _size_of(changes[at])):
+        if part[0]:
             yield GiveWay()
-        try:
-            replies += yield from commit(part, env)
-        except BackendError:
-            replies += [None] * len(part)
-    return replies
+        for group in groups(part, lambda at: (changes[at].key,), env):
+            with suppress(BackendError):
+                stored = yield from commit([changes[at] for at in group], env)
+                found.update(zip(group, stored, strict=True))
+    return [found.get(at) for at in range(len(changes))]
 
 
 def rewrite_each(

@@ -90,10 +90,11 @@ def _delete_together(names: tuple[str, ...], held: set[str], env: Env) -> Flow[i
     return int(removed)
 
 
-def delete_matching(pattern: str, env: Env) -> Flow[int]:
+def delete_matching(pattern: str, env: Env, held: set[str] | None = None) -> Flow[int]:
     """Delete every key that matches, page by page: complete for keys that were there throughout.
 
-    In a cluster that is for one node: the one whose surroundings these are.
+    In a cluster that is for one node: the one whose surroundings these are. `held` then gets the
+    keys that are held: the caller holds them again when all nodes have been searched.
 
     A key's variants die with it, so its base tag `~b:key` goes too. One pass over the key space
     finds both; what the wider pattern finds beside them is left alone.
@@ -102,7 +103,7 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
     spared = life_key(env.prefix) if env.channel else None
     is_revoked = revoked_by(pattern, env.prefix, spared)
     is_hold = compile_glob(f"{env.prefix}~h:{pattern}")
-    held: set[str] = set()
+    own_held: set[str] = set()
     cursor = removed = 0
     while True:
         wider = f"{env.prefix}*{pattern.lstrip('*')}"
@@ -112,14 +113,16 @@ def delete_matching(pattern: str, env: Env) -> Flow[int]:
                 yield GiveWay()
             revoked = [key for key in part if is_revoked(key)]
             if pattern != "*":  # of a whole namespace the holds go, too
-                held.update([held_key(key.decode(), env) for key in part if is_hold(key)])
+                own_held.update([held_key(key.decode(), env) for key in part if is_hold(key)])
                 revoked = [key for key in revoked if not is_internal_hold(key, env)]
             removed += yield from _unlink(revoked, env)
         cursor = page.cursor
         if not cursor:
             break
-    if held:
-        yield from hold({}, held, env)
+    if held is not None:
+        held |= own_held
+    elif own_held:
+        yield from hold({}, own_held, env)
     # Published when all is deleted. Published first, another process would forget its copies, read
     # a page that is not deleted yet, and keep that for ever.
     yield from _tell_pattern(pattern, env)

@@ -91,11 +91,11 @@ def _holds_of(deletion: PendingDeletion, env: Env) -> dict[str, int]:
     return dict.fromkeys(deletion.held, left_ms) if left_ms > 0 else {}
 
 
-def _search(deletion: PendingDeletion, env: Env) -> Flow[int]:
-    """Delete what has to be searched for."""
+def _search(deletion: PendingDeletion, env: Env, held: set[str] | None = None) -> Flow[int]:
+    """Delete what has to be searched for; `held` is as for `delete_matching`."""
     removed = 0
     for pattern in deletion.patterns:
-        removed += yield from delete_matching(pattern, env)
+        removed += yield from delete_matching(pattern, env, held)
     for function in deletion.functions:
         removed += yield from delete_owned(function, env)
     return removed
@@ -158,8 +158,12 @@ def _search_nodes(
     blocked: Mapping[str, BackendError],
     failures: list[BackendError],
 ) -> Flow[int]:
-    """Delete what has to be searched for, at every node or at the one of `env`."""
-    removed = 0
+    """Delete what has to be searched for, at every node.
+
+    For the node of `env` alone the others are searched too, but their failures do not count: a
+    hold may lie at one node, and its copy at another.
+    """
+    removed, held = 0, set[str]()
     names: Sequence[str] = (env.node,) if env.node else nodes.names or (UNKNOWN_NODE,)
     if all(node in blocked for node in names):
         failures += [blocked[node] for node in names]
@@ -173,12 +177,18 @@ def _search_nodes(
             if env.node and nodes.slots is not slots:
                 raise unsettled()  # handed on to other nodes: see `Nodes.adopt`
             slots = nodes.slots
-            names = (env.node,) if env.node and not was_moving else nodes.names
-            for node in names:
-                removed += yield from _search_node(deletion, node, env, nodes, blocked, failures)
+            for node in nodes.names:
+                is_meant = env.node in {"", node}
+                if is_meant or nodes.is_well(node):
+                    own = failures if is_meant else []
+                    removed += yield from _search_node(
+                        deletion, nodes.env_at(node, env), blocked, own, held
+                    )
             is_moving = yield from do(ReadTopology())
             if not was_moving and not is_moving and nodes.slots is slots:
                 break
+        if held:
+            yield from hold({}, held, env)
     except BackendError as error:
         failures.append(error.with_traceback(None))
     return removed
@@ -186,17 +196,16 @@ def _search_nodes(
 
 def _search_node(
     deletion: PendingDeletion,
-    node: str,
     env: Env,
-    nodes: Nodes,
     blocked: Mapping[str, BackendError],
     failures: list[BackendError],
+    held: set[str],
 ) -> Flow[int]:
     """Delete what has to be searched for at one node."""
-    failure = blocked.get(node)
+    failure = blocked.get(env.node)
     if failure is None:
         try:
-            return (yield from _search(deletion, nodes.env_at(node, env)))
+            return (yield from _search(deletion, env, held))
         except BackendError as error:
             failure = error.with_traceback(None)
     failures.append(failure)

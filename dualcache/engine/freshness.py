@@ -20,6 +20,7 @@ __all__ = [
     "ABSENT",
     "FILLING",
     "FRESH",
+    "LOST",
     "NEGATIVE",
     "OTHER",
     "REPLACED",
@@ -63,6 +64,8 @@ class State(Enum):
 
     So too the marker of a load, if it tells the tags and one is dead.
     """
+    LOST = "backend_down"
+    """Not known: its node did not answer, though others of the same trip did."""
 
 
 # Looking up a member costs more than the rest of a comparison on CPython 3.11.
@@ -76,6 +79,7 @@ OTHER: Final = State.OTHER
 FILLING: Final = State.FILLING
 TOMBSTONE: Final = State.TOMBSTONE
 UNUSABLE: Final = State.UNUSABLE
+LOST: Final = State.LOST
 
 
 SERVED: Final = (FRESH, NEGATIVE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from dualcache.core.entry import Tag
 from dualcache.core.envelope import seal_filling
 from dualcache.core.events import Unusable
 from dualcache.core.ops import Claim, CommitReply, Delete, GiveWay, LookAndLease, MakeTags
+from dualcache.engine.apart import groups
 from dualcache.engine.commit import Change, commit_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.outcomes import is_cut, note_refusal
@@ -132,19 +134,18 @@ def take_leases(
 ) -> Flow[list[Leased | None]]:
     """Send markers in as few trips as can be, as `take_together` does; `None` where one failed.
 
-    `calls` are of one policy. Each trip is on its own: a lease that was taken before one that fails
-    is held, and to be given back.
+    `calls` are of one policy. A lease that was taken before a trip that fails is to be given back.
     """
-    found: list[Leased | None] = []
-    more_ms = job_ms(len(calls))
-    for part in slices(calls):
-        if found:
+    found, more_ms = dict[int, Leased](), job_ms(len(calls))
+    for part in slices(range(len(calls))):
+        if part[0]:
             yield GiveWay()
-        try:
-            found += yield from take_together(kind, part, env, sent, known, more_ms)
-        except BackendError:
-            found += [None] * len(part)
-    return found
+        for group in groups(part, lambda at: (calls[at].key, *calls[at].tags), env):
+            with suppress(BackendError):
+                own = [calls[at] for at in group]
+                own_leases = yield from take_together(kind, own, env, sent, known, more_ms)
+                found.update(zip(group, own_leases, strict=True))
+    return [found.get(at) for at in range(len(calls))]
 
 
 def _send_leases(

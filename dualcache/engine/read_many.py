@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.entry import MISSING
 from dualcache.core.events import Miss
-from dualcache.core.ops import DropConnections, GiveWay, Look
+from dualcache.core.ops import DropConnections, GiveWay, Look, RawRead
 from dualcache.engine.beside import call_beside
+from dualcache.engine.freshness import LOST, ReadResult
 from dualcache.engine.named_tags import classify_again, look_at_tags
 from dualcache.engine.peek import entry_of
-from dualcache.engine.pipelines import one_trip, paced, replies_of, slices
+from dualcache.engine.pipelines import paced, slices
 from dualcache.engine.read import found, left_of
-from dualcache.engine.recovery import ask
+from dualcache.engine.recovery import ask_each
 from dualcache.engine.serve import begin_look, classify, classify_look, find_in_front, ids_of
 from dualcache.errors import BackendError
 
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dualcache.core.entry import Entry
-    from dualcache.core.ops import Flow, RawRead
+    from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-    from dualcache.engine.freshness import ReadResult
     from dualcache.engine.serve import FirstLook
 
 __all__ = ["get_many", "look_beside", "look_many", "peek_many"]
@@ -54,7 +54,10 @@ def peek_many(calls: Sequence[Call], env: Env) -> Flow[list[Entry | None]]:
                 yield GiveWay()
             sequence = env.sequence()
             looks = [Look(call.key, call.tags, with_ttl=True) for call in part]
-            replies = replies_of(looks, (yield from ask(one_trip(looks), env)))
+            replies = [
+                RawRead(None, (None,) * len(call.tags)) if isinstance(each, BackendError) else each
+                for call, each in zip(part, (yield from ask_each(looks, env)), strict=True)
+            ]
             reads = [
                 classify(call, each.raw, ids_of(call, each), sequence, env, left_of(each))
                 for call, each in zip(part, replies, strict=True)
@@ -93,8 +96,11 @@ def look_many(calls: Sequence[Call], env: Env) -> Flow[list[ReadResult]]:
     """
     looks: list[FirstLook] = []
 
-    def classified(each: tuple[Call, FirstLook, RawRead]) -> ReadResult:
+    def classified(each: tuple[Call, FirstLook, RawRead | BackendError]) -> ReadResult:
         call, look, raw_read = each
+        if isinstance(raw_read, BackendError):
+            look.read = ReadResult(LOST, look.sequence)
+            return look.read
         return classify_look(call, look, raw_read, env)
 
     reads: list[ReadResult] = []
@@ -104,7 +110,7 @@ def look_many(calls: Sequence[Call], env: Env) -> Flow[list[ReadResult]]:
         # The tickets of all names before the first of them is read, as for a single look.
         begun = [begin_look(call, env) for call in part]
         ops = [look.op for look in begun]
-        replies = replies_of(ops, (yield from ask(one_trip(ops), env)))
+        replies = yield from ask_each(ops, env)
         reads += yield from paced(classified, zip(part, begun, replies, strict=True))
         looks += begun
     if any(read.is_doubtful for read in reads):

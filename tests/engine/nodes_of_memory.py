@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.core.apart import Apart, At, ReadTopology
-from dualcache.core.flight import CloseFlights
-from dualcache.core.ops import GiveWay, Ping
+from dualcache.core.flight import CloseFlights, EndFlight, Flight, Join, Load
+from dualcache.core.ops import GiveWay, Loaded, Ping
 from dualcache.core.scans import Scan
 from dualcache.core.slots import SLOTS, slot_of
 from dualcache.engine.nodes import UNKNOWN_NODE, Nodes
@@ -76,8 +76,12 @@ class MemoryCluster:
 
     def perform(self, op: Op[Any]) -> Any:
         match op:
-            case GiveWay() | CloseFlights():
+            case GiveWay() | CloseFlights() | EndFlight():
                 return None
+            case Join():
+                return Flight(op.key, op, 0, op.tags)
+            case Load():
+                return Loaded(op.function(*op.args), 5.0)
             case ReadTopology():
                 if len(self.down) == len(self.stores):
                     raise BackendUnavailable("no node", code="DC325")

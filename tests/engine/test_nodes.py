@@ -8,15 +8,26 @@ import pytest
 from msgspec.structs import replace
 
 from dualcache.core.apart import At
-from dualcache.core.events import BackendDown, BackendUp, Invalidated, Replayed, ScansRefused
+from dualcache.core.entry import MISSING
+from dualcache.core.events import (
+    BackendDown,
+    BackendUp,
+    Invalidated,
+    Miss,
+    Replayed,
+    ScansRefused,
+)
 from dualcache.core.ops import Batch, Claim, Delete, Look, Ping, RawRead, ReadTags
 from dualcache.core.scans import Scan, ScanPage
 from dualcache.engine import health
+from dualcache.engine.apart import groups
 from dualcache.engine.attempts import attempt, attempt_once
+from dualcache.engine.batch import get_or_load_many
 from dualcache.engine.health import Health, Owned, PendingDeletion
 from dualcache.engine.invalidation import clear, invalidate
 from dualcache.engine.listing import list_names
 from dualcache.engine.nodes import UNKNOWN_NODE, Nodes
+from dualcache.engine.read_many import get_many, peek_many
 from dualcache.engine.recovery import ask, ask_each, ask_once, keep_pending
 from dualcache.engine.serve import begin_look, look_failed, serve
 from dualcache.engine.split import split
@@ -117,6 +128,68 @@ def test_a_first_look_that_fails_tells_against_its_node(cluster: MemoryCluster) 
     first = begin_look(asked, cluster.env)
     serve(asked, first, cluster.perform(first.op), cluster.env)
     assert cluster.env.health.breaker.failures == 0
+
+
+def test_a_batch_is_served_and_stored_where_nodes_answer(cluster: MemoryCluster) -> None:
+    env = cluster.env
+    here, there = cluster.key_at(A), cluster.key_at(B)
+    calls = {key: replace(call(), key=key) for key in (here, there)}
+    loads: list[list[str]] = []
+
+    def loader(names: list[str]) -> dict[str, str]:
+        loads.append(names)
+        return dict.fromkeys(names, "value")
+
+    def get() -> Any:
+        return cluster.run(get_or_load_many(calls, loader, lambda _: lambda: None, env))
+
+    cluster.fail(B)
+    with pytest.raises(BackendUnavailable):
+        cluster.run(ask(Look(there), env))
+    assert get() == {here: "value", there: "value"}
+    assert is_there(cluster, here)
+    assert not is_there(cluster, there)
+    for each in calls.values():
+        each.policy.counters.count_batch(is_whole=True)
+    assert get() == {here: "value", there: "value"}
+    assert loads == [[here, there], [there]]
+    assert cluster.run(get_many([*calls.values()], env)) == ["value", MISSING]
+    seen = cluster.run(peek_many([*calls.values()], env))
+    assert [entry and entry.value for entry in seen] == ["value", None]
+    assert [event.reason for event in cluster.events if isinstance(event, Miss)][-1] == (
+        "backend_down"
+    )
+
+
+def test_what_needs_a_node_that_is_down_goes_by_itself(cluster: MemoryCluster) -> None:
+    here, there = cluster.key_at(A), cluster.key_at(B)
+    keys = [here, there, cluster.key_at(C)]
+    assert groups(keys, lambda key: (key,), cluster.env) == [keys]
+    cluster.fail(B)
+    with pytest.raises(BackendUnavailable):
+        cluster.run(ask(Look(there), cluster.env))
+    assert groups(keys, lambda key: (key,), cluster.env) == [[here, keys[2]], [there]]
+    assert groups(keys[1:2], lambda key: (key,), cluster.env) == [[there]]
+    env, _ = surroundings()
+    assert groups(keys, lambda key: (key,), env) == [keys]
+
+
+def test_holds_outlive_a_pattern_in_whatever_order_nodes_are_searched(
+    cluster: MemoryCluster,
+) -> None:
+    env = cluster.env
+    keys = [f"key-{n}" for n in range(20)]
+    cluster.run(invalidate(keys, (), (), env, hold_ms=5_000))
+    assert cluster.run(invalidate((), (), ("key-*",), env)).pending == 0
+    assert all(is_there(cluster, key) for key in keys)
+    cluster.fail(B)
+    assert cluster.run(invalidate((), (), ("key-*",), env)).pending == 1
+    cluster.down.clear()
+    cluster.now_ms += 2_100
+    cluster.run(ask(Look(cluster.key_at(B)), env))
+    assert all(is_there(cluster, key) for key in keys), "after the replay, too"
+    assert cluster.run(clear(env)).pending == 0
+    assert not any(is_there(cluster, key) for key in keys)
 
 
 def test_a_part_whose_connection_was_cut_is_asked_again(cluster: MemoryCluster) -> None:

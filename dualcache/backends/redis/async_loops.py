@@ -106,6 +106,9 @@ class LoopConnections:
         found = self._by_loop.pop(asyncio.get_running_loop(), None)
         if found is not None:
             await found.aclose()
+            if found.until_loop_ends is not None:
+                # Left to the collector, a task would end it, which this loop may not run any more.
+                await found.until_loop_ends.aclose()
 
 
 async def _until_loop_ends(

@@ -16,6 +16,7 @@ from dualcache.backends.redis.sync_backend import SyncBackend
 from dualcache.backends.redis.wire import ops as wire
 from dualcache.backends.redis.wire.cluster import Exchange, ReadMoving, ReadSlots, hops, merged
 from dualcache.core.apart import Apart, At, ReadTopology
+from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Commit, CommitReply, CommitWay, DropConnections, Look
 from dualcache.engine.nodes import UNKNOWN_NODE, unsettled
 from dualcache.engine.split import joined, split
@@ -128,7 +129,9 @@ class SyncCluster:
             return wire.decode(op, replies)
         except BackendRefused:
             raise
-        except Exception as error:  # noqa: BLE001  a reply of any shape ends the connection
+        except Exception as error:  # a reply of any shape ends the connection
+            if interrupt_in(error) is not None:
+                raise
             backend.close()
             raise classify(error) from None
 
