@@ -68,7 +68,7 @@ def storm(
 
 def is_expected(line: str) -> bool:
     """Tell whether a line on stderr is one of a change of state."""
-    return line.startswith("dualcache: redis://")
+    return line.startswith("dualcache: redis")
 
 
 def harm(server: Server, draw: random.Random, fault: str) -> None:
