@@ -67,8 +67,9 @@ class NoPushes:
             self._is_open = True
             self._front.open_bounded("ttl", self._reason)
 
-    def ask_proof(self, _: Callable[[], None]) -> bool:
+    def ask_proof(self, wake: Callable[[], None]) -> bool:
         """Prove nothing: nothing is heard."""
+        del wake
         return False
 
     def reconnect(self) -> None:

@@ -93,9 +93,9 @@ def test_a_load_whose_renewal_is_far_off_wakes_nobody(keeper: Keeper) -> None:
     woken: list[object] = []
 
     class Noting(SimpleQueue[None]):
-        def put(self, *arguments: Any) -> None:
-            woken.append(arguments)
-            super().put(*arguments)
+        def put(self, item: None, block: bool = True, timeout: float | None = None) -> None:
+            woken.append(item)
+            super().put(item, block, timeout)
 
     keeper._woken = Noting()
     for _ in range(1_000):

@@ -91,8 +91,9 @@ class MemoryCluster:
                 return tuple([self._tried(part) for part in parts])
             case At(node, inner):
                 return self._at(node, inner)
-        made = split(op, self.nodes.node_of)
-        return joined(op, made, [self._tried(part) for part in made.parts])
+            case _:
+                made = split(op, self.nodes.node_of)
+                return joined(op, made, [self._tried(part) for part in made.parts])
 
     def _tried(self, part: At[Any]) -> Any:
         try:
