@@ -18,19 +18,23 @@ __all__ = ["deliver_to_master", "master_changed"]
 
 
 def deliver_to_master(deletion: PendingDeletion, env: Env) -> Flow[int]:
-    """Deliver a deletion; raise `BackendUnavailable` if its server turns out to be demoted."""
+    """Deliver a deletion, once more if another server became the master meanwhile.
+
+    Raises `BackendUnavailable` if that happens again.
+    """
     acknowledged = env.acknowledged
     if acknowledged is None:
         return (yield from deliver(deletion, env))
-    master = acknowledged.master
-    removed = yield from deliver(deletion, env)
-    if not acknowledged.note(deletion, master, env.elapsed_ms()):
-        raise BackendUnavailable(
-            "another server became the master while this one was asked",
-            code="DC324",
-            details=(("cause", "another server became the master"),),
-        )
-    return removed
+    for _ in range(2):
+        master = acknowledged.master
+        removed = yield from deliver(deletion, env)
+        if acknowledged.note(deletion, master, env.elapsed_ms()):
+            return removed
+    raise BackendUnavailable(
+        "another server became the master while this one was asked",
+        code="DC324",
+        details=(("cause", "another server became the master"),),
+    )
 
 
 def master_changed(env: Env) -> None:
