@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.colours import colour
 from tests.fleets.cluster import Cluster
+from tests.fleets.sentinels import Sentinels
 from tests.proxy import Proxy
 from tests.servers import HOW_TO_GET_ONE, Binary, Server, ServerPool, found_binaries
 
@@ -30,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run what runs on any backend on a Cluster, and nothing else",
     )
+    parser.addoption("--on-sentinel", action="store_true", help="the same on a master of Sentinels")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -43,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--on-cluster"):
+    if config.getoption("--on-cluster") or config.getoption("--on-sentinel"):
         on_server = [item for item in items if _backend_of(item) == "redis"]
         config.hook.pytest_deselected(items=[item for item in items if item not in on_server])
         items[:] = on_server
@@ -132,6 +134,13 @@ def cluster_beneath(server_binary: Binary) -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def sentinels_beneath(server_binary: Binary) -> Iterator[Sentinels]:
+    """The fleet of `--on-sentinel`."""
+    with Sentinels(server_binary, replicas=1) as fleet:
+        yield fleet
+
+
 @pytest.fixture(params=["memory", "redis"])
 def backend_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty backend, in process and on a server."""
@@ -141,5 +150,9 @@ def backend_url(request: pytest.FixtureRequest) -> str:
         cluster: Cluster = request.getfixturevalue("cluster_beneath")
         cluster.flush()
         return cluster.url()
+    if request.config.getoption("--on-sentinel"):
+        fleet: Sentinels = request.getfixturevalue("sentinels_beneath")
+        fleet.master.flush()
+        return fleet.url()
     server: Server = request.getfixturevalue("redis_server")
     return server.url
