@@ -56,7 +56,7 @@ from dualcache.errors import (
 
 if TYPE_CHECKING:
     from dualcache.cache import Cache
-    from dualcache.observability.stats import FrontStats, Stats, TemplateStats
+    from dualcache.observability.stats import FrontNodeStats, FrontStats, Stats, TemplateStats
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.settings import Settings
 
@@ -81,6 +81,7 @@ __all__ = [
     "DualCacheError",
     "Entry",
     "Event",
+    "FrontNodeStats",
     "FrontStats",
     "FrontTier",
     "Hit",
@@ -118,6 +119,7 @@ __all__ = [
 
 _LATER: Final = {
     "Cache": "dualcache.cache",
+    "FrontNodeStats": "dualcache.observability.stats",
     "FrontStats": "dualcache.observability.stats",
     "FrontTier": "dualcache.options.front_tier",
     "Settings": "dualcache.options.settings",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dualcache.core.ops import Op
 
-__all__ = ["Apart", "At", "ReadTopology"]
+if TYPE_CHECKING:
+    from dualcache.core.front_ports import PushEpoch
+
+__all__ = ["Apart", "At", "Heard", "ReadTopology"]
 
 T = TypeVar("T")
 
@@ -22,6 +25,16 @@ class Apart(Op["tuple[Any, ...]"]):
     """Perform ops at their nodes, all at once; replies for each its reply or a `BackendError`."""
 
     parts: tuple[At[Any], ...]
+
+
+class Heard(NamedTuple):
+    """The reply to a part that reads, and the streams that push the changes of what was read.
+
+    A read of one key has them in its own reply instead.
+    """
+
+    reply: Any
+    push_epoch: PushEpoch
 
 
 class ReadTopology(Op[bool]):

@@ -6,30 +6,35 @@ and `Front` answer here, `NO_TIER` where a cache has no front tier.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from dualcache.core.entry import Stored
 
-__all__ = ["NO_TIER", "UNTRACKED", "NoTier", "Read", "TierPort"]
+__all__ = ["NO_TIER", "UNTRACKED", "NoTier", "PushEpoch", "Read", "TierPort", "heard_together"]
 
+PushEpoch: TypeAlias = "int | tuple[int, ...] | None"
+"""Which streams of pushes tell of the changes of what was read.
+
+The number of a server's stream; in a cluster those of all nodes that were read. `None`: pushes do
+not depend on the connection.
+"""
 UNTRACKED: Final = 0
-"""The push epoch of a read whose connection the server does not track."""
+"""The push epoch of a read whose changes no stream tells."""
 
 
 class Read(NamedTuple):
     """An entry that was read, and its tickets; `life_ms=None` may be kept for ever.
 
-    `push_epoch` is the one for which the server tracks the connections that read it; `None` where
-    it tracks none.
+    `push_epoch` is that of all reads that the entry was made of.
     """
 
     tickets: Sequence[Any]
     stored: Stored
     life_ms: int | None
-    push_epoch: int | None
+    push_epoch: PushEpoch
 
 
 class TierPort(Protocol):
@@ -71,6 +76,21 @@ class NoTier:
         """Nothing is heard."""
         del wake
         return False
+
+
+def heard_together(push_epochs: Iterable[PushEpoch]) -> PushEpoch:
+    """Return the push epoch of several reads of one entry; `UNTRACKED` where they have none."""
+    found = set(push_epochs)
+    if len(found) == 1:
+        return found.pop()
+    heard: set[int] = set()
+    for each in found:
+        # Two streams of one server follow each other: a change between them is told by neither. And
+        # a read without a stream leaves the entry without one, whoever tells of its other reads.
+        if not isinstance(each, tuple):
+            return UNTRACKED
+        heard.update(each)
+    return tuple(sorted(heard))
 
 
 NO_TIER: Final[TierPort] = NoTier()

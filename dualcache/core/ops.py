@@ -87,7 +87,8 @@ class RawRead(Struct, frozen=True):
     Beside a lease it is `FOR_EVER` for a key that never ends, as that is no lease. `tag_left_ms`
     likewise for tags that were to be made. `refusal` is the first word of the error by which a
     server turned the write of this op down while it answered the read. `push_epoch` is the stream
-    of pushes for which the server tracks this read; `None`: pushes do not depend on the connection.
+    of pushes for which the server tracks this read, or the streams of the nodes that were read;
+    `None`: pushes do not depend on the connection.
     """
 
     raw: bytes | None
@@ -95,7 +96,7 @@ class RawRead(Struct, frozen=True):
     left_ms: int | None = None
     tag_left_ms: tuple[int, ...] = ()
     refusal: str = ""
-    push_epoch: int | None = None
+    push_epoch: int | tuple[int, ...] | None = None
 
 
 class NewTag(NamedTuple):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dualcache.core.front_ports import PushEpoch
+
 __all__ = ["BUCKETS", "CLOSED", "Coherence", "Ticket"]
 
 BUCKETS: Final = 4_096
@@ -103,7 +105,7 @@ class Coherence:
         # between the read and its reply as one of before, and the old value would be kept.
         return Ticket(self.epoch, tuple([(name, self.mark(name)) for name in names]))
 
-    def may_install(self, ticket: Ticket, push_epoch: int | None) -> bool:
+    def may_install(self, ticket: Ticket, push_epoch: PushEpoch) -> bool:
         """Decide whether what was read under a ticket may be kept.
 
         `push_epoch` is the one for which the server tracks the reads of the connection that was
@@ -114,6 +116,10 @@ class Coherence:
         return (
             self.is_up
             and ticket.epoch == self.epoch
-            and (push_epoch == self.push_epoch or (push_epoch is None and not self.is_tracked))
+            and self._is_heard(push_epoch)
             and all(self.mark(name) == mark for name, mark in ticket.marks)
         )
+
+    def _is_heard(self, push_epoch: PushEpoch) -> bool:
+        """Tell whether the changes of what was read are pushed on a stream that is up."""
+        return push_epoch == self.push_epoch or (push_epoch is None and not self.is_tracked)

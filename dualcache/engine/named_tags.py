@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dualcache.core.front_ports import UNTRACKED
+from dualcache.core.front_ports import heard_together
 from dualcache.core.ops import Look, ReadTags
 from dualcache.engine.freshness import FRESH, UNUSABLE
 from dualcache.engine.pipelines import slices
@@ -14,6 +14,7 @@ from dualcache.engine.serve import classify, keep
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dualcache.core.front_ports import PushEpoch
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
@@ -41,7 +42,7 @@ def look_at_tags(
         if own and call.policy.front is not None:
             look.tickets += (call.policy.front.begin_read(own),)
     ids: dict[str, bytes | None] = {}
-    push_epochs: set[int | None] = set()
+    push_epochs: set[PushEpoch] = set()
     for part in slices(names):
         more = yield from ask(
             Look(part[0], tuple(part[1:])), env
@@ -56,8 +57,8 @@ def look_at_tags(
         look.read = again = classify(call, read.raw, known, look.sequence, env, raw_read.left_ms)
         reads[at] = again
         if front is not None and again.state is FRESH:
-            is_one = push_epochs == {raw_read.push_epoch}
-            keep(call, front, look, raw_read.push_epoch if is_one else UNTRACKED, env)
+            push_epoch = heard_together((raw_read.push_epoch, *push_epochs))
+            keep(call, front, look, push_epoch, env)
     return reads
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dualcache.core.events import Tier
+    from dualcache.core.front_ports import PushEpoch
     from dualcache.core.policy import Call, FunctionPort
     from dualcache.engine.env import Env
     from dualcache.errors import BackendError
@@ -199,12 +200,10 @@ def classify_look(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> R
     return read
 
 
-def keep(
-    call: Call, front: FunctionPort, look: FirstLook, push_epoch: int | None, env: Env
-) -> None:
+def keep(call: Call, front: FunctionPort, look: FirstLook, push_epoch: PushEpoch, env: Env) -> None:
     """Offer a fresh value to the front tier, with the tickets that its reads were made under.
 
-    `push_epoch` is the stream of pushes for which the server tracks all of those reads.
+    `push_epoch` is that of all of those reads.
     """
     raw_read, read = look.raw_read, look.read
     # A copy never outlives its entry: where the time left may not be asked, none is kept.

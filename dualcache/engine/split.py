@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
-from dualcache.core.apart import At
+from dualcache.core.apart import At, Heard
+from dualcache.core.front_ports import heard_together
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -93,16 +94,23 @@ def join(op: Op[Any], made: Split, replies: Sequence[Any]) -> list[Any]:
 
     `replies` are those to the parts; a `BackendError` stands for all of its part.
     """
+    plain = [reply.reply if type(reply) is Heard else reply for reply in replies]
     if made.places is None:
-        return [replies[0]]
-    found = [_reply_at(made.parts[number].op, replies[number], at) for number, at in made.places]
-    joint = []
+        return plain
+    found = [_reply_at(made.parts[number].op, plain[number], at) for number, at in made.places]
+    joint: list[Any] = []
     start = 0
     for each, count in zip(_ops_of(op), made.counts, strict=True):
-        own = found[start : start + count]
-        start += count
+        end = start + count
+        own, places = found[start:end], made.places[start:end]
+        start = end
         failed = next((reply for reply in own if isinstance(reply, BackendError)), None)
-        joint.append(_joined(each, own) if failed is None else failed)
+        if failed is not None:
+            joint.append(failed)
+        elif type(each) is Look or type(each) is LookAndLease:
+            joint.append(_heard(_joined(each, own), own, [replies[number] for number, _ in places]))
+        else:
+            joint.append(_joined(each, own))
     return joint
 
 
@@ -132,6 +140,20 @@ def _as_one(trip: list[Op[Any]]) -> Op[Any]:
 def _reply_at(part: Op[Any], reply: Any, at: int) -> Any:
     """Return the reply of an atom out of that of its part."""
     return reply[at] if type(part) is Batch and not isinstance(reply, BackendError) else reply
+
+
+def _heard(joint: RawRead, atoms: Sequence[Any], parts: Sequence[Any]) -> RawRead:
+    """Return a joint read with the streams of all nodes at which its atoms were read.
+
+    `parts` are the replies to the parts of the atoms. An atom whose part tells no stream, beside
+    others that do, leaves the read without one: a change of its tag would be told by nobody.
+    """
+    push_epochs = [
+        part.push_epoch if type(part) is Heard else getattr(atom, "push_epoch", None)
+        for atom, part in zip(atoms, parts, strict=True)
+    ]
+    push_epoch = heard_together(push_epochs)
+    return joint if push_epoch is None else replace(joint, push_epoch=push_epoch)
 
 
 def _shared(atom: Op[Any]) -> tuple[object, str] | None:

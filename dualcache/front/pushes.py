@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["LocalWrites", "NoPushes", "Pushes"]
+    from dualcache.front.tracking import Tracking
+
+__all__ = ["HeardTier", "LocalWrites", "NoPushes", "Pushes"]
 
 
 class Pushes(Protocol):
@@ -35,6 +37,43 @@ class Pushes(Protocol):
 
     def after_fork(self) -> None:
         """Begin anew in a forked child; its tier is empty and closed."""
+
+
+class HeardTier(Protocol):
+    """What a listener tells: the tier of its server, or of its node of a cluster."""
+
+    now: Callable[[], float]
+    tracking: Tracking
+
+    def connected(
+        self, asked_at: float, *, is_tracked: bool = False, hears_fills: bool = True
+    ) -> int:
+        """Open: the stream is complete since `asked_at`. Return its number."""
+        ...
+
+    def lost(self) -> None:
+        """Empty the tier, and close it for this stream."""
+
+    def broken(self) -> None:
+        """Empty the tier; the stream goes on."""
+
+    def open_bounded(self, transport: str, reason: str, *, is_mendable: bool = False) -> None:
+        """Open without pushes: each copy lives no longer than it may be stale."""
+
+    def chose(self, transport: str, reason: str, *, is_mendable: bool = False) -> None:
+        """Note by which transport changes are heard, and why."""
+
+    def proved(self, asked_at: float) -> None:
+        """Note a proof that the stream is complete up to `asked_at`."""
+
+    def feed(self, names: Iterable[str] | None) -> None:
+        """Take a push: these names have changed; `None`: any may have."""
+
+    def feed_matching(self, patterns: Iterable[str]) -> None:
+        """Delete the entries that match another process's patterns."""
+
+    def closed(self) -> None:
+        """Note that no changes are heard any more, by the user's wish."""
 
 
 class _LocalTier(Protocol):

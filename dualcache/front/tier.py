@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from threading import RLock
 from types import CellType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakSet
 
 from dualcache.engine.coherence import Coherence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dualcache.front.pushes import Pushes
     from dualcache.options.front_tier import FrontTier
 
-__all__ = ["Front", "Gate"]
+__all__ = ["Front", "Gate", "log_choice"]
 
 
 class Front:
@@ -33,6 +33,8 @@ class Front:
     server in the log. `lock` guards stores and machine; it is never held while user code runs or
     anybody waits.
     """
+
+    _machine: ClassVar[type[Coherence]] = Coherence
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class Front:
         self.now = now
         self.draw = draw
         self.lock = RLock()
-        self.coherence = Coherence(max_staleness)
+        self.coherence = self._machine(max_staleness)
         self.tags = Tags()
         self.is_bounded = False
         self.transport: str = "none"
@@ -137,7 +139,7 @@ class Front:
         is_change = transport != self.transport or not self.reason
         self.transport, self.reason = transport, reason
         if is_change:
-            _log_choice(self._where, transport, reason, is_mendable=is_mendable)
+            log_choice(self._where, transport, reason, is_mendable=is_mendable)
 
     def proved(self, asked_at: float) -> None:
         """Note a proof that the stream is complete up to `asked_at`."""
@@ -266,7 +268,7 @@ def _end_of_time() -> float:
     return float("inf")
 
 
-def _log_choice(where: str, transport: str, reason: str, *, is_mendable: bool) -> None:
+def log_choice(where: str, transport: str, reason: str, *, is_mendable: bool) -> None:
     """Log by which transport the changes on a server are heard, or that they are not."""
     if transport == "none":
         what = "the front tier of %s is bypassed while changes are not heard (%s)"

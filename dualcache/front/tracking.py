@@ -16,7 +16,11 @@ __all__ = ["Redirect", "Tracking"]
 
 
 class Redirect(NamedTuple):
-    """The stream that is open, and the client id of its listener."""
+    """The stream that is open, and the client id of its listener.
+
+    The id is 0 where the stream does not depend on which connection reads; the node of a cluster
+    is told apart by its stream all the same.
+    """
 
     push_epoch: int
     client_id: int

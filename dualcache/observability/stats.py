@@ -31,11 +31,21 @@ class TemplateStats(Struct, frozen=True):
     load_ms: float | None
 
 
+class FrontNodeStats(Struct, frozen=True):
+    """How the changes on one primary of a cluster are heard, in the words of `FrontStats`."""
+
+    node: str
+    transport: str
+    reason: str
+    is_heard: bool
+
+
 class FrontStats(Struct, frozen=True):
     """The in-process tier: its size, and the transport of changes.
 
     `transport` is `"tracking"`, `"broadcast"`, `"pubsub"`, `"ttl"`, `"local"` or `"none"`, and
     `reason` says why. `losses` counts how often it was emptied because pushes may have been missed.
+    In a cluster both are those of the primary that is heard the least, and `nodes` has each.
     """
 
     transport: str
@@ -45,6 +55,7 @@ class FrontStats(Struct, frozen=True):
     used_bytes: int
     hits: int
     losses: int
+    nodes: tuple[FrontNodeStats, ...] = ()
 
 
 class Stats(Struct, frozen=True):
@@ -150,6 +161,7 @@ def _summed(counters: list[Counters]) -> TemplateStats:
 
 
 __all__ = [
+    "FrontNodeStats",
     "FrontStats",
     "Stats",
     "TemplateStats",

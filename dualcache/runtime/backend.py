@@ -40,7 +40,7 @@ from dualcache.engine.nodes import Nodes
 from dualcache.front.of_function import FunctionFront
 from dualcache.observability.stats import FrontStats, was_told_of_time_travel
 from dualcache.runtime.clocks import new_token, steady_clock, wall_clock
-from dualcache.runtime.tier import make_front, make_watch, weakly
+from dualcache.runtime.tier import make_front, make_watch, nodes_of, weakly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -197,6 +197,7 @@ class Backend:
             used_bytes,
             hits,
             front.losses,
+            nodes_of(front),
         )
 
     def after_fork(self) -> None:
@@ -257,7 +258,7 @@ class Backend:
         callbacks = [partial(each, env) for each in (try_all_again_soon, note_missing_right)]
         on_renewal(target, env.leave_server)
         if env.nodes is not None:
-            return ClusterStore(target, env.nodes, *callbacks)
+            return ClusterStore(target, env.nodes, self.front, *callbacks)
         return RedisStore(target, tracking, self.watch, *callbacks)
 
     def _local_store(self) -> MemoryStore | NullStore:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod, finalize
 
+from dualcache.front.of_nodes import FrontOfNodes
 from dualcache.front.pushes import LocalWrites, NoPushes
 from dualcache.front.tier import Front
+from dualcache.observability.stats import FrontNodeStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
         def master_changed(self) -> None: ...
 
 
-__all__ = ["make_front", "make_watch", "weakly"]
+__all__ = ["make_front", "make_watch", "nodes_of", "weakly"]
 
 
 def make_front(
@@ -53,23 +55,8 @@ def make_front(
     target = owner.target
     if options is None or target.kind == "null":
         return None
-    listen: Callable[[Front], Pushes] = LocalWrites
-    if target.nodes:
-        listen = partial(NoPushes, reason="the nodes of a cluster are not listened to")
-    elif target.kind == "redis":
-        from dualcache.backends.redis.push.listener import Listener
-        from dualcache.backends.redis.push.transports import transports_for
-
-        listen = partial(
-            Listener,
-            target=target,
-            prefix=prefix,
-            transports=transports_for(options.transport, is_publishing=bool(channel)),
-            max_staleness=max_staleness,
-            on_demoted=weakly(owner.leave_server),
-            watch=owner.watch,
-        )
-    front = Front(
+    kind, listen = _listening(owner, options, prefix, max_staleness, is_publishing=bool(channel))
+    front = kind(
         options,
         max_staleness=max_staleness,
         now=clock or time.monotonic,
@@ -81,6 +68,44 @@ def make_front(
     )
     finalize(owner, front.pushes.stop).atexit = False
     return front
+
+
+def _listening(
+    owner: Owner, options: FrontTier, prefix: str, max_staleness: float, *, is_publishing: bool
+) -> tuple[type[Front], Callable[[Any], Pushes]]:
+    """Return the kind of front tier, and what makes its source of pushes."""
+    target = owner.target
+    if target.kind != "redis":
+        return Front, LocalWrites
+    from dualcache.backends.redis.push.transports import transports_for, transports_for_nodes
+
+    common: dict[str, Any] = {"prefix": prefix, "max_staleness": max_staleness}
+    if target.nodes:
+        transports = transports_for_nodes(options.transport)
+        if not transports:
+            is_asked_for = options.transport == "ttl"
+            reason = "asked for" if is_asked_for else "it says nothing of the nodes of a cluster"
+            return Front, partial(NoPushes, reason=reason)
+        from dualcache.backends.redis.push.of_nodes import NodeListeners
+
+        return FrontOfNodes, partial(NodeListeners, transports=transports, **common)
+    from dualcache.backends.redis.push.listener import Listener
+
+    return Front, partial(
+        Listener,
+        target=target,
+        transports=transports_for(options.transport, is_publishing=is_publishing),
+        on_demoted=weakly(owner.leave_server),
+        watch=owner.watch,
+        **common,
+    )
+
+
+def nodes_of(front: Front) -> tuple[FrontNodeStats, ...]:
+    """Return how the primaries of a cluster are heard; none where there is one server."""
+    if not isinstance(front, FrontOfNodes):
+        return ()
+    return tuple([FrontNodeStats(*each) for each in front.heard_nodes()])
 
 
 def make_watch(owner: Owner, max_staleness: float) -> MasterWatch | None:

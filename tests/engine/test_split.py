@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualcache.backends.memory import MemoryStore
-from dualcache.core.apart import At
+from dualcache.core.apart import At, Heard
+from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import (
     Batch,
     Claim,
@@ -211,3 +212,55 @@ def test_what_fails_at_one_node_fails_the_ops_that_need_it_alone() -> None:
     with pytest.raises(BackendUnavailable):
         joined(op, made, replies)
     raise_first([1, 2])
+
+
+def heard_at(op: Op[Any], push_epochs: dict[str, Any]) -> list[Any]:
+    """Return the push epochs of the reads of an op, each node having heard for these."""
+    made = split(op, node_of)
+    replies: list[Any] = []
+    for part in made.parts:
+        push_epoch = push_epochs[part.node]
+        if isinstance(part.op, Look | LookAndLease):
+            replies.append(RawRead(b"", push_epoch=push_epoch))
+            continue
+        atoms = part.op.ops if isinstance(part.op, Batch) else (part.op,)
+        reply: Any = [
+            (b"id", 1) if isinstance(atom, MakeTag | ReadTags) else RawRead(b"") for atom in atoms
+        ]
+        reply = reply if isinstance(part.op, Batch) else reply[0]
+        replies.append(reply if push_epoch is None else Heard(reply, push_epoch))
+    return [each.push_epoch for each in join(op, made, replies)]
+
+
+NODES = {node_of("k0"): (1,), node_of("k1"): (2,), node_of("k2"): (3,)}
+
+
+@pytest.mark.parametrize(
+    ("op", "push_epochs"),
+    [
+        (Look("k0"), [(1,)]),
+        (Look("k0", ("t0",)), [(1,)]),
+        (Look("k0", ("t1",)), [(1, 2)]),
+        (Look("k0", ("t1", "t2", "t4")), [(1, 2, 3)]),
+        (LookAndLease("k0", b"one", 500, new_tags(("t1",))), [(1, 2)]),
+        (Batch((Look("k0"), Look("k1", ("t1",)), Look("k2", ("t0",)))), [(1,), (2,), (1, 3)]),
+    ],
+    ids=repr,
+)
+def test_a_read_depends_on_the_streams_of_its_nodes_alone(
+    op: Op[Any], push_epochs: list[Any]
+) -> None:
+    assert heard_at(op, NODES) == push_epochs
+
+
+@pytest.mark.parametrize("unheard", [None, UNTRACKED])
+def test_a_tag_that_is_not_heard_leaves_the_read_without_a_stream(unheard: Any) -> None:
+    nodes = {**NODES, node_of("t1"): unheard}
+    assert heard_at(Look("k0", ("t1",)), nodes) == [UNTRACKED]
+    batch = Batch((Look("k0", ("t1",)), Look("k2", ("t0",))))
+    assert heard_at(batch, nodes) == [UNTRACKED, (1, 3)]
+
+
+def test_the_reply_to_one_part_alone_is_that_to_the_op() -> None:
+    op = At("node-0", ReadTags(("t0",)))
+    assert join(op, split(op, node_of), [Heard((b"id",), (1,))]) == [(b"id",)]

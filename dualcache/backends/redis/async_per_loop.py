@@ -12,7 +12,12 @@ from dualcache.backends.redis.async_io import loop_ends
 from dualcache.backends.redis.connector import Connector
 from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.handshake import Handshake
-from dualcache.backends.redis.push.tracking import is_tracked, stamped, tracking_commands
+from dualcache.backends.redis.push.tracking import (
+    is_tracked,
+    stamped,
+    tracking_commands,
+    unheard,
+)
 from dualcache.backends.redis.wire import ops as wire
 from dualcache.backends.redis.wire import watch as wire_watch
 from dualcache.backends.redis.wire.cluster import Exchange
@@ -165,8 +170,10 @@ class LoopConnection:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""
         redirect = tracking.redirect
         if redirect is None:
-            return await self._converse(connection, op)
-        if redirect.push_epoch != connection.push_epoch:
+            return unheard(op, await self._converse(connection, op))
+        if not redirect.client_id:
+            connection.push_epoch = redirect.push_epoch
+        elif redirect.push_epoch != connection.push_epoch:
             data = tracking_commands(redirect)
             client_id, switched = await connection.exchange(data, 2)
             if isinstance(client_id, int) and not isinstance(switched, BackendRefused):

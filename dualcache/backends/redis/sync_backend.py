@@ -11,7 +11,13 @@ from weakref import finalize
 from dualcache.backends.redis.connections import make_connection
 from dualcache.backends.redis.errors import classify, too_slow
 from dualcache.backends.redis.handshake import Handshake
-from dualcache.backends.redis.push.tracking import UNTRACKED, is_tracked, stamped, tracking_commands
+from dualcache.backends.redis.push.tracking import (
+    UNTRACKED,
+    is_tracked,
+    stamped,
+    tracking_commands,
+    unheard,
+)
 from dualcache.backends.redis.scripts import commit_source
 from dualcache.backends.redis.sync_pool import SyncPool
 from dualcache.backends.redis.wire import ops as wire
@@ -133,13 +139,16 @@ class SyncBackend:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""
         redirect = tracking.redirect
         if redirect is None:
-            return self._converse(tracked.connection, op)
+            return unheard(op, self._converse(tracked.connection, op))
         if redirect.push_epoch != tracked.push_epoch:
             self._track(tracked, redirect, tracking)
         return stamped(op, self._converse(tracked.connection, op), tracked.push_epoch)
 
     def _track(self, tracked: TrackedConnection, redirect: Redirect, tracking: Tracking) -> None:
-        """Have the server track the reads of this connection."""
+        """Have the server track the reads of this connection, if the stream depends on that."""
+        if not redirect.client_id:
+            tracked.push_epoch = redirect.push_epoch
+            return
         data = tracking_commands(redirect)
         client_id, switched = tracked.connection.ask(data, 2)
         if isinstance(client_id, int) and not isinstance(switched, BackendRefused):

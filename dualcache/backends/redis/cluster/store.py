@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dualcache.backends.redis.store import RedisStore
+from dualcache.front.of_nodes import FrontOfNodes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from dualcache.backends.redis.errors import OnMissingRight
     from dualcache.core.ops import Op
     from dualcache.engine.nodes import Nodes
+    from dualcache.front.tier import Front
     from dualcache.options.target import Target
 
 __all__ = ["ClusterStore"]
@@ -25,13 +27,17 @@ class ClusterStore(RedisStore):
         self,
         target: Target,
         nodes: Nodes,
+        front: Front | None,
         on_open: Callable[[], None],
         on_missing_right: OnMissingRight | None = None,
     ) -> None:
         super().__init__(target, None, None, on_open, on_missing_right)
         from dualcache.backends.redis.cluster.topology import Topology
 
-        self._topology = Topology(target, nodes)
+        heard = front if isinstance(front, FrontOfNodes) else None
+        self._topology = Topology(target, nodes, heard)
+        if heard is not None:
+            heard.pushes.follow(self._topology)
         self._callbacks = on_open, on_missing_right
 
     def sync(self) -> Callable[[Op[Any]], Any]:

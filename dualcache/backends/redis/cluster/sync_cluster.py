@@ -12,10 +12,11 @@ from dualcache.backends.redis.cluster.topology import (
     unserved,
 )
 from dualcache.backends.redis.errors import classify
+from dualcache.backends.redis.push.tracking import UNTRACKED, heard_part
 from dualcache.backends.redis.sync_backend import SyncBackend
 from dualcache.backends.redis.wire import ops as wire
 from dualcache.backends.redis.wire.cluster import Exchange, ReadMoving, ReadSlots, hops, merged
-from dualcache.core.apart import Apart, At, ReadTopology
+from dualcache.core.apart import Apart, At, Heard, ReadTopology
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Commit, CommitReply, CommitWay, DropConnections, Look
 from dualcache.engine.nodes import UNKNOWN_NODE, unsettled
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from dualcache.backends.redis.cluster.topology import Topology
     from dualcache.backends.redis.errors import OnMissingRight
+    from dualcache.core.front_ports import PushEpoch
     from dualcache.core.ops import Op
 
 __all__ = ["SyncCluster"]
@@ -113,20 +115,26 @@ class SyncCluster:
         if type(op) is Commit and op.way is CommitWay.WATCH:
             return self._watched(node, op)
         data, count = wire.encode(op)
-        replies = backend.perform(Exchange(op, data, count))
+        push_epochs: list[PushEpoch] = []
+        replies = self._exchange(node, Exchange(op, data, count), push_epochs)
         for _ in range(MOST_HOPS):
             onward = hops(data, replies, node)
             if not onward:
                 break
             for hop in onward:
                 self._topology.moved(hop.moved_slots, hop.node)
-                found = self._backend(hop.node).perform(Exchange(op, hop.data, hop.awaits))
+                sent = Exchange(op, hop.data, hop.awaits)
+                found = self._exchange(hop.node, sent, push_epochs)
+                if hop.is_asking and push_epochs:
+                    # The slot is on its way, and may yet stay: the node that is asked in between
+                    # would then push nothing of it. So nothing of it is kept.
+                    push_epochs.append(UNTRACKED)
                 replies = merged(replies, hop, found)
         else:
             if hops(data, replies, node):
                 raise unsettled()
         try:
-            return wire.decode(op, replies)
+            return heard_part(op, wire.decode(op, replies), push_epochs)
         except BackendRefused:
             raise
         except Exception as error:  # a reply of any shape ends the connection
@@ -134,6 +142,14 @@ class SyncCluster:
                 raise
             backend.close()
             raise classify(error) from None
+
+    def _exchange(self, node: str, op: Exchange, push_epochs: list[PushEpoch]) -> Any:
+        """Send commands to a node, and note the stream that pushes what they read."""
+        found = self._backend(node).perform(op)
+        if type(found) is not Heard:
+            return found
+        push_epochs.append(found.push_epoch)
+        return found.reply
 
     def _watched(self, node: str, op: Commit) -> Any:
         """Commit by a transaction, at the node where the key is by now."""
@@ -185,7 +201,8 @@ class SyncCluster:
     def _backend(self, node: str) -> SyncBackend:
         found = self._backends.get(node)
         if found is None:
-            made = SyncBackend(self._topology.target_of(node), None, *self._callbacks)
+            tracking = self._topology.tracking_of(node)
+            made = SyncBackend(self._topology.target_of(node), tracking, *self._callbacks)
             found = self._backends.setdefault(node, made)
         return found
 

@@ -13,9 +13,11 @@ from dualcache.engine.nodes import UNKNOWN_NODE
 from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dualcache.engine.nodes import Nodes
+    from dualcache.front.of_nodes import FrontOfNodes
+    from dualcache.front.tracking import Tracking
     from dualcache.options.target import Target
 
 __all__ = [
@@ -35,11 +37,16 @@ _CHANGING: Final = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY"
 
 
 class Topology:
-    """What the nodes of a cluster have told of their slots; kept in the engine's `Nodes`."""
+    """What the nodes of a cluster have told of their slots; kept in the engine's `Nodes`.
 
-    def __init__(self, target: Target, nodes: Nodes) -> None:
+    `on_change` is called after each change of it, in the thread that found it out.
+    """
+
+    def __init__(self, target: Target, nodes: Nodes, front: FrontOfNodes | None = None) -> None:
         self.target = target
         self.nodes = nodes
+        self.on_change: Callable[[], None] = lambda: None
+        self._front = front
         self._seeds = tuple([f"{host}:{port}" for host, port in target.nodes])
         self._next_refresh = 0.0
         self.after_fork()
@@ -57,6 +64,10 @@ class Topology:
         host, _, port = node.rpartition(":")
         return replace(self.target, host=host, port=int(port), nodes=())
 
+    def tracking_of(self, node: str) -> Tracking | None:
+        """Return which connections to a node are tracked; `None` where there is no front tier."""
+        return None if self._front is None else self._front.at(node).tracking
+
     def candidates(self, failed: str = "") -> list[str]:
         """Return the nodes that may tell the topology, the likely ones first."""
         known = dict.fromkeys((*self.nodes.names, *self._seeds))
@@ -69,7 +80,9 @@ class Topology:
             [UNKNOWN_NODE if node is None else known.setdefault(node, node) for node in slots]
         )
         with self._lock:
-            self.nodes.adopt(made)
+            is_change = self.nodes.adopt(made)
+        if is_change:
+            self.on_change()
 
     def moved(self, slots: Sequence[int], node: str) -> None:
         """Take what a redirection has told: these slots are at another node now."""
@@ -77,7 +90,9 @@ class Topology:
             made = list(self.nodes.slots)
             for slot in slots:
                 made[slot] = node
-            self.nodes.adopt(tuple(made))
+            is_change = self.nodes.adopt(tuple(made))
+        if is_change:
+            self.on_change()
 
     def learn(self, error: BackendRefused, asked: str) -> None:
         """Take what the redirection of one command has told."""

@@ -27,16 +27,19 @@ if TYPE_CHECKING:
 
     from redis.connection import AbstractConnection
 
+    from dualcache.backends.redis.push.cluster_view import ClusterView
     from dualcache.backends.redis.push.transports import PushTransport
     from dualcache.backends.redis.push.waiter import Waiter
     from dualcache.backends.redis.sentinel.watch import MasterWatch
     from dualcache.errors import BackendError
-    from dualcache.front.tier import Front
+    from dualcache.front.pushes import HeardTier
     from dualcache.options.target import Target
 
 __all__ = ["PushLink"]
 
 PROBE_SECONDS: Final = 0.5
+MOST_DRAWS: Final = 200_000
+"""How many names are drawn until one belongs to the node: it may have one slot of 16 384."""
 PUSHES: Final = 3
 """The protocol that has pushes, whatever the data connections speak."""
 
@@ -47,11 +50,12 @@ class PushLink:
     def __init__(
         self,
         target: Target,
-        front: Front,
+        front: HeardTier,
         transport: type[PushTransport],
         prefix: str,
         waiter: Waiter,
         watch: MasterWatch | None = None,
+        view: ClusterView | None = None,
     ) -> None:
         self.transport = transport(front, prefix, partial(token_hex, 8))
         self.is_open = False
@@ -60,6 +64,7 @@ class PushLink:
         target = target if watch is None else watch.located()
         self._target = replace(target, protocol=PUSHES)
         self._prefix = prefix
+        self._view = view
         self._protocol = PushProtocol(
             front, self.transport, None if watch is None else watch.confirmed_at
         )
@@ -100,6 +105,7 @@ class PushLink:
         _set_push_handler(connection, self._pushed)
         asked_at = self._opened()
         self._watch_role()
+        self._watch_cluster()
         self._probe()
         self._reply("PING")  # each proof will ask for this
         return asked_at
@@ -177,6 +183,14 @@ class PushLink:
             self.role_refusal = None
             return
 
+    def _watch_cluster(self) -> None:
+        """Have the node's view of its cluster looked at with each proof, where there is one."""
+        if self._view is not None:
+            questions = self._view.questions()
+            for each in questions:
+                each.take(self._reply(*each.command))
+            self._protocol.watch(questions)
+
     def _pushed(self, message: Sequence[Any]) -> None:
         self._is_push = True
         self._protocol.pushed(message)
@@ -187,7 +201,9 @@ class PushLink:
         A proxy may take the command and never push. A server of version 8.10 pushes only the keys
         that the listener's user may read, and says nothing where those are none.
         """
-        name = f"{self._prefix}~p:{token_hex(8)}"
+        name = self._probe_name()
+        if name is None:
+            return
         self._protocol.sought.add(name)
         probe = self.transport.probe(name)
         other = make_connection(self._target) if probe.elsewhere else None
@@ -207,6 +223,14 @@ class PushLink:
             if other is not None:
                 with suppress(Exception):
                     other.disconnect()
+
+    def _probe_name(self) -> str | None:
+        """Draw a name whose changes this server pushes; `None`: it has no key of this prefix."""
+        for _ in range(MOST_DRAWS):
+            name = f"{self._prefix}~p:{token_hex(8)}"
+            if self._view is None or self._view.has(name):
+                return name
+        return None  # a hash tag in the namespace: all keys are on one node, and it is not this one
 
     def _reply(self, *command: Any) -> Any:
         """Send one command and return its reply, taking pushes that come before it."""

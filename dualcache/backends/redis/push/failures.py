@@ -14,7 +14,7 @@ FIRST_LONG_PAUSE: Final = 1.0
 LONGEST_LONG_PAUSE: Final = 30.0
 PASSING: Final = frozenset(
     (
-        *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "TRYAGAIN"),
+        *("ASK", "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MOVED", "TRYAGAIN"),
         *("MISCONF", "NOREPLICAS", "OOM", "READONLY"),
     )
 )

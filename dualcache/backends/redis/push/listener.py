@@ -25,9 +25,10 @@ from dualcache.errors import BackendError, BackendUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dualcache.backends.redis.push.cluster_view import ClusterView
     from dualcache.backends.redis.push.transports import Transport
     from dualcache.backends.redis.sentinel.watch import MasterWatch
-    from dualcache.front.tier import Front
+    from dualcache.front.pushes import HeardTier
     from dualcache.options.target import Target
 
 __all__ = ["Listener"]
@@ -41,7 +42,8 @@ class Listener:
 
     `transports` are tried in this order; one counts only if a real push was seen on it. All waits
     are those of `waiter`. `on_demoted` is called when the server turns out to be a replica though
-    it was the master: no connection is to stay there. With a `watch` the server is its master.
+    it was the master: no connection is to stay there. With a `watch` the server is its master;
+    with `make_view` it is a node of a cluster, whose view of that is part of each proof.
 
     The thread keeps the listener and the tier alive, and nothing of the cache: so a cache that
     nobody holds goes, and has `stop` called.
@@ -49,7 +51,7 @@ class Listener:
 
     def __init__(
         self,
-        front: Front,
+        front: HeardTier,
         target: Target,
         *,
         prefix: str,
@@ -58,12 +60,14 @@ class Listener:
         on_demoted: Callable[[], None] = lambda: None,
         waiter: Waiter | None = None,
         watch: MasterWatch | None = None,
+        make_view: Callable[[], ClusterView] | None = None,
     ) -> None:
         self._on_demoted = on_demoted
         self._had_master = False
         self._target = target
         self._credentials = Credentials(target)
         self._watch = watch
+        self._make_view = make_view
         self._front = front
         self._prefix = prefix
         self._transports = transports
@@ -235,7 +239,9 @@ class Listener:
 
     def _made(self, transport: type[PushTransport]) -> PushLink:
         target = self._credentials.put_into(self._target)
-        return PushLink(target, self._front, transport, self._prefix, self._waiter, self._watch)
+        view = None if self._make_view is None else self._make_view()
+        parts = (self._prefix, self._waiter, self._watch, view)
+        return PushLink(target, self._front, transport, *parts)
 
     def _use(self, link: PushLink, asked_at: float) -> None:
         """Open the tier: proofs can be asked for first, and reads are tracked last.

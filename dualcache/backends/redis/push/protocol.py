@@ -15,9 +15,9 @@ from dualcache.errors import BackendUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from dualcache.backends.redis.push.transports import PushTransport
+    from dualcache.backends.redis.push.transports import PushTransport, Question
     from dualcache.backends.redis.wire.resp import Command
-    from dualcache.front.tier import Front
+    from dualcache.front.pushes import HeardTier
 
 __all__ = ["PushProtocol", "demoted", "role_of"]
 
@@ -31,7 +31,7 @@ class PushProtocol:
 
     def __init__(
         self,
-        front: Front,
+        front: HeardTier,
         transport: PushTransport,
         confirmed_at: Callable[[], float] | None = None,
     ) -> None:
@@ -41,6 +41,7 @@ class PushProtocol:
         self._expected: deque[Callable[[Any], None]] = deque()
         self._wakes: deque[Callable[[], None]] = deque()
         self._role_command: Command = ()
+        self._surroundings: Sequence[Question] = ()
         self.sought: set[str] = set()
         self.role = ""
 
@@ -61,6 +62,10 @@ class PushProtocol:
         """
         self._role_command, self.role = command, role_of(reply)
 
+    def watch(self, questions: Sequence[Question]) -> None:
+        """Ask this with each proof, whatever the transport is."""
+        self._surroundings = questions
+
     def expect(self, take: Callable[[Any], None]) -> None:
         """Call `take` with the reply to the next command."""
         self._expected.append(take)
@@ -73,7 +78,7 @@ class PushProtocol:
         PING comes last: an answer that tells of a loss is taken before the proof counts.
         """
         asked_at = self._known_at()
-        questions = [*self._transport.questions()]
+        questions = [*self._transport.questions(), *self._surroundings]
         commands = [each.command for each in questions]
         for each in questions:
             self.expect(each.take)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from dualcache.backends.redis.wire.resp import Command
-    from dualcache.front.tier import Front
+    from dualcache.front.pushes import HeardTier
 
 __all__ = [
     "AUTOMATIC",
@@ -31,6 +31,7 @@ __all__ = [
     "TtlTransport",
     "needs_publishers",
     "transports_for",
+    "transports_for_nodes",
 ]
 
 PROBE_MS: Final = 1_000
@@ -66,6 +67,8 @@ class Transport:
     needs_publishers: ClassVar[bool] = False
     """Whether only that is heard which others publish: no probe can see whether they all do, so
     `"auto"` takes it only where the user has said so."""
+    is_for_nodes: ClassVar[bool] = True
+    """Whether the nodes of a cluster can be heard by it, each on its own."""
     caveat: ClassVar[str] = ""
     """A condition that the user must meet; a part of the reason in statistics and log."""
 
@@ -87,7 +90,7 @@ class PushTransport(Transport):
     hears_fills: ClassVar[bool] = True
     """Whether a key that is filled is pushed too: who waits for another process need not poll."""
 
-    def __init__(self, front: Front, prefix: str, draw: Callable[[], str]) -> None:
+    def __init__(self, front: HeardTier, prefix: str, draw: Callable[[], str]) -> None:
         self._front = front
         self._prefix = prefix
         self._draw = draw
@@ -186,9 +189,10 @@ class PubSubTransport(PushTransport):
     name = "pubsub"
     hears_fills = False
     needs_publishers = True
+    is_for_nodes = False  # nodes tell each other what is published in no order with what is deleted
     caveat = "every process of the namespace must have publish=True"
 
-    def __init__(self, front: Front, prefix: str, draw: Callable[[], str]) -> None:
+    def __init__(self, front: HeardTier, prefix: str, draw: Callable[[], str]) -> None:
         super().__init__(front, prefix, draw)
         self._channel = channel_of(prefix)
         self._life_key = life_key(prefix)
@@ -250,6 +254,13 @@ def transports_for(option: str, *, is_publishing: bool) -> tuple[type[Transport]
     if option in _BY_NAME:
         return (_BY_NAME[option],)
     return tuple(each for each in AUTOMATIC if is_publishing or not each.needs_publishers)
+
+
+def transports_for_nodes(option: str) -> tuple[type[Transport], ...]:
+    """Return the transports to be tried on each node of a cluster; none: nothing can be heard."""
+    found = [each for each in transports_for(option, is_publishing=False) if each.is_for_nodes]
+    is_heard = any(issubclass(each, PushTransport) for each in found)
+    return tuple(found) if is_heard else ()
 
 
 def needs_publishers(option: str) -> bool:

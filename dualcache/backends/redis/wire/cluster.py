@@ -25,6 +25,7 @@ __all__ = [
     "hops",
     "merged",
     "place_of",
+    "slots_in",
 ]
 
 REDIRECTIONS: Final = frozenset({"MOVED", "ASK"})
@@ -65,6 +66,11 @@ class Hop(NamedTuple):
     kept: tuple[int, ...]
     moved_slots: tuple[int, ...]
     """The slots that have moved there for good."""
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a slot is still on its way there."""
+        return self.awaits > len(self.places)
 
 
 def commands_of(data: bytes) -> list[bytes]:
@@ -132,8 +138,8 @@ def merged(replies: Sequence[Any], hop: Hop, found: Sequence[Any]) -> list[Any]:
     return made
 
 
-def _slots_reply(op: ReadSlots, replies: Sequence[Any]) -> tuple[str | None, ...]:
-    ranges = checked(replies[0])
+def slots_in(ranges: Any, op: ReadSlots) -> tuple[str | None, ...]:
+    """Read the reply to `CLUSTER SLOTS`: the node of each slot."""
     if not isinstance(ranges, list):
         raise nonsense()
     slots: list[str | None] = [None] * SLOTS
@@ -143,6 +149,10 @@ def _slots_reply(op: ReadSlots, replies: Sequence[Any]) -> tuple[str | None, ...
         node = f"{op.host if name in NO_HOSTS else name}:{port}"
         slots[first : last + 1] = [node] * (last + 1 - first)
     return tuple(slots[:SLOTS])
+
+
+def _slots_reply(op: ReadSlots, replies: Sequence[Any]) -> tuple[str | None, ...]:
+    return slots_in(checked(replies[0]), op)
 
 
 def _moving_reply(_: ReadMoving, replies: Sequence[Any]) -> bool:

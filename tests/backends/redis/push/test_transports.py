@@ -21,6 +21,7 @@ from dualcache.backends.redis.push.transports import (
     TtlTransport,
     needs_publishers,
     transports_for,
+    transports_for_nodes,
 )
 from dualcache.core.revocation import from_message
 from dualcache.options.front_tier import TRANSPORTS
@@ -74,6 +75,12 @@ def test_auto_relies_on_publishers_only_where_the_user_says_that_all_publish() -
     without = (TrackingTransport, BroadcastTransport, TtlTransport)
     assert transports_for("auto", is_publishing=False) == without
     assert [each for each in TRANSPORTS if needs_publishers(each)] == ["pubsub"]
+
+
+def test_nodes_of_a_cluster_are_heard_by_what_each_pushes_itself() -> None:
+    assert transports_for_nodes("auto") == (TrackingTransport, BroadcastTransport, TtlTransport)
+    assert transports_for_nodes("tracking") == (TrackingTransport,)
+    assert transports_for_nodes("pubsub") == transports_for_nodes("ttl") == ()
 
 
 def test_tracking_is_redirected_to_the_listener_and_asks_at_once_what_proofs_will_ask() -> None:

@@ -1,0 +1,67 @@
+"""What a node tells its listener about the cluster, with each proof. No I/O, no clock.
+
+A node goes on answering after its slots have gone elsewhere, and pushes nothing of them then. Cut
+off from the others it does not even know that. So a proof counts only while the node serves, and
+has the slots that it had at the proof before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.backends.redis.push.transports import Question
+from dualcache.backends.redis.wire.cluster import ReadSlots, slots_in
+from dualcache.core.slots import slot_of
+from dualcache.errors import BackendRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualcache.front.pushes import HeardTier
+
+__all__ = ["ClusterView"]
+
+STATE: Final = ("CLUSTER", "INFO")
+SLOTS: Final = ("CLUSTER", "SLOTS")
+SERVES: Final = b"cluster_state:ok"
+
+
+class ClusterView:
+    """The slots of a cluster, as one node sees them; `adopt` is given each new view."""
+
+    def __init__(
+        self, node: str, front: HeardTier, adopt: Callable[[Sequence[str | None]], None]
+    ) -> None:
+        self._node = node
+        self._front = front
+        self._asking = ReadSlots(node.rpartition(":")[0])
+        self._adopt = adopt
+        self._told: Any = None
+        self._slots: Sequence[str | None] = ()
+
+    def questions(self) -> list[Question]:
+        """Return what is asked before the proof counts; the answers raise where it does not."""
+        return [Question(STATE, self._told_state), Question(SLOTS, self._told_slots)]
+
+    def has(self, name: str) -> bool:
+        """Tell whether the node has the slot of a key, by its own view."""
+        return self._slots[slot_of(name)] == self._node
+
+    def _told_state(self, reply: bytes) -> None:
+        # A primary that is cut off from most of the others stops serving after the time-out of the
+        # cluster, before one of its replicas is elected. It answers PING all the same.
+        if SERVES not in reply:
+            made = BackendRefused("the node does not serve: its cluster is down", code="DC203")
+            made.prefix = "CLUSTERDOWN"
+            raise made
+
+    def _told_slots(self, reply: Any) -> None:
+        if reply == self._told:
+            return
+        slots, before = slots_in(reply, self._asking), self._slots
+        self._told, self._slots = reply, slots
+        if slots == before:  # other replicas
+            return
+        if before:
+            self._front.broken()
+        self._adopt(slots)

@@ -1,0 +1,75 @@
+"""What a node says of its cluster, and what of that is a loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dualcache.backends.redis.push.cluster_view import ClusterView
+from dualcache.backends.redis.push.failures import is_passing
+from dualcache.core.slots import SLOTS, slot_of
+from dualcache.errors import BackendRefused
+from tests.fronts import Noting, front_by_hand
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NODE = "10.0.0.1:7000"
+OK = b"cluster_enabled:1\r\ncluster_state:ok\r\n"
+
+
+def ranges(bound: int, replica: bytes = b"r1") -> list[Any]:
+    """Return the reply of a node that has the slots below a bound; another has the rest."""
+    return [
+        [0, bound - 1, [b"10.0.0.1", 7000, b"id1", []], [b"10.0.0.9", 7009, replica, []]],
+        [bound, SLOTS - 1, [b"10.0.0.2", 7001, b"id2", []]],
+    ]
+
+
+class Viewed:
+    """A view, what it has adopted, and the tier that it tells."""
+
+    def __init__(self) -> None:
+        self.front: Noting = front_by_hand(kind=Noting)
+        self.adopted: list[Sequence[str | None]] = []
+        self.view = ClusterView(NODE, self.front, self.adopted.append)
+
+    def tell(self, *replies: Any) -> None:
+        for question, reply in zip(self.view.questions(), replies, strict=True):
+            question.take(reply)
+
+
+@pytest.fixture
+def viewed() -> Viewed:
+    return Viewed()
+
+
+def test_the_first_view_is_adopted_and_says_which_keys_the_node_has(viewed: Viewed) -> None:
+    asked = [question.command for question in viewed.view.questions()]
+    assert asked == [("CLUSTER", "INFO"), ("CLUSTER", "SLOTS")]
+    viewed.tell(OK, ranges(slot_of("k") + 1))
+    assert viewed.view.has("k")
+    assert [slots[0] for slots in viewed.adopted] == [NODE]
+    assert viewed.front.told == []
+
+
+def test_a_slot_that_moves_empties_the_tier_and_is_adopted(viewed: Viewed) -> None:
+    viewed.tell(OK, ranges(slot_of("k") + 1))
+    viewed.tell(OK, ranges(slot_of("k")))
+    assert viewed.front.told == ["broken"]
+    assert len(viewed.adopted) == 2
+    assert not viewed.view.has("k")
+
+
+def test_what_has_not_changed_and_another_replica_are_nothing(viewed: Viewed) -> None:
+    for reply in (ranges(100), ranges(100), ranges(100, b"r2")):
+        viewed.tell(OK, reply)
+    assert (viewed.front.told, len(viewed.adopted)) == ([], 1)
+
+
+def test_a_node_that_does_not_serve_is_a_loss_that_passes(viewed: Viewed) -> None:
+    state, _ = viewed.view.questions()
+    with pytest.raises(BackendRefused) as caught:
+        state.take(b"cluster_state:fail\r\n")
+    assert is_passing(caught.value, is_open=True)
