@@ -123,6 +123,12 @@ RIGHTS: Final = (
     Right(
         "+cluster|nodes", (Feature.CLUSTER,), Loss.PARTIAL, "patterns may miss keys that are moved"
     ),
+    Right(
+        "+cluster|info",
+        (Feature.CLUSTER,),
+        Loss.OF_THE_FRONT_TIER,
+        'the front tier works by "ttl"',
+    ),
     Right("+asking", (Feature.CLUSTER,), Loss.TOLD, "keys that are being moved are not found"),
     Right("+ping", _PUSHES, Loss.OF_THE_FRONT_TIER, 'the front tier works by "ttl"'),
     Right(
