@@ -107,7 +107,7 @@ class Nodes:
         """Return the pending deletions of all nodes, each with its number."""
         return [
             (node, number, deletion)
-            for node, health in self._healths.items()
+            for node, health in tuple(self._healths.items())
             for number, deletion in tuple(health.pending.items())
         ]
 
@@ -117,10 +117,14 @@ class Nodes:
         slots: Sequence[str],
         names: tuple[str, ...],
     ) -> None:
-        """Keep deletions for the nodes that they concern under other slots."""
-        for _, _, deletion in kept:
-            for node, part in _parts_of(deletion, slots, names).items():
-                self._health_of(node).keep(part)
+        """Keep deletions for the nodes that they concern under other slots, each once."""
+        # A pattern is kept for every node: each of those would hand it on to every other, and with
+        # each change of the topology there would be so many times more of it.
+        parts = [
+            part for _, _, deletion in kept for part in _parts_of(deletion, slots, names).items()
+        ]
+        for node, part in dict.fromkeys(parts):
+            self._health_of(node).keep(part)
 
     def _health_of(self, node: str) -> Health:
         found = self._healths.get(node)

@@ -296,6 +296,17 @@ def test_a_pending_pattern_goes_to_every_node_when_slots_move(cluster: MemoryClu
     assert not is_there(cluster, key)
 
 
+def test_a_pending_pattern_does_not_multiply_with_each_move(cluster: MemoryCluster) -> None:
+    cluster.fail(B)
+    cluster.run(invalidate((cluster.key_at(B),), (), ("key*",), cluster.env))
+    counts = []
+    for number in range(4):
+        cluster.move(cluster.key_at(A, number), C)
+        cluster.nodes.adopt(cluster.slots)
+        counts.append(cluster.env.health.pending_count)
+    assert counts == [counts[0]] * 4
+
+
 def test_a_replay_that_finds_the_slots_moved_begins_anew_where_they_are(
     cluster: MemoryCluster,
 ) -> None:

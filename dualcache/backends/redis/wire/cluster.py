@@ -30,6 +30,7 @@ __all__ = [
 
 REDIRECTIONS: Final = frozenset({"MOVED", "ASK"})
 ASKING: Final = pack(("ASKING",))
+_SCRIPT: Final = pack(("SCRIPT", "LOAD", ""))[: -len(b"$0\r\n\r\n")]
 NO_HOSTS: Final = frozenset({"", "?"})
 """What stands for a host that the node does not know, or does not tell: that of the node asked."""
 
@@ -103,6 +104,8 @@ def hops(data: bytes, replies: Sequence[Any], asked: str) -> list[Hop]:
     if not redirected:
         return []
     commands = commands_of(data)
+    # Each node keeps scripts of its own, so one that went ahead of its commits goes along.
+    ahead = [command for command in commands if command.startswith(_SCRIPT)]
     if len(commands) != len(replies):  # a transaction, which is not taken apart
         return []
     by_node: dict[str, list[int]] = {}
@@ -110,7 +113,7 @@ def hops(data: bytes, replies: Sequence[Any], asked: str) -> list[Hop]:
         by_node.setdefault(place_of(reply, asked)[1], []).append(at)
     found = []
     for node, places in by_node.items():
-        sent: list[bytes] = []
+        sent = list(ahead)
         kept: list[int] = []
         for at in places:
             if redirected[at].prefix == "ASK":

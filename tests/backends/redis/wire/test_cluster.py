@@ -55,6 +55,12 @@ def test_a_command_for_a_key_on_its_way_is_announced() -> None:
     assert merged(replies, hop, [b"OK", b"OK", b"1"]) == [b"OK", b"1"]
 
 
+def test_a_script_goes_along_with_its_commits() -> None:
+    script, commit = pack(("SCRIPT", "LOAD", "return 1")), pack(("EVALSHA", "sha", 1, "k"))
+    (hop,) = hops(script + commit, [b"sha", redirection("MOVED")], "10.0.0.1:7000")
+    assert (hop.data, hop.awaits, hop.places, hop.kept) == (script + commit, 2, (1,), (1,))
+
+
 def test_each_node_gets_what_is_its_own_in_order() -> None:
     data = packed(("GET", "a"), ("GET", "b"), ("GET", "c"))
     there = redirection("MOVED", "9 10.0.0.3:7002")
