@@ -68,7 +68,7 @@ def advice_for(
     told = next((error for error in errors if isinstance(error, UnencodableValue)), None)
     if told is not None and told.help:
         return told
-    first = tried[0]
+    first = CodecId.PICKLE if CodecId.PICKLE in tried else tried[0]
     try:
         what, help_line = _told(value, annotation, first, teller)
     except Exception as raised:  # the user's classes are looked at: anything may be raised

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Form", "Step", "forms_for", "is_exactly", "readers_for", "untyped_reader"]
 
-_NAMES: Final = (*ARRAY_CODECS, "json", "msgpack", "pickle", "raw", "reference", "tagged")
+_NAMES: Final = (*ARRAY_CODECS, "any", "json", "msgpack", "pickle", "raw", "reference", "tagged")
 
 
 class Form(Protocol):
@@ -50,20 +50,26 @@ class Step(NamedTuple):
 class _TaggedForm:
     """The tagged form; exact by construction.
 
-    `has_objects`: objects of classes with fields are kept by the name of their class. `known` are
-    the names that are read; `None`: all that this process has learned.
+    `has_objects`: objects of classes with fields are kept by the name of their class; without
+    `has_names` nothing is kept by a name. `known` are the names that are read; `None`: all that
+    this process has learned.
     """
 
-    __slots__ = ("_has_objects", "_known")
+    __slots__ = ("_has_names", "_has_objects", "_known")
 
     id = CodecId.TAGGED
 
-    def __init__(self, known: set[str] | None = None, *, has_objects: bool = True) -> None:
+    def __init__(
+        self, known: set[str] | None = None, *, has_objects: bool = True, has_names: bool = True
+    ) -> None:
         self._known = known
         self._has_objects = has_objects
+        self._has_names = has_names
 
     def encode(self, value: Any) -> bytes:
-        return tagged.encode(value, has_objects=self._has_objects, known=self._known)
+        return tagged.encode(
+            value, has_objects=self._has_objects, has_names=self._has_names, known=self._known
+        )
 
     def decode(self, data: bytes | memoryview) -> Any:
         return tagged.decode(data, self._known)
@@ -105,8 +111,10 @@ def forms_for(
         return _default_forms(annotation, known, check=check)
     if not isinstance(codec, str):
         return (Step(_user_form(codec), is_checked=False),)
-    if codec == "pickle":
-        return (Step(_pickle_form(is_signed=is_signed), is_checked=False),)
+    if codec in {"any", "pickle"}:
+        pickled = Step(_pickle_form(codec, is_signed=is_signed), is_checked=False)
+        before = _forms_before_pickle(annotation, known, check=check) if codec == "any" else ()
+        return (*before, pickled)
     if codec == "reference":
         return ()
     if codec == "raw":
@@ -187,6 +195,20 @@ def _default_forms(annotation: object, known: set[str] | None, *, check: bool) -
     return (plain, Step(msgpack_form(annotation), is_checked=True), typed, named)
 
 
+def _forms_before_pickle(
+    annotation: object, known: set[str] | None, *, check: bool
+) -> tuple[Step, ...]:
+    """Return the forms that `codec="any"` tries first.
+
+    Without an annotation, a class that is kept by its name could be read only by a process that has
+    learned it. Pickle finds it in every process.
+    """
+    if annotation is not MISSING:
+        return _default_forms(annotation, known, check=check)
+    plain = _TaggedForm(known, has_objects=False, has_names=False)
+    return (Step(msgpack_form(annotation), is_checked=True), Step(plain, check))
+
+
 def _user_form(codec: Codec) -> _UserForm:
     methods = (getattr(codec, "encode", None), getattr(codec, "decode", None))
     if isinstance(codec, type) or not all(map(callable, methods)):
@@ -199,10 +221,10 @@ def _user_form(codec: Codec) -> _UserForm:
     return _UserForm(codec)
 
 
-def _pickle_form(*, is_signed: bool) -> PickleForm:
+def _pickle_form(codec: str, *, is_signed: bool) -> PickleForm:
     if not is_signed:
         raise UsageError(
-            'codec="pickle" needs a secret',
+            f'codec="{codec}" needs a secret',
             code="DC170",
             details=[("why", "anybody who can write to the server could run code in this process")],
             help="give secret= to the cache; a list of secrets rotates them",

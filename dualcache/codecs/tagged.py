@@ -46,16 +46,20 @@ def encode(
     hook: Callable[[Any], Any] | None = None,
     *,
     has_objects: bool = True,
+    has_names: bool = True,
     known: set[str] | None = None,
 ) -> bytes:
     """Spell `value`; `hook` may turn what is of no type of ours into one of them.
 
     Objects of classes with fields are kept unless there is a hook, or `has_objects` is false.
+    Without `has_names` nothing is kept that a process must know by name before it can read it.
     `known` gets the names of the classes that are kept.
     Raises `UnencodableValue` for any other type, and for what nests deeper than `MAX_DEPTH`.
     """
     try:
-        lowering = _Lowering(hook, has_objects=has_objects and hook is None, known=known)
+        lowering = _Lowering(
+            hook, has_objects=has_objects and hook is None, has_names=has_names, known=known
+        )
         return _ENCODER.encode(lowering.lower(value, MAX_DEPTH))
     except RecursionError:
         raise _too_deep() from None
@@ -78,18 +82,20 @@ def decode(data: bytes | memoryview, known: set[str] | None = None) -> Any:
 class _Lowering:
     """Turns a value into one that msgspec spells without loss."""
 
-    __slots__ = ("_has_objects", "_hook", "_known")
+    __slots__ = ("_has_names", "_has_objects", "_hook", "_known")
 
     def __init__(
         self,
         hook: Callable[[Any], Any] | None,
         *,
         has_objects: bool,
+        has_names: bool,
         known: set[str] | None,
     ) -> None:
         self._hook = hook
         self._known = known
         self._has_objects = has_objects
+        self._has_names = has_names
 
     def lower(self, value: Any, depth: int) -> Any:
         kind: type[Any] = type(value)
@@ -120,6 +126,8 @@ class _Lowering:
         kind: type[Any] = type(value)
         if is_class(kind, "fractions", "Fraction"):
             return lower_fraction(value)
+        if not self._has_names:
+            raise unencodable_type(kind)
         if self._hook is not None and isinstance(value, Enum):  # its type is in the annotation
             return self.lower(self._hook(value), depth - 1)
         if self._has_objects:

@@ -53,9 +53,9 @@ def make_value_codec(
     """Build the value codec of one function.
 
     `annotation` is what it returns; `MISSING`, `Any`, or text that was not resolved is unknown.
-    `codec` is `None` for the default forms, one of `arrow`, `json`, `msgpack`, `numpy`, `pickle`,
-    `raw`, `reference`, `tagged`, or the user's own. With a `secret` everything is signed, and
-    nothing else is read.
+    `codec` is `None` for the default forms, one of `any`, `arrow`, `json`, `msgpack`, `numpy`,
+    `pickle`, `raw`, `reference`, `tagged`, or the user's own. With a `secret` everything is signed,
+    and nothing else is read.
     `check=False` leaves out the comparison of what was packed. A payload over `compress_above`
     bytes is compressed; one over `max_value_bytes` is neither stored nor read, nor expanded beyond
     that. `shape_check=False` reads what was stored for a type of another shape as well. Exceptions
