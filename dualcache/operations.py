@@ -19,11 +19,11 @@ from dualcache.engine import batch, invalidation, listing, load, peek, read, rea
 from dualcache.engine.add import add
 from dualcache.engine.expiry import expire
 from dualcache.engine.incr import incr
-from dualcache.engine.pipelines import paced
+from dualcache.engine.pipelines import paced, paced_parts
 from dualcache.engine.touch import touch_many
 from dualcache.engine.upkeep import fence, ping_server
 from dualcache.errors import UsageError
-from dualcache.keys.names import full_tags, no_pattern, several, user_key, user_tag
+from dualcache.keys.names import full_tags, no_patterns, several, user_key, user_tag
 from dualcache.options.checks import to_bool
 from dualcache.options.written import refuse_single_loads
 from dualcache.runtime.direct_policies import DIRECT, loading, storing, touching
@@ -161,14 +161,14 @@ class Operations:
     ) -> Flow[Invalidated]:
         """Delete keys, tags and patterns, however many; raises for wrong names when run."""
         env = self._runtime.backend.env
-        names = yield from paced(no_pattern, keys)
+        names = yield from paced_parts(no_patterns, tuple(keys))
         return (yield from invalidation_of(names, tags, patterns, env, hold=hold))
 
     def expire(self, keys: Iterable[str]) -> Flow[Invalidated]:
         """Make entries stale; raises for wrong names when run."""
         env = self._runtime.backend.env
-        names = yield from paced(lambda key: self._runtime.prefix + no_pattern(key), keys)
-        return (yield from expire(names, env))
+        names = yield from paced_parts(no_patterns, tuple(keys))
+        return (yield from expire([env.prefix + name for name in names], env))
 
     def touch(self, keys: Iterable[str], ttl: Any, what: str) -> Flow[list[str]]:
         """Give entries a new life; the flow returns the keys of those that are there."""

@@ -181,18 +181,19 @@ class FlightTable:
     def close(self, op: CloseFlights) -> None:
         """Let no newcomer join the flights of these keys, or of variants of them."""
         with self._lock:
-            for flight in list(self._closing(op)):
-                self._forget(flight)
+            if self._flights:  # each flight that a tag leads to is one of these
+                for flight in list(self._closing(op)):
+                    self._forget(flight)
 
     def _closing(self, op: CloseFlights) -> Iterator[Flight]:
         if op.names is None:
             yield from self._flights.values()
             return
-        for name in op.names:
-            flight = self._flights.get(name)
-            if flight is not None:
-                yield flight
-            for tagged in self._by_tag.get(name, ()):
+        # Two intersections, each in one call into C: many names, and few flights.
+        for name in self._flights.keys() & op.names:
+            yield self._flights[name]
+        for name in self._by_tag.keys() & op.names:
+            for tagged in self._by_tag[name]:
                 self._doomed[tagged.key] = tagged
                 yield tagged
 

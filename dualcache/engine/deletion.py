@@ -11,7 +11,7 @@ from dualcache.core.revocation import Revocation, life_key
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.engine.attempts import attempt
 from dualcache.engine.beside import without_shapes
-from dualcache.engine.holds import held_key, hold, hold_key, holdable, is_internal_hold
+from dualcache.engine.holds import held_key, hold, hold_keys, holdable, is_internal_hold
 from dualcache.engine.pipelines import one_trip, slices
 from dualcache.errors import BackendRefused
 from dualcache.keys.globs import compile_glob, literal_head
@@ -72,7 +72,7 @@ def _delete_together(names: tuple[str, ...], held: set[str], env: Env) -> Flow[i
     notice, keys = notice_of(names, env), holdable(names, env)
     # Holds are read after the deletion: one that is put in between has its copy there by then, and
     # one that is put later comes after the deletion as well.
-    holds = (ReadTags(tuple([hold_key(key, env) for key in keys])),) if keys else ()
+    holds = (ReadTags(hold_keys(keys, env)),) if keys else ()
     reply: Any
     try:
         reply = yield from attempt(one_trip((Delete(names, notice), *holds)), env)
@@ -86,7 +86,8 @@ def _delete_together(names: tuple[str, ...], held: set[str], env: Env) -> Flow[i
     if not holds:
         return int(reply)
     removed, found = reply
-    held.update([key for key, each in zip(keys, found, strict=True) if each is not None])
+    if found.count(None) != len(keys):
+        held.update([key for key, each in zip(keys, found, strict=True) if each is not None])
     return int(removed)
 
 

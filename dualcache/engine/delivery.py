@@ -15,7 +15,7 @@ from dualcache.engine.deletion import (
     delete_owned,
     notice_of,
 )
-from dualcache.engine.holds import hold, hold_key, holdable
+from dualcache.engine.holds import hold, hold_keys, holdable
 from dualcache.engine.nodes import UNKNOWN_NODE, unsettled
 from dualcache.engine.pipelines import slices
 from dualcache.errors import BackendError
@@ -44,7 +44,9 @@ def deliver(deletion: PendingDeletion, env: Env) -> Flow[int]:
     removed = 0
     if deletion.keys:
         removed += yield from delete_names(deletion.keys, _holds_of(deletion, env), env)
-    return removed + (yield from _search(deletion, env))
+    if deletion.patterns or deletion.functions:
+        removed += yield from _search(deletion, env)
+    return removed
 
 
 def deliver_to_nodes(
@@ -144,7 +146,7 @@ def _hold_again(keys: Sequence[str], deletion: PendingDeletion, env: Env) -> Flo
     names = holdable(keys, env)
     if not names:
         return
-    found = yield from attempt(ReadTags(tuple([hold_key(key, env) for key in names])), env)
+    found = yield from attempt(ReadTags(hold_keys(names, env)), env)
     held = {key for key, each in zip(names, found, strict=True) if each is not None}
     wanted = {key: ms for key, ms in _holds_of(deletion, env).items() if key in names}
     if held or wanted:

@@ -15,8 +15,8 @@ from dualcache.core.ops import GiveWay, Look
 from dualcache.engine.commit import Change, rewrite_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.health import PendingDeletion
-from dualcache.engine.invalidation import base_tag, delete, drop_copies
-from dualcache.engine.pipelines import one_trip, paced, replies_of, slices
+from dualcache.engine.invalidation import base_tags, delete, drop_copies
+from dualcache.engine.pipelines import one_trip, replies_of, slices
 from dualcache.engine.recovery import ask, keep_pending
 from dualcache.engine.starting import refresh_key
 from dualcache.errors import BackendError, DecodeError
@@ -39,8 +39,8 @@ def expire(keys: Sequence[str], env: Env, label: str = "") -> Flow[Invalidated]:
     variants of a key. So is everything where the backend cannot compare and set; while it fails,
     deletions are pending.
     """
-    base_tags = yield from paced(lambda key: base_tag(key, env), keys)
-    names = (*keys, *base_tags)
+    bases = yield from base_tags(keys, env)
+    names = (*keys, *bases)
     yield from drop_copies(keys, env)  # before the trips too, as in `delete`
     try:
         expired = yield from _expire_all(keys, env)

@@ -11,6 +11,7 @@ from dualcache.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow
+    from dualcache.engine.acknowledged import Acknowledged
     from dualcache.engine.env import Env
     from dualcache.engine.health import PendingDeletion
 
@@ -24,7 +25,13 @@ def deliver_to_master(deletion: PendingDeletion, env: Env) -> Flow[int]:
     """
     acknowledged = env.acknowledged
     if acknowledged is None:
-        return (yield from deliver(deletion, env))
+        return deliver(deletion, env)
+    return _deliver_acknowledged(deletion, acknowledged, env)
+
+
+def _deliver_acknowledged(
+    deletion: PendingDeletion, acknowledged: Acknowledged, env: Env
+) -> Flow[int]:
     for _ in range(2):
         master = acknowledged.master
         removed = yield from deliver(deletion, env)

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow, RawRead
     from dualcache.engine.env import Env
 
-__all__ = ["held_key", "hold", "hold_key", "holdable", "is_internal_hold"]
+__all__ = ["held_key", "hold", "hold_keys", "holdable", "is_internal_hold"]
 
 
-def hold_key(key: str, env: Env) -> str:
-    """Return the internal key that keeps the hold of a key."""
-    return f"{env.prefix}~h:{key.removeprefix(env.prefix)}"
+def hold_keys(keys: Sequence[str], env: Env) -> tuple[str, ...]:
+    """Return the internal keys that keep the holds of keys."""
+    head, cut = f"{env.prefix}~h:", len(env.prefix)
+    return tuple([head + key[cut:] for key in keys])
 
 
 def held_key(name: str, env: Env) -> str:
@@ -44,8 +45,8 @@ def is_internal_hold(name: bytes, env: Env) -> bool:
 
 def holdable(names: Sequence[str], env: Env) -> list[str]:
     """Return those names that are keys of entries, not of tags and the like."""
-    internal = f"{env.prefix}~"
-    return [name for name in names if not name.startswith(internal)]
+    at = len(env.prefix)
+    return [name for name in names if not name.startswith("~", at)]
 
 
 def hold(wanted: Mapping[str, int], earlier: Collection[str], env: Env) -> Flow[None]:
@@ -55,7 +56,7 @@ def hold(wanted: Mapping[str, int], earlier: Collection[str], env: Env) -> Flow[
     """
     left_ms = dict(wanted)
     for part in slices(tuple(earlier)):
-        looks = [Look(hold_key(key, env), with_ttl=True) for key in part]
+        looks = [Look(name, with_ttl=True) for name in hold_keys(part, env)]
         raw_reads = replies_of(looks, (yield from attempt(one_trip(looks), env)))
         for key, raw_read in zip(part, raw_reads, strict=True):
             is_hold = kind_of(raw_read.raw or b"") is Kind.TOMBSTONE
@@ -63,7 +64,11 @@ def hold(wanted: Mapping[str, int], earlier: Collection[str], env: Env) -> Flow[
                 left_ms[key] = max(left_ms.get(key, 0), raw_read.left_ms)
     for pairs in slices(tuple(left_ms.items())):
         # The copy first: a deletion that does not see it yet comes before the hold itself.
-        copies = [_claim(key, hold_key(key, env), life_ms, env) for key, life_ms in pairs]
+        keys = [key for key, _ in pairs]
+        copies = [
+            _claim(key, name, life_ms, env)
+            for (key, life_ms), name in zip(pairs, hold_keys(keys, env), strict=True)
+        ]
         holds = [_claim(key, key, life_ms, env) for key, life_ms in pairs]
         # The copies lie at other nodes of a cluster, where a trip of their own comes first.
         trips = [copies + holds] if env.nodes is None else [copies, holds]
@@ -78,7 +83,7 @@ def hold(wanted: Mapping[str, int], earlier: Collection[str], env: Env) -> Flow[
             refusal = error.prefix
         if refusal:
             note_refusal(refusal, env)
-        env.front.drop([key for key, _ in pairs])
+        env.front.drop(keys)
 
 
 def _claim(key: str, name: str, life_ms: int, env: Env) -> Claim:

@@ -13,7 +13,7 @@ from dualcache.engine.deletion import ScanRefused
 from dualcache.engine.delivery import deliver_to_nodes, first_failure
 from dualcache.engine.failover import deliver_to_master
 from dualcache.engine.health import Owned, PendingDeletion
-from dualcache.engine.pipelines import paced, slices
+from dualcache.engine.pipelines import MOST_AT_ONCE, paced_parts, slices
 from dualcache.engine.recovery import keep_pending, restore, retry_refused, set_aside
 from dualcache.errors import BackendError, BackendUnavailable
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.nodes import Nodes
 
-__all__ = ["base_tag", "clear", "clear_function", "delete", "drop_copies", "invalidate"]
+__all__ = ["base_tags", "clear", "clear_function", "delete", "drop_copies", "invalidate"]
 
 
 def invalidate(
@@ -40,8 +40,8 @@ def invalidate(
     After it returns with nothing pending, no load that began before it can be stored or served:
     its marker or its tags are gone. Under the keys nothing is stored for `hold_ms`.
     """
-    base_tags = yield from paced(lambda key: base_tag(key, env), keys)
-    deletion = PendingDeletion((*keys, *base_tags, *tags), tuple(patterns))
+    bases = yield from base_tags(keys, env)
+    deletion = PendingDeletion((*keys, *bases, *tags), tuple(patterns))
     if hold_ms:
         ends_ms = env.elapsed_ms() + hold_ms
         deletion = deletion._replace(held=tuple(keys), hold_ends_ms=ends_ms)
@@ -93,15 +93,16 @@ def _forget(deletion: PendingDeletion, closing: tuple[str, ...] | None, env: Env
 
 def drop_copies(names: Sequence[str], env: Env) -> Flow[None]:
     """Drop the front tier's copies of these names, however many."""
-    for at, part in enumerate(slices(names)):
-        if at:
-            yield GiveWay()
-        env.front.drop(part)
+    env.front.drop(names[:MOST_AT_ONCE])
+    for start in range(MOST_AT_ONCE, len(names), MOST_AT_ONCE):
+        yield GiveWay()
+        env.front.drop(names[start : start + MOST_AT_ONCE])
 
 
-def base_tag(key: str, env: Env) -> str:
-    """Return the implicit tag that all variants of a key carry."""
-    return f"{env.prefix}~b:{key.removeprefix(env.prefix)}"
+def base_tags(keys: Sequence[str], env: Env) -> Flow[list[str]]:
+    """Return the implicit tag that all variants of a key carry, for each of the keys."""
+    head, cut = f"{env.prefix}~b:", len(env.prefix)
+    return paced_parts(lambda part: [head + key[cut:] for key in part], keys)
 
 
 def delete(

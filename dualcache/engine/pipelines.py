@@ -17,6 +17,7 @@ __all__ = [
     "STEPS_AT_ONCE",
     "one_trip",
     "paced",
+    "paced_parts",
     "replies_of",
     "slices",
     "slices_by_size",
@@ -74,4 +75,13 @@ def paced(make: Callable[[T], U], items: Iterable[T]) -> Flow[list[U]]:
         if at and not at % STEPS_AT_ONCE:
             yield GiveWay()
         made.append(make(item))
+    return made
+
+
+def paced_parts(make: Callable[[Sequence[T]], list[U]], items: Sequence[T]) -> Flow[list[U]]:
+    """Make something of items, of many in one call, letting others run between the calls."""
+    made = make(items[:STEPS_AT_ONCE])
+    for start in range(STEPS_AT_ONCE, len(items), STEPS_AT_ONCE):
+        yield GiveWay()
+        made += make(items[start : start + STEPS_AT_ONCE])
     return made

@@ -14,6 +14,7 @@ __all__ = ["LONGEST_MS", "to_ms"]
 
 LONGEST_MS = 2**53
 """Beyond this Redis and the numbers of JSON and Lua lose exactness: some 285 000 years."""
+_LONGEST_SECONDS = LONGEST_MS // 1_000
 
 _MS_OF = {
     "w": 604_800_000,
@@ -40,6 +41,8 @@ def to_ms(value: object, option: str, *, owner: str = "", allow_none: bool = Fal
     `None` (only with `allow_none`) means for ever and stays `None`. 0 stays 0; anything above is at
     least 1 ms. Text without a unit counts seconds. `option` and `owner` are for the error.
     """
+    if type(value) is int and 0 <= value <= _LONGEST_SECONDS:  # most are, of each direct call
+        return value * 1_000
     if value is None and allow_none:
         return None
     whose = subject(option, owner)

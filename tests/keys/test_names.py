@@ -2,15 +2,27 @@ from __future__ import annotations
 
 from enum import StrEnum
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dualcache.errors import UsageError
 from dualcache.keys.escaping import escape, escape_literal, escape_part
 from dualcache.keys.globs import compile_glob
-from dualcache.keys.names import fit, no_pattern, several, user_key, user_pattern, user_tag
+from dualcache.keys.names import (
+    fit,
+    no_pattern,
+    no_patterns,
+    several,
+    user_key,
+    user_pattern,
+    user_tag,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 any_text = st.text(alphabet=st.characters(categories=None)) | st.text(
     alphabet="%:{}*?[]\\ \n\u2003é~'(,=)a"
@@ -152,6 +164,30 @@ def test_a_key_to_delete_may_hold_what_is_no_pattern(key: str) -> None:
 def test_a_key_to_delete_is_checked_as_any_key() -> None:
     with pytest.raises(UsageError, match="must be text"):
         no_pattern(5)
+
+
+@given(st.lists(st.text("aé~*:%\n \ud800", max_size=3) | st.text("ab", min_size=126), max_size=3))
+@example(["a\nb"])
+@example(["a", ""])
+def test_many_keys_to_delete_are_checked_and_written_as_each_alone(keys: list[str]) -> None:
+    def alone(keys: list[str]) -> list[str]:
+        return [no_pattern(key) for key in keys]
+
+    assert outcome(no_patterns, keys) == outcome(alone, keys)
+
+
+def outcome(write: Callable[[list[str]], list[str]], keys: list[str]) -> object:
+    """Return the written keys, or the text of the error."""
+    try:
+        return write(keys)
+    except UsageError as error:
+        return str(error)
+
+
+def test_of_a_key_of_another_type_the_characters_count() -> None:
+    assert [type(name) for name in no_patterns([Name.USER, "user:2"])] == [str, str]
+    with pytest.raises(UsageError, match="must be text"):
+        no_patterns(["user:1", 5])
 
 
 def test_several_names_are_no_text_and_can_be_gone_through() -> None:

@@ -27,6 +27,7 @@ from dualcache.backends.redis.wire.resp import (
     nonsense,
     number,
     pack,
+    pack_names,
     refused_write,
     strings,
     written,
@@ -129,10 +130,6 @@ def _look_reply(op: Look, replies: Sequence[Any]) -> RawRead:
     return RawRead(raw, tag_ids, None if left == FOR_EVER else max(0, left))
 
 
-def _read_tags_commands(op: ReadTags) -> Sequence[Command]:
-    return (("MGET", *op.tags),)
-
-
 def _read_tags_reply(op: ReadTags, replies: Sequence[Any]) -> tuple[bytes | None, ...]:
     return strings(replies[0], len(op.tags))
 
@@ -220,10 +217,6 @@ def _script_reply(_: LoadScript, __: Sequence[Any]) -> None:
     """A server that takes no script shows it at the next commit."""
 
 
-def _delete_commands(op: Delete) -> Sequence[Command]:
-    return (("DEL", *op.keys),)
-
-
 def _ping_commands(_: Ping) -> Sequence[Command]:
     return (("PING",),)
 
@@ -264,14 +257,14 @@ SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     Look: Spelling(_write_look, lambda op: 2 if op.with_ttl else 1, _look_reply),
     LookAndLease: Spelling(write_lease, lambda op: 3 + 3 * len(op.tags), _lease_reply),
     Claim: telling(written(_claim_commands, _claim_reply, lambda op: 1 + 3 * len(op.tags))),
-    ReadTags: written(_read_tags_commands, _read_tags_reply),
+    ReadTags: Spelling(lambda op: pack_names("MGET", op.tags), lambda _: 1, _read_tags_reply),
     MakeTags: written(_make_tags_commands, _make_tags_reply, lambda op: 3 * len(op.tags)),
     MakeTag: written(_make_tag_commands, _make_tag_reply, lambda _: 3),
     ProlongTag: written(_prolong_commands, _prolong_reply),
     TryLease: written(try_lease_commands, try_lease_reply, lambda _: 3),
     Commit: telling(Spelling(_write_commit, lambda _: 1, _commit_reply)),
     LoadScript: written(_script_commands, _script_reply),
-    Delete: telling(written(_delete_commands, _number_reply)),
+    Delete: telling(Spelling(lambda op: pack_names("DEL", op.keys), lambda _: 1, _number_reply)),
     Publish: Spelling(lambda op: publish(op.notice), lambda _: 1, _no_reply),
     Ping: written(_ping_commands, _no_reply),
     Batch: Spelling(_write_batch, _batch_awaits, _batch_reply),

@@ -21,6 +21,7 @@ __all__ = [
     "nonsense",
     "number",
     "pack",
+    "pack_names",
     "refused_write",
     "strings",
     "written",
@@ -45,6 +46,14 @@ def pack(command: Command) -> bytes:
         data = part if type(part) is bytes else str(part).encode()
         parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
     return b"".join(parts)
+
+
+def pack_names(command: str, names: Sequence[str]) -> bytes:
+    """Write a command whose arguments are names: there may be many, so all are encoded at once."""
+    text = "".join([f"${len(name)}\r\n{name}\r\n" for name in names])
+    if not text.isascii():  # a name has more bytes than letters
+        return pack((command, *names))
+    return f"*{len(names) + 1}\r\n${len(command)}\r\n{command}\r\n{text}".encode()
 
 
 def written(

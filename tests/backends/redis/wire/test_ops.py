@@ -91,6 +91,7 @@ def spelled(*commands: str) -> bytes:
             [f"EVALSHA {COMMIT_SHA.decode()} 1 k old new 0"],
         ),
         (Delete(("k", "t")), ["DEL k t"]),
+        (Delete(("é", "t")), ["DEL é t"]),
         (Unlink((b"k",)), ["UNLINK k"]),
         (ReadHeads((b"k", b"l")), ["GETRANGE k 0 39", "GETRANGE l 0 39"]),
         (Ping(), ["PING"]),
