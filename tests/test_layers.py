@@ -31,11 +31,12 @@ FLOORS: Final = (
     {"runtime"},
     {"functions", "operations"},
     {"endpoints"},
+    {"http"},
     {"sync_face", "async_cache"},
     {"cache"},
 )
 """The house, from the ground up: a part imports its own modules and whatever is below it."""
-OUTER: Final = {"testing", "integrations", "http", "cli", "dashboard"}
+OUTER: Final = {"testing", "integrations", "cli", "dashboard"}
 """What stands on the public root, as programs of users do."""
 
 
