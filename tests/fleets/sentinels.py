@@ -201,15 +201,11 @@ class Sentinels:
         until(self._flushed, "a master that takes writes")
 
     def rejoin(self) -> None:
-        """Start what was killed, and let all follow the master."""
+        """Start what was killed, and let all follow the master, whoever that is by then."""
         for node in (*self.sentinels, *self.nodes):
             if not node.is_running:
                 node.start()
-        master = self.master
-        for node in self.nodes:
-            if node is not master:
-                _demote(node, master)
-        until(self._is_linked, "replicas that follow the master")
+        until(lambda: self._is_linked(is_mending=True), "replicas that follow the master")
 
     def stop(self) -> None:
         for node in (*self.sentinels, *self.nodes):
@@ -240,15 +236,17 @@ class Sentinels:
         running = [each for each in self.sentinels if each.is_running]
         return self._is_linked() and all(self._knows_all(each, master) for each in running)
 
-    def _is_linked(self) -> bool:
+    def _is_linked(self, *, is_mending: bool = False) -> bool:
+        """Decide whether all follow the master; `is_mending`: let those do so that do not."""
         master = self.master
-        for node in self.replicas:
-            link = node.cli("INFO", "replication")
-            if link["role"] != "slave" or link["master_port"] != master.port:
-                return False
-            if link["master_link_status"] != "up":
-                return False
-        return True
+        links = {node: node.cli("INFO", "replication") for node in self.replicas}
+        for node, link in links.items():
+            if is_mending and link.get("master_port") != master.port:
+                _demote(node, master)
+        return all(
+            link.get("master_port") == master.port and link["master_link_status"] == "up"
+            for link in links.values()
+        )
 
     def _knows_all(self, sentinel: Sentinel, master: Server) -> bool:
         state = sentinel.state()
