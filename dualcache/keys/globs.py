@@ -19,7 +19,7 @@ Item: TypeAlias = "frozenset[int] | None"
 _ANY_BYTE = frozenset(range(256))
 _STAR, _ONE, _OPEN, _CLOSE, _NOT, _TO, _QUOTE = b"*?[]^-\\"
 
-_last_wildcard = re.compile(r"(?<!\\)(?:\\\\)*(?:[*?]|\[(?:\\.|[^\]\\])*\]?)\Z", re.DOTALL)
+_last_wildcard = re.compile(r"(?<!\\)(?:\\\\)*(?:[*?]|\[(?:\\.|[^\]\\])*[\]\\]?)\Z", re.DOTALL)
 
 
 def compile_glob(pattern: str) -> Callable[[bytes], bool]:

@@ -183,6 +183,8 @@ def test_the_literal_head_of_a_pattern_ends_before_its_first_wildcard(
         ("feed[ab]", "feed[ab]"),
         ("feed[a\\]", "feed[a\\]"),
         ("feed]", "feed]*"),
+        ("feed[", "feed["),
+        ("feed[\\", "feed[\\"),
         ("[ab]feed", "[ab]feed*"),
         ("feed\\*", "feed\\**"),
         ("feed\\\\*", "feed\\\\*"),
