@@ -81,6 +81,11 @@ class Colour(ABC):
         self._caches.append(cache)
         return cache
 
+    def close_too(self, cache: Cache) -> Cache:
+        """Close a cache that the test has from elsewhere, in this colour, when the test ends."""
+        self._caches.append(cache)
+        return cache
+
     def call(self, cache: Cache, method: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call that method of the cache's face of this colour."""
         return self.run(getattr(self.face(cache), method), *args, **kwargs)

@@ -1,0 +1,1 @@
+"""Integrations with frameworks, each an extra; they import the public root only."""

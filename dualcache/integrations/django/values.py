@@ -1,0 +1,62 @@
+"""What Django's cache API raises for values, and how defaults are called."""
+
+from __future__ import annotations
+
+from pickle import PicklingError
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from dualcache import UnencodableValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache import UsageError
+
+__all__ = ["Existing", "NotPicklable", "loader_of", "not_picklable", "refuse_counting"]
+
+_NO_NUMBER: Final = frozenset({"DC181", "DC182"})
+
+
+class NotPicklable(UnencodableValue, PicklingError):
+    """A value that pickle does not take; nothing was stored."""
+
+
+def not_picklable(error: UnencodableValue) -> NotPicklable:
+    """Return the error as one that callers of Django's cache API expect."""
+    return NotPicklable(error.what, code=error.code, details=error.details, help=error.help)
+
+
+def loader_of(default: Any) -> Callable[[], Any]:
+    """Return the loader of `get_or_set()`, whose default is a value or a function."""
+    if not callable(default):
+        return lambda: default
+    made: Callable[[], Any] = default
+    return made
+
+
+class Existing:
+    """The ttl of an `incr` that changes only a counter that is there.
+
+    It is asked for the ttl of a new entry only: then it stores none, and remembers that it was.
+    """
+
+    def __init__(self) -> None:
+        self.is_missing = False
+
+    def __call__(self, _: int) -> int:
+        self.is_missing = True
+        return 0
+
+    def checked(self, total: int | None, key: Any) -> int:
+        """Return what was counted; raise `ValueError` where no counter is there."""
+        # A server that fails counts nothing and returns None: like any read then, it is a miss.
+        if self.is_missing or total is None:
+            raise ValueError(f"Key {key!r} not found")
+        return total
+
+
+def refuse_counting(error: UsageError) -> NoReturn:
+    """Raise the `TypeError` of Django's own backends for what is no whole number."""
+    if error.code in _NO_NUMBER:
+        raise TypeError(error.what) from error
+    raise error
