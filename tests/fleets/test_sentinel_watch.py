@@ -174,4 +174,4 @@ def test_without_the_repetition_a_lost_deletion_brings_the_old_value_back(
             own_sentinels.resume(node)
     own_sentinels.wait_until_left(old)
     eventually(lambda: colour.call(cache, "get", "k") == 1, "the value that was invalidated")
-    assert seen.count(MasterChanged) == 1
+    assert seen.count(MasterChanged)
