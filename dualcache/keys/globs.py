@@ -18,8 +18,7 @@ Item: TypeAlias = "frozenset[int] | None"
 
 _ANY_BYTE = frozenset(range(256))
 _STAR, _ONE, _OPEN, _CLOSE, _NOT, _TO, _QUOTE = b"*?[]^-\\"
-
-_last_wildcard = re.compile(r"(?<!\\)(?:\\\\)*(?:[*?]|\[(?:\\.|[^\]\\])*[\]\\]?)\Z", re.DOTALL)
+_WILDCARDS = (_STAR, _ONE, _OPEN)
 
 
 def compile_glob(pattern: str) -> Callable[[bytes], bool]:
@@ -40,7 +39,10 @@ def has_wildcard(pattern: str) -> bool:
 
 def open_ended(pattern: str) -> str:
     """Return a pattern that has a wildcard at its end: `pattern` itself, or with a star."""
-    if _last_wildcard.search(pattern) is not None:
+    data = _to_bytes(pattern)
+    # Only reading it from its start tells: "[?-]-" is one class, which nobody closed.
+    last = max((at for at, _ in _pieces(data)), default=None)
+    if last is not None and data[last] in _WILDCARDS:
         return pattern
     slashes = len(pattern) - len(pattern.rstrip("\\"))
     # A lone backslash at the end stands for itself, and would escape the star.
@@ -66,20 +68,25 @@ def _to_bytes(pattern: str) -> bytes:
 
 
 def _items(pattern: bytes) -> Iterator[Item]:
+    return (item for _, item in _pieces(pattern))
+
+
+def _pieces(pattern: bytes) -> Iterator[tuple[int, Item]]:
+    """Yield each item of a pattern with the place where it begins."""
     at = 0
     while at < len(pattern):
-        byte = pattern[at]
+        begin, byte = at, pattern[at]
         if byte == _STAR:
-            yield None
+            yield begin, None
         elif byte == _ONE:
-            yield _ANY_BYTE
+            yield begin, _ANY_BYTE
         elif byte == _OPEN:
             members, at = _class(pattern, at + 1)
-            yield members
+            yield begin, members
         else:
             if byte == _QUOTE and at + 1 < len(pattern):
                 at += 1
-            yield frozenset((pattern[at],))
+            yield begin, frozenset((pattern[at],))
         at += 1
 
 

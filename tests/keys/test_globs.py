@@ -184,6 +184,7 @@ def test_the_literal_head_of_a_pattern_ends_before_its_first_wildcard(
         ("feed[a\\]", "feed[a\\]"),
         ("feed]", "feed]*"),
         ("feed[", "feed["),
+        ("feed[?-]-", "feed[?-]-"),
         ("feed[\\", "feed[\\"),
         ("[ab]feed", "[ab]feed*"),
         ("feed\\*", "feed\\**"),
