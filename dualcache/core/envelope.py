@@ -30,6 +30,7 @@ from dualcache.core.entry import (
     NO_OWNER,
     OWNED_HEADER_BYTES,
     SHAPE_BYTES,
+    TOKEN_BYTES,
     UNKNOWN_TAG_ID,
     Kind,
     Packed,
@@ -50,6 +51,7 @@ __all__ = [
     "MAGIC",
     "PlainHead",
     "ReferenceBlob",
+    "end_of_living",
     "kind_of",
     "open_envelope",
     "owner_of",
@@ -90,8 +92,6 @@ _LONGEST: Final = _FOR_EVER - 1
 _LATEST: Final = 0xFFFF_FFFF_FFFF_FFFF
 _MOST_TAGS: Final = 0xFFFF
 _LONGEST_NAME: Final = 0xFFFF
-_SHORT: Final = 1024
-_LENGTHS: Final = [length.to_bytes(2) for length in range(_SHORT)]
 _SIGNED_TAGS: Final = HAS_TAGS | SIGNED
 _PLAIN_FLAGS: Final = HAS_OWNER | HAS_SHAPE | HAS_TAGS
 _COPIED_BELOW: Final = 16 * 1024
@@ -181,27 +181,34 @@ def seal_tombstone(key: str, *, token: bytes, created_ms: int) -> bytes:
     return _bare(key, _TOMBSTONE, token, created_ms, 0)
 
 
-def payload_of_living(raw: bytes, names: Sequence[str], ids: Sequence[bytes | None]) -> int:
-    """Return where the payload begins of a value that has just these tags, each with this id.
+def payload_of_living(raw: bytes, ids: Sequence[bytes | None]) -> int:
+    """Return where the payload begins of a value that has just the tags with these ids, in order.
 
-    0 for any other bytes; where tags are signed too, their names have to be read. An id is drawn at
-    random and never again, so the same id is the same tag, and no name is compared here.
+    0 for any other bytes; where tags are signed too, their names have to be read.
     """
     if len(raw) < HEADER_BYTES or raw[1] != _VALUE_BYTE or raw[3] & _SIGNED_TAGS != HAS_TAGS:
         return 0
     at = OWNED_HEADER_BYTES if raw[3] & HAS_OWNER else HEADER_BYTES
-    if raw[3] & HAS_SHAPE:
-        at += SHAPE_BYTES
-    if raw[at : at + 2] != _COUNT.pack(len(names)):
+    return end_of_living(raw, at + SHAPE_BYTES if raw[3] & HAS_SHAPE else at, ids)
+
+
+def end_of_living(raw: bytes, at: int, ids: Sequence[bytes | None]) -> int:
+    """Return where the tags end that begin at `at`; 0 if they are not just those with these ids.
+
+    An id is drawn at random and never again, so the same id is the same tag: no name is compared.
+    """
+    if UNKNOWN_TAG_ID in ids:
         return 0
-    at += 2
-    for name, tag_id in zip(names, ids, strict=True):
-        size = len(name)
-        if tag_id is None or tag_id == UNKNOWN_TAG_ID or size >= _SHORT or not name.isascii():
+    try:
+        if raw[at + 1] != len(ids) or raw[at]:  # so of more than 255 tags the names are read
             return 0
-        if raw[at : at + 10] != tag_id + _LENGTHS[size]:
-            return 0
-        at += 10 + size
+        at += 2
+        for tag_id in ids:
+            if raw[at : at + TOKEN_BYTES] != tag_id:
+                return 0
+            at += 10 + (raw[at + 8] << 8 | raw[at + 9])  # the length of the name, and the name
+    except IndexError:  # it was cut off
+        return 0
     return at
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.core.entry import MISSING
-from dualcache.core.envelope import payload_of_living, plain_payload
+from dualcache.core.envelope import end_of_living, plain_payload
 from dualcache.core.interrupts import interrupt_in
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ def plain_value(call: Call, raw_read: RawRead) -> object:
     reader = call.policy.value_codec.plain_reader(raw[:4])
     if reader is None:
         return MISSING
-    tags, payload_at = call.tags, reader.payload_at
-    if tags:
-        payload_at = payload_of_living(raw, tags, raw_read.tag_ids)
+    payload_at = reader.payload_at
+    if call.tags:  # they begin where the shape ends, if the entry has any
+        payload_at = 0 if payload_at else end_of_living(raw, reader.shape_ends, raw_read.tag_ids)
     if not payload_at:
         return MISSING
     payload = plain_payload(call.key, raw, reader, payload_at)

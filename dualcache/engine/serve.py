@@ -186,7 +186,7 @@ def classify_look(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> R
     look.raw_read = raw_read
     raw, front, payload_at = raw_read.raw, call.policy.front, 0
     if call.tags and front is None and raw is not None:
-        payload_at = payload_of_living(raw, call.tags, raw_read.tag_ids)
+        payload_at = payload_of_living(raw, raw_read.tag_ids)
     # A hit needs the names of its tags only where the front tier is to keep it.
     has_ids = not payload_at and (call.tags or call.beside)
     ids = ids_of(call, raw_read) if has_ids else NO_IDS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache.core.entry import Kind
-from dualcache.core.envelope import kind_of, open_envelope, payload_of_living
+from dualcache.core.envelope import end_of_living, kind_of, open_envelope
 from dualcache.engine import acquire_many, plain, serve
 from tests.simulation import scenarios
 from tests.simulation.scenarios import cast, deletes_key, deletes_tag, gets_many, loads, loads_many
@@ -15,8 +15,6 @@ from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, two_tie
 from tests.simulation.values import BOTH, KEY, TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dualcache.core.ops import RawRead
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
@@ -107,11 +105,11 @@ def test_a_hit_while_a_deletion_of_its_process_is_pending_is_stale(
 def test_a_hit_that_is_not_parsed_whole_looks_at_its_tags_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def of_any_ids(raw: bytes, names: Sequence[str], _: object) -> int:
+    def of_any_ids(raw: bytes, at: int, _: object) -> int:
         tags = open_envelope(KEY, raw).tags if kind_of(raw) is Kind.VALUE else ()
-        return payload_of_living(raw, names, [tag.id for tag in tags]) if tags else 0
+        return end_of_living(raw, at, [tag.id for tag in tags])
 
     scenario = cast({"A.r1": loads((TAG,))}, {"B.w1": deletes_tag}, is_stored=True, tags=(TAG,))
     holds(scenario)
-    monkeypatch.setattr(plain, "payload_of_living", of_any_ids)
+    monkeypatch.setattr(plain, "end_of_living", of_any_ids)
     breaks(scenario, "acknowledged")

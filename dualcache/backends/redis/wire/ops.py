@@ -74,10 +74,21 @@ _EVALSHA: Final = b"$7\r\nEVALSHA\r\n" + bulk(COMMIT_SHA)
 def encode(op: Op[Any]) -> tuple[bytes, int]:
     """Write the commands of an op; return them and the number of replies."""
     if type(op) is Look:
-        key = op.key
-        if not op.tags and not op.with_ttl and key.isascii():  # as many bytes as letters
-            return f"*2\r\n$3\r\nGET\r\n${len(key)}\r\n{key}\r\n".encode(), 1
-        return _write_look(op), 2 if op.with_ttl else 1
+        # Every hit is one of these: one text, without the calls that other ops take.
+        key, tags = op.key, op.tags
+        if tags:
+            text = f"*{2 + len(tags)}\r\n$4\r\nMGET\r\n${len(key)}\r\n{key}\r\n"
+            for tag in tags:
+                text += f"${len(tag)}\r\n{tag}\r\n"
+        else:
+            text = f"*2\r\n$3\r\nGET\r\n${len(key)}\r\n{key}\r\n"
+        if op.with_ttl:
+            text += f"*2\r\n$4\r\nPTTL\r\n${len(key)}\r\n{key}\r\n"
+        # A name of ASCII has as many bytes as it has letters.
+        return text.encode() if text.isascii() else _write_look(op), 2 if op.with_ttl else 1
+    if type(op) is Batch:
+        written = [encode(each) for each in op.ops]
+        return b"".join([data for data, _ in written]), sum([count for _, count in written])
     spelling = SPELLINGS[type(op)]
     return spelling.write(op), spelling.awaits(op)
 
@@ -86,8 +97,12 @@ def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
     """Return the op's reply; raise `BackendError` where a reply is one, or makes no sense."""
     if type(op) is Look:
         raw = replies[0]
-        if type(raw) is bytes and not op.tags and not op.with_ttl:
-            return RawRead(raw)
+        if not op.with_ttl:
+            if op.tags:
+                found = strings(raw, 1 + len(op.tags))
+                return RawRead(found[0], found[1:])
+            if type(raw) is bytes:
+                return RawRead(raw)
         return _look_reply(op, replies)
     return SPELLINGS[type(op)].reply(op, replies)
 
@@ -96,21 +111,9 @@ def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
 
 
 def _write_look(op: Look) -> bytes:
-    """Write a read, without the detour that other ops take: every hit is one."""
-    key, tags = op.key, op.tags
-    spelled = f"${len(key)}\r\n{key}\r\n"
-    if tags:
-        text = f"*{2 + len(tags)}\r\n$4\r\nMGET\r\n{spelled}"
-        for tag in tags:
-            text += f"${len(tag)}\r\n{tag}\r\n"
-    else:
-        text = f"*2\r\n$3\r\nGET\r\n{spelled}"
-    if op.with_ttl:
-        text += f"*2\r\n$4\r\nPTTL\r\n{spelled}"
-    if text.isascii():  # then a name has as many bytes as it has letters
-        return text.encode()
-    data = pack(("MGET", key, *tags) if tags else ("GET", key))
-    return data + pack(("PTTL", key)) if op.with_ttl else data
+    """Write a read whose names are not all of ASCII."""
+    data = pack(("MGET", op.key, *op.tags) if op.tags else ("GET", op.key))
+    return data + pack(("PTTL", op.key)) if op.with_ttl else data
 
 
 def _look_reply(op: Look, replies: Sequence[Any]) -> RawRead:
@@ -234,12 +237,8 @@ def _no_reply(_: Op[Any], replies: Sequence[Any]) -> None:
     checked(replies[0])
 
 
-def _write_batch(op: Batch) -> bytes:
-    return b"".join([SPELLINGS[type(each)].write(each) for each in op.ops])
-
-
-def _batch_awaits(op: Batch) -> int:
-    return sum([SPELLINGS[type(each)].awaits(each) for each in op.ops])
+def _write(op: Op[Any]) -> bytes:
+    return encode(op)[0]
 
 
 def _batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
@@ -254,7 +253,7 @@ def _batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
 
 
 SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
-    Look: Spelling(_write_look, lambda op: 2 if op.with_ttl else 1, _look_reply),
+    Look: Spelling(_write, lambda op: 2 if op.with_ttl else 1, _look_reply),
     LookAndLease: Spelling(write_lease, lambda op: 3 + 3 * len(op.tags), _lease_reply),
     Claim: telling(written(_claim_commands, _claim_reply, lambda op: 1 + 3 * len(op.tags))),
     ReadTags: Spelling(lambda op: pack_names("MGET", op.tags), lambda _: 1, _read_tags_reply),
@@ -267,7 +266,7 @@ SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     Delete: telling(Spelling(lambda op: pack_names("DEL", op.keys), lambda _: 1, _number_reply)),
     Publish: Spelling(lambda op: publish(op.notice), lambda _: 1, _no_reply),
     Ping: written(_ping_commands, _no_reply),
-    Batch: Spelling(_write_batch, _batch_awaits, _batch_reply),
+    Batch: Spelling(_write, lambda op: encode(op)[1], _batch_reply),
     **SCAN_SPELLINGS,
     **CLUSTER_SPELLINGS,
 }

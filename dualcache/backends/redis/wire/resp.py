@@ -89,13 +89,13 @@ def content(reply: Any) -> bytes | None:
 
 def strings(reply: Any, length: int) -> tuple[bytes | None, ...]:
     """Return the strings and nils of an array reply of this length."""
-    found = reply if type(reply) is list else checked(reply)
-    if not isinstance(found, list) or len(found) != length:
+    if type(reply) is not list or len(reply) != length:
+        checked(reply)
         raise nonsense()
-    for each in found:
+    for each in reply:
         if type(each) is not bytes and each is not None:
-            return tuple([content(each) for each in found])
-    return tuple(found)
+            return tuple([content(each) for each in reply])
+    return tuple(reply)
 
 
 def number(reply: Any) -> int:
