@@ -9,17 +9,20 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from dualcache.core.ops import Look
-from dualcache.engine.apart import ask_nodes
+from dualcache.core.ops import Batch, Look
+from dualcache.engine.apart import ask_each_node, ask_nodes
 from dualcache.engine.closing import is_closed, kinds_of, note_closed, reply_to_closed
 from dualcache.engine.outcomes import is_cut, note_answer, note_failure
+from dualcache.engine.pipelines import one_trip, replies_of
 from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dualcache.core.ops import Flow, Op
     from dualcache.engine.env import Env
 
-__all__ = ["attempt", "attempt_once", "try_again"]
+__all__ = ["attempt", "attempt_each", "attempt_once", "try_again"]
 
 T = TypeVar("T")
 
@@ -63,6 +66,15 @@ def try_again(op: Op[T], env: Env) -> Flow[T]:
     note_closed(op, env)
     note_answer(env)  # that of the read: what was cut tells nothing against the server
     return reply_to_closed(op)  # type: ignore[no-any-return]  # of a commit, or it raises
+
+
+def attempt_each(ops: Sequence[Op[T]], env: Env) -> Flow[Sequence[T | None]]:
+    """Perform ops in one trip, as `attempt` does; in a cluster `None` where a node fails."""
+    if env.nodes is None:
+        return replies_of(ops, (yield from attempt(one_trip(ops), env)))
+    batch = Batch(tuple(ops))
+    replies = yield from ask_each_node(batch, env, env.nodes, may_repeat=True)
+    return [None if isinstance(reply, BackendError) else reply for reply in replies]
 
 
 def attempt_once(op: Op[T], env: Env) -> Flow[T]:

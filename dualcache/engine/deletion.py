@@ -9,8 +9,9 @@ from dualcache.core.envelope import owner_of
 from dualcache.core.ops import Batch, Delete, GiveWay, Look, Publish, ReadTags
 from dualcache.core.revocation import Revocation, life_key
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
-from dualcache.engine.attempts import attempt
+from dualcache.engine.attempts import attempt, attempt_each
 from dualcache.engine.beside import without_shapes
+from dualcache.engine.health import PendingDeletion
 from dualcache.engine.holds import held_key, hold, hold_keys, holdable, is_internal_hold
 from dualcache.engine.pipelines import one_trip, slices
 from dualcache.errors import BackendRefused
@@ -147,7 +148,7 @@ def delete_owned(function: Owned, env: Env) -> Flow[int]:
                 yield GiveWay()
             own = yield from _owned_of(part, owner, is_key, env)
             removed += yield from _unlink(own, env)
-            yield from _unlink([_base_of(key, env) for key in own], env)
+            yield from _unlink_bases([_base_of(key, env) for key in own], env)
             # Others get the pattern, since a copy outlives an entry that was evicted. A name that
             # was shortened where the pattern has a literal does not match it, and goes by itself.
             hidden = tuple([key.decode() for key in own if not is_key(key)])
@@ -217,6 +218,17 @@ def _unlink(keys: Sequence[bytes], env: Env) -> Flow[int]:
         removed = yield from attempt(Unlink(tuple(keys), is_blocking=True), env)
     env.front.drop(key.decode(errors="replace") for key in keys)
     return removed
+
+
+def _unlink_bases(names: Sequence[bytes], env: Env) -> Flow[None]:
+    """Delete the implicit tags of scanned keys; a node of a cluster that fails gets them later."""
+    if env.nodes is None:
+        yield from _unlink(names, env)
+        return
+    replies = yield from attempt_each([Unlink((name,)) for name in names], env)
+    lost = [name.decode() for name, reply in zip(names, replies, strict=True) if reply is None]
+    if lost:
+        env.nodes.keep(PendingDeletion(tuple(lost)))
 
 
 def _tell_pattern(pattern: str, env: Env) -> Flow[None]:

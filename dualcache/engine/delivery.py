@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dualcache.core.apart import ReadTopology
 from dualcache.core.ops import Batch, Delete, GiveWay, ReadTags, do
 from dualcache.engine.apart import ask_each_node
-from dualcache.engine.attempts import attempt
+from dualcache.engine.attempts import attempt_each
 from dualcache.engine.deletion import (
     ScanRefused,
     delete_matching,
@@ -131,11 +131,7 @@ def _delete_at_nodes(
     left += failed
     failures += failed.values()
     deleted = [key for key in asked if key not in failed]
-    try:
-        yield from _hold_again(deleted, deletion, env)
-    except BackendError as error:
-        left += deleted
-        failures.append(error.with_traceback(None))
+    yield from _hold_again(deleted, deletion, env)
     return sum([reply for reply in replies if not isinstance(reply, BackendError)])
 
 
@@ -146,8 +142,8 @@ def _hold_again(keys: Sequence[str], deletion: PendingDeletion, env: Env) -> Flo
     names = holdable(keys, env)
     if not names:
         return
-    found = yield from attempt(ReadTags(hold_keys(names, env)), env)
-    held = {key for key, each in zip(names, found, strict=True) if each is not None}
+    found = yield from attempt_each([ReadTags((each,)) for each in hold_keys(names, env)], env)
+    held = {key for key, ids in zip(names, found, strict=True) if ids and ids[0] is not None}
     wanted = {key: ms for key, ms in _holds_of(deletion, env).items() if key in names}
     if held or wanted:
         yield from hold(wanted, held, env)

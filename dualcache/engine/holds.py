@@ -13,9 +13,9 @@ from dualcache.core.entry import Kind
 from dualcache.core.envelope import kind_of, seal_tombstone
 from dualcache.core.ops import WRITE_REFUSALS, Claim, Look
 from dualcache.core.revocation import Revocation
-from dualcache.engine.attempts import attempt
+from dualcache.engine.attempts import attempt_each
 from dualcache.engine.outcomes import note_refusal
-from dualcache.engine.pipelines import one_trip, replies_of, slices
+from dualcache.engine.pipelines import slices
 from dualcache.errors import BackendRefused
 
 if TYPE_CHECKING:
@@ -52,13 +52,17 @@ def holdable(names: Sequence[str], env: Env) -> list[str]:
 def hold(wanted: Mapping[str, int], earlier: Collection[str], env: Env) -> Flow[None]:
     """Put holds under keys: for so many ms each, or as long as an `earlier` one that lasts longer.
 
-    A server that takes no writes puts none. A hold that comes late only keeps values out.
+    A server that takes no writes puts none, nor does a node of a cluster that is down: were that
+    waited for, no key of the other nodes could be read. A hold that comes late only keeps values
+    out.
     """
     left_ms = dict(wanted)
     for part in slices(tuple(earlier)):
         looks = [Look(name, with_ttl=True) for name in hold_keys(part, env)]
-        raw_reads = replies_of(looks, (yield from attempt(one_trip(looks), env)))
+        raw_reads = yield from attempt_each(looks, env)
         for key, raw_read in zip(part, raw_reads, strict=True):
+            if raw_read is None:
+                continue
             is_hold = kind_of(raw_read.raw or b"") is Kind.TOMBSTONE
             if is_hold and raw_read.left_ms:
                 left_ms[key] = max(left_ms.get(key, 0), raw_read.left_ms)
@@ -73,10 +77,10 @@ def hold(wanted: Mapping[str, int], earlier: Collection[str], env: Env) -> Flow[
         # The copies lie at other nodes of a cluster, where a trip of their own comes first.
         trips = [copies + holds] if env.nodes is None else [copies, holds]
         try:
-            replies: list[RawRead] = []
+            replies: list[RawRead | None] = []
             for trip in trips:
-                replies += replies_of(trip, (yield from attempt(one_trip(trip), env)))
-            refusal = next((reply.refusal for reply in replies if reply.refusal), "")
+                replies += yield from attempt_each(trip, env)
+            refusal = next((each.refusal for each in replies if each and each.refusal), "")
         except BackendRefused as error:  # of a transaction: all of it is turned down
             if error.prefix not in WRITE_REFUSALS:
                 raise

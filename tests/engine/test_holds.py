@@ -24,7 +24,7 @@ from dualcache.core.ops import (
 )
 from dualcache.core.revocation import Revocation
 from dualcache.core.scans import Scan, ScanPage, Unlink
-from dualcache.engine import holds as module
+from dualcache.engine import attempts
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.load import refresh
 from dualcache.engine.pipelines import one_trip
@@ -258,5 +258,5 @@ def test_without_the_copy_first_a_plain_invalidation_could_end_a_hold(
         is_put = len(ops) > 1 and type(ops[0]) is Claim
         return one_trip([*reversed(ops)] if is_put else ops)
 
-    monkeypatch.setattr(module, "one_trip", reversed_claims)
+    monkeypatch.setattr(attempts, "one_trip", reversed_claims)
     assert None in kinds_after_every_order(holds, plainly)

@@ -24,7 +24,7 @@ from dualcache.engine.apart import groups
 from dualcache.engine.attempts import attempt, attempt_once
 from dualcache.engine.batch import get_or_load_many
 from dualcache.engine.health import Health, Owned, PendingDeletion
-from dualcache.engine.invalidation import clear, invalidate
+from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.listing import list_names
 from dualcache.engine.nodes import UNKNOWN_NODE, Nodes
 from dualcache.engine.read_many import get_many, peek_many
@@ -427,7 +427,28 @@ def test_a_hold_is_put_back_though_its_copy_lies_elsewhere(cluster: MemoryCluste
     assert is_there(cluster, key), "another deletion leaves the hold"
     cluster.fail(cluster.owner(f"~h:{key}"))
     done = cluster.run(invalidate((key,), (), (), env))
-    assert done.pending == 1, "whether it was held is not known"
+    assert done.pending == 0, "a hold whose copy cannot be read is lost, and nobody waits for it"
+    assert cluster.run(ask(Look(key), env)).raw is None
+    assert cluster.run(invalidate((key,), (), (), env, hold_ms=5_000)).pending == 0
+    assert is_there(cluster, key)
+    cluster.run(invalidate((key,), (), (), env))
+
+
+def test_a_hold_whose_copy_fails_when_it_is_looked_at_is_lost(cluster: MemoryCluster) -> None:
+    names = [f"key-{n}" for n in range(99)]
+    lost, kept = [
+        next(name for name in names if cluster.owner(f"~h:{name}") == node) for node in (B, C)
+    ]
+    cluster.run(invalidate((lost, kept), (), (), cluster.env, hold_ms=5_000))
+
+    def fails(node: str, op: Any) -> None:
+        if node == B and isinstance(op, Look) and op.key.startswith("~h:"):
+            raise BackendUnavailable("down", code="DC200")
+
+    cluster.before = fails
+    assert cluster.run(invalidate((lost, kept), (), (), cluster.env)).pending == 0
+    held = [cluster.stores[cluster.owner(key)].perform(Look(key)).raw for key in (lost, kept)]
+    assert [each is not None for each in held] == [False, True]
 
 
 def test_keys_are_listed_node_by_node(cluster: MemoryCluster) -> None:
@@ -492,6 +513,33 @@ def test_a_server_that_lists_no_keys_is_told_once(cluster: MemoryCluster) -> Non
 def test_entries_of_one_function_are_deleted_at_every_node(cluster: MemoryCluster) -> None:
     deletion = PendingDeletion((), (), (Owned(b"owner---", "key-*"),))
     assert set(cluster.nodes.parts_of(deletion)) == set(NAMES)
+
+
+def test_variants_whose_node_is_down_are_deleted_later(cluster: MemoryCluster) -> None:
+    owner, env = b"owner-01", cluster.env
+    keys = [name for name in map("key-{}".format, range(99)) if cluster.owner(name) == A]
+    there, other = [
+        next(name for name in keys if cluster.owner(f"~b:{name}") == node) for node in (B, C)
+    ]
+
+    def fill() -> None:
+        for key in (there, other):
+            blob = stored("v", key=key, owner=owner)
+            cluster.stores[A].perform(Claim(key, blob, 60_000))
+            put(cluster, f"~b:{key}")
+
+    fill()
+    cluster.fail(B)
+    assert cluster.run(clear_function(owner, "key-*", env)).pending == 1
+    left = [is_there(cluster, name) for name in (there, f"~b:{there}", other, f"~b:{other}")]
+    assert left == [False, True, False, False]
+    assert cluster.run(ask(Look(there), env)).raw is None, "the other nodes are read"
+    cluster.down.clear()
+    cluster.now_ms += 2_100
+    cluster.run(ask(Look(cluster.key_at(B)), env))
+    assert not is_there(cluster, f"~b:{there}")
+    fill()
+    assert cluster.run(clear_function(owner, "key-*", env)).pending == 0
 
 
 def test_a_search_that_cannot_begin_is_kept(cluster: MemoryCluster) -> None:

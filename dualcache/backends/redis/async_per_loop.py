@@ -94,6 +94,18 @@ class LoopConnection:
             return connection.exchange(data, count, op)
         return self._perform(op)
 
+    def begin(self, op: Op[Any], data: bytes, count: int) -> asyncio.Future[Any] | None:
+        """Send the commands of an op at once; `None` where they have to wait for something first.
+
+        Gives their replies as they are, as an `Exchange` does, and costs no coroutine.
+        """
+        connection = self._shared.connection
+        if connection is None or not connection.takes_more or self._watched.locked():
+            return None
+        if self._tracking is not None:
+            return None
+        return None if self._is_large(op) else connection.exchange(data, count)
+
     async def _perform(self, op: Op[Any]) -> Any:
         if type(op) is DropConnections:
             return self.drop()

@@ -18,10 +18,10 @@ from dualcache.backends.redis.push.tracking import UNTRACKED, heard_part
 from dualcache.backends.redis.wire import ops as wire
 from dualcache.backends.redis.wire.cluster import Exchange, ReadMoving, ReadSlots, hops, merged
 from dualcache.core.apart import Apart, At, Heard, ReadTopology
-from dualcache.core.ops import Commit, CommitReply, CommitWay, DropConnections
+from dualcache.core.ops import Commit, CommitReply, CommitWay, DropConnections, Look
 from dualcache.engine.nodes import UNKNOWN_NODE, unsettled
 from dualcache.engine.split import joined, split
-from dualcache.errors import BackendError, BackendRefused
+from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -53,6 +53,17 @@ class LoopCluster:
     async def perform(self, op: Op[Any]) -> Any:
         """Perform one backend op; raise `BackendError`, which names its node."""
         kind = type(op)
+        if kind is Look and not op.tags:  # type: ignore[attr-defined]
+            # Most hits. A read may be repeated: where it is redirected, it begins anew below.
+            node = self._nodes.node_of(op.key)  # type: ignore[attr-defined]
+            link = self._links.get(node)
+            if link is not None:
+                try:
+                    return await link.perform(op)
+                except BackendError as error:
+                    if not getattr(error, "moved_to", ""):
+                        await self._failed(error, node)
+                        raise
         if kind is At:
             return await self._at(op.node, op.op)  # type: ignore[attr-defined]
         if kind is Apart:
@@ -92,25 +103,59 @@ class LoopCluster:
 
     async def _tried(self, parts: Sequence[At[Any]]) -> tuple[Any, ...]:
         """Perform parts, all at once; an error is a value among the replies."""
-        found = await asyncio.gather(
-            *[self._at(part.node, part.op) for part in parts], return_exceptions=True
+        # What can be sent at once needs no task of its own, which costs more than all else here.
+        begun = [self._begun(part) for part in parts]
+        found: list[Any] = await asyncio.gather(
+            *[
+                self._at(part.node, part.op) if future is None else future
+                for part, future in zip(parts, begun, strict=True)
+            ],
+            return_exceptions=True,
         )
+        for number, (part, future) in enumerate(zip(parts, begun, strict=True)):
+            if future is not None:
+                found[number] = await self._ended(part, found[number])
         for each in found:
             if isinstance(each, BaseException) and not isinstance(each, BackendError):
                 raise each
         return tuple(found)
 
-    async def _at(self, node: str, op: Op[Any]) -> Any:
+    def _begun(self, part: At[Any]) -> asyncio.Future[Any] | None:
+        """Send the commands of a part, if nothing has to be waited for first."""
+        link, op = self._links.get(part.node), part.op
+        if link is None or (type(op) is Commit and op.way is CommitWay.WATCH):
+            return None
+        return link.begin(op, *wire.encode(op))
+
+    async def _ended(self, part: At[Any], replies: Any) -> Any:
+        """Return what the replies to a part that was begun mean, or its error."""
+        if isinstance(replies, BackendError):
+            replies.was_connected = isinstance(replies, BackendUnavailable)
+            await self._failed(replies, part.node)
+            return replies
+        if isinstance(replies, BaseException):
+            return replies
+        try:
+            return await self._at(part.node, part.op, replies)
+        except BackendError as error:
+            return error.with_traceback(None)
+
+    async def _at(self, node: str, op: Op[Any], replies: Sequence[Any] | None = None) -> Any:
+        """Perform an op at a node; `replies` are the node's, where it has been asked."""
         if node == UNKNOWN_NODE:
             return await self._at_unknown(op)
         try:
-            return await self._follow(node, op)
+            return await self._follow(node, op, replies)
         except BackendError as error:
-            error.node = error.node or node
-            if self._topology.is_due(error):
-                with suppress(BackendError):
-                    await self._refresh(node)
+            await self._failed(error, node)
             raise
+
+    async def _failed(self, error: BackendError, node: str) -> None:
+        """Note which node an error is about, and see who has its slots by now."""
+        error.node = error.node or node
+        if self._topology.is_due(error):
+            with suppress(BackendError):
+                await self._refresh(node)
 
     async def _at_unknown(self, op: Op[Any]) -> Any:
         """Find out where an op belongs, and perform it there."""
@@ -124,14 +169,15 @@ class LoopCluster:
             error.node = error.node or UNKNOWN_NODE
             raise
 
-    async def _follow(self, node: str, op: Op[Any]) -> Any:
+    async def _follow(self, node: str, op: Op[Any], replies: Sequence[Any] | None = None) -> Any:
         """Perform an op, and have other nodes carry out what they are said to be asked for."""
         link = self._link(node)
         if type(op) is Commit and op.way is CommitWay.WATCH:
             return await self._watched(node, op)
         data, count = wire.encode(op)
         push_epochs: list[PushEpoch] = []
-        replies = await self._exchange(node, Exchange(op, data, count), push_epochs)
+        if replies is None:
+            replies = await self._exchange(node, Exchange(op, data, count), push_epochs)
         for _ in range(MOST_HOPS):
             onward = hops(data, replies, node)
             if not onward:
@@ -148,6 +194,7 @@ class LoopCluster:
         else:
             if hops(data, replies, node):
                 raise unsettled()
+        assert replies is not None
         try:
             return heard_part(op, wire.decode(op, replies), push_epochs)
         except BackendRefused:

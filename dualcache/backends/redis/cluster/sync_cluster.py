@@ -90,7 +90,7 @@ class SyncCluster:
         if node == UNKNOWN_NODE:
             return self._at_unknown(op)
         try:
-            return self._follow(node, op)
+            return self._perform_at(node, op)
         except BackendError as error:
             error.node = error.node or node
             if self._topology.is_due(error):
@@ -109,11 +109,21 @@ class SyncCluster:
             error.node = error.node or UNKNOWN_NODE
             raise
 
-    def _follow(self, node: str, op: Op[Any]) -> Any:
-        """Perform an op, and have other nodes carry out what they are said to be asked for."""
-        backend = self._backend(node)
+    def _perform_at(self, node: str, op: Op[Any]) -> Any:
+        """Perform an op at a node, in the way of its kind."""
+        if type(op) is Look:
+            # Most hits. A read may be repeated: where it is redirected, it begins anew below.
+            try:
+                return self._backend(node).perform(op)
+            except BackendRefused as error:
+                if not error.moved_to:
+                    raise
         if type(op) is Commit and op.way is CommitWay.WATCH:
             return self._watched(node, op)
+        return self._follow(node, op)
+
+    def _follow(self, node: str, op: Op[Any]) -> Any:
+        """Perform an op, and have other nodes carry out what they are said to be asked for."""
         data, count = wire.encode(op)
         push_epochs: list[PushEpoch] = []
         replies = self._exchange(node, Exchange(op, data, count), push_epochs)
@@ -140,7 +150,7 @@ class SyncCluster:
         except Exception as error:  # a reply of any shape ends the connection
             if interrupt_in(error) is not None:
                 raise
-            backend.close()
+            self._backend(node).close()
             raise classify(error) from None
 
     def _exchange(self, node: str, op: Exchange, push_epochs: list[PushEpoch]) -> Any:

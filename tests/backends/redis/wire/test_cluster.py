@@ -52,6 +52,7 @@ def test_a_command_for_a_key_on_its_way_is_announced() -> None:
     (hop,) = hops(data, replies, "10.0.0.1:7000")
     assert hop.data == ASKING + data
     assert (hop.awaits, hop.places, hop.kept) == (3, (0, 1), (1, 2))
+    assert hop.is_asking
     assert merged(replies, hop, [b"OK", b"OK", b"1"]) == [b"OK", b"1"]
 
 
