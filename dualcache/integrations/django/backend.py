@@ -8,6 +8,7 @@ from django.core.cache import DEFAULT_CACHE_ALIAS, caches
 
 from dualcache import UsageError
 from dualcache.integrations.django.async_methods import AsyncMethods
+from dualcache.integrations.django.extras import ExtraMethods
 from dualcache.integrations.django.sync_methods import SyncMethods
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["DualCache", "dualcache_of"]
 
 
-class DualCache(SyncMethods, AsyncMethods):
+class DualCache(SyncMethods, AsyncMethods, ExtraMethods):
     """A cache of Django: all of its cache API in both colours.
 
     `LOCATION` is the URL of a `Cache`, `OPTIONS` its options; `dualcache` is that `Cache`, which

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -14,6 +15,8 @@ from dualcache.integrations.django.shared import DEFAULT_NAMESPACE, shared_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from dualcache import Cache
 
 __all__ = ["NamedCache"]
 
@@ -27,11 +30,22 @@ class NamedCache(BaseCache):  # type: ignore[misc]  # Django has no types
 
     def __init__(self, location: Any, params: dict[str, Any]) -> None:
         super().__init__(params)
-        options = params.get("OPTIONS") or {}
-        self.dualcache = shared_cache(location, options)
-        self.namespace: str = options.get("namespace", DEFAULT_NAMESPACE)
+        self._location = location
+        self._cache_options: dict[str, Any] = params.get("OPTIONS") or {}
         self._reverse_key_func: str | Callable[[str], str] | None
         self._reverse_key_func = params.get("REVERSE_KEY_FUNCTION")
+
+    @cached_property
+    def dualcache(self) -> Cache:
+        """The `Cache` behind this backend; raises `UsageError` for options that cannot be."""
+        # Made at the first use: Django's own checks make every backend, and what is raised there
+        # would keep the other checks from running, and ours from telling of it.
+        return shared_cache(self._location, self._cache_options)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the names, as `OPTIONS` says it."""
+        return str(self._cache_options.get("namespace", DEFAULT_NAMESPACE))
 
     def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
         """Return the seconds that a value is kept: 0 not at all, `None` for ever."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,14 @@ else:
     from tests.integrations.django.project import configure
 
     configure()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _thread_of_asgiref() -> None:
+    """Start the one thread in which asgiref runs sync code, and which never ends."""
+    from asgiref.sync import sync_to_async
+
+    asyncio.run(sync_to_async(int)())
 
 
 @pytest.fixture
