@@ -282,6 +282,20 @@ def test_what_is_wrong_with_the_url_is_told_once(
     assert "no Sentinel" in told.cause
 
 
+def test_a_user_of_the_sentinels_needs_one_right(colour: Colour, own_sentinels: Sentinels) -> None:
+    rights = ("resetchannels", "-@all", "+auth", "+ping", "+sentinel|masters")
+    for each in own_sentinels.sentinels:
+        each.cli("ACL", "SETUSER", "cache", "on", ">spw", *rights)
+    cache = colour.cache(own_sentinels.url(), sentinel_username="cache", sentinel_password="spw")
+    assert colour.call(cache, "set", "k", 1)
+    for each in own_sentinels.sentinels:
+        each.cli("ACL", "SETUSER", "cache", "-sentinel")
+    user = {"sentinel_username": "cache", "sentinel_password": "spw"}
+    told = told_of(colour, own_sentinels.url(), **user)
+    assert (told.reason, told.is_configuration) == ("DC322", True)
+    assert "+sentinel|masters" in told.cause
+
+
 def test_no_sentinel_at_all_is_an_outage(colour: Colour) -> None:
     told = told_of(colour, "redis+sentinel://127.0.0.1:1,127.0.0.1:2/mymaster")
     assert (told.reason, told.is_configuration) == ("DC320", False)
