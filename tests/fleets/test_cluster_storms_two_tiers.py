@@ -1,0 +1,121 @@
+"""Storms over two tiers on a Cluster: nothing is served beyond the bound, whatever its nodes do."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import pytest
+import redis
+
+from tests.behaviour.seen import ROOT
+from tests.fleets.cluster import Cluster, slot_of
+from tests.fleets.test_cluster_storms import GENTLE, HARSH, NAMES, harm
+from tests.storms.asked import storm_seconds
+from tests.storms.history import Step
+from tests.storms.two_tiers import LATE, STALENESS, Report, checked
+
+if TYPE_CHECKING:
+    from tests.servers import Binary, Server
+
+CAST: Final = (
+    *(("sync", "tracking"), ("async", "tracking"), ("sync", "broadcast"), ("async", "broadcast")),
+    ("sync", "none"),
+)
+"""The last one has no front tier: it only writes and reads, and everybody hears of it."""
+MOVING: Final = (*GENTLE, "move", "move at once", "cut one kind")
+LOSING: Final = (*HARSH, "stand still", "cut one kind")
+
+
+def storm(
+    cluster: Cluster, source: Server, seed: int, seconds: float, faults: tuple[str, ...]
+) -> Report:
+    """Let processes work while the cluster is harmed; check all that they did."""
+    print(f"seed {seed} on {cluster.nodes[0].name} for {seconds} s")
+    command = [sys.executable, "-W", "error", "-m", "tests.fleets.storm_worker", cluster.url()]
+    workers = [
+        subprocess.Popen(
+            [*command, source.url, str(seed + number), str(seconds), *each],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number, each in enumerate(CAST)
+    ]
+    draw, ends = random.Random(seed), time.monotonic() + seconds - 2
+    time.sleep(1)  # so that there is something to be lost
+    while time.monotonic() < ends:
+        # What another fault has left behind may stand in the way of this one.
+        with suppress(redis.RedisError, StopIteration, AssertionError):
+            harm_nodes(cluster, draw, draw.choice(faults))
+        time.sleep(draw.uniform(0.1, 0.8))  # the pace of the storm; nothing is waited for
+    told = [worker.communicate(timeout=90) for worker in workers]
+    for worker, (_, complaints) in zip(workers, told, strict=True):
+        assert (worker.returncode, complaints) == (0, "")
+    steps = [
+        Step(process, *json.loads(line))
+        for process, (output, _) in enumerate(told)
+        for line in output.splitlines()
+    ]
+    report = checked(steps, STALENESS * (1 + LATE))
+    fronts = [step for step in steps if step.kind == "front"]
+    report = report._replace(
+        front_hits=sum(step.key for step in fronts), losses=sum(step.version for step in fronts)
+    )
+    print(report, flush=True)
+    return report
+
+
+def harm_nodes(cluster: Cluster, draw: random.Random, fault: str) -> None:
+    node = draw.choice(cluster.primaries)
+    if fault == "move at once":
+        cluster.moved_at_once(slot_of(draw.choice(NAMES)), draw.choice(cluster.primaries))
+    elif fault == "stand still":
+        cluster.pause(node)
+        time.sleep(draw.uniform(0.5, 3.0))  # longer than a proof may take, and than the bound
+        cluster.resume(node)
+    elif fault == "cut one kind":
+        clients = node.client().client_list()
+        for client in draw.sample(clients, k=min(3, len(clients))):
+            node.client().client_kill_filter(_id=client["id"], skipme=True)
+    else:
+        harm(cluster, draw, fault)
+
+
+def judge(report: Report) -> None:
+    assert report.violations == []
+    assert report.reads > 500
+    assert report.front_hits > 50
+    assert report.writes > 20
+
+
+def test_a_short_storm_of_moving_slots_stays_within_the_bound(
+    server_binary: Binary, redis_server: Server
+) -> None:
+    with Cluster(server_binary) as cluster:
+        judge(storm(cluster, redis_server, random.SystemRandom().randrange(10**6), 8, MOVING))
+
+
+def test_a_short_storm_of_lost_nodes_stays_within_the_bound(
+    server_binary: Binary, redis_server: Server
+) -> None:
+    with Cluster(server_binary, replicas=0, needs_all_slots=False) as cluster:
+        judge(storm(cluster, redis_server, random.SystemRandom().randrange(10**6), 8, LOSING))
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["moving", "losing"])
+def test_a_storm_stays_within_the_bound(
+    any_server_binary: Binary, redis_server: Server, kind: str, seed: int
+) -> None:
+    is_moving = kind == "moving"
+    replicas, faults = (1, MOVING) if is_moving else (0, LOSING)
+    with Cluster(any_server_binary, replicas=replicas, needs_all_slots=is_moving) as cluster:
+        judge(storm(cluster, redis_server, seed, storm_seconds(60), faults))
