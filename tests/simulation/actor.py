@@ -19,6 +19,25 @@ if TYPE_CHECKING:
     from tests.simulation.values import Value
 
 
+class Parts:
+    """How far an op has come whose names live on several nodes.
+
+    `made` are its parts, `replies` what came back so far; `asked` is the part under way,
+    `push_epochs` the streams of the nodes that carried some of it out. `sent_on`: some of its
+    commands went on to another node; the replies so far, and their places in them.
+    """
+
+    def __init__(self) -> None:
+        self.made: Any = None
+        self.replies: list[Any] = []
+        self.asked: Any = None
+        self.push_epochs: list[Any] = []
+        self.sent_on: tuple[list[Any], list[int]] | None = None
+
+    def state(self) -> tuple[Any, ...]:
+        return (tuple(self.push_epochs), len(self.replies), repr(self.sent_on))
+
+
 class Actor:
     """What a caller waits for, what it was told, and what it may count on.
 
@@ -37,6 +56,7 @@ class Actor:
         self.tracked: TrackedConnection | None = None
         self.redirect: Redirect | None = None
         self.push_epoch = 0
+        self.parts = Parts()
         self.seen: bytes | None = None
         self.value: Value | None = None
         self.answer: Any = None
@@ -119,6 +139,7 @@ class Actor:
             if is_done or self.tracked is None
             else (self.tracked.connection.identity, self.push_epoch),
             None if is_done else (self.redirect, self.holds()),
+            None if is_done else self.parts.state(),
             (self.seen, self.is_woken) if self.state in {"waiting", "fencing"} else None,
             self.has_taken_long and not is_done,
             self.awaited if self.state == "pausing" else None,

@@ -11,6 +11,7 @@ from dualcache.core.ops import (
     Delete,
     Look,
     LookAndLease,
+    MakeTag,
     MakeTags,
     Op,
     RawRead,
@@ -56,6 +57,8 @@ def commands_of(op: Op[Any], *, is_sharded: bool = False) -> tuple[Command, ...]
             return (Claim(key, filling, lease_ms), *making(tags))
         case MakeTags(tags):
             return making(tags)
+        case MakeTag(tag):
+            return making((tag,))
         case Batch(ops):
             return tuple(each for op in ops for each in commands_of(op, is_sharded=is_sharded))
         case Look(key, tags, with_ttl) if (tags or with_ttl) and is_sharded:
@@ -89,8 +92,8 @@ def reply_of(op: Op[Any], replies: Sequence[Any], *, is_sharded: bool = False) -
             return RawRead(found.raw, made(replies[2:]), left_ms, (FOR_EVER,) * len(tags))
         case Claim(filling=filling, tags=tags):
             return RawRead(filling, made(replies[1:]), None, (FOR_EVER,) * len(tags))
-        case MakeTags():
-            return made(replies)
+        case MakeTags() | MakeTag():
+            return made(replies) if type(op) is MakeTags else (*made(replies), FOR_EVER)
         case Batch(ops):
             found, rest = [], list(replies)
             for each in ops:

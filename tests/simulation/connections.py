@@ -34,7 +34,7 @@ class Connection:
     `redirect` is the connection to which changes of what is read here are announced, where that is
     switched on; on a broadcast every change is announced here. `is_data`: callers ask on it.
     `is_open`: the server has it. `is_silent`: nothing gets through any more, and nobody says so.
-    `is_left`: the client has gone.
+    `is_left`: the client has gone. `node` is that of a cluster to which it leads.
     """
 
     __slots__ = (
@@ -47,6 +47,7 @@ class Connection:
         "is_sharded",
         "is_silent",
         "label",
+        "node",
         "redirect",
         "requests",
     )
@@ -56,6 +57,7 @@ class Connection:
         self.label = label
         self.is_data = is_data
         self.is_sharded = is_sharded
+        self.node = ""
         self.requests: deque[Trip] = deque()
         self.answers: deque[Any] = deque()
         self.redirect: int | None = None

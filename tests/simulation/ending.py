@@ -13,6 +13,7 @@ from tests.simulation.rules import PAUSE_MS, check_value
 from tests.simulation.values import Violation
 
 if TYPE_CHECKING:
+    from tests.simulation.listening import Listening
     from tests.simulation.process import Process
     from tests.simulation.world import World
 
@@ -41,28 +42,24 @@ def check_end(world: World) -> None:
 
 def settle(world: World, process: Process) -> None:
     """Let the listener notice what there is to notice, open again, and prove its stream."""
-    listening = process.listening
-    if listening is None:
-        return
-    if listening.link is not None and listening.connection.is_silent:
-        steps.notice(world, process)
-    hear_all(world, process)
-    if listening.link is None:
-        steps.reopen(world, process)
-        hear_all(world, process)
-    if listening.is_open:
-        listening.ask_proof(None)
-        hear_all(world, process)
+    for listening in process.listenings.values():
+        if listening.link is not None and listening.connection.is_silent:
+            steps.notice(world, listening)
+        hear_all(world, listening)
+        if listening.link is None:
+            steps.reopen(world, listening)
+            hear_all(world, listening)
+        if listening.is_open:
+            listening.ask_proof(None)
+            hear_all(world, listening)
 
 
-def hear_all(world: World, process: Process) -> None:
-    listening = process.listening
-    assert listening is not None
+def hear_all(world: World, listening: Listening) -> None:
     while listening.link is not None:
         connection = listening.connection
         if connection.requests:
             steps.serve_first(world, connection)
         elif connection.answers:
-            steps.hear(world, process)
+            steps.hear(world, listening)
         else:
             return

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from dualcache.backends.redis.push.tracking import heard_part
+from dualcache.core.apart import Heard
 from dualcache.core.background import Spawn, SpawnReply
 from dualcache.core.entry import NOT_MODIFIED, Entry
 from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Flight, Join, Load, TakeOver
 from dualcache.core.ops import AwaitChange, Fence, Loaded, Op, Pause
-from dualcache.errors import BackendUnavailable
+from dualcache.engine.split import joined, split
+from dualcache.errors import BackendRefused, BackendUnavailable
 from tests.simulation import rules
-from tests.simulation.commands import Switch, fingerprint
+from tests.simulation.commands import Switch, commands_of, fingerprint
+from tests.simulation.server import names_of
 from tests.simulation.values import Cancelled, LoadError, Value
 
 if TYPE_CHECKING:
     from tests.simulation.actor import Actor
+    from tests.simulation.commands import Trip
     from tests.simulation.world import World
 
 
@@ -78,13 +84,28 @@ def perform(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
 
 
 def ask(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
-    """Send an op on a connection of the process; have its reads tracked first if need be."""
+    """Send an op on a connection of the process; on a cluster its parts, one after the other."""
+    if not actor.process.homes:
+        return ask_at(world, actor, "", op)
+    actor.parts.made = split(op, actor.process.node_of)
+    actor.parts.replies = []
+    return ask_at(world, actor, *next_part(actor))
+
+
+def next_part(actor: Actor) -> tuple[str, Op[Any]]:
+    part = actor.parts.made.parts[len(actor.parts.replies)]
+    return part.node, part.op
+
+
+def ask_at(world: World, actor: Actor, node: str, op: Op[Any]) -> tuple[bool, Any]:
+    """Ask one node; have its reads tracked first if need be."""
     process = actor.process
-    actor.tracked = tracked = process.take()
+    actor.parts.asked, actor.parts.push_epochs = op, []
+    actor.tracked = tracked = process.take(node)
     if not tracked.connection.is_open:
         process.drop(tracked, with_idle=True)
         return False, cut_off("its connection had been closed")
-    actor.redirect = None if process.listening is None else process.tracking.redirect
+    actor.redirect = process.redirect_at(node)
     switch = process.must_switch(op, tracked)
     if switch is not None and actor.redirect is not None:
         if world.faults_left:
@@ -101,8 +122,51 @@ def send(world: World, actor: Actor) -> None:
     assert actor.tracked is not None
     connection = actor.tracked.connection
     actor.state, actor.push_epoch = "asked", actor.tracked.push_epoch
-    actor.trip = connection.send(actor.op, actor)
-    world.say_of(actor, "asks", actor.op)
+    actor.trip = connection.send(actor.parts.asked, actor)
+    world.say_of(actor, "asks", actor.parts.asked)
+
+
+def is_sent_on(world: World, actor: Actor, trip: Trip) -> bool:
+    """Have the node that a name has moved to carry out what another one did not.
+
+    Those commands alone: what was carried out would otherwise be sent twice.
+    """
+    if actor.parts.sent_on is not None:
+        replies, places = actor.parts.sent_on
+        for at, reply in zip(places, trip.replies, strict=True):
+            replies[at] = reply
+        actor.parts.sent_on, trip.replies = None, replies
+        return False
+    places = [at for at, each in enumerate(trip.replies) if is_moved(each)]
+    if not places:
+        return False
+    process, tracked = actor.process, actor.tracked
+    assert tracked is not None
+    has_stream = actor.redirect is not None
+    note_stream(actor, process.stamp(trip.op, actor.push_epoch, None, has_stream=has_stream))
+    process.give(tracked)
+    commands = commands_of(trip.op, is_sharded=world.server.is_sharded)
+    sent_on = [commands[at] for at in places]
+    node = trip.replies[places[0]].moved_to
+    process.learn({name: node for each in sent_on for name in names_of(each)})
+    push_epochs, actor.parts.sent_on = actor.parts.push_epochs, (list(trip.replies), places)
+    ask_at(world, actor, node, trip.op)
+    actor.parts.push_epochs = push_epochs
+    assert actor.trip is not None
+    actor.trip.commands = deque(sent_on)
+    return True
+
+
+def is_moved(reply: Any) -> bool:
+    return isinstance(reply, BackendRefused) and reply.prefix == "MOVED"
+
+
+def note_stream(actor: Actor, reply: Any) -> Any:
+    """Take the stream of a node that carried out commands; return its reply."""
+    if type(reply) is not Heard:
+        return reply
+    actor.parts.push_epochs.append(reply.push_epoch)
+    return reply.reply
 
 
 def deliver(world: World, actor: Actor, reply: Any) -> None:
@@ -120,6 +184,16 @@ def deliver(world: World, actor: Actor, reply: Any) -> None:
     process.give(tracked)
     has_stream = actor.redirect is not None
     reply = process.stamp(trip.op, actor.push_epoch, reply, has_stream=has_stream)
+    if process.homes:
+        part = heard_part(actor.parts.asked, note_stream(actor, reply), actor.parts.push_epochs)
+        actor.parts.replies.append(part)
+        if len(actor.parts.replies) < len(actor.parts.made.parts):
+            actor.told(fingerprint(part))
+            waits, failure = ask_at(world, actor, *next_part(actor))
+            if not waits:
+                advance(world, actor, failure)
+            return
+        reply = joined(actor.op, actor.parts.made, actor.parts.replies)
     actor.told(fingerprint(reply))
     world.say_of(actor, "gets", reply)
     advance(world, actor, reply)
@@ -157,10 +231,11 @@ def wake(world: World, actor: Actor) -> None:
 
 
 def fence(world: World, actor: Actor) -> tuple[bool, Any]:
-    listening = actor.process.listening
+    listenings = actor.process.listenings
     actor.state, actor.is_woken = "fencing", False
-    if listening is None:
+    if not listenings:
         return False, True
+    (listening,) = listenings.values()  # a proof of several nodes is that of each
     world.say_of(actor, "asks for a proof")
     is_asked = listening.ask_proof(actor.wake)
     return is_asked, False

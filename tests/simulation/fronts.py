@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dualcache.core.entry import MISSING
+from dualcache.engine.coherence_of_nodes import NodesCoherence
 from dualcache.front.of_function import FunctionFront
+from dualcache.front.of_nodes import FrontOfNodes
 from dualcache.front.tier import Front
 from dualcache.options.front_tier import FrontTier
 from tests.fronts import ByHand
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 OPTIONS = FrontTier(max_entries=10, max_age=None)
 
 
-class WatchedFront(Front):
+class Watched(Front):
     """The front tier of one process of the simulation."""
 
     def __init__(self, process: Process, changes: Changes, max_staleness: float) -> None:
@@ -54,8 +56,17 @@ class WatchedFront(Front):
             machine.is_up,
             machine.push_epoch,
             machine.open_until,
+            tuple(machine._open_until.items()) if isinstance(machine, NodesCoherence) else None,
             tuple((name, e.value, e.ends_at, e.fresh_until) for name, e in entries if e),
         )
+
+
+class WatchedFront(Watched, Front):
+    """The same over one server."""
+
+
+class WatchedFrontOfNodes(Watched, FrontOfNodes):
+    """The same over the nodes of a cluster."""
 
 
 class WatchedFunction(FunctionFront):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from dualcache.backends.redis.push.cluster_view import ClusterView
 from dualcache.backends.redis.push.listener import Listener
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.push.transports import PushTransport, transports_for
@@ -28,8 +29,10 @@ class Link:
     def __init__(self, process: Process, transport: str, connection: Connection) -> None:
         (kind,) = transports_for(transport, is_publishing=False)
         assert issubclass(kind, PushTransport)
-        self.transport = kind(process.front, "", lambda: "drawn")
-        self.protocol = PushProtocol(process.front, self.transport)
+        self.process = process
+        front = process.front_at(connection.node)
+        self.transport = kind(front, "", lambda: "drawn")
+        self.protocol = PushProtocol(front, self.transport)
         self.now = process.front.now
         self.connection = connection
         self.opening: Generator[Any, Any, float] | None = None
@@ -38,6 +41,17 @@ class Link:
     @property
     def client_id(self) -> int:
         return self.transport.client_id
+
+    def view_cluster(self) -> None:
+        """Look at the cluster, and have each proof do so again."""
+        node = self.connection.node
+        if not node:
+            return
+        view = ClusterView(node, self.process.front_at(node), self.process.adopt)
+        for question in (questions := view.questions()):
+            words = Words(tuple(question.command))
+            question.take(self.process.world.server.perform(words, self.connection))
+        self.protocol.watch(questions)
 
     def send(self, words: tuple[Any, ...], note: Any = None) -> None:
         self.asked.append((words, note))
@@ -62,12 +76,16 @@ class Link:
 class Listening:
     """One process's listener: opens a link, hears, asks for proofs, notices the end."""
 
-    def __init__(self, process: Process, transport: str, max_staleness: float) -> None:
+    def __init__(
+        self, process: Process, transport: str, max_staleness: float, node: str = ""
+    ) -> None:
         self.process = process
+        self.node = node
+        self.name = f"{process.name}{node[:1]}"
         self.transport = transport
         self.link: Link | None = None
         self.listener = Listener(
-            process.front,
+            process.front_at(node),
             NOWHERE,
             prefix="",
             transports=transports_for(transport, is_publishing=False),
@@ -92,8 +110,9 @@ class Listening:
     def can_hear(self) -> bool:
         return self.link is not None and bool(self.link.connection.answers)
 
-    def steps(self, name: str) -> Iterator[Choice]:
+    def steps(self) -> Iterator[Choice]:
         """Yield what may happen next between the listener and the server."""
+        name = self.name
         if self.link is None:
             yield ("reopen", name)
             return
@@ -106,7 +125,8 @@ class Listening:
 
     def open(self) -> None:
         """Connect, and ask the first thing."""
-        self.link = Link(self.process, self.transport, self.process.connect(is_data=False))
+        connection = self.process.connect(is_data=False, node=self.node)
+        self.link = Link(self.process, self.transport, connection)
         self.link.opening = self.link.protocol.opening()
         self._go_on(self.link, None)
 
@@ -165,4 +185,5 @@ class Listening:
             link.send(link.opening.send(reply))
         except StopIteration as end:
             link.opening = None
+            link.view_cluster()
             self.listener._use(cast("Any", link), end.value)

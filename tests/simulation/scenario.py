@@ -49,7 +49,8 @@ class Scenario(NamedTuple):
     `shaky` are the processes whose links may break and who ask for proofs; none named: all.
     `is_one_by_one`: no two loads of a process run at a time, unless one has taken too long.
     `is_stored`: version 0 lies in Redis, with `tags`; `is_stale`: it has gone stale.
-    `is_kept`: it is in each front tier as well.
+    `is_kept`: it is in each front tier as well. `homes` are the nodes of a cluster that names live
+    on, the first one for all that are not listed.
     """
 
     roles: tuple[Role, ...]
@@ -63,6 +64,7 @@ class Scenario(NamedTuple):
     is_stored: bool = False
     is_stale: bool = False
     is_kept: bool = False
+    homes: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = ()
     ttl_ms: int = 60_000
     max_staleness: float = 5.0
@@ -70,6 +72,10 @@ class Scenario(NamedTuple):
     shaky: str = ""
     jumps: int = 0
     jump: float = 6.0
+
+    def nodes(self) -> tuple[str, ...]:
+        """Return the nodes of the cluster; one without a name: there is one server."""
+        return tuple(dict.fromkeys([node for _, node in self.homes])) or ("",)
 
     @property
     def key(self) -> str:

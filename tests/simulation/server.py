@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from dualcache.backends.memory import MemoryStore
 from dualcache.core.ops import Claim, Commit, Delete, Look, ProlongTag, ReadTags, TryLease
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
+from dualcache.core.slots import slot_of
 from dualcache.errors import BackendRefused
 from tests.simulation.commands import Words
 from tests.simulation.connections import END, Connection, Push
 from tests.simulation.footprint import Footprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dualcache.backends.memory import Cell
     from tests.simulation.commands import Command
@@ -30,7 +31,8 @@ class Server:
     """Performs commands on the real memory store, whose clock is `now_ms`.
 
     `names` are all keys that there can be, in the order of a scan. `ends_ms` tells when each entry
-    ends that was ever stored, by its version.
+    ends that was ever stored, by its version. `homes` tells on which node of a cluster names live:
+    one store stands for the stores of all nodes, each of which answers and pushes what it has.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class Server:
         self.connections: dict[int, Connection] = {}
         self.footprint = Footprint()
         self.ends_ms: dict[bytes, float | None] = {}
+        self.homes: dict[str, str] = {}
+        self.first = ""
         self._names = names
         self._readers: dict[str, set[int]] = {}
 
@@ -78,6 +82,8 @@ class Server:
             return self._about_connections(command.words, connection)
         names = names_of(command)
         self.footprint.reads.update(names)
+        if self.is_elsewhere(command, connection):
+            return moved_to(self.home_of(names[0]))
         before = [self._cell(name) for name in names]
         if type(command) is Scan:
             self.footprint.reads.add(self._names[command.cursor])
@@ -95,6 +101,23 @@ class Server:
                 self._readers.setdefault(name, set()).add(connection.id)
         return reply
 
+    def is_elsewhere(self, command: Command, connection: Connection | None) -> bool:
+        """Tell whether a command concerns a name of another node than the one that is asked."""
+        if not self.homes or connection is None or type(command) is Words:
+            return False
+        self.footprint.reads.add("homes")
+        return any(self.home_of(name) != connection.node for name in names_of(command))
+
+    def home_of(self, name: str) -> str:
+        """Return the node of a name: the first one, if nothing else is said."""
+        return self.homes.get(name) or self.first
+
+    def move(self, name: str, node: str) -> None:
+        """Give a name to another node. The old one pushes nothing: no server promises that."""
+        self.footprint.writes.add("homes")
+        self.homes[name] = node
+        self._readers.pop(name, None)
+
     def flush(self) -> None:
         """Forget every key, and tell every listener so, once for each connection it serves."""
         self.store.close()
@@ -106,6 +129,7 @@ class Server:
         cells = self.store._cells
         return (
             tuple(sorted((name, bytes(cells[name].content)) for name in cells)),
+            tuple(sorted(self.homes.items())),
             tuple(sorted((name, tuple(sorted(ids))) for name, ids in self._readers.items() if ids)),
         )
 
@@ -119,7 +143,7 @@ class Server:
         for number in sorted(self._readers.pop(name, ())):
             self._tell(self.connections[number].redirect, push)
         for each in self.connections.values():
-            if each.is_broadcast:
+            if each.is_broadcast and each.node == self.home_of(name):
                 self._tell(each.id, push)
 
     def _tell(self, number: int | None, push: Push) -> None:
@@ -141,6 +165,11 @@ class Server:
                 connection.redirect = number
             case ("CLIENT", "LIST", "ID", *ids):
                 return b"\n".join(b"id=%d" % each for each in ids if each in self.connections)
+            case ("CLUSTER", "INFO"):
+                return b"cluster_state:ok"
+            case ("CLUSTER", "SLOTS"):
+                self.footprint.reads.add("homes")
+                return slots_told(self.homes)
             case _:  # the rest changes nothing here
                 pass
         return b"OK"
@@ -151,6 +180,19 @@ class Server:
         is_found = self.content(name) is not None and fnmatchcase(name, op.pattern)
         cursor = (op.cursor + 1) % len(self._names)
         return ScanPage(cursor, (name.encode(),) if is_found else ())
+
+
+def moved_to(node: str) -> BackendRefused:
+    """Return the reply of a node to a command for a name of another."""
+    made = BackendRefused("it has moved", code="DC000")
+    made.prefix, made.moved_to = "MOVED", node
+    return made
+
+
+def slots_told(homes: Mapping[str, str]) -> list[Any]:
+    """Return the reply to `CLUSTER SLOTS`: the slots of all names."""
+    places = ((slot_of(name), node.split(":")) for name, node in sorted(homes.items()))
+    return [[slot, slot, [host.encode(), int(port)]] for slot, (host, port) in places]
 
 
 def names_of(command: Command) -> Sequence[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.simulation.actor import Actor
     from tests.simulation.connections import Connection
+    from tests.simulation.listening import Listening
     from tests.simulation.process import Process
     from tests.simulation.scenario import Choice
     from tests.simulation.world import World
@@ -30,16 +31,18 @@ def choices(world: World) -> list[Choice]:
     if world.jumps_left:
         found.append(("jump", ""))
     for process in world.processes.values():
-        if process.beats_left and process.listening and process.listening.may_ask:
-            found.append(("beat", process.name))
+        for listening in process.listenings.values():
+            if process.beats_left and listening.may_ask:
+                found.append(("beat", listening.name))
     return found
 
 
 def steps(world: World) -> Iterator[Choice]:
     yield from steps_of_callers(world)
     for process in world.processes.values():
-        if process.listening is not None and is_read_in(world, process):
-            yield from process.listening.steps(process.name)
+        if process.listenings and is_read_in(world, process):
+            for listening in process.listenings.values():
+                yield from listening.steps()
     for connection in world.server.connections.values():
         if connection.requests and connection.is_data:
             trip = connection.requests[0]
@@ -117,12 +120,12 @@ def apply(world: World, choice: Choice) -> None:
             world.faults_left -= 1
         troubles.TROUBLES_BY_NAME[kind](world, name)
     for process in world.processes.values():
-        listening = process.listening
-        if listening is not None and listening.can_hear and not is_read_in(world, process):
-            # Only the last read can see the difference, and by then all is heard.
-            world.footprint.writes.add(process.name)
-            while listening.can_hear:
-                hear(world, process)
+        for listening in process.listenings.values():
+            if listening.can_hear and not is_read_in(world, process):
+                # Only the last read can see the difference, and by then all is heard.
+                world.footprint.writes.add(process.name)
+                while listening.can_hear:
+                    hear(world, listening)
 
 
 # Callers
@@ -168,8 +171,9 @@ def deliver(world: World, name: str) -> None:
     actor = world.actors[name]
     assert actor.tracked is not None
     trip = actor.tracked.connection.answers.popleft()
-    reply = reply_of(trip.op, trip.replies, is_sharded=world.scenario.is_sharded)
-    flows.deliver(world, actor, reply)
+    if not flows.is_sent_on(world, actor, trip):
+        reply = reply_of(trip.op, trip.replies, is_sharded=world.server.is_sharded)
+        flows.deliver(world, actor, reply)
 
 
 # The server
@@ -186,17 +190,17 @@ def serve_late(world: World, label: str) -> None:
     serve_first(world, next(c for c in connections if c.requests and c.requests[0].label == label))
 
 
-def serve_link(world: World, process: Process) -> None:
-    assert process.listening is not None
-    world.footprint.writes.add(f"pushes {process.listening.connection.id}")
-    serve_first(world, process.listening.connection)
+def serve_link(world: World, listening: Listening) -> None:
+    world.footprint.writes.add(f"pushes {listening.connection.id}")
+    serve_first(world, listening.connection)
 
 
 def serve_first(world: World, connection: Connection) -> None:
     """Let the server do the first thing that it was asked on a connection."""
     trip = connection.requests[0]
     command = trip.commands.popleft()
-    rules.watch(world, command)
+    if not world.server.is_elsewhere(command, connection):
+        rules.watch(world, command)
     before = world.server.content(world.scenario.key)
     reply = world.server.perform(command, connection)
     rules.watch_stored(world, command, reply, before)
@@ -221,7 +225,7 @@ def answered(world: World, actor: Actor | None, op: Any) -> None:
     if actor.process.is_shared:
         world.footprint.reads.add(actor.process.name)  # whose answer is the first there
     # What a read for the front tier finds may be overtaken by a push.
-    may_be_kept = type(op) is Look and actor.process.function is not None
+    may_be_kept = actor.process.function is not None and (type(op) is Look or world.server.homes)
     if is_alone(world, actor) and actor.is_next and not may_be_kept:
         deliver(world, actor.role.name)
 
@@ -229,28 +233,24 @@ def answered(world: World, actor: Actor | None, op: Any) -> None:
 # Listeners, and time
 
 
-def hear(world: World, process: Process) -> None:
-    assert process.listening is not None
-    world.say(f"{process.name}           hears", process.listening.hear())
+def hear(world: World, listening: Listening) -> None:
+    world.say(f"{listening.name:<11} hears", listening.hear())
 
 
-def beat(world: World, process: Process) -> None:
-    assert process.listening is not None
-    process.beats_left -= 1
-    world.say(f"{process.name}           asks for a proof")
-    process.listening.ask_proof(None)
+def beat(world: World, listening: Listening) -> None:
+    listening.process.beats_left -= 1
+    world.say(f"{listening.name:<11} asks for a proof")
+    listening.ask_proof(None)
 
 
-def reopen(world: World, process: Process) -> None:
-    assert process.listening is not None
-    world.say(f"{process.name}           opens a link")
-    process.listening.open()
+def reopen(world: World, listening: Listening) -> None:
+    world.say(f"{listening.name:<11} opens a link")
+    listening.open()
 
 
-def notice(world: World, process: Process) -> None:
-    assert process.listening is not None
-    world.say(f"{process.name}           notices that its link is dead")
-    process.listening.lose()
+def notice(world: World, listening: Listening) -> None:
+    world.say(f"{listening.name:<11} notices that its link is dead")
+    listening.lose()
 
 
 def jump(world: World, _: str) -> None:
@@ -259,10 +259,11 @@ def jump(world: World, _: str) -> None:
     world.say(f"clock       it is {world.now:g} s")
 
 
-def of_process(do: Callable[[World, Process], None]) -> Callable[[World, str], None]:
+def of_listener(do: Callable[[World, Listening], None]) -> Callable[[World, str], None]:
     def step(world: World, name: str) -> None:
-        world.footprint.writes.add(name)
-        do(world, world.processes[name])
+        listening = world.listening(name)
+        world.footprint.writes.add(listening.process.name)
+        do(world, listening)
 
     return step
 
@@ -274,13 +275,13 @@ STEPS: Final[dict[str, Callable[[World, str], None]]] = {
     "begin": begin,
     "serve": serve,
     "late": serve_late,
-    "serve link": of_process(serve_link),
+    "serve link": of_listener(serve_link),
     "deliver": deliver,
     "loaded": loaded,
     "wake": wake,
     "jump": jump,
-    "hear": of_process(hear),
-    "beat": of_process(beat),
-    "reopen": of_process(reopen),
-    "notice": of_process(notice),
+    "hear": of_listener(hear),
+    "beat": of_listener(beat),
+    "reopen": of_listener(reopen),
+    "notice": of_listener(notice),
 }

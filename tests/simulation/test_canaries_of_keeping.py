@@ -132,7 +132,7 @@ def test_a_read_that_was_sent_before_its_connection_was_tracked_is_not_kept(
     """The order is: tracked for this stream, read."""
 
     def unswitched(self: Process, _: Any, tracked: Any) -> None:
-        redirect = None if self.listening is None else self.tracking.redirect
+        redirect = self.redirect_at("")
         if redirect is not None:
             tracked.push_epoch = redirect.push_epoch
 

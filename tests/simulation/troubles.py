@@ -42,16 +42,19 @@ def offers(world: World) -> Iterator[Choice]:
         yield from (each for each in offers_of_links(process) if each[0] in kinds)
     if "evict" in kinds:
         yield from (("evict", key) for key in sorted(world.server.store._cells))
+    if "move" in kinds:
+        nodes, home = world.scenario.nodes(), world.server.homes[world.scenario.key]
+        yield from (("move", node) for node in nodes if node != home)
     yield from ((kind, "") for kind in ("age", "flush") if kind in kinds)
 
 
 def offers_of_links(process: Process) -> Iterator[Choice]:
-    listening = process.listening
-    if listening is None or not process.is_shaky:
+    if not process.listenings or not process.is_shaky:
         return
-    if listening.link is not None and listening.connection.is_open:
-        yield ("end of link", process.name)
-        yield ("silence", process.name)
+    for listening in process.listenings.values():
+        if listening.link is not None and listening.connection.is_open:
+            yield ("end of link", listening.name)
+            yield ("silence", listening.name)
     for tracked in process.idle:
         connection = tracked.connection
         is_idle = not connection.requests and not connection.answers
@@ -177,17 +180,14 @@ def throw(world: World, actor: Actor, error: BaseException) -> None:
 
 def end_of_link(world: World, name: str) -> None:
     world.say(f"{name}           has its link cut")
-    listening = world.processes[name].listening
-    assert listening is not None
-    world.server.close(listening.connection, is_told=True)
+    world.server.close(world.listening(name).connection, is_told=True)
 
 
 def silence(world: World, name: str) -> None:
     world.say(f"{name}           hears nothing from now on")
-    listening = world.processes[name].listening
-    assert listening is not None
-    listening.connection.is_silent = True
-    listening.connection.requests.clear()
+    connection = world.listening(name).connection
+    connection.is_silent = True
+    connection.requests.clear()
 
 
 def reap(world: World, label: str) -> None:
@@ -210,6 +210,11 @@ def flush(world: World, _: str) -> None:
         rules.note_death(world, name)
     world.server.flush()
     world.say("server      loses everything, and says so")
+
+
+def move(world: World, node: str) -> None:
+    world.server.move(world.scenario.key, node)
+    world.say(f"cluster     has the key on node {node} from now on")
 
 
 def pause_over(world: World, name: str) -> None:
@@ -244,6 +249,7 @@ TROUBLES_BY_NAME: Final[dict[str, Callable[[World, str], None]]] = {
     "reap": reap,
     "evict": evict,
     "flush": flush,
+    "move": move,
     "pause over": pause_over,
     "age": age,
 }

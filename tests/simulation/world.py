@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dualcache.core.flight import Flight
     from dualcache.core.ops import Flow, Op
     from tests.simulation.connections import Connection
+    from tests.simulation.listening import Listening
     from tests.simulation.scenario import Scenario
 
 LONG_AGO_MS = 10_000
@@ -47,6 +48,8 @@ class World:
         self.server = Server(
             scenario.names, lambda: self.now * 1000, is_sharded=scenario.is_sharded
         )
+        if scenario.homes:
+            self.server.homes, self.server.first = dict(scenario.homes), scenario.nodes()[0]
         self.footprint = self.server.footprint
         self.version = 0
         self.acked: frozenset[str] = frozenset()
@@ -88,12 +91,16 @@ class World:
             )
             self.server.perform(Claim(scenario.key, blob, scenario.ttl_ms))
         for process in self.processes.values():
-            if process.listening is not None:
-                process.listening.open_at_once()
+            for listening in process.listenings.values():
+                listening.open_at_once()
             if scenario.is_kept:
                 reader = Actor(scenario.roles[0], process, 51, scenario.ttl_ms)
                 call = Call(scenario.key, reader.policy(), scenario.tags)
                 process.run(read.get(call, process.env))
+
+    def listening(self, name: str) -> Listening:
+        """Return a listener by its name: that of its process, and of its node in a cluster."""
+        return self.processes[name[0]].listenings[name]
 
     def add_beside(self, parent: Actor, flow: Flow[Any]) -> Actor:
         """Add a caller that runs a flow in the background."""

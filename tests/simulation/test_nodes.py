@@ -1,0 +1,145 @@
+"""A front tier over two nodes of a cluster: the key lives on one, its tag on the other.
+
+A slot that moves is not pushed by the node that had it: some servers push each moved key, none
+promises it. Each rule is taken out in a test of its own, and the search must find that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dualcache.backends.redis.push.cluster_view import ClusterView
+from dualcache.core.front_ports import UNTRACKED
+from dualcache.engine import split
+from dualcache.engine.coherence_of_nodes import NodesCoherence
+from dualcache.front.of_nodes import FrontOfNodes
+from tests.simulation.fronts import WatchedFunction
+from tests.simulation.scenarios import deletes_key, deletes_tag, gets, loads
+from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, two_tiers
+from tests.simulation.values import KEY, TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.simulation.scenario import Scenario
+
+FIRST, SECOND = "1:1", "2:2"
+
+
+def on_two_nodes(transport: str, writer: Any = deletes_key, **options: Any) -> Scenario:
+    options.setdefault("is_kept", True)
+    reader = gets((TAG,)) if writer is deletes_tag else gets()
+    homes = ((KEY, FIRST), (TAG, SECOND))
+    return two_tiers({"A.r1": reader}, {"B.w1": writer}, transport, homes=homes, **options)
+
+
+def with_trouble(
+    transport: str, *kinds: str, writer: Any = deletes_key, **options: Any
+) -> Scenario:
+    return on_two_nodes(transport, writer, troubles=frozenset(kinds), faults=1, **options)
+
+
+WRITERS = pytest.mark.parametrize("writer", [deletes_key, deletes_tag])
+
+
+@TRANSPORTS
+@WRITERS
+def test_a_key_and_its_tag_on_two_nodes(transport: str, writer: Any) -> None:
+    holds(on_two_nodes(transport, writer, is_kept=False))
+
+
+@TRANSPORTS
+@WRITERS
+def test_one_node_is_lost(transport: str, writer: Any) -> None:
+    holds(with_trouble(transport, "end of link", "reap", writer=writer, shaky="A"))
+
+
+@TRANSPORTS
+def test_a_key_moves_to_the_other_node(transport: str) -> None:
+    holds(with_trouble(transport, "move", shaky="A"))
+
+
+@TRANSPORTS
+def test_a_key_moves_while_it_is_loaded(transport: str) -> None:
+    homes = ((KEY, FIRST), (TAG, SECOND))
+    options: dict[str, Any] = {"troubles": frozenset({"move"}), "faults": 1, "homes": homes}
+    holds(two_tiers({"A.r1": loads()}, {"B.w1": deletes_key}, transport, **options))
+
+
+@pytest.mark.storm
+def test_a_node_falls_silent_while_the_clock_goes_on() -> None:
+    holds(with_trouble("broadcast", "silence", jumps=1, shaky="A"))
+
+
+# Each rule taken out
+
+
+def test_a_stream_of_one_node_that_counts_for_the_other_misses_its_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(NodesCoherence, "_is_heard", lambda self, _: self.is_up)
+    breaks(with_trouble("tracking", "end of link", is_kept=False, shaky="A"), STALE)
+
+
+def test_a_change_of_topology_that_empties_nothing_leaves_copies_of_the_old_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By broadcast the new node would tell: it is heard already, whoever has read the key there."""
+    monkeypatch.setattr(FrontOfNodes, "broken", lambda _: None)
+    monkeypatch.setattr(FrontOfNodes, "topology_changed", learn_only)
+    breaks(with_trouble("tracking", "move", shaky="A"), STALE)
+    holds(with_trouble("broadcast", "move", shaky="A"))
+
+
+def test_a_proof_that_does_not_look_at_the_slots_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = ClusterView.questions
+    monkeypatch.setattr(ClusterView, "questions", lambda self: questions(self)[:1])
+    breaks(with_trouble("tracking", "move", shaky="A"), STALE)
+
+
+def learn_only(self: FrontOfNodes, names: Iterable[str]) -> None:
+    self._names = tuple(names)
+
+
+def test_a_tag_on_another_node_needs_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = split._heard
+
+    def of_the_key(joint: Any, atoms: Any, parts: Any) -> Any:
+        return heard(joint, atoms[:1], parts[:1])
+
+    monkeypatch.setattr(split, "_heard", of_the_key)
+    breaks(
+        with_trouble("tracking", "end of link", writer=deletes_tag, is_kept=False, shaky="A"),
+        STALE,
+    )
+
+
+@TRANSPORTS
+def test_a_tag_on_another_node_needs_a_ticket(
+    monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    begin_read = WatchedFunction.begin_read
+
+    def of_the_key(self: WatchedFunction, names: Iterable[str]) -> Any:
+        return begin_read(self, [name for name in names if name == KEY])
+
+    monkeypatch.setattr(WatchedFunction, "begin_read", of_the_key)
+    breaks(on_two_nodes(transport, deletes_tag, is_kept=False), STALE)
+
+
+def test_a_loss_of_one_node_that_empties_nothing_leaves_what_nobody_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FrontOfNodes, "_empty", lambda _: None)
+    breaks(with_trouble("broadcast", "end of link", shaky="A"), STALE)
+
+
+def test_a_read_on_its_way_at_a_loss_has_the_number_of_the_lost_stream() -> None:
+    machine = NodesCoherence(5.0)
+    lost, other = machine.node_connected(0.0), machine.node_connected(0.0)
+    machine.node_lost(lost)
+    ticket = machine.begin_read([KEY])
+    kept = [machine.may_install(ticket, each) for each in ((lost, other), UNTRACKED, (other,))]
+    assert kept == [False, False, True]
