@@ -55,10 +55,11 @@ from dualcache.errors import (
 )
 
 if TYPE_CHECKING:
-    from dualcache.cache import Cache
+    from dualcache.cache import Cache, each_cache
     from dualcache.observability.stats import FrontNodeStats, FrontStats, Stats, TemplateStats
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.settings import Settings
+    from dualcache.runtime.clocks import MovableClock
 
 __version__ = "0.1.0"
 
@@ -94,6 +95,7 @@ __all__ = [
     "MasterChanged",
     "Miss",
     "MissingClientError",
+    "MovableClock",
     "NotModified",
     "NotRead",
     "NotStored",
@@ -115,6 +117,7 @@ __all__ = [
     "UsageError",
     "WaitExpired",
     "Warmed",
+    "each_cache",
 ]
 
 _LATER: Final = {
@@ -122,9 +125,11 @@ _LATER: Final = {
     "FrontNodeStats": "dualcache.observability.stats",
     "FrontStats": "dualcache.observability.stats",
     "FrontTier": "dualcache.options.front_tier",
+    "MovableClock": "dualcache.runtime.clocks",
     "Settings": "dualcache.options.settings",
     "Stats": "dualcache.observability.stats",
     "TemplateStats": "dualcache.observability.stats",
+    "each_cache": "dualcache.cache",
 }
 """Where the names live whose modules bring the engine along; the others are values alone."""
 

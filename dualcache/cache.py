@@ -18,6 +18,7 @@ from dualcache.functions.invalidates import invalidating
 from dualcache.functions.methods import decorated_inside
 from dualcache.keys.templates import built_name
 from dualcache.operations import Operations
+from dualcache.runtime import living
 from dualcache.runtime.runtime import Runtime
 from dualcache.sync_face import SyncFace
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         Generator,
         Sequence,
     )
+    from contextlib import AbstractContextManager
     from typing import Self, Unpack
 
     import redis
@@ -93,6 +95,7 @@ class Cache(SyncFace):
         self._runtime = Runtime(made, codec, secret, clock)
         self._operations = Operations(self._runtime)
         self.aio = AsyncCache(self._runtime, self._operations)
+        living.made(self)
 
     def __repr__(self) -> str:
         return repr(self._runtime)
@@ -191,11 +194,41 @@ class Cache(SyncFace):
         with self._runtime.disabled():
             yield
 
+    # For tests
+
     @contextmanager
-    def override(self, url: str) -> Generator[Self]:
-        """Live elsewhere inside, in all threads: for tests. What is there is closed afterwards."""
-        with self._runtime.override(url):
+    def override(self, url: str, *, clock: Clock | None = None) -> Generator[Self]:
+        """Live elsewhere inside, in all threads. What is there is closed afterwards.
+
+        `clock` gives the time there, in seconds; without one it is the cache's own.
+        """
+        with self._runtime.override(url, clock):
             yield self
+
+    @contextmanager
+    def observed(self, observer: Observer) -> Generator[Self]:
+        """Call `observer` with each event inside, as `on_event` does for good."""
+        added = self._runtime.observe(observer)
+        try:
+            yield self
+        finally:
+            self._runtime.forget(added)
+
+    @contextmanager
+    def inject_fault(self, error: object = None, *, delay: Duration = 0) -> Generator[Self]:
+        """Let each operation on the backend wait for `delay` and raise `error` inside.
+
+        `error` is a `BackendError`, an `OSError` or an error of redis-py, or a type of these;
+        `UsageError` for others. A delay beyond `socket_timeout` is a `BackendTimeout` after that.
+        """
+        from dualcache.runtime.faults import injected, to_fault
+
+        runtime = self._runtime
+        fault = to_fault(error, delay, budget=runtime.socket_timeout)
+        with injected(runtime.backend, fault):
+            yield self
+
+    # With the program
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
@@ -244,3 +277,13 @@ class Cache(SyncFace):
             return decorated(cached_function(self._runtime, function, options))
         endpoint = cached_endpoint(self._runtime, function, options)
         return decorated(endpoint.cached, endpoint)
+
+
+def each_cache(
+    change: Callable[[Cache], AbstractContextManager[object]],
+) -> AbstractContextManager[None]:
+    """Enter `change(cache)` for each cache of the process, and for each that is made inside.
+
+    A context manager, for tests: it leaves all of them at its end.
+    """
+    return living.changed(change)

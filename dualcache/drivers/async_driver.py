@@ -79,7 +79,7 @@ class AsyncDriver:
         finish_elsewhere: Callable[[Flow[Any], Op[Any]], bool] = lambda _flow, _op: False,
         background: Background | None = None,
     ) -> None:
-        self._perform = perform
+        self.perform = perform
         self._finish_elsewhere = finish_elsewhere
         self._flights = flights
         self._changes = changes
@@ -110,7 +110,7 @@ class AsyncDriver:
         first = first_look(call, env)
         if first is not None:
             try:
-                seen = await self._perform(first.op)
+                seen = await self.perform(first.op)
             except BackendError as error:
                 look_failed(first, error, env)
             else:
@@ -142,7 +142,7 @@ class AsyncDriver:
                     if kind in at_once:
                         reply = at_once[kind](op)
                     else:
-                        perform: Perform = waiting.get(kind, self._perform)
+                        perform: Perform = waiting.get(kind, self.perform)
                         reply = await perform(op)
                 except Exception as error:  # noqa: BLE001  the flow decides what it means
                     op = generator.throw(error)
@@ -188,7 +188,7 @@ class AsyncDriver:
         """Run the rest of a flow that is ending, from an op that it waits for."""
         interrupt: BaseException | None = None
         while op is not None:
-            perform: Perform = self._waiting.get(type(op), self._perform)
+            perform: Perform = self._waiting.get(type(op), self.perform)
             try:
                 reply = await perform(op)
             except GeneratorExit:

@@ -69,7 +69,7 @@ class SyncDriver:
         tier: TierPort,
         background: Background | None = None,
     ) -> None:
-        self._perform = perform
+        self.perform = perform
         self._flights = flights
         self._changes = changes
         self._tier = tier
@@ -98,7 +98,7 @@ class SyncDriver:
         first = first_look(call, env)
         if first is not None:
             try:
-                seen = self._perform(first.op)
+                seen = self.perform(first.op)
             except BackendError as error:
                 look_failed(first, error, env)
             else:
@@ -143,7 +143,7 @@ class SyncDriver:
                     pending.append(AtLoad(op, self, flow, joins))
                     return None
                 try:
-                    perform: Callable[[Any], Any] = perform_local(kind, self._perform)
+                    perform: Callable[[Any], Any] = perform_local(kind, self.perform)
                     reply = perform(op)
                 except BackendError as error:
                     op = generator.throw(error)
@@ -213,7 +213,7 @@ class SyncDriver:
     def _drive(self, flow: Flow[Any], op: Op[Any]) -> NoReturn:
         while True:
             try:
-                perform: Callable[[Any], Any] = self._local.get(type(op), self._perform)
+                perform: Callable[[Any], Any] = self._local.get(type(op), self.perform)
                 reply = perform(op)
             except Exception as error:  # noqa: BLE001  the flow decides what it means
                 op = flow.throw(error)

@@ -42,10 +42,15 @@ class Observers:
         self._now = now
         self.failures = 0
 
-    def add(self, observer: Any) -> None:
-        """Have an observer called with each event from now on."""
+    def add(self, observer: Any) -> object:
+        """Have an observer called with each event from now on; return what `remove` takes."""
         made = _Observer(_to_observer(observer), self._call)
         self._observers = (*self._observers, made)
+        return made
+
+    def remove(self, added: object) -> None:
+        """Call an observer no more."""
+        self._observers = tuple([each for each in self._observers if each is not added])
 
     def emit(self, event: Event, server: str = "") -> None:
         """Log changes of the state of `server`, and call every observer."""

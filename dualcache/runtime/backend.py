@@ -153,8 +153,11 @@ class Backend:
     async def _arun_first(self, flow: Flow[Any], finish: Callable[[Any], Any] | None) -> Any:
         """Run a flow once a thread has imported its modules; the loop is not blocked."""
         await self._imports.wait()
-        driver = self._async or self._make_async()
-        return await driver.run(flow, finish)
+        return await (self._async or self._make_async()).run(flow, finish)
+
+    def drivers(self) -> tuple[SyncDriver, AsyncDriver]:
+        """Return the driver of each colour."""
+        return self._sync or self._make_sync(), self._async or self._make_async()
 
     def warm(self) -> None:
         """Import the modules of the async colour before the first call needs them."""
@@ -163,10 +166,10 @@ class Backend:
                 self._imports.now()
             self._make_async()
 
-    def hear_hits(self) -> None:
+    def hear_hits(self, *, on: bool) -> None:
         """Let each hit and miss be an event; hits then no longer end in the compiled wrappers."""
-        self.env.hits_are_heard = self.env.misses_are_heard = True
-        self.bypass_front(on=True)
+        self.env.hits_are_heard = self.env.misses_are_heard = on
+        self.bypass_front(on=on)
 
     def bypass_front(self, *, on: bool) -> None:
         """Let no hit be served by compiled wrappers on their own."""
@@ -262,12 +265,11 @@ class Backend:
         return RedisStore(target, tracking, self.watch, *callbacks)
 
     def _local_store(self) -> MemoryStore | NullStore:
-        target = self.target
-        if target.kind == "null":
+        if self.target.kind == "null":
             self.env.health.ways = ()
             return NullStore()
         self.env.health.ways = MEMORY_WAYS
-        return MemoryStore(self.env.elapsed_ms, target.max_entries, target.max_bytes)
+        return MemoryStore(self.env.elapsed_ms, self.target.max_entries, self.target.max_bytes)
 
     def _make_sync(self) -> SyncDriver:
         from dualcache.drivers.sync_driver import SyncDriver
@@ -282,10 +284,9 @@ class Backend:
     def _make_async(self) -> AsyncDriver:
         from dualcache.drivers.async_driver import AsyncDriver, without_waiting
 
+        store = self._store
         self._async = AsyncDriver(
-            self._server.asynchronous()
-            if self._store is None
-            else without_waiting(self._store.perform),
+            self._server.asynchronous() if store is None else without_waiting(store.perform),
             self.flights,
             self.changes,
             self.env.front,

@@ -8,19 +8,44 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dualcache.core.entry import TOKEN_BYTES
+from dualcache.options.durations import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dualcache.typing import Clock
+    from dualcache.typing import Clock, Duration
 
-__all__ = ["new_token", "steady_clock", "wall_clock"]
+__all__ = ["MovableClock", "new_token", "steady_clock", "wall_clock"]
 
 
 # From the system each time, not from a pool of this process: a fork that Python does not hear of,
 # or a restored snapshot of the machine, would give the same bytes out twice.
 new_token: Final = partial(os.urandom, TOKEN_BYTES)
 """Draw a token or tag id that was never used."""
+
+
+class MovableClock:
+    """A clock for tests: the system's time, and what it was advanced by.
+
+    It follows `time.time`, so also freezegun and time-machine, until `stop()` lets it stand still.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+        self._stands_at: float | None = None
+
+    def __call__(self) -> float:
+        """Return the seconds since the epoch."""
+        return (time.time() if self._stands_at is None else self._stands_at) + self._ahead
+
+    def advance(self, duration: Duration) -> None:
+        """Go forward: by seconds, `"5m"`, a `timedelta`. Raises `UsageError` for what is none."""
+        self._ahead += to_ms(duration, "the duration", owner="advance()") / 1000
+
+    def stop(self) -> None:
+        """Stand still: only `advance` moves it from now on."""
+        if self._stands_at is None:
+            self._stands_at = time.time()
 
 
 def wall_clock(clock: Clock | None) -> Callable[[], int]:

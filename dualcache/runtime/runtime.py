@@ -75,11 +75,24 @@ class Runtime(OfOneProcess):
         """Whether other processes use the same keys."""
         return self.backend.target.kind == "redis"
 
-    def observe(self, observer: Observer) -> None:
-        """Have `observer` called with each event from now on."""
-        self.observers.add(observer)
-        for backend in list(self._backends):  # also those of before `override` and `disabled`
-            backend.hear_hits()
+    @property
+    def socket_timeout(self) -> float:
+        """How long a call waits for an answer, in seconds, where the cache was made to live."""
+        return self._made.target.socket_timeout
+
+    def observe(self, observer: Observer) -> object:
+        """Have `observer` called with each event from now on; return what `forget` takes."""
+        is_first = not self.observers.hear_hits
+        added = self.observers.add(observer)
+        if is_first:
+            self._hear_hits(on=True)
+        return added
+
+    def forget(self, added: object) -> None:
+        """Call an observer no more; after the last one hits are no events again."""
+        self.observers.remove(added)
+        if not self.observers.hear_hits:
+            self._hear_hits(on=False)
 
     def stats(self, direct: list[Counters]) -> Stats:
         """Return the counters of all functions, and of the direct calls."""
@@ -100,12 +113,15 @@ class Runtime(OfOneProcess):
             switched_off.reset(token)
 
     @contextmanager
-    def override(self, url: str) -> Generator[None]:
-        """Use another backend inside, in all threads; it is closed afterwards."""
+    def override(self, url: str, clock: Clock | None) -> Generator[None]:
+        """Use another backend inside, in all threads; it is closed afterwards.
+
+        `clock` is its clock; `None`: that of the cache.
+        """
         backend, clients = self.backend, self.clients
         target = parse_url(url)
         self._own_backend.bypass_front(on=True)
-        self._move(self._backend_for(target), Clients(target))
+        self._move(self._backend_for(target, clock=clock), Clients(target))
         try:
             yield
         finally:
@@ -135,18 +151,24 @@ class Runtime(OfOneProcess):
         for cached in self.functions:
             cached.forget_policy()
 
-    def _backend_for(self, target: Target, front: FrontTier | None = None) -> Backend:
+    def _hear_hits(self, *, on: bool) -> None:
+        for backend in list(self._backends):  # also those of before `override` and `disabled`
+            backend.hear_hits(on=on)
+
+    def _backend_for(
+        self, target: Target, front: FrontTier | None = None, clock: Clock | None = None
+    ) -> Backend:
         made = Backend(
             target,
             prefix=self.prefix,
             emit=partial(self.observers.emit, server=target.safe_url),
-            clock=self._clock,
+            clock=clock or self._clock,
             is_strict=self._made.is_strict,
             is_publishing=self._made.is_publishing,
             front=front,
             max_staleness=self._made.max_staleness,
         )
         if self.observers.hear_hits:
-            made.hear_hits()
+            made.hear_hits(on=True)
         self._backends.add(made)
         return made

@@ -84,8 +84,8 @@ class FaultyLink:
     def __init__(self, cache: Cache, *, is_async: bool) -> None:
         backend = cache._runtime.backend
         driver: Any = backend._make_async() if is_async else backend._make_sync()
-        self._inner = driver._perform
-        driver._perform = self._aperform if is_async else self._perform
+        self._inner = driver.perform
+        driver.perform = self._aperform if is_async else self._perform
         self._fault: Fault | None = None
         self._left = 0
         self._late: list[Op[Any]] = []
