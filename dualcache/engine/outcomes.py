@@ -18,6 +18,7 @@ from dualcache.core.ops import (
 )
 from dualcache.core.scans import ReadHeads, Scan, Unlink
 from dualcache.engine.commit_ways import note_lacking, try_all_again
+from dualcache.engine.nodes import UNKNOWN_NODE
 from dualcache.engine.split import split
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
@@ -58,7 +59,7 @@ def note_answer(env: Env) -> None:
     if has_recovered:
         try_all_again(env)
         env.health.settle()
-        env.emit(BackendUp(node=env.node))
+        env.emit(BackendUp(node=_node_of(env)))
 
 
 def note_answers(op: Op[Any], env: Env) -> None:
@@ -126,9 +127,14 @@ def _count_failure(
                 cause=cause_of(error, env),
                 retry_ms=pause_ms,
                 is_configuration=is_configuration,
-                node=env.node,
+                node=_node_of(env),
             )
         )
+
+
+def _node_of(env: Env) -> str:
+    """Return the node that an event is about; nothing where it is about all of them."""
+    return "" if env.node == UNKNOWN_NODE else env.node
 
 
 def _is_needed(op: Op[Any]) -> bool:

@@ -399,6 +399,15 @@ def test_before_the_topology_is_known_all_keys_have_one_node() -> None:
     assert nodes.is_well(UNKNOWN_NODE)
 
 
+def test_a_cluster_that_is_not_found_is_no_node_that_is_down() -> None:
+    env, events = surroundings()
+    env.nodes = Nodes(env.health)
+    unreachable = BackendUnavailable("no node", code="DC325")
+    (at,) = split(Look("k"), env.nodes.node_of).parts
+    script(ask(Look("k"), env), (at, unreachable)).raises(BackendUnavailable)
+    assert [event.node for event in events if isinstance(event, BackendDown)] == [""]
+
+
 def test_a_topology_that_never_rests_is_given_up(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

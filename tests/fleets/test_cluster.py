@@ -289,7 +289,7 @@ def test_without_a_reachable_node_functions_run(colour: Colour) -> None:
     seen = Seen(cache)
     load = counted(colour, cache)
     assert [colour.run(load, 1), colour.run(load, 1)] == [1, 2]
-    assert [event.reason for event in seen.of(BackendDown)] == ["DC325"]
+    assert [(event.reason, event.node) for event in seen.of(BackendDown)] == [("DC325", "")]
     with pytest.raises(BackendUnavailable):
         colour.call(cache, "invalidate", "k:1")
 
