@@ -5,6 +5,7 @@ Methods only hand over: what is decided is in `engine/`, what is performed in `d
 
 from __future__ import annotations
 
+import sys
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, overload
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
     R = TypeVar("R")
+    F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Cache(SyncFace):
@@ -166,6 +168,48 @@ class Cache(SyncFace):
         """
         return invalidating(self._runtime, keys, tags, patterns)
 
+    def http(
+        self,
+        *,
+        ttl: Duration | Any | None = MISSING,
+        client_ttl: Duration = 0,
+        vary: Sequence[str] | Callable[[Any], object] = ("accept-language",),
+        public: bool = False,
+        key: str | Callable[[Any], str] | None = None,
+        tags: Sequence[str] = (),
+        query: bool | str | Sequence[str] = True,
+        honor_request: bool = False,
+        shared: bool = False,
+        invalidates: Sequence[str] = (),
+        stale_while_revalidate: Duration = 0,
+        stale_if_error: Duration = 0,
+        statuses: Sequence[int] = (),
+    ) -> Callable[[F], F]:
+        """Decorate an endpoint of FastAPI or Starlette: its whole response is kept.
+
+        A hit runs neither dependencies nor serialization. `docs/frameworks/fastapi.md` explains
+        each option. Raises `UsageError` for what cannot be right.
+        """
+        from dualcache.http.decorate import http_decorator  # most programs have no such endpoint
+
+        return http_decorator(
+            self,
+            self._runtime,
+            ttl=ttl,
+            client_ttl=client_ttl,
+            vary=vary,
+            public=public,
+            key=key,
+            tags=tags,
+            query=query,
+            honor_request=honor_request,
+            shared=shared,
+            invalidates=invalidates,
+            stale_while_revalidate=stale_while_revalidate,
+            stale_if_error=stale_if_error,
+            statuses=statuses,
+        )
+
     # Names
 
     def key(self, template: str, /, **values: object) -> str:
@@ -241,6 +285,10 @@ class Cache(SyncFace):
 
         refuse_unsafe_reads(app, self._runtime)
         warn_of_routes_beneath(app, self._runtime)
+        if "dualcache.http.starlette" in sys.modules:  # only where an endpoint is decorated
+            from dualcache.http.starlette import wrap_routes
+
+            wrap_routes(app, self)
         async with self.aio:
             yield
 

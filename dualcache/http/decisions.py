@@ -47,9 +47,10 @@ def why_forwarded(method: str, request: Fields, policy: HttpPolicy) -> tuple[For
 
 
 def why_unstored(status: int, response: Fields, policy: HttpPolicy) -> str:
-    """Return why a response is not stored, in a word; empty: it is stored."""
-    if status in NO_FINAL or (status not in policy.statuses and not 200 <= status < 400):
-        return "status"
+    """Return why a response is not stored, in a word; empty: it is stored.
+
+    The status comes last: where it is the reason, the response is nobody's in particular.
+    """
     if has_field(response, b"set-cookie"):
         return "set-cookie"
     if field(response, b"content-type").partition(";")[0].strip().lower() == "text/event-stream":
@@ -61,6 +62,8 @@ def why_unstored(status: int, response: Fields, policy: HttpPolicy) -> str:
         return "private"
     if any(not policy.varies_by(name) for name in items(field(response, b"vary"))):
         return "vary"
+    if status in NO_FINAL or (status not in policy.statuses and not 200 <= status < 400):
+        return "status"
     return ""
 
 

@@ -1,0 +1,162 @@
+"""HTTP mode around one ASGI application: a route's, whose responses are kept.
+
+The load is `get_or_load` of the cache with the whole response as its value, so leases, tags, stale
+values, the front tier and outages are those of any entry.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.http.answers import answer_from, hit_status
+from dualcache.http.cache_status import CacheStatus, Forward
+from dualcache.http.decisions import is_invalidating, why_forwarded
+from dualcache.http.keys import key_of, path_name, rendered, sorted_query, vary_digest
+from dualcache.http.reading import Reading, is_response
+from dualcache.http.recorder import Recorder, announced
+from dualcache.http.stored import StoredResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.http.policy import HttpPolicy
+    from dualcache.http.recorder import Application, Message, Receive, Scope, Send
+
+__all__ = ["MARK", "AsgiHttp"]
+
+MARK: Final = "dualcache.http"
+"""The place in a scope that tells an endpoint who handles its request, and with which recorder."""
+
+
+class AsgiHttp:
+    """The responses of one route, and the requests for them."""
+
+    def __init__(self, cache: Any, policy: HttpPolicy, now_ms: Callable[[], int]) -> None:
+        self.cache = cache
+        self.policy = policy
+        self.now_ms = now_ms
+        self._options: dict[str, Any] = {
+            "ttl": None if policy.ttl_ms is None else policy.ttl_ms / 1000,
+            "type": StoredResponse,
+            "condition": is_response,
+            "stale_while_revalidate": policy.stale_while_revalidate,
+            "stale_if_error": policy.stale_if_error,
+            "check": False,  # bytes and numbers are read as they were written
+        }
+
+    async def serve(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request from the cache, or run `app` for it."""
+        why = why_forwarded(scope["method"], list(scope["headers"]), self.policy)
+        if why is None:
+            await self._read(app, scope, receive, send, CacheStatus(Forward.MISS))
+            return
+        forward, detail = why
+        status = CacheStatus(forward, detail=detail)
+        if forward is Forward.REQUEST:
+            # By an invalidation, and not by a store: what began to load before an invalidation
+            # elsewhere must not come in this way.
+            await self.forget(self._key(self._base(scope), scope))
+            await self._read(app, scope, receive, send, status)
+        elif forward is Forward.METHOD:
+            await self._write(app, scope, receive, announced(send, status))
+        else:
+            await self.pass_by(app, scope, receive, send, status)
+
+    def changed_by(self, scope: Scope) -> tuple[str, ...]:
+        """Return the tags that a successful write deletes: that of its path, and `invalidates`."""
+        told = self._rendered(self.policy.invalidates, scope)
+        return tuple(dict.fromkeys([self._base(scope), *told]))
+
+    async def load(self, key: str, tags: list[str], loader: Callable[[], Any]) -> Any:
+        """Return the response that is stored, or what the loader returns."""
+        return await self.cache.aio.get_or_load(key, loader, tags=tags, **self._options)
+
+    async def forget(self, key: str) -> None:
+        """Delete one response, and not its variants."""
+        await self.cache.aio.invalidate(key)
+
+    async def pass_by(
+        self, app: Application, scope: Scope, receive: Receive, send: Send, status: CacheStatus
+    ) -> None:
+        """Run `app` without the cache."""
+        await app(self.marked(scope), receive, announced(send, status))
+
+    async def answer(
+        self, stored: StoredResponse, scope: Scope, send: Send, status: CacheStatus
+    ) -> None:
+        """Send a stored response, or the 304 that stands for it."""
+        answer = answer_from(
+            stored,
+            list(scope["headers"]),
+            self.policy,
+            status,
+            now_ms=self.now_ms(),
+            is_head=scope["method"] == "HEAD",
+        )
+        start = {"type": "http.response.start", "status": answer.status, "headers": answer.fields}
+        await send(start)
+        await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+    def marked(self, scope: Scope, recorder: Recorder | None = None) -> Scope:
+        """Return a scope in which the endpoint finds that its request is handled here."""
+        # In place: routers, middleware and frameworks look into this very mapping afterwards.
+        scope[MARK] = (self, recorder)
+        return scope
+
+    async def _read(
+        self, app: Application, scope: Scope, receive: Receive, send: Send, status: CacheStatus
+    ) -> None:
+        base = self._base(scope)
+        key = self._key(base, scope)
+        if scope["method"] != "HEAD":
+            tags = list(dict.fromkeys([base, *self._rendered(self.policy.tags, scope)]))
+            await Reading(self, key, app, scope, receive, status).answer(tags, send)
+            return
+        found = await self.cache.aio.get(key, type=StoredResponse)
+        if isinstance(found, StoredResponse):
+            await self.answer(found, scope, send, hit_status(found, self.policy, self.now_ms()))
+        else:
+            await self.pass_by(app, scope, receive, send, status)
+
+    async def _write(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run `app`; a success invalidates before the client hears of it, and again at the end.
+
+        At the end once more, since a change may be committed only after the response: by a
+        dependency that ends with the request.
+        """
+        names = self.changed_by(scope)
+        has_changed = False
+
+        async def invalidating(message: Message) -> None:
+            nonlocal has_changed
+            if message["type"] == "http.response.start":
+                has_changed = is_invalidating(scope["method"], message["status"])
+                if has_changed:
+                    await self.cache.aio.invalidate(tags=names)
+            await send(message)
+
+        await app(self.marked(scope), receive, invalidating)
+        if has_changed:
+            await self.cache.aio.invalidate(tags=names)
+
+    def _base(self, scope: Scope) -> str:
+        if self.policy.key_of is not None:
+            return self.policy.key_of(_request(scope))
+        if self.policy.key is not None:
+            return rendered(self.policy.key, scope.get("path_params", {}))
+        return path_name(scope["path"])
+
+    def _key(self, base: str, scope: Scope) -> str:
+        vary_of = self.policy.vary_of
+        told = None if vary_of is None else vary_of(_request(scope))
+        digest = vary_digest(list(scope["headers"]), self.policy.vary, told)
+        return key_of(base, sorted_query(scope.get("query_string", b""), self.policy.query), digest)
+
+    def _rendered(self, templates: tuple[str, ...], scope: Scope) -> list[str]:
+        return [rendered(template, scope.get("path_params", {})) for template in templates]
+
+
+def _request(scope: Scope) -> Any:
+    """Return the request that functions of the user's get: Starlette's, whose routes these are."""
+    return sys.modules["starlette.requests"].Request(scope)

@@ -1,0 +1,27 @@
+"""`cache.http(…)`: from the options as they were written to the decorated endpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dualcache.http.asgi import AsgiHttp
+from dualcache.http.policy import http_policy
+from dualcache.http.starlette import decorated_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.runtime.runtime import Runtime
+
+__all__ = ["http_decorator"]
+
+
+def http_decorator(cache: Any, runtime: Runtime, **written: Any) -> Callable[[Any], Any]:
+    """Check the options; return the decorator."""
+    default: Any = runtime.defaults.fields.get("ttl_ms")
+    policy = http_policy(default_ttl_ms=default, **written)
+
+    def now_ms() -> int:
+        return runtime.backend.env.now_ms()  # another one inside of `override`
+
+    return lambda function: decorated_endpoint(AsgiHttp(cache, policy, now_ms), function)

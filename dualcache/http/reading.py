@@ -1,0 +1,154 @@
+"""One GET: answered from the cache, by another request's load, or by a load of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec.structs import replace
+
+from dualcache.http.answers import hit_status
+from dualcache.http.recorder import Decision, Recorder
+from dualcache.http.stored import StoredResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualcache.http.cache_status import CacheStatus
+    from dualcache.http.policy import HttpPolicy
+    from dualcache.http.recorder import Application, Message, Receive, Scope, Send
+
+__all__ = ["Handler", "Reading", "is_response"]
+
+
+class Passes:
+    """The result of a load whose response is kept for nobody: every request runs its own."""
+
+    __slots__ = ()
+
+
+class ServerFailed(Exception):
+    """A response that tells of a failure: a stale one may stand in for it (RFC 5861 §4)."""
+
+    def __init__(self, response: StoredResponse) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+def is_response(result: object) -> bool:
+    """Tell whether the result of a load is to be stored."""
+    return isinstance(result, StoredResponse)
+
+
+class Handler(Protocol):
+    """What a GET needs of the route that it is for."""
+
+    policy: HttpPolicy
+    now_ms: Callable[[], int]
+
+    async def load(self, key: str, tags: list[str], loader: Callable[[], Any]) -> Any: ...
+
+    async def forget(self, key: str) -> None: ...
+
+    async def answer(
+        self, stored: StoredResponse, scope: Scope, send: Send, status: CacheStatus
+    ) -> None: ...
+
+    async def pass_by(
+        self, app: Application, scope: Scope, receive: Receive, send: Send, status: CacheStatus
+    ) -> None: ...
+
+    def marked(self, scope: Scope, recorder: Recorder | None = None) -> Scope: ...
+
+
+class Reading:
+    """One GET. Its load may go on in the background after the client has its answer."""
+
+    def __init__(
+        self,
+        http: Handler,
+        key: str,
+        app: Application,
+        scope: Scope,
+        receive: Receive,
+        status: CacheStatus,
+    ) -> None:
+        self._http = http
+        self._key = key
+        self._app = app
+        self._scope = scope
+        self._client = receive
+        self._status = status
+        self._recorder: Recorder | None = None
+        self._has_ended = False
+        self._is_body_told = False
+
+    async def answer(self, tags: list[str], send: Send) -> None:
+        """Send the response."""
+        began_ms = self._http.now_ms()
+        try:
+            try:
+                found = await self._http.load(self._key, tags, self._load)
+            except ServerFailed as failure:
+                found = failure.response
+            if isinstance(found, StoredResponse):
+                await self._answer(found, send, began_ms)
+            else:
+                await self._pass_on(send)
+        finally:
+            self._has_ended = True
+            recorder = self._recorder
+            if recorder is not None and recorder.decision is Decision.PASSED:
+                # A load that passes after its client was served otherwise waits for nobody.
+                await recorder.drop()
+
+    async def _load(self) -> StoredResponse | Passes:
+        http = self._http
+        recorder = self._recorder = Recorder(http.policy, http.now_ms)
+        scope = http.marked(self._scope, recorder)
+        decision = await recorder.run(self._app, scope, self._receive)
+        if decision is Decision.PASSED or recorder.response is None:
+            if http.policy.stale_while_revalidate or http.policy.stale_if_error:
+                # What is there is not the answer any more: it must not be served as stale.
+                await http.forget(self._key)
+            if self._has_ended:
+                await recorder.drop()
+            return Passes()
+        if self._has_ended:
+            await recorder.end()
+        if decision is Decision.FAILED:
+            raise ServerFailed(recorder.response)
+        return recorder.response
+
+    async def _answer(self, found: StoredResponse, send: Send, began_ms: int) -> None:
+        http, recorder = self._http, self._recorder
+        if recorder is not None and recorder.response == found:
+            is_stored = recorder.decision is Decision.KEPT and http.policy.ttl_ms != 0
+            detail = self._status.detail or ("" if recorder.decision is Decision.KEPT else "status")
+            status = replace(self._status, is_stored=is_stored, detail=detail)
+            await http.answer(found, self._scope, send, status)
+            # What follows the response belongs to this request, as its errors do.
+            await recorder.end()
+        elif found.created_ms > began_ms:
+            status = replace(self._status, is_collapsed=True)
+            await http.answer(found, self._scope, send, status)
+        else:
+            status = hit_status(found, http.policy, http.now_ms())
+            await http.answer(found, self._scope, send, status)
+
+    async def _pass_on(self, send: Send) -> None:
+        recorder = self._recorder
+        if recorder is not None and recorder.decision is Decision.PASSED:
+            await recorder.pass_on(send, self._status)
+        else:
+            # Another request's load found that nothing is kept.
+            await self._http.pass_by(self._app, self._scope, self._client, send, self._status)
+
+    async def _receive(self) -> Message:
+        """Return the next message of the client; once it has its answer, none is left."""
+        if not self._has_ended:
+            return await self._client()
+        if self._is_body_told:
+            await asyncio.Event().wait()
+        self._is_body_told = True
+        return {"type": "http.request", "body": b"", "more_body": False}

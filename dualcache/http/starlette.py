@@ -1,0 +1,260 @@
+"""How a decorated endpoint of Starlette or FastAPI comes to stand behind HTTP mode.
+
+Neither is imported before the program does it.
+
+- Starlette calls an endpoint with its request and runs what it returns as an application, so the
+  decorated endpoint returns one that answers from the cache.
+- FastAPI solves dependencies before it calls an endpoint. So its route's `handle` is wrapped: by
+  `cache.lifespan`, or by the first request, which then goes through the route once more.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from collections.abc import Iterable
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.errors import UsageError
+from dualcache.frameworks.routes import layers
+from dualcache.http.asgi import MARK, AsgiHttp
+from dualcache.http.decisions import SAFE_METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dualcache.http.recorder import Application, Receive, Recorder, Scope, Send
+
+__all__ = ["decorated_endpoint", "wrap_routes"]
+
+HTTP: Final = "__dualcache_http__"
+CALL: Final = "dualcache_call"
+"""The parameter by which FastAPI hands over the request and its background tasks."""
+
+
+def decorated_endpoint(http: AsgiHttp, function: Any) -> Any:
+    """Return the endpoint that stands in the place of a function."""
+    kind = type(function).__name__
+    if not inspect.isfunction(function):
+        raise UsageError(
+            f"cache.http() was given a {kind} in the place of a function",
+            code="DC435",
+            help="decorate the endpoint, beneath the route's decorator",
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise UsageError(
+            f"cache.http() was given {function.__qualname__}, which streams its response",
+            code="DC435",
+            help="leave the decorator out: a stream is never stored",
+        )
+    endpoint = Endpoint(http, function)
+    if inspect.iscoroutinefunction(function):
+
+        @wraps(function)
+        async def answered(*args: Any, **kwargs: Any) -> Any:
+            return await endpoint.call_async(args, kwargs)
+
+    else:
+
+        @wraps(function)
+        def answered(*args: Any, **kwargs: Any) -> Any:
+            return endpoint.call(args, kwargs)
+
+    setattr(answered, HTTP, http)
+    signature = _signature_for_fastapi(function)
+    if signature is not None:
+        answered.__signature__ = signature  # type: ignore[attr-defined]  # read by inspect
+    return answered
+
+
+class Endpoint:
+    """The calls of one decorated function."""
+
+    def __init__(self, http: AsgiHttp, function: Any) -> None:
+        self._http = http
+        self._function = function
+        self._has_warned = False
+
+    async def call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer a call of a coroutine function."""
+        scope, tasks = _taken(args, kwargs)
+        instead = self._instead(scope, args, kwargs)
+        if instead is not None:
+            return instead
+        result = await self._function(*args, **kwargs)
+        if self._note(scope, tasks, result):
+            await self._http.cache.aio.invalidate(tags=self._http.changed_by(scope))
+        return result
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer a call of a plain function."""
+        scope, tasks = _taken(args, kwargs)
+        instead = self._instead(scope, args, kwargs)
+        if instead is not None:
+            return instead
+        result = self._function(*args, **kwargs)
+        if self._note(scope, tasks, result):
+            self._http.cache.invalidate(tags=self._http.changed_by(scope))
+        return result
+
+    def _instead(self, scope: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the application that answers a request which nobody handles yet."""
+        if scope is None or self._recorder_in(scope) is not None:
+            return None
+        is_fastapi = not _has_request(args)
+        if is_fastapi and scope["method"] not in SAFE_METHODS:
+            return None  # its body has been read: it cannot go through its route once more
+        if not is_fastapi:
+            return _answering(partial(self._http.serve, self._plain(args, kwargs)))
+        route = scope.get("route")
+        if not _is_wrapped(route) and not _wrap(route):
+            return None
+        return _answering(route.handle)
+
+    def _plain(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Application:
+        """Return the application that Starlette makes of the function itself."""
+        at = next(at for at, value in enumerate(args) if _has_request((value,)))
+        function, before, after = self._function, args[:at], args[at + 1 :]
+
+        async def run_async(request: Any) -> Any:
+            return self._noted(request, await function(*before, request, *after, **kwargs))
+
+        def run(request: Any) -> Any:
+            return self._noted(request, function(*before, request, *after, **kwargs))
+
+        is_async = inspect.iscoroutinefunction(function)
+        app: Application = sys.modules["starlette.routing"].request_response(
+            run_async if is_async else run
+        )
+        return app
+
+    def _noted(self, request: Any, result: Any) -> Any:
+        self._note(request.scope, None, result)
+        return result
+
+    def _note(self, scope: Any, tasks: Any, result: Any) -> bool:
+        """Note tasks that run after the response; tell whether this call has to invalidate."""
+        if scope is None:
+            return False
+        handled = self._recorder_in(scope)
+        if handled is None:
+            status = getattr(result, "status_code", 200)
+            return scope["method"] not in SAFE_METHODS and status < 400
+        recorder = handled[1]
+        if recorder is not None:
+            in_response = getattr(result, "background", None) is not None
+            recorder.has_background = in_response or bool(getattr(tasks, "tasks", None))
+            if recorder.has_background and not self._has_warned:
+                self._has_warned = True
+                _warn_of_tasks(self._function)
+        return False
+
+    def _recorder_in(self, scope: Any) -> tuple[AsgiHttp, Recorder | None] | None:
+        """Return who handles a request, if that is this endpoint's own."""
+        handled = scope.get(MARK)
+        return handled if handled is not None and handled[0] is self._http else None
+
+
+def wrap_routes(app: Any, cache: Any) -> None:
+    """Put every decorated route of an application behind its cache, mounted ones included."""
+    for route in _routes(app, set()):
+        http = _http_of(getattr(route, "endpoint", None))
+        if http is not None and http.cache is cache and not _is_wrapped(route):
+            _wrap(route)
+
+
+def _wrap(route: Any) -> bool:
+    """Wrap the `handle` of FastAPI's route; tell whether it is one."""
+    http = _http_of(getattr(route, "endpoint", None))
+    if http is None or not hasattr(route, "dependant"):
+        return False
+    handle, methods = route.handle, frozenset(getattr(route, "methods", None) or ())
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in methods:
+            await handle(scope, receive, send)
+        else:
+            await http.serve(handle, scope, receive, send)
+
+    setattr(answer, HTTP, http)
+    # Of this route alone: an included router makes other objects of it, but all lead to this one.
+    route.handle = answer
+    return True
+
+
+def _is_wrapped(route: Any) -> bool:
+    return hasattr(getattr(route, "handle", None), HTTP)
+
+
+def _http_of(endpoint: Any) -> AsgiHttp | None:
+    found = (vars(layer).get(HTTP) for layer in layers(endpoint) if hasattr(layer, "__dict__"))
+    return next((each for each in found if isinstance(each, AsgiHttp)), None)
+
+
+def _routes(app: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield the routes of an application, and those of the routers and applications within it."""
+    if id(app) in seen:
+        return
+    seen.add(id(app))
+    routes = getattr(app, "routes", None)
+    for route in list(routes) if isinstance(routes, Iterable) else []:
+        yield route
+        yield from _routes(route, seen)
+        for inside in list(vars(route).values()) if hasattr(route, "__dict__") else []:
+            yield from _routes(inside, seen)
+
+
+def _taken(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the scope of a call's request and its background tasks; `None`: called directly."""
+    request, tasks = kwargs.pop(CALL, (None, None))
+    if request is None:
+        request = next((value for value in args if _has_request((value,))), None)
+    return None if request is None else request.scope, tasks
+
+
+def _has_request(values: tuple[Any, ...]) -> bool:
+    module = sys.modules.get("starlette.requests")
+    return module is not None and any(isinstance(value, module.Request) for value in values)
+
+
+def _answering(app: Callable[..., Any]) -> Any:
+    """Return a response that has another application answer."""
+    responses = sys.modules["starlette.responses"]
+
+    class Answering(responses.Response):  # type: ignore[name-defined,misc]  # as FastAPI looks for one
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope, receive, send)
+
+    return Answering()
+
+
+def _warn_of_tasks(function: Any) -> None:
+    code = function.__code__
+    warnings.warn_explicit(
+        f"[DC436] responses of {function.__qualname__} have background tasks and are not stored, "
+        "as a hit would not run them; leave cache.http out, or start the work elsewhere",
+        UserWarning,
+        code.co_filename,
+        code.co_firstlineno,
+    )
+
+
+def _signature_for_fastapi(function: Any) -> inspect.Signature | None:
+    """Return the signature by which FastAPI hands over the request and the background tasks."""
+    fastapi: Any = sys.modules.get("fastapi")
+    if fastapi is None:
+        return None
+
+    async def call(request: Any, tasks: Any) -> tuple[Any, Any]:
+        return request, tasks
+
+    # By a dependency: FastAPI hands each of the two to one parameter of a function, and the
+    # endpoint may have its own. All dependencies of a request share one list of tasks.
+    call.__annotations__ = {"request": fastapi.Request, "tasks": fastapi.BackgroundTasks}
+    signature = inspect.signature(function)
+    given = list(signature.parameters.values())
+    at = len(given) - (bool(given) and given[-1].kind is inspect.Parameter.VAR_KEYWORD)
+    own = inspect.Parameter(CALL, inspect.Parameter.KEYWORD_ONLY, default=fastapi.Depends(call))
+    return signature.replace(parameters=[*given[:at], own, *given[at:]])
