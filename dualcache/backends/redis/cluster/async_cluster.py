@@ -169,14 +169,15 @@ class LoopCluster:
             error.node = error.node or UNKNOWN_NODE
             raise
 
-    async def _follow(self, node: str, op: Op[Any], replies: Sequence[Any] | None = None) -> Any:
+    async def _follow(self, node: str, op: Op[Any], came: Sequence[Any] | None = None) -> Any:
         """Perform an op, and have other nodes carry out what they are said to be asked for."""
         link = self._link(node)
         if type(op) is Commit and op.way is CommitWay.WATCH:
             return await self._watched(node, op)
         data, count = wire.encode(op)
         push_epochs: list[PushEpoch] = []
-        if replies is None:
+        replies: Any = came
+        if came is None:
             replies = await self._exchange(node, Exchange(op, data, count), push_epochs)
         for _ in range(MOST_HOPS):
             onward = hops(data, replies, node)
@@ -194,7 +195,6 @@ class LoopCluster:
         else:
             if hops(data, replies, node):
                 raise unsettled()
-        assert replies is not None
         try:
             return heard_part(op, wire.decode(op, replies), push_epochs)
         except BackendRefused:
