@@ -59,6 +59,8 @@ class _SlowHalf(NamedTuple):
     function: Callable[..., Any]
     pending: type[PendingLoad] = PendingLoad
     raised: type[BaseException] = BaseException
+    not_found: tuple[type[Exception], ...] = (KeyError, TypeError)
+    no_entry: NoEntry = NO_ENTRY
 
 
 def compile_wrapper(
@@ -78,14 +80,14 @@ def compile_wrapper(
     keyword, wait = ("async def", "await ") if signature.is_coroutine else ("def", "")
     values = written_tuple(signature.parameters)
     heading = written_signature(signature.by_name.values(), names)
-    lines = [] if kept is None else _hit_lines(signature, kept, names)
+    slow = names.of("slow", _SlowHalf(perform, signature.function))
+    lines = [] if kept is None else _hit_lines(signature, kept, slow, names)
+    run = f"return {wait}{slow}.perform"
     if stops_at_load:
-        slow = names.of("slow", _SlowHalf(perform, signature.function))
         lines = [*lines, *_loading_lines(signature, values, slow, names)]
     elif signature.open_calls is None:
-        lines = [*lines, f"return {wait}{names.of('perform', perform)}({values})"]
+        lines = [*lines, f"{run}({values})"]
     else:
-        run = f"return {wait}{names.of('perform', perform)}"
         heading = f"(*{names.local('args')}, **{names.local('kwargs')})"
         lines = _open_lines(signature, values, lines, run, names)
     body = "\n    ".join(lines)
@@ -141,7 +143,9 @@ def _open_lines(
     ]
 
 
-def _hit_lines(signature: FunctionSignature, kept: FrontIndex, names: Names) -> list[str]:
+def _hit_lines(
+    signature: FunctionSignature, kept: FrontIndex, slow: str, names: Names
+) -> list[str]:
     """Write the lines that serve a hit.
 
     A missing entry is represented by an expired one, so a hit needs one comparison. The `except` of
@@ -177,8 +181,8 @@ def _hit_lines(signature: FunctionSignature, kept: FrontIndex, names: Names) -> 
     return [
         "try:",
         f"    {entry} = {names.of('index', kept.index)}[{', '.join(key) or '()'}]",
-        f"except {names.of('not_found', (KeyError, TypeError))}:",
-        f"    {entry} = {names.of('absent', NO_ENTRY)}",
+        f"except {slow}.not_found:",
+        f"    {entry} = {slow}.no_entry",
         f"if {' and '.join(checks)}:",
         *(f"    {line}" for line in serving),
     ]
