@@ -53,7 +53,7 @@ class LoopCluster:
     async def perform(self, op: Op[Any]) -> Any:
         """Perform one backend op; raise `BackendError`, which names its node."""
         kind = type(op)
-        if kind is Look and not op.tags:  # type: ignore[attr-defined]
+        if kind is Look and not op.tags and not self._topology.has_front:  # type: ignore[attr-defined]
             # Most hits. A read may be repeated: where it is redirected, it begins anew below.
             node = self._nodes.node_of(op.key)  # type: ignore[attr-defined]
             link = self._links.get(node)

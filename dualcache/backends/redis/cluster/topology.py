@@ -64,6 +64,11 @@ class Topology:
         host, _, port = node.rpartition(":")
         return replace(self.target, host=host, port=int(port), nodes=())
 
+    @property
+    def has_front(self) -> bool:
+        """Whether replies have to tell which stream of pushes their reads are tracked for."""
+        return self._front is not None
+
     def tracking_of(self, node: str) -> Tracking | None:
         """Return which connections to a node are tracked; `None` where there is no front tier."""
         return None if self._front is None else self._front.at(node).tracking
