@@ -34,7 +34,13 @@ COMMANDS: Final = (
     "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/python -m dualcache demo",
     "python3 -m venv .venv && .venv/bin/pip install -q tox && .venv/bin/tox",
 )
-PAGES: Final = [page for page in pages() if any(b.language == "python" for b in blocks_of(page))]
+ELSEWHERE: Final = {"django.md"}
+"""Pages whose code needs a project around it, and runs in tests/integrations."""
+PAGES: Final = [
+    page
+    for page in pages()
+    if page.name not in ELSEWHERE and any(block.language == "python" for block in blocks_of(page))
+]
 
 
 @pytest.fixture(autouse=True)

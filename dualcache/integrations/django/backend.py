@@ -25,6 +25,9 @@ class DualCache(SyncMethods, AsyncMethods, ExtraMethods):
     request, leaves its connections open.
     """
 
+    async def aclose(self, **_: Any) -> None:
+        """Do nothing, as `close()`; Django's own would do it in a thread."""
+
     def decr(self, key: Any, delta: int = 1, version: Any = None) -> int:
         """Subtract from a counter, as `incr` adds."""
         return self.incr(key, -delta, version)

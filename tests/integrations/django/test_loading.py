@@ -9,7 +9,7 @@ from django.core.cache import caches
 
 if TYPE_CHECKING:
     from tests.colours import Colour
-    from tests.integrations.django.project import Face
+    from tests.integrations.django.project import Face, Project
 
 
 def get_or_set(colour: Colour, key: str, default: Any) -> Any:
@@ -75,3 +75,30 @@ def test_a_deletion_meanwhile_keeps_the_value_from_being_stored(
     gate.open()
     assert call.result() == "old"
     assert cache.has_key("key") is False
+
+
+def test_two_processes_load_once(colour: Colour, project: Project) -> None:
+    # Another option makes another Cache, with flights of its own, over the same names.
+    project.use(other=project.entry(options={"jitter": 0.01}))
+    if project.url == "memory://":
+        pytest.skip("there each Cache has a store of its own")
+    assert project.face().dualcache is not project.face("other").dualcache
+    gate, loads = colour.gate(), list[str]()
+
+    async def load() -> str:
+        loads.append("load")
+        await gate.passed()
+        return "loaded"
+
+    default = colour.function(load)
+
+    def loaded(alias: str) -> Any:
+        backend = caches[alias]
+        return (backend.aget_or_set if colour.is_async else backend.get_or_set)("key", default)
+
+    first = colour.start(lambda: loaded("default"))
+    gate.wait_until_entered()
+    others = [colour.start(lambda: loaded("other")) for _ in range(3)]
+    gate.open()
+    assert [call.result() for call in (first, *others)] == ["loaded"] * 4
+    assert loads == ["load"]
