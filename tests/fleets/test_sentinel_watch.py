@@ -163,8 +163,8 @@ def test_without_the_repetition_a_lost_deletion_brings_the_old_value_back(
     cache = colour.cache(own_sentinels.url(), max_staleness=STALENESS)
     seen = Seen(cache)
     assert colour.call(cache, "set", "k", 1)
-    own_sentinels.master.cli("WAIT", 2, 5_000)
     for replica in own_sentinels.replicas:
+        until(lambda replica=replica: replica.cli("EXISTS", "k"), "a copy")  # type: ignore[misc]
         own_sentinels.pause(replica)
     own_sentinels.master.cli("CLIENT", "KILL", "TYPE", "replica")
     assert colour.call(cache, "invalidate", "k").pending == 0
