@@ -64,6 +64,21 @@ def test_keys_of_all_nodes_are_served(colour: Colour, cluster: Cluster) -> None:
     assert cache.stats().backend == cluster.url()
 
 
+def test_what_is_read_of_one_key_is_kept_in_front(colour: Colour, cluster: Cluster) -> None:
+    cache = colour.cache(cluster.url(), front=100)
+    load = counted(colour, cache)
+
+    def hits_in_front() -> int:
+        colour.run(load, 1)
+        front = cache.stats().front
+        return 0 if front is None else front.hits
+
+    eventually(hits_in_front, "a hit in process")
+    other = colour.cache(cluster.url())
+    colour.call(other, "invalidate", "k:1")
+    eventually(lambda: colour.run(load, 1) == 2, "the invalidation is heard")
+
+
 def test_tags_at_other_nodes_invalidate(colour: Colour, cluster: Cluster) -> None:
     cache = colour.cache(cluster.url())
     load = counted(colour, cache, tags=["t:{n}", "all"])
