@@ -55,7 +55,7 @@ class NamedCache(BaseCache):  # type: ignore[misc]  # Django has no types
     def name_of(self, key: Any, version: Any) -> str:
         """Return the name under which the value of a key is stored."""
         # What the cache would refuse, or write as another key is written, is escaped.
-        name: str = self.make_and_validate_key(key, version=version)
+        name = str(self.make_and_validate_key(key, version=version))
         return _ESCAPED.sub(_percent, name)
 
     def names_of(self, keys: Iterable[Any], version: Any) -> dict[str, Any]:
@@ -66,13 +66,13 @@ class NamedCache(BaseCache):  # type: ignore[misc]  # Django has no types
         """Return the pattern of names for a pattern of keys, whose prefix is taken literally."""
         prefix = _GLOB.sub(r"\\\g<0>", self.key_prefix)
         name = self.key_func(pattern, prefix, self.version if version is None else version)
-        return _ESCAPED_IN_PATTERN.sub(_percent, name)
+        return _ESCAPED_IN_PATTERN.sub(_percent, str(name))
 
     def key_of(self, name: str, version: Any) -> str:
         """Return the key that is stored under a name of this prefix and version."""
         made = unquote(name, errors="surrogatepass")
         if self.key_func is default_key_func:
-            return made[len(self.make_key("", version=version)) :]
+            return made.removeprefix(str(self.make_key("", version=version)))
         return self._reversed()(made)
 
     def _reversed(self) -> Callable[[str], str]:

@@ -40,7 +40,7 @@ def test_a_view_is_run_once_for_each_url(colour: Colour, cache: Face, views: lis
 
     def view(request: Any) -> HttpResponse:
         ran.append(request.GET.get("page", ""))
-        response = HttpResponse(f"page {ran[-1]}", headers={"Vary": "accept-language"})
+        response = HttpResponse(f"page {ran[-1]}".encode(), headers={"Vary": "accept-language"})
         response.set_cookie("seen", "1")
         return response
 
@@ -60,7 +60,7 @@ def test_a_site_is_cached_by_the_two_middlewares(
 
     async def view(_: Any) -> HttpResponse:
         ran.append(1)
-        return HttpResponse("page")
+        return HttpResponse(b"page")
 
     views.append(path("site", view))
     middleware = [
@@ -124,7 +124,7 @@ def test_where_the_server_is_away_pages_are_served_and_nothing_raises(
 ) -> None:
     away = project.entry(LOCATION="redis://127.0.0.1:1", options={"socket_timeout": 3})
     cache = project.use(default=away)
-    views.append(path("away", cache_page(60)(lambda _: HttpResponse("page"))))
+    views.append(path("away", cache_page(60)(lambda _: HttpResponse(b"page"))))
     assert fetched(colour, "/away") == "page"
     assert cache.get("key", "default") == "default"
     cache.set("key", 1)
