@@ -5,8 +5,7 @@ Methods only hand over: what is decided is in `engine/`, what is performed in `d
 
 from __future__ import annotations
 
-import sys
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, overload
 
 from dualcache.async_cache import AsyncCache
@@ -24,13 +23,8 @@ from dualcache.runtime.runtime import Runtime
 from dualcache.sync_face import SyncFace
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        Callable,
-        Generator,
-        Sequence,
-    )
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Generator, Sequence
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from typing import Self, Unpack
 
     import redis
@@ -45,12 +39,13 @@ if TYPE_CHECKING:
         Codec,
         Decorator,
         Duration,
+        Lifespan,
         ManyDecorator,
         Observer,
         Secret,
         Url,
     )
-    from dualcache.typing_options import CacheOptions, DecoratorOptions, ManyOptions
+    from dualcache.typing_options import CacheOptions, DecoratorOptions, HttpOptions, ManyOptions
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -168,47 +163,14 @@ class Cache(SyncFace):
         """
         return invalidating(self._runtime, keys, tags, patterns)
 
-    def http(
-        self,
-        *,
-        ttl: Duration | Any | None = MISSING,
-        client_ttl: Duration = 0,
-        vary: Sequence[str] | Callable[[Any], object] = ("accept-language",),
-        public: bool = False,
-        key: str | Callable[[Any], str] | None = None,
-        tags: Sequence[str] = (),
-        query: bool | str | Sequence[str] = True,
-        honor_request: bool = False,
-        shared: bool = False,
-        invalidates: Sequence[str] = (),
-        stale_while_revalidate: Duration = 0,
-        stale_if_error: Duration = 0,
-        statuses: Sequence[int] = (),
-    ) -> Callable[[F], F]:
+    def http(self, **options: Unpack[HttpOptions]) -> Callable[[F], F]:
         """Decorate an endpoint of FastAPI or Starlette: its whole response is kept.
 
-        A hit runs neither dependencies nor serialization. `docs/frameworks/fastapi.md` explains
-        each option. Raises `UsageError` for what cannot be right.
+        A hit runs neither dependencies nor serialization. Raises `UsageError` for what cannot be.
         """
         from dualcache.http.decorate import http_decorator  # most programs have no such endpoint
 
-        return http_decorator(
-            self,
-            self._runtime,
-            ttl=ttl,
-            client_ttl=client_ttl,
-            vary=vary,
-            public=public,
-            key=key,
-            tags=tags,
-            query=query,
-            honor_request=honor_request,
-            shared=shared,
-            invalidates=invalidates,
-            stale_while_revalidate=stale_while_revalidate,
-            stale_if_error=stale_if_error,
-            statuses=statuses,
-        )
+        return http_decorator(self, self._runtime, options)
 
     # Names
 
@@ -274,23 +236,23 @@ class Cache(SyncFace):
 
     # With the program
 
-    @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
+    @overload
+    def lifespan(self, app: object = None) -> AbstractAsyncContextManager[Any]: ...
+    @overload
+    def lifespan(self, *, wrap: Lifespan) -> Lifespan: ...
+
+    def lifespan(self, app: object = None, *, wrap: Lifespan | None = None) -> Any:
         """Open and close with an ASGI application: `FastAPI(lifespan=cache.lifespan)`.
 
-        Raises `UsageError` where a route that writes would be answered from the cache; warns of
-        routes that were registered beneath the cache's decorator.
+        `wrap` is the program's own lifespan, which runs within: `cache.lifespan(wrap=own)`. Raises
+        `UsageError` where a route that writes would be answered from the cache; warns of routes
+        that were registered beneath the cache's decorator.
         """
-        from dualcache.endpoints.endpoint import refuse_unsafe_reads, warn_of_routes_beneath
+        from dualcache.http.lifespan import opened
 
-        refuse_unsafe_reads(app, self._runtime)
-        warn_of_routes_beneath(app, self._runtime)
-        if "dualcache.http.starlette" in sys.modules:  # only where an endpoint is decorated
-            from dualcache.http.starlette import wrap_routes
-
-            wrap_routes(app, self)
-        async with self.aio:
-            yield
+        if wrap is None:
+            return opened(self, self._runtime, app)
+        return lambda app: opened(self, self._runtime, app, wrap)
 
     def close(self) -> None:
         """Close the connections of the sync face; the next call opens them again."""

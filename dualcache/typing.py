@@ -19,6 +19,7 @@ from dualcache.typing_handles import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from datetime import timedelta
 
     from dualcache.core.entry import CacheInfo
@@ -41,6 +42,7 @@ __all__ = [
     "Codec",
     "Decorator",
     "Duration",
+    "Lifespan",
     "ManyDecorator",
     "Observer",
     "Secret",
@@ -55,6 +57,8 @@ S = TypeVar("S")
 
 Duration: TypeAlias = "float | str | timedelta"
 """Seconds, or `"5m"` and `"1h30m"` as text, or a `timedelta`."""
+Lifespan: TypeAlias = "Callable[[Any], AbstractAsyncContextManager[Any]]"
+"""The lifespan of an ASGI application: what it does from its start to its end."""
 
 
 class HiddenText(Protocol):

@@ -11,6 +11,7 @@ __all__ = [
     "CacheOptions",
     "DecoratorOptions",
     "FunctionOptions",
+    "HttpOptions",
     "LoadOptions",
     "ManyOptions",
     "PolicyOptions",
@@ -135,3 +136,21 @@ class DecoratorOptions(FunctionOptions, total=False):
     to_invalidate_extra: dict[str, str] | None
     pattern_to_invalidate_extra: list[str] | None
     query: bool | str | Sequence[str] | None
+
+
+class HttpOptions(TypedDict, total=False):
+    """The options of `cache.http(...)`."""
+
+    ttl: Any
+    client_ttl: Any
+    vary: Sequence[str] | Callable[[Any], object]
+    public: bool
+    key: str | Callable[[Any], str] | None
+    tags: Sequence[str]
+    query: bool | str | Sequence[str]
+    honor_request: bool
+    shared: bool
+    invalidates: Sequence[str]
+    stale_while_revalidate: Any
+    stale_if_error: Any
+    statuses: Sequence[int]

@@ -9,17 +9,19 @@ from dualcache.http.policy import http_policy
 from dualcache.http.starlette import decorated_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dualcache.runtime.runtime import Runtime
 
 __all__ = ["http_decorator"]
 
 
-def http_decorator(cache: Any, runtime: Runtime, **written: Any) -> Callable[[Any], Any]:
+def http_decorator(
+    cache: Any, runtime: Runtime, written: Mapping[str, Any]
+) -> Callable[[Any], Any]:
     """Check the options; return the decorator."""
     default: Any = runtime.defaults.fields.get("ttl_ms")
-    policy = http_policy(default_ttl_ms=default, **written)
+    policy = http_policy(written, default)
 
     def now_ms() -> int:
         return runtime.backend.env.now_ms()  # another one inside of `override`

@@ -13,9 +13,10 @@ from dualcache.keys.names import several
 from dualcache.keys.templates import parse_template
 from dualcache.options.checks import to_bool
 from dualcache.options.durations import to_ms
+from dualcache.options.written import refuse_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from dualcache.http.keys import Query
 
@@ -24,6 +25,23 @@ __all__ = ["HttpPolicy", "http_policy"]
 OWNER: Final = "cache.http()"
 FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 WRITE_LIST: Final = 'write them as a list: ["…"]'
+
+DEFAULTS: Final[dict[str, Any]] = {
+    "ttl": MISSING,
+    "client_ttl": 0,
+    "vary": ("accept-language",),
+    "public": False,
+    "key": None,
+    "tags": (),
+    "query": True,
+    "honor_request": False,
+    "shared": False,
+    "invalidates": (),
+    "stale_while_revalidate": 0,
+    "stale_if_error": 0,
+    "statuses": (),
+}
+"""Every option, and what holds where it is not written."""
 
 
 class HttpPolicy(Struct, frozen=True):
@@ -65,26 +83,13 @@ class HttpPolicy(Struct, frozen=True):
         return name.lower() in self.vary
 
 
-def http_policy(
-    *,
-    ttl: Any,
-    default_ttl_ms: int | None,
-    client_ttl: Any,
-    vary: Any,
-    public: Any,
-    key: Any,
-    tags: Any,
-    query: Any,
-    honor_request: Any,
-    shared: Any,
-    invalidates: Any,
-    stale_while_revalidate: Any,
-    stale_if_error: Any,
-    statuses: Any,
-) -> HttpPolicy:
+def http_policy(written: Mapping[str, Any], default_ttl_ms: int | None) -> HttpPolicy:
     """Check the options as they were written; raises `UsageError` that names the wrong one."""
+    refuse_unknown(written, tuple(DEFAULTS), owner=OWNER)
+    options = {**DEFAULTS, **written}
+    ttl, vary, key = options["ttl"], options["vary"], options["key"]
     vary_of = vary if callable(vary) else None
-    is_public = to_bool(public, "public", owner=OWNER)
+    is_public = _bool(options, "public")
     if is_public and vary_of is not None:
         raise UsageError(
             f"{OWNER} has public=True beside a vary that is a function",
@@ -92,30 +97,33 @@ def http_policy(
             details=[("why", "caches between here and the client cannot know what it looks at")],
             help='name the header fields it reads: vary=["x-tenant"], or leave public=True out',
         )
+    own_ttl_ms = None if ttl is MISSING else to_ms(ttl, "ttl", owner=OWNER, allow_none=True)
     return HttpPolicy(
-        ttl_ms=default_ttl_ms
-        if ttl is MISSING
-        else to_ms(ttl, "ttl", owner=OWNER, allow_none=True),
-        client_ttl=_seconds(client_ttl, "client_ttl"),
+        ttl_ms=default_ttl_ms if ttl is MISSING else own_ttl_ms,
+        client_ttl=_seconds(options, "client_ttl"),
         vary=() if vary_of is not None else _field_names(vary),
         vary_of=vary_of,
         is_public=is_public,
         key=None if key is None or callable(key) else _template(key, "key"),
         key_of=key if callable(key) else None,
-        tags=_templates(tags, "tags"),
-        query=_query(query),
-        honors_request=to_bool(honor_request, "honor_request", owner=OWNER),
-        is_shared=to_bool(shared, "shared", owner=OWNER),
-        invalidates=_templates(invalidates, "invalidates"),
-        stale_while_revalidate=_seconds(stale_while_revalidate, "stale_while_revalidate"),
-        stale_if_error=_seconds(stale_if_error, "stale_if_error"),
-        statuses=_statuses(statuses),
+        tags=_templates(options, "tags"),
+        query=_query(options["query"]),
+        honors_request=_bool(options, "honor_request"),
+        is_shared=_bool(options, "shared"),
+        invalidates=_templates(options, "invalidates"),
+        stale_while_revalidate=_seconds(options, "stale_while_revalidate"),
+        stale_if_error=_seconds(options, "stale_if_error"),
+        statuses=_statuses(options["statuses"]),
     )
 
 
-def _seconds(value: Any, option: str) -> int:
+def _bool(options: Mapping[str, Any], option: str) -> bool:
+    return to_bool(options[option], option, owner=OWNER)
+
+
+def _seconds(options: Mapping[str, Any], option: str) -> int:
     """Return a duration in whole seconds, as header fields have them."""
-    return -(-to_ms(value, option, owner=OWNER) // 1000)
+    return -(-to_ms(options[option], option, owner=OWNER) // 1000)
 
 
 def _field_names(vary: Any) -> tuple[str, ...]:
@@ -130,10 +138,9 @@ def _field_names(vary: Any) -> tuple[str, ...]:
     return tuple(sorted({name.lower() for name in names}))
 
 
-def _templates(written: Any, option: str) -> tuple[str, ...]:
-    return tuple(
-        _template(each, option) for each in several(written, f"{option} of {OWNER}", WRITE_LIST)
-    )
+def _templates(options: Mapping[str, Any], option: str) -> tuple[str, ...]:
+    given = several(options[option], f"{option} of {OWNER}", WRITE_LIST)
+    return tuple(_template(each, option) for each in given)
 
 
 def _template(written: Any, option: str) -> str:

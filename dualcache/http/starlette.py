@@ -13,17 +13,17 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from collections.abc import Iterable
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.errors import UsageError
 from dualcache.frameworks.routes import layers
+from dualcache.http.applications import routes_within
 from dualcache.http.asgi import MARK, AsgiHttp
 from dualcache.http.decisions import SAFE_METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from dualcache.http.recorder import Application, Receive, Recorder, Scope, Send
 
@@ -159,7 +159,7 @@ class Endpoint:
 
 def wrap_routes(app: Any, cache: Any) -> None:
     """Put every decorated route of an application behind its cache, mounted ones included."""
-    for route in _routes(app, set()):
+    for route in routes_within(app):
         http = _http_of(getattr(route, "endpoint", None))
         if http is not None and http.cache is cache and not _is_wrapped(route):
             _wrap(route)
@@ -191,19 +191,6 @@ def _is_wrapped(route: Any) -> bool:
 def _http_of(endpoint: Any) -> AsgiHttp | None:
     found = (vars(layer).get(HTTP) for layer in layers(endpoint) if hasattr(layer, "__dict__"))
     return next((each for each in found if isinstance(each, AsgiHttp)), None)
-
-
-def _routes(app: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield the routes of an application, and those of the routers and applications within it."""
-    if id(app) in seen:
-        return
-    seen.add(id(app))
-    routes = getattr(app, "routes", None)
-    for route in list(routes) if isinstance(routes, Iterable) else []:
-        yield route
-        yield from _routes(route, seen)
-        for inside in list(vars(route).values()) if hasattr(route, "__dict__") else []:
-            yield from _routes(inside, seen)
 
 
 def _taken(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:

@@ -8,27 +8,12 @@ import http_sf
 
 from dualcache.http.policy import HttpPolicy, http_policy
 
-DEFAULTS: Final[dict[str, Any]] = {
-    "ttl": 60,
-    "default_ttl_ms": 3_600_000,
-    "client_ttl": 0,
-    "vary": ("accept-language",),
-    "public": False,
-    "key": None,
-    "tags": (),
-    "query": True,
-    "honor_request": False,
-    "shared": False,
-    "invalidates": (),
-    "stale_while_revalidate": 0,
-    "stale_if_error": 0,
-    "statuses": (),
-}
+CACHE_TTL_MS: Final = 3_600_000
 
 
 def policy(**options: Any) -> HttpPolicy:
-    """Check these options, and the defaults of the others."""
-    return http_policy(**{**DEFAULTS, **options})
+    """Check these options, and the defaults of the others; a ttl of one minute."""
+    return http_policy({"ttl": 60, **options}, CACHE_TTL_MS)
 
 
 def fields(**named: str) -> list[tuple[bytes, bytes]]:

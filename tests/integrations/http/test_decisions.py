@@ -127,6 +127,7 @@ def test_the_lines_of_a_field_are_one_list() -> None:
         ({"query": ["!"]}, "DC432"),
         ({"statuses": [200]}, "DC433"),
         ({"statuses": ["404"]}, "DC433"),
+        ({"max_age": 5}, "DC151"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(options: Any, code: str) -> None:
