@@ -145,6 +145,8 @@ class PendingDeletion(NamedTuple):
     @property
     def globs(self) -> tuple[str, ...]:
         """Patterns that match, among others, every key that is deleted by a scan."""
+        if not self.functions:
+            return self.patterns
         return (*self.patterns, *[function.pattern for function in self.functions])
 
 

@@ -111,7 +111,7 @@ def decode(op: Op[Any], replies: Sequence[Any]) -> Any:
 
 
 def _write_look(op: Look) -> bytes:
-    """Write a read whose names are not all of ASCII."""
+    """Write a read whatever its names: those of `encode` are of ASCII."""
     data = pack(("MGET", op.key, *op.tags) if op.tags else ("GET", op.key))
     return data + pack(("PTTL", op.key)) if op.with_ttl else data
 
@@ -237,10 +237,6 @@ def _no_reply(_: Op[Any], replies: Sequence[Any]) -> None:
     checked(replies[0])
 
 
-def _write(op: Op[Any]) -> bytes:
-    return encode(op)[0]
-
-
 def _batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
     found = []
     start = 0
@@ -253,7 +249,7 @@ def _batch_reply(op: Batch, replies: Sequence[Any]) -> tuple[Any, ...]:
 
 
 SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
-    Look: Spelling(_write, lambda op: 2 if op.with_ttl else 1, _look_reply),
+    Look: Spelling(_write_look, lambda op: 2 if op.with_ttl else 1, _look_reply),
     LookAndLease: Spelling(write_lease, lambda op: 3 + 3 * len(op.tags), _lease_reply),
     Claim: telling(written(_claim_commands, _claim_reply, lambda op: 1 + 3 * len(op.tags))),
     ReadTags: Spelling(lambda op: pack_names("MGET", op.tags), lambda _: 1, _read_tags_reply),
@@ -266,7 +262,7 @@ SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     Delete: telling(Spelling(lambda op: pack_names("DEL", op.keys), lambda _: 1, _number_reply)),
     Publish: Spelling(lambda op: publish(op.notice), lambda _: 1, _no_reply),
     Ping: written(_ping_commands, _no_reply),
-    Batch: Spelling(_write, lambda op: encode(op)[1], _batch_reply),
+    Batch: Spelling(lambda op: encode(op)[0], lambda op: encode(op)[1], _batch_reply),
     **SCAN_SPELLINGS,
     **CLUSTER_SPELLINGS,
 }

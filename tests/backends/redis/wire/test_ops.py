@@ -111,6 +111,7 @@ def test_an_op_is_spelled_as_these_commands(op: Op[Any], commands: list[str]) ->
         (Look("k", ("t",)), [[b"v", None]], RawRead(b"v", (None,))),
         (Look("k", ("t",)), [[b"v", error("WRONGTYPE")]], RawRead(b"v", (WRONG_TYPE,))),
         (Look("k", (), with_ttl=True), [b"v", 70], RawRead(b"v", (), 70)),
+        (Look("k", ("t",), with_ttl=True), [[b"v", b"id"], 70], RawRead(b"v", (b"id",), 70)),
         (Look("k", (), with_ttl=True), [b"v", -1], RawRead(b"v", (), None)),
         (Look("k", (), with_ttl=True), [b"v", -2], RawRead(b"v", (), 0)),
         (ReadTags(("t", "u")), [[b"id", None]], (b"id", None)),
