@@ -85,11 +85,10 @@ def heard_together(push_epochs: Iterable[PushEpoch]) -> PushEpoch:
         return found.pop()
     heard: set[int] = set()
     for each in found:
-        # Two streams of one server follow each other: a change between them is told by neither. And
-        # a read without a stream leaves the entry without one, whoever tells of its other reads.
-        if not isinstance(each, tuple):
+        # A read without a stream leaves the entry without one, whoever tells of its other reads.
+        if not each:
             return UNTRACKED
-        heard.update(each)
+        heard.update(each if isinstance(each, tuple) else (each,))
     return tuple(sorted(heard))
 
 

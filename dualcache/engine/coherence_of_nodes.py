@@ -70,6 +70,6 @@ class NodesCoherence(Coherence):
 
     def _is_heard(self, push_epoch: PushEpoch) -> bool:
         # Of a read that tells no stream nobody knows at which node it was.
-        return isinstance(push_epoch, tuple) and all(
-            each in self._open_until for each in push_epoch
-        )
+        if isinstance(push_epoch, tuple):
+            return all(each in self._open_until for each in push_epoch)
+        return push_epoch in self._open_until

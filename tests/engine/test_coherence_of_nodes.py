@@ -21,7 +21,7 @@ def machine() -> NodesCoherence:
 def test_what_was_read_at_nodes_that_are_heard_may_be_kept(machine: NodesCoherence) -> None:
     first, second = machine.node_connected(100.0), machine.node_connected(101.0)
     ticket = machine.begin_read(["a", "b"])
-    assert all(machine.may_install(ticket, each) for each in ((first,), (first, second)))
+    assert all(machine.may_install(ticket, each) for each in (first, (first,), (first, second)))
     machine.feed(["b"])
     assert not machine.may_install(ticket, (first,))
 
@@ -29,7 +29,7 @@ def test_what_was_read_at_nodes_that_are_heard_may_be_kept(machine: NodesCoheren
 def test_the_stream_of_one_node_says_nothing_of_another(machine: NodesCoherence) -> None:
     heard = machine.node_connected(100.0)
     ticket = machine.begin_read(["a"])
-    unheard: list[PushEpoch] = [(heard + 1,), (heard, heard + 1), 0, None, heard]
+    unheard: list[PushEpoch] = [(heard + 1,), (heard, heard + 1), 0, None, heard + 1]
     assert not any(machine.may_install(ticket, each) for each in unheard)
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache import FrontTier
+from dualcache import Cache, FrontTier
+from tests.bodies import WAIT_SECONDS
 from tests.fleets.cluster import slot_of
 from tests.front.tiers import eventually, front_hits, is_open, kept, kept_key, losses, tier_of
 
 if TYPE_CHECKING:
-    from dualcache import Cache
     from tests.colours import Colour
     from tests.fleets.cluster import Cluster, ClusterNode
 
@@ -125,17 +127,42 @@ def test_a_batch_is_kept_key_by_key(colour: Colour, cluster: Cluster) -> None:
     assert front_hits(cache) == before + len(keys)
 
 
+def test_a_cache_that_was_closed_hears_anew(colour: Colour, cluster: Cluster) -> None:
+    cache = fronted(colour, cluster)
+    colour.call(cache, "set", "k", "old")
+    assert kept_key(colour, cache, "k") == "old"
+    cache.close()
+    assert not any(heard(cache).values())
+    assert not is_kept(cache, "k")
+    assert kept_key(colour, cache, "k") == "old"
+    cluster.node_of("k").cli("DEL", "k")
+    eventually(partial(is_dropped, cache, "k"), "the copy dropped")
+
+
+def test_the_listeners_of_a_cache_that_nobody_holds_end(cluster: Cluster) -> None:
+    cache = Cache(cluster.url(), front=FrontTier(), max_staleness=STALENESS, socket_timeout=3)
+    cache.get("no such key")
+    eventually(lambda: hears_all(cache, cluster), "all primaries heard")
+    listeners = [each for each in threading.enumerate() if each.name == "dualcache-listener"]
+    assert len(listeners) >= len(cluster.primaries)
+    del cache
+    gc.collect()
+    for thread in listeners:
+        thread.join(WAIT_SECONDS)
+        assert not thread.is_alive()
+
+
 @TRANSPORTS
 def test_a_slot_that_has_moved_is_heard_at_its_new_primary(
-    colour: Colour, own_cluster: Cluster, transport: Any
+    colour: Colour, cluster: Cluster, transport: Any
 ) -> None:
-    first, second, *_ = own_cluster.primaries
-    cache = fronted(colour, own_cluster, transport)
+    first, second, *_ = cluster.primaries
+    cache = fronted(colour, cluster, transport)
     key, stays = key_at(first), key_at(second)
     for each in (key, stays):
         colour.call(cache, "set", each, "old")
         assert kept_key(colour, cache, each) == "old"
-    own_cluster.move_slot(slot_of(key), second)
+    cluster.move_slot(slot_of(key), second)
     # No call tells of the move: what is kept is served without one. The proofs do.
     eventually(partial(is_dropped, cache, stays), "everything forgotten")
     assert kept_key(colour, cache, key) == "old"
@@ -143,12 +170,12 @@ def test_a_slot_that_has_moved_is_heard_at_its_new_primary(
     eventually(partial(is_dropped, cache, key), "the copy dropped")
 
 
-def test_nothing_is_kept_of_a_slot_on_its_way(colour: Colour, own_cluster: Cluster) -> None:
-    first, second, *_ = own_cluster.primaries
-    cache = fronted(colour, own_cluster)
+def test_nothing_is_kept_of_a_slot_on_its_way(colour: Colour, cluster: Cluster) -> None:
+    first, second, *_ = cluster.primaries
+    cache = fronted(colour, cluster)
     key = key_at(first)
     colour.call(cache, "set", key, "old")
-    move = own_cluster.begin_move(slot_of(key), second)
+    move = cluster.begin_move(slot_of(key), second)
     move.move_keys()
     for _ in range(3):
         assert colour.call(cache, "get", key) == "old"

@@ -48,7 +48,7 @@ def is_tracked(op: Op[Any]) -> bool:
 def stamped(op: Op[Any], reply: Any, push_epoch: int) -> Any:
     """Return the reply to an op, with the stream for which the server tracks each of its reads."""
     if type(op) is Exchange:
-        return Heard(reply, (push_epoch,) if push_epoch else UNTRACKED)
+        return Heard(reply, push_epoch)
     if not isinstance(op, Batch):
         return replace(reply, push_epoch=push_epoch)
     return tuple(
