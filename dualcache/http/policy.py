@@ -87,7 +87,8 @@ def http_policy(written: Mapping[str, Any], default_ttl_ms: int | None) -> HttpP
     """Check the options as they were written; raises `UsageError` that names the wrong one."""
     refuse_unknown(written, tuple(DEFAULTS), owner=OWNER)
     options = {**DEFAULTS, **written}
-    ttl, vary, key = options["ttl"], options["vary"], options["key"]
+    ttl, vary = options["ttl"], options["vary"]
+    key: Any = options["key"]
     vary_of = vary if callable(vary) else None
     is_public = _bool(options, "public")
     if is_public and vary_of is not None:

@@ -50,22 +50,20 @@ def decorated_endpoint(http: AsgiHttp, function: Any) -> Any:
             help="leave the decorator out: a stream is never stored",
         )
     endpoint = Endpoint(http, function)
-    if inspect.iscoroutinefunction(function):
 
-        @wraps(function)
-        async def answered(*args: Any, **kwargs: Any) -> Any:
-            return await endpoint.call_async(args, kwargs)
+    @wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return endpoint.call(args, kwargs)
 
-    else:
+    @wraps(function)
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        return await endpoint.call_async(args, kwargs)
 
-        @wraps(function)
-        def answered(*args: Any, **kwargs: Any) -> Any:
-            return endpoint.call(args, kwargs)
-
+    answered: Any = awaited if inspect.iscoroutinefunction(function) else called
     setattr(answered, HTTP, http)
     signature = _signature_for_fastapi(function)
     if signature is not None:
-        answered.__signature__ = signature  # type: ignore[attr-defined]  # read by inspect
+        answered.__signature__ = signature
     return answered
 
 

@@ -12,7 +12,7 @@ from dualcache import Cache, UsageError
 from dualcache.integrations.fastapi import CacheDep  # noqa: TC001  FastAPI reads the annotation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from tests.integrations.http.conftest import Shop
 
@@ -39,7 +39,7 @@ def test_a_lifespan_of_the_program_runs_within_that_of_the_cache(shop: Shop) -> 
     steps: list[str] = []
 
     @asynccontextmanager
-    async def own(app: FastAPI) -> AsyncIterator[dict[str, int]]:
+    async def own(app: FastAPI) -> AsyncGenerator[dict[str, int]]:
         await shop.cache.aio.set("greeting", "hello")
         steps.append("began")
         yield {"number": 5}
