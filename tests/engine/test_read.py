@@ -6,7 +6,6 @@ from dualcache.core.entry import MISSING, Entry, Tag
 from dualcache.core.envelope import seal_tombstone
 from dualcache.core.events import Hit, Miss, NotRead, Unusable
 from dualcache.core.flight import Load, Outcome
-from dualcache.core.front_ports import UNTRACKED
 from dualcache.core.ops import Batch, DropConnections, Loaded, Look, RawRead, ReadTags
 from dualcache.engine.load import get_or_run
 from dualcache.engine.peek import contains, peek, ttl
@@ -146,7 +145,7 @@ def test_what_is_read_is_kept_under_a_ticket_for_each_name_taken_before_it_was_r
     )
 
 
-def test_a_value_read_on_two_push_streams_counts_as_untracked() -> None:
+def test_a_value_read_on_two_push_streams_depends_on_both() -> None:
     env, _ = surroundings()
     shelf = Shelf()
     script(
@@ -154,7 +153,7 @@ def test_a_value_read_on_two_push_streams_counts_as_untracked() -> None:
         (Look, RawRead(TAGGED, (token(50),), 1_000, push_epoch=3)),
         (Look("~t:b"), RawRead(token(51), push_epoch=4)),
     ).returns("v")
-    assert shelf.installed[0][1].push_epoch == UNTRACKED
+    assert shelf.installed[0][1].push_epoch == (3, 4)
 
 
 def test_what_is_not_fresh_is_not_kept() -> None:

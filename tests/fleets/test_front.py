@@ -142,7 +142,7 @@ def test_a_cache_that_was_closed_hears_anew(colour: Colour, cluster: Cluster) ->
 def test_the_listeners_of_a_cache_that_nobody_holds_end(cluster: Cluster) -> None:
     cache = Cache(cluster.url(), front=FrontTier(), max_staleness=STALENESS, socket_timeout=3)
     cache.get("no such key")
-    eventually(lambda: hears_all(cache, cluster), "all primaries heard")
+    eventually(partial(hears_all, cache, cluster), "all primaries heard")
     listeners = [each for each in threading.enumerate() if each.name == "dualcache-listener"]
     assert len(listeners) >= len(cluster.primaries)
     del cache

@@ -44,6 +44,7 @@ def test_what_was_carried_out_is_not_sent_on() -> None:
     assert hops(data, [b"OK", b"2", None], "10.0.0.1:7000") == []
     found = hops(data, [b"OK", redirection("MOVED"), b"3"], "10.0.0.1:7000")
     assert found == [Hop("10.0.0.2:7001", pack(("GET", "b")), 1, (1,), (0,), (7,))]
+    assert not found[0].is_asking
 
 
 def test_a_command_for_a_key_on_its_way_is_announced() -> None:
@@ -52,6 +53,7 @@ def test_a_command_for_a_key_on_its_way_is_announced() -> None:
     (hop,) = hops(data, replies, "10.0.0.1:7000")
     assert hop.data == ASKING + data
     assert (hop.awaits, hop.places, hop.kept) == (3, (0, 1), (1, 2))
+    assert hop.is_asking
     assert hop.is_asking
     assert merged(replies, hop, [b"OK", b"OK", b"1"]) == [b"OK", b"1"]
 
