@@ -34,6 +34,7 @@ class _Waiter(SimpleQueue[None]):
     """A caller that waits for a connection; `put` wakes it."""
 
     def __init__(self, *, is_urgent: bool) -> None:
+        super().__init__()  # Python's own is whole without it, that of gevent is not
         self.is_urgent = is_urgent
 
 
