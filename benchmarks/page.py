@@ -21,6 +21,7 @@ OVER: Final = {
     "tags per entry": "tags per entry",
     "bytes per value": "bytes per value",
     "processes": "processes",
+    "primaries": "primaries",
 }
 """What the x of a case counts, by the last words of its name."""
 LONGER_IS_BETTER: Final = ("%",)

@@ -165,9 +165,11 @@ def bar_group(group: Bars, top: float) -> tuple[list[str], float]:
 
 
 def field(given: Field, top: float) -> list[str]:
-    """Draw one field; an x of 0 stands where 0.5 would, as logarithms have no zero."""
+    """Draw one field. Logarithms have no zero: an x of 0 stands at 0.5, a y of 0 is left out."""
     placed = [
-        line._replace(points=[(max(x, 0.5), y) for x, y in line.points]) for line in given.lines
+        line._replace(points=[(max(x, 0.5), y) for x, y in line.points if y > 0])
+        for line in given.lines
+        if any(y > 0 for _, y in line.points)
     ]
     bottom = top + 285
     points = [point for line in placed for point in line.points]

@@ -25,6 +25,8 @@ MODULES: Final = {
     "outage": "outage",
     "hit_ratio": "hit_ratio",
     "growth": "growth",
+    "fleet": "fleet",
+    "listeners": "listeners",
 }
 """The name on the command line, and the module: one of them is a keyword."""
 

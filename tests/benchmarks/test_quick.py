@@ -11,11 +11,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks.listening import TRANSPORTS
 from benchmarks.measure import Lap, calibrated
 from benchmarks.page import RESULTS, SUMMARY, by_curve, plot, was_busy
 from benchmarks.results import Reached, Results, Row, Topic, read_results
 from benchmarks.summary import COMPARED, told
-from benchmarks.svg import axis_of_bars, logarithmic_axis, round_step
+from benchmarks.svg import Field, Line, axis_of_bars, draw, logarithmic_axis, round_step
 from benchmarks.targets import TARGETS, Target, reached
 from benchmarks.topics import MODULES
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
+OURS = {"dualcache", *TRANSPORTS}
 
 
 def benchmarks(*arguments: Any) -> subprocess.CompletedProcess[str]:
@@ -44,7 +46,7 @@ def test_every_topic_runs_and_its_results_become_plots_and_a_page(
     topics = read_results(found).topics
     assert list(topics) == list(MODULES)
     for name, topic in topics.items():
-        assert any(row.subject == "dualcache" for row in topic.rows) or topic.notes, name
+        assert any(row.subject in OURS for row in topic.rows) or topic.notes, name
 
     page = tmp_path / "performance.md"
     shutil.copy(PAGE, page)
@@ -117,6 +119,13 @@ def test_a_logarithmic_axis_is_no_wider_than_round_numbers_around_what_it_shows(
 def test_bars_of_very_different_lengths_stand_on_a_logarithmic_axis() -> None:
     assert axis_of_bars([1.0, 100.0]).is_logarithmic
     assert not axis_of_bars([1.0, 5.0]).is_logarithmic
+
+
+def test_a_line_has_no_place_for_zero() -> None:
+    lines = [Line("some", [(1, 0.0), (2, 3.0)], is_ours=True), Line("none", [(1, 0.0)], False)]
+    drawn = draw([Field("pushes", "processes", "pushes", lines)])
+    assert "some" in drawn
+    assert "none<" not in drawn
 
 
 def test_cases_that_differ_by_their_x_alone_are_one_field_of_lines() -> None:
