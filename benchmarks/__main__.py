@@ -1,4 +1,4 @@
-"""The command line: run topics, print tables, write JSON; or draw the plots of such a JSON."""
+"""The command line: run topics, print tables, write JSON; or make documentation of such a JSON."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from benchmarks import machine, table, targets
 from benchmarks.bench import Bench, Skip
 from benchmarks.page import write_page
 from benchmarks.results import Results, Topic, read_results, write_results
+from benchmarks.scale import write_scale
 from benchmarks.topics import MODULES, topic
 from tests.servers import HOW_TO_GET_ONE, Binary, Server, found_binaries
 
@@ -27,6 +28,8 @@ FAILED: Final = "failed"
 def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["plot"]:
         return draw(arguments[1:])
+    if arguments[:1] == ["scale"]:
+        return write_scale_page(arguments[1:])
     options = parsed(arguments)
     binary = chosen_binary(options.server)
     with Server(binary) as server:
@@ -53,9 +56,8 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     unknown = [name for name in options.topics if name not in MODULES]
     if unknown:
-        parser.error(
-            f"no topic {', '.join(unknown)}; there are {', '.join(MODULES)}, and `plot FILE`"
-        )
+        known = f"{', '.join(MODULES)}, `plot FILE` and `scale FILE`"
+        parser.error(f"no topic {', '.join(unknown)}; there are {known}")
     return options
 
 
@@ -107,6 +109,18 @@ def draw(arguments: Sequence[str]) -> int:
     parser.add_argument("--page", type=Path, default=Path("docs", "performance.md"))
     options = parser.parse_args(arguments)
     write_page(read_results(options.file), options.page)
+    return 0
+
+
+def write_scale_page(arguments: Sequence[str]) -> int:
+    """Make the tables of the page on scale from what `fleet` and `listeners` found."""
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks scale", description=write_scale_page.__doc__
+    )
+    parser.add_argument("files", type=Path, nargs="+", metavar="file")
+    parser.add_argument("--page", type=Path, default=Path("docs", "concepts", "scale.md"))
+    options = parser.parse_args(arguments)
+    write_scale([read_results(each) for each in options.files], options.page)
     return 0
 
 
