@@ -30,11 +30,14 @@ def real(name: str) -> ModuleType:
 async def in_django(cache: Cache) -> tuple[list[Any], list[str]]:
     """Serve two views that hand their request to cached functions."""
     settings = real("django.conf").settings
-    if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="x")
+    if not settings.configured:  # the tests of Django's cache configure it, too
+        settings.configure(SECRET_KEY="x")
         real("django").setup()
     from django.http import HttpRequest, JsonResponse  # type: ignore[import-not-found,unused-ignore]
-    from django.test import AsyncClient  # type: ignore[import-not-found,unused-ignore]
+    from django.test import (  # type: ignore[import-not-found,unused-ignore]
+        AsyncClient,
+        override_settings,
+    )
     from django.urls import path  # type: ignore[import-not-found,unused-ignore]
 
     ran: list[str] = []
@@ -50,9 +53,10 @@ async def in_django(cache: Cache) -> tuple[list[Any], list[str]]:
     )
     client = AsyncClient()
     urls = ("/1", "/1?page=2", "/2", "/1?page=2")
-    seen = [(await client.get(url)).json() for url in urls]
-    await client.put("/1")
-    seen.append((await client.get("/1?page=2")).json())
+    with override_settings(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__):
+        seen = [(await client.get(url)).json() for url in urls]
+        await client.put("/1")
+        seen.append((await client.get("/1?page=2")).json())
     urlpatterns.clear()
     return seen, ran
 
