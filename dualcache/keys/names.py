@@ -94,14 +94,14 @@ def no_pattern(key: object) -> str:
     return user_key(key)
 
 
-def no_patterns(keys: Sequence[object]) -> list[str]:
+def no_patterns(keys: Sequence[str]) -> list[str]:
     """Check and write keys that the caller wants to delete: as `no_pattern` each, but in one look.
 
     Most keys need no escape, and there may be thousands.
     """
     try:
-        text = "\n".join(keys)  # type: ignore[arg-type]  # what is no text is refused below
-    except TypeError:
+        text = "\n".join(keys)
+    except TypeError:  # one of them is no text: refused below
         text = ""
     if _plain_lines.fullmatch(text):
         names = text.split("\n")

@@ -187,7 +187,7 @@ def outcome(write: Callable[[list[str]], list[str]], keys: list[str]) -> object:
 def test_of_a_key_of_another_type_the_characters_count() -> None:
     assert [type(name) for name in no_patterns([Name.USER, "user:2"])] == [str, str]
     with pytest.raises(UsageError, match="must be text"):
-        no_patterns(["user:1", 5])
+        no_patterns(["user:1", 5])  # type: ignore[list-item]
 
 
 def test_several_names_are_no_text_and_can_be_gone_through() -> None:
