@@ -16,8 +16,9 @@ __all__ = ["ExtraMethods"]
 class ExtraMethods(NamedCache):
     """`ttl`, `pttl`, `keys`, `iter_keys`, `delete_pattern` and `lock`, as django-redis has them.
 
-    Patterns are Redis's (`*`, `?`, `[…]`, and a backslash before a character that is none of
-    them), over the keys of one version and of this prefix.
+    Patterns are Redis's (`*`, `?`, `[…]`, and a backslash before one that stands for itself), over
+    the keys of one version and of this prefix. Of a key whose name has more than 512 bytes only the
+    ends can be matched, and listed.
     """
 
     def ttl(self, key: Any, version: Any = None) -> int | None:
