@@ -39,6 +39,7 @@ class AsgiHttp:
         self._options: dict[str, Any] = {
             "ttl": None if policy.ttl_ms is None else policy.ttl_ms / 1000,
             "type": StoredResponse,
+            "codec": "msgpack",  # whatever the cache has for values
             "condition": is_response,
             "stale_while_revalidate": policy.stale_while_revalidate,
             "stale_if_error": policy.stale_if_error,

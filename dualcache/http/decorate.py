@@ -21,7 +21,7 @@ def http_decorator(
 ) -> Callable[[Any], Any]:
     """Check the options; return the decorator."""
     default: Any = runtime.defaults.fields.get("ttl_ms")
-    policy = http_policy(written, default)
+    policy = http_policy(written, default, runtime.codecs.max_value_bytes)
 
     def now_ms() -> int:
         return runtime.backend.env.now_ms()  # another one inside of `override`

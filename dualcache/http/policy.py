@@ -48,7 +48,8 @@ class HttpPolicy(Struct, frozen=True):
     """How the responses of one route are kept and sent; durations are in seconds.
 
     `ttl_ms` is how long an entry is fresh, `None` for ever. `vary` are names of fields in lower
-    case, `vary_of` and `key_of` functions of the request.
+    case, `vary_of` and `key_of` functions of the request, `max_bytes` is the most that the cache
+    keeps.
     """
 
     ttl_ms: int | None
@@ -66,6 +67,7 @@ class HttpPolicy(Struct, frozen=True):
     stale_while_revalidate: int
     stale_if_error: int
     statuses: frozenset[int]
+    max_bytes: int
 
     @property
     def names_identity(self) -> bool:
@@ -83,7 +85,9 @@ class HttpPolicy(Struct, frozen=True):
         return name.lower() in self.vary
 
 
-def http_policy(written: Mapping[str, Any], default_ttl_ms: int | None) -> HttpPolicy:
+def http_policy(
+    written: Mapping[str, Any], default_ttl_ms: int | None, max_bytes: int
+) -> HttpPolicy:
     """Check the options as they were written; raises `UsageError` that names the wrong one."""
     refuse_unknown(written, tuple(DEFAULTS), owner=OWNER)
     options = {**DEFAULTS, **written}
@@ -115,6 +119,7 @@ def http_policy(written: Mapping[str, Any], default_ttl_ms: int | None) -> HttpP
         stale_while_revalidate=_seconds(options, "stale_while_revalidate"),
         stale_if_error=_seconds(options, "stale_if_error"),
         statuses=_statuses(options["statuses"]),
+        max_bytes=max_bytes,
     )
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from dualcache.http.decisions import is_server_error, why_unstored
-from dualcache.http.fields import field
 from dualcache.http.stored import StoredResponse, stored_response
 
 if TYPE_CHECKING:
@@ -129,6 +128,8 @@ class Recorder:
             return self._passed("stream")
         start = next(held for held in self._held if held["type"] == "http.response.start")
         status, body = start["status"], bytes(message.get("body", b""))
+        if len(body) > self._policy.max_bytes:
+            return self._passed("size")
         self.response = stored_response(status, _fields(start), body, self._now_ms())
         return Decision.FAILED if is_server_error(status, self._policy) else Decision.KEPT
 
@@ -139,9 +140,9 @@ class Recorder:
             return self._passed("background")
         if reason == "status" and is_server_error(status, self._policy):
             return Decision.OPEN  # a failure like any other, and shared with those who wait for it
-        if reason or field(fields, b"trailer"):
-            return self._passed(reason or "trailer")
-        return Decision.OPEN
+        if reason:
+            return self._passed(reason)
+        return self._passed("extension") if message.get("trailers") else Decision.OPEN
 
     def _passed(self, reason: str) -> Decision:
         self.reason = reason

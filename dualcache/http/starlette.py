@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.errors import UsageError
@@ -23,8 +23,6 @@ from dualcache.http.asgi import MARK, AsgiHttp
 from dualcache.http.decisions import SAFE_METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dualcache.http.recorder import Application, Receive, Recorder, Scope, Send
 
 __all__ = ["decorated_endpoint", "wrap_routes"]
@@ -105,11 +103,11 @@ class Endpoint:
         if is_fastapi and scope["method"] not in SAFE_METHODS:
             return None  # its body has been read: it cannot go through its route once more
         if not is_fastapi:
-            return _answering(partial(self._http.serve, self._plain(args, kwargs)))
+            return partial(self._http.serve, self._plain(args, kwargs))
         route = scope.get("route")
         if not _is_wrapped(route) and not _wrap(route):
             return None
-        return _answering(route.handle)
+        return _answering()(route.handle)
 
     def _plain(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Application:
         """Return the application that Starlette makes of the function itself."""
@@ -155,11 +153,11 @@ class Endpoint:
         return handled if handled is not None and handled[0] is self._http else None
 
 
-def wrap_routes(app: Any, cache: Any) -> None:
+def wrap_routes(app: Any, owner: Any) -> None:
     """Put every decorated route of an application behind its cache, mounted ones included."""
     for route in routes_within(app):
         http = _http_of(getattr(route, "endpoint", None))
-        if http is not None and http.cache is cache and not _is_wrapped(route):
+        if http is not None and http.cache is owner and not _is_wrapped(route):
             _wrap(route)
 
 
@@ -204,15 +202,20 @@ def _has_request(values: tuple[Any, ...]) -> bool:
     return module is not None and any(isinstance(value, module.Request) for value in values)
 
 
-def _answering(app: Callable[..., Any]) -> Any:
-    """Return a response that has another application answer."""
-    responses = sys.modules["starlette.responses"]
+@cache
+def _answering() -> Any:
+    """Return the class of a response that has an application answer; FastAPI asks for a class."""
+    response: Any = sys.modules["starlette.responses"].Response
 
-    class Answering(responses.Response):  # type: ignore[name-defined,misc]  # as FastAPI looks for one
+    class Answering(response):  # type: ignore[misc]  # not imported before the program does it
+        def __init__(self, app: Application) -> None:
+            super().__init__()
+            self._app = app
+
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            await app(scope, receive, send)
+            await self._app(scope, receive, send)
 
-    return Answering()
+    return Answering
 
 
 def _warn_of_tasks(function: Any) -> None:

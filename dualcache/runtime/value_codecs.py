@@ -8,6 +8,7 @@ from cachetools import LRUCache
 
 from dualcache.codecs.advice import Teller
 from dualcache.codecs.value_codec import make_value_codec
+from dualcache.core.codec_ids import DEFAULT_MAX_BYTES
 from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
 
@@ -40,6 +41,11 @@ class ValueCodecs:
         self._known: set[str] = set()
         self._direct: LRUCache[Any, ValueCodec] = LRUCache(_MOST_KNOWN)
         self.codec_for(MISSING)  # raises for a codec or a secret that cannot be right
+
+    @property
+    def max_value_bytes(self) -> int:
+        """The most bytes that a value of this cache may take."""
+        return self._limits.get("max_value_bytes", DEFAULT_MAX_BYTES)  # type: ignore[no-any-return]
 
     def codec_for(self, annotation: Any, codec: Any = None, **own: Any) -> ValueCodec:
         """Return the codec for values of a type; `own` limits go before those of the cache."""

@@ -9,11 +9,12 @@ import http_sf
 from dualcache.http.policy import HttpPolicy, http_policy
 
 CACHE_TTL_MS: Final = 3_600_000
+MAX_BYTES: Final = 1_000_000
 
 
 def policy(**options: Any) -> HttpPolicy:
     """Check these options, and the defaults of the others; a ttl of one minute."""
-    return http_policy({"ttl": 60, **options}, CACHE_TTL_MS)
+    return http_policy({"ttl": 60, **options}, CACHE_TTL_MS, MAX_BYTES)
 
 
 def fields(**named: str) -> list[tuple[bytes, bytes]]:

@@ -8,6 +8,8 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from starlette.responses import JSONResponse
 
+from dualcache import Cache
+from tests.endpoints.conftest import Stage
 from tests.integrations.http.conftest import status_of, statuses
 
 if TYPE_CHECKING:
@@ -145,6 +147,73 @@ def test_a_refresh_whose_response_must_not_be_stored_ends_without_a_client(
     while site.get("/") == 1:
         pass
     assert memory_shop.counts["body"] >= 3
+
+
+def test_a_client_that_leaves_hands_over_to_those_who_wait(memory_shop: Shop) -> None:
+    app, gate = FastAPI(), memory_shop.gate()
+    ended: list[str] = []
+
+    @app.get("/")
+    @memory_shop.http(ttl=60)
+    async def read() -> int:
+        run = memory_shop.count("body")
+        try:
+            await gate.passed()
+        except BaseException as error:
+            ended.append(type(error).__name__)
+            raise
+        return run
+
+    site = memory_shop.site(app)
+    site.submit(_lifespan(memory_shop, app)).result(30)
+    first = site.start("GET", "/")
+    gate.wait_until_entered()
+    second = site.start("GET", "/")
+    first.cancel()
+    gate.wait_until_entered(2)
+    gate.open()
+    assert second.result(30).json() == 2
+    assert ended == ["CancelledError"]
+
+
+@pytest.mark.parametrize("options", [{"codec": "json"}, {"max_value_bytes": 3_000}])
+def test_options_of_the_cache_for_its_values_hold_for_responses_as_far_as_they_can(
+    is_async: bool, options: dict[str, Any]
+) -> None:
+    cache = Cache("memory://", **options)
+    shop = Stage(cache, is_async=is_async)
+    app = FastAPI()
+
+    @app.get("/{size}")
+    @cache.http(ttl=60)
+    async def read(size: int) -> str:
+        return "." * size
+
+    site = shop.site(app)
+    assert statuses(site, "/5", "/5") == ["uri-miss", "hit"]
+    if "max_value_bytes" in options:
+        told = {"fwd": "uri-miss", "detail": "size"}
+        assert [status_of(site.send("GET", "/4000")) for _ in range(2)] == [told, told]
+    shop.close()
+
+
+def test_a_cache_that_is_off_runs_the_endpoint_each_time(memory_shop: Shop) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    @memory_shop.http(ttl=60)
+    def read() -> int:
+        return memory_shop.count("body")
+
+    site = memory_shop.site(app)
+
+    async def ask() -> int:
+        with memory_shop.cache.disabled():
+            response = await site._client.get("/")
+        return int(response.json())
+
+    assert [site.submit(ask()).result(30) for _ in range(2)] == [1, 2]
+    assert memory_shop.cache.get("http:GET:/") is None
 
 
 async def _lifespan(shop: Shop, app: FastAPI) -> None:
