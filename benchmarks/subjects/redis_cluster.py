@@ -36,7 +36,8 @@ class Elsewhere:
 
 def open_cache(bench: Bench, cluster: Place, **options: Any) -> Cache:
     """Return a cache on a cluster; closed when the topic ends."""
-    cache = Cache(cluster.url(), max_connections=64, **{"namespace": "ours", **options})
+    chosen: dict[str, Any] = {"namespace": "ours", "max_connections": 64, **options}
+    cache = Cache(cluster.url(), **chosen)
     bench.on_close(cache.aio.aclose)
     return cache
 

@@ -125,7 +125,7 @@ class Group:
     """The processes of one transport, and a cache that changes their keys."""
 
     def __init__(self, bench: Bench, transport: Heard, servers: Sequence[Server], url: str) -> None:
-        self.transport = transport
+        self.transport: Heard = transport
         self.hears_all = transport != "tracking"
         self.without: dict[str, float] = {}
         """The bytes that servers send for a change that nobody hears."""
