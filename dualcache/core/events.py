@@ -78,8 +78,8 @@ class Loaded(Event, frozen=True):
 class LoadFailed(Event, frozen=True):
     """The user's function raised; `error` is the name of the exception's type.
 
-    `negative`: it is one of `cache_exceptions`, so an answer. A `Loaded` tells whether it was
-    stored.
+    `negative`: it is one of `cache_exceptions`, so an answer. Each load is told by this or by a
+    `Loaded`, never by both.
     """
 
     error: str = ""

@@ -48,7 +48,8 @@ def doubling(colour: Colour, cache: Cache, **options: Any) -> Callable[..., Any]
     def double(number: int) -> int:
         return 2 * number
 
-    return cache(key="double:{number}", **{"ttl": "5m", **options})(colour.function(double))
+    options = {"ttl": "5m", **options}
+    return cache(key="double:{number}", **options)(colour.function(double))
 
 
 def test_a_cache_that_is_isolated_connects_to_nothing(colour: Colour) -> None:
