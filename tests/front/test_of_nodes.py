@@ -84,11 +84,28 @@ class Part:
         self.wakes.append(wake)
         return self.is_heard
 
+    def start(self) -> None:
+        """It is not started in these tests."""
+
+    def stop(self) -> None:
+        """Nor stopped."""
+
 
 def listeners(front: FrontOfNodes, *parts: Part) -> NodeListeners:
     made = NodeListeners(front, prefix="", transports=(), max_staleness=5.0)
-    made._listeners = dict(enumerate(parts))  # type: ignore[arg-type]
+    made._listeners = {f"n{at}": part for at, part in enumerate(parts, 1)}  # type: ignore[misc]
     return made
+
+
+def test_a_node_that_leaves_bounds_nothing_and_keeps_nothing(front: FrontOfNodes) -> None:
+    number = front.at("n2").connected(0.0)
+    front.at("n2").lost()
+    front.at("n2").open_bounded("ttl", "no rights")
+    before = front.is_bounded
+    listeners(front, Part(is_heard=True), Part(is_heard=True))._listen(("n1",))
+    assert (before, front.is_bounded) == (True, False)
+    ticket = front.coherence.begin_read(["k"])
+    assert not any(front.coherence.may_install(ticket, (each,)) for each in (number, number + 1))
 
 
 def test_a_proof_is_that_of_all_nodes_that_are_heard(front: FrontOfNodes) -> None:

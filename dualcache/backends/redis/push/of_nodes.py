@@ -114,6 +114,8 @@ class NodeListeners:
         for name in [*self._listeners]:
             if name not in names:
                 self._listeners[name].stop()
+                # A tier that is open there without pushes has no link whose end would close it.
+                self._front.at(name).closed()
         for name in names:
             # One that comes back is the same listener: its new thread waits for the end of the old.
             if name not in self._listeners:
