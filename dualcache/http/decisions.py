@@ -31,11 +31,12 @@ def why_forwarded(method: str, request: Fields, policy: HttpPolicy) -> tuple[For
     """
     if method not in READ_METHODS:
         return Forward.METHOD, ""
+    names = {name for name, _ in request}
     for name in ASKED_IN_PART:
-        if has_field(request, name):
+        if name in names:
             return Forward.BYPASS, name.decode()
     for name in IDENTITY:
-        if has_field(request, name) and not policy.covers(name):
+        if name in names and not policy.covers(name):
             return Forward.BYPASS, name.decode()
     if policy.honors_request:
         asked = directives(field(request, b"cache-control"))

@@ -241,7 +241,11 @@ def _signature_for_fastapi(function: Any) -> inspect.Signature | None:
     # By a dependency: FastAPI hands each of the two to one parameter of a function, and the
     # endpoint may have its own. All dependencies of a request share one list of tasks.
     call.__annotations__ = {"request": fastapi.Request, "tasks": fastapi.BackgroundTasks}
-    signature = inspect.signature(function)
+    try:
+        # Older versions look for the names of annotations where the wrapper is written.
+        signature = inspect.signature(function, eval_str=True)
+    except Exception:  # noqa: BLE001  a name that is not there yet; FastAPI tells, if it matters
+        signature = inspect.signature(function)
     given = list(signature.parameters.values())
     at = len(given) - (bool(given) and given[-1].kind is inspect.Parameter.VAR_KEYWORD)
     own = inspect.Parameter(CALL, inspect.Parameter.KEYWORD_ONLY, default=fastapi.Depends(call))

@@ -114,6 +114,34 @@ def test_included_routers_mounted_applications_and_later_routes_are_behind_it_to
     assert statuses(site, *["/v1/later"] * 2, "/v1/a/1") == ["uri-miss", "hit", "hit"]
 
 
+def test_methods_of_an_object_are_endpoints_too(shop: Shop) -> None:
+    class Posts:
+        def __init__(self, name: str) -> None:
+            self.name = name
+            self.router = APIRouter(prefix=f"/{name}")
+            self.router.add_api_route("/{number}", self.read)
+            self.router.add_api_route("/{number}", self.write, methods=["PUT"])
+
+        @shop.http(ttl=60)
+        def read(self, number: int) -> list[Any]:
+            return [self.name, number, shop.count("body")]
+
+        @shop.http()
+        def write(self, number: int) -> str:
+            return f"{self.name} {number}"
+
+    app = FastAPI()
+    for name in ("a", "b"):
+        app.include_router(Posts(name).router)
+    site = shop.site(app)
+    assert [site.get("/a/1"), site.get("/a/1"), site.get("/b/1")] == [["a", 1, 1]] * 2 + [
+        ["b", 1, 2]
+    ]
+    for run in (3, 4):
+        assert site.write("PUT", "/a/1") == "a 1"
+        assert [site.get("/a/1"), site.get("/b/1")] == [["a", 1, run], ["b", 1, 2]]
+
+
 def test_a_lifespan_puts_the_routes_behind_it_before_the_first_request(shop: Shop) -> None:
     app, sub, router = FastAPI(), FastAPI(), APIRouter()
 
