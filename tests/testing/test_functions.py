@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -21,6 +22,7 @@ from dualcache import (
     Hit,
     Loaded,
     Miss,
+    MissingClientError,
     MovableClock,
     UsageError,
     each_cache,
@@ -115,6 +117,26 @@ def test_a_clock_moves_forward_only_by_what_is_a_duration() -> None:
         with pytest.raises(UsageError):
             clock.advance(wrong)
     assert clock() == began + 5400
+
+
+def test_a_clock_follows_the_systems_until_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = MovableClock()
+    clock.advance(10)
+    monkeypatch.setattr(time, "time", lambda: 100.0)  # as freezegun and time-machine do
+    assert clock() == 110
+    clock.stop()
+    monkeypatch.setattr(time, "time", lambda: 200.0)
+    assert clock() == 110
+    clock.advance(5)
+    assert clock() == 115
+
+
+def test_there_is_no_client_in_an_isolation(redis_server: Server) -> None:
+    cache = Cache(redis_server.url)
+    with isolated(), pytest.raises(MissingClientError):
+        cache.client.ping()
+    assert cache.client.ping()
+    cache.close()
 
 
 def test_a_cache_that_is_gone_is_no_longer_changed() -> None:
