@@ -38,6 +38,7 @@ SHARED: Final = {
     "DC311": "a payload that is no value: whichever form reads it",
     "DC324": "a server is no master: when it is connected, and when it has taken a deletion",
     "DC405": "a route that writes is cached: told at the start, and at the first call",
+    "DC413": "a route is registered beneath the decorator: of a function, and of HTTP mode",
     "DC422": "a function of many values returns no mapping: by its annotation, and by its result",
 }
 """Codes that several modules raise, and the one meaning that they have there."""

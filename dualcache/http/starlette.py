@@ -156,8 +156,11 @@ class Endpoint:
 def wrap_routes(app: Any, owner: Any) -> None:
     """Put every decorated route of an application behind its cache, mounted ones included."""
     for route in routes_within(app):
-        http = _http_of(getattr(route, "endpoint", None))
-        if http is not None and http.cache is owner and not _is_wrapped(route):
+        endpoint = getattr(route, "endpoint", None)
+        http = _http_of(endpoint)
+        if http is None:
+            _warn_of_route_beneath(route, endpoint, owner)
+        elif http.cache is owner and not _is_wrapped(route):
             _wrap(route)
 
 
@@ -178,6 +181,23 @@ def _wrap(route: Any) -> bool:
     # Of this route alone: an included router makes other objects of it, but all lead to this one.
     route.handle = answer
     return True
+
+
+def _warn_of_route_beneath(route: Any, endpoint: Any, owner: Any) -> None:
+    """Warn of an endpoint that its module has by the same name under `cache.http`."""
+    if not inspect.isfunction(endpoint):
+        return
+    above = endpoint.__globals__.get(endpoint.__name__)
+    http = _http_of(above)
+    if http is not None and http.cache is owner and endpoint in layers(above):
+        code = endpoint.__code__
+        warnings.warn_explicit(
+            f"[DC413] {getattr(route, 'path', '')} does not use the cache: {endpoint.__qualname__} "
+            "has cache.http above the route's decorator; write it beneath",
+            UserWarning,
+            code.co_filename,
+            code.co_firstlineno,
+        )
 
 
 def _is_wrapped(route: Any) -> bool:

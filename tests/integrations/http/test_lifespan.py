@@ -17,12 +17,22 @@ if TYPE_CHECKING:
     from tests.integrations.http.conftest import Shop
 
 
+BENEATH = FastAPI()
+BENEATHS_CACHE = Cache("memory://")
+
+
+@BENEATHS_CACHE.http(ttl=60)
+@BENEATH.get("/")
+def beneath() -> int:
+    return 1
+
+
 class Running:
     """An application between its start and its end."""
 
-    def __init__(self, shop: Shop, app: FastAPI) -> None:
+    def __init__(self, shop: Shop, app: FastAPI, context: Any = None) -> None:
         self._site = shop.site(app)
-        self._context = app.router.lifespan_context(app)
+        self._context = context or app.router.lifespan_context(app)
 
     def __enter__(self) -> Any:
         self.state = self._site.submit(self._context.__aenter__()).result(30)
@@ -91,3 +101,11 @@ def test_the_first_of_two_caches_is_the_applications(shop: Shop) -> None:
 
     with Running(shop, app) as running:
         assert running.get("/")
+
+
+def test_a_route_that_is_registered_beneath_the_decorator_is_told(memory_shop: Shop) -> None:
+    with (
+        pytest.warns(UserWarning, match="DC413"),
+        Running(memory_shop, BENEATH, BENEATHS_CACHE.lifespan(BENEATH)) as running,
+    ):
+        assert running.get("/") == 1
