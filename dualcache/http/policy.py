@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
 
@@ -110,7 +110,7 @@ def http_policy(
         vary_of=vary_of,
         is_public=is_public,
         key=None if key is None or callable(key) else _template(key, "key"),
-        key_of=key if callable(key) else None,
+        key_of=cast("Callable[[Any], str]", key) if callable(key) else None,
         tags=_templates(options, "tags"),
         query=_query(options["query"]),
         honors_request=_bool(options, "honor_request"),

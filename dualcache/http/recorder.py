@@ -76,7 +76,12 @@ class Recorder:
             await finishing(task)
             raise
         if self.decision is Decision.OPEN:
-            task.result()  # raises what the application has raised
+            try:
+                task.result()  # raises what the application has raised
+            finally:
+                # The traceback leads to this frame: it would keep the task, and that the exception.
+                self._task = None
+                del task
             raise RuntimeError("the application returned without a response")
         if not task.done():
             _unfinished.add(task)

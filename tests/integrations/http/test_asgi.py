@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 
 from dualcache import Cache
 from dualcache.http.asgi import AsgiHttp
+from dualcache.http.recorder import Recorder
 from tests.integrations.http.policies import parsed_status, policy
 
 if TYPE_CHECKING:
@@ -107,6 +109,24 @@ def test_what_a_test_client_is_told_of_a_template_is_no_part_of_the_response(
 def test_an_application_without_a_response_is_told(runner: asyncio.Runner) -> None:
     with pytest.raises(RuntimeError, match="without a response"):
         runner.run(Route().get())
+
+
+def test_an_exception_of_the_application_leaves_nothing_behind(runner: asyncio.Runner) -> None:
+    route = Route({"type": "http.response.start"})  # without a status: it fails
+
+    async def failing() -> int:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                with pytest.raises(KeyError):
+                    await route.get()
+            await asyncio.sleep(0)
+            return sum(isinstance(each, Recorder) for each in gc.get_objects())
+        finally:
+            gc.enable()
+
+    assert runner.run(failing()) == 0
 
 
 def test_a_refresh_in_the_background_finds_an_empty_body_and_no_disconnect(
