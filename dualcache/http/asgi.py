@@ -43,6 +43,8 @@ class AsgiHttp:
             "condition": is_response,
             "stale_while_revalidate": policy.stale_while_revalidate,
             "stale_if_error": policy.stale_if_error,
+            # Not what the cache has for exceptions: a status of 500 is a failure in any case.
+            "stale_on": None,
             "check": False,  # bytes and numbers are read as they were written
         }
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI, HTTPException
 from starlette.responses import JSONResponse
 
 from dualcache import Cache
+from dualcache.http.keys import vary_digest
 from tests.endpoints.conftest import Stage
 from tests.integrations.http.conftest import status_of, statuses
 
@@ -101,6 +102,25 @@ def test_a_stale_response_stands_in_for_a_failure(memory_shop: Shop) -> None:
     assert status_of(answer) == {"hit": True, "ttl": -40}
     memory_shop.cache.invalidate(tags=["/"])
     assert site.send("GET", "/").status_code == 500
+
+
+def test_a_failure_counts_whatever_exceptions_the_cache_counts() -> None:
+    shop = Stage(Cache("memory://", stale_on=ConnectionError), is_async=True)
+    app = FastAPI()
+
+    @app.get("/")
+    @shop.cache.http(ttl=60, stale_if_error=600)
+    async def read() -> int:
+        if shop.count("body") > 1:
+            raise HTTPException(500)
+        return 1
+
+    site = shop.site(app)
+    assert site.get("/") == 1
+    shop.cache.expire("http:GET:/#" + vary_digest([], ["accept-language"]))
+    assert site.get("/") == 1
+    assert shop.counts == {"body": 2}
+    shop.close()
 
 
 def test_a_stale_response_is_served_while_a_new_one_is_made(memory_shop: Shop) -> None:
