@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dualcache.engine.coherence_of_nodes import NodesCoherence
 from dualcache.front.pushes import Pushes
@@ -38,7 +38,7 @@ class FrontOfNodes(Front):
     stream of one node in doubt empties all of it: an entry need not know its nodes then.
     """
 
-    _machine: ClassVar[type[NodesCoherence]] = NodesCoherence
+    _machine = NodesCoherence
     coherence: NodesCoherence
     pushes: NodePushes
 
