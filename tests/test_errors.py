@@ -25,6 +25,7 @@ SHARED: Final = {
     "DC102": "a name is no parameter: in a template, and as the id of an endpoint",
     "DC106": "a name is empty: as it is given, and as its template makes it",
     "DC110": "an argument has no canonical form: found by the form, named by the function",
+    "DC203": "a server is in no state to serve: it says so, and a node's view of its cluster does",
     "DC151": "an option is not known: of a decorator or URL, and of Cache",
     "DC152": "a value has the wrong type: of an option, and of a variable of settings",
     "DC154": "an option is not callable: of the policy, and of the names",

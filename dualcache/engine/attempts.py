@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dualcache.core.ops import Batch, Look
 from dualcache.engine.apart import ask_each_node, ask_nodes
-from dualcache.engine.closing import is_closed, kinds_of, note_closed, reply_to_closed
+from dualcache.engine.closing import (
+    is_closed,
+    kinds_of,
+    not_sure_yet,
+    note_closed,
+    note_searched,
+    reply_to_closed,
+)
 from dualcache.engine.outcomes import is_cut, note_answer, note_failure
 from dualcache.engine.pipelines import one_trip, replies_of
 from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
@@ -35,13 +42,16 @@ def attempt(op: Op[T], env: Env) -> Flow[T]:
     if is_closed(op, env):
         return reply_to_closed(op)  # type: ignore[no-any-return]  # of a commit, or it raises
     try:
-        return (yield from attempt_once(op, env))
+        reply = yield from attempt_once(op, env)
     except BackendUnavailable as error:
         if not error.was_connected:
             raise
     except BackendRefused:
         if env.health.leave_at_ms == left_at_ms:
             raise
+    else:
+        note_searched(op, env)
+        return reply
     return (yield from try_again(op, env))
 
 
@@ -58,12 +68,17 @@ def try_again(op: Op[T], env: Env) -> Flow[T]:
             raise
     else:
         note_answer(env)
+        note_searched(op, env)
         return reply
     # Not counted yet: an op at which the connection is closed tells nothing against the server, if
     # that answers a read right after it.
     with suppress(BackendRefused):  # which is an answer, too
         yield from attempt_once(Look(f"{env.prefix}~p"), env)
-    note_closed(op, env)
+    if not note_closed(op, env):
+        # Certain: the breaker opens, so the next search comes after a pause, when a hiccup is over.
+        failure = not_sure_yet()
+        note_failure(failure, env, env.health.breaker.events, op)
+        raise failure
     note_answer(env)  # that of the read: what was cut tells nothing against the server
     return reply_to_closed(op)  # type: ignore[no-any-return]  # of a commit, or it raises
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LoadScript
 from dualcache.core.scans import ReadHeads, Scan, Unlink
-from dualcache.errors import BackendRefused
+from dualcache.errors import BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -18,10 +18,25 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Op
     from dualcache.engine.env import Env
 
-__all__ = ["CLOSED_MS", "closed_ways", "is_closed", "kinds_of", "note_closed", "reply_to_closed"]
+__all__ = [
+    "CLOSED_MS",
+    "SEARCHES_TO_BE_SURE",
+    "closed_ways",
+    "is_closed",
+    "kinds_of",
+    "not_sure_yet",
+    "note_closed",
+    "note_searched",
+    "reply_to_closed",
+]
 
 CLOSED_MS: Final = 600_000
 """For how long such a command is not sent: each attempt costs all callers their connection."""
+
+SEARCHES_TO_BE_SURE: Final = 3
+"""So often in a row a search has to be cut, and a read answered, until it counts as lacking."""
+
+_SEARCHES: Final = frozenset[Any]((Scan, ReadHeads))
 
 
 def kinds_of(op: Op[Any]) -> frozenset[Hashable]:
@@ -38,10 +53,34 @@ def kinds_of(op: Op[Any]) -> frozenset[Hashable]:
     return frozenset()
 
 
-def note_closed(op: Op[Any], env: Env) -> None:
-    """Note that the connection is closed at this op."""
+def note_closed(op: Op[Any], env: Env) -> bool:
+    """Note that the connection was closed at this op; tell whether the op counts as lacking now.
+
+    There is another way to commit, and a deletion without UNLINK. Without a search a deletion is
+    set aside, and this process reads again what it has invalidated. So two connections that were
+    cut by chance must not look like that: until it is sure, a search that is cut is an outage,
+    whose deletions come before the next read.
+    """
+    health, kinds = env.health.whole, kinds_of(op)
+    if kinds & _SEARCHES:
+        health.cut_searches += 1
+        if health.cut_searches < SEARCHES_TO_BE_SURE:
+            return False
     until_ms = env.elapsed_ms() + CLOSED_MS
-    env.health.whole.closed.update(dict.fromkeys(kinds_of(op), until_ms))
+    health.closed.update(dict.fromkeys(kinds, until_ms))
+    return True
+
+
+def not_sure_yet() -> BackendUnavailable:
+    """Return the failure of a search that was cut, and is not known to be lacking."""
+    return BackendUnavailable("the connection is closed at a search of the keys", code="DC318")
+
+
+def note_searched(op: Op[Any], env: Env) -> None:
+    """Note that the server has answered this op."""
+    health = env.health.whole
+    if health.cut_searches and kinds_of(op) & _SEARCHES:
+        health.cut_searches = 0
 
 
 def is_closed(op: Op[Any], env: Env) -> bool:

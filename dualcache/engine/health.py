@@ -165,6 +165,7 @@ class Health:
         "breaker",
         "closed",
         "cut_keys",
+        "cut_searches",
         "has_overflowed",
         "is_clear",
         "lacking",
@@ -183,6 +184,8 @@ class Health:
         self.breaker: Breaker = Breaker(None if whole is None else whole.breaker)
         self.closed: dict[Hashable, int] = {}
         """Until when a command is not sent, since the connection is closed at it."""
+        self.cut_searches = 0
+        """How often in a row a search was cut while a read was answered: see `note_closed`."""
         self.cut_keys = CutKeys()
         self.ways: tuple[CommitWay, ...] = tuple(CommitWay)
         """How to compare-and-set, best first, without what the server turned down."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.exceptions import ResponseError
 
 from dualcache import BackendDown, BackendUnavailable, BackendUp, ScansRefused, StoresStopped
+from dualcache.engine.closing import SEARCHES_TO_BE_SURE
 from tests.behaviour.seen import Seen
+from tests.behaviour.test_outages import Clock
 from tests.front.tiers import kept_key, tiered
 from tests.proxy import Faults, Proxy, hanging_up_at
 
@@ -148,24 +150,32 @@ def compares_in_set(server: Server) -> bool:
 
 @pytest.mark.parametrize("service", ["SCAN"], indirect=True)
 def test_without_scan_patterns_are_told_to_be_undelivered_and_the_rest_goes_on(
-    colour: Colour, service: Proxy, caplog: pytest.LogCaptureFixture
+    colour: Colour, service: Proxy, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache = colour.cache(service.url, namespace="shop", socket_timeout=5)
-    strict = colour.cache(service.url, namespace="shop", socket_timeout=5, strict=True)
+    clock = Clock()
+    options: dict[str, Any] = {"namespace": "shop", "socket_timeout": 5, "clock": clock}
+    cache = colour.cache(service.url, **options)
+    strict = colour.cache(service.url, strict=True, **options)
     seen = Seen(cache)
     load = cache(key="k:{n}", tags=["t"])(colour.function(lambda n: n))
     colour.run(load, 1)
-    for _ in range(3):
+    for _ in range(SEARCHES_TO_BE_SURE):
         assert colour.call(cache, "invalidate", patterns=["k:*"]).pending == 1
+        clock.advance(10)
     assert seen.count(ScansRefused) == 1
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert "lacks SCAN" in line
     assert colour.call(cache, "invalidate", tags=["t"]).pending == 0
     colour.run(load, 1)
-    assert seen.count(BackendDown) == 0
-    with pytest.raises(BackendUnavailable) as caught:
-        colour.call(strict, "clear")
-    assert caught.value.code == "DC183"
+    # A search that is cut is an outage until that is no chance any more.
+    assert seen.count(BackendDown) == (SEARCHES_TO_BE_SURE - 1 if how == "hangs up" else 0)
+    codes = []
+    for _ in range(SEARCHES_TO_BE_SURE):
+        with pytest.raises(BackendUnavailable) as caught:
+            colour.call(strict, "clear")
+        codes.append(caught.value.code)
+        clock.advance(10)
+    assert codes[-1] == "DC183"
 
 
 @pytest.mark.parametrize(

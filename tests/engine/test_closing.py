@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,16 +21,27 @@ from dualcache.core.ops import (
 )
 from dualcache.core.scans import ReadHeads, Scan, Unlink
 from dualcache.engine.attempts import attempt
-from dualcache.engine.closing import CLOSED_MS, is_closed, kinds_of, note_closed
+from dualcache.engine.closing import (
+    CLOSED_MS,
+    SEARCHES_TO_BE_SURE,
+    is_closed,
+    kinds_of,
+    note_closed,
+)
 from dualcache.engine.commit import Change, commit
 from dualcache.engine.commit_ways import RETRY_MS, can_commit, note_lacking, try_all_again
+from dualcache.engine.health import Breaker
 from dualcache.engine.recovery import ask
 from dualcache.engine.upkeep import ping_server
 from dualcache.errors import BackendRefused, BackendUnavailable
-from tests.engine.conversation import script, surroundings
+from tests.engine.conversation import Talk, script, surroundings
+
+if TYPE_CHECKING:
+    from dualcache.engine.env import Env
 
 PROBE = Look("~p")
 SCAN = Scan(0, "k*", 1000)
+UNLINK = Unlink((b"k",))
 
 
 def cut() -> BackendUnavailable:
@@ -78,21 +89,49 @@ def test_a_command_that_is_cut_twice_while_a_read_is_answered_is_lacking(asking:
     for _ in range(3):
         env.health.closed.clear()
         script(
-            asking(SCAN, env),
-            (SCAN, cut()),
-            (SCAN, cut()),
+            asking(UNLINK, env),
+            (UNLINK, cut()),
+            (UNLINK, cut()),
             (PROBE, RawRead(None)),
         ).raises(BackendRefused)
     assert events == []
     assert env.health.breaker.failures == 0
 
 
+def cut_once_more(env: Env, asking: Any = attempt) -> Talk:
+    """Return the conversation of a search that is cut twice while a read is answered."""
+    env.health.breaker = Breaker()
+    return script(asking(SCAN, env), (SCAN, cut()), (SCAN, cut()), (PROBE, RawRead(None)))
+
+
+@pytest.mark.parametrize("asking", [ask, attempt])
+def test_a_search_has_to_be_cut_again_and_again_until_it_is_lacking(asking: Any) -> None:
+    env, events = surroundings()
+    for _ in range(SEARCHES_TO_BE_SURE - 1):
+        cut_once_more(env, asking).raises(BackendUnavailable)
+        assert not env.health.breaker.is_closed
+        assert not is_closed(SCAN, env)
+    assert [type(event) for event in events] == [BackendDown, BackendDown]
+    cut_once_more(env, asking).raises(BackendRefused)
+    assert is_closed(SCAN, env)
+
+
+@pytest.mark.parametrize("answers", [["page"], [cut(), "page"]])
+def test_a_search_that_is_answered_is_not_lacking(answers: list[Any]) -> None:
+    env, _ = surroundings()
+    for _ in range(SEARCHES_TO_BE_SURE):
+        cut_once_more(env).raises(BackendUnavailable)
+        env.health.breaker = Breaker()
+        script(attempt(SCAN, env), *[(SCAN, answer) for answer in answers]).returns("page")
+    assert not is_closed(SCAN, env)
+
+
 def test_a_read_that_is_refused_was_answered_too() -> None:
     env, _ = surroundings()
-    script(attempt(SCAN, env), (SCAN, cut()), (SCAN, cut()), (PROBE, denied())).raises(
+    script(attempt(UNLINK, env), (UNLINK, cut()), (UNLINK, cut()), (PROBE, denied())).raises(
         BackendRefused
     )
-    assert is_closed(SCAN, env)
+    assert is_closed(UNLINK, env)
 
 
 def test_where_the_read_is_cut_too_the_server_is_down() -> None:
@@ -115,7 +154,8 @@ def test_a_hiccup_is_no_command_that_is_lacking() -> None:
 def test_a_command_that_is_lacking_is_not_sent_for_a_while() -> None:
     now = [0]
     env, _ = surroundings(elapsed_ms=lambda: now[0])
-    note_closed(SCAN, env)
+    while not note_closed(SCAN, env):
+        pass
     script(attempt(SCAN, env)).raises(BackendRefused)
     now[0] = CLOSED_MS
     script(attempt(SCAN, env), (SCAN, "page")).returns("page")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dualcache.engine import closing
 from tests.simulation.explorer import run
 from tests.simulation.scenario import LINK_TROUBLES, TROUBLES
 from tests.simulation.scenarios import (
@@ -20,7 +21,8 @@ from tests.simulation.scenarios import (
     refreshes,
     sets,
 )
-from tests.simulation.values import TAG
+from tests.simulation.searching import STALE
+from tests.simulation.values import TAG, Violation
 
 SCHEDULES = st.lists(st.integers(0, 29), min_size=40, max_size=140)
 LONGER = st.lists(st.integers(0, 29), min_size=60, max_size=220)
@@ -140,3 +142,20 @@ def test_no_schedule_among_many_serves_a_stale_value(
     name: str, schedule: list[int], *, is_sharded: bool
 ) -> None:
     run(CASTS[name]._replace(is_sharded=is_sharded), schedule)
+
+
+CUT_SEARCHES = [
+    *(26, 10, 26, 1, 24, 6, 1, 18, 19, 16, 13, 0, 0, 15, 0, 0, 4, 0, 0, 0),
+    *(0, 0, 0, 0, 1, 23, 23, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 20),
+]
+"""A clear is not delivered; its replay is cut twice, and the read after that is answered."""
+
+
+def test_a_search_that_is_cut_by_chance_comes_before_the_next_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scenario = LINKED._replace(is_shared=True, transport="broadcast")
+    run(scenario, CUT_SEARCHES)
+    monkeypatch.setattr(closing, "SEARCHES_TO_BE_SURE", 1)
+    with pytest.raises(Violation, match=STALE):
+        run(scenario, CUT_SEARCHES)
