@@ -303,3 +303,13 @@ def test_the_names_of_signed_tags_have_to_be_read() -> None:
 )
 def test_other_bytes_have_no_payload_behind_living_tags(raw: bytes) -> None:
     assert payload_of_living(raw, [b"id-one--"]) == 0
+
+
+def test_tags_that_are_cut_off_are_not_alive() -> None:
+    ids = [b"id-one--", b"id-two--"]
+    tags = [Tag(f"~t:{tag_id.decode()}", tag_id) for tag_id in ids]
+    raw = seal(KEY, PACKED, version=VERSION, created_ms=5, fresh_ms=9, load_ms=7, tags=tags)
+    payload_at = payload_of_living(raw, ids)
+    for length in range(HEADER_BYTES, payload_at):
+        assert payload_of_living(raw[:length], ids) in {0, payload_at}
+    assert payload_of_living(raw[: HEADER_BYTES + 1], ids) == 0

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 PAGE = ROOT / "docs/frameworks/django.md"
 
 
+async def closed() -> None:
+    connections.close_all()
+
+
 def test_the_code_of_the_page_runs_and_shows_what_it_says(
     redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -35,5 +39,5 @@ def test_the_code_of_the_page_runs_and_shows_what_it_says(
             for block in blocks[2:]:
                 run_block(PAGE, block, redis_server.url, names, runner)
             runner.run(dualcache_of().aclose())
-    connections.close_all()
+        runner.run(closed())  # connections belong to the context that opened them
     shared._made.clear()
