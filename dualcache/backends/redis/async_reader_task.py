@@ -14,7 +14,7 @@ from dualcache.backends.redis.errors import classify
 from dualcache.errors import BackendRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator
 
     from dualcache.backends.redis.async_io import Owner
     from dualcache.backends.redis.connections import AsyncConnection
@@ -31,6 +31,8 @@ class ReaderTaskIO:
         self.heard_at = 0.0
         self.heard_bytes = 0
         self._connection = connection
+        writer = getattr(connection, "_writer", None)
+        self._is_closing: Callable[[], bool] = getattr(writer, "is_closing", _is_never_closing)
         self._loop = loop
         self._owner = owner
         self._draining: asyncio.Task[None] | None = None
@@ -43,6 +45,12 @@ class ReaderTaskIO:
         self._reading = self._loop.create_task(self._read())
 
     def write(self, commands: list[bytes]) -> None:
+        if self._is_closing():
+            # redis-py calls `writelines`, which in Python 3.12 and earlier releases of 3.13 does
+            # not check for a lost connection (gh-136234): it has the loop watch a socket that is
+            # closed next, and the loop cannot watch the next socket with that number. The reader
+            # task is about to see the end, and fails those who wait.
+            return
         # Run by hand up to its first wait, which it has only where the socket is full: a task for
         # each write would cost a turn of the loop.
         writing = self._connection.send_packed_command(commands, check_health=False)
@@ -128,6 +136,10 @@ class ReaderTaskIO:
                     self._owner.fail(reply)
                     return
             self._owner.receive((reply,))
+
+
+def _is_never_closing() -> bool:
+    return False  # not known without redis-py's stream
 
 
 @coroutine

@@ -342,6 +342,25 @@ def test_an_end_in_the_middle_of_a_reply_fails_all_that_wait(
     run(ask)
 
 
+def test_a_write_after_a_reset_does_not_leave_the_socket_watched(run: Run, way: str) -> None:
+    async def keep(_: Peer, opened: Any) -> None:
+        writers.append(opened._writer)
+
+    async def ask() -> None:
+        async with Site.opened(meanwhile=keep) as site:
+            transport = writers[0].transport
+            number = transport.get_extra_info("socket").fileno()
+            transport.abort()  # as a reset does; the reader task sees it in a later turn
+            with pytest.raises(BackendUnavailable):
+                await site.ask()
+            # uvloop watches sockets by its own means.
+            loop = asyncio.get_running_loop()
+            assert not isinstance(loop, asyncio.SelectorEventLoop) or not loop.remove_writer(number)
+
+    writers: list[asyncio.StreamWriter] = []
+    run(ask)
+
+
 def test_a_reader_that_is_interrupted_ends_the_connection(run: Run) -> None:
     async def ask() -> None:
         async with Site.opened() as site:
