@@ -144,12 +144,14 @@ def reason_of(cache: Cache) -> str:
     return "" if front is None else front.reason
 
 
+@pytest.mark.parametrize("named", [["ssl_certfile"], ["ssl_certfile", "ssl_keyfile"]])
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 def test_a_client_that_shows_its_certificate_is_let_in_with_its_front_tier(
-    colour: Colour, redis_server: Server, version: str
+    colour: Colour, redis_server: Server, version: str, named: list[str]
 ) -> None:
     with TlsLink(redis_server.port, asks_client=True) as link:
-        options = of_client("client") | {"ssl_min_version": version}
+        files = of_client("client")
+        options = {name: files[name] for name in named} | {"ssl_min_version": version}
         cache = colour.cache(link.url(**options), front=10, **PATIENT)
         colour.call(cache, "set", "k", "old")
         assert kept_key(colour, cache, "k") == "old"

@@ -140,7 +140,11 @@ def _arguments(target: Target, kind: Any) -> dict[str, Any]:
     known = accepted(kind)
     tls = tls_arguments(target) if target.is_tls else {}
     tls = {name: value for name, value in tls.items() if value is not None or name in known}
-    return arguments | place | tls | target.redis_arguments
+    made = arguments | place | tls | target.redis_arguments
+    if made.get("ssl_certfile") and not made.get("ssl_keyfile"):
+        # The file holds both. redis-py 5's asyncio connection shows no certificate without a key.
+        made["ssl_keyfile"] = made["ssl_certfile"]
+    return made
 
 
 def tls_arguments(target: Target) -> dict[str, Any]:
