@@ -69,11 +69,16 @@ class TlsLink:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
+        # asyncio never closes the socket of an accepted connection whose task has not begun when
+        # the server is closed or the task is cancelled: let each of them begin.
+        self._loop.remove_reader(self._server.sockets[0].fileno())
+        await asyncio.sleep(0)
         self._server.close()
-        serving = asyncio.all_tasks() - {asyncio.current_task()}
-        for each in serving:
-            each.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        while serving := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.sleep(0)
+            for each in serving:
+                each.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
 
     async def _serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
         tls = _ServerSide(self._context, client, answers)
