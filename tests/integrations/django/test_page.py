@@ -23,6 +23,7 @@ PAGE = ROOT / "docs/frameworks/django.md"
 
 async def closed() -> None:
     connections.close_all()
+    assert [opened.connection for opened in connections.all()] == [None]
 
 
 def test_the_code_of_the_page_runs_and_shows_what_it_says(
