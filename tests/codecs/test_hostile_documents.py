@@ -6,7 +6,7 @@ import gc
 import random
 import time
 import tracemalloc
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,7 +72,7 @@ TINY: Final = [
 
 
 @contextmanager
-def at_most(seconds: float, document: object) -> Iterator[None]:
+def at_most(seconds: float, document: object) -> Generator[None, None, None]:
     """Bound the processor time of the block.
 
     No garbage is collected meanwhile: a full collection takes as long as the objects of all other
