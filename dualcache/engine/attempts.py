@@ -7,7 +7,7 @@ goes through `ask` and `ask_once` of `recovery.py`.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dualcache.core.ops import Batch, Look
 from dualcache.engine.apart import ask_each_node, ask_nodes
@@ -75,12 +75,18 @@ def try_again(op: Op[T], env: Env) -> Flow[T]:
     with suppress(BackendRefused):  # which is an answer, too
         yield from attempt_once(Look(f"{env.prefix}~p"), env)
     if not note_closed(op, env):
-        # Certain: the breaker opens, so the next search comes after a pause, when a hiccup is over.
-        failure = not_sure_yet()
-        note_failure(failure, env, env.health.breaker.events, op)
-        raise failure
+        raise _counted(not_sure_yet(), op, env)
     note_answer(env)  # that of the read: what was cut tells nothing against the server
     return reply_to_closed(op)  # type: ignore[no-any-return]  # of a commit, or it raises
+
+
+def _counted(failure: BackendError, op: Op[Any], env: Env) -> BackendError:
+    """Count a failure that nobody else has seen, and return it.
+
+    It is certain, so the breaker opens: the next search comes after a pause, when a hiccup is over.
+    """
+    note_failure(failure, env, env.health.breaker.events, op)
+    return failure  # raised where no variable names it: a frame that did would live on with it
 
 
 def attempt_each(ops: Sequence[Op[T]], env: Env) -> Flow[Sequence[T | None]]:
