@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 import sys
@@ -17,8 +16,7 @@ from tests.behaviour.seen import ROOT
 from tests.fleets.cluster import Cluster, slot_of
 from tests.fleets.test_cluster_storms import GENTLE, HARSH, NAMES, harm
 from tests.storms.asked import storm_seconds
-from tests.storms.history import Step
-from tests.storms.two_tiers import LATE, STALENESS, Report, checked
+from tests.storms.two_tiers import Report, reported
 
 if TYPE_CHECKING:
     from tests.servers import Binary, Server
@@ -58,20 +56,7 @@ def storm(
             harm_nodes(cluster, draw, planned.pop())
         time.sleep(draw.uniform(0.1, 0.8))  # the pace of the storm; nothing is waited for
     told = [worker.communicate(timeout=90) for worker in workers]
-    for worker, (_, complaints) in zip(workers, told, strict=True):
-        assert (worker.returncode, complaints) == (0, "")
-    steps = [
-        Step(process, *json.loads(line))
-        for process, (output, _) in enumerate(told)
-        for line in output.splitlines()
-    ]
-    report = checked(steps, STALENESS * (1 + LATE))
-    fronts = [step for step in steps if step.kind == "front"]
-    report = report._replace(
-        front_hits=sum(step.key for step in fronts), losses=sum(step.version for step in fronts)
-    )
-    print(report, flush=True)
-    return report
+    return reported(workers, told)
 
 
 def harm_nodes(cluster: Cluster, draw: random.Random, fault: str) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from tests.proxy import Faults, Proxy
 from tests.servers import Server
 from tests.storms.asked import storm_seconds
 from tests.storms.history import Step
-from tests.storms.two_tiers import LATE, STALENESS, Report, checked
+from tests.storms.two_tiers import Report, checked, reported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,20 +78,7 @@ def storm(
             harm(server, draw, draw.choice([data, listening]))
             time.sleep(draw.uniform(0.1, 1.0))  # the pace of the storm; nothing is waited for
         told = [worker.communicate(timeout=90) for worker in workers]
-    for worker, (_, complaints) in zip(workers, told, strict=True):
-        assert (worker.returncode, complaints) == (0, "")
-    steps = [
-        Step(process, *json.loads(line))
-        for process, (output, _) in enumerate(told)
-        for line in output.splitlines()
-    ]
-    report = checked(steps, STALENESS * (1 + LATE))
-    fronts = [step for step in steps if step.kind == "front"]
-    report = report._replace(
-        front_hits=sum(step.key for step in fronts), losses=sum(step.version for step in fronts)
-    )
-    print(report, flush=True)
-    return report
+    return reported(workers, told)
 
 
 def harm(server: Server, draw: random.Random, way: Proxy) -> None:

@@ -24,7 +24,8 @@ from tests.storms.history import Step, Writes
 from tests.storms.worker import driven, in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import subprocess
+    from collections.abc import Callable, Iterable, Sequence
 
 KEYS: Final = 6
 CALLERS: Final = 3
@@ -82,6 +83,24 @@ def checked(steps: Iterable[Step], bound: float) -> Report:
             is_last = read.end > past.ended - 1
             violations.append((read, missed.version, "permanent" if is_last else "late"))
     return Report(len(past.reads), 0, past.write_count, 0, stale, worst, violations)
+
+
+def reported(workers: Sequence[subprocess.Popen[str]], told: Sequence[tuple[str, str]]) -> Report:
+    """Check and print what the processes of a storm have told: their steps, and no complaints."""
+    for worker, (_, complaints) in zip(workers, told, strict=True):
+        assert (worker.returncode, complaints) == (0, "")
+    steps = [
+        Step(process, *json.loads(line))
+        for process, (output, _) in enumerate(told)
+        for line in output.splitlines()
+    ]
+    report = checked(steps, STALENESS * (1 + LATE))
+    fronts = [step for step in steps if step.kind == "front"]
+    report = report._replace(
+        front_hits=sum(step.key for step in fronts), losses=sum(step.version for step in fronts)
+    )
+    print(report, flush=True)
+    return report
 
 
 class Past:
