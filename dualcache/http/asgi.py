@@ -66,6 +66,19 @@ class AsgiHttp:
         else:
             await self.pass_by(app, scope, receive, send, status)
 
+    async def serve_head(
+        self, app: Application, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer a HEAD of a route that has only GET as its GET, without the body."""
+
+        async def bodiless(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        # No extensions: a file that the server is to send has no body to leave out here.
+        await self.serve(app, {**scope, "method": "GET", "extensions": {}}, receive, bodiless)
+
     def changed_by(self, scope: Scope) -> tuple[str, ...]:
         """Return the tags that a successful write deletes: that of its path, and `invalidates`."""
         told = self._rendered(self.policy.invalidates, scope)

@@ -172,10 +172,13 @@ def _wrap(route: Any) -> bool:
     handle, methods = route.handle, frozenset(getattr(route, "methods", None) or ())
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in methods:
-            await handle(scope, receive, send)
-        else:
+        if scope["type"] == "http" and scope["method"] in methods:
             await http.serve(handle, scope, receive, send)
+        elif scope["type"] == "http" and scope["method"] == "HEAD" and "GET" in methods:
+            # Starlette's routes for GET have HEAD, FastAPI's refuse it.
+            await http.serve_head(handle, scope, receive, send)
+        else:
+            await handle(scope, receive, send)
 
     setattr(answer, HTTP, http)
     # Of this route alone: an included router makes other objects of it, but all lead to this one.

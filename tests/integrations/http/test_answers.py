@@ -124,6 +124,8 @@ def test_a_304_has_the_fields_that_update_a_stored_response_and_no_other() -> No
         ("*", '"a"', 200, True),
         ('"*"', '"a"', 200, False),
         ("a", '"a"', 200, False),
+        ('w/"a"', '"a"', 200, False),
+        ('x"a", "b', '"a"', 200, False),
         ("", '"a"', 200, False),
         ('"a"', "", 200, False),
         ('"a"', "a", 200, False),
@@ -133,6 +135,40 @@ def test_a_304_has_the_fields_that_update_a_stored_response_and_no_other() -> No
 )
 def test_if_none_match_compares_weakly(asked: str, tag: str, status: int, expected: bool) -> None:
     assert is_not_modified(fields(if_none_match=asked), status, fields(etag=tag)) is expected
+
+
+MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("asked", "modified", "status", "expected"),
+    [
+        (MODIFIED, MODIFIED, 200, True),
+        ("Sun, 06 Nov 1994 08:49:38 GMT", MODIFIED, 200, True),
+        ("Sun, 06 Nov 1994 08:49:36 GMT", MODIFIED, 200, False),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", MODIFIED, 200, True),
+        ("Sun Nov  6 08:49:37 1994", MODIFIED, 200, True),
+        (MODIFIED, "Sun Nov  6 08:49:37 1994", 200, True),
+        (MODIFIED, "", 200, False),
+        (MODIFIED, "yesterday", 200, False),
+        ("today", MODIFIED, 200, False),
+        ("Sun, 06 Nov 99999999999 08:49:37 GMT", MODIFIED, 200, False),
+        (MODIFIED, MODIFIED, 404, False),
+    ],
+)
+def test_a_date_is_compared_where_the_endpoint_has_set_one(
+    asked: str, modified: str, status: int, expected: bool
+) -> None:
+    request = fields(if_modified_since=asked)
+    response = fields(last_modified=modified) if modified else []
+    assert is_not_modified(request, status, response) is expected
+
+
+def test_a_date_means_nothing_beside_an_entity_tag() -> None:
+    response = fields(last_modified=MODIFIED, etag='"a"')
+    for tag, expected in (('"a"', True), ('"b"', False), ("", False)):
+        request = fields(if_modified_since=MODIFIED, if_none_match=tag)
+        assert is_not_modified(request, 200, response) is expected
 
 
 def test_an_etag_is_that_of_the_bytes_and_their_representation() -> None:

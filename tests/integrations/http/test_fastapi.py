@@ -375,6 +375,37 @@ def test_a_conditional_request_is_answered_by_a_304(shop: Shop) -> None:
     assert site.send("GET", "/", headers={"if-none-match": '"other"'}).status_code == 200
 
 
+def test_a_head_is_answered_as_the_get_of_its_route(shop: Shop) -> None:
+    app = FastAPI()
+
+    @app.get("/posts/{post_id}")
+    @shop.http(ttl=60)
+    def read(post_id: int) -> int:
+        return shop.count("body")
+
+    @app.get("/stream")
+    @shop.http(ttl=60)
+    def stream() -> StreamingResponse:
+        return StreamingResponse(iter([b"a", b"b"]))
+
+    site = shop.site(app)
+    got = site.send("GET", "/posts/1")
+    found, loaded = (site.send("HEAD", path) for path in ("/posts/1", "/posts/2"))
+    assert status_of(found) == {"hit": True, "ttl": 60}
+    assert (found.content, found.headers["etag"]) == (b"", got.headers["etag"])
+    assert found.headers["content-length"] == got.headers["content-length"]
+    assert status_of(loaded) == {"fwd": "uri-miss", "stored": True}
+    assert (loaded.status_code, loaded.content) == (200, b"")
+    assert status_of(site.send("GET", "/posts/2")) == {"hit": True, "ttl": 60}
+    known = {"if-none-match": got.headers["etag"]}
+    assert site.send("HEAD", "/posts/1", headers=known).status_code == 304
+    site.send("GET", "/stream")
+    assert (site.send("HEAD", "/stream").status_code, site.send("GET", "/stream").text) == (
+        200,
+        "ab",
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "headers", "expected"),
     [
