@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["INSTEAD", "PASSING", "SAFE", "VERBS", "layers", "routes_of"]
+__all__ = ["INSTEAD", "PASSING", "SAFE", "VERBS", "layers", "routes_of", "template_of"]
 
 VERBS: Final = ("get", "head", "post", "put", "patch", "delete")
 PASSING: Final = frozenset({"OPTIONS", "TRACE"})
@@ -36,6 +36,17 @@ def routes_of(app: Any, before: str = "") -> Iterator[tuple[str, Iterable[str], 
         else:
             prefix = getattr(getattr(route, "include_context", None), "prefix", "")
             yield from routes_of(_inner_of(route), f"{path}{prefix}")
+
+
+def template_of(scope: Any) -> str:
+    """Return the path template of the route that an ASGI request came by; empty: not known.
+
+    It is that within the application: what a mount puts before it is not part of it.
+    """
+    # FastAPI keeps what an included router puts before a path apart from the route.
+    included = (scope.get("fastapi") or {}).get("effective_route_context")
+    path = getattr(included or scope.get("route"), "path", None)
+    return path if isinstance(path, str) else ""
 
 
 def layers(function: Any) -> Iterator[Any]:

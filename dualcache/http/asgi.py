@@ -1,6 +1,6 @@
 """HTTP mode around one ASGI application: a route's, whose responses are kept.
 
-The load is `get_or_load` of the cache with the whole response as its value, so leases, tags, stale
+The whole response is the value of a load like any other, so leases, tags, stale
 values, the front tier and outages are those of any entry.
 """
 
@@ -9,19 +9,22 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.frameworks.routes import template_of
 from dualcache.http.answers import answer_from, hit_status
 from dualcache.http.cache_status import CacheStatus, Forward
 from dualcache.http.decisions import is_invalidating, why_forwarded
 from dualcache.http.keys import key_of, path_name, rendered, sorted_query, vary_digest
-from dualcache.http.reading import Reading, is_response
+from dualcache.http.loads import RouteLoads
+from dualcache.http.reading import Reading
 from dualcache.http.recorder import Recorder, announced
-from dualcache.http.stored import StoredResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dualcache.http.policy import HttpPolicy
     from dualcache.http.recorder import Application, Message, Receive, Scope, Send
+    from dualcache.http.stored import StoredResponse
+    from dualcache.runtime.runtime import Runtime
 
 __all__ = ["MARK", "AsgiHttp"]
 
@@ -32,21 +35,17 @@ MARK: Final = "dualcache.http"
 class AsgiHttp:
     """The responses of one route, and the requests for them."""
 
-    def __init__(self, cache: Any, policy: HttpPolicy, now_ms: Callable[[], int]) -> None:
+    def __init__(self, cache: Any, runtime: Runtime, policy: HttpPolicy, name: str) -> None:
+        """`name` stands in statistics where no route tells its template."""
         self.cache = cache
         self.policy = policy
-        self.now_ms = now_ms
-        self._options: dict[str, Any] = {
-            "ttl": None if policy.ttl_ms is None else policy.ttl_ms / 1000,
-            "type": StoredResponse,
-            "codec": "msgpack",  # whatever the cache has for values
-            "condition": is_response,
-            "stale_while_revalidate": policy.stale_while_revalidate,
-            "stale_if_error": policy.stale_if_error,
-            # Not what the cache has for exceptions: a status of 500 is a failure in any case.
-            "stale_on": None,
-            "check": False,  # bytes and numbers are read as they were written
-        }
+        self._runtime = runtime
+        self._name = name
+        self._loads: dict[str, RouteLoads] = {}
+
+    def now_ms(self) -> int:
+        """Return the time by the clock of the cache: another one inside of `override`."""
+        return self._runtime.backend.env.now_ms()
 
     async def serve(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request from the cache, or run `app` for it."""
@@ -84,9 +83,9 @@ class AsgiHttp:
         told = self._rendered(self.policy.invalidates, scope)
         return tuple(dict.fromkeys([self._base(scope), *told]))
 
-    async def load(self, key: str, tags: list[str], loader: Callable[[], Any]) -> Any:
+    async def load(self, scope: Scope, key: str, tags: list[str], loader: Callable[[], Any]) -> Any:
         """Return the response that is stored, or what the loader returns."""
-        return await self.cache.aio.get_or_load(key, loader, tags=tags, **self._options)
+        return await self._loads_of(scope).aload(key, tags, loader)
 
     async def forget(self, key: str) -> None:
         """Delete one response, and not its variants."""
@@ -129,11 +128,11 @@ class AsgiHttp:
             tags = list(dict.fromkeys([base, *self._rendered(self.policy.tags, scope)]))
             await Reading(self, key, app, scope, receive, status).answer(tags, send)
             return
-        found = await self.cache.aio.get(key, type=StoredResponse)
-        if isinstance(found, StoredResponse):
-            await self.answer(found, scope, send, hit_status(found, self.policy, self.now_ms()))
-        else:
+        found = await self._loads_of(scope).afind(key)
+        if found is None:
             await self.pass_by(app, scope, receive, send, status)
+        else:
+            await self.answer(found, scope, send, hit_status(found, self.policy, self.now_ms()))
 
     async def _write(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
         """Run `app`; a success invalidates before the client hears of it, and again at the end.
@@ -155,6 +154,14 @@ class AsgiHttp:
         await app(self.marked(scope), receive, invalidating)
         if has_changed:
             await self.cache.aio.invalidate(tags=names)
+
+    def _loads_of(self, scope: Scope) -> RouteLoads:
+        """Return the loads of the route that a request came by: a function may have several."""
+        path = self.policy.key or template_of(scope) or self._name
+        loads = self._loads.get(path)
+        if loads is None:
+            loads = self._loads[path] = RouteLoads(self._runtime, self.policy, key_of(path, "", ""))
+        return loads
 
     def _base(self, scope: Scope) -> str:
         if self.policy.key_of is not None:

@@ -23,7 +23,8 @@ def http_decorator(
     default: Any = runtime.defaults.fields.get("ttl_ms")
     policy = http_policy(written, default, runtime.codecs.max_value_bytes)
 
-    def now_ms() -> int:
-        return runtime.backend.env.now_ms()  # another one inside of `override`
+    def decorated(function: Any) -> Any:
+        name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+        return decorated_endpoint(AsgiHttp(cache, runtime, policy, name), function)
 
-    return lambda function: decorated_endpoint(AsgiHttp(cache, policy, now_ms), function)
+    return decorated

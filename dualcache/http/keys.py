@@ -6,9 +6,10 @@ values that `vary` names.
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
 from dualcache.http.fields import field
@@ -24,6 +25,9 @@ __all__ = ["Query", "key_of", "path_name", "rendered", "sorted_query", "vary_dig
 
 Query: TypeAlias = "bool | tuple[str, ...]"
 """Whether the query is part of the key; names that count, or, with `!`, those that do not."""
+
+PLAIN_QUERY: Final = re.compile(rb"[\w.~-]+=[\w.~-]*(?:&[\w.~-]+=[\w.~-]*)*")
+"""A query that is written as `sorted_query` writes it, but for the order."""
 
 
 def key_of(base: str, query: str, digest: str) -> str:
@@ -52,6 +56,9 @@ def sorted_query(raw: bytes, query: Query) -> str:
     """
     if not raw or query is False:
         return ""
+    if query is True and PLAIN_QUERY.fullmatch(raw):  # as most are: nothing to decode
+        parts = raw.decode("ascii").split("&")
+        return "&".join(sorted(parts, key=lambda part: part.partition("=")[0]))
     # As Latin-1 each byte is a character: bytes that are no UTF-8 stay what they are.
     pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
     if query is not True:

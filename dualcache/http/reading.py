@@ -44,9 +44,12 @@ class Handler(Protocol):
     """What a GET needs of the route that it is for."""
 
     policy: HttpPolicy
-    now_ms: Callable[[], int]
 
-    async def load(self, key: str, tags: list[str], loader: Callable[[], Any]) -> Any: ...
+    def now_ms(self) -> int: ...
+
+    async def load(
+        self, scope: Scope, key: str, tags: list[str], loader: Callable[[], Any]
+    ) -> Any: ...
 
     async def forget(self, key: str) -> None: ...
 
@@ -88,7 +91,7 @@ class Reading:
         began_ms = self._http.now_ms()
         try:
             try:
-                found = await self._http.load(self._key, tags, self._load)
+                found = await self._http.load(self._scope, self._key, tags, self._load)
             except ServerFailed as failure:
                 found = failure.response
             if isinstance(found, StoredResponse):

@@ -37,7 +37,7 @@ class Route:
         self.reads = 0
         self.runs = 0
         self.again = asyncio.Event()
-        self._http = AsgiHttp(self.cache, policy(**options), lambda: self.now_ms)
+        self._http = AsgiHttp(self.cache, self.cache._runtime, policy(**options), "route")
 
     async def get(self) -> list[dict[str, Any]]:
         """Send a GET; return the messages that came."""

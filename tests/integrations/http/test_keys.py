@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,15 @@ def test_a_query_counts_sorted_and_in_one_spelling(
     raw: bytes, query: object, expected: str
 ) -> None:
     assert sorted_query(raw, query) == expected  # type: ignore[arg-type]  # as checked by the policy
+
+
+PLAIN = st.text("ab1._-~", max_size=3)
+
+
+@given(st.lists(st.tuples(PLAIN.filter(bool), PLAIN), min_size=1, max_size=4))
+def test_a_plain_query_is_sorted_as_one_that_is_read(pairs: list[tuple[str, str]]) -> None:
+    raw = urlencode(pairs).encode()
+    assert sorted_query(raw, True) == sorted_query(raw, ("*",))
 
 
 def test_one_name_and_no_names_are_written_as_such() -> None:

@@ -1,0 +1,105 @@
+"""`RouteLoads`: how the responses of one route are loaded and found, in both colours.
+
+The engine's policy of a route is made once, not for each request as that of a direct call is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.core.entry import MISSING
+from dualcache.core.policy import Call, Counters, no_loader
+from dualcache.core.scope import switched_off
+from dualcache.engine.read import get
+from dualcache.http.reading import is_response
+from dualcache.http.stored import StoredResponse
+from dualcache.keys.names import full_tags, user_key, user_tag
+from dualcache.options.policy import make_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dualcache.core.policy import Policy
+    from dualcache.front.of_function import FunctionFront
+    from dualcache.http.policy import HttpPolicy
+    from dualcache.runtime.runtime import Runtime
+
+__all__ = ["RouteLoads"]
+
+CODEC: Final = {"codec": "msgpack", "check": False}
+"""Whatever the cache has for values; bytes and numbers are read as they were written."""
+
+
+class RouteLoads:
+    """The loads of one route of one cache, counted under its label."""
+
+    front: FunctionFront | None = None
+    """Responses use that part of the front tier which direct calls use."""
+
+    def __init__(self, runtime: Runtime, http_policy: HttpPolicy, label: str) -> None:
+        self.label = label
+        self.counters = Counters()
+        self._runtime = runtime
+        self._http_policy = http_policy
+        self._policy: Policy | None = None
+        runtime.functions.add(self)
+
+    def forget_policy(self) -> None:
+        """Make the policy anew at the next request: the cache lives elsewhere now."""
+        self._policy = None
+
+    async def aload(self, key: str, tags: Iterable[str], loader: Callable[[], Any]) -> Any:
+        """Return the response that is stored, or the result of the loader."""
+        if id(self._runtime) in switched_off.get():
+            return await loader()
+        return await self._runtime.backend.aget_or_load(self._call(key, tags, loader))
+
+    def load(self, key: str, tags: Iterable[str], loader: Callable[[], Any]) -> Any:
+        """Return the response that is stored, or the result of the loader."""
+        if id(self._runtime) in switched_off.get():
+            return loader()
+        return self._runtime.backend.get_or_load(self._call(key, tags, loader))
+
+    async def afind(self, key: str) -> StoredResponse | None:
+        """Return the response that is stored; never load."""
+        backend = self._runtime.active_backend
+        return _response(await backend.arun(get(self._call(key), backend.env)))
+
+    def find(self, key: str) -> StoredResponse | None:
+        """Return the response that is stored; never load."""
+        backend = self._runtime.active_backend
+        return _response(backend.run(get(self._call(key), backend.env)))
+
+    def _call(
+        self, key: str, tags: Iterable[str] = (), loader: Callable[[], Any] = no_loader
+    ) -> Call:
+        prefix = self._runtime.prefix
+        names = full_tags(prefix, [user_tag(tag) for tag in tags])
+        policy = self._policy or self._make_policy()
+        return Call(prefix + user_key(key), policy, names, function=loader)
+
+    def _make_policy(self) -> Policy:
+        runtime, policy = self._runtime, self._http_policy
+        value_codec = runtime.codecs.direct_codec_for(StoredResponse, CODEC)
+        options: dict[str, Any] = {
+            "ttl": None if policy.ttl_ms is None else policy.ttl_ms / 1000,
+            "condition": is_response,
+            "stale_while_revalidate": policy.stale_while_revalidate,
+            "stale_if_error": policy.stale_if_error,
+            # Not what the cache has for exceptions: a status of 500 is a failure in any case.
+            "stale_on": None,
+        }
+        made = self._policy = make_policy(
+            self.label,
+            value_codec,
+            options,
+            runtime.defaults,
+            owner="cache.http()",
+            counters=self.counters,
+            front=runtime.backend.front_for(value_codec),
+        )
+        return made
+
+
+def _response(found: Any) -> StoredResponse | None:
+    return None if found is MISSING else found
