@@ -11,11 +11,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from dualcache.engine.health import PendingDeletion
+from dualcache.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Acknowledged", "merged"]
+__all__ = ["Acknowledged", "merged", "other_master"]
 
 MOST_KEPT: Final = 10_000
 LAG_MS: Final = 1_000
@@ -66,3 +67,14 @@ def merged(deletions: Sequence[PendingDeletion]) -> PendingDeletion:
         tuple(dict.fromkeys(pattern for each in deletions for pattern in each.patterns)),
         tuple(dict.fromkeys(owned for each in deletions for owned in each.functions)),
     )
+
+
+def other_master() -> BackendUnavailable:
+    """Return the error of an op that another server than the master of before may have answered."""
+    made = BackendUnavailable(
+        "another server became the master while this one was asked",
+        code="DC324",
+        details=(("cause", "another server became the master"),),
+    )
+    made.was_connected = True
+    return made

@@ -11,12 +11,13 @@ from dualcache.engine.acquire import is_replaceable, reclaim_all, start_of
 from dualcache.engine.commit_ways import can_commit
 from dualcache.engine.freshness import FRESH, OTHER, REPLACED, UNKNOWN, UNTYPED, is_within
 from dualcache.engine.leases import keep_lost, take_leases
+from dualcache.engine.looks import FirstLook
 from dualcache.engine.named_tags import classify_again
 from dualcache.engine.pipelines import paced
 from dualcache.engine.read import left_of
 from dualcache.engine.read_many import look_many
 from dualcache.engine.refresh_lease import take_refreshes
-from dualcache.engine.serve import FirstLook, classify, ids_of, keep
+from dualcache.engine.serve import classify, ids_of, keep
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.errors import BackendError
 

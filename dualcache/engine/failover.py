@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.core.events import MasterChanged, PendingOverflowed
-from dualcache.engine.acknowledged import merged
+from dualcache.engine.acknowledged import merged, other_master
 from dualcache.engine.delivery import deliver
-from dualcache.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow
@@ -37,11 +36,9 @@ def _deliver_acknowledged(
         removed = yield from deliver(deletion, env)
         if acknowledged.note(deletion, master, env.elapsed_ms()):
             return removed
-    raise BackendUnavailable(
-        "another server became the master while this one was asked",
-        code="DC324",
-        details=(("cause", "another server became the master"),),
-    )
+    failure = other_master()
+    failure.was_connected = False  # it was tried twice: enough
+    raise failure
 
 
 def master_changed(env: Env) -> None:
@@ -50,6 +47,9 @@ def master_changed(env: Env) -> None:
     assert acknowledged is not None, "only a service of Sentinels has another master"
     repeated = acknowledged.changed(env.elapsed_ms())
     dropped = env.health.keep(merged(repeated)) if repeated else 0
+    # Kept first, then counted: a flow that begins with the new number finds them pending, and one
+    # that began with the old number does not trust what it reads.
+    env.health.masters += 1
     if dropped:
         env.emit(PendingOverflowed(dropped=dropped))
     env.emit(MasterChanged(repeated=len(repeated)))

@@ -171,6 +171,7 @@ class Health:
         "lacking",
         "leave_at_ms",
         "lost_leases",
+        "masters",
         "missing_rights",
         "nodes",
         "pending",
@@ -192,6 +193,8 @@ class Health:
         self.lacking = LackingWays()
         self.leave_at_ms = 0
         self.lost_leases = LostLeases()
+        self.masters = 0
+        """How often another server became the master; an op that reads notes it when it begins."""
         self.missing_rights: dict[str, object] = {}
         """The rights whose absence was told; each is told once."""
         self.pending: dict[int, PendingDeletion] = {}

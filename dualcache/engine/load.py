@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-    from dualcache.engine.serve import FirstLook
+    from dualcache.engine.looks import FirstLook
 
 __all__ = ["get_or_load", "get_or_run", "refresh"]
 

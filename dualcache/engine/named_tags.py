@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
-    from dualcache.engine.serve import FirstLook
+    from dualcache.engine.looks import FirstLook
 
 __all__ = ["classify_again", "look_at_tags"]
 

@@ -19,16 +19,10 @@ from dualcache.engine.freshness import (
     UNUSABLE,
     ReadResult,
 )
+from dualcache.engine.looks import begin_look
 from dualcache.engine.named_tags import classify_again, look_at_tags
 from dualcache.engine.recovery import ask, ask_again
-from dualcache.engine.serve import (
-    begin_look,
-    classify,
-    classify_look,
-    count_hit,
-    find_in_front,
-    ids_of,
-)
+from dualcache.engine.serve import classify, classify_look, count_hit, find_in_front, ids_of
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -37,7 +31,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow, RawRead
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-    from dualcache.engine.serve import FirstLook
+    from dualcache.engine.looks import FirstLook
 
 __all__ = [
     "UNTYPED_HELP",

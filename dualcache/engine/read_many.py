@@ -9,12 +9,13 @@ from dualcache.core.events import Miss
 from dualcache.core.ops import DropConnections, GiveWay, Look, RawRead
 from dualcache.engine.beside import call_beside
 from dualcache.engine.freshness import LOST, ReadResult
+from dualcache.engine.looks import begin_look
 from dualcache.engine.named_tags import classify_again, look_at_tags
 from dualcache.engine.peek import entry_of
 from dualcache.engine.pipelines import paced, slices
 from dualcache.engine.read import found, left_of
 from dualcache.engine.recovery import ask_each
-from dualcache.engine.serve import begin_look, classify, classify_look, find_in_front, ids_of
+from dualcache.engine.serve import classify, classify_look, find_in_front, ids_of
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
-    from dualcache.engine.serve import FirstLook
+    from dualcache.engine.looks import FirstLook
 
 __all__ = ["get_many", "look_beside", "look_many", "peek_many"]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dualcache.core.events import PendingOverflowed, Replayed, ScansRefused
 from dualcache.core.ops import Look, LookAndLease
+from dualcache.engine.acknowledged import other_master
 from dualcache.engine.apart import ask_each_node, ask_nodes
 from dualcache.engine.attempts import attempt_once, try_again
 from dualcache.engine.cut_keys import over_a_limit
@@ -54,11 +55,16 @@ def ask(op: Op[T], env: Env) -> Flow[T]:
     if env.nodes is not None:
         return (yield from ask_nodes(op, env, env.nodes, _prepare, may_repeat=True))
     health = env.health
+    masters = health.masters  # before the look at `is_clear`: see `master_changed`
     if not health.is_clear:
         yield from _prepare(op, env)
     since = health.breaker.events
     try:
         reply: T = yield op
+        if health.masters != masters:
+            # This thread may have stood still since its look at `is_clear`, and then have asked the
+            # new master before anything was repeated there.
+            raise other_master()
     except BackendError as error:
         note_failure(error, env, since, op)
         if not is_cut(error):
@@ -75,9 +81,14 @@ def ask_again(op: Op[T], env: Env) -> Flow[T]:
     The new connection may lead to another server, to which deletions are yet to be repeated; and
     another thread may have kept one meanwhile.
     """
-    if env.health.pending or env.health.has_overflowed:
+    health = env.health
+    masters = health.masters
+    if health.pending or health.has_overflowed:
         yield from _prepare(op, env)
-    return (yield from try_again(op, env))
+    reply = yield from try_again(op, env)
+    if health.masters != masters:
+        raise other_master()
+    return reply
 
 
 def ask_once(op: Op[T], env: Env) -> Flow[T]:
@@ -88,9 +99,14 @@ def ask_once(op: Op[T], env: Env) -> Flow[T]:
     """
     if env.nodes is not None:
         return (yield from ask_nodes(op, env, env.nodes, _prepare))
-    if not env.health.is_clear:
+    health = env.health
+    masters = health.masters
+    if not health.is_clear:
         yield from _prepare(op, env)
-    return (yield from attempt_once(op, env))
+    reply = yield from attempt_once(op, env)
+    if health.masters != masters:
+        raise other_master()
+    return reply
 
 
 def ask_each(

@@ -7,9 +7,8 @@ in a flow, which starts from the same look: nothing is read twice, and each rule
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from dualcache.core.codec_ids import NEGATIVE as NEGATIVE_REASON
@@ -17,8 +16,8 @@ from dualcache.core.entry import MISSING, Kind
 from dualcache.core.envelope import open_envelope, payload_of_living
 from dualcache.core.events import Hit, Unusable
 from dualcache.core.front_ports import Read
-from dualcache.core.ops import Look, RawRead
 from dualcache.core.policy import READ_WEIGHT
+from dualcache.engine.acknowledged import other_master
 from dualcache.engine.freshness import (
     ABSENT,
     FILLING,
@@ -36,6 +35,7 @@ from dualcache.engine.freshness import (
     is_fresh,
     keepable_ms,
 )
+from dualcache.engine.looks import begin_look
 from dualcache.engine.outcomes import is_cut, note_answers, note_failure
 from dualcache.engine.plain import plain_value
 from dualcache.engine.tags import NO_IDS, are_alive, has_died
@@ -46,17 +46,17 @@ if TYPE_CHECKING:
 
     from dualcache.core.events import Tier
     from dualcache.core.front_ports import PushEpoch
+    from dualcache.core.ops import RawRead
     from dualcache.core.policy import Call, FunctionPort
     from dualcache.engine.env import Env
+    from dualcache.engine.looks import FirstLook
     from dualcache.errors import BackendError
 
 __all__ = [
     "LIKELY_HITS",
     "NOT_SERVED",
     "UNREAD",
-    "FirstLook",
     "NotServed",
-    "begin_look",
     "classify",
     "classify_look",
     "count_hit",
@@ -74,7 +74,6 @@ LIKELY_HITS: Final = 0.5
 
 _VALUE: Final = Kind.VALUE
 _EXPIRED: Final = Kind.EXPIRED
-_NOTHING_SEEN: Final = RawRead(None)
 UNREAD: Final = {state.value: state for state in (UNTYPED, UNKNOWN, OTHER)}
 """The states of an entry that is good for others, by the reason why this reader has no value."""
 
@@ -86,26 +85,6 @@ class NotServed(Enum):
 
 
 NOT_SERVED: Final = NotServed.NOT_SERVED
-
-
-class FirstLook(Struct):
-    """One look at one key: its op, and what must be noted before that is sent.
-
-    `sequence` is drawn before the look, so that no load which began before it passes for a younger
-    one. `failures` is the breaker's count of then: a failure that several callers see counts once.
-    `tickets` are those of the front tier, where that may keep the value. Afterwards `raw_read` is
-    the reply and `read` what it means. `is_lost`: there is no reply, and asking again is no use.
-    `is_elected`: what is served is checked afterwards; see `engine/verify.py`.
-    """
-
-    op: Look
-    sequence: int
-    failures: int
-    tickets: tuple[Any, ...] = ()
-    raw_read: RawRead = _NOTHING_SEEN
-    read: ReadResult | None = None
-    is_lost: bool = False
-    is_elected: bool = False
 
 
 def find_in_front(call: Call, env: Env) -> object:
@@ -125,24 +104,13 @@ def first_look(call: Call, env: Env) -> FirstLook | None:
     A flow is needed while the breaker is open or deletions are pending, since they come before any
     read; where hits are rare, since a lease is then asked for at once; and where nothing is stored.
     """
-    policy = call.policy
-    if not env.health.is_clear or policy.counters.recent_hits < LIKELY_HITS or policy.ttl_ms == 0:
+    policy, health = call.policy, env.health
+    masters = health.masters  # before the look at `is_clear`: see `master_changed`
+    if not health.is_clear or policy.counters.recent_hits < LIKELY_HITS or policy.ttl_ms == 0:
         return None
-    return begin_look(call, env)
-
-
-def begin_look(call: Call, env: Env) -> FirstLook:
-    """Begin a look at a key and its tags: take tickets for their names before they are read."""
-    # All before the read is sent. A number drawn afterwards would make a load that began during the
-    # read pass for an older one; a ticket taken afterwards misses the push for what was just read.
-    policy, tags = call.policy, call.tags
-    front, failures = policy.front, env.health.breaker.events
-    if front is None:
-        # What a key has left tells its freshness better than the clocks of two machines.
-        with_ttl = policy.stale_if_error_ms > 0 or policy.stale_while_revalidate_ms > 0
-        return FirstLook(Look(call.key, tags, with_ttl), env.sequence(), failures)
-    ticket = front.begin_read((call.key, *tags))
-    return FirstLook(Look(call.key, tags, with_ttl=True), env.sequence(), failures, (ticket,))
+    look = begin_look(call, env)
+    look.masters = masters
+    return look
 
 
 def serve(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> object:
@@ -150,7 +118,11 @@ def serve(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> object:
 
     Then the flow of the call goes on with what `look` says was found.
     """
-    if env.health.breaker.failures:
+    health = env.health
+    if health.masters != look.masters:  # as in `ask`
+        look_failed(look, other_master(), env)
+        return NOT_SERVED
+    if health.breaker.failures:
         note_answers(look.op, env)
     policy = call.policy
     if policy.front is None and not policy.verify:

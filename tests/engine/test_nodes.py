@@ -29,7 +29,8 @@ from dualcache.engine.listing import list_names
 from dualcache.engine.nodes import UNKNOWN_NODE, Nodes
 from dualcache.engine.read_many import get_many, peek_many
 from dualcache.engine.recovery import ask, ask_each, ask_once, keep_pending
-from dualcache.engine.serve import begin_look, look_failed, serve
+from dualcache.engine.looks import begin_look
+from dualcache.engine.serve import look_failed, serve
 from dualcache.engine.split import split
 from dualcache.engine.upkeep import ping_server
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable

@@ -12,7 +12,8 @@ from dualcache.core.events import Differed
 from dualcache.core.flight import Load
 from dualcache.core.ops import Loaded, Look, Pause, Raised, RawRead
 from dualcache.engine.load import get_or_load
-from dualcache.engine.serve import begin_look, find_in_front, serve
+from dualcache.engine.looks import begin_look
+from dualcache.engine.serve import find_in_front, serve
 from dualcache.engine.verify import start_verifying
 from dualcache.errors import UnencodableValue
 from tests.engine.conversation import (

@@ -8,7 +8,7 @@ import pytest
 
 from dualcache.core.entry import Kind
 from dualcache.core.envelope import end_of_living, kind_of, open_envelope
-from dualcache.engine import acquire_many, plain, serve
+from dualcache.engine import acquire_many, looks, plain, serve
 from tests.simulation import scenarios
 from tests.simulation.scenarios import cast, deletes_key, deletes_tag, gets_many, loads, loads_many
 from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, two_tiers
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.engine.env import Env
     from dualcache.engine.freshness import ReadResult
-    from dualcache.engine.serve import FirstLook
+    from dualcache.engine.looks import FirstLook
 
 classify_look = serve.classify_look
 keep = serve.keep
@@ -98,7 +98,7 @@ def test_a_hit_while_a_deletion_of_its_process_is_pending_is_stale(
         faults=1,
     )
     holds(scenario)
-    monkeypatch.setattr(scenarios, "first_look", serve.begin_look)
+    monkeypatch.setattr(scenarios, "first_look", looks.begin_look)
     breaks(scenario, "acknowledged")
 
 
