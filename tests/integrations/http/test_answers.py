@@ -99,6 +99,13 @@ def test_an_entry_of_a_clock_ahead_of_ours_has_no_negative_age() -> None:
     assert hit_status(kept, policy(ttl=None), 63_000) == CacheStatus()
 
 
+def test_a_response_that_was_made_for_this_request_has_no_age() -> None:
+    for is_collapsed in (False, True):
+        made = CacheStatus(Forward.MISS, is_stored=True, is_collapsed=is_collapsed)
+        answer = answer_from(stored(), [], policy(), made, now_ms=1_000)
+        assert (b"age" in dict(answer.fields)) is is_collapsed
+
+
 def test_a_304_has_the_fields_that_update_a_stored_response_and_no_other() -> None:
     kept = stored(
         content_type="text/plain", content_length="5", content_location="/here", x_request="1"
