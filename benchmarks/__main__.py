@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import machine, table, targets
+from benchmarks import machine, pictures, table, targets
 from benchmarks.bench import Bench, Skip
 from benchmarks.page import write_page
 from benchmarks.results import Results, Topic, read_results, write_results
@@ -28,6 +28,9 @@ FAILED: Final = "failed"
 def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["plot"]:
         return draw(arguments[1:])
+    if arguments[:1] == ["pictures"]:
+        pictures.write()
+        return 0
     if arguments[:1] == ["scale"]:
         return write_scale_page(arguments[1:])
     options = parsed(arguments)
@@ -56,7 +59,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     unknown = [name for name in options.topics if name not in MODULES]
     if unknown:
-        known = f"{', '.join(MODULES)}, `plot FILE` and `scale FILE`"
+        known = f"{', '.join(MODULES)}, `plot FILE`, `scale FILE` and `pictures`"
         parser.error(f"no topic {', '.join(unknown)}; there are {known}")
     return options
 
