@@ -56,7 +56,14 @@ from dualcache.errors import (
 
 if TYPE_CHECKING:
     from dualcache.cache import Cache, each_cache
-    from dualcache.observability.stats import FrontNodeStats, FrontStats, Stats, TemplateStats
+    from dualcache.observability.stats import (
+        Counts,
+        Distribution,
+        FrontNodeStats,
+        FrontStats,
+        Stats,
+        TemplateStats,
+    )
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.settings import Settings
     from dualcache.runtime.clocks import MovableClock
@@ -77,8 +84,10 @@ __all__ = [
     "CacheInfo",
     "Coalesced",
     "CodecError",
+    "Counts",
     "DecodeError",
     "Differed",
+    "Distribution",
     "DualCacheError",
     "Entry",
     "Event",
@@ -122,6 +131,8 @@ __all__ = [
 
 _LATER: Final = {
     "Cache": "dualcache.cache",
+    "Counts": "dualcache.observability.stats",
+    "Distribution": "dualcache.observability.stats",
     "FrontNodeStats": "dualcache.observability.stats",
     "FrontStats": "dualcache.observability.stats",
     "FrontTier": "dualcache.options.front_tier",

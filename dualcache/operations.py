@@ -13,8 +13,9 @@ from cachetools import LRUCache
 from msgspec.structs import replace
 
 from dualcache.core.callables import checked_loader
+from dualcache.core.counters import DIRECT, Counters
 from dualcache.core.entry import MISSING
-from dualcache.core.policy import Call, Counters, Policy
+from dualcache.core.policy import Call, Policy
 from dualcache.engine import batch, invalidation, listing, load, peek, read, read_many, write
 from dualcache.engine.add import add
 from dualcache.engine.expiry import expire
@@ -26,7 +27,7 @@ from dualcache.errors import UsageError
 from dualcache.keys.names import full_tags, no_patterns, several, user_key, user_tag
 from dualcache.options.checks import to_bool
 from dualcache.options.written import refuse_single_loads
-from dualcache.runtime.direct_policies import DIRECT, loading, storing, touching
+from dualcache.runtime.direct_policies import loading, storing, touching
 from dualcache.runtime.invalidations import invalidation_of, refused_without_namespace
 
 if TYPE_CHECKING:

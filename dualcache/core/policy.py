@@ -1,4 +1,4 @@
-"""A function's policy, its counters, and one call of it: values that engine and faces share."""
+"""A function's policy, and one call of it: values that engine and faces share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec import Struct, field
 
+from dualcache.core.counters import Counters
 from dualcache.core.entry import NO_OWNER
 
 if TYPE_CHECKING:
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
     from dualcache.core.front_ports import Read
 
 __all__ = [
-    "BATCH_WEIGHT",
     "DYNAMIC_TTL_MS",
-    "READ_WEIGHT",
     "Call",
     "Counters",
     "FunctionPort",
@@ -27,77 +26,6 @@ __all__ = [
 
 DYNAMIC_TTL_MS: Final = 86_400_000
 """The assumed lifetime of an entry before its ttl is known from its value."""
-READ_WEIGHT: Final = 1 / 16
-"""How much one read moves the running share of hits."""
-BATCH_WEIGHT: Final = 1 / 8
-"""How much one batch of keys moves the running share of batches without a miss."""
-
-
-class Counters:
-    """Counters of one function; each is only ever added to, so a lost race costs one count."""
-
-    __slots__ = (
-        "coalesced",
-        "hits",
-        "load_ms",
-        "loads",
-        "misses",
-        "negative_hits",
-        "recent_hits",
-        "refused",
-        "stale_hits",
-        "unread",
-        "unstored",
-        "whole_batches",
-    )
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin counting anew."""
-        self.hits = 0
-        self.misses = 0
-        self.stale_hits = 0
-        self.negative_hits = 0
-        self.coalesced = 0
-        self.loads = 0
-        self.unstored = 0
-        self.unread = 0
-        self.refused = 0
-        self.load_ms: float | None = None
-        self.recent_hits = 1.0
-        """Share of hits among recent reads, as a running mean."""
-        self.whole_batches = 0.0
-        """Share of recent batches of keys of which each was a hit, as a running mean."""
-
-    def add(self, other: Counters) -> None:
-        """Add what another function counted; the load time is that of the last one measured."""
-        self.hits += other.hits
-        self.misses += other.misses
-        self.stale_hits += other.stale_hits
-        self.negative_hits += other.negative_hits
-        self.coalesced += other.coalesced
-        self.loads += other.loads
-        self.unstored += other.unstored
-        self.unread += other.unread
-        self.refused += other.refused
-        self.load_ms = self.load_ms if other.load_ms is None else other.load_ms
-
-    def count_miss(self) -> None:
-        """Count a caller who has to load."""
-        self.misses += 1
-        self.recent_hits -= self.recent_hits * READ_WEIGHT
-
-    def count_batch(self, *, is_whole: bool) -> None:
-        """Count a batch of keys: whether each of them was a hit."""
-        self.whole_batches += (is_whole - self.whole_batches) * BATCH_WEIGHT
-
-    def count_load(self, load_ms: float) -> None:
-        """Let `load_ms` enter the running mean of load times."""
-        self.loads += 1
-        known = self.load_ms
-        self.load_ms = load_ms if known is None else known + (load_ms - known) / 4
 
 
 class FunctionPort(Protocol):

@@ -29,6 +29,7 @@ def outcome_of_failure(
 ) -> Outcome:
     """Return the outcome of a load that raised; see `stand_in`. Emit that it failed."""
     is_answer = call.policy.value_codec.lists(result.error)
+    call.policy.counters.load_failures += 1
     env.emit(LoadFailed(call.policy.label, type(result.error).__name__, is_answer))
     return stand_in(call, result, sequence, read, env, is_told=is_told)
 

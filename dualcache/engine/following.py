@@ -15,6 +15,7 @@ from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import do
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.lead import load_beside, load_unstored, run_flight
+from dualcache.engine.read import reason_of
 from dualcache.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -86,14 +87,14 @@ def follow(wait: Wait, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome
     except Exception as error:  # whatever the user's type does when it is copied
         if interrupt_in(error) is not None:
             raise
-        return (yield from load_missed(call, None, env))
+        return (yield from load_missed(call, None, env, "not_copied"))
     call.policy.counters.hits += 1
     return own
 
 
-def load_missed(call: Call, flight: Flight | None, env: Env) -> Flow[Outcome]:
+def load_missed(call: Call, flight: Flight | None, env: Env, why: str) -> Flow[Outcome]:
     """Load without storing, and count the miss."""
-    call.policy.counters.count_miss()
+    call.policy.counters.count_miss(reason_of(call, why))
     return (yield from load_unstored(call, flight, env))
 
 
@@ -147,5 +148,5 @@ def _await_result(wait: Wait, flight: Flight, env: Env) -> Flow[FlightResult | O
 def _succeed(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
     """Load beside a leader who takes too long."""
     env.emit(WaitExpired(call.policy.label))
-    call.policy.counters.count_miss()
+    call.policy.counters.count_miss("waited")
     return (yield from run_flight(flight, load_beside(call, flight, env)))

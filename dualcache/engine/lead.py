@@ -35,7 +35,7 @@ from dualcache.engine.freshness import (
     ReadResult,
 )
 from dualcache.engine.leases import keep_lost, release_all
-from dualcache.engine.read import served, served_stale, tell_miss
+from dualcache.engine.read import reason_of, served, served_stale, tell_miss
 from dualcache.engine.recovery import ask_once
 from dualcache.engine.refresh_lease import Paused, pause
 from dualcache.engine.renewal import begin_lease, keeping
@@ -47,7 +47,7 @@ from dualcache.engine.starting import (
     keep_entry_pending,
     leave_unstored,
 )
-from dualcache.engine.storing import answer, report_unstored, sealed, worth
+from dualcache.engine.storing import answer, report_unstored, sealed, why_unwanted, worth
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
 from dualcache.errors import BackendError, UnencodableValue, UsageError
 
@@ -90,13 +90,14 @@ def lead(
     known: Mapping[str, bytes | None],
     get_or_load: Callable[[Call, Env], Flow[Outcome]],
     *,
+    why: str,
     is_told: bool,
 ) -> Flow[Outcome]:
     """Acquire the right to store and load, or find that another process has loaded meanwhile.
 
-    `known` are the ids of tags that a look found before. `is_told`: that look emitted the miss. The
-    call counts as a miss only if it loads. `get_or_load` serves the call from beside an entry of
-    another shape, where one has come.
+    `known` are the ids of tags that a look found before. `is_told`: that look emitted the miss, and
+    `why` is its reason. The call counts as a miss only if it loads. `get_or_load` serves the call
+    from beside an entry of another shape, where one has come.
     """
     sent: dict[bytes, str] = {}
     try:
@@ -110,8 +111,8 @@ def lead(
             if beside is not None:
                 return (yield from get_or_load(beside, env))
         if not is_told:
-            tell_miss(call, "absent", env)
-        call.policy.counters.count_miss()
+            tell_miss(call, why, env)
+        call.policy.counters.count_miss(reason_of(call, why))
         if isinstance(start, Start):
             return (yield from load_stored(call, start, flight, env))
         return (yield from load_unstored(call, flight, env, start))
@@ -318,6 +319,7 @@ def make_ready(
         what = worth(call, result.value, env)
         if what is not None and not _is_of_another(call, read):
             return Ready(what, sealed(call, result.value, what, ids, result.load_ms, env))
+        call.policy.counters.count_unstored(why_unwanted(call, is_worth=what is not None))
     except UnencodableValue as error:
         how = "unencodable"
         report_unstored(call, error, env)
@@ -353,13 +355,16 @@ def concluded(
     how: Literal["stored", "backend_down", "late", "not_stored", "refused"] = "refused"
     if reply is _STORED:
         how = "stored"
-    elif reply is None:
-        how = "backend_down"
+        call.policy.counters.count_stored(len(ready.blob))
     elif reply is _TOO_LARGE:
         how = "not_stored"
         report_unstored(call, over_a_limit(), env)
-    elif is_late:  # refused too, but by its own lease's end, and not by an invalidation
-        how = "late"
+    else:
+        if reply is None:
+            how = "backend_down"
+        elif is_late:  # refused too, but by its own lease's end, and not by an invalidation
+            how = "late"
+        call.policy.counters.count_unstored(how)
     if env.misses_are_heard:
         env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
     return Outcome(result.value, None, sequence, ready.worth.packed)
@@ -376,6 +381,7 @@ def load_unstored(
     if isinstance(result, Raised):
         return outcome_of_failure(call, result, sequence, stale, env)
     call.policy.counters.count_load(result.load_ms)
+    call.policy.counters.count_unstored("ttl" if call.policy.ttl_ms == 0 else "no_lease")
     env.emit(LoadedEvent(call.policy.label, result.load_ms, "not_stored"))
     return Outcome(result.value, None, sequence)
 

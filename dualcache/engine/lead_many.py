@@ -105,6 +105,7 @@ def _load_failed(
 
     Where one of the keys has none, the batch raises; see `take_failure`.
     """
+    leads[0].call.policy.counters.load_failures += 1
     env.emit(LoadFailed(leads[0].call.policy.label, type(result.error).__name__))
     values: dict[str, Any] = {}
     failed: list[tuple[Call, Start]] = []

@@ -142,9 +142,9 @@ def _share(
     read or stored, since the backend fails or the ttl is 0. Each caller emits its miss once; only a
     caller that loads counts as a miss, and one that is served by another's load as a hit.
     """
-    if read is not None or not is_stored:
-        tell_miss(call, read.state.value if read else "not_stored", env)
-    is_told = read is not None or not is_stored
+    is_told, why = read is not None or not is_stored, _why_missed(call, read, is_stored=is_stored)
+    if is_told:
+        tell_miss(call, why, env)
     after: Flight | None = None
     wait = wait_of(call, read, env)
     # Each round asks anew, since the table of flights changes during a wait or a look: the flight
@@ -171,9 +171,9 @@ def _share(
             # The ids that were read go into the marker, so that others see when its load is lost.
             known = read.ids if read else NO_IDS
             loading = (
-                lead(call, flight, env, known, get_or_load, is_told=is_told)
+                lead(call, flight, env, known, get_or_load, why=why, is_told=is_told)
                 if is_stored
-                else load_missed(call, flight, env)
+                else load_missed(call, flight, env, why)
             )
             # In a list, so that this frame keeps no outcome: see `value_of`.
             ended = [
@@ -188,14 +188,23 @@ def _share(
         else:
             if not is_told:
                 tell_miss(call, "unread", env)
-                is_told = True
+                is_told, why = True, "unread"
             if not isinstance(flight, Flight):
                 # The flight is led by this caller's own context, or would wait for it: a recursive
                 # function that waited for itself would never end.
-                return (yield from load_missed(call, None, env))
+                return (yield from load_missed(call, None, env, why))
             ended = [(yield from follow(wait, flight, ask_join, env))]
         if ended[0] is not None:
             return cast("Outcome", ended.pop())
         # What was read before the wait is old by now. `after` lets all who waited for this flight
         # find the same next one, even if it has landed already; without that each would load.
         read, after = None, flight
+
+
+def _why_missed(call: Call, read: ReadResult | None, *, is_stored: bool) -> str:
+    """Return why a caller has no value; the lease that reads the key may not find one either."""
+    if read is not None:
+        return read.state.value
+    if is_stored:
+        return "absent"
+    return "not_stored" if call.policy.ttl_ms == 0 else "backend_down"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from dualcache.core.counters import READ_WEIGHT
 from dualcache.core.entry import MISSING
 from dualcache.core.events import Hit, Miss, NotRead, StaleHit
 from dualcache.core.flight import Outcome
 from dualcache.core.ops import FOR_EVER, DropConnections
-from dualcache.core.policy import READ_WEIGHT
 from dualcache.engine.beside import call_beside
 from dualcache.engine.freshness import (
     ABSENT,
@@ -43,6 +43,7 @@ __all__ = [
     "get",
     "left_of",
     "look",
+    "reason_of",
     "report_untyped",
     "served",
     "served_stale",
@@ -132,21 +133,22 @@ def left_of(raw_read: RawRead) -> int | None:
 
 def count_miss(call: Call, reason: str, env: Env) -> None:
     """Count a miss and tell why."""
-    call.policy.counters.count_miss()
+    call.policy.counters.count_miss(reason_of(call, reason))
     tell_miss(call, reason, env)
 
 
 def tell_miss(call: Call, reason: str, env: Env) -> None:
-    """Tell that a caller found nothing to serve, and why.
-
-    Where it looked beside an entry of another shape, that is why.
-    """
-    if call.beside and reason in (ABSENT.value, "unread"):
-        reason = OTHER.value
+    """Tell that a caller found nothing to serve, and why."""
+    reason = reason_of(call, reason)
     if env.misses_are_heard:
         env.emit(Miss(call.policy.label, reason))
     if reason == _UNTYPED:
         report_untyped(call, env)
+
+
+def reason_of(call: Call, reason: str) -> str:
+    """Return why a call is a miss: an entry of another shape is why, if the call is beside one."""
+    return OTHER.value if call.beside and reason in (ABSENT.value, "unread") else reason
 
 
 def report_untyped(call: Call, env: Env) -> None:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from dualcache.core.codec_ids import NEGATIVE as NEGATIVE_REASON
+from dualcache.core.counters import READ_WEIGHT
 from dualcache.core.entry import MISSING, Kind
 from dualcache.core.envelope import open_envelope, payload_of_living
 from dualcache.core.events import Hit, Unusable
 from dualcache.core.front_ports import Read
-from dualcache.core.policy import READ_WEIGHT
 from dualcache.engine.acknowledged import other_master
 from dualcache.engine.freshness import (
     ABSENT,

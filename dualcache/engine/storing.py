@@ -29,6 +29,7 @@ __all__ = [
     "report_unstored",
     "sealed",
     "tag_names",
+    "why_unwanted",
     "worth",
 ]
 
@@ -59,6 +60,13 @@ def worth(call: Call, value: Any, env: Env) -> Storable | None:
         ttl_ms, policy.stale_ms, policy.jitter, draw, is_early=policy.early > 0
     )
     return Storable(policy.value_codec.pack(value), fresh_ms, whole_ms)
+
+
+def why_unwanted(call: Call, *, is_worth: bool) -> str:
+    """Return why a value is not stored that could be, for `stats()`."""
+    if is_worth:
+        return "other_release"
+    return "ttl" if call.policy.condition is None else "condition"
 
 
 def answer(
@@ -98,6 +106,7 @@ def report_unstored(call: Call, error: DualCacheError, env: Env) -> None:
     """Tell once per function that a value could not be stored, with the line that mends it."""
     counters = call.policy.counters
     counters.unstored += 1
+    counters.count_unstored(error.what)
     if counters.unstored == 1:
         env.emit(NotStored(call.policy.label, error.what, error.help))
 

@@ -52,6 +52,7 @@ def _verify(call: Call, read: ReadResult, env: Env) -> Flow[None]:
         del result  # the frame of the user's function leads back to this one
     else:
         differs = is_negative or _differs(call, read.raw, result.value)
+    call.policy.counters.verified += 1
     if not differs:
         return
     # The source may have changed before its invalidation has arrived here. Only an entry that is
@@ -66,6 +67,7 @@ def _verify(call: Call, read: ReadResult, env: Env) -> Flow[None]:
         return
     if now.state in SERVED and now.raw == read.raw and now.stored is not None:
         age = max(0, env.now_ms() - now.stored.created_ms) / 1000
+        call.policy.counters.count_differed(age)
         env.emit(Differed(call.policy.label, age, env.tier))
 
 

@@ -116,7 +116,7 @@ class FrontStore(Cache[str, FrontEntry]):
     ) -> None:
         super().__init__(max_entries)
         self.max_bytes = max_bytes
-        self.used_bytes = 0
+        self.used_bytes = self.evictions = 0
         self._line: deque[FrontEntry] = deque()
         self._is_sieve = is_sieve
         self._passed: deque[FrontEntry] = deque()  # spared by the look that is under way
@@ -198,6 +198,7 @@ class FrontStore(Cache[str, FrontEntry]):
                 self._line, self._passed = self._passed, self._line
             if entry.fresh_until and not is_spared:
                 self._kill(entry)
+                self.evictions += 1
                 del self[entry.key]
                 return entry.key, entry
 
@@ -230,8 +231,7 @@ class WeighedStore(FrontStore):
     def __init__(self, max_entries: int, max_bytes: int, *, is_sieve: bool = False) -> None:
         super().__init__(max_entries, max_bytes, is_sieve=is_sieve)
         self._sizes: dict[str, int] = {}
-        self._limit = max_bytes
-        self._dead_bytes = 0
+        self._limit, self._dead_bytes = max_bytes, 0
 
     def _count(self, entry: FrontEntry, size_bytes: int) -> None:
         self._sizes[entry.key] = size_bytes + ENTRY_BYTES

@@ -237,6 +237,11 @@ class Front:
         with self.lock:
             return sum(map(len, self._stores)), sum(store.used_bytes for store in self._stores)
 
+    @property
+    def evictions(self) -> int:
+        """How many entries went since the stores were full."""
+        return sum([store.evictions for store in self._stores])
+
     def _empty(self) -> None:
         for store in self._stores:
             store.drop_all()

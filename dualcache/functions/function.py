@@ -118,6 +118,11 @@ class Cached:
         return self.binding.label
 
     @property
+    def name(self) -> str:
+        """The function's own name, for statistics."""
+        return self.signature.name.removesuffix("()")
+
+    @property
     def policy(self) -> Policy:
         """How results are stored and served; made when annotations can be resolved."""
         if self._policy is None:

@@ -12,23 +12,79 @@ from dualcache.options.time_travel import time_traveller
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dualcache.core.policy import Counters
-    from dualcache.engine.env import Env
-
 LOGGER: Final = "dualcache"
 
 
-class TemplateStats(Struct, frozen=True):
-    """Counters of one function, or of the direct calls; times in ms."""
+class Distribution(Struct, frozen=True):
+    """How values are spread: times in milliseconds, or sizes in bytes.
 
-    hits: int
-    misses: int
-    stale_hits: int
-    negative_hits: int
-    refused: int
-    coalesced: int
-    loads: int
-    load_ms: float | None
+    `counts` has one number for each of `bounds`, which are upper bounds, and one for all larger
+    values. `p50`, `p95` and `p99` are read from these buckets, so times are right to about a
+    quarter, and sizes to a factor of two; `None` where nothing was counted.
+    """
+
+    count: int = 0
+    total: float = 0.0
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    bounds: tuple[float, ...] = ()
+    counts: tuple[int, ...] = ()
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    """What was counted in some place since the process began.
+
+    `hits` are those of both tiers; `front_hits`, `stale_hits`, `negative_hits` and `coalesced` are
+    among them. `coalesced` are callers who got the result of another caller's load. `hit_ratio` is
+    `None` before the first read. `miss_reasons` adds up to `misses`. `loads` are those that gave a
+    result, `load_failures` those that raised; `load_ms` is a running mean, `load_times` has them
+    all. `stored_bytes` has the sizes of what was stored, `not_stored` counts by reason what was
+    loaded and is not. `refused` are loads in the background that were due while too many ran.
+    `seconds_saved` is the hits times the mean load. `verified` and `differed` are of `verify`:
+    hits that were checked, and those that were found to be wrong; `oldest_differed` is the age of
+    the oldest of these, in seconds.
+    """
+
+    hits: int = 0
+    front_hits: int = 0
+    stale_hits: int = 0
+    negative_hits: int = 0
+    coalesced: int = 0
+    misses: int = 0
+    miss_reasons: Mapping[str, int] = field(default_factory=dict)
+    hit_ratio: float | None = None
+    loads: int = 0
+    load_failures: int = 0
+    load_ms: float | None = None
+    load_times: Distribution = Distribution()
+    seconds_saved: float = 0.0
+    stored_bytes: Distribution = Distribution()
+    not_stored: Mapping[str, int] = field(default_factory=dict)
+    refused: int = 0
+    verified: int = 0
+    differed: int = 0
+    oldest_differed: float | None = None
+    invalidations: int = 0
+    invalidated_at: float | None = None
+    """When the last invalidation was, in seconds since the epoch; `None`: there was none."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the same as plain dictionaries, for JSON."""
+        plain: dict[str, Any] = to_builtins(self)
+        return plain
+
+
+class TemplateStats(Counts, frozen=True, kw_only=True):
+    """What one function counted, or the direct calls.
+
+    `function` is its name; of several with one key template, that of one. `finding` is a sentence
+    on what `verify` found, and empty where every checked hit was right. `invalidations` are those
+    by the handles of the function, not those of its keys by name.
+    """
+
+    function: str = ""
+    finding: str = ""
 
 
 class FrontNodeStats(Struct, frozen=True):
@@ -44,7 +100,8 @@ class FrontStats(Struct, frozen=True):
     """The in-process tier: its size, and the transport of changes.
 
     `transport` is `"tracking"`, `"broadcast"`, `"pubsub"`, `"ttl"`, `"local"` or `"none"`, and
-    `reason` says why. `losses` counts how often it was emptied because pushes may have been missed.
+    `reason` says why. `losses` counts how often it was emptied because pushes may have been missed,
+    `evictions` the entries that went since the tier was full.
     In a cluster both are those of the primary that is heard the least, and `nodes` has each.
     """
 
@@ -56,38 +113,32 @@ class FrontStats(Struct, frozen=True):
     hits: int
     losses: int
     nodes: tuple[FrontNodeStats, ...] = ()
+    evictions: int = 0
 
 
-class Stats(Struct, frozen=True):
-    """The counters of one cache in this process.
+class Stats(Counts, frozen=True, kw_only=True):
+    """The counters of one cache in this process, over all functions and direct calls.
 
-    `hits` are those of both tiers, stale and negative ones included. `running` are the loads in the
-    background of now, `refused` those that were due while too many ran. `pending` are deletions
-    that could not be delivered yet.
-    `templates` has the counters of each function by its key template or name, without hits of the
-    front tier; `front` is `None` where there is none.
+    `running` are the loads in the background of now. `pending` are deletions that could not be
+    delivered yet. `operations` has the times of the trips to the backend by kind of operation; they
+    are measured only after `cache.measure_operations()`. `templates` has the counters
+    of each function by its key template or name; `front` is `None` where there is no front tier.
     """
 
     backend: str
     tier: str
     is_available: bool
     pending: int
-    hits: int
-    misses: int
-    stale_hits: int
-    negative_hits: int
     running: int
-    refused: int
-    coalesced: int
-    loads: int
     observer_failures: int
     templates: Mapping[str, TemplateStats] = field(default_factory=dict)
+    operations: Mapping[str, Distribution] = field(default_factory=dict)
     front: FrontStats | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the same as plain dictionaries, for JSON."""
-        plain: dict[str, Any] = to_builtins(self)
-        return plain
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What `verify` found, a sentence for each function that served wrong values."""
+        return tuple([each.finding for each in self.templates.values() if each.finding])
 
 
 def log(level: str, text: str, *arguments: object) -> None:
@@ -114,58 +165,13 @@ def was_told_of_time_travel() -> bool:
     return library is not None
 
 
-def stats_of(
-    env: Env,
-    where: str,
-    by_label: Mapping[str, list[Counters]],
-    failures: int,
-    front: FrontStats | None = None,
-    running: int = 0,
-) -> Stats:
-    """Add up the counters of all functions."""
-    templates = {label: _summed(each) for label, each in by_label.items()}
-    total = _summed([one for each in by_label.values() for one in each])
-    health = env.health
-    return Stats(
-        backend=where,
-        tier=env.tier,
-        is_available=health.is_available,
-        pending=health.pending_count,
-        hits=total.hits + (front.hits if front else 0),
-        misses=total.misses,
-        stale_hits=total.stale_hits,
-        negative_hits=total.negative_hits,
-        running=running,
-        refused=total.refused,
-        coalesced=total.coalesced,
-        loads=total.loads,
-        observer_failures=failures,
-        templates=templates,
-        front=front,
-    )
-
-
-def _summed(counters: list[Counters]) -> TemplateStats:
-    """Add up counters; the load time is that of the last one measured."""
-    measured = [one.load_ms for one in counters if one.load_ms is not None]
-    return TemplateStats(
-        hits=sum(one.hits for one in counters),
-        misses=sum(one.misses for one in counters),
-        stale_hits=sum(one.stale_hits for one in counters),
-        negative_hits=sum(one.negative_hits for one in counters),
-        refused=sum(one.refused for one in counters),
-        coalesced=sum(one.coalesced for one in counters),
-        loads=sum(one.loads for one in counters),
-        load_ms=measured[-1] if measured else None,
-    )
-
-
 __all__ = [
+    "Counts",
+    "Distribution",
     "FrontNodeStats",
     "FrontStats",
     "Stats",
     "TemplateStats",
     "log",
-    "stats_of",
     "was_told_of_time_travel",
 ]

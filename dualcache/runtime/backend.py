@@ -10,8 +10,6 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from cachetools import LRUCache
-
 from dualcache.backends.memory import MemoryStore
 from dualcache.backends.null import NullStore
 from dualcache.backends.redis.cluster.store import ClusterStore
@@ -37,10 +35,10 @@ from dualcache.engine.health import Health
 from dualcache.engine.load import get_or_load
 from dualcache.engine.missing_rights import note_missing_right
 from dualcache.engine.nodes import Nodes
-from dualcache.front.of_function import FunctionFront
-from dualcache.observability.stats import FrontStats, was_told_of_time_travel
+from dualcache.observability.stats import was_told_of_time_travel
 from dualcache.runtime.clocks import new_token, steady_clock, wall_clock
-from dualcache.runtime.tier import make_front, make_watch, nodes_of, weakly
+from dualcache.runtime.direct_fronts import DirectFronts
+from dualcache.runtime.tier import make_front, make_watch, weakly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -52,14 +50,13 @@ if TYPE_CHECKING:
     from dualcache.core.policy import Call
     from dualcache.drivers.async_driver import AsyncDriver
     from dualcache.drivers.sync_driver import SyncDriver
+    from dualcache.front.of_function import FunctionFront
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.target import Target
     from dualcache.typing import Clock
 
 __all__ = ["Backend"]
 
-MOST_CODECS: Final = 256
-"""For how many codecs direct calls have a part of the front tier."""
 MEMORY_WAYS: Final = (CommitWay.IFEQ,)
 
 
@@ -115,7 +112,7 @@ class Backend:
         self._server = self._make_server()
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
-        self._direct_fronts: LRUCache[ValueCodec, FunctionFront] = LRUCache(MOST_CODECS)
+        self.direct_fronts = DirectFronts(self.front)
         self._imports = WarmUp(*IMPORTS)
 
     def tell_of_time_travel(self) -> None:
@@ -178,30 +175,7 @@ class Backend:
 
     def front_for(self, value_codec: ValueCodec) -> FunctionFront | None:
         """Return the part of the front tier for direct calls with this value_codec."""
-        if self.front is None:
-            return None
-        known = self._direct_fronts.get(value_codec)
-        if known is None:
-            known = self._direct_fronts[value_codec] = FunctionFront(self.front)
-        return known
-
-    def front_stats(self, hits: int) -> FrontStats | None:
-        """Return the state of the front tier: its size, its transport and its losses."""
-        front = self.front
-        if front is None:
-            return None
-        entries, used_bytes = front.sizes()
-        hits += sum(each.hits for each in list(self._direct_fronts.values()))
-        return FrontStats(
-            front.transport,
-            front.reason,
-            front.coherence.is_up,
-            entries,
-            used_bytes,
-            hits,
-            front.losses,
-            nodes_of(front),
-        )
+        return self.direct_fronts.of(value_codec)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child: no connection, flight or lock of the parent is used."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.core.counters import DIRECT
 from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
 from dualcache.options.checks import to_bool
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
     from dualcache.runtime.backend import Backend
     from dualcache.runtime.runtime import Runtime
 
-__all__ = ["DIRECT", "loading", "storing", "touching"]
+__all__ = ["loading", "storing", "touching"]
 
-DIRECT: Final = "direct"
-"""The label of direct calls, in events and statistics."""
 _LOAD_OPTIONS: Final = names(Where.LOAD)
 _STORE_OPTIONS: Final = names(Where.STORE)
 _POLICY_OPTIONS: Final = frozenset(names(Where.LOAD, Part.POLICY))

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakSet, finalize
 
-from dualcache.core.policy import Counters
+from dualcache.core.counters import Counters, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,9 @@ class Registered(Protocol):
     @property
     def label(self) -> str: ...
 
+    @property
+    def name(self) -> str: ...
+
     def forget_policy(self) -> None: ...
 
 
@@ -42,9 +45,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._functions: WeakSet[Registered] = WeakSet()
-        self._gone: deque[tuple[str, Counters, FunctionEntries | None]] = deque()
-        self._totals: dict[str, Counters] = {}
-        self._front_hits = 0
+        self._gone: deque[tuple[str, str, Counters, FunctionEntries | None]] = deque()
+        self._totals: dict[str, Tally] = {}
 
     def __iter__(self) -> Iterator[Registered]:
         return iter(list(self._functions))
@@ -54,28 +56,38 @@ class Registry:
         self._add_up()
         owner = None if cached.front is None else cached.front.owner
         self._functions.add(cached)
-        followed = finalize(cached, self._gone.append, (cached.label, cached.counters, owner))
+        followed = finalize(
+            cached, self._gone.append, (cached.label, cached.name, cached.counters, owner)
+        )
         followed.atexit = False
 
-    def count(self, by_label: dict[str, list[Counters]]) -> int:
-        """Add the counters of all functions by their labels; return the hits of the front tier."""
+    def count(self) -> dict[str, Tally]:
+        """Add up what all functions have counted, by their labels."""
         self._add_up()
-        for label, counters in self._totals.items():
-            by_label.setdefault(label, []).append(counters)
-        hits = self._front_hits
+        tallies: dict[str, Tally] = {}
+        for label, gone in self._totals.items():
+            _add(tallies, label, gone.function, gone.counters, gone.front_hits)
         for cached in self:
-            by_label.setdefault(cached.label, []).append(cached.counters)
-            hits += 0 if cached.front is None else cached.front.hits
-        return hits
+            hits = 0 if cached.front is None else cached.front.hits
+            _add(tallies, cached.label, cached.name, cached.counters, hits)
+        return tallies
 
     def _add_up(self) -> None:
         while self._gone:
-            label, counters, owner = self._gone.popleft()
+            label, name, counters, owner = self._gone.popleft()
             if label not in self._totals and len(self._totals) >= MOST_LABELS:
-                label = OTHERS
-            self._totals.setdefault(label, Counters()).add(counters)
-            if owner is not None:
-                self._front_hits += _front_hits(owner)
+                label, name = OTHERS, ""
+            hits = 0 if owner is None else _front_hits(owner)
+            _add(self._totals, label, name, counters, hits)
+
+
+def _add(
+    tallies: dict[str, Tally], label: str, name: str, counters: Counters, front_hits: int
+) -> None:
+    tally = tallies.setdefault(label, Tally(Counters()))
+    tally.counters.add(counters)
+    tally.front_hits += front_hits
+    tally.function = name
 
 
 def _front_hits(owner: FunctionEntries) -> int:

@@ -6,27 +6,32 @@ answers: the cache's own, the one of `override()`, or the null backend where the
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from dualcache.backends.redis.clients import Clients
+from dualcache.core.counters import DIRECT, Counters, Tally
+from dualcache.core.events import Invalidated
 from dualcache.core.scope import switched_off
 from dualcache.drivers.forking import OfOneProcess, renew_in_children
+from dualcache.observability.counting import stats_of
+from dualcache.observability.invalidations import InvalidationCounts
 from dualcache.observability.observers import Observers
-from dualcache.observability.stats import stats_of
 from dualcache.options.target import parse_url
 from dualcache.runtime.backend import Backend
 from dualcache.runtime.definitions import Definitions
 from dualcache.runtime.registry import Registry
+from dualcache.runtime.tier import front_stats_of
 from dualcache.runtime.value_codecs import ValueCodecs
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from dualcache.configuration import Configuration
-    from dualcache.core.policy import Counters
+    from dualcache.core.events import Event
     from dualcache.observability.stats import Stats
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.target import Target
@@ -44,6 +49,7 @@ class Runtime(OfOneProcess):
         is_shared = made.target.kind == "redis"
         self.codecs = ValueCodecs(codec, secret, is_shared=is_shared, limits=made.limits)
         self.observers = Observers()
+        self.invalidations = InvalidationCounts(time.time)
         self.functions = Registry()
         self.definitions = Definitions()
         self._made = made
@@ -96,10 +102,25 @@ class Runtime(OfOneProcess):
 
     def stats(self, direct: list[Counters]) -> Stats:
         """Return the counters of all functions, and of the direct calls."""
-        by_label = {"direct": direct}
-        front = self.backend.front_stats(self.functions.count(by_label))
-        where, running = self.backend.target.safe_url, len(self.backend.background)
-        return stats_of(self.backend.env, where, by_label, self.observers.failures, front, running)
+        backend = self.backend
+        tallies = self.functions.count()
+        own = tallies.setdefault(DIRECT, Tally(Counters()))
+        for counters in direct:
+            own.counters.add(counters)
+        own.front_hits += backend.direct_fronts.hits
+        total = Tally(Counters())
+        self.invalidations.add_to(tallies, total)
+        return stats_of(
+            backend.env,
+            backend.target.safe_url,
+            tallies,
+            total,
+            failures=self.observers.failures,
+            running=len(backend.background),
+            front=front_stats_of(
+                backend.front, sum([each.front_hits for each in tallies.values()])
+            ),
+        )
 
     @contextmanager
     def disabled(self) -> Generator[None]:
@@ -146,6 +167,11 @@ class Runtime(OfOneProcess):
             backend.after_fork()
         self.clients.after_fork()
 
+    def _emit(self, server: str, event: Event) -> None:
+        if isinstance(event, Invalidated):
+            self.invalidations.note(event)
+        self.observers.emit(event, server)
+
     def _move(self, backend: Backend, clients: Clients) -> None:
         self.backend, self.clients = backend, clients
         for cached in self.functions:
@@ -161,7 +187,7 @@ class Runtime(OfOneProcess):
         made = Backend(
             target,
             prefix=self.prefix,
-            emit=partial(self.observers.emit, server=target.safe_url),
+            emit=partial(self._emit, target.safe_url),
             clock=clock or self._clock,
             is_strict=self._made.is_strict,
             is_publishing=self._made.is_publishing,

@@ -11,7 +11,7 @@ from weakref import WeakMethod, finalize
 from dualcache.front.of_nodes import FrontOfNodes
 from dualcache.front.pushes import LocalWrites, NoPushes
 from dualcache.front.tier import Front
-from dualcache.observability.stats import FrontNodeStats
+from dualcache.observability.stats import FrontNodeStats, FrontStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         def master_changed(self) -> None: ...
 
 
-__all__ = ["make_front", "make_watch", "nodes_of", "weakly"]
+__all__ = ["front_stats_of", "make_front", "make_watch", "weakly"]
 
 
 def make_front(
@@ -101,7 +101,25 @@ def _listening(
     )
 
 
-def nodes_of(front: Front) -> tuple[FrontNodeStats, ...]:
+def front_stats_of(front: Front | None, hits: int) -> FrontStats | None:
+    """Return the state of a front tier: its size, its transport and its losses."""
+    if front is None:
+        return None
+    entries, used_bytes = front.sizes()
+    return FrontStats(
+        front.transport,
+        front.reason,
+        front.coherence.is_up,
+        entries,
+        used_bytes,
+        hits,
+        front.losses,
+        _nodes_of(front),
+        front.evictions,
+    )
+
+
+def _nodes_of(front: Front) -> tuple[FrontNodeStats, ...]:
     """Return how the primaries of a cluster are heard; none where there is one server."""
     if not isinstance(front, FrontOfNodes):
         return ()

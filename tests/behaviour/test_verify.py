@@ -64,6 +64,9 @@ def test_a_write_that_forgets_to_invalidate_is_told(colour: Colour, backend_url:
     assert 0 <= told.age < 30
     assert colour.run(load) == [1]  # nothing is stored, and nothing is deleted
     settled(cache)
+    stats = cache.stats()
+    assert (stats.verified, stats.differed) == (4, 2)
+    assert "2 of 4 samples differed" in stats.findings[0]
 
 
 def test_a_caller_neither_waits_for_a_check_nor_shows_it_what_it_changes(

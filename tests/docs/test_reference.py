@@ -12,7 +12,14 @@ from dualcache import Cache, DualCacheError, Entry, Event, FrontTier, Settings
 from dualcache.async_cache import AsyncCache
 from dualcache.codecs.forms import _NAMES as CODECS
 from dualcache.functions.handles import HANDLES
-from dualcache.observability.stats import FrontNodeStats, FrontStats, Stats, TemplateStats
+from dualcache.observability.stats import (
+    Counts,
+    Distribution,
+    FrontNodeStats,
+    FrontStats,
+    Stats,
+    TemplateStats,
+)
 from dualcache.options.front_tier import TRANSPORTS
 from dualcache.options.option import Where
 from dualcache.options.table import names
@@ -115,8 +122,11 @@ def test_every_event_is_listed_with_its_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Entry, Stats, TemplateStats, FrontStats, FrontNodeStats, Settings]
+    "kind",
+    [Entry, Counts, Stats, TemplateStats, Distribution, FrontStats, FrontNodeStats, Settings],
 )
-def test_every_field_of_a_value_is_named(kind: type[Entry | Stats | Settings]) -> None:
+def test_every_field_of_a_value_is_named(
+    kind: type[Entry | Counts | Settings | Distribution],
+) -> None:
     named = words(section("## Values")) | set(re.findall(r"\w+", PAGE.partition("`Settings(")[2]))
     assert sorted(set(kind.__struct_fields__) - named) == []

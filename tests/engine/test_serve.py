@@ -312,7 +312,7 @@ def test_a_look_that_is_refused_counts_once_and_the_flow_loads() -> None:
         (Join, JoinReply.ALONE),
         (Load, Loaded("v", 1.0)),
     ).ends()
-    assert Miss("k", "not_stored") in events
+    assert Miss("k", "backend_down") in events
 
 
 def test_a_look_whose_connection_was_cut_is_sent_once_more_by_the_flow() -> None:
