@@ -33,6 +33,8 @@ CODEC: Final = {"codec": "msgpack", "check": False}
 class RouteLoads:
     """The loads of one route of one cache, counted under its label."""
 
+    name = ""
+    """A route is known by its label."""
     front: FunctionFront | None = None
     """Responses use that part of the front tier which direct calls use."""
 
