@@ -164,7 +164,7 @@ class Cache(SyncFace):
         return invalidating(self._runtime, keys, tags, patterns)
 
     def http(self, **options: Unpack[HttpOptions]) -> Callable[[F], F]:
-        """Decorate an endpoint of FastAPI or Starlette: its whole response is kept.
+        """Decorate an endpoint of FastAPI or Starlette, or an application: its responses are kept.
 
         A hit runs neither dependencies nor serialization. Raises `UsageError` for what cannot be.
         """

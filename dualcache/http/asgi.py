@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.errors import UsageError
 from dualcache.frameworks.routes import template_of
 from dualcache.http.answers import answer_from, hit_status
 from dualcache.http.cache_status import CacheStatus, Forward
@@ -35,8 +36,17 @@ MARK: Final = "dualcache.http"
 class AsgiHttp:
     """The responses of one route, and the requests for them."""
 
-    def __init__(self, cache: Any, runtime: Runtime, policy: HttpPolicy, name: str) -> None:
-        """`name` stands in statistics where no route tells its template."""
+    def __init__(
+        self,
+        cache: Any,
+        runtime: Runtime,
+        policy: HttpPolicy,
+        name: str,
+        *,
+        holds_parts: bool = False,
+    ) -> None:
+        """`name` stands in statistics where no route tells its template; see `Recorder`."""
+        self.holds_parts = holds_parts
         self.cache = cache
         self.policy = policy
         self._runtime = runtime
@@ -49,6 +59,10 @@ class AsgiHttp:
 
     async def serve(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request from the cache, or run `app` for it."""
+        handler, recorder = scope.get(MARK) or (self, None)
+        if handler is not self and recorder is not None:
+            await self._serve_within(app, scope, receive, send, recorder)
+            return
         why = why_forwarded(scope["method"], list(scope["headers"]), self.policy)
         if why is None:
             await self._read(app, scope, receive, send, CacheStatus(Forward.MISS))
@@ -119,6 +133,16 @@ class AsgiHttp:
         scope[MARK] = (self, recorder)
         return scope
 
+    async def _serve_within(
+        self, app: Application, scope: Scope, receive: Receive, send: Send, recorder: Recorder
+    ) -> None:
+        """Run `app` within the load of an outer handler, which has the same key for this request.
+
+        A second load of that key would wait for the first, and the first for it. The recorder is
+        handed on, so the endpoint still tells of its background tasks.
+        """
+        await app(self.marked(scope, recorder), receive, send)
+
     async def _read(
         self, app: Application, scope: Scope, receive: Receive, send: Send, status: CacheStatus
     ) -> None:
@@ -181,5 +205,12 @@ class AsgiHttp:
 
 
 def _request(scope: Scope) -> Any:
-    """Return the request that functions of the user's get: Starlette's, whose routes these are."""
-    return sys.modules["starlette.requests"].Request(scope)
+    """Return the request that functions of the user's get: that of the framework that runs."""
+    for name in ("starlette.requests", "litestar"):
+        if name in sys.modules:
+            return sys.modules[name].Request(scope)
+    raise UsageError(
+        "a function was given to cache.http(), and no framework makes a request for it",
+        code="DC444",
+        help='name fields of the request: vary=["x-tenant"]',
+    )

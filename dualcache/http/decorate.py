@@ -1,9 +1,10 @@
-"""`cache.http(…)`: from the options as they were written to the decorated endpoint."""
+"""`cache.http(…)`: from the options as they were written to what stands behind HTTP mode."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dualcache.http.application import HttpApplication, is_asgi_application
 from dualcache.http.asgi import AsgiHttp
 from dualcache.http.policy import http_policy
 from dualcache.http.starlette import decorated_endpoint
@@ -24,7 +25,15 @@ def http_decorator(
     policy = http_policy(written, default, runtime.codecs.max_value_bytes)
 
     def decorated(function: Any) -> Any:
-        name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
-        return decorated_endpoint(AsgiHttp(cache, runtime, policy, name), function)
+        if is_asgi_application(function):
+            http = AsgiHttp(cache, runtime, policy, _name_of(function), holds_parts=True)
+            return HttpApplication(http, function)
+        return decorated_endpoint(AsgiHttp(cache, runtime, policy, _name_of(function)), function)
 
     return decorated
+
+
+def _name_of(function: Any) -> str:
+    """Return the name of a function, or of an application's class."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return ".".join(filter(None, (named.__module__, named.__qualname__)))

@@ -44,6 +44,7 @@ class Handler(Protocol):
     """What a GET needs of the route that it is for."""
 
     policy: HttpPolicy
+    holds_parts: bool
 
     def now_ms(self) -> int: ...
 
@@ -107,7 +108,7 @@ class Reading:
 
     async def _load(self) -> StoredResponse | Passes:
         http = self._http
-        recorder = self._recorder = Recorder(http.policy, http.now_ms)
+        recorder = self._recorder = Recorder(http.policy, http.now_ms, holds_parts=http.holds_parts)
         scope = http.marked(self._scope, recorder)
         decision = await recorder.run(self._app, scope, self._receive)
         if decision is Decision.PASSED or recorder.response is None:

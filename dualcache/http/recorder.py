@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from dualcache.http.decisions import is_server_error, why_unstored
+from dualcache.http.fields import field
 from dualcache.http.stored import StoredResponse, stored_response
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Decision", "Recorder", "announced", "finishing"]
 
+MOST_HELD: Final = 1_048_576
+"""How many bytes of a response in parts are held before the client gets the first."""
 _unfinished: Final[set[asyncio.Task[None]]] = set()
 """Applications that still run when their request has its answer: a loop keeps no task alive."""
 
@@ -46,16 +49,22 @@ class Decision(Enum):
 class Recorder:
     """Takes the messages of one run of an application.
 
-    `reason` tells why a response passes. `has_background` is set by the endpoint.
+    `reason` tells why a response passes. `has_background` is set by the endpoint. With
+    `holds_parts` a response in several parts is no stream if its `Content-Length` says where it
+    ends: files, and all responses of some frameworks, are sent in this way.
     """
 
-    def __init__(self, policy: HttpPolicy, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, policy: HttpPolicy, now_ms: Callable[[], int], *, holds_parts: bool = False
+    ) -> None:
         self.decision = Decision.OPEN
         self.reason = ""
         self.response: StoredResponse | None = None
         self.has_background = False
         self._policy = policy
         self._now_ms = now_ms
+        self._holds_parts = holds_parts
+        self._left = -1  # bytes that may still come before this is a stream
         self._held: list[Message] = []
         self._is_decided = asyncio.Event()
         self._sink: asyncio.Future[Send] = asyncio.get_running_loop().create_future()
@@ -130,9 +139,11 @@ class Recorder:
         if kind != "http.response.body":  # a file that the server is to send, trailers
             return self._passed("extension")
         if message.get("more_body", False):
-            return self._passed("stream")
+            self._left -= len(message.get("body", b""))
+            return Decision.OPEN if self._left >= 0 else self._passed("stream")
         start = next(held for held in self._held if held["type"] == "http.response.start")
-        status, body = start["status"], bytes(message.get("body", b""))
+        parts = [held for held in self._held if held["type"] == "http.response.body"]
+        status, body = start["status"], b"".join(bytes(part.get("body", b"")) for part in parts)
         if len(body) > self._policy.max_bytes:
             return self._passed("size")
         self.response = stored_response(status, _fields(start), body, self._now_ms())
@@ -147,6 +158,9 @@ class Recorder:
             return Decision.OPEN  # a failure like any other, and shared with those who wait for it
         if reason:
             return self._passed(reason)
+        if self._holds_parts:
+            length = field(fields, b"content-length")
+            self._left = int(length) if length.isdecimal() and int(length) <= MOST_HELD else -1
         return self._passed("extension") if message.get("trailers") else Decision.OPEN
 
     def _passed(self, reason: str) -> Decision:
