@@ -34,6 +34,7 @@ from dualcache.core.events import (
     Unusable,
     WaitExpired,
 )
+from dualcache.core.stored_head import StoredHead, read_head
 from dualcache.core.warmed import Warmed
 from dualcache.errors import (
     BackendError,
@@ -118,6 +119,7 @@ __all__ = [
     "SignatureError",
     "StaleHit",
     "Stats",
+    "StoredHead",
     "StoresStopped",
     "TemplateStats",
     "UnencodableValue",
@@ -127,6 +129,7 @@ __all__ = [
     "WaitExpired",
     "Warmed",
     "each_cache",
+    "read_head",
 ]
 
 _LATER: Final = {

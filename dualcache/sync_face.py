@@ -33,6 +33,11 @@ class SyncFace(OfOneProcess):
     _runtime: Runtime
     _operations: Operations
 
+    @property
+    def namespace(self) -> str:
+        """The namespace, empty where there is none; keys are `namespace:key` on the server."""
+        return self._runtime.prefix.removesuffix(":")
+
     # Reading
 
     @overload

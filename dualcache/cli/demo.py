@@ -12,6 +12,7 @@ from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from dualcache import BackendDown, Cache
+from dualcache.cli.answers import unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,19 +58,6 @@ def address_variables() -> dict[str, str]:
     """Return the variables that say where the cache lives: the demo takes no other."""
     names = (each for each in os.environ if each.startswith(("DUALCACHE_URL", "REDIS_CACHE_")))
     return {name: os.environ[name] for name in names}
-
-
-def unusable(server: str, failures: list[BackendDown]) -> str:
-    """Say why a server cannot be used, and what to do about it."""
-    if not failures:
-        return f"no answer from {server}"
-    failure = failures[0]
-    if failure.is_configuration:
-        return f"{server} refuses this program: {failure.cause}"
-    # A server without TLS waits for the end of a line that the first bytes of TLS do not have.
-    is_tls_silent = failure.reason == "DC201" and server.startswith(("rediss:", "valkeys:"))
-    ask = "does the port speak TLS?" if is_tls_silent else "is the server running there?"
-    return f"no answer from {server}: {failure.cause}; {ask}"
 
 
 def shown(cache: Cache) -> int:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from dualcache import Cache
-from dualcache.cli.main import parser
+from dualcache.cli.without_extra import parser
 from tests.docs.pages import ROOT, Block, blocks_of, name_of, pages
 
 if TYPE_CHECKING:
