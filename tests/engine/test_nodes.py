@@ -26,10 +26,10 @@ from dualcache.engine.batch import get_or_load_many
 from dualcache.engine.health import Health, Owned, PendingDeletion
 from dualcache.engine.invalidation import clear, clear_function, invalidate
 from dualcache.engine.listing import list_names
+from dualcache.engine.looks import begin_look
 from dualcache.engine.nodes import UNKNOWN_NODE, Nodes
 from dualcache.engine.read_many import get_many, peek_many
 from dualcache.engine.recovery import ask, ask_each, ask_once, keep_pending
-from dualcache.engine.looks import begin_look
 from dualcache.engine.serve import look_failed, serve
 from dualcache.engine.split import split
 from dualcache.engine.upkeep import ping_server

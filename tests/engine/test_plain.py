@@ -16,8 +16,8 @@ from dualcache.core.entry import MISSING, Tag
 from dualcache.core.envelope import open_envelope, seal, seal_filling
 from dualcache.core.ops import RawRead
 from dualcache.engine.freshness import FRESH
-from dualcache.engine.plain import plain_value
 from dualcache.engine.looks import begin_look
+from dualcache.engine.plain import plain_value
 from dualcache.engine.serve import classify_look
 from tests.engine.conversation import KEY, NOW_MS, call, surroundings, token
 
