@@ -63,10 +63,10 @@ _ROWS: Final = (
         "`false` turns every cache into `null://`",
         to_bool),
     Option("client", Part.CACHE, _CACHE, None,
-        "a `redis.Redis` of your own, in the place of a URL",
+        "a `redis.Redis` or `redis.RedisCluster` of your own, in the place of a URL",
         elsewhere=("redis", "connection", "redis_client")),
     Option("async_client", Part.CACHE, _CACHE, None,
-        "a `redis.asyncio.Redis` of your own, in the place of a URL"),
+        "the same of `redis.asyncio`"),
     Option("credential_provider", Part.CACHE, _CACHE, None,
         "an object of redis-py's kind, whose `get_credentials()` or `get_credentials_async()` is "
         "asked for user and password before each connection",

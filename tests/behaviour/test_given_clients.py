@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.sentinel import Sentinel
 
 from dualcache import BackendUnavailable, Cache, UsageError
+from dualcache.options.place import Address
 from tests.servers import HOST, Server
 from tests.tls import AUTHORITY, TlsLink
 
@@ -137,9 +139,27 @@ def fake(colour: Colour) -> Any:
     return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=FakeConnection))
 
 
-def sentinel(colour: Colour) -> Any:
+def service(colour: Colour, *, replicas: bool = False, **arguments: Any) -> Any:
     made: Any = AsyncSentinel if colour.is_async else Sentinel
-    return made([(HOST, 26379)]).master_for("mymaster", password="s3cret")
+    manager = made([(HOST, 26379)], password="s3cret", **arguments)
+    return manager.slave_for("mymaster") if replicas else manager.master_for("mymaster")
+
+
+def replicas(colour: Colour) -> Any:
+    return service(colour, replicas=True)
+
+
+def other_sentinels(colour: Colour) -> Any:
+    return service(colour, min_other_sentinels=1)
+
+
+def token_of_sentinels(colour: Colour) -> Any:
+    return service(colour, sentinel_kwargs={"credential_provider": Credentials()})
+
+
+def two_certificates(colour: Colour) -> Any:
+    tls = {"ssl": True, "ssl_ca_certs": "own.pem"}
+    return service(colour, ssl=True, ssl_ca_certs="other.pem", sentinel_kwargs=tls)
 
 
 def connect_func(colour: Colour) -> Any:
@@ -153,9 +173,55 @@ def pool_of_their_own(colour: Colour) -> Any:
     return redis.Redis(connection_pool=Pool())
 
 
-def cluster(colour: Colour) -> Any:
-    kind: Any = redis.asyncio.RedisCluster if colour.is_async else redis.RedisCluster
-    return kind.__new__(kind)  # a real one connects where it is made
+def cluster(colour: Colour, **arguments: Any) -> Any:
+    return client_of_cluster(is_async=colour.is_async, **arguments)
+
+
+def client_of_cluster(*, is_async: bool, **arguments: Any) -> Any:
+    if is_async:
+        return redis.asyncio.RedisCluster(HOST, 7000, password="s3cret", **arguments)
+    made: Any = redis.RedisCluster.__new__(redis.RedisCluster)  # a whole one connects at once
+    node = redis.cluster.ClusterNode(HOST, 7000)
+    known = {"password": "s3cret", "redis_connect_func": made.on_connect}
+    remap = arguments.pop("address_remap", None)
+    made.user_on_connect_func = arguments.pop("redis_connect_func", None)
+    made.encoder = redis.Redis().get_encoder()
+    made.nodes_manager = SimpleNamespace(
+        connection_kwargs=known | arguments, startup_nodes={"a": node}, address_remap=remap
+    )
+    return made
+
+
+def other_addresses(colour: Colour) -> Any:
+    return cluster(colour, address_remap=lambda address: address)
+
+
+def connect_func_of_nodes(colour: Colour) -> Any:
+    made = cluster(colour)
+    if colour.is_async:
+        made.get_connection_kwargs()["redis_connect_func"] = print
+    else:
+        made.user_on_connect_func = print
+    return made
+
+
+def class_of_nodes(colour: Colour) -> Any:
+    made = cluster(colour)
+    kind = AsyncFakeConnection if colour.is_async else FakeConnection
+    made.get_connection_kwargs()["connection_class"] = kind
+    return made
+
+
+def something_of_nodes(colour: Colour) -> Any:
+    made = cluster(colour)
+    made.get_connection_kwargs()["something_of_later"] = "x"
+    return made
+
+
+def decoding_cluster(colour: Colour) -> Any:
+    made = cluster(colour)
+    made.encoder.decode_responses = True
+    return made
 
 
 def pipeline(colour: Colour) -> Any:
@@ -174,12 +240,19 @@ def ocsp(colour: Colour) -> Any:
 @pytest.mark.parametrize(
     ("make", "code", "said"),
     [
-        (sentinel, "DC187", "Sentinel"),
+        (replicas, "DC187", "replicas"),
+        (other_sentinels, "DC187", "min_other_sentinels"),
+        (token_of_sentinels, "DC187", "credential_provider"),
+        (two_certificates, "DC187", "ssl_ca_certs"),
         (fake, "DC187", "FakeConnection"),
         (connect_func, "DC187", "redis_connect_func"),
         (pool_of_their_own, "DC187", "Pool"),
         (ocsp, "DC187", "is made with s"),
-        (cluster, "DC176", "RedisCluster"),
+        (other_addresses, "DC187", "address_remap"),
+        (connect_func_of_nodes, "DC187", "redis_connect_func"),
+        (class_of_nodes, "DC187", "FakeConnection"),
+        (something_of_nodes, "DC187", "something_of_later"),
+        (decoding_cluster, "DC177", "decodes"),
         (pipeline, "DC176", "Pipeline"),
     ],
     ids=lambda each: getattr(each, "__name__", None),
@@ -217,6 +290,49 @@ def test_options_beside_a_client_are_checked() -> None:
     with pytest.raises(UsageError) as caught:
         Cache(client=redis.Redis(), max_connections="many")
     assert "max_connections" in caught.value.what
+
+
+def test_a_client_of_a_cluster_is_followed(colour: Colour) -> None:
+    name = "async_client" if colour.is_async else "client"
+    arguments: dict[str, Any] = {"username": "u", "socket_timeout": 1.5, "client_name": "app"}
+    target = Cache(**{name: cluster(colour, **arguments)})._runtime.backend.target
+    assert (target.nodes, target.host) == ((Address(HOST, 7000),), None)
+    assert (target.username, target.password) == ("u", "s3cret")
+    assert (target.socket_timeout, target.client_name, target.is_tls) == (1.5, "app", False)
+    target = Cache(
+        **{name: cluster(colour, ssl=True, ssl_ca_certs="a.pem")}, max_connections=7
+    )._runtime.backend.target
+    assert (target.scheme, target.is_tls, target.max_connections) == ("rediss+cluster", True, 7)
+    assert target.redis_arguments["ssl_ca_certs"] == "a.pem"
+
+
+def test_a_client_of_a_master_that_sentinels_name_is_followed(colour: Colour) -> None:
+    name = "async_client" if colour.is_async else "client"
+    client = service(colour, db=2, sentinel_kwargs={"username": "s", "password": "spw"})
+    target = Cache(**{name: client})._runtime.backend.target
+    assert (target.sentinels, target.service) == ((Address(HOST, 26379),), "mymaster")
+    assert (target.db, target.password, target.is_tls) == (2, "s3cret", False)
+    assert (target.sentinel_username, target.sentinel_password) == ("s", "spw")
+    assert target.sentinel_ssl is False
+    tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": "a.pem"}
+    client = service(colour, sentinel_kwargs=tls)
+    target = Cache(**{name: client})._runtime.backend.target
+    assert (target.is_tls, target.sentinel_ssl) == (False, True)
+    client = service(colour, **tls, sentinel_kwargs=tls)
+    target = Cache(**{name: client})._runtime.backend.target
+    assert (target.scheme, target.is_tls, target.sentinel_ssl) == ("rediss+sentinel", True, True)
+    assert target.redis_arguments["ssl_ca_certs"] == "a.pem"
+
+
+def test_clients_of_both_colours_may_know_different_nodes() -> None:
+    sync, other = (client_of_cluster(is_async=is_async) for is_async in (False, True))
+    more = redis.cluster.ClusterNode(HOST, 7001)
+    sync.nodes_manager.startup_nodes["b"] = more
+    assert len(Cache(client=sync, async_client=other)._runtime.backend.target.nodes) == 2
+    del sync.nodes_manager.startup_nodes["a"]
+    with pytest.raises(UsageError) as caught:
+        Cache(client=sync, async_client=other)
+    assert caught.value.code == "DC188"
 
 
 def test_a_client_by_url_and_one_by_socket_are_followed(colour: Colour) -> None:

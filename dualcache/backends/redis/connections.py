@@ -130,8 +130,14 @@ def _arguments(target: Target, kind: Any) -> dict[str, Any]:
         **without_extras(kind),
     }
     # What a client of the user's was given comes last: it may replace what is said here.
+    # Certificates may be for its Sentinels alone.
+    given = {
+        name: value
+        for name, value in target.redis_arguments.items()
+        if target.is_tls or not name.startswith("ssl_")
+    }
     if target.path is not None:
-        return arguments | {"path": target.path} | target.redis_arguments
+        return arguments | {"path": target.path} | given
     place = {
         "host": target.host,
         "port": target.port or 0,  # Sentinels tell it later
@@ -140,7 +146,7 @@ def _arguments(target: Target, kind: Any) -> dict[str, Any]:
     known = accepted(kind)
     tls = tls_arguments(target) if target.is_tls else {}
     tls = {name: value for name, value in tls.items() if value is not None or name in known}
-    made = arguments | place | tls | target.redis_arguments
+    made = arguments | place | tls | given
     if made.get("ssl_certfile") and not made.get("ssl_keyfile"):
         # The file holds both. redis-py 5's asyncio connection shows no certificate without a key.
         made["ssl_keyfile"] = made["ssl_certfile"]

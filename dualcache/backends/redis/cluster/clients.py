@@ -47,6 +47,7 @@ def _arguments(target: Target, kind: Any) -> dict[str, Any]:
     }
     if target.is_tls:
         arguments |= {"ssl": True} | tls_arguments(target)
+    arguments |= target.redis_arguments
     parameters = signature(kind.__init__).parameters.values()
     takes_all = any(each.kind is Parameter.VAR_KEYWORD for each in parameters)
     known = {each.name for each in parameters}
