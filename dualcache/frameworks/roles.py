@@ -70,6 +70,7 @@ SERVICES: Final = {
     **dict.fromkeys(("psycopg", "psycopg2", "psycopg_pool"), CONNECTIONS),
     **dict.fromkeys(("httpx", "requests"), CLIENTS),
     "sqlalchemy": SESSIONS,
+    "dualcache": frozenset({"Cache", "AsyncCache"}),
 }
 """Classes, by the package they come from, whose objects never tell one answer from another."""
 RESPONSES: Final = frozenset({"Response", "HttpResponseBase", "StreamResponse", "HTTPResponse"})

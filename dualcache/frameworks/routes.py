@@ -27,6 +27,8 @@ def routes_of(app: Any, before: str = "") -> Iterator[tuple[str, Iterable[str], 
     for route in routes if isinstance(routes, Iterable) else ():
         path = f"{before}{getattr(route, 'path', '')}"
         endpoint = getattr(route, "endpoint", None)
+        for handler in getattr(route, "route_handlers", ()):  # of Litestar: one for some methods
+            yield path, getattr(handler, "http_methods", ()), handler.fn
         if isinstance(endpoint, type):
             for verb in VERBS:
                 if (handler := getattr(endpoint, verb, None)) is not None:
@@ -63,5 +65,7 @@ def _inner_of(route: Any) -> Any:
     """Return the app or router inside a mount or an included router; it has routes."""
     if getattr(route, "routes", None):
         return route
-    held = (value for value in vars(route).values() if getattr(value, "routes", None))
+    held = (
+        value for value in getattr(route, "__dict__", {}).values() if getattr(value, "routes", None)
+    )
     return next(held, None)

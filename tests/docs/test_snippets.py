@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -51,14 +52,18 @@ def _without_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_snippet_of_a_page_runs_and_shows_what_it_says(
-    page: Path, request: pytest.FixtureRequest
+    page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocks = [block for block in blocks_of(page) if block.language == "python" and block.is_run]
     url = ""
     if any(SERVER.search(block.text) for block in blocks):
         server: Server = request.getfixturevalue("redis_server")
         url = server.url
-    names: dict[str, Any] = {"__name__": "shop"}
+    shop = ModuleType("shop")
+    monkeypatch.setitem(
+        sys.modules, "shop", shop
+    )  # where frameworks look for what annotations name
+    names = vars(shop)
     with asyncio.Runner() as runner:
         try:
             for block in blocks:

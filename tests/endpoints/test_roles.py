@@ -115,6 +115,7 @@ class Model(sqlalchemy.orm.DeclarativeBase):
         (sqlalchemy.orm.scoped_session, ParameterRole.LEFT_OUT),
         (sqlalchemy.orm.scoped_session[Any], ParameterRole.LEFT_OUT),
         (redis.Redis, ParameterRole.LEFT_OUT),
+        (Cache, ParameterRole.LEFT_OUT),
         (redis.asyncio.Redis | None, ParameterRole.LEFT_OUT),
         (sqlite3.Connection, ParameterRole.LEFT_OUT),
         (httpx.AsyncClient, ParameterRole.LEFT_OUT),
