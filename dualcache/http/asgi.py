@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.errors import UsageError
+from dualcache.frameworks.request_fields import fields_read
 from dualcache.frameworks.routes import template_of
 from dualcache.http.answers import answer_from, hit_status
 from dualcache.http.cache_status import CacheStatus, Forward
@@ -48,10 +49,10 @@ class AsgiHttp:
         """`name` stands in statistics where no route tells its template; see `Recorder`."""
         self.holds_parts = holds_parts
         self.cache = cache
-        self.policy = policy
+        self._policy = policy
         self._runtime = runtime
         self._name = name
-        self._loads: dict[str, RouteLoads] = {}
+        self._routes: dict[str, RouteLoads] = {}
 
     def now_ms(self) -> int:
         """Return the time by the clock of the cache: another one inside of `override`."""
@@ -63,7 +64,7 @@ class AsgiHttp:
         if handler is not self and recorder is not None:
             await self._serve_within(app, scope, receive, send, recorder)
             return
-        why = why_forwarded(scope["method"], list(scope["headers"]), self.policy)
+        why = why_forwarded(scope["method"], list(scope["headers"]), self.policy_of(scope))
         if why is None:
             await self._read(app, scope, receive, send, CacheStatus(Forward.MISS))
             return
@@ -92,14 +93,18 @@ class AsgiHttp:
         # No extensions: a file that the server is to send has no body to leave out here.
         await self.serve(app, {**scope, "method": "GET", "extensions": {}}, receive, bodiless)
 
+    def policy_of(self, scope: Scope) -> HttpPolicy:
+        """Return the policy of the route that a request came by: a function may have several."""
+        return self._route_of(scope).http_policy
+
     def changed_by(self, scope: Scope) -> tuple[str, ...]:
         """Return the tags that a successful write deletes: that of its path, and `invalidates`."""
-        told = self._rendered(self.policy.invalidates, scope)
+        told = self._rendered(self._policy.invalidates, scope)
         return tuple(dict.fromkeys([self._base(scope), *told]))
 
     async def load(self, scope: Scope, key: str, tags: list[str], loader: Callable[[], Any]) -> Any:
         """Return the response that is stored, or what the loader returns."""
-        return await self._loads_of(scope).aload(key, tags, loader)
+        return await self._route_of(scope).aload(key, tags, loader)
 
     async def forget(self, key: str) -> None:
         """Delete one response, and not its variants."""
@@ -118,7 +123,7 @@ class AsgiHttp:
         answer = answer_from(
             stored,
             list(scope["headers"]),
-            self.policy,
+            self.policy_of(scope),
             status,
             now_ms=self.now_ms(),
             is_head=scope["method"] == "HEAD",
@@ -149,14 +154,16 @@ class AsgiHttp:
         base = self._base(scope)
         key = self._key(base, scope)
         if scope["method"] != "HEAD":
-            tags = list(dict.fromkeys([base, *self._rendered(self.policy.tags, scope)]))
+            tags = list(dict.fromkeys([base, *self._rendered(self._policy.tags, scope)]))
             await Reading(self, key, app, scope, receive, status).answer(tags, send)
             return
-        found = await self._loads_of(scope).afind(key)
+        found = await self._route_of(scope).afind(key)
         if found is None:
             await self.pass_by(app, scope, receive, send, status)
         else:
-            await self.answer(found, scope, send, hit_status(found, self.policy, self.now_ms()))
+            await self.answer(
+                found, scope, send, hit_status(found, self.policy_of(scope), self.now_ms())
+            )
 
     async def _write(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
         """Run `app`; a success invalidates before the client hears of it, and again at the end.
@@ -179,26 +186,30 @@ class AsgiHttp:
         if has_changed:
             await self.cache.aio.invalidate(tags=names)
 
-    def _loads_of(self, scope: Scope) -> RouteLoads:
-        """Return the loads of the route that a request came by: a function may have several."""
-        path = self.policy.key or template_of(scope) or self._name
-        loads = self._loads.get(path)
-        if loads is None:
-            loads = self._loads[path] = RouteLoads(self._runtime, self.policy, key_of(path, "", ""))
-        return loads
+    def _route_of(self, scope: Scope) -> RouteLoads:
+        template = template_of(scope)
+        route = self._routes.get(template)
+        if route is None:
+            label = key_of(self._policy.key or template or self._name, "", "")
+            # What FastAPI hands to the endpoint, or to what checks who asks, changes the response.
+            policy = self._policy.with_fields(fields_read(scope))
+            route = self._routes[template] = RouteLoads(self._runtime, policy, label)
+        return route
 
     def _base(self, scope: Scope) -> str:
-        if self.policy.key_of is not None:
-            return self.policy.key_of(_request(scope))
-        if self.policy.key is not None:
-            return rendered(self.policy.key, scope.get("path_params", {}))
+        if self._policy.key_of is not None:
+            return self._policy.key_of(_request(scope))
+        if self._policy.key is not None:
+            return rendered(self._policy.key, scope.get("path_params", {}))
         return path_name(scope["path"])
 
     def _key(self, base: str, scope: Scope) -> str:
-        vary_of = self.policy.vary_of
+        vary_of = self._policy.vary_of
         told = None if vary_of is None else vary_of(_request(scope))
-        digest = vary_digest(list(scope["headers"]), self.policy.vary, told)
-        return key_of(base, sorted_query(scope.get("query_string", b""), self.policy.query), digest)
+        digest = vary_digest(list(scope["headers"]), self.policy_of(scope).vary, told)
+        return key_of(
+            base, sorted_query(scope.get("query_string", b""), self._policy.query), digest
+        )
 
     def _rendered(self, templates: tuple[str, ...], scope: Scope) -> list[str]:
         return [rendered(template, scope.get("path_params", {})) for template in templates]

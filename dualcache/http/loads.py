@@ -42,9 +42,9 @@ class RouteLoads:
         self.label = label
         self.counters = Counters()
         self._runtime = runtime
-        self._http_policy = http_policy
+        self.http_policy = http_policy
         self._policy: Policy | None = None
-        runtime.functions.add(self)
+        self._is_registered = False
 
     def forget_policy(self) -> None:
         """Make the policy anew at the next request: the cache lives elsewhere now."""
@@ -81,7 +81,10 @@ class RouteLoads:
         return Call(prefix + user_key(key), policy, names, function=loader)
 
     def _make_policy(self) -> Policy:
-        runtime, policy = self._runtime, self._http_policy
+        if not self._is_registered:  # a route that only writes never comes here
+            self._is_registered = True
+            self._runtime.functions.add(self)
+        runtime, policy = self._runtime, self.http_policy
         value_codec = runtime.codecs.direct_codec_for(StoredResponse, CODEC)
         options: dict[str, Any] = {
             "ttl": None if policy.ttl_ms is None else policy.ttl_ms / 1000,

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
@@ -16,7 +17,7 @@ from dualcache.options.durations import to_ms
 from dualcache.options.written import refuse_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from dualcache.http.keys import Query
 
@@ -79,6 +80,14 @@ class HttpPolicy(Struct, frozen=True):
         """Tell whether a request with this field may be answered from the cache."""
         is_function = self.vary_of is not None or self.key_of is not None
         return self.is_shared or is_function or name.decode() in self.vary
+
+    def with_fields(self, names: Collection[str]) -> HttpPolicy:
+        """Return the policy whose key holds these fields too.
+
+        Not those that tell who asks: a request with one of them passes unless it is told otherwise.
+        """
+        more = {*names} - {"cookie", "authorization"}
+        return replace(self, vary=tuple(sorted({*self.vary, *more}))) if more else self
 
     def varies_by(self, name: str) -> bool:
         """Tell whether the key holds a field that a response's `Vary` names."""

@@ -43,8 +43,9 @@ def is_response(result: object) -> bool:
 class Handler(Protocol):
     """What a GET needs of the route that it is for."""
 
-    policy: HttpPolicy
     holds_parts: bool
+
+    def policy_of(self, scope: Scope) -> HttpPolicy: ...
 
     def now_ms(self) -> int: ...
 
@@ -78,6 +79,7 @@ class Reading:
         status: CacheStatus,
     ) -> None:
         self._http = http
+        self._policy = http.policy_of(scope)
         self._key = key
         self._app = app
         self._scope = scope
@@ -108,11 +110,13 @@ class Reading:
 
     async def _load(self) -> StoredResponse | Passes:
         http = self._http
-        recorder = self._recorder = Recorder(http.policy, http.now_ms, holds_parts=http.holds_parts)
+        recorder = self._recorder = Recorder(
+            self._policy, http.now_ms, holds_parts=http.holds_parts
+        )
         scope = http.marked(self._scope, recorder)
         decision = await recorder.run(self._app, scope, self._receive)
         if decision is Decision.PASSED or recorder.response is None:
-            if http.policy.stale_while_revalidate or http.policy.stale_if_error:
+            if self._policy.stale_while_revalidate or self._policy.stale_if_error:
                 # What is there is not the answer any more: it must not be served as stale.
                 await http.forget(self._key)
             if self._has_ended:
@@ -127,7 +131,7 @@ class Reading:
     async def _answer(self, found: StoredResponse, send: Send, began_ms: int) -> None:
         http, recorder = self._http, self._recorder
         if recorder is not None and recorder.response == found:
-            is_stored = recorder.decision is Decision.KEPT and http.policy.ttl_ms != 0
+            is_stored = recorder.decision is Decision.KEPT and self._policy.ttl_ms != 0
             detail = self._status.detail or ("" if recorder.decision is Decision.KEPT else "status")
             status = replace(self._status, is_stored=is_stored, detail=detail)
             await http.answer(found, self._scope, send, status)
@@ -137,7 +141,7 @@ class Reading:
             status = replace(self._status, is_collapsed=True)
             await http.answer(found, self._scope, send, status)
         else:
-            status = hit_status(found, http.policy, http.now_ms())
+            status = hit_status(found, self._policy, http.now_ms())
             await http.answer(found, self._scope, send, status)
 
     async def _pass_on(self, send: Send) -> None:

@@ -147,3 +147,9 @@ def test_durations_are_whole_seconds_and_the_ttl_is_the_caches_unless_written() 
     made = policy(client_ttl="1500ms", stale_if_error="1h", ttl=MISSING)
     assert (made.client_ttl, made.stale_if_error, made.ttl_ms) == (2, 3600, 3_600_000)
     assert policy(ttl=None).ttl_ms is None
+
+
+def test_fields_that_an_endpoint_reads_are_part_of_the_key_but_no_identity() -> None:
+    made = policy(vary=["x-tenant"])
+    assert made.with_fields({"x-key", "cookie"}).vary == ("x-key", "x-tenant")
+    assert made.with_fields({"authorization"}) is made

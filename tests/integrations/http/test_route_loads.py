@@ -40,7 +40,13 @@ def test_the_counters_of_a_route_stand_under_its_template(shop: Shop) -> None:
     def price(number: int) -> int:
         return number
 
+    @app.put("/stock/{number}")
+    @shop.http()
+    def write(number: int) -> None:
+        pass
+
     site = shop.site(app)
+    site.write("PUT", "/stock/1")
     statuses(site, "/v1/posts/1", "/v1/posts/1", "/v1/posts/2", "/first/1", "/price/1", "/price/1")
     told = shop.cache.stats().templates
     assert {label: (each.hits, each.misses, each.loads) for label, each in told.items()} == {
