@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from dualcache.backends.redis.wire.publish import EXEC, MULTI
 from dualcache.backends.redis.wire.resp import Spelling, checked, nonsense, pack
 from dualcache.core.ops import Op
 from dualcache.core.slots import SLOTS
 from dualcache.errors import BackendRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "CLUSTER_SPELLINGS",
+    "REDIRECTIONS",
     "Exchange",
     "Hop",
     "ReadMoving",
@@ -106,24 +108,66 @@ def hops(data: bytes, replies: Sequence[Any], asked: str) -> list[Hop]:
     commands = commands_of(data)
     # Each node keeps scripts of its own, so one that went ahead of its commits goes along.
     ahead = [command for command in commands if command.startswith(_SCRIPT)]
-    if len(commands) != len(replies):  # a transaction, which is not taken apart
+    if len(commands) != len(replies):
         return []
-    by_node: dict[str, list[int]] = {}
-    for at, reply in redirected.items():
-        by_node.setdefault(place_of(reply, asked)[1], []).append(at)
-    found = []
-    for node, places in by_node.items():
-        sent = list(ahead)
-        kept: list[int] = []
+    by_node: dict[str, list[tuple[list[int], BackendRefused]]] = {}
+    for unit in _units(commands):
+        places = _not_carried_out(unit, replies, redirected)
+        if places:
+            # All of a unit is of one slot, so the first redirection is that of each.
+            reply = next(redirected[at] for at in places if at in redirected)
+            by_node.setdefault(place_of(reply, asked)[1], []).append((places, reply))
+    return [_hop(node, sent, commands, ahead, asked) for node, sent in by_node.items()]
+
+
+def _hop(
+    node: str,
+    sent: Sequence[tuple[list[int], BackendRefused]],
+    commands: Sequence[bytes],
+    ahead: Sequence[bytes],
+    asked: str,
+) -> Hop:
+    """Return the commands at these places, as they go to another node."""
+    written = list(ahead)
+    kept: list[int] = []
+    for places, reply in sent:
         for at in places:
-            if redirected[at].prefix == "ASK":
-                sent.append(ASKING)
-            kept.append(len(sent))
-            sent.append(commands[at])
-        moved = [redirected[at] for at in places if redirected[at].prefix == "MOVED"]
-        slots = tuple(dict.fromkeys([place_of(reply, asked)[0] for reply in moved]))
-        found.append(Hop(node, b"".join(sent), len(sent), tuple(places), tuple(kept), slots))
+            # ASKING counts for one command, and before MULTI for all up to its EXEC.
+            if reply.prefix == "ASK" and (at == places[0] or commands[places[0]] != MULTI):
+                written.append(ASKING)
+            kept.append(len(written))
+            written.append(commands[at])
+    moved = [place_of(reply, asked)[0] for _, reply in sent if reply.prefix == "MOVED"]
+    slots = tuple(dict.fromkeys(moved))
+    places_sent = tuple([at for places, _ in sent for at in places])
+    return Hop(node, b"".join(written), len(written), places_sent, tuple(kept), slots)
+
+
+def _units(commands: Sequence[bytes]) -> list[range]:
+    """Return the places of the commands that belong together: those of a transaction do."""
+    found: list[range] = []
+    at = 0
+    while at < len(commands):
+        end = commands.index(EXEC, at) + 1 if commands[at] == MULTI else at + 1
+        found.append(range(at, end))
+        at = end
     return found
+
+
+def _not_carried_out(
+    unit: range, replies: Sequence[Any], redirected: Mapping[int, BackendRefused]
+) -> list[int]:
+    """Return the places of a unit that another node has to carry out; none: nothing of it."""
+    own = [at for at in unit if at in redirected]
+    if not own or len(unit) == 1:
+        return own
+    if not isinstance(replies[unit.start], BackendRefused):
+        # One redirected command aborts the transaction, and at EXEC the slot is looked at again. So
+        # nothing was carried out, and nothing told: all of it goes there.
+        return list(unit)
+    # Without transactions each command was carried out as it came, and the notice went out ahead
+    # of what it tells. It goes out once more behind that.
+    return [*own, unit[-2]]
 
 
 def place_of(error: BackendRefused, asked: str) -> tuple[int, str]:

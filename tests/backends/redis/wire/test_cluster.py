@@ -54,7 +54,6 @@ def test_a_command_for_a_key_on_its_way_is_announced() -> None:
     assert hop.data == ASKING + data
     assert (hop.awaits, hop.places, hop.kept) == (3, (0, 1), (1, 2))
     assert hop.is_asking
-    assert hop.is_asking
     assert merged(replies, hop, [b"OK", b"OK", b"1"]) == [b"OK", b"1"]
 
 
@@ -62,6 +61,41 @@ def test_a_script_goes_along_with_its_commits() -> None:
     script, commit = pack(("SCRIPT", "LOAD", "return 1")), pack(("EVALSHA", "sha", 1, "k"))
     (hop,) = hops(script + commit, [b"sha", redirection("MOVED")], "10.0.0.1:7000")
     assert (hop.data, hop.awaits, hop.places, hop.kept) == (script + commit, 2, (1,), (1,))
+
+
+DELETION = packed(("MULTI",), ("DEL", "a"), ("PUBLISH", "~c", "a"), ("EXEC",))
+QUEUED = (b"OK", b"QUEUED", b"QUEUED")
+
+
+@pytest.mark.parametrize("place", [1, 3], ids=["queued", "carried out"])
+def test_a_redirected_transaction_goes_on_as_a_whole(place: int) -> None:
+    replies: list[Any] = [b"1", *QUEUED, redirection("EXECABORT", "")]
+    replies[1 + place] = redirection("MOVED")
+    (hop,) = hops(pack(("GET", "b")) + DELETION, replies, "10.0.0.1:7000")
+    assert (hop.data, hop.places, hop.moved_slots) == (DELETION, (1, 2, 3, 4), (7,))
+    assert merged(replies, hop, [*QUEUED, [1, 0]]) == [b"1", *QUEUED, [1, 0]]
+
+
+def test_a_transaction_for_a_key_on_its_way_is_announced_once() -> None:
+    replies = [b"OK", redirection("ASK"), b"QUEUED", redirection("EXECABORT", "")]
+    (hop,) = hops(DELETION, replies, "10.0.0.1:7000")
+    assert (hop.data, hop.awaits, hop.kept) == (ASKING + DELETION, 5, (1, 2, 3, 4))
+    assert (hop.is_asking, hop.moved_slots) == (True, ())
+
+
+def test_a_transaction_that_was_carried_out_stays_where_it_is() -> None:
+    moved = redirection("MOVED")
+    found = hops(DELETION + pack(("GET", "b")), [*QUEUED, [1, 0], moved], "10.0.0.1:7000")
+    assert [hop.places for hop in found] == [(4,)]
+
+
+def test_without_transactions_the_notice_goes_out_again_behind_what_it_tells() -> None:
+    unknown = redirection("ERR", "")
+    replies = [unknown, redirection("ASK"), 0, unknown]
+    (hop,) = hops(DELETION, replies, "10.0.0.1:7000")
+    deletion, notice = pack(("DEL", "a")), pack(("PUBLISH", "~c", "a"))
+    assert hop.data == ASKING + deletion + ASKING + notice
+    assert (hop.places, hop.kept) == ((1, 2), (1, 3))
 
 
 def test_each_node_gets_what_is_its_own_in_order() -> None:
