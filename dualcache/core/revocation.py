@@ -5,12 +5,24 @@ For services whose servers do not say themselves what changed.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import MsgspecError
 from msgspec.msgpack import Decoder, Encoder
 
-__all__ = ["Revocation", "Told", "channel_of", "from_message", "life_key", "to_message"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "Revocation",
+    "Told",
+    "channel_of",
+    "from_message",
+    "life_key",
+    "life_keys",
+    "to_message",
+]
 
 
 class Revocation(NamedTuple):
@@ -25,6 +37,8 @@ Told = tuple[tuple[str, ...], tuple[str, ...]]
 """The names and the patterns of one message."""
 _ENCODER: Final = Encoder()
 _DECODER: Final = Decoder(Told)
+MOST_LIFE_KEYS: Final = 200_000
+"""Among so many names each slot of a cluster has one; a node may have a single slot of 16 384."""
 
 
 def channel_of(prefix: str) -> str:
@@ -38,6 +52,15 @@ def life_key(prefix: str) -> str:
     Nothing is published at a flush: that this key is gone, or another one, is all that tells of it.
     """
     return f"{prefix}~e"
+
+
+def life_keys(prefix: str) -> Iterable[str]:
+    """Yield names of such keys: a node of a cluster has the first of them that has its slot there.
+
+    All processes that see the same slots take the same one.
+    """
+    first = life_key(prefix)
+    return chain((first,), (f"{first}:{number}" for number in range(MOST_LIFE_KEYS)))
 
 
 def to_message(revocation: Revocation) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.apart import At
@@ -101,7 +102,7 @@ def delete_matching(pattern: str, env: Env, held: set[str] | None = None) -> Flo
     A key's variants die with it, so its base tag `~b:key` goes too. One pass over the key space
     finds both; what the wider pattern finds beside them is left alone.
     """
-    # The key that tells one life of the data from another stays: its end would look like a flush.
+    # The keys that tell one life of the data from another stay: their end would look like a flush.
     spared = life_key(env.prefix) if env.channel else None
     is_revoked = revoked_by(pattern, env.prefix, spared)
     is_hold = compile_glob(f"{env.prefix}~h:{pattern}")
@@ -153,7 +154,7 @@ def delete_owned(function: Owned, env: Env) -> Flow[int]:
             # was shortened where the pattern has a literal does not match it, and goes by itself.
             hidden = tuple([key.decode() for key in own if not is_key(key)])
             if hidden and env.channel:
-                yield from attempt(Publish(Revocation(env.channel, hidden)), env)
+                yield from _tell(Revocation(env.channel, hidden), env)
         cursor = page.cursor
         if not cursor:
             break
@@ -225,8 +226,12 @@ def _unlink_bases(names: Sequence[bytes], env: Env) -> Flow[None]:
     if env.nodes is None:
         yield from _unlink(names, env)
         return
-    replies = yield from attempt_each([Unlink((name,)) for name in names], env)
-    lost = [name.decode() for name, reply in zip(names, replies, strict=True) if reply is None]
+    # Told at their own nodes, not with the pattern: a copy depends on the node of its base tag too.
+    bases = [name.decode() for name in names]
+    replies = yield from attempt_each(
+        [Delete((each,), notice_of((each,), env)) for each in bases], env
+    )
+    lost = [name for name, reply in zip(bases, replies, strict=True) if reply is None]
     if lost:
         env.nodes.keep(PendingDeletion(tuple(lost)))
 
@@ -234,7 +239,17 @@ def _unlink_bases(names: Sequence[bytes], env: Env) -> Flow[None]:
 def _tell_pattern(pattern: str, env: Env) -> Flow[None]:
     """Publish that what matches was deleted, where other processes listen."""
     if env.channel:
-        yield from attempt(Publish(Revocation(env.channel, (), (pattern,))), env)
+        yield from _tell(Revocation(env.channel, (), (pattern,)), env)
+
+
+def _tell(notice: Revocation, env: Env) -> Flow[None]:
+    """Publish a notice; in a cluster at the node where its names were deleted.
+
+    A copy is kept as long as the nodes are heard at which it was read. What another node tells may
+    be missed: the link to that one may be down.
+    """
+    told = Publish(notice)
+    yield from attempt(At(env.node, told) if env.node else told, env)
 
 
 def _base_of(key: bytes, env: Env) -> bytes:
@@ -248,15 +263,17 @@ def revoked_by(
 ) -> Callable[[str | bytes], bool]:
     """Compile a pattern into a predicate over full names, of keys and of base tags.
 
-    The name `spared` never matches.
+    A name that is `spared`, or begins with that and a colon, never matches.
     """
     is_key = compile_glob(prefix + pattern)
     is_base = compile_glob(f"{prefix}~b:{pattern}")
-    left_alone = None if spared is None else spared.encode()
+    left_alone = None if spared is None else re.compile(re.escape(spared.encode()) + rb"(?::|\Z)")
 
     def is_revoked(name: str | bytes) -> bool:
         raw = name.encode() if isinstance(name, str) else name
-        return raw != left_alone and bool(is_key(raw) or is_base(raw))
+        if left_alone is not None and left_alone.match(raw):
+            return False
+        return bool(is_key(raw) or is_base(raw))
 
     return is_revoked
 

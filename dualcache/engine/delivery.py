@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.core.apart import ReadTopology
-from dualcache.core.ops import Batch, Delete, GiveWay, ReadTags, do
+from dualcache.core.ops import Batch, Delete, GiveWay, Publish, ReadTags, do
+from dualcache.core.revocation import Revocation
 from dualcache.engine.apart import ask_each_node
 from dualcache.engine.attempts import attempt_each
 from dualcache.engine.deletion import (
@@ -18,7 +19,7 @@ from dualcache.engine.deletion import (
 from dualcache.engine.holds import hold, hold_keys, holdable
 from dualcache.engine.nodes import UNKNOWN_NODE, unsettled
 from dualcache.engine.pipelines import slices
-from dualcache.errors import BackendError
+from dualcache.errors import BackendError, BackendRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,6 +124,7 @@ def _delete_at_nodes(
         return 0
     ops = tuple([Delete((key,), notice_of((key,), env)) for key in asked])
     replies = yield from ask_each_node(Batch(ops), env, nodes, may_repeat=True)
+    yield from _tell_full(asked, replies, env, nodes)
     failed = {
         key: reply
         for key, reply in zip(asked, replies, strict=True)
@@ -133,6 +135,29 @@ def _delete_at_nodes(
     deleted = [key for key in asked if key not in failed]
     yield from _hold_again(deleted, deletion, env)
     return sum([reply for reply in replies if not isinstance(reply, BackendError)])
+
+
+def _tell_full(keys: Sequence[str], replies: list[Any], env: Env, nodes: Nodes) -> Flow[None]:
+    """Delete and tell once more what a full server has not, and take what it replies."""
+    # It queues nothing for a transaction. The notice goes when the deletion is known to be done: in
+    # one trip a slot that moves would have the deletion redirected, and the notice told before it.
+    places = [at for at, reply in enumerate(replies) if env.channel and _is_full(reply)]
+    if not places:
+        return
+    plain = tuple([Delete((keys[at],)) for at in places])
+    found = yield from ask_each_node(Batch(plain), env, nodes, may_repeat=True)
+    for at, reply in zip(places, found, strict=True):
+        replies[at] = reply
+    done = [at for at in places if not isinstance(replies[at], BackendError)]
+    notices = tuple([Publish(Revocation(env.channel, (keys[at],))) for at in done])
+    told = yield from ask_each_node(Batch(notices), env, nodes, may_repeat=True)
+    for at, reply in zip(done, told, strict=True):
+        if isinstance(reply, BackendError):
+            replies[at] = reply
+
+
+def _is_full(reply: Any) -> bool:
+    return isinstance(reply, BackendRefused) and reply.prefix == "OOM"
 
 
 def _hold_again(keys: Sequence[str], deletion: PendingDeletion, env: Env) -> Flow[None]:

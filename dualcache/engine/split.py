@@ -177,13 +177,16 @@ def _only_key(op: Op[Any]) -> str | bytes | None:
 
 
 def _key_of(atom: Op[Any]) -> str | bytes:
-    """Return the key of an atom; a channel belongs to a slot as keys do."""
+    """Return the key of an atom, or whatever else belongs to a slot."""
     kind = type(atom)
     if kind is MakeTag:
         return atom.tag.key  # type: ignore[attr-defined,no-any-return]
     if kind is ReadTags:
         return atom.tags[0]  # type: ignore[attr-defined,no-any-return]
     if kind is Publish:
+        # Where its name was deleted: only that node is surely heard by who keeps a copy of it.
+        if atom.notice.names:  # type: ignore[attr-defined]
+            return atom.notice.names[0]  # type: ignore[attr-defined,no-any-return]
         return atom.notice.channel  # type: ignore[attr-defined,no-any-return]
     if kind in _OF_MANY_KEYS:
         return atom.keys[0]  # type: ignore[attr-defined,no-any-return]

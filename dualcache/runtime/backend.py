@@ -81,9 +81,7 @@ class Backend:
         self.background = Background()
         self._has_own_time = clock is None
         is_redis = target.kind == "redis"
-        # Nobody listens to a cluster yet, and what is published there goes to every node.
-        can_publish = is_redis and not target.nodes
-        channel = channel_of(prefix) if is_publishing and can_publish else ""
+        channel = channel_of(prefix) if is_publishing and is_redis else ""
         self.watch = make_watch(self, max_staleness)
         self.front = make_front(
             self, front, prefix=prefix, channel=channel, max_staleness=max_staleness, clock=clock

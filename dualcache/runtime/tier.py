@@ -77,15 +77,13 @@ def _listening(
     target = owner.target
     if target.kind != "redis":
         return Front, LocalWrites
-    from dualcache.backends.redis.push.transports import transports_for, transports_for_nodes
+    from dualcache.backends.redis.push.transports import transports_for
 
+    transports = transports_for(options.transport, is_publishing=is_publishing)
     common: dict[str, Any] = {"prefix": prefix, "max_staleness": max_staleness}
     if target.nodes:
-        transports = transports_for_nodes(options.transport)
-        if not transports:
-            is_asked_for = options.transport == "ttl"
-            reason = "asked for" if is_asked_for else "it says nothing of the nodes of a cluster"
-            return Front, partial(NoPushes, reason=reason)
+        if options.transport == "ttl":
+            return Front, partial(NoPushes, reason="asked for")
         from dualcache.backends.redis.push.of_nodes import NodeListeners
 
         return FrontOfNodes, partial(NodeListeners, transports=transports, **common)
@@ -94,7 +92,7 @@ def _listening(
     return Front, partial(
         Listener,
         target=target,
-        transports=transports_for(options.transport, is_publishing=is_publishing),
+        transports=transports,
         on_demoted=weakly(owner.leave_server),
         watch=owner.watch,
         **common,

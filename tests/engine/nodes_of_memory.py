@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dualcache.backends.memory import MemoryStore
 from dualcache.core.apart import Apart, At, ReadTopology
 from dualcache.core.flight import CloseFlights, EndFlight, Flight, Join, Load
-from dualcache.core.ops import GiveWay, Loaded, Ping
+from dualcache.core.ops import GiveWay, Loaded, Ping, Publish
 from dualcache.core.scans import Scan
 from dualcache.core.slots import SLOTS, slot_of
 from dualcache.engine.nodes import UNKNOWN_NODE, Nodes
@@ -112,7 +112,7 @@ class MemoryCluster:
             error.node = node
             raise error
         # A real node sends a command on to the node that has its slot by now.
-        made = None if isinstance(op, Ping | Scan) else split(op, self.owner)
+        made = None if isinstance(op, Ping | Publish | Scan) else split(op, self.owner)
         if made is None or [part.node for part in made.parts] == [node]:
             return self.stores[node].perform(op)
         return joined(op, made, [self.stores[part.node].perform(part.op) for part in made.parts])

@@ -170,11 +170,11 @@ def turned_down(prefix: str) -> BackendRefused:
     return error
 
 
-def test_a_clear_spares_the_key_that_shows_flushes() -> None:
+def test_a_clear_spares_the_keys_that_show_flushes() -> None:
     env, _ = surroundings(channel="shop:~c", prefix="shop:")
     script(
         clear(env),
-        (Scan, ScanPage(0, (b"shop:a", b"shop:~e", b"shop:~t:a"))),
+        (Scan, ScanPage(0, (b"shop:a", b"shop:~e", b"shop:~e:12", b"shop:~t:a"))),
         (Unlink((b"shop:a", b"shop:~t:a")), 2),
         (Publish(Revocation("shop:~c", (), ("*",))), None),
         (CloseFlights(None), None),

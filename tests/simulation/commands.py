@@ -53,8 +53,8 @@ def commands_of(op: Op[Any], *, is_sharded: bool = False) -> tuple[Command, ...]
         case LookAndLease(key, filling, lease_ms, tags):
             put = TryLease(key, filling, lease_ms)
             return (put, Look(key, (), with_ttl=True), *making(tags))
-        case Claim(key, filling, lease_ms, tags):
-            return (Claim(key, filling, lease_ms), *making(tags))
+        case Claim(key, filling, lease_ms, tags, notice):
+            return (Claim(key, filling, lease_ms, (), notice), *making(tags))
         case MakeTags(tags):
             return making(tags)
         case MakeTag(tag):

@@ -18,6 +18,12 @@ class Push(NamedTuple):
     names: tuple[str, ...] | None
 
 
+class Message(NamedTuple):
+    """What another process has published."""
+
+    content: bytes
+
+
 class Answer(NamedTuple):
     """The reply to one question of a listener."""
 
@@ -35,10 +41,12 @@ class Connection:
     switched on; on a broadcast every change is announced here. `is_data`: callers ask on it.
     `is_open`: the server has it. `is_silent`: nothing gets through any more, and nobody says so.
     `is_left`: the client has gone. `node` is that of a cluster to which it leads.
+    `is_subscribed`: messages are told here; `gossip` are those of other nodes, still on their way.
     """
 
     __slots__ = (
         "answers",
+        "gossip",
         "id",
         "is_broadcast",
         "is_data",
@@ -46,6 +54,7 @@ class Connection:
         "is_open",
         "is_sharded",
         "is_silent",
+        "is_subscribed",
         "label",
         "node",
         "redirect",
@@ -62,6 +71,8 @@ class Connection:
         self.answers: deque[Any] = deque()
         self.redirect: int | None = None
         self.is_broadcast = False
+        self.is_subscribed = False
+        self.gossip: deque[Message] = deque()
         self.is_open = True
         self.is_silent = False
         self.is_left = False
@@ -88,6 +99,7 @@ class Connection:
         """The client is gone: the server may still do what it was asked, nobody hears of it."""
         self.is_left = True
         self.answers.clear()
+        self.gossip.clear()
         for trip in self.requests:
             trip.actor = None
 
@@ -100,7 +112,7 @@ class Connection:
         return (
             self.identity,
             self.redirect,
-            self.is_broadcast,
+            (self.is_broadcast, self.is_subscribed, tuple(self.gossip)),
             (self.is_open, self.is_silent, self.is_left),
             tuple(trip.state() for trip in self.requests),
             tuple(

@@ -8,9 +8,10 @@ from dualcache.backends.redis.push.cluster_view import ClusterView
 from dualcache.backends.redis.push.listener import Listener
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.push.transports import PushTransport, transports_for
+from dualcache.core.revocation import channel_of
 from dualcache.options.target import parse_url
 from tests.simulation.commands import Words
-from tests.simulation.connections import END, Answer, Connection, Push
+from tests.simulation.connections import END, Answer, Connection, Message, Push
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 NOWHERE: Final = parse_url("redis://nowhere")
 """The listener's target: nothing connects there."""
+CHANNEL: Final = channel_of("")
 
 
 class Link:
@@ -31,7 +33,10 @@ class Link:
         assert issubclass(kind, PushTransport)
         self.process = process
         front = process.front_at(connection.node)
-        self.transport = kind(front, "", lambda: "drawn")
+        node = connection.node
+        self.view = ClusterView(node, front, process.adopt) if node else None
+        has = {} if self.view is None else {"has": self.view.has}
+        self.transport = kind(front, "", lambda: "drawn", **has)
         self.protocol = PushProtocol(front, self.transport)
         self.now = process.front.now
         self.connection = connection
@@ -44,11 +49,9 @@ class Link:
 
     def view_cluster(self) -> None:
         """Look at the cluster, and have each proof do so again."""
-        node = self.connection.node
-        if not node:
+        if self.view is None:
             return
-        view = ClusterView(node, self.process.front_at(node), self.process.adopt)
-        for question in (questions := view.questions()):
+        for question in (questions := self.view.questions()):
             words = Words(tuple(question.command))
             question.take(self.process.world.server.perform(words, self.connection))
         self.protocol.watch(questions)
@@ -122,11 +125,14 @@ class Listening:
             yield ("serve link", name)
         if self.can_hear:
             yield ("hear", name)
+        if self.connection.gossip and not self.connection.is_silent:
+            yield ("gossip", name)
 
     def open(self) -> None:
         """Connect, and ask the first thing."""
         connection = self.process.connect(is_data=False, node=self.node)
         self.link = Link(self.process, self.transport, connection)
+        self.link.view_cluster()
         self.link.opening = self.link.protocol.opening()
         self._go_on(self.link, None)
 
@@ -146,6 +152,8 @@ class Listening:
         item = link.connection.answers.popleft()
         if item is END:
             self.lose()
+        elif type(item) is Message:
+            link.protocol.pushed((b"message", CHANNEL.encode(), item.content))
         elif type(item) is Push:
             link.protocol.pushed((b"invalidate", item.names and [n.encode() for n in item.names]))
         else:
@@ -156,6 +164,10 @@ class Listening:
                 del link.asked[0]
                 self._go_on(link, item.content)
         return item
+
+    def take_gossip(self) -> None:
+        """Let what another node has passed on come to this one."""
+        self.connection.answer(self.connection.gossip.popleft())
 
     def lose(self) -> None:
         """The stream is lost, whoever noticed it."""
@@ -185,5 +197,4 @@ class Listening:
             link.send(link.opening.send(reply))
         except StopIteration as end:
             link.opening = None
-            link.view_cluster()
             self.listener._use(cast("Any", link), end.value)

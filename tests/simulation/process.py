@@ -29,7 +29,7 @@ from dualcache.front.of_nodes import FrontOfNodes
 from tests.simulation import rules
 from tests.simulation.commands import Switch
 from tests.simulation.fronts import Watched, WatchedFront, WatchedFrontOfNodes, WatchedFunction
-from tests.simulation.listening import Listening
+from tests.simulation.listening import CHANNEL, Listening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,6 +128,7 @@ class Process:
             sequence=sequence,
             emit=lambda event: rules.check_event(world, event),
             health=Health(),
+            channel=CHANNEL if world.scenario.transport == "pubsub" else "",
             front=NO_TIER if self.function is None else self.front,
         )
         env.health.ways = (CommitWay.IFEQ,)

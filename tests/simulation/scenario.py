@@ -50,7 +50,7 @@ class Scenario(NamedTuple):
     `is_one_by_one`: no two loads of a process run at a time, unless one has taken too long.
     `is_stored`: version 0 lies in Redis, with `tags`; `is_stale`: it has gone stale.
     `is_kept`: it is in each front tier as well. `homes` are the nodes of a cluster that names live
-    on, the first one for all that are not listed.
+    on, the first one for all that are not listed. `is_gossiping`: nodes pass on what is published.
     """
 
     roles: tuple[Role, ...]
@@ -65,6 +65,7 @@ class Scenario(NamedTuple):
     is_stale: bool = False
     is_kept: bool = False
     homes: tuple[tuple[str, str], ...] = ()
+    is_gossiping: bool = False
     tags: tuple[str, ...] = ()
     ttl_ms: int = 60_000
     max_staleness: float = 5.0

@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.backends.memory import MemoryStore
 from dualcache.core.ops import Claim, Commit, Delete, Look, ProlongTag, ReadTags, TryLease
+from dualcache.core.revocation import to_message
 from dualcache.core.scans import ReadHeads, Scan, ScanPage, Unlink
 from dualcache.core.slots import slot_of
 from dualcache.errors import BackendRefused
 from tests.simulation.commands import Words
-from tests.simulation.connections import END, Connection, Push
+from tests.simulation.connections import END, Connection, Message, Push
 from tests.simulation.footprint import Footprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dualcache.backends.memory import Cell
+    from dualcache.core.revocation import Revocation
     from tests.simulation.commands import Command
 
+LIFE_KEYS: Final = ("~e", "~e:0")
+"""The keys that tell one life of the data of a node from another."""
 VERSION: Final = slice(8, 16)
 """Where the version of an entry is in its header."""
 
@@ -33,6 +37,8 @@ class Server:
     `names` are all keys that there can be, in the order of a scan. `ends_ms` tells when each entry
     ends that was ever stored, by its version. `homes` tells on which node of a cluster names live:
     one store stands for the stores of all nodes, each of which answers and pushes what it has.
+    `is_gossiping`: what is published at one node comes to those who listen to another too, whenever
+    it likes; else never, as where the link between the nodes is cut.
     """
 
     def __init__(
@@ -44,7 +50,9 @@ class Server:
         self.footprint = Footprint()
         self.ends_ms: dict[bytes, float | None] = {}
         self.homes: dict[str, str] = {}
-        self.first = ""
+        self.is_gossiping = False
+        self.life = 0
+        self.nodes: Sequence[str] = ("",)
         self._names = names
         self._readers: dict[str, set[int]] = {}
 
@@ -96,6 +104,9 @@ class Server:
                 if now is not None:
                     self.ends_ms[now.content[VERSION]] = now.ends_ms
                 self._announce(name)
+        notice = getattr(command, "notice", None)
+        if notice is not None:
+            self.publish(notice, "" if connection is None else connection.node)
         if connection is not None and connection.redirect is not None:
             for name in names_read(command):
                 self._readers.setdefault(name, set()).add(connection.id)
@@ -110,7 +121,7 @@ class Server:
 
     def home_of(self, name: str) -> str:
         """Return the node of a name: the first one, if nothing else is said."""
-        return self.homes.get(name) or self.first
+        return self.homes.get(name) or self.nodes[0]
 
     def move(self, name: str, node: str) -> None:
         """Give a name to another node. The old one pushes nothing: no server promises that."""
@@ -118,8 +129,19 @@ class Server:
         self.homes[name] = node
         self._readers.pop(name, None)
 
+    def publish(self, notice: Revocation, node: str) -> None:
+        """Tell the subscribers of a node; in a cluster it passes the message on."""
+        message = Message(to_message(notice))
+        for each in self.connections.values():
+            if each.is_subscribed and each.node == node:
+                self._tell(each.id, message)
+            elif each.is_subscribed and self.is_gossiping and each.is_open:
+                each.gossip.append(message)
+                self.footprint.writes.add(f"pushes {each.id}")
+
     def flush(self) -> None:
         """Forget every key, and tell every listener so, once for each connection it serves."""
+        self.life += 1
         self.store.close()
         self._readers.clear()
         for each in list(self.connections.values()):
@@ -146,7 +168,7 @@ class Server:
             if each.is_broadcast and each.node == self.home_of(name):
                 self._tell(each.id, push)
 
-    def _tell(self, number: int | None, push: Push) -> None:
+    def _tell(self, number: int | None, push: Push | Message) -> None:
         if number in self.connections:
             self.connections[number].answer(push)
             self.footprint.writes.add(f"pushes {number}")
@@ -156,6 +178,11 @@ class Server:
         match words:
             case ("CLIENT", "ID"):
                 return connection.id
+            case ("SUBSCRIBE", _):
+                self.footprint.writes.add("clients")
+                connection.is_subscribed = True
+            case ("GET", _):
+                return b"life %d" % self.life
             case ("CLIENT", "TRACKING", "ON", "BCAST", *_):
                 self.footprint.writes.add("clients")
                 connection.is_broadcast = True
@@ -169,7 +196,7 @@ class Server:
                 return b"cluster_state:ok"
             case ("CLUSTER", "SLOTS"):
                 self.footprint.reads.add("homes")
-                return slots_told(self.homes)
+                return slots_told({**dict(zip(LIFE_KEYS, self.nodes, strict=False)), **self.homes})
             case _:  # the rest changes nothing here
                 pass
         return b"OK"

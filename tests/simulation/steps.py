@@ -237,6 +237,12 @@ def hear(world: World, listening: Listening) -> None:
     world.say(f"{listening.name:<11} hears", listening.hear())
 
 
+def gossip(world: World, listening: Listening) -> None:
+    world.say(f"{listening.name:<11} is passed on what another node was told")
+    world.footprint.writes.add(f"pushes {listening.connection.id}")
+    listening.take_gossip()
+
+
 def beat(world: World, listening: Listening) -> None:
     listening.process.beats_left -= 1
     world.say(f"{listening.name:<11} asks for a proof")
@@ -281,6 +287,7 @@ STEPS: Final[dict[str, Callable[[World, str], None]]] = {
     "wake": wake,
     "jump": jump,
     "hear": of_listener(hear),
+    "gossip": of_listener(gossip),
     "beat": of_listener(beat),
     "reopen": of_listener(reopen),
     "notice": of_listener(notice),

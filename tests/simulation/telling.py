@@ -8,7 +8,9 @@ from dualcache.core.entry import HEADER_BYTES, Kind
 from dualcache.core.envelope import open_envelope
 from dualcache.core.flight import FlightResult, Outcome
 from dualcache.core.ops import Batch, Op, RawRead
+from dualcache.core.revocation import from_message
 from dualcache.errors import DecodeError
+from tests.simulation.connections import Message
 from tests.simulation.values import KEY
 
 
@@ -32,6 +34,8 @@ def told(value: Any) -> str:  # noqa: C901  one case per type
         case Op():
             fields = (getattr(value, name) for name in value.__struct_fields__)
             return f"{type(value).__name__}({', '.join(told(each) for each in fields)})"
+        case Message(content):
+            return f"Message{from_message(content)}"
         case tuple() if hasattr(value, "_fields"):
             return f"{type(value).__name__}({', '.join(map(told, value))})"
         case tuple():

@@ -17,7 +17,8 @@ from dualcache.engine.coherence_of_nodes import NodesCoherence
 from dualcache.front.of_nodes import FrontOfNodes
 from tests.simulation.fronts import WatchedFunction
 from tests.simulation.scenarios import deletes_key, deletes_tag, gets, loads
-from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, two_tiers
+from tests.simulation.searching import STALE, breaks, holds, two_tiers
+from tests.simulation.server import Server
 from tests.simulation.values import KEY, TAG
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def with_trouble(
     return on_two_nodes(transport, writer, troubles=frozenset(kinds), faults=1, **options)
 
 
+TRANSPORTS = pytest.mark.parametrize("transport", ["broadcast", "tracking", "pubsub"])
 WRITERS = pytest.mark.parametrize("writer", [deletes_key, deletes_tag])
 
 
@@ -66,6 +68,17 @@ def test_a_key_moves_while_it_is_loaded(transport: str) -> None:
     homes = ((KEY, FIRST), (TAG, SECOND))
     options: dict[str, Any] = {"troubles": frozenset({"move"}), "faults": 1, "homes": homes}
     holds(two_tiers({"A.r1": loads()}, {"B.w1": deletes_key}, transport, **options))
+
+
+@WRITERS
+def test_a_notice_that_a_node_passes_on_comes_at_any_time(writer: Any) -> None:
+    holds(on_two_nodes("pubsub", writer, is_gossiping=True))
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("kind", ["end of link", "move"])
+def test_notices_are_passed_on_while_something_breaks(kind: str) -> None:
+    holds(with_trouble("pubsub", kind, shaky="A", is_gossiping=True))
 
 
 @pytest.mark.storm
@@ -127,6 +140,19 @@ def test_a_tag_on_another_node_needs_a_ticket(
 
     monkeypatch.setattr(WatchedFunction, "begin_read", of_the_key)
     breaks(on_two_nodes(transport, deletes_tag, is_kept=False), STALE)
+
+
+def test_a_notice_at_another_node_than_its_deletion_is_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The link to that node may be down, while the copy is served as the other one is heard."""
+    publish = Server.publish
+
+    def at_the_other(self: Server, notice: Any, node: str) -> None:
+        publish(self, notice, SECOND if node == FIRST else FIRST)
+
+    monkeypatch.setattr(Server, "publish", at_the_other)
+    breaks(with_trouble("pubsub", "end of link", is_kept=False, shaky="A"), STALE)
 
 
 def test_a_loss_of_one_node_that_empties_nothing_leaves_what_nobody_heard(

@@ -49,7 +49,8 @@ class World:
             scenario.names, lambda: self.now * 1000, is_sharded=scenario.is_sharded
         )
         if scenario.homes:
-            self.server.homes, self.server.first = dict(scenario.homes), scenario.nodes()[0]
+            self.server.homes, self.server.nodes = dict(scenario.homes), scenario.nodes()
+        self.server.is_gossiping = scenario.is_gossiping
         self.footprint = self.server.footprint
         self.version = 0
         self.acked: frozenset[str] = frozenset()

@@ -19,6 +19,7 @@ from dualcache.backends.redis.handshake import answers_older, hung_up
 from dualcache.backends.redis.push.protocol import PushProtocol
 from dualcache.backends.redis.redis_py import reader_of_pushes
 from dualcache.backends.redis.tls import blame_files
+from dualcache.backends.redis.wire.cluster import REDIRECTIONS
 from dualcache.backends.redis.wire.rights import right_to
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
 
@@ -57,7 +58,8 @@ class PushLink:
         watch: MasterWatch | None = None,
         view: ClusterView | None = None,
     ) -> None:
-        self.transport = transport(front, prefix, partial(token_hex, 8))
+        has = _has_all if view is None else view.has
+        self.transport = transport(front, prefix, partial(token_hex, 8), has)
         self.is_open = False
         self.role_refusal: BackendRefused | None = None
         """Why the server's role is not known."""
@@ -103,9 +105,9 @@ class PushLink:
             raise error from None
         self.is_open = True
         _set_push_handler(connection, self._pushed)
+        self._watch_cluster()
         asked_at = self._opened()
         self._watch_role()
-        self._watch_cluster()
         self._probe()
         self._reply("PING")  # each proof will ask for this
         return asked_at
@@ -120,8 +122,9 @@ class PushLink:
             # tell a push from a reply.
             self._is_push = False
             reply = self._read()
-        except Exception as error:  # noqa: BLE001  whatever redis-py raises
-            raise classify(error) from None
+        except Exception as raised:  # noqa: BLE001  whatever redis-py raises
+            error = classify(raised)
+            raise _moved_away(error) if self._view is not None else error from None
         self._heard_at = self._waiter.now()
         if not self._is_push:
             self._protocol.answered(reply)
@@ -256,6 +259,10 @@ class PushLink:
             raise classify(error) from None
 
 
+def _has_all(_: str) -> bool:
+    return True
+
+
 def _ask(connection: Any, *command: Any) -> Any:
     """Send one command on a connection that hears no pushes, and return its reply."""
     try:
@@ -271,6 +278,15 @@ def _naming_right(error: BackendError, command: Sequence[Any]) -> BackendError:
     if isinstance(error, BackendRefused) and error.prefix == "NOPERM" and "|…" in error.right:
         error.right = right_to(command)
     return error
+
+
+def _moved_away(error: BackendError) -> BackendError:
+    """Return the error of a node that has a key no more that each proof looks at."""
+    if not isinstance(error, BackendRefused) or error.prefix not in REDIRECTIONS:
+        return error
+    made = BackendRefused("a slot of this node has moved to another one", code="DC330")
+    made.prefix = error.prefix
+    return made
 
 
 def _set_push_handler(connection: AbstractConnection, handler: Callable[[Any], None]) -> None:

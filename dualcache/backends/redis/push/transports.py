@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-from dualcache.core.revocation import Revocation, channel_of, from_message, life_key, to_message
+from dualcache.core.revocation import Revocation, channel_of, from_message, life_keys, to_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -31,7 +31,6 @@ __all__ = [
     "TtlTransport",
     "needs_publishers",
     "transports_for",
-    "transports_for_nodes",
 ]
 
 PROBE_MS: Final = 1_000
@@ -67,8 +66,6 @@ class Transport:
     needs_publishers: ClassVar[bool] = False
     """Whether only that is heard which others publish: no probe can see whether they all do, so
     `"auto"` takes it only where the user has said so."""
-    is_for_nodes: ClassVar[bool] = True
-    """Whether the nodes of a cluster can be heard by it, each on its own."""
     caveat: ClassVar[str] = ""
     """A condition that the user must meet; a part of the reason in statistics and log."""
 
@@ -82,7 +79,8 @@ class TtlTransport(Transport):
 class PushTransport(Transport):
     """Changes are pushed to a connection of the listener; made anew for each of its connections.
 
-    `front` is told of losses, `draw` gives a text that was never used.
+    `front` is told of losses, `draw` gives a text that was never used, `has` tells whether the
+    server has the slot of a key: of a cluster each node has some.
     """
 
     is_tracked: ClassVar[bool] = False
@@ -90,10 +88,17 @@ class PushTransport(Transport):
     hears_fills: ClassVar[bool] = True
     """Whether a key that is filled is pushed too: who waits for another process need not poll."""
 
-    def __init__(self, front: HeardTier, prefix: str, draw: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        front: HeardTier,
+        prefix: str,
+        draw: Callable[[], str],
+        has: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self._front = front
         self._prefix = prefix
         self._draw = draw
+        self._has = has
         self.client_id = 0
 
     def opening(self) -> Generator[Command, Any, None]:
@@ -181,6 +186,9 @@ class BroadcastTransport(PushTransport):
 class PubSubTransport(PushTransport):
     """The processes tell each other on a channel which names they revoke.
 
+    A notice is published at the node that carries out what it tells, in one transaction with that.
+    So the node's own listener hears it in order. The nodes pass it on to each other as well, in no
+    order and without a promise: what comes that way is one more reason to forget a copy.
     What is told says nothing of a flush. So each proof also looks at a key whose content was drawn
     when it was made: another one means that all keys may have gone, which is a loss. Fills are not
     told: who waits for one polls.
@@ -189,18 +197,27 @@ class PubSubTransport(PushTransport):
     name = "pubsub"
     hears_fills = False
     needs_publishers = True
-    is_for_nodes = False  # nodes tell each other what is published in no order with what is deleted
     caveat = "every process of the namespace must have publish=True"
 
-    def __init__(self, front: HeardTier, prefix: str, draw: Callable[[], str]) -> None:
-        super().__init__(front, prefix, draw)
+    def __init__(
+        self,
+        front: HeardTier,
+        prefix: str,
+        draw: Callable[[], str],
+        has: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        super().__init__(front, prefix, draw, has)
         self._channel = channel_of(prefix)
-        self._life_key = life_key(prefix)
+        self._life_key: str | None = None
         self._life: bytes | None = None
 
     def opening(self) -> Generator[Command, Any, None]:
         """Subscribe, and learn the life of the data or begin it."""
         yield ("SUBSCRIBE", self._channel)
+        # Each node is flushed by itself. Where it has no such key, it has no key of the namespace.
+        self._life_key = next(filter(self._has, life_keys(self._prefix)), None)
+        if self._life_key is None:
+            return
         self._life = yield ("GET", self._life_key)
         if self._life is None:
             # Two listeners may begin it at once. Both look again: NX lets one of them win.
@@ -213,6 +230,8 @@ class PubSubTransport(PushTransport):
 
     def questions(self) -> list[Question]:
         """Look whether the data still have the life that is known, or begin another."""
+        if self._life_key is None:
+            return []
         look = Question(("GET", self._life_key), self._looked)
         if self._life is not None:
             return [look]
@@ -226,6 +245,7 @@ class PubSubTransport(PushTransport):
         return Changed(None) if told is None else Changed(*told)
 
     def _making(self) -> Command:
+        assert self._life_key is not None
         return ("SET", self._life_key, self._draw(), "NX")
 
     def _looked(self, found: bytes | None) -> None:
@@ -254,13 +274,6 @@ def transports_for(option: str, *, is_publishing: bool) -> tuple[type[Transport]
     if option in _BY_NAME:
         return (_BY_NAME[option],)
     return tuple(each for each in AUTOMATIC if is_publishing or not each.needs_publishers)
-
-
-def transports_for_nodes(option: str) -> tuple[type[Transport], ...]:
-    """Return the transports to be tried on each node of a cluster; none: nothing can be heard."""
-    found = [each for each in transports_for(option, is_publishing=False) if each.is_for_nodes]
-    is_heard = any(issubclass(each, PushTransport) for each in found)
-    return tuple(found) if is_heard else ()
 
 
 def needs_publishers(option: str) -> bool:

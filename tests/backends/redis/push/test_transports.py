@@ -21,7 +21,6 @@ from dualcache.backends.redis.push.transports import (
     TtlTransport,
     needs_publishers,
     transports_for,
-    transports_for_nodes,
 )
 from dualcache.core.revocation import from_message
 from dualcache.options.front_tier import TRANSPORTS
@@ -77,10 +76,20 @@ def test_auto_relies_on_publishers_only_where_the_user_says_that_all_publish() -
     assert [each for each in TRANSPORTS if needs_publishers(each)] == ["pubsub"]
 
 
-def test_nodes_of_a_cluster_are_heard_by_what_each_pushes_itself() -> None:
-    assert transports_for_nodes("auto") == (TrackingTransport, BroadcastTransport, TtlTransport)
-    assert transports_for_nodes("tracking") == (TrackingTransport,)
-    assert transports_for_nodes("pubsub") == transports_for_nodes("ttl") == ()
+def test_a_node_of_a_cluster_shows_a_flush_by_a_key_of_its_own() -> None:
+    front: Noting = front_by_hand(kind=Noting)
+    transport = PubSubTransport(front, "shop:", str, {"shop:~e:1", "shop:~e:2"}.__contains__)
+    opened = [("SUBSCRIBE", "shop:~c"), ("GET", "shop:~e:1")]
+    assert asked(transport, b"subscribe", b"life 1") == opened
+    (question,) = transport.questions()
+    assert question.command == ("GET", "shop:~e:1")
+
+
+def test_a_node_that_can_have_no_key_of_the_namespace_is_heard_all_the_same() -> None:
+    front: Noting = front_by_hand(kind=Noting)
+    transport = PubSubTransport(front, "{shop}:", str, lambda _: False)
+    assert asked(transport, b"subscribe") == [("SUBSCRIBE", "{shop}:~c")]
+    assert transport.questions() == []
 
 
 def test_tracking_is_redirected_to_the_listener_and_asks_at_once_what_proofs_will_ask() -> None:
