@@ -10,6 +10,7 @@ from fastapi import (
     BackgroundTasks,
     Depends,
     FastAPI,
+    Header,
     HTTPException,
     Request,
     Response,
@@ -140,6 +141,28 @@ def test_methods_of_an_object_are_endpoints_too(shop: Shop) -> None:
     for run in (3, 4):
         assert site.write("PUT", "/a/1") == "a 1"
         assert [site.get("/a/1"), site.get("/b/1")] == [["a", 1, run], ["b", 1, 2]]
+
+
+class ViewOf:
+    """A class-based view, made for each request."""
+
+    def __init__(self, x_user: Annotated[str, Header()] = "") -> None:
+        self.user = x_user
+
+
+def test_an_endpoint_whose_object_is_made_for_each_request(shop: Shop) -> None:
+    """This is what `cbv` of fastapi-utils makes of a method."""
+    app, router = FastAPI(), APIRouter(prefix="/items")
+
+    @router.get("/{number}")
+    @shop.http(ttl=60)
+    def read(self: Annotated[ViewOf, Depends()], number: int) -> list[str | int]:
+        return [self.user, number, shop.count("body")]
+
+    app.include_router(router)
+    site = shop.site(app)
+    told = [site.get("/items/1", headers={"x-user": user}) for user in ("a", "a", "b")]
+    assert told == [["a", 1, 1], ["a", 1, 1], ["b", 1, 2]]
 
 
 def test_a_lifespan_puts_the_routes_behind_it_before_the_first_request(shop: Shop) -> None:

@@ -159,7 +159,8 @@ def test_a_reload_of_a_browser_gets_a_304(tmp_path: Path) -> None:
 
     with LiveServer(watched) as server:
         command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
-                   "--virtual-time-budget=5000", f"--user-data-dir={tmp_path}", server.url]  # fmt: skip
+                   "--virtual-time-budget=5000", f"--user-data-dir={tmp_path}",
+                   server.url]  # fmt: skip
         shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "came by reload" in shown.stdout, shown.stderr
     assert seen == [200, 304]
