@@ -61,7 +61,8 @@ class Cache(SyncFace):
     for ever). `codec` and `secret` say how values are stored, unless a function says otherwise.
     `settings` stands for the environment. `clock` is for tests. Further options are those of the
     URL (`max_connections`, `socket_timeout`, …), `jitter`, `stale_if_error`, `strict`, `publish`,
-    `client`, `async_client`, `credential_provider`, `compress_above` and `max_value_bytes`.
+    `client`, `async_client`, `credential_provider` and that of the Sentinels, `compress_above` and
+    `max_value_bytes`.
 
     Nothing is connected before the first call. Raises `UsageError` for what cannot be right.
     """

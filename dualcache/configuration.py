@@ -14,7 +14,13 @@ from dualcache.options.option import Part, Where
 from dualcache.options.policy import Defaults, make_defaults
 from dualcache.options.settings import Settings, likely_address, read_environment
 from dualcache.options.table import OPTIONS, checked, names
-from dualcache.options.target import Target, parse_url, scheme_of, with_provider
+from dualcache.options.target import (
+    Target,
+    parse_url,
+    scheme_of,
+    with_provider,
+    with_sentinel_provider,
+)
 from dualcache.options.target_options import refuse_tls_option
 from dualcache.options.workers import is_one_of_several
 from dualcache.options.written import chosen, meant
@@ -26,6 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["Configuration", "configure"]
 
 _OWNER: Final = "Cache()"
+_PROVIDERS: Final = {
+    "credential_provider": with_provider,
+    "sentinel_credential_provider": with_sentinel_provider,
+}
 _OF_URL: Final = names(Where.URL)
 _OF_CACHE: Final = (*_OF_URL, *(name for name in names(Where.CACHE) if name not in _OF_URL))
 _OF_POLICY: Final = names(Where.CACHE, Part.POLICY)
@@ -144,12 +154,13 @@ def _target_of(url: Url | None, known: Settings, split: _Split) -> Target:
                 code="DC188",
                 help="leave one of them out: each says where the cache lives",
             )
-        if split.policy.get("credential_provider") is not None:
-            raise UsageError(
-                "credential_provider of Cache() and a client contradict each other",
-                code="DC188",
-                help="make the client with it",
-            )
+        for name in _PROVIDERS:
+            if split.policy.get(name) is not None:
+                raise UsageError(
+                    f"{name} of Cache() and a client contradict each other",
+                    code="DC188",
+                    help="make the client with it",
+                )
         return target_of_clients(client, async_client, split.connection)
     if url is None:
         url = known.url
@@ -157,9 +168,10 @@ def _target_of(url: Url | None, known: Settings, split: _Split) -> Target:
         _tell_of_memory()
         url = "memory://"
     target = parse_url(url, **split.connection)
-    provider = split.policy.get("credential_provider")
-    if provider is not None and target.kind == "redis":
-        target = with_provider(target, provider)
+    for name, put_into in _PROVIDERS.items():
+        provider = split.policy.get(name)
+        if provider is not None and target.kind == "redis":
+            target = put_into(target, provider)
     for warning in target.warnings:
         log("WARNING", "%s", warning)
     return target

@@ -72,6 +72,7 @@ class CacheOptions(SharedOptions, total=False):
     client: Any
     async_client: Any
     credential_provider: Any
+    sentinel_credential_provider: Any
     db: int | str
     username: str
     password: Any

@@ -71,6 +71,8 @@ _ROWS: Final = (
         "an object of redis-py's kind, whose `get_credentials()` or `get_credentials_async()` is "
         "asked for user and password before each connection",
         elsewhere=("credentials", "token_provider", "auth_provider")),
+    Option("sentinel_credential_provider", Part.CACHE, _CACHE, None,
+        "the same for the Sentinels of the URL"),
     Option("settings", Part.CACHE, _CACHE, None,
         "a `Settings`, a mapping, or an object of settings (pydantic's, too) in the place of the "
         "environment"),

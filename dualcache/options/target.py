@@ -29,7 +29,7 @@ from dualcache.options.written import refuse_unknown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Target", "parse_url", "scheme_of", "with_provider"]
+__all__ = ["Target", "parse_url", "scheme_of", "with_provider", "with_sentinel_provider"]
 
 _NO_LOCATION = ("memory", "null")
 _SCHEMES = (
@@ -61,6 +61,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """The name of the master, as the Sentinels know it."""
     sentinel_username: str | None = None
     sentinel_password: str | None = None
+    sentinel_provider: Any = None
+    """What tells user and password of the Sentinels, where they change."""
     sentinel_ssl: bool | None = None
     """Whether the Sentinels speak TLS; `None`: as the master does."""
     nodes: tuple[Address, ...] = ()
@@ -182,18 +184,31 @@ def _split_scheme(url: object) -> tuple[str, str]:
 
 def with_provider(target: Target, provider: object) -> Target:
     """Return the target whose user and password a provider of redis-py's kind tells."""
-    problem = ""
+    is_written = bool(target.username or target.password)
+    _check_provider(
+        "credential_provider", provider, "the URL has user or password, too" if is_written else ""
+    )
+    return replace(target, redis_arguments={"credential_provider": provider})
+
+
+def with_sentinel_provider(target: Target, provider: object) -> Target:
+    """Return the target whose Sentinels are told user and password by a provider."""
+    problem = "" if target.sentinels else "the URL names no Sentinels"
+    if target.sentinel_username or target.sentinel_password:
+        problem = "sentinel_username or sentinel_password is given, too"
+    _check_provider("sentinel_credential_provider", provider, problem)
+    return replace(target, sentinel_provider=provider)
+
+
+def _check_provider(name: str, provider: object, problem: str) -> None:
     if not hasattr(provider, "get_credentials") and not hasattr(provider, "get_credentials_async"):
         problem = f"{type(provider).__name__} has no get_credentials()"
-    elif target.username or target.password:
-        problem = "the URL has user or password, too"
     if problem:
         raise UsageError(
-            f"credential_provider of Cache() cannot be used: {problem}",
+            f"{name} of Cache() cannot be used: {problem}",
             code="DC319",
             help="give an object with get_credentials(), and a URL without user and password",
         )
-    return replace(target, redis_arguments={"credential_provider": provider})
 
 
 def scheme_of(url: object) -> str:

@@ -153,10 +153,6 @@ def other_sentinels(colour: Colour) -> Any:
     return service(colour, min_other_sentinels=1)
 
 
-def token_of_sentinels(colour: Colour) -> Any:
-    return service(colour, sentinel_kwargs={"credential_provider": Credentials()})
-
-
 def two_certificates(colour: Colour) -> Any:
     tls = {"ssl": True, "ssl_ca_certs": "own.pem"}
     return service(colour, ssl=True, ssl_ca_certs="other.pem", sentinel_kwargs=tls)
@@ -242,7 +238,6 @@ def ocsp(colour: Colour) -> Any:
     [
         (replicas, "DC187", "replicas"),
         (other_sentinels, "DC187", "min_other_sentinels"),
-        (token_of_sentinels, "DC187", "credential_provider"),
         (two_certificates, "DC187", "ssl_ca_certs"),
         (fake, "DC187", "FakeConnection"),
         (connect_func, "DC187", "redis_connect_func"),
@@ -314,6 +309,10 @@ def test_a_client_of_a_master_that_sentinels_name_is_followed(colour: Colour) ->
     assert (target.db, target.password, target.is_tls) == (2, "s3cret", False)
     assert (target.sentinel_username, target.sentinel_password) == ("s", "spw")
     assert target.sentinel_ssl is False
+    provider = Credentials()
+    client = service(colour, sentinel_kwargs={"credential_provider": provider})
+    target = Cache(**{name: client})._runtime.backend.target
+    assert (target.sentinel_provider, target.redis_arguments) == (provider, {})
     tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": "a.pem"}
     client = service(colour, sentinel_kwargs=tls)
     target = Cache(**{name: client})._runtime.backend.target

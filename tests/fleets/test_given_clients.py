@@ -9,10 +9,10 @@ import redis.asyncio
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.sentinel import Sentinel
 
-from dualcache import Cache
 from tests.front.tiers import kept
 
 if TYPE_CHECKING:
+    from dualcache import Cache
     from tests.colours import Colour
     from tests.fleets.cluster import Cluster
     from tests.fleets.sentinels import Sentinels

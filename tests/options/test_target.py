@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualcache.errors import UsageError
-from dualcache.options.target import Target, parse_url, scheme_of, with_provider
+from dualcache.options.target import (
+    Target,
+    parse_url,
+    scheme_of,
+    with_provider,
+    with_sentinel_provider,
+)
 from dualcache.options.target_options import refuse_tls_option
 
 SECRET = "s3cr3t"
@@ -447,6 +453,30 @@ def test_a_provider_of_credentials_becomes_an_argument_of_the_connection() -> No
     provider = GivesCredentials()
     target = with_provider(parse_url("redis://host"), provider)
     assert target.redis_arguments == {"credential_provider": provider}
+
+
+def test_a_provider_of_the_sentinels_is_kept_apart() -> None:
+    provider = GivesCredentials()
+    url = "redis+sentinel://:secret@h:26379/m"
+    target = with_sentinel_provider(parse_url(url), provider)
+    assert (target.sentinel_provider, target.redis_arguments) == (provider, {})
+
+
+@pytest.mark.parametrize(
+    ("url", "provider"),
+    [
+        ("redis://host", GivesCredentials()),
+        ("redis+sentinel://h:26379/m", object()),
+        ("redis+sentinel://h:26379/m?sentinel_password=secret", GivesCredentials()),
+        ("redis+sentinel://h:26379/m?sentinel_username=user", GivesCredentials()),
+    ],
+)
+def test_a_provider_that_no_sentinel_can_use_is_refused(url: str, provider: object) -> None:
+    with pytest.raises(UsageError) as caught:
+        with_sentinel_provider(parse_url(url), provider)
+    assert caught.value.code == "DC319"
+    assert "sentinel_credential_provider" in caught.value.what
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

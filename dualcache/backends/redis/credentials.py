@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     UserAndPassword: TypeAlias = tuple[str | None, str]
 
-__all__ = ["Credentials", "is_refused", "on_renewal"]
+__all__ = ["OPTION", "Credentials", "is_refused", "on_renewal"]
 
 OPTION = "credential_provider"
 

@@ -109,11 +109,6 @@ def target_of_service(pool: Any, options: Mapping[str, Any], default: Any) -> Ta
     given = dict(pool.connection_kwargs)
     if is_sentinel_tls:
         _adopt_tls(given, asked, is_tls=is_tls)
-    if asked.get("credential_provider") is not None:
-        raise refusal(
-            "logs in at the Sentinels by a credential_provider",
-            "give them username and password in sentinel_kwargs",
-        )
     place = {
         "scheme": "rediss+sentinel" if is_tls else "redis+sentinel",
         "is_tls": is_tls,
@@ -121,6 +116,7 @@ def target_of_service(pool: Any, options: Mapping[str, Any], default: Any) -> Ta
         "service": pool.service_name,
         "sentinel_username": asked.get("username") or None,
         "sentinel_password": asked.get("password") or None,
+        "sentinel_provider": asked.get("credential_provider"),
         "sentinel_ssl": is_sentinel_tls,
     }
     return followed(given, options, place, default, ("connection_pool",))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from dualcache.backends.redis.connections import make_connection
+from dualcache.backends.redis.credentials import OPTION, Credentials, is_refused
 from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.redis_py import import_redis
 from dualcache.backends.redis.wire.resp import pack
@@ -19,6 +20,8 @@ from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
 from dualcache.options.place import Address
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dualcache.backends.redis.connections import Connection
     from dualcache.options.target import Target
 
@@ -61,12 +64,16 @@ def sentinel_target(target: Target, address: Address, seconds: float) -> Target:
         # Sentinels before 6.2 do not know HELLO, and none has a name to set.
         protocol=2,
         client_name=None,
-        redis_arguments={
-            name: value
-            for name, value in target.redis_arguments.items()
-            if name != "credential_provider"  # it has the master's password
-        },
+        redis_arguments=_arguments_of(target),
     )
+
+
+def _arguments_of(target: Target) -> dict[str, Any]:
+    """Return the arguments of a Sentinel's connection: its provider is not the master's."""
+    made = dict(target.redis_arguments)
+    made.pop(OPTION, None)
+    provider = target.sentinel_provider
+    return made if provider is None else made | {OPTION: provider}
 
 
 SILENT: Final = Failure(code="DC320", what="no Sentinel answers", cause="no Sentinel answers")
@@ -131,7 +138,7 @@ class Sentinels:
                 help=_mend_of(refusal),
                 is_configuration=True,
             )
-        return SILENT
+        return _failure_of_provider([each.failure for each in self._asked]) or SILENT
 
 
 class _OneSentinel:
@@ -145,6 +152,7 @@ class _OneSentinel:
         self.services: frozenset[str] = frozenset()
         """What it watched then."""
         self._target = target
+        self._credentials = Credentials(target)
         self._connection: Connection | None = None
         self._parse = Redis(protocol=2).response_callbacks[MASTERS]
 
@@ -170,15 +178,25 @@ class _OneSentinel:
 
     def _answer(self) -> dict[str, Any]:
         was_connected = self._connection is not None
+        given = self._target if was_connected else self._credentials.put_into(self._target)
         try:
-            return self._ask()
+            return self._ask(given)
         except BackendUnavailable:
             if not was_connected:
                 raise
-        return self._ask()  # it was started anew since it was asked last
+            # It was started anew since it was asked last.
+            return self._ask(self._credentials.put_into(self._target))
+        except BackendRefused as error:
+            if not is_refused(error):
+                raise
+            # Never the same password twice: accounts lock. A provider may have another one by now.
+            renewed = self._credentials.put_into(self._target)
+            if renewed == given:
+                raise
+            return self._ask(renewed)
 
-    def _ask(self) -> dict[str, Any]:
-        connection = self._connection or make_connection(self._target)
+    def _ask(self, target: Target) -> dict[str, Any]:
+        connection = self._connection or make_connection(target)
         self._connection = connection
         try:
             connection.begin()
@@ -195,6 +213,15 @@ class _OneSentinel:
         return self._parse(reply)
 
 
+def _failure_of_provider(failures: Sequence[BackendError | None]) -> Failure | None:
+    """Return why nobody could log in at the Sentinels, where their provider is the reason."""
+    for failure in failures:
+        if failure is not None and failure.code == "DC317":
+            what = f"{failure.what}, for the Sentinels"
+            return Failure(code="DC317", what=what, cause=what, help=failure.help)
+    return None
+
+
 def _is_mendable(failure: BackendError | None) -> bool:
     return failure is not None and (isinstance(failure, BackendRefused) or failure.is_configuration)
 
@@ -203,7 +230,10 @@ def _mend_of(refusal: BackendError) -> str:
     """Return what to write where a Sentinel refuses; the URL's password is not for Sentinels."""
     prefix = refusal.prefix if isinstance(refusal, BackendRefused) else ""
     if prefix in {"NOAUTH", "WRONGPASS"}:
-        return "check sentinel_username and sentinel_password: those of the URL are the master's"
+        return (
+            "check sentinel_username and sentinel_password, or what sentinel_credential_provider "
+            "gives: user and password of the URL are those of the master"
+        )
     if prefix == "NOPERM":
         return "allow the user of the Sentinels SENTINEL MASTERS: +sentinel|masters"
     if prefix == "ERR":
