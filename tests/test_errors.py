@@ -37,6 +37,7 @@ SHARED: Final = {
     "DC210": "no push came: by one transport, and by all that were tried",
     "DC300": "a value that no form keeps: what the whole is told, and what the part is",
     "DC311": "a payload that is no value: whichever form reads it",
+    "DC317": "a credential provider fails: that of a server, and that of the Sentinels",
     "DC324": "a server is no master: when it is connected, and when it has taken a deletion",
     "DC405": "a route that writes is cached: told at the start, and at the first call",
     "DC413": "a route is registered beneath the decorator: of a function, and of HTTP mode",

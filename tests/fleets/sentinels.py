@@ -218,8 +218,19 @@ class Sentinels:
         return True
 
     def _agreed_port(self) -> int | None:
-        told = {each.master_port() for each in self.sentinels if each.is_running}
+        running = [each for each in self.sentinels if each.is_running]
+        told = {each.master_port() for each in running if not self._is_stuck(each)}
         return told.pop() if len(told) == 1 else None
+
+    def _is_stuck(self, sentinel: Sentinel) -> bool:
+        """Decide whether it waits for the return of a master that it has promoted itself.
+
+        It led the failover to a master that died before all replicas followed. It goes on naming
+        that one until it is back, whatever the other Sentinels do meanwhile.
+        """
+        port = sentinel.master_port()
+        is_dead = not any(node.port == port and node.is_running for node in self.nodes)
+        return is_dead and "failover_in_progress" in sentinel.state()["flags"]
 
     def _node_at(self, port: int) -> Server:
         return next(node for node in self.nodes if node.port == port)
