@@ -165,9 +165,10 @@ class Cache(SyncFace):
         return invalidating(self._runtime, keys, tags, patterns)
 
     def http(self, **options: Unpack[HttpOptions]) -> Callable[[F], F]:
-        """Decorate an endpoint of FastAPI or Starlette, or an application: its responses are kept.
+        """Decorate an endpoint, a view of Flask or an application: its responses are kept.
 
-        A hit runs neither dependencies nor serialization. Raises `UsageError` for what cannot be.
+        Endpoints are those of FastAPI and Starlette, applications those of ASGI and WSGI. A hit
+        runs neither dependencies nor serialization. Raises `UsageError` for what cannot be.
         """
         from dualcache.http.decorate import http_decorator  # most programs have no such endpoint
 

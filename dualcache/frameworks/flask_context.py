@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["loaded", "serving", "speaks_flask"]
+__all__ = ["loaded", "origins", "serving", "speaks_flask"]
 
 NAMES: Final = ("flask", "quart")
 
@@ -29,8 +29,11 @@ def serving() -> Any | None:
 
 def speaks_flask(signature: FunctionSignature) -> bool:
     """Tell whether a function's module, or what encloses it, has something of these two."""
-    if not any(loaded()):
-        return False
+    return any(loaded()) and not origins(signature).isdisjoint(NAMES)
+
+
+def origins(signature: FunctionSignature) -> set[str]:
+    """Name the packages from which a function's module, or what encloses it, has something."""
     function: Any = signature.function
     visible = list(getattr(function, "__globals__", {}).values())
     for cell in getattr(function, "__closure__", None) or ():
@@ -38,7 +41,7 @@ def speaks_flask(signature: FunctionSignature) -> bool:
             visible.append(cell.cell_contents)
         except ValueError:  # not assigned yet
             continue
-    return any(_origin(value) in NAMES for value in visible)
+    return {_origin(value) for value in visible}
 
 
 def _origin(value: Any) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from dualcache.http.cache_control import cache_control
 from dualcache.http.cache_status import CacheStatus
 from dualcache.http.conditional import is_not_modified, not_modified_fields
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from dualcache.http.policy import HttpPolicy
     from dualcache.http.stored import StoredResponse
 
-__all__ = ["Answer", "answer_from", "hit_status", "passed_fields"]
+__all__ = ["Answer", "answer_from", "hit_status", "others_status", "own_status", "passed_fields"]
 
 
 class Answer(NamedTuple):
@@ -56,6 +58,21 @@ def hit_status(stored: StoredResponse, policy: HttpPolicy, now_ms: int) -> Cache
     if policy.ttl_ms is None:
         return CacheStatus()
     return CacheStatus(ttl=policy.ttl_ms // 1000 - age_of(stored, now_ms))
+
+
+def own_status(asked: CacheStatus, policy: HttpPolicy, *, is_kept: bool) -> CacheStatus:
+    """Return the status of a response that this request has made; `is_kept`: for others too."""
+    detail = asked.detail or ("" if is_kept else "status")
+    return replace(asked, is_stored=is_kept and policy.ttl_ms != 0, detail=detail)
+
+
+def others_status(
+    asked: CacheStatus, found: StoredResponse, policy: HttpPolicy, began_ms: int, now_ms: int
+) -> CacheStatus:
+    """Return the status of a response that another request has made, before this or meanwhile."""
+    if found.created_ms > began_ms:
+        return replace(asked, is_collapsed=True)
+    return hit_status(found, policy, now_ms)
 
 
 def passed_fields(fields: Fields, status: CacheStatus) -> Fields:

@@ -15,10 +15,17 @@ from dualcache.frameworks.routes import template_of
 from dualcache.http.answers import answer_from, hit_status
 from dualcache.http.cache_status import CacheStatus, Forward
 from dualcache.http.decisions import is_invalidating, why_forwarded
-from dualcache.http.keys import key_of, path_name, rendered, sorted_query, vary_digest
+from dualcache.http.keys import key_of
 from dualcache.http.loads import RouteLoads
 from dualcache.http.reading import Reading
 from dualcache.http.recorder import Recorder, announced
+from dualcache.http.requests import (
+    HttpRequest,
+    base_name,
+    changed_tags,
+    response_key,
+    response_tags,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +80,8 @@ class AsgiHttp:
         if forward is Forward.REQUEST:
             # By an invalidation, and not by a store: what began to load before an invalidation
             # elsewhere must not come in this way.
-            await self.forget(self._key(self._base(scope), scope))
+            request, policy = _request_of(scope), self.policy_of(scope)
+            await self.forget(response_key(request, policy, base_name(request, policy)))
             await self._read(app, scope, receive, send, status)
         elif forward is Forward.METHOD:
             await self._write(app, scope, receive, announced(send, status))
@@ -97,10 +105,9 @@ class AsgiHttp:
         """Return the policy of the route that a request came by: a function may have several."""
         return self._route_of(scope).http_policy
 
-    def changed_by(self, scope: Scope) -> tuple[str, ...]:
+    def changed_by(self, scope: Scope) -> list[str]:
         """Return the tags that a successful write deletes: that of its path, and `invalidates`."""
-        told = self._rendered(self._policy.invalidates, scope)
-        return tuple(dict.fromkeys([self._base(scope), *told]))
+        return changed_tags(_request_of(scope), self._policy)
 
     async def load(self, scope: Scope, key: str, tags: list[str], loader: Callable[[], Any]) -> Any:
         """Return the response that is stored, or what the loader returns."""
@@ -151,19 +158,18 @@ class AsgiHttp:
     async def _read(
         self, app: Application, scope: Scope, receive: Receive, send: Send, status: CacheStatus
     ) -> None:
-        base = self._base(scope)
-        key = self._key(base, scope)
+        request, policy = _request_of(scope), self.policy_of(scope)
+        base = base_name(request, policy)
+        key = response_key(request, policy, base)
         if scope["method"] != "HEAD":
-            tags = list(dict.fromkeys([base, *self._rendered(self._policy.tags, scope)]))
+            tags = response_tags(request, policy, base)
             await Reading(self, key, app, scope, receive, status).answer(tags, send)
             return
         found = await self._route_of(scope).afind(key)
         if found is None:
             await self.pass_by(app, scope, receive, send, status)
         else:
-            await self.answer(
-                found, scope, send, hit_status(found, self.policy_of(scope), self.now_ms())
-            )
+            await self.answer(found, scope, send, hit_status(found, policy, self.now_ms()))
 
     async def _write(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
         """Run `app`; a success invalidates before the client hears of it, and again at the end.
@@ -196,23 +202,16 @@ class AsgiHttp:
             route = self._routes[template] = RouteLoads(self._runtime, policy, label)
         return route
 
-    def _base(self, scope: Scope) -> str:
-        if self._policy.key_of is not None:
-            return self._policy.key_of(_request(scope))
-        if self._policy.key is not None:
-            return rendered(self._policy.key, scope.get("path_params", {}))
-        return path_name(scope["path"])
 
-    def _key(self, base: str, scope: Scope) -> str:
-        vary_of = self._policy.vary_of
-        told = None if vary_of is None else vary_of(_request(scope))
-        digest = vary_digest(list(scope["headers"]), self.policy_of(scope).vary, told)
-        return key_of(
-            base, sorted_query(scope.get("query_string", b""), self._policy.query), digest
-        )
-
-    def _rendered(self, templates: tuple[str, ...], scope: Scope) -> list[str]:
-        return [rendered(template, scope.get("path_params", {})) for template in templates]
+def _request_of(scope: Scope) -> HttpRequest:
+    return HttpRequest(
+        scope["method"],
+        scope["path"],
+        scope.get("query_string", b""),
+        list(scope["headers"]),
+        scope.get("path_params", {}),
+        lambda: _request(scope),
+    )
 
 
 def _request(scope: Scope) -> Any:

@@ -11,7 +11,7 @@ from dualcache.core.entry import MISSING
 from dualcache.core.policy import Call, Counters, no_loader
 from dualcache.core.scope import switched_off
 from dualcache.engine.read import get
-from dualcache.http.reading import is_response
+from dualcache.http.results import is_response
 from dualcache.http.stored import StoredResponse
 from dualcache.keys.names import full_tags, user_key, user_tag
 from dualcache.options.policy import make_policy

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
-from msgspec.structs import replace
-
-from dualcache.http.answers import hit_status
+from dualcache.http.answers import others_status, own_status
 from dualcache.http.recorder import Decision, Recorder
+from dualcache.http.results import Passes, ServerFailed
 from dualcache.http.stored import StoredResponse
 
 if TYPE_CHECKING:
@@ -18,26 +17,7 @@ if TYPE_CHECKING:
     from dualcache.http.policy import HttpPolicy
     from dualcache.http.recorder import Application, Message, Receive, Scope, Send
 
-__all__ = ["Handler", "Reading", "is_response"]
-
-
-class Passes:
-    """The result of a load whose response is kept for nobody: every request runs its own."""
-
-    __slots__ = ()
-
-
-class ServerFailed(Exception):
-    """A response that tells of a failure: a stale one may stand in for it (RFC 5861 §4)."""
-
-    def __init__(self, response: StoredResponse) -> None:
-        super().__init__(response.status)
-        self.response = response
-
-
-def is_response(result: object) -> bool:
-    """Tell whether the result of a load is to be stored."""
-    return isinstance(result, StoredResponse)
+__all__ = ["Handler", "Reading"]
 
 
 class Handler(Protocol):
@@ -130,19 +110,16 @@ class Reading:
 
     async def _answer(self, found: StoredResponse, send: Send, began_ms: int) -> None:
         http, recorder = self._http, self._recorder
-        if recorder is not None and recorder.response == found:
-            is_stored = recorder.decision is Decision.KEPT and self._policy.ttl_ms != 0
-            detail = self._status.detail or ("" if recorder.decision is Decision.KEPT else "status")
-            status = replace(self._status, is_stored=is_stored, detail=detail)
+        if recorder is None or recorder.response != found:
+            now_ms = http.now_ms()
+            status = others_status(self._status, found, self._policy, began_ms, now_ms)
             await http.answer(found, self._scope, send, status)
-            # What follows the response belongs to this request, as its errors do.
-            await recorder.end()
-        elif found.created_ms > began_ms:
-            status = replace(self._status, is_collapsed=True)
-            await http.answer(found, self._scope, send, status)
-        else:
-            status = hit_status(found, self._policy, http.now_ms())
-            await http.answer(found, self._scope, send, status)
+            return
+        is_kept = recorder.decision is Decision.KEPT
+        status = own_status(self._status, self._policy, is_kept=is_kept)
+        await http.answer(found, self._scope, send, status)
+        # What follows the response belongs to this request, as its errors do.
+        await recorder.end()
 
     async def _pass_on(self, send: Send) -> None:
         recorder = self._recorder

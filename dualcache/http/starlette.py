@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.errors import UsageError
 from dualcache.frameworks.routes import layers
+from dualcache.http.advice import warn_of_tasks
 from dualcache.http.applications import routes_within
 from dualcache.http.asgi import MARK, AsgiHttp
 from dualcache.http.decisions import SAFE_METHODS
@@ -144,7 +145,7 @@ class Endpoint:
             recorder.has_background = in_response or bool(getattr(tasks, "tasks", None))
             if recorder.has_background and not self._has_warned:
                 self._has_warned = True
-                _warn_of_tasks(self._function)
+                warn_of_tasks(self._function)
         return False
 
     def _recorder_in(self, scope: Any) -> tuple[AsgiHttp, Recorder | None] | None:
@@ -239,17 +240,6 @@ def _answering() -> Any:
             await self._app(scope, receive, send)
 
     return Answering
-
-
-def _warn_of_tasks(function: Any) -> None:
-    code = function.__code__
-    warnings.warn_explicit(
-        f"[DC436] responses of {function.__qualname__} have background tasks and are not stored, "
-        "as a hit would not run them; leave cache.http out, or start the work elsewhere",
-        UserWarning,
-        code.co_filename,
-        code.co_firstlineno,
-    )
 
 
 def _signature_for_fastapi(function: Any) -> inspect.Signature | None:
