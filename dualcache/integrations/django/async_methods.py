@@ -1,4 +1,4 @@
-"""Django's cache API for async code, natively; the twin of `sync_methods.py`."""
+"""Django's cache API for async code, natively; decisions are in `calls.py`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
-from dualcache import UnencodableValue, UsageError
-from dualcache.integrations.django.names import NamedCache
-from dualcache.integrations.django.sync_methods import failed
-from dualcache.integrations.django.values import (
-    Existing,
-    loader_of,
-    not_picklable,
-    refuse_counting,
-)
+from dualcache.integrations.django.calls import Decisions, aperformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncMethods"]
 
 
-class AsyncMethods(NamedCache):
+class AsyncMethods(Decisions):
     """The coroutines of Django's `BaseCache`, over the async face; `tags` are an addition."""
 
     async def aget(self, key: Any, default: Any = None, version: Any = None) -> Any:
@@ -51,11 +43,8 @@ class AsyncMethods(NamedCache):
         tags: Iterable[str] = (),
     ) -> None:
         """Store a value; with a timeout of 0 the key is deleted. Raises `NotPicklable`."""
-        ttl = self.get_backend_timeout(timeout)
-        try:
-            await self.dualcache.aio.set(self.name_of(key, version), value, ttl=ttl, tags=tags)
-        except UnencodableValue as error:
-            raise not_picklable(error) from error.__cause__
+        call = self._setting(key, value, timeout, version, tags)
+        await aperformed(call, self.dualcache.aio)
 
     async def aset_many(
         self,
@@ -66,14 +55,8 @@ class AsyncMethods(NamedCache):
         tags: Iterable[str] = (),
     ) -> list[Any]:
         """Store several values, all or none of which are encoded; return the keys that failed."""
-        names = self.names_of(data, version)
-        values = {name: data[key] for name, key in names.items()}
-        ttl = self.get_backend_timeout(timeout)
-        try:
-            stored = await self.dualcache.aio.set_many(values, ttl=ttl, tags=tags)
-        except UnencodableValue as error:
-            raise not_picklable(error) from error.__cause__
-        return failed(names, stored) if ttl != 0 else []
+        call = self._setting_many(data, timeout, version, tags)
+        return await aperformed(call, self.dualcache.aio)
 
     async def aadd(
         self,
@@ -85,20 +68,13 @@ class AsyncMethods(NamedCache):
         tags: Iterable[str] = (),
     ) -> bool:
         """Store a value where none is; of several callers at once, in any process, one does."""
-        name, ttl = self.name_of(key, version), self.get_backend_timeout(timeout)
-        if ttl == 0:  # it would end at once
-            return not await self.dualcache.aio.contains(name)
-        try:
-            return await self.dualcache.aio.add(name, value, ttl=ttl, tags=tags)
-        except UnencodableValue as error:
-            raise not_picklable(error) from error.__cause__
+        call = self._adding(key, value, timeout, version, tags)
+        return await aperformed(call, self.dualcache.aio)
 
     async def atouch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None) -> bool:
         """Give a value a new timeout; tell whether it is there. A timeout of 0 deletes it."""
-        ttl = self.get_backend_timeout(timeout)
-        if ttl == 0:
-            return await self.adelete(key, version)
-        return await self.dualcache.aio.touch(self.name_of(key, version), ttl=ttl)
+        call = self._touching(key, timeout, version)
+        return await aperformed(call, self.dualcache.aio)
 
     async def aget_or_set(
         self,
@@ -113,13 +89,13 @@ class AsyncMethods(NamedCache):
 
         In any process. An invalidation meanwhile keeps the value from being stored.
         """
-        ttl = self.get_backend_timeout(timeout)
-        name = self.name_of(key, version)
-        return await self.dualcache.aio.get_or_load(name, loader_of(default), ttl=ttl, tags=tags)
+        # What the default raises is its own.
+        return await self._loading(key, default, timeout, version, tags).sent_to(self.dualcache.aio)
 
     async def adelete(self, key: Any, version: Any = None) -> bool:
         """Delete a value; tell whether there was one. A load of it under way stores nothing."""
-        return (await self.dualcache.aio.invalidate(self.name_of(key, version))).removed > 0
+        call = self._deleting(key, version)
+        return await aperformed(call, self.dualcache.aio)
 
     async def adelete_many(self, keys: Iterable[Any], version: Any = None) -> None:
         """Delete several values in one trip."""
@@ -134,12 +110,8 @@ class AsyncMethods(NamedCache):
 
         Raises `ValueError` where none is stored or the server fails, `TypeError` for other values.
         """
-        existing = Existing()
-        try:
-            total = await self.dualcache.aio.incr(self.name_of(key, version), delta, ttl=existing)
-        except UsageError as error:
-            refuse_counting(error)
-        return existing.checked(total, key)
+        call = self._counting(key, delta, version)
+        return await aperformed(call, self.dualcache.aio)
 
     async def ainvalidate(
         self,
@@ -153,6 +125,5 @@ class AsyncMethods(NamedCache):
 
         Keys and patterns are of one version and of this prefix; tags of the whole namespace.
         """
-        names = self.names_of(keys, version)
-        globs = [self.pattern_of(pattern, version) for pattern in patterns]
-        return await self.dualcache.aio.invalidate(*names, tags=tags, patterns=globs, hold=hold)
+        call = self._invalidating(keys, version, tags, patterns, hold)
+        return await aperformed(call, self.dualcache.aio)

@@ -1,4 +1,4 @@
-"""Django's cache API for sync code; the twin of `async_methods.py`."""
+"""Django's cache API for sync code; decisions are in `calls.py`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
-from dualcache import UnencodableValue, UsageError
-from dualcache.integrations.django.names import NamedCache
-from dualcache.integrations.django.values import (
-    Existing,
-    loader_of,
-    not_picklable,
-    refuse_counting,
-)
+from dualcache.integrations.django.calls import Decisions, performed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["SyncMethods"]
 
 
-class SyncMethods(NamedCache):
+class SyncMethods(Decisions):
     """The methods of Django's `BaseCache`, over the sync face; `tags` are an addition."""
 
     def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
@@ -50,11 +43,8 @@ class SyncMethods(NamedCache):
         tags: Iterable[str] = (),
     ) -> None:
         """Store a value; with a timeout of 0 the key is deleted. Raises `NotPicklable`."""
-        ttl = self.get_backend_timeout(timeout)
-        try:
-            self.dualcache.set(self.name_of(key, version), value, ttl=ttl, tags=tags)
-        except UnencodableValue as error:
-            raise not_picklable(error) from error.__cause__
+        call = self._setting(key, value, timeout, version, tags)
+        performed(call, self.dualcache)
 
     def set_many(
         self,
@@ -65,14 +55,8 @@ class SyncMethods(NamedCache):
         tags: Iterable[str] = (),
     ) -> list[Any]:
         """Store several values, all or none of which are encoded; return the keys that failed."""
-        names = self.names_of(data, version)
-        values = {name: data[key] for name, key in names.items()}
-        ttl = self.get_backend_timeout(timeout)
-        try:
-            stored = self.dualcache.set_many(values, ttl=ttl, tags=tags)
-        except UnencodableValue as error:
-            raise not_picklable(error) from error.__cause__
-        return failed(names, stored) if ttl != 0 else []
+        call = self._setting_many(data, timeout, version, tags)
+        return performed(call, self.dualcache)
 
     def add(
         self,
@@ -84,20 +68,13 @@ class SyncMethods(NamedCache):
         tags: Iterable[str] = (),
     ) -> bool:
         """Store a value where none is; of several callers at once, in any process, one does."""
-        name, ttl = self.name_of(key, version), self.get_backend_timeout(timeout)
-        if ttl == 0:  # it would end at once
-            return not self.dualcache.contains(name)
-        try:
-            return self.dualcache.add(name, value, ttl=ttl, tags=tags)
-        except UnencodableValue as error:
-            raise not_picklable(error) from error.__cause__
+        call = self._adding(key, value, timeout, version, tags)
+        return performed(call, self.dualcache)
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None) -> bool:
         """Give a value a new timeout; tell whether it is there. A timeout of 0 deletes it."""
-        ttl = self.get_backend_timeout(timeout)
-        if ttl == 0:
-            return self.delete(key, version)
-        return self.dualcache.touch(self.name_of(key, version), ttl=ttl)
+        call = self._touching(key, timeout, version)
+        return performed(call, self.dualcache)
 
     def get_or_set(
         self,
@@ -112,13 +89,13 @@ class SyncMethods(NamedCache):
 
         In any process. An invalidation meanwhile keeps the value from being stored.
         """
-        ttl = self.get_backend_timeout(timeout)
-        name = self.name_of(key, version)
-        return self.dualcache.get_or_load(name, loader_of(default), ttl=ttl, tags=tags)
+        # What the default raises is its own.
+        return self._loading(key, default, timeout, version, tags).sent_to(self.dualcache)
 
     def delete(self, key: Any, version: Any = None) -> bool:
         """Delete a value; tell whether there was one. A load of it under way stores nothing."""
-        return self.dualcache.invalidate(self.name_of(key, version)).removed > 0
+        call = self._deleting(key, version)
+        return performed(call, self.dualcache)
 
     def delete_many(self, keys: Iterable[Any], version: Any = None) -> None:
         """Delete several values in one trip."""
@@ -133,12 +110,8 @@ class SyncMethods(NamedCache):
 
         Raises `ValueError` where none is stored or the server fails, `TypeError` for other values.
         """
-        existing = Existing()
-        try:
-            total = self.dualcache.incr(self.name_of(key, version), delta, ttl=existing)
-        except UsageError as error:
-            refuse_counting(error)
-        return existing.checked(total, key)
+        call = self._counting(key, delta, version)
+        return performed(call, self.dualcache)
 
     def invalidate(
         self,
@@ -152,12 +125,5 @@ class SyncMethods(NamedCache):
 
         Keys and patterns are of one version and of this prefix; tags of the whole namespace.
         """
-        names = self.names_of(keys, version)
-        globs = [self.pattern_of(pattern, version) for pattern in patterns]
-        return self.dualcache.invalidate(*names, tags=tags, patterns=globs, hold=hold)
-
-
-def failed(names: Mapping[str, Any], stored: Iterable[str]) -> list[Any]:
-    """Return the keys of the names that were not stored."""
-    there = {*stored}
-    return [key for name, key in names.items() if name not in there]
+        call = self._invalidating(keys, version, tags, patterns, hold)
+        return performed(call, self.dualcache)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pickle import PicklingError
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from dualcache import UnencodableValue
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from dualcache import UsageError
 
-__all__ = ["Existing", "NotPicklable", "loader_of", "not_picklable", "refuse_counting"]
+__all__ = ["Existing", "NotPicklable", "is_no_number", "loader_of", "not_picklable"]
 
 _NO_NUMBER: Final = frozenset({"DC181", "DC182"})
 
@@ -55,8 +55,6 @@ class Existing:
         return total
 
 
-def refuse_counting(error: UsageError) -> NoReturn:
-    """Raise the `TypeError` of Django's own backends for what is no whole number."""
-    if error.code in _NO_NUMBER:
-        raise TypeError(error.what) from error
-    raise error
+def is_no_number(error: UsageError) -> bool:
+    """Tell whether a counter was to change by, or holds, what is no whole number."""
+    return error.code in _NO_NUMBER
