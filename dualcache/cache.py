@@ -17,6 +17,7 @@ from dualcache.functions.function import OPTIONS, cached_function
 from dualcache.functions.invalidates import invalidating
 from dualcache.functions.methods import decorated_inside
 from dualcache.keys.templates import built_name
+from dualcache.observed_face import ObservedFace
 from dualcache.operations import Operations
 from dualcache.runtime import living
 from dualcache.runtime.runtime import Runtime
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     import redis
     from typing_extensions import ParamSpec, TypeVar
 
-    from dualcache.observability.stats import Stats
     from dualcache.options.front_tier import FrontTier
     from dualcache.typing import (
         CachedFunction,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
         Duration,
         Lifespan,
         ManyDecorator,
-        Observer,
         Secret,
         Url,
     )
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Cache(SyncFace):
+class Cache(SyncFace, ObservedFace):
     """One cache for `def` and `async def`: this is its sync face, `aio` the other.
 
     `url` says where it lives (`redis://`, `rediss://`, `unix://`, `valkey://`, `valkeys://`,
@@ -182,15 +181,6 @@ class Cache(SyncFace):
 
     # Around it
 
-    def stats(self) -> Stats:
-        """Return the counters of this cache in this process."""
-        return self._operations.stats()
-
-    def on_event(self, observer: Observer) -> Observer:
-        """Call `observer` with each event; its exceptions are counted and ignored."""
-        self._runtime.observe(observer)
-        return observer
-
     @property
     def client(self) -> redis.Redis:
         """The raw redis-py client; raises `MissingClientError` on `memory://` and `null://`."""
@@ -212,15 +202,6 @@ class Cache(SyncFace):
         """
         with self._runtime.override(url, clock):
             yield self
-
-    @contextmanager
-    def observed(self, observer: Observer) -> Generator[Self]:
-        """Call `observer` with each event inside, as `on_event` does for good."""
-        added = self._runtime.observe(observer)
-        try:
-            yield self
-        finally:
-            self._runtime.forget(added)
 
     @contextmanager
     def inject_fault(self, error: object = None, *, delay: Duration = 0) -> Generator[Self]:

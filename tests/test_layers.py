@@ -32,7 +32,7 @@ FLOORS: Final = (
     {"functions", "operations"},
     {"endpoints"},
     {"http"},
-    {"sync_face", "async_cache"},
+    {"sync_face", "async_cache", "observed_face"},
     {"cache"},
 )
 """The house, from the ground up: a part imports its own modules and whatever is below it."""

@@ -51,6 +51,7 @@ __all__ = [
     "MAGIC",
     "PlainHead",
     "ReferenceBlob",
+    "created_ms_of",
     "end_of_living",
     "kind_of",
     "open_envelope",
@@ -296,6 +297,11 @@ def kind_of(raw: bytes) -> Kind | None:
     if len(raw) < HEADER_BYTES or raw[0] != MAGIC or raw[3] & ~KNOWN_FLAGS:
         return None
     return _KIND_BYTES.get(raw[1])
+
+
+def created_ms_of(raw: bytes) -> int:
+    """Return when an entry was stored, by its header; nothing is checked."""
+    return int.from_bytes(raw[16:24], "big")
 
 
 def owner_of(raw: bytes) -> bytes:

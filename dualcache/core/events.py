@@ -42,48 +42,74 @@ Tier: TypeAlias = Literal["front", "redis", "memory"]
 
 
 class Event(Struct, frozen=True):
-    """Root of all events; `template` is the key template or the function's name, or empty."""
+    """Root of all events; `template` is the key template or the function's name, or empty.
+
+    Events about one key have a field `key`. It is empty unless an observer asked for keys: they may
+    identify people.
+    """
 
     template: str = ""
 
 
 class Hit(Event, frozen=True):
-    """A fresh value was served from `tier`; `negative`: it was an exception, and was raised."""
+    """A fresh value was served from `tier`; `negative`: it was an exception, and was raised.
+
+    `age` is how old the entry is in seconds, and `size_bytes` its size; of a copy in the front tier
+    neither is known: `None` and 0.
+    """
 
     tier: Tier = "redis"
     negative: bool = False
+    age: float | None = None
+    size_bytes: int = 0
+    key: str = ""
 
 
 class StaleHit(Event, frozen=True):
-    """A stale value was served: its load failed, or is under way in the background or elsewhere."""
+    """A stale value was served; `age` is how old its entry is, in seconds.
+
+    `reason`: it is loaded anew in the background (`revalidate`), its load failed (`error`) or took
+    too long (`timeout`), or has just failed elsewhere (`paused`).
+    """
 
     tier: Tier = "redis"
+    reason: str = ""
+    age: float | None = None
+    key: str = ""
 
 
 class Miss(Event, frozen=True):
     """No usable entry was found; `reason` says why."""
 
     reason: str = "absent"
+    key: str = ""
 
 
 class Loaded(Event, frozen=True):
-    """The user's function ran for `load_ms`; `outcome` tells whether its result was stored."""
+    """The user's function ran for `load_ms`; `outcome` tells whether its result was stored.
+
+    `size_bytes` is the size of what was stored, 0 where nothing was.
+    """
 
     load_ms: float = 0.0
     outcome: Literal["stored", "refused", "late", "not_stored", "unencodable", "backend_down"] = (
         "stored"
     )
+    size_bytes: int = 0
+    key: str = ""
 
 
 class LoadFailed(Event, frozen=True):
     """The user's function raised; `error` is the name of the exception's type.
 
     `negative`: it is one of `cache_exceptions`, so an answer. Each load is told by this or by a
-    `Loaded`, never by both.
+    `Loaded`, never by both. It ran for `load_ms`.
     """
 
     error: str = ""
     negative: bool = False
+    load_ms: float = 0.0
+    key: str = ""
 
 
 class RefreshRefused(Event, frozen=True):
@@ -98,20 +124,32 @@ class Differed(Event, frozen=True):
 
     age: float = 0.0
     tier: Tier = "redis"
+    key: str = ""
 
 
 class Coalesced(Event, frozen=True):
-    """A caller got the result of a load that another caller of this process led."""
+    """A caller got the result of a load that another caller of this process led.
+
+    `waited_ms` is how long it waited. `trace` is the trace context of that load in the form of W3C
+    Trace Context (`traceparent`), where the load was traced.
+    """
+
+    waited_ms: float = 0.0
+    trace: str = ""
+    key: str = ""
 
 
 class WaitExpired(Event, frozen=True):
     """A caller waited its full bound for another's load, and loads too."""
+
+    key: str = ""
 
 
 class Unusable(Event, frozen=True):
     """The backend held something under a key that is no entry of ours; `reason` says why."""
 
     reason: str = ""
+    key: str = ""
 
 
 class NotStored(Event, frozen=True):

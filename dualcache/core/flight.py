@@ -127,7 +127,7 @@ class Flight:
     for. `landed` are those who wait, each woken once after the landing. `next` is the flight that
     those share who waited for this one and may not take its result. `revoked` is a flight of this
     key whose tags were invalidated while it loads. `is_orphaned` tells whether its leader is stuck:
-    its event loop does not run.
+    its event loop does not run. `trace` is the trace context of its load, where that is traced.
     """
 
     __slots__ = (
@@ -149,6 +149,7 @@ class Flight:
         "tags",
         "takeovers",
         "threads",
+        "trace",
     )
 
     def __init__(self, key: str, leader: object, thread: int, tags: tuple[str, ...] = ()) -> None:
@@ -157,6 +158,7 @@ class Flight:
         self.leader = leader
         self.leaders = 1
         self.threads = [thread]
+        self.trace = ""
         self.is_open = True
         self.is_orphaned: Callable[[], bool] = _never
         self.load_sequence: int | None = None

@@ -39,6 +39,7 @@ from dualcache.engine.refresh_lease import Paused, take_refresh
 from dualcache.engine.serve import ids_of
 from dualcache.engine.starting import NOTHING, Start
 from dualcache.engine.tags import NO_IDS
+from dualcache.engine.telling import key_told
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ def _await_other(
             start = yield from take_refresh(call, read, sent, env)
             if start is not None:
                 return start
-    env.emit(WaitExpired(call.policy.label))
+    env.emit(WaitExpired(call.policy.label, key_told(call, env)))
     return read if read.state is STALE else NOTHING
 
 

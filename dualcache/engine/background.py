@@ -50,7 +50,7 @@ def serve_read(call: Call, read: ReadResult, env: Env) -> Flow[Outcome | None]:
     if not is_within(read, call.policy.stale_while_revalidate_ms):
         return None
     yield from _start_refreshing(call, read, env)
-    return served_stale(call, read, env)
+    return served_stale(call, read, env, "revalidate")
 
 
 def _start_refreshing(call: Call, read: ReadResult, env: Env) -> Flow[None]:

@@ -223,7 +223,7 @@ def _lease_all(
             held.markers.update(held_by(call, start, env))
             leads.append(LedKey(name, call, flight, start))
         elif isinstance(start, Paused):  # others have just failed to load it
-            held.results[flight] = FlightResult(served_stale(call, start.read, env))
+            held.results[flight] = FlightResult(served_stale(call, start.read, env, "paused"))
             served.values[name] = start.read.value
         elif start is NOTHING:
             leads.append(LedKey(name, call, flight, None))

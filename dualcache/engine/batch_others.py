@@ -73,6 +73,6 @@ def _serve_fresh(
     found = {}
     for name, read in reads.items():
         if read.state is FRESH:
-            count_hit(calls[name], env)
+            count_hit(calls[name], env, read.raw)
             found[name] = read.value
     return found

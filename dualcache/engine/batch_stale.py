@@ -43,12 +43,12 @@ def serve_reads(
             yield GiveWay()
         call = calls[name]
         if read.state is FRESH:
-            count_hit(call, env)
+            count_hit(call, env, read.raw)
             values[name] = read.value
             if read.is_due:
                 due[name] = call, read
         elif is_within(read, call.policy.stale_while_revalidate_ms):
-            served_stale(call, read, env)
+            served_stale(call, read, env, "revalidate")
             values[name], due[name] = read.value, (call, read)
 
 

@@ -46,6 +46,8 @@ class Env(Struct):
     hits_are_heard: bool = False
     misses_are_heard: bool = True
     """Whether a miss and its load are events: where nobody listens they are not made."""
+    keys_are_told: bool = False
+    """Whether events carry the keys that they are about: somebody asked for them."""
     acknowledged: Acknowledged | None = None
     """The deletions that a failover may lose; `None`: there is no other server."""
     leave_server: Callable[[], None] = lambda: None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dualcache.core.events import LoadFailed, StaleHit
+from dualcache.core.events import LoadFailed
 from dualcache.core.flight import Outcome, failure_of, set_context
 from dualcache.engine.freshness import is_outage, is_within
+from dualcache.engine.telling import key_told, tell_stale
 from dualcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def outcome_of_failure(
     """Return the outcome of a load that raised; see `stand_in`. Emit that it failed."""
     is_answer = call.policy.value_codec.lists(result.error)
     call.policy.counters.load_failures += 1
-    env.emit(LoadFailed(call.policy.label, type(result.error).__name__, is_answer))
+    name, key = type(result.error).__name__, key_told(call, env)
+    env.emit(LoadFailed(call.policy.label, name, is_answer, result.load_ms, key))
     return stand_in(call, result, sequence, read, env, is_told=is_told)
 
 
@@ -57,5 +59,5 @@ def stand_in(
         return failure_of(result.error, sequence)
     if is_told:
         call.policy.counters.stale_hits += 1
-        env.emit(StaleHit(call.policy.label, env.tier))
+        tell_stale(call, read, env, "error")
     return Outcome(read.value, None, read.sequence, read.stored.packed)

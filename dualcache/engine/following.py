@@ -16,6 +16,7 @@ from dualcache.core.ops import do
 from dualcache.engine.flights import wait_bound_ms
 from dualcache.engine.lead import load_beside, load_unstored, run_flight
 from dualcache.engine.read import reason_of
+from dualcache.engine.telling import key_told
 from dualcache.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _noting(loading: Flow[Outcome], ended: list[Outcome]) -> Flow[Outcome]:
 
 def follow(wait: Wait, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome | None]:
     """Wait for another caller's load; `None` where its result is not for this caller."""
-    call = wait.call
+    call, began_ms = wait.call, env.elapsed_ms()
     result = yield from _await_result(wait, flight, env)
     if isinstance(result, Outcome):
         return result
@@ -78,7 +79,8 @@ def follow(wait: Wait, flight: Flight, ask_join: Join, env: Env) -> Flow[Outcome
     )
     if outcome.sequence <= ask_join.began and not is_same_version and not ask_join.is_lenient:
         return None
-    env.emit(Coalesced(call.policy.label))
+    waited_ms = env.elapsed_ms() - began_ms
+    env.emit(Coalesced(call.policy.label, waited_ms, flight.trace, key_told(call, env)))
     call.policy.counters.coalesced += 1
     if outcome.error is not None:
         return outcome
@@ -147,6 +149,6 @@ def _await_result(wait: Wait, flight: Flight, env: Env) -> Flow[FlightResult | O
 
 def _succeed(call: Call, flight: Flight, env: Env) -> Flow[Outcome]:
     """Load beside a leader who takes too long."""
-    env.emit(WaitExpired(call.policy.label))
+    env.emit(WaitExpired(call.policy.label, key_told(call, env)))
     call.policy.counters.count_miss("waited")
     return (yield from run_flight(flight, load_beside(call, flight, env)))

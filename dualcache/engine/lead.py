@@ -49,6 +49,7 @@ from dualcache.engine.starting import (
 )
 from dualcache.engine.storing import answer, report_unstored, sealed, why_unwanted, worth
 from dualcache.engine.tags import entry_life_ms, new_tags, tag_life_ms
+from dualcache.engine.telling import key_told
 from dualcache.errors import BackendError, UnencodableValue, UsageError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def lead(
     try:
         start = yield from acquire(call, flight, env, sent, known)
         if isinstance(start, Paused):
-            return served_stale(call, start.read, env)
+            return served_stale(call, start.read, env, "paused")
         if isinstance(start, ReadResult) and start.state in SERVED:
             return served(call, start, env)
         if isinstance(start, ReadResult) and start.state is OTHER:
@@ -329,7 +330,7 @@ def make_ready(
         if interrupt_in(error) is not None:
             raise
         return failure_of(error, sequence)  # raised by the policy's callables: the user's own
-    env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
+    env.emit(LoadedEvent(call.policy.label, result.load_ms, how, 0, key_told(call, env)))
     return Outcome(result.value, None, sequence)
 
 
@@ -366,7 +367,9 @@ def concluded(
             how = "late"
         call.policy.counters.count_unstored(how)
     if env.misses_are_heard:
-        env.emit(LoadedEvent(call.policy.label, result.load_ms, how))
+        size_bytes = len(ready.blob) if how == "stored" else 0
+        told = LoadedEvent(call.policy.label, result.load_ms, how, size_bytes, key_told(call, env))
+        env.emit(told)
     return Outcome(result.value, None, sequence, ready.worth.packed)
 
 
@@ -382,7 +385,7 @@ def load_unstored(
         return outcome_of_failure(call, result, sequence, stale, env)
     call.policy.counters.count_load(result.load_ms)
     call.policy.counters.count_unstored("ttl" if call.policy.ttl_ms == 0 else "no_lease")
-    env.emit(LoadedEvent(call.policy.label, result.load_ms, "not_stored"))
+    env.emit(LoadedEvent(call.policy.label, result.load_ms, "not_stored", 0, key_told(call, env)))
     return Outcome(result.value, None, sequence)
 
 

@@ -106,7 +106,8 @@ def _load_failed(
     Where one of the keys has none, the batch raises; see `take_failure`.
     """
     leads[0].call.policy.counters.load_failures += 1
-    env.emit(LoadFailed(leads[0].call.policy.label, type(result.error).__name__))
+    label, name = leads[0].call.policy.label, type(result.error).__name__
+    env.emit(LoadFailed(label, name, load_ms=result.load_ms))
     values: dict[str, Any] = {}
     failed: list[tuple[Call, Start]] = []
     for lead in leads:

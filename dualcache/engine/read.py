@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from dualcache.core.counters import READ_WEIGHT
 from dualcache.core.entry import MISSING
-from dualcache.core.events import Hit, Miss, NotRead, StaleHit
+from dualcache.core.events import Hit, Miss, NotRead
 from dualcache.core.flight import Outcome
 from dualcache.core.ops import FOR_EVER, DropConnections
 from dualcache.engine.beside import call_beside
@@ -23,6 +23,7 @@ from dualcache.engine.looks import begin_look
 from dualcache.engine.named_tags import classify_again, look_at_tags
 from dualcache.engine.recovery import ask, ask_again
 from dualcache.engine.serve import classify, classify_look, count_hit, find_in_front, ids_of
+from dualcache.engine.telling import age_of, key_told, tell_stale
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def get(
     try:
         read = yield from look(call, env)
     except BackendError:
-        env.emit(Miss(call.policy.label, "backend_down"))
+        env.emit(Miss(call.policy.label, "backend_down", key_told(call, env)))
         return MISSING
     beside = call_beside(call, read, env)
     if beside is not None:
@@ -87,7 +88,7 @@ def found(call: Call, read: ReadResult, env: Env) -> object:
     A negative entry has none.
     """
     if read.state is FRESH:
-        count_hit(call, env)
+        count_hit(call, env, read.raw)
         return read.value
     count_miss(call, read.state.value, env)
     return MISSING
@@ -141,7 +142,7 @@ def tell_miss(call: Call, reason: str, env: Env) -> None:
     """Tell that a caller found nothing to serve, and why."""
     reason = reason_of(call, reason)
     if env.misses_are_heard:
-        env.emit(Miss(call.policy.label, reason))
+        env.emit(Miss(call.policy.label, reason, key_told(call, env)))
     if reason == _UNTYPED:
         report_untyped(call, env)
 
@@ -163,7 +164,7 @@ def served(call: Call, read: ReadResult, env: Env) -> Outcome:
     """Serve a fresh entry; a negative one by an exception of the caller's own."""
     if read.state is NEGATIVE:
         return _served_negative(call, read, env)
-    count_hit(call, env)
+    count_hit(call, env, read.raw)
     return Outcome(read.value, None, read.sequence)
 
 
@@ -174,17 +175,19 @@ def _served_negative(call: Call, read: ReadResult, env: Env) -> Outcome:
     counters.negative_hits += 1
     counters.recent_hits += (1 - counters.recent_hits) * READ_WEIGHT
     if env.hits_are_heard:
-        env.emit(Hit(call.policy.label, env.tier, negative=True))
+        size_bytes, age = len(read.raw or b""), age_of(read.raw, env)
+        told = Hit(call.policy.label, env.tier, True, age, size_bytes, key_told(call, env))
+        env.emit(told)
     # Made here, and kept by no reading of the key: frames below the caller hold that one, and the
     # traceback of what is raised would lead back to itself.
     return Outcome(None, read.value(), read.sequence)
 
 
-def served_stale(call: Call, read: ReadResult, env: Env) -> Outcome:
-    """Serve a stale value without a load; it counts as a hit, too."""
+def served_stale(call: Call, read: ReadResult, env: Env, why: str) -> Outcome:
+    """Serve a stale value without a load; it counts as a hit, too. `why` is for the event."""
     counters = call.policy.counters
     counters.hits += 1
     counters.stale_hits += 1
     counters.recent_hits += (1 - counters.recent_hits) * READ_WEIGHT
-    env.emit(StaleHit(call.policy.label, env.tier))
+    tell_stale(call, read, env, why)
     return Outcome(read.value, None, read.sequence)

@@ -39,6 +39,7 @@ from dualcache.engine.looks import begin_look
 from dualcache.engine.outcomes import is_cut, note_answers, note_failure
 from dualcache.engine.plain import plain_value
 from dualcache.engine.tags import NO_IDS, are_alive, has_died
+from dualcache.engine.telling import age_of, key_told
 from dualcache.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def find_in_front(call: Call, env: Env) -> object:
         return MISSING  # to be checked, it is looked at where it lives
     value = MISSING if front is None else front.find(call)
     if value is not MISSING:
-        count_hit(call, env, "front")
+        count_hit(call, env, tier="front")
     return value
 
 
@@ -128,14 +129,14 @@ def serve(call: Call, look: FirstLook, raw_read: RawRead, env: Env) -> object:
     if policy.front is None and not policy.verify:
         value = plain_value(call, raw_read)
         if value is not MISSING:
-            count_hit(call, env)
+            count_hit(call, env, raw_read.raw)
             return value
     if policy.verify:
         look.is_elected = is_elected(call, env)
     read = classify_look(call, look, raw_read, env)
     if read.state is not FRESH or read.is_due or look.is_elected:
         return NOT_SERVED
-    count_hit(call, env)
+    count_hit(call, env, raw_read.raw)
     return read.value
 
 
@@ -227,7 +228,7 @@ def classify(
         if stored.tags and not are_alive(stored.tags, ids):
             are_ours = all(tag.name.startswith(f"{env.prefix}~") for tag in stored.tags)
             if not are_ours:  # forged: their keys are nobody's tags, and not to be read or made
-                env.emit(Unusable(call.policy.label, "foreign"))
+                env.emit(Unusable(call.policy.label, "foreign", key_told(call, env)))
             known = stored if are_ours else None
             return ReadResult(UNUSABLE, sequence, raw, known, None, ids, left_ms=left_ms)
         value = call.policy.value_codec.unpack(call.key, stored)
@@ -256,15 +257,19 @@ def _without_value(call: Call, read: ReadResult, error: DecodeError, env: Env) -
     if error.reason in UNREAD:
         stored, shape = open_envelope(call.key, raw), getattr(error, "shape", b"")
         return replace(read, state=UNREAD[error.reason], stored=stored, shape=shape)
-    env.emit(Unusable(call.policy.label, error.reason))
+    env.emit(Unusable(call.policy.label, error.reason, key_told(call, env)))
     return replace(read, is_doubtful=error.reason == "checksum")
 
 
-def count_hit(call: Call, env: Env, tier: Tier | None = None) -> None:
+def count_hit(call: Call, env: Env, raw: bytes | None = None, *, tier: Tier | None = None) -> None:
     """Count a hit; it is an event only where somebody listens. The front tier counts its own."""
     if tier != "front":
         counters = call.policy.counters
         counters.hits += 1
         counters.recent_hits += (1 - counters.recent_hits) * READ_WEIGHT
     if env.hits_are_heard:
-        env.emit(Hit(call.policy.label, tier or env.tier))
+        size_bytes, label = len(raw or b""), call.policy.label
+        told = Hit(
+            label, tier or env.tier, False, age_of(raw, env), size_bytes, key_told(call, env)
+        )
+        env.emit(told)

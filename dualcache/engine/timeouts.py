@@ -56,7 +56,7 @@ class Wait(Struct):
         """Return the stale value, or the time-out, for a caller whose wait is over."""
         call = self.call
         if self.stale is not None and self.soft_ms <= self.hard_ms:
-            return served_stale(call, self.stale, env)
+            return served_stale(call, self.stale, env, "timeout")
         error = LoaderTimeout(
             f"{call.policy.label} took longer than {call.policy.hard_timeout_ms} ms",
             code="DC415",

@@ -16,6 +16,7 @@ from dualcache.core.ops import Look, Pause, Raised, do
 from dualcache.engine.freshness import NEGATIVE, SERVED
 from dualcache.engine.read import classify_with_tags
 from dualcache.engine.recovery import ask
+from dualcache.engine.telling import key_told
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _verify(call: Call, read: ReadResult, env: Env) -> Flow[None]:
     if now.state in SERVED and now.raw == read.raw and now.stored is not None:
         age = max(0, env.now_ms() - now.stored.created_ms) / 1000
         call.policy.counters.count_differed(age)
-        env.emit(Differed(call.policy.label, age, env.tier))
+        env.emit(Differed(call.policy.label, age, env.tier, key_told(call, env)))
 
 
 def _differs_by(call: Call, recall: Callable[[], Exception] | None, error: Exception) -> bool:

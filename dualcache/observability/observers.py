@@ -6,10 +6,12 @@ import os
 from collections import deque
 from threading import Lock, Thread
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from dualcache.core.callables import taking_of
-from dualcache.core.events import ObserverFailed
+from dualcache.core.events import Event, Hit, ObserverFailed
 from dualcache.core.interrupts import interrupt_in
 from dualcache.errors import UsageError
 from dualcache.observability.lines import LINES
@@ -18,10 +20,9 @@ from dualcache.observability.stats import log
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dualcache.core.events import Event
     from dualcache.typing import Observer
 
-__all__ = ["MOST_WAITING", "SLOW_CALLS", "SLOW_SECONDS", "Observers"]
+__all__ = ["MOST_WAITING", "SLOW_CALLS", "SLOW_SECONDS", "Hearing", "Observers"]
 
 SLOW_SECONDS: Final = 0.1
 """From here on an observer's call counts as slow."""
@@ -29,6 +30,14 @@ SLOW_CALLS: Final = 3
 """How many slow calls move an observer: one may be the machine's fault."""
 MOST_WAITING: Final = 1_000
 """How many events wait for a slow observer; those that come then are not handed to it."""
+
+
+class Hearing(NamedTuple):
+    """Whether anybody listens at all, for hits, and for keys."""
+
+    anything: bool
+    hits: bool
+    keys: bool
 
 
 class Observers:
@@ -42,9 +51,12 @@ class Observers:
         self._now = now
         self.failures = 0
 
-    def add(self, observer: Any) -> object:
-        """Have an observer called with each event from now on; return what `remove` takes."""
-        made = _Observer(_to_observer(observer), self._call)
+    def add(self, observer: Any, kinds: Any = None, *, include_keys: bool = False) -> object:
+        """Have an observer called with each event from now on; return what `remove` takes.
+
+        With `kinds` it is called with events of these classes alone.
+        """
+        made = _Observer(_to_observer(observer), self._call, _to_kinds(kinds), include_keys)
         self._observers = (*self._observers, made)
         return made
 
@@ -58,20 +70,26 @@ class Observers:
         if line is not None:
             level, text = line(event, server)
             log(level, "%s", text)
+        key = getattr(event, "key", "")
         for observer in self._observers:
+            if not isinstance(event, observer.kinds):
+                continue
+            told = event if observer.include_keys or not key else _without_key(event)
             if observer.is_slow:
-                if not observer.hand_over(event):
+                if not observer.hand_over(told):
                     self.failures += 1
                 continue
             began = self._now()
-            self._call(observer, event)
+            self._call(observer, told)
             if self._now() - began >= SLOW_SECONDS:
                 observer.note_slow()
 
     @property
-    def hear_hits(self) -> bool:
-        """Whether anybody listens: a hit is an event only then."""
-        return bool(self._observers)
+    def hearing(self) -> Hearing:
+        """What observers listen for: no event is made that nobody hears."""
+        observers = self._observers
+        hits = any(issubclass(Hit, each.kinds) for each in observers)
+        return Hearing(bool(observers), hits, any(each.include_keys for each in observers))
 
     def _call(self, observer: _Observer, event: Event) -> None:
         try:
@@ -92,8 +110,16 @@ class _Observer:
     begins.
     """
 
-    def __init__(self, function: Observer, call: Callable[[_Observer, Event], None]) -> None:
+    def __init__(
+        self,
+        function: Observer,
+        call: Callable[[_Observer, Event], None],
+        kinds: tuple[type[Event], ...],
+        include_keys: bool,
+    ) -> None:
         self.function = function
+        self.kinds = kinds
+        self.include_keys = include_keys
         self.is_slow = False
         self._call = call
         self._slow_calls = 0
@@ -150,6 +176,12 @@ class _Observer:
                 raise
 
 
+def _without_key(event: Any) -> Event:
+    """Return an event without its key, for an observer that has not asked for keys."""
+    bare: Event = replace(event, key="")
+    return bare
+
+
 def _to_observer(observer: Any) -> Observer:
     """Check an observer of events; one that takes no event is called without."""
     if not callable(observer):
@@ -162,3 +194,18 @@ def _to_observer(observer: Any) -> Observer:
     takes_event = taking is None or taking.takes_result
     called: Any = observer if takes_event else lambda _: observer()
     return called  # type: ignore[no-any-return]  # which of them it is, was looked at
+
+
+def _to_kinds(kinds: Any) -> tuple[type[Event], ...]:
+    """Check which events an observer is called with."""
+    if kinds is None:
+        return (Event,)
+    given = (kinds,) if isinstance(kinds, type) else tuple(kinds)
+    wrong = [each for each in given if not (isinstance(each, type) and issubclass(each, Event))]
+    if wrong or not given:
+        raise UsageError(
+            "events= of on_event() takes classes of events",
+            code="DC485",
+            help="name them: on_event(function, events=[Loaded, LoadFailed])",
+        )
+    return given

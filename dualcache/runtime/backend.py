@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from dualcache.drivers.async_driver import AsyncDriver
     from dualcache.drivers.sync_driver import SyncDriver
     from dualcache.front.of_function import FunctionFront
+    from dualcache.observability.observers import Hearing
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.target import Target
     from dualcache.typing import Clock
@@ -161,10 +162,12 @@ class Backend:
                 self._imports.now()
             self._make_async()
 
-    def hear_hits(self, *, on: bool) -> None:
-        """Let each hit and miss be an event; hits then no longer end in the compiled wrappers."""
-        self.env.hits_are_heard = self.env.misses_are_heard = on
-        self.bypass_front(on=on)
+    def hear(self, hearing: Hearing) -> None:
+        """Make events of what is listened for; heard hits do not end in the compiled wrappers."""
+        env = self.env
+        if hearing.hits != env.hits_are_heard:
+            self.bypass_front(on=hearing.hits)
+        env.misses_are_heard, env.hits_are_heard, env.keys_are_told = hearing
 
     def bypass_front(self, *, on: bool) -> None:
         """Let no hit be served by compiled wrappers on their own."""

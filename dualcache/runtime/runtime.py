@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dualcache.observability.stats import Stats
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.target import Target
-    from dualcache.typing import Clock, Observer
+    from dualcache.typing import Clock
 
 __all__ = ["Runtime"]
 
@@ -86,19 +86,16 @@ class Runtime(OfOneProcess):
         """How long a call waits for an answer, in seconds, where the cache was made to live."""
         return self._made.target.socket_timeout
 
-    def observe(self, observer: Observer) -> object:
+    def observe(self, observer: Any, kinds: Any = None, *, include_keys: bool = False) -> object:
         """Have `observer` called with each event from now on; return what `forget` takes."""
-        is_first = not self.observers.hear_hits
-        added = self.observers.add(observer)
-        if is_first:
-            self._hear_hits(on=True)
+        added = self.observers.add(observer, kinds, include_keys=include_keys)
+        self._hear()
         return added
 
     def forget(self, added: object) -> None:
-        """Call an observer no more; after the last one hits are no events again."""
+        """Call an observer no more; what nobody else hears is no event again."""
         self.observers.remove(added)
-        if not self.observers.hear_hits:
-            self._hear_hits(on=False)
+        self._hear()
 
     def stats(self, direct: list[Counters]) -> Stats:
         """Return the counters of all functions, and of the direct calls."""
@@ -167,19 +164,14 @@ class Runtime(OfOneProcess):
             backend.after_fork()
         self.clients.after_fork()
 
-    def _emit(self, server: str, event: Event) -> None:
-        if isinstance(event, Invalidated):
-            self.invalidations.note(event)
-        self.observers.emit(event, server)
-
     def _move(self, backend: Backend, clients: Clients) -> None:
         self.backend, self.clients = backend, clients
         for cached in self.functions:
             cached.forget_policy()
 
-    def _hear_hits(self, *, on: bool) -> None:
+    def _hear(self) -> None:
         for backend in list(self._backends):  # also those of before `override` and `disabled`
-            backend.hear_hits(on=on)
+            backend.hear(self.observers.hearing)
 
     def _backend_for(
         self, target: Target, front: FrontTier | None = None, clock: Clock | None = None
@@ -187,14 +179,22 @@ class Runtime(OfOneProcess):
         made = Backend(
             target,
             prefix=self.prefix,
-            emit=partial(self._emit, target.safe_url),
+            emit=partial(_emit, self.observers, self.invalidations, target.safe_url),
             clock=clock or self._clock,
             is_strict=self._made.is_strict,
             is_publishing=self._made.is_publishing,
             front=front,
             max_staleness=self._made.max_staleness,
         )
-        if self.observers.hear_hits:
-            made.hear_hits(on=True)
+        made.hear(self.observers.hearing)
         self._backends.add(made)
         return made
+
+
+def _emit(
+    observers: Observers, invalidations: InvalidationCounts, server: str, event: Event
+) -> None:
+    """Count and tell an event. No method: threads hold this, and must not hold the cache."""
+    if isinstance(event, Invalidated):
+        invalidations.note(event)
+    observers.emit(event, server)

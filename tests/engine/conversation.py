@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from msgspec.structs import replace
 
 from dualcache.core.codec_ids import undecodable
 from dualcache.core.entry import MISSING, NO_OWNER, Packed, Tag, ValueCodec
 from dualcache.core.envelope import seal, seal_filling
+from dualcache.core.events import Coalesced, Event, Hit, LoadFailed, StaleHit
+from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import EndFlight, Flight, Join, Load
 from dualcache.core.ops import (
     Batch,
@@ -31,7 +35,6 @@ from dualcache.errors import BackendTimeout, BackendUnavailable, DecodeError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dualcache.core.events import Event
     from dualcache.core.front_ports import Read
     from dualcache.core.ops import Flow
 
@@ -39,6 +42,13 @@ KEY = "k"
 NOW_MS = 1_000_000
 LEASE_MS = 10_000
 DAY_MS = 86_400_000
+MEASURES: Final[dict[type[Event], dict[str, Any]]] = {
+    Hit: {"age": None, "size_bytes": 0},
+    StaleHit: {"age": None, "reason": ""},
+    LoadedEvent: {"size_bytes": 0},
+    LoadFailed: {"load_ms": 0.0},
+    Coalesced: {"waited_ms": 0.0},
+}
 
 
 class Shelf:
@@ -137,6 +147,11 @@ def surroundings(
 ) -> tuple[Env, list[Event]]:
     """Return an env that draws token 1, 2, 3 …, whose clocks stand, and the list of its events."""
     events: list[Event] = []
+
+    def emit(event: Event) -> None:
+        """Note an event without what it measures: `test_telling.py` looks at that."""
+        events.append(replace(event, **MEASURES.get(type(event), {})))
+
     drawn = count(first_token)
     options: dict[str, Any] = {
         "now_ms": lambda: NOW_MS,
@@ -144,7 +159,7 @@ def surroundings(
         "draw_token": lambda: token(next(drawn)),
         "draw": lambda: 0.0,
         "sequence": count(1).__next__,
-        "emit": events.append,
+        "emit": emit,
         "health": Health(),
     }
     env = Env(**{**options, **changes})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualcache import Cache
-from dualcache.core.events import Event, Miss, ObserverFailed
+from dualcache import Cache, UsageError
+from dualcache.core.events import Event, Hit, Loaded, Miss, ObserverFailed
 from dualcache.observability.observers import (
     MOST_WAITING,
     SLOW_CALLS,
@@ -17,6 +17,9 @@ from dualcache.observability.observers import (
     Observers,
 )
 from tests.bodies import WAIT_SECONDS
+
+if TYPE_CHECKING:
+    from tests.colours import Colour
 
 
 class Slow:
@@ -170,3 +173,45 @@ def test_a_caller_of_a_cache_does_not_wait_for_an_observer_that_blocks(
         assert [load(n) for n in range(20)] == list(range(20))
         blocked.set()
         thread_ends()
+
+
+def test_an_observer_may_ask_for_some_events_alone(colour: Colour, backend_url: str) -> None:
+    cache = colour.cache(backend_url)
+    loads: list[Event] = []
+    all_events: list[Event] = []
+    cache.on_event(loads.append, events=[Loaded])
+    load = cache(key="k")(colour.function(lambda: 1))
+    for _ in range(2):
+        colour.run(load)
+    assert [type(event) for event in loads] == [Loaded]
+    heard = [cache._runtime.backend.env.hits_are_heard]
+    with cache.observed(all_events.append):
+        heard.append(cache._runtime.backend.env.hits_are_heard)
+        colour.run(load)
+    assert [type(event) for event in all_events] == [Hit]
+    assert [*heard, cache._runtime.backend.env.hits_are_heard] == [False, True, False]
+
+
+def test_keys_reach_only_observers_that_ask_for_them(colour: Colour, backend_url: str) -> None:
+    cache = colour.cache(backend_url, namespace="shop")
+    bare: list[Any] = []
+    whole: list[Any] = []
+    cache.on_event(bare.append, events=[Hit, Miss, Loaded])
+
+    @cache.on_event(events=[Hit, Miss, Loaded], include_keys=True)
+    def note(event: Event) -> None:
+        whole.append(event)
+
+    load = cache(key="k:{n}")(colour.function(lambda n: n))
+    for _ in range(2):
+        colour.run(load, 1)
+    assert [event.key for event in bare] == ["", "", ""]
+    assert [event.key for event in whole] == ["k:1", "k:1", "k:1"]
+    assert [type(event) for event in bare] == [type(event) for event in whole]
+
+
+@pytest.mark.parametrize("events", [[], [int], ["Hit"], [Hit("k")]])
+def test_what_is_no_class_of_events_is_refused(events: Any) -> None:
+    with pytest.raises(UsageError) as raised:
+        Cache("memory://").on_event(print, events=events)
+    assert raised.value.code == "DC485"

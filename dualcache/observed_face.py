@@ -1,0 +1,68 @@
+"""Seeing what a cache does: the methods of `Cache` for statistics and events."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+    from typing import Self
+
+    from dualcache.core.events import Event
+    from dualcache.observability.stats import Stats
+    from dualcache.operations import Operations
+    from dualcache.runtime.runtime import Runtime
+    from dualcache.typing import Observer
+
+
+class ObservedFace:
+    """The methods of `Cache` that tell what happens, and change nothing."""
+
+    _runtime: Runtime
+    _operations: Operations
+
+    def stats(self) -> Stats:
+        """Return the counters of this cache in this process."""
+        return self._operations.stats()
+
+    @overload
+    def on_event(
+        self,
+        observer: Observer,
+        /,
+        *,
+        events: Iterable[type[Event]] | None = None,
+        include_keys: bool = False,
+    ) -> Observer: ...
+    @overload
+    def on_event(
+        self,
+        observer: None = None,
+        /,
+        *,
+        events: Iterable[type[Event]] | None = None,
+        include_keys: bool = False,
+    ) -> Callable[[Observer], Observer]: ...
+
+    def on_event(
+        self, observer: Any = None, /, *, events: Any = None, include_keys: bool = False
+    ) -> Any:
+        """Call `observer` with each event; its exceptions are counted and ignored.
+
+        With `events` it is called with those of these classes alone: an observer that does not ask
+        for `Hit` makes no hit slower. `include_keys` lets events carry the keys they are about.
+        """
+        if observer is None and (events is not None or include_keys):
+            return lambda inner: self.on_event(inner, events=events, include_keys=include_keys)
+        self._runtime.observe(observer, events, include_keys=include_keys)
+        return observer
+
+    @contextmanager
+    def observed(self, observer: Observer) -> Generator[Self]:
+        """Call `observer` with each event inside, as `on_event` does for good."""
+        added = self._runtime.observe(observer)
+        try:
+            yield self
+        finally:
+            self._runtime.forget(added)
