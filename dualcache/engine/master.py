@@ -25,7 +25,14 @@ class Master:
     server may have been promoted while it was on its way. One thread calls `told`.
     """
 
-    __slots__ = ("_left_at", "address", "confirmed_at", "max_staleness", "trusted_until")
+    __slots__ = (
+        "_is_doubted",
+        "_left_at",
+        "address",
+        "confirmed_at",
+        "max_staleness",
+        "trusted_until",
+    )
 
     def __init__(self, max_staleness: float) -> None:
         self.max_staleness = max_staleness
@@ -34,6 +41,7 @@ class Master:
         """When the answer that counts was asked for."""
         self.trusted_until = NEVER
         self._left_at = NEVER
+        self._is_doubted = False
 
     @property
     def interval(self) -> float:
@@ -47,6 +55,20 @@ class Master:
         self.confirmed_at = asked_at
         self.trusted_until = asked_at + self.max_staleness
         return is_other
+
+    def doubt(self, address: Hashable) -> None:
+        """Note that the server at an address could not be used as the master."""
+        if address == self.address:
+            self._is_doubted = True
+
+    def take_doubt(self) -> bool:
+        """Return whether another Sentinel is to be asked first; true once for each doubt.
+
+        A Sentinel that led a failover goes on naming the server that it promoted, until that has
+        come back, although the others have promoted another one since.
+        """
+        is_doubted, self._is_doubted = self._is_doubted, False
+        return is_doubted
 
     def is_overdue(self, now: float) -> bool:
         """Return whether the server is to be left because no Sentinel confirms it any more.

@@ -38,3 +38,14 @@ def test_a_server_is_left_once_when_no_sentinel_confirms_it_in_time() -> None:
     assert not master.told(OLD, 18.0)
     assert not master.is_overdue(23.9)
     assert master.is_overdue(24.0)
+
+
+def test_another_sentinel_is_asked_where_the_server_that_was_named_cannot_be_used() -> None:
+    master = Master(6.0)
+    assert not master.take_doubt()
+    master.told("a", 0.0)
+    master.doubt("b")  # a connection that began before
+    assert not master.take_doubt()
+    master.doubt("a")
+    assert master.take_doubt()
+    assert not master.take_doubt()

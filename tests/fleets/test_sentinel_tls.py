@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socketserver
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from dualcache import BackendDown
 from tests.behaviour.seen import Seen
 from tests.colours import PATIENT
+from tests.fleets.fake_sentinel import naming
 from tests.servers import HOST
 from tests.tls import AUTHORITY, TlsLink
 
@@ -18,59 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.colours import Colour
+    from tests.fleets.fake_sentinel import FakeSentinel
     from tests.servers import Server
-
-
-class Answers(socketserver.StreamRequestHandler):
-    """Answers as a Sentinel does, whose master is the port of the server; `AUTH` is for `spw`."""
-
-    def handle(self) -> None:
-        is_known = False
-        while line := self.rfile.readline():
-            parts = []
-            for _ in range(int(line[1:])):
-                size = int(self.rfile.readline()[1:])
-                parts.append(self.rfile.read(size + 2)[:-2].decode())
-            if parts[0].upper() == "AUTH":
-                is_known = parts[-1] == "spw"
-                reply = "+OK\r\n" if is_known else "-WRONGPASS no\r\n"
-            elif not is_known:
-                reply = "-NOAUTH Authentication required.\r\n"
-            else:
-                port = self.server.master_port  # type: ignore[attr-defined]
-                told = {"name": "mymaster", "ip": HOST, "port": port, "flags": "master"}
-                told |= {"num-other-sentinels": 0, "quorum": 1}
-                flat = [str(word) for pair in told.items() for word in pair]
-                words = "".join(f"${len(word)}\r\n{word}\r\n" for word in flat)
-                reply = f"*1\r\n*{len(flat)}\r\n{words}"
-            self.wfile.write(reply.encode())
-
-
-class FakeSentinel(socketserver.ThreadingTCPServer):
-    """A Sentinel that tells an address of our choice: a real one tells that of a plain port."""
-
-    daemon_threads = True
-    block_on_close = False
-    allow_reuse_address = True
-
-    def __init__(self, master_port: int) -> None:
-        super().__init__((HOST, 0), Answers)
-        self.master_port = master_port
-        self.port = self.server_address[1]
 
 
 @pytest.fixture
 def encrypted(redis_server: Server) -> Iterator[tuple[TlsLink, FakeSentinel]]:
     """Return the way to a Sentinel by TLS, and the Sentinel, which tells of a master by TLS."""
-    with TlsLink(redis_server.port) as master, FakeSentinel(master.port) as sentinel:
-        thread = threading.Thread(
-            target=sentinel.serve_forever, args=[0.02], name="proxy", daemon=True
-        )
-        thread.start()
-        with TlsLink(sentinel.port) as link:
-            yield link, sentinel
-        sentinel.shutdown()
-        thread.join()
+    with (
+        TlsLink(redis_server.port) as master,
+        naming(master.port) as sentinel,
+        TlsLink(sentinel.port) as link,
+    ):
+        yield link, sentinel
 
 
 def options(**more: Any) -> dict[str, Any]:

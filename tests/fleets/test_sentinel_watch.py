@@ -15,12 +15,15 @@ from dualcache.backends.redis.sentinel.watch import MasterWatch
 from dualcache.engine.acknowledged import Acknowledged
 from dualcache.engine.master import Master
 from tests.behaviour.seen import Seen, run_script
+from tests.fleets.fake_sentinel import naming
 from tests.fleets.waiting import until
 from tests.front.tiers import eventually, kept, opened
+from tests.servers import HOST, free_port
 
 if TYPE_CHECKING:
     from tests.colours import Colour
     from tests.fleets.sentinels import Sentinels
+    from tests.servers import Server
 
 STALENESS = 0.9
 
@@ -175,3 +178,15 @@ def test_without_the_repetition_a_lost_deletion_brings_the_old_value_back(
     own_sentinels.wait_until_left(old)
     eventually(lambda: colour.call(cache, "get", "k") == 1, "the value that was invalidated")
     assert seen.count(MasterChanged)
+
+
+def test_a_sentinel_that_names_a_dead_server_is_asked_after_the_others(
+    colour: Colour, redis_server: Server
+) -> None:
+    # As one does that promoted it: until it is back, whatever the others have decided since.
+    with naming(free_port()) as stuck, naming(redis_server.port) as other:
+        url = f"redis+sentinel://{HOST}:{stuck.port},{HOST}:{other.port}/mymaster"
+        cache = colour.cache(url, sentinel_password="spw", socket_connect_timeout=5)
+        assert not colour.call(cache, "ping")
+        eventually(lambda: colour.call(cache, "ping"), "the server that the other one names")
+        assert [colour.call(cache, "ping") for _ in range(3)] == [True] * 3

@@ -18,7 +18,7 @@ from dualcache.backends.redis.errors import classify, telling_rights
 from dualcache.backends.redis.sentinel.role import ROLE, answer_of_role, require_master
 from dualcache.backends.redis.tls import blame_files
 from dualcache.backends.redis.wire.resp import pack
-from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
+from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +78,23 @@ class Handshake:
 
     def open(self, target: Target) -> Connection:
         """Return a connection on which a call may begin; raise `BackendError`."""
+        try:
+            return self._open(target)
+        except (BackendUnavailable, BackendTimeout):
+            if self._watch is not None:
+                self._watch.doubt(target)
+            raise
+
+    async def open_async(self, target: Target) -> AsyncConnection:
+        """Return a connection of the running loop; raise `BackendError`."""
+        try:
+            return await self._open_async(target)
+        except (BackendUnavailable, BackendTimeout):
+            if self._watch is not None:
+                self._watch.doubt(target)
+            raise
+
+    def _open(self, target: Target) -> Connection:
         target = replace(target, protocol=self._protocol)
         given = self._credentials.put_into(target)
         check = self._watch is not None
@@ -95,8 +112,7 @@ class Handshake:
         self._on_open()
         return connection
 
-    async def open_async(self, target: Target) -> AsyncConnection:
-        """Return a connection of the running loop; raise `BackendError`."""
+    async def _open_async(self, target: Target) -> AsyncConnection:
         target = replace(target, protocol=self._protocol)
         credentials = self._credentials
         given = await credentials.put_into_async(target)

@@ -106,6 +106,10 @@ class Sentinels:
             return self._failure()
         return Address(str(host), int(port))
 
+    def pass_over(self) -> None:
+        """Ask the Sentinel that answered last after all others from now on."""
+        self._sentinel.sentinels.append(self._sentinel.sentinels.pop(0))
+
     def close(self) -> None:
         for each in self._asked:
             each.close()

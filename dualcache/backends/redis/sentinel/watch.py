@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from dualcache.backends.redis.sentinel.asking import MOVED, SILENT, Failure, Sentinels
 from dualcache.drivers.threads import start
 from dualcache.engine.master import Master
+from dualcache.options.place import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dualcache.options.place import Address
     from dualcache.options.target import Target
 
     Outcome: TypeAlias = Address | Failure
@@ -79,6 +79,11 @@ class MasterWatch:
         """Leave the server if no Sentinel has confirmed it for too long."""
         if self.master.is_overdue(monotonic()):
             self._on_silence()
+
+    def doubt(self, target: Target) -> None:
+        """Have another Sentinel asked first: the server that was named could not be connected."""
+        if target.host is not None and target.port is not None:
+            self.master.doubt(Address(target.host, target.port))
 
     def located(self) -> Target:
         """Return the target of the master itself; raise `BackendUnavailable`.
@@ -176,6 +181,8 @@ class MasterWatch:
     def _look(self, sentinels: Sentinels) -> Outcome:
         """Ask the Sentinels, and have the server left that is the master no more."""
         asked_at = monotonic()
+        if self.master.take_doubt():
+            sentinels.pass_over()
         outcome = sentinels.master()
         if isinstance(outcome, Failure):
             self.leave_if_overdue()
@@ -197,7 +204,7 @@ class MasterWatch:
             # While the last answer holds, nobody needs another one.
             if not self.is_trusted:
                 raise outcome.error()
-            outcome = cast("Address", self.master.address)
+            outcome = cast(Address, self.master.address)
         spent = monotonic() - began
         total = self._target.socket_connect_timeout
         return replace(
