@@ -77,6 +77,7 @@ LONGER_WITH_REASON: Final[dict[str, str]] = {
     "core/envelope.py": "the layout of the stored form, spelled and read in one place",
     "options/table.py": "every option once, in one table",
     "engine/load.py:_share": "one loop over what a caller may find, and its reasons",
+    "cli/migration/rules.py": "a table: a row for each name of other caches",
     "engine/lead.py": "one load from the right to store it to its outcome",
 }
 """`path` or `path:function`, and why it is better whole."""

@@ -16,6 +16,7 @@ from dualcache.cli.explain import explain
 from dualcache.cli.get import get
 from dualcache.cli.invalidate import invalidate
 from dualcache.cli.keys import keys
+from dualcache.cli.migrate_check import migrate_check
 from dualcache.cli.options import Mounted
 from dualcache.cli.ping import ping
 from dualcache.cli.ttl import ttl
@@ -35,6 +36,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     clear,
     config,
     explain,
+    migrate_check,
 )
 EXIT_CODES: Final = (
     "Exit codes: 0 as asked; 1 not there, not well, or not confirmed; 2 wrong arguments or "
