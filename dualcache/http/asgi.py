@@ -6,13 +6,12 @@ values, the front tier and outages are those of any entry.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.errors import UsageError
 from dualcache.frameworks.request_fields import fields_read
 from dualcache.frameworks.routes import template_of
 from dualcache.http.answers import answer_from, hit_status
+from dualcache.http.asked import Asked, request_of
 from dualcache.http.cache_status import CacheStatus, Forward
 from dualcache.http.decisions import is_invalidating, why_forwarded
 from dualcache.http.keys import key_of
@@ -20,7 +19,6 @@ from dualcache.http.loads import RouteLoads
 from dualcache.http.reading import Reading
 from dualcache.http.recorder import Recorder, announced
 from dualcache.http.requests import (
-    HttpRequest,
     base_name,
     changed_tags,
     response_key,
@@ -28,8 +26,6 @@ from dualcache.http.requests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dualcache.http.policy import HttpPolicy
     from dualcache.http.recorder import Application, Message, Receive, Scope, Send
     from dualcache.http.stored import StoredResponse
@@ -71,22 +67,23 @@ class AsgiHttp:
         if handler is not self and recorder is not None:
             await self._serve_within(app, scope, receive, send, recorder)
             return
-        why = why_forwarded(scope["method"], list(scope["headers"]), self.policy_of(scope))
+        asked = Asked(request_of(scope), self._route_of(scope), app, scope, receive)
+        request, policy = asked.request, asked.policy
+        why = why_forwarded(request.method, request.fields, policy)
         if why is None:
-            await self._read(app, scope, receive, send, CacheStatus(Forward.MISS))
+            await self._read(asked, send, CacheStatus(Forward.MISS))
             return
         forward, detail = why
         status = CacheStatus(forward, detail=detail)
         if forward is Forward.REQUEST:
             # By an invalidation, and not by a store: what began to load before an invalidation
             # elsewhere must not come in this way.
-            request, policy = _request_of(scope), self.policy_of(scope)
             await self.forget(response_key(request, policy, base_name(request, policy)))
-            await self._read(app, scope, receive, send, status)
+            await self._read(asked, send, status)
         elif forward is Forward.METHOD:
             await self._write(app, scope, receive, announced(send, status))
         else:
-            await self.pass_by(app, scope, receive, send, status)
+            await self.pass_by(asked, send, status)
 
     async def serve_head(
         self, app: Application, scope: Scope, receive: Receive, send: Send
@@ -101,39 +98,29 @@ class AsgiHttp:
         # No extensions: a file that the server is to send has no body to leave out here.
         await self.serve(app, {**scope, "method": "GET", "extensions": {}}, receive, bodiless)
 
-    def policy_of(self, scope: Scope) -> HttpPolicy:
-        """Return the policy of the route that a request came by: a function may have several."""
-        return self._route_of(scope).http_policy
-
     def changed_by(self, scope: Scope) -> list[str]:
         """Return the tags that a successful write deletes: that of its path, and `invalidates`."""
-        return changed_tags(_request_of(scope), self._policy)
-
-    async def load(self, scope: Scope, key: str, tags: list[str], loader: Callable[[], Any]) -> Any:
-        """Return the response that is stored, or what the loader returns."""
-        return await self._route_of(scope).aload(key, tags, loader)
+        return changed_tags(request_of(scope), self._policy)
 
     async def forget(self, key: str) -> None:
         """Delete one response, and not its variants."""
         await self.cache.aio.invalidate(key)
 
-    async def pass_by(
-        self, app: Application, scope: Scope, receive: Receive, send: Send, status: CacheStatus
-    ) -> None:
-        """Run `app` without the cache."""
-        await app(self.marked(scope), receive, announced(send, status))
+    async def pass_by(self, asked: Asked, send: Send, status: CacheStatus) -> None:
+        """Run the application without the cache."""
+        await asked.app(self.marked(asked.scope), asked.receive, announced(send, status))
 
     async def answer(
-        self, stored: StoredResponse, scope: Scope, send: Send, status: CacheStatus
+        self, stored: StoredResponse, asked: Asked, send: Send, status: CacheStatus
     ) -> None:
         """Send a stored response, or the 304 that stands for it."""
         answer = answer_from(
             stored,
-            list(scope["headers"]),
-            self.policy_of(scope),
+            asked.request.fields,
+            asked.policy,
             status,
             now_ms=self.now_ms(),
-            is_head=scope["method"] == "HEAD",
+            is_head=asked.request.method == "HEAD",
         )
         start = {"type": "http.response.start", "status": answer.status, "headers": answer.fields}
         await send(start)
@@ -155,21 +142,19 @@ class AsgiHttp:
         """
         await app(self.marked(scope, recorder), receive, send)
 
-    async def _read(
-        self, app: Application, scope: Scope, receive: Receive, send: Send, status: CacheStatus
-    ) -> None:
-        request, policy = _request_of(scope), self.policy_of(scope)
+    async def _read(self, asked: Asked, send: Send, status: CacheStatus) -> None:
+        request, policy = asked.request, asked.policy
         base = base_name(request, policy)
         key = response_key(request, policy, base)
-        if scope["method"] != "HEAD":
+        if request.method != "HEAD":
             tags = response_tags(request, policy, base)
-            await Reading(self, key, app, scope, receive, status).answer(tags, send)
+            await Reading(self, asked, key, status).answer(tags, send)
             return
-        found = await self._route_of(scope).afind(key)
+        found = await asked.route.afind(key)
         if found is None:
-            await self.pass_by(app, scope, receive, send, status)
+            await self.pass_by(asked, send, status)
         else:
-            await self.answer(found, scope, send, hit_status(found, policy, self.now_ms()))
+            await self.answer(found, asked, send, hit_status(found, policy, self.now_ms()))
 
     async def _write(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
         """Run `app`; a success invalidates before the client hears of it, and again at the end.
@@ -193,6 +178,7 @@ class AsgiHttp:
             await self.cache.aio.invalidate(tags=names)
 
     def _route_of(self, scope: Scope) -> RouteLoads:
+        """Return the loads of the route that a request came by: a function may have several."""
         template = template_of(scope)
         route = self._routes.get(template)
         if route is None:
@@ -201,26 +187,3 @@ class AsgiHttp:
             policy = self._policy.with_fields(fields_read(scope))
             route = self._routes[template] = RouteLoads(self._runtime, policy, label)
         return route
-
-
-def _request_of(scope: Scope) -> HttpRequest:
-    return HttpRequest(
-        scope["method"],
-        scope["path"],
-        scope.get("query_string", b""),
-        list(scope["headers"]),
-        scope.get("path_params", {}),
-        lambda: _request(scope),
-    )
-
-
-def _request(scope: Scope) -> Any:
-    """Return the request that functions of the user's get: that of the framework that runs."""
-    for name in ("starlette.requests", "litestar"):
-        if name in sys.modules:
-            return sys.modules[name].Request(scope)
-    raise UsageError(
-        "a function was given to cache.http(), and no framework makes a request for it",
-        code="DC444",
-        help='name fields of the request: vary=["x-tenant"]',
-    )

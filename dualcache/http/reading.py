@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dualcache.http.answers import others_status, own_status
 from dualcache.http.recorder import Decision, Recorder
@@ -11,11 +11,9 @@ from dualcache.http.results import Passes, ServerFailed
 from dualcache.http.stored import StoredResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from dualcache.http.asked import Asked
     from dualcache.http.cache_status import CacheStatus
-    from dualcache.http.policy import HttpPolicy
-    from dualcache.http.recorder import Application, Message, Receive, Scope, Send
+    from dualcache.http.recorder import Message, Scope, Send
 
 __all__ = ["Handler", "Reading"]
 
@@ -25,23 +23,15 @@ class Handler(Protocol):
 
     holds_parts: bool
 
-    def policy_of(self, scope: Scope) -> HttpPolicy: ...
-
     def now_ms(self) -> int: ...
-
-    async def load(
-        self, scope: Scope, key: str, tags: list[str], loader: Callable[[], Any]
-    ) -> Any: ...
 
     async def forget(self, key: str) -> None: ...
 
     async def answer(
-        self, stored: StoredResponse, scope: Scope, send: Send, status: CacheStatus
+        self, stored: StoredResponse, asked: Asked, send: Send, status: CacheStatus
     ) -> None: ...
 
-    async def pass_by(
-        self, app: Application, scope: Scope, receive: Receive, send: Send, status: CacheStatus
-    ) -> None: ...
+    async def pass_by(self, asked: Asked, send: Send, status: CacheStatus) -> None: ...
 
     def marked(self, scope: Scope, recorder: Recorder | None = None) -> Scope: ...
 
@@ -49,21 +39,11 @@ class Handler(Protocol):
 class Reading:
     """One GET. Its load may go on in the background after the client has its answer."""
 
-    def __init__(
-        self,
-        http: Handler,
-        key: str,
-        app: Application,
-        scope: Scope,
-        receive: Receive,
-        status: CacheStatus,
-    ) -> None:
+    def __init__(self, http: Handler, asked: Asked, key: str, status: CacheStatus) -> None:
         self._http = http
-        self._policy = http.policy_of(scope)
+        self._asked = asked
+        self._policy = asked.policy
         self._key = key
-        self._app = app
-        self._scope = scope
-        self._client = receive
         self._status = status
         self._recorder: Recorder | None = None
         self._has_ended = False
@@ -74,7 +54,7 @@ class Reading:
         began_ms = self._http.now_ms()
         try:
             try:
-                found = await self._http.load(self._scope, self._key, tags, self._load)
+                found = await self._asked.route.aload(self._key, tags, self._load)
             except ServerFailed as failure:
                 found = failure.response
             if isinstance(found, StoredResponse):
@@ -93,8 +73,8 @@ class Reading:
         recorder = self._recorder = Recorder(
             self._policy, http.now_ms, holds_parts=http.holds_parts
         )
-        scope = http.marked(self._scope, recorder)
-        decision = await recorder.run(self._app, scope, self._receive)
+        scope = http.marked(self._asked.scope, recorder)
+        decision = await recorder.run(self._asked.app, scope, self._receive)
         if decision is Decision.PASSED or recorder.response is None:
             if self._policy.stale_while_revalidate or self._policy.stale_if_error:
                 # What is there is not the answer any more: it must not be served as stale.
@@ -113,11 +93,11 @@ class Reading:
         if recorder is None or recorder.response != found:
             now_ms = http.now_ms()
             status = others_status(self._status, found, self._policy, began_ms, now_ms)
-            await http.answer(found, self._scope, send, status)
+            await http.answer(found, self._asked, send, status)
             return
         is_kept = recorder.decision is Decision.KEPT
         status = own_status(self._status, self._policy, is_kept=is_kept)
-        await http.answer(found, self._scope, send, status)
+        await http.answer(found, self._asked, send, status)
         # What follows the response belongs to this request, as its errors do.
         await recorder.end()
 
@@ -127,12 +107,12 @@ class Reading:
             await recorder.pass_on(send, self._status)
         else:
             # Another request's load found that nothing is kept.
-            await self._http.pass_by(self._app, self._scope, self._client, send, self._status)
+            await self._http.pass_by(self._asked, send, self._status)
 
     async def _receive(self) -> Message:
         """Return the next message of the client; once it has its answer, none is left."""
         if not self._has_ended:
-            return await self._client()
+            return await self._asked.receive()
         if self._is_body_told:
             await asyncio.Event().wait()
         self._is_body_told = True
