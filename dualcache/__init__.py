@@ -56,6 +56,7 @@ from dualcache.errors import (
 )
 
 if TYPE_CHECKING:
+    from dualcache.backends.redis.wire.rights import Right
     from dualcache.cache import Cache, each_cache
     from dualcache.observability.stats import (
         Counts,
@@ -113,6 +114,7 @@ __all__ = [
     "PendingOverflowed",
     "RefreshRefused",
     "Replayed",
+    "Right",
     "RightMissing",
     "ScansRefused",
     "Settings",
@@ -133,6 +135,7 @@ __all__ = [
 ]
 
 _LATER: Final = {
+    "Right": "dualcache.backends.redis.wire.rights",
     "Cache": "dualcache.cache",
     "Counts": "dualcache.observability.stats",
     "Distribution": "dualcache.observability.stats",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar
 
+    from dualcache.backends.redis.wire.rights import Right
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
     from dualcache.runtime.runtime import Runtime
@@ -37,6 +38,18 @@ class SyncFace(OfOneProcess):
     def namespace(self) -> str:
         """The namespace, empty where there is none; keys are `namespace:key` on the server."""
         return self._runtime.prefix.removesuffix(":")
+
+    @property
+    def shortest_secret(self) -> int | None:
+        """How many bytes the shortest `secret` has; `None`: nothing is signed."""
+        return self._runtime.codecs.shortest_secret
+
+    def rights(self) -> tuple[Right, ...]:
+        """Return what the server's user has to be allowed, as rules of `ACL SETUSER`.
+
+        Nothing is asked. Each row says which features need the rule, and what is lost without it.
+        """
+        return self._runtime.rights()
 
     # Reading
 

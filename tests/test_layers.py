@@ -36,7 +36,7 @@ FLOORS: Final = (
     {"cache"},
 )
 """The house, from the ground up: a part imports its own modules and whatever is below it."""
-OUTER: Final = {"testing", "integrations", "cli", "dashboard"}
+OUTER: Final = {"testing", "integrations", "doctor", "cli", "dashboard"}
 """What stands on the public root, as programs of users do."""
 
 
@@ -49,6 +49,7 @@ def allowed() -> dict[str, set[str]]:
         below |= floor
     found[ROOT] = below
     found.update({part: {ROOT} for part in OUTER})
+    found.update({part: {ROOT, "doctor"} for part in ("cli", "dashboard")})
     return {**found, "__main__": {"cli"}}
 
 
@@ -123,6 +124,7 @@ FORBIDDEN_IMPORTS: Final = (
     ("functions/compile.py", "import dualcache.integrations.flask"),
     ("cache.py", "from dualcache.cli import main"),
     ("cli/main.py", "from dualcache.keys.names import key"),
+    ("doctor/rights.py", "from dualcache.cli import main"),
     ("integrations/flask.py", "from dualcache.testing import FakeCache"),
     ("__init__.py", "from dualcache.cli import main"),
     ("errors.py", "from dualcache.core.entry import Entry"),
@@ -138,6 +140,7 @@ ALLOWED_IMPORTS: Final = (
     ("drivers/async_driver.py", "import asyncio, anyio"),
     ("cache.py", "from dualcache.backends.memory import MemoryStore"),
     ("cli/main.py", "from dualcache import Cache\nfrom dualcache.cli.words import plural"),
+    ("cli/doctor.py", "from dualcache.doctor import examine"),
     ("__init__.py", "from dualcache.cache import Cache"),
 )
 

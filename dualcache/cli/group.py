@@ -11,6 +11,7 @@ from dualcache import Cache, __version__
 from dualcache.cli.clear import clear
 from dualcache.cli.config import config
 from dualcache.cli.demo_command import demo
+from dualcache.cli.doctor import doctor
 from dualcache.cli.exits import DONE, INTERRUPTED, WRONG_USAGE
 from dualcache.cli.explain import explain
 from dualcache.cli.get import get
@@ -29,6 +30,7 @@ __all__ = ["commands", "run"]
 COMMANDS: Final[tuple[click.Command, ...]] = (
     demo,
     ping,
+    doctor,
     keys,
     get,
     ttl,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.entry import Stored, Tag
 
-__all__ = ["SIGNATURE_BYTES", "Signer"]
+__all__ = ["SIGNATURE_BYTES", "Signer", "shortest_secret"]
 
 SIGNATURE_BYTES: Final = 16
 _PERSON: Final = b"dualcache sig 1"
@@ -94,6 +94,11 @@ class Signer:
             own.update(body)
             digests.append(own.digest())
         return digests
+
+
+def shortest_secret(secret: str | bytes | Sequence[str | bytes]) -> int:
+    """Return the bytes of the shortest of the secrets."""
+    return min(map(len, _secrets(secret)))
 
 
 def _secrets(secret: str | bytes | Sequence[str | bytes]) -> list[bytes]:

@@ -30,6 +30,7 @@ from dualcache.runtime.value_codecs import ValueCodecs
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from dualcache.backends.redis.wire.rights import Right
     from dualcache.configuration import Configuration
     from dualcache.core.events import Event
     from dualcache.observability.stats import Stats
@@ -85,6 +86,13 @@ class Runtime(OfOneProcess):
     def socket_timeout(self) -> float:
         """How long a call waits for an answer, in seconds, where the cache was made to live."""
         return self._made.target.socket_timeout
+
+    def rights(self) -> tuple[Right, ...]:
+        """Return the rights of a server's user that the cache needs where it was made to live."""
+        from dualcache.runtime.needed_rights import needed_rights
+
+        made = self._made
+        return needed_rights(made.target, made.prefix, made.front, is_publishing=made.is_publishing)
 
     def observe(self, observer: Any, kinds: Any = None, *, include_keys: bool = False) -> object:
         """Have `observer` called with each event from now on; return what `forget` takes."""

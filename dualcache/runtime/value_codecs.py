@@ -47,6 +47,15 @@ class ValueCodecs:
         """The most bytes that a value of this cache may take."""
         return self._limits.get("max_value_bytes", DEFAULT_MAX_BYTES)  # type: ignore[no-any-return]
 
+    @property
+    def shortest_secret(self) -> int | None:
+        """The bytes of the shortest secret; `None`: nothing is signed."""
+        if self._secret is None:
+            return None
+        from dualcache.codecs.sign import shortest_secret  # only tools ask for it
+
+        return shortest_secret(self._secret)
+
     def codec_for(self, annotation: Any, codec: Any = None, **own: Any) -> ValueCodec:
         """Return the codec for values of a type; `own` limits go before those of the cache."""
         return self._made(annotation, codec, Teller(is_local=not self._is_shared), own)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from dualcache.codecs.compare import is_immutable, is_same
-from dualcache.codecs.sign import Signer
+from dualcache.codecs.sign import Signer, shortest_secret
 from dualcache.codecs.value_codec import make_value_codec
 from dualcache.core.codec_ids import COMPRESSED, NEEDS_TYPE, SIGNED, CodecId
 from dualcache.core.entry import MISSING, Packed, Stored, Tag, ValueCodec
@@ -618,3 +618,8 @@ def test_a_message_holds_no_value() -> None:
 
 def test_what_callers_may_share_is_told_here_too() -> None:
     assert is_immutable((1, "a"))
+
+
+def test_the_shortest_secret_is_told_by_its_length_alone() -> None:
+    assert shortest_secret("sécret") == 7
+    assert shortest_secret([b"x" * 32, "short"]) == 5

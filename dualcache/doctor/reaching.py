@@ -1,0 +1,131 @@
+"""The way to the server: the URL, its names, the connection, TLS, and who may come in."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from dualcache import BackendDown
+from dualcache.doctor.findings import fault, good, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dualcache import Cache
+    from dualcache.doctor.findings import Finding
+
+PATIENCE_SECONDS: Final = 3.0
+LOCAL: Final = ("localhost", "127.", "::1", "/")
+PORTS: Final = {True: 26379, False: 6379}
+"""The ports of a Sentinel, and of a server."""
+REFUSED: Final = ("WRONGPASS", "NOAUTH", "NOPERM")
+
+
+def examine_way(cache: Cache, backend: str, origin: str) -> Iterator[Finding]:
+    """Go the way to the server step by step; the last finding may be a fault."""
+    yield good("url", backend + (f" ({origin})" if origin else ""))
+    parts = urlsplit(backend)
+    if parts.scheme.startswith("unix"):
+        is_there = Path(parts.path).exists()
+        yield socket_of(parts.path) if is_there else missing_socket(parts.path)
+        if not is_there:
+            return
+    else:
+        yield from examine_addresses(addresses_of(backend))
+    yield from examine_entrance(cache, backend)
+
+
+def addresses_of(backend: str) -> list[tuple[str, int]]:
+    """Return the hosts and ports of a URL without credentials."""
+    parts = urlsplit(backend)
+    default = PORTS["sentinel" in parts.scheme]
+    found: list[tuple[str, int]] = []
+    for place in parts.netloc.rpartition("@")[2].split(","):
+        one = urlsplit(f"//{place}")
+        found.append((one.hostname or "localhost", one.port or default))
+    return found
+
+
+def examine_addresses(addresses: list[tuple[str, int]]) -> Iterator[Finding]:
+    """Look up each name and knock at each port; one that answers is enough."""
+    closed: list[Finding] = []
+    for host, port in addresses:
+        try:
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            why = f"{host}: {error.strerror or error}"
+            closed.append(fault("dns", why, "check the host in the URL, and the name server"))
+            continue
+        try:
+            with closing(socket.create_connection((host, port), PATIENCE_SECONDS)):
+                pass
+        except OSError as error:
+            why = f"{host}:{port}: {error.strerror or 'no answer'}".lower()
+            mend = "start the server there, or check port, bind address and firewall"
+            closed.append(fault("tcp", why, mend))
+            continue
+        yield from (warning(each.check, each.cause, each.mend) for each in closed)
+        yield good("dns", f"{host} has an address")
+        yield good("tcp", f"{host}:{port} accepts connections")
+        return
+    yield from closed
+
+
+def socket_of(path: str) -> Finding:
+    return good("tcp", f"{path} is there")
+
+
+def missing_socket(path: str) -> Finding:
+    return fault("tcp", f"{path} is not there", "check the path, and unixsocket of the server")
+
+
+def examine_entrance(cache: Cache, backend: str) -> Iterator[Finding]:
+    """Ask as the cache does: over TLS where the URL says so, and as its user."""
+    failures: list[BackendDown] = []
+
+    def note(event: object) -> None:
+        if isinstance(event, BackendDown):
+            failures.append(event)
+
+    with cache.observed(note):
+        is_answering = cache.ping() or cache.ping()
+    # MISCONF, a disk that is full say, is answered to PING too, and is no outage: INFO says more.
+    if failures and not is_answering:
+        yield refusal(backend, failures[0])
+        return
+    is_tls = "rediss" in backend or "valkeys" in backend
+    host = urlsplit(backend).netloc.rpartition("@")[2]
+    is_local = host.startswith(LOCAL) or not host
+    if is_tls:
+        yield good("tls", "encrypted, and the certificate is accepted")
+    elif is_local:
+        yield good("tls", "none, on this machine")
+    else:
+        yield warning(
+            "tls",
+            "not encrypted: passwords and values can be read on the way",
+            "switch TLS on, and write rediss:// in the URL",
+        )
+    if "***@" in backend or is_local:
+        yield good("auth", "accepted" if "***@" in backend else "no password is asked for")
+    else:
+        yield warning(
+            "auth",
+            "no password: whoever reaches the server reads and deletes",
+            "give the cache a user of its own: docs/operating/acl.md",
+        )
+
+
+def refusal(backend: str, failure: BackendDown) -> Finding:
+    """Say why the server does not answer the cache."""
+    cause = failure.cause or "no answer"
+    if failure.reason.startswith(REFUSED):
+        return fault("auth", cause, "check user, password and rights: docs/operating/acl.md")
+    is_tls = "rediss" in backend or "valkeys" in backend
+    if is_tls:
+        mend = f"dualcache explain {failure.reason}" if failure.reason else "is it a TLS port?"
+        return fault("tls", cause, mend)
+    return fault("answer", cause, "is it a Redis, and without TLS? See its log")

@@ -1,0 +1,98 @@
+"""What the user of the cache may do: `ACL DRYRUN`, or by trying what harms nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from redis.exceptions import RedisError
+
+from dualcache.doctor.asking import PROBE, text
+from dualcache.doctor.findings import fault, good, unknown, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dualcache import Right
+    from dualcache.doctor.asking import Node
+    from dualcache.doctor.findings import Finding
+
+COMMANDS: Final[dict[str, tuple[str, ...]]] = {
+    "+get": ("GET", "KEY"),
+    "+mget": ("MGET", "KEY"),
+    "+set": ("SET", "KEY", "1", "XX", "PX", "1"),
+    "+del": ("DEL", "KEY"),
+    "+pttl": ("PTTL", "KEY"),
+    "+pexpire": ("PEXPIRE", "KEY", "1"),
+    "+persist": ("PERSIST", "KEY"),
+    "+strlen": ("STRLEN", "KEY"),
+    "+scan": ("SCAN", "0", "COUNT", "1"),
+    "+unlink": ("UNLINK", "KEY"),
+    "+getrange": ("GETRANGE", "KEY", "0", "0"),
+    "+evalsha": ("EVALSHA", "0" * 40, "1", "KEY"),
+    "+script|load": ("SCRIPT", "LOAD", "return 1"),
+    "+cluster|slots": ("CLUSTER", "SLOTS"),
+    "+cluster|nodes": ("CLUSTER", "NODES"),
+    "+cluster|info": ("CLUSTER", "INFO"),
+    "+ping": ("PING",),
+    "+client|id": ("CLIENT", "ID"),
+    "+client|list": ("CLIENT", "LIST", "ID", "1"),
+    "+role": ("ROLE",),
+}
+"""A command for each rule that changes nothing: the key is not there."""
+SERIOUS: Final = ("TOLD", "PARTIAL")
+"""What a right costs where something does not work without it."""
+ONLY_DRY: Final[dict[str, tuple[str, ...]]] = {
+    "+multi": ("MULTI",),
+    "+exec": ("EXEC",),
+    "+select": ("SELECT", "0"),
+    "+asking": ("ASKING",),
+    "+client|tracking": ("CLIENT", "TRACKING", "OFF"),
+    "+subscribe": ("SUBSCRIBE", "CHANNEL"),
+    "+publish": ("PUBLISH", "CHANNEL", ""),
+}
+"""Commands that would change the connection, or be heard."""
+
+
+def examine_rights(node: Node, rights: Sequence[Right], namespace: str) -> Iterator[Finding]:
+    """Find the rights that are missing, of those that the cache needs."""
+    prefix = f"{namespace}:" if namespace else ""
+    user = node.answer("ACL", "WHOAMI")
+    may_say = not isinstance(user, RedisError)
+    name = text(user) if may_say else node.user
+    can_ask = may_say and not isinstance(node.answer("ACL", "DRYRUN", name, "PING"), RedisError)
+    missing: list[Right] = []
+    unsure: list[str] = []
+    for right in rights:
+        allowed = is_allowed(node, right.rule, prefix, name if can_ask else "")
+        if allowed is None:
+            unsure.append(right.rule)
+        elif not allowed:
+            missing.append(right)
+    for right in missing:
+        make = fault if right.loss.name in SERIOUS else warning
+        mend = f"ACL SETUSER {name or '<user>'} {right.rule}"
+        yield make("rights", f"{right.rule} is missing: {right.without}", mend)
+    if not missing:
+        who = f"user {name}" if name else "the user"
+        yield good("rights", f"{who} may do all that this cache does")
+    checked = [rule for rule in unsure if not rule.startswith(("~", "&"))]
+    if checked:
+        yield unknown(
+            "rights", f"not checked: {' '.join(checked)}", "allow +acl|dryrun +acl|whoami"
+        )
+
+
+def is_allowed(node: Node, rule: str, prefix: str, user: str) -> bool | None:
+    """Tell whether a rule is granted; `None`: it cannot be found out."""
+    names = {"KEY": f"{prefix}{PROBE}", "CHANNEL": f"{prefix}~c"}
+    if rule.startswith("~"):
+        rule = "+get"
+    command = COMMANDS.get(rule) or (ONLY_DRY.get(rule) if user else None)
+    if command is None:
+        return None
+    words = [names.get(word, word) for word in command]
+    if user:
+        answer = node.answer("ACL", "DRYRUN", user, *words)
+        return not isinstance(answer, RedisError) and text(answer) == "OK"
+    answer = node.answer(*words)
+    return not (isinstance(answer, RedisError) and "permissions" in str(answer))
