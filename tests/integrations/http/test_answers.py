@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from dualcache.http.answers import answer_from, hit_status, passed_fields
+from dualcache.http.answers import (
+    answer_from,
+    hit_status,
+    others_status,
+    own_status,
+    passed_fields,
+)
 from dualcache.http.cache_control import cache_control
 from dualcache.http.cache_status import CacheStatus, Forward
 from dualcache.http.conditional import is_not_modified
@@ -97,6 +103,32 @@ def test_an_entry_of_a_clock_ahead_of_ours_has_no_negative_age() -> None:
     assert hit_status(kept, policy(ttl=60), 0) == CacheStatus(ttl=60)
     assert hit_status(kept, policy(ttl=60), 63_000) == CacheStatus(ttl=-2)
     assert hit_status(kept, policy(ttl=None), 63_000) == CacheStatus()
+
+
+MISSED = CacheStatus(Forward.MISS)
+RELOADED = CacheStatus(Forward.REQUEST, detail="no-cache")
+
+
+@pytest.mark.parametrize(
+    ("asked", "options", "is_kept", "expected"),
+    [
+        (MISSED, {}, True, b"dualcache; fwd=uri-miss; stored"),
+        (MISSED, {"ttl": 0}, True, b"dualcache; fwd=uri-miss"),
+        (MISSED, {}, False, b"dualcache; fwd=uri-miss; detail=status"),
+        (RELOADED, {}, True, b"dualcache; fwd=request; stored; detail=no-cache"),
+    ],
+)
+def test_a_request_tells_what_became_of_the_response_that_it_made(
+    asked: CacheStatus, options: Any, is_kept: bool, expected: bytes
+) -> None:
+    assert own_status(asked, policy(**options), is_kept=is_kept).written() == expected
+
+
+def test_a_response_of_another_request_is_a_hit_unless_it_was_made_meanwhile() -> None:
+    found = stored()  # at 1_000
+    assert others_status(MISSED, found, policy(ttl=60), 1_000, 3_000) == CacheStatus(ttl=58)
+    meanwhile = others_status(MISSED, found, policy(ttl=60), 999, 3_000)
+    assert meanwhile == CacheStatus(Forward.MISS, is_collapsed=True)
 
 
 def test_a_response_that_was_made_for_this_request_has_no_age() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -9,6 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualcache.http.keys import key_of, path_name, rendered, sorted_query, vary_digest
+from dualcache.http.requests import (
+    HttpRequest,
+    base_name,
+    changed_tags,
+    response_key,
+    response_tags,
+)
 from tests.integrations.http.policies import fields, policy
 
 
@@ -98,3 +106,34 @@ def test_a_template_without_a_slash_is_a_name_like_any_other() -> None:
 
 def test_a_path_forges_neither_a_query_nor_a_digest() -> None:
     assert path_name("/a?b#c") == "/a%3Fb%23c"
+
+
+def asked(query: bytes = b"", **named: str) -> HttpRequest:
+    values = {"number": "7", "name": "a/b"}
+    return HttpRequest("GET", "/posts/7", query, fields(**named), values, lambda: "given")
+
+
+@pytest.mark.parametrize(
+    ("options", "base", "tags", "changed"),
+    [
+        ({}, "/posts/7", ["/posts/7"], ["/posts/7"]),
+        ({"key": "post:{number}"}, "post:7", ["post:7"], ["post:7"]),
+        ({"key": str.upper}, "GIVEN", ["GIVEN"], ["GIVEN"]),
+        ({"tags": ["n:{number}", "/posts/7"]}, "/posts/7", ["/posts/7", "n:7"], ["/posts/7"]),
+        ({"invalidates": ["/all"]}, "/posts/7", ["/posts/7"], ["/posts/7", "/all"]),
+    ],
+)
+def test_a_request_names_its_response_and_what_deletes_it(
+    options: Any, base: str, tags: list[str], changed: list[str]
+) -> None:
+    made = policy(**options)
+    assert base_name(asked(), made) == base
+    assert response_tags(asked(), made, base) == tags
+    assert changed_tags(asked(), made) == changed
+
+
+def test_a_key_holds_what_a_function_tells_of_the_request() -> None:
+    plain, told = policy(vary=[]), policy(vary=str.upper)
+    assert response_key(asked(b"b=1&a=2"), plain, "/") == "http:GET:/?a=2&b=1"
+    digest = vary_digest([], [], "GIVEN")
+    assert response_key(asked(), told, "/") == f"http:GET:/#{digest}"
