@@ -45,25 +45,29 @@ async def in_tasks(
 ) -> None:
     """Act on each item; call `done` with each as it ends, and with the exception it raised.
 
-    Where the caller is cancelled, or `done` raises, so are all tasks, and they are waited for.
+    Where the caller is cancelled, or `done` raises, all tasks are cancelled and waited for.
     """
-    import asyncio
+    from anyio import create_task_group
 
     waiting = iter(items)
+    raised: list[Exception] = []
 
     async def work() -> None:
         for item in waiting:
+            failed = None
             try:
                 await act(item)
             except Exception as error:  # noqa: BLE001  it is the caller's to tell
-                done(item, error)
-            else:
-                done(item, None)
+                failed = error
+            try:
+                done(item, failed)
+            except Exception as error:  # noqa: BLE001  raised to the caller, and not in a group
+                raised.append(error)
+                group.cancel_scope.cancel()
+                return
 
-    tasks = [asyncio.ensure_future(work()) for _ in range(min(at_once, len(items)))]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with create_task_group() as group:
+        for _ in range(min(at_once, len(items))):
+            group.start_soon(work)
+    if raised:
+        raise raised.pop(0)
