@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
+
+import anyio.lowlevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -24,7 +28,7 @@ class Checkpoint:
 
     def __await__(self) -> Generator[Any, None, None]:
         if self._is_async:
-            yield from asyncio.sleep(0).__await__()
+            yield from anyio.lowlevel.checkpoint().__await__()
 
 
 class Gate:
@@ -46,7 +50,7 @@ class Gate:
             self._entered += 1
             self._changed.notify_all()
         if self._is_async:
-            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._opened)), WAIT_SECONDS)
+            await until_done(self._opened)
         else:
             self._opened.result(WAIT_SECONDS)
 
@@ -59,6 +63,23 @@ class Gate:
     def open(self) -> None:
         if not self._opened.done():
             self._opened.set_result(None)
+
+
+async def until_done(future: Future[None]) -> None:
+    """Wait in a task, of asyncio or of trio, for what another thread brings about."""
+    if asyncio._get_running_loop() is not None:
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), WAIT_SECONDS)
+        return
+    trio = sys.modules["trio"]
+    token, done = trio.lowlevel.current_trio_token(), trio.Event()
+
+    def wake(_: object) -> None:
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(done.set)
+
+    future.add_done_callback(wake)
+    with trio.fail_after(WAIT_SECONDS):
+        await done.wait()
 
 
 def recoloured(body: Callable[..., Any], *, is_async: bool, yields: bool) -> Callable[..., Any]:

@@ -27,8 +27,8 @@ Thunk: TypeAlias = "Callable[[], Any]"
 
 
 PATIENT: Final = {"socket_timeout": 3, "socket_connect_timeout": 3}
-OWN_THREADS: Final = {"proxy"}
-"""Names of threads of the tests themselves, which end with their fixture."""
+OTHER_THREADS: Final = ("proxy", "Trio thread")
+"""Names of threads that do not end with a cache: those of fixtures, and the idle ones of trio."""
 
 
 class Handle:
@@ -90,6 +90,10 @@ class Colour(ABC):
         """Call that method of the cache's face of this colour."""
         return self.run(getattr(self.face(cache), method), *args, **kwargs)
 
+    def ask_client(self, cache: Cache, method: str, /, *args: Any) -> Any:
+        """Call that method of the raw redis-py client."""
+        return self.run(lambda: getattr(self.face(cache).client, method)(*args))
+
     def gate(self) -> Gate:
         gate = Gate(is_async=self.is_async)
         self._gates.append(gate)
@@ -128,7 +132,7 @@ class Colour(ABC):
 
     def _fail_on_threads(self, grace: float) -> None:
         new = set(threading.enumerate()) - self._threads_before
-        left = [thread for thread in new if thread.name not in OWN_THREADS]
+        left = [thread for thread in new if not thread.name.startswith(OTHER_THREADS)]
         for thread in left:
             thread.join(grace)
         names = sorted(thread.name for thread in left if thread.is_alive())
@@ -166,7 +170,7 @@ class SyncColour(Colour):
 
         handles = [self.start(together(thunk)) for thunk in thunks]
         errors = [handle.error() for handle in handles]
-        return _results(
+        return results_of(
             [error or handle.result() for error, handle in zip(errors, handles, strict=True)],
             return_exceptions=return_exceptions,
         )
@@ -210,7 +214,7 @@ class AsyncColour(Colour):
             return await asyncio.gather(*map(_awaited, thunks), return_exceptions=True)
 
         results = self._submit(together()).result(WAIT_SECONDS)
-        return _results(results, return_exceptions=return_exceptions)
+        return results_of(results, return_exceptions=return_exceptions)
 
     def close(self, *, grace: float = 5) -> None:
         for gate in self._gates:
@@ -249,10 +253,19 @@ class AsyncColour(Colour):
         return names
 
 
+def async_colour(config: pytest.Config) -> Colour:
+    """Return the adapter to the async face: under trio with `--on-trio`, else under asyncio."""
+    if not config.getoption("--on-trio"):
+        return AsyncColour()
+    from tests.trio_colour import TrioColour
+
+    return TrioColour()
+
+
 @pytest.fixture(params=["sync", "async"])
 def colour(request: pytest.FixtureRequest) -> Iterator[Colour]:
     """The sync or the async face, behind one set of calls."""
-    adapter = SyncColour() if request.param == "sync" else AsyncColour()
+    adapter = SyncColour() if request.param == "sync" else async_colour(request.config)
     yield adapter
     adapter.close()
 
@@ -271,7 +284,7 @@ def colour_of_every_io(
     elif request.param == "uvloop":
         adapter = AsyncColour(pytest.importorskip("uvloop").new_event_loop)
     else:
-        adapter = AsyncColour()
+        adapter = async_colour(request.config)
     if request.param == "reader task":
         without_transport(monkeypatch)
     yield adapter
@@ -304,7 +317,7 @@ async def _awaited(thunk: Thunk) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-def _results(results: list[Any], *, return_exceptions: bool) -> list[Any]:
+def results_of(results: list[Any], *, return_exceptions: bool) -> list[Any]:
     errors = [result for result in results if isinstance(result, BaseException)]
     if errors and not return_exceptions:
         raise errors[0]

@@ -31,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run what runs on any backend on a Cluster, and nothing else",
     )
+    parser.addoption(
+        "--on-trio",
+        action="store_true",
+        help="run the async face under trio, and only what runs under any event loop",
+    )
     parser.addoption("--on-sentinel", action="store_true", help="the same on a master of Sentinels")
 
 
@@ -49,6 +54,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         on_server = [item for item in items if _backend_of(item) == "redis"]
         config.hook.pytest_deselected(items=[item for item in items if item not in on_server])
         items[:] = on_server
+    if config.getoption("--on-trio"):
+        on_trio = [item for item in items if _is_async(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in on_trio])
+        items[:] = on_trio
     # Worker processes compare what they collected: an address differs in each of them.
     unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if unstable:
@@ -60,6 +69,16 @@ def _backend_of(item: pytest.Item) -> str | None:
     """Return which `backend_url` a test is run with."""
     called = getattr(item, "callspec", None)
     return None if called is None else called.params.get("backend_url")
+
+
+def _is_async(item: pytest.Item) -> bool:
+    """Tell whether a test is one of the async face that says nothing of asyncio itself."""
+    if item.get_closest_marker("of_asyncio"):
+        return False
+    called = getattr(item, "callspec", None)
+    if called is not None and "colour" in called.params:
+        return bool(called.params["colour"] == "async")
+    return "tasks" in getattr(item, "fixturenames", ())
 
 
 def pytest_collection_finish() -> None:

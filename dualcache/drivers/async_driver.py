@@ -1,6 +1,7 @@
-"""The asyncio driver: runs flows in the calling task, over one connection shared by the whole loop.
+"""The async driver: runs flows in the calling task, under asyncio and under trio.
 
-It performs what it is told and decides nothing. The threaded twin is `sync_driver.py`.
+It performs what it is told and decides nothing. The threaded twin is `sync_driver.py`. A flow that
+needs to wait asks which loop runs; a hit in memory or in front needs none.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from inspect import isawaitable
 from sys import exception
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
-from weakref import ref
 
 import anyio
 
@@ -29,12 +29,11 @@ from dualcache.core.flight import (
 )
 from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Pause, Raised
 from dualcache.drivers.async_background import start_beside
-from dualcache.drivers.async_waking import Waking, has_stopped, let_pass
+from dualcache.drivers.async_loop import running_loop
 from dualcache.drivers.background import Background
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 from dualcache.drivers.raising import users_own
-from dualcache.drivers.task_keeper import KeptByTask
 from dualcache.engine.load import get_or_load
 from dualcache.engine.serve import NOT_SERVED, find_in_front, first_look, look_failed, serve
 from dualcache.errors import BackendError
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from dualcache.core.front_ports import TierPort
     from dualcache.core.ops import Flow, Op
     from dualcache.core.policy import Call
+    from dualcache.drivers.async_loop import Task
     from dualcache.drivers.changes import Changes
     from dualcache.drivers.flights import FlightTable
     from dualcache.engine.env import Env
@@ -97,8 +97,8 @@ class AsyncDriver:
             AwaitFlight: self._await_flight,
             AwaitChange: self._await_change,
             Fence: self._fence,
-            Pause: let_pass,
-            GiveWay: lambda _: asyncio.sleep(0),  # the loop runs whatever else is ready
+            Pause: lambda op: running_loop().sleep(op.wait_ms / 1000),
+            GiveWay: lambda _: running_loop().sleep(0),  # the loop runs whatever else is ready
         }
 
     async def get_or_load(self, call: Call, env: Env) -> Any:
@@ -177,12 +177,12 @@ class AsyncDriver:
         op = self._until_it_waits(flow, flow.throw, error)
         if op is None:
             return
-        # What it waits for holds the task: the link its replies, the loop its timers.
-        task = asyncio.get_running_loop().create_task(self._finish(flow, op))
+        loop = running_loop()
+        task = loop.clean_up(partial(self._finish, flow, op))
         task.add_done_callback(partial(self._finished, flow))
-        # The shield is for anyio, whose scopes cancel again at every await.
+        # The shield is for the scopes of anyio and trio, which cancel again at every await.
         with anyio.CancelScope(shield=True), suppress(asyncio.CancelledError):
-            await asyncio.wait([task], timeout=CLEAN_UP_SECONDS)
+            await loop.wait([task], CLEAN_UP_SECONDS)
 
     async def _finish(self, flow: Flow[Any], op: Op[Any] | None) -> None:
         """Run the rest of a flow that is ending, from an op that it waits for."""
@@ -203,7 +203,7 @@ class AsyncDriver:
         if interrupt is not None:
             raise interrupt
 
-    def _finished(self, flow: Flow[Any], task: asyncio.Task[None]) -> None:
+    def _finished(self, flow: Flow[Any], task: Task) -> None:
         """End the flow of a task that was cancelled before it began; any other has ended."""
         if not task.cancelled():
             task.exception()
@@ -237,7 +237,7 @@ class AsyncDriver:
         began = monotonic()
         handled = exception()
         token = lead_too(op.flights) if op.flights else None
-        kept = None if op.keeping is None else KeptByTask(op.keeping, self.run)
+        kept = None if op.keeping is None else running_loop().keep(op.keeping, self.run)
         try:
             value = op.function(*op.args)
             if isawaitable(value):  # a direct call may have a plain loader
@@ -256,7 +256,7 @@ class AsyncDriver:
     def _join(self, op: Join) -> Any:
         reply = self._flights.join(op, is_blocking=False)
         if op.led is not None:
-            op.led.is_orphaned = partial(has_stopped, ref(asyncio.get_running_loop()))
+            op.led.is_orphaned = running_loop().orphan_check()
         return reply
 
     def _spawn(self, op: Spawn) -> SpawnReply:
@@ -264,7 +264,7 @@ class AsyncDriver:
 
     async def _await_flight(self, op: AwaitFlight) -> FlightResult | None:
         try:
-            with Waking(op.wait_ms / 1000) as waking:
+            with running_loop().waking(op.wait_ms / 1000) as waking:
                 if self._flights.when_landed(op, waking.wake) is None:
                     await waking.woken
         finally:
@@ -273,10 +273,10 @@ class AsyncDriver:
 
     async def _await_change(self, op: AwaitChange) -> None:
         if op.mark is None:
-            await asyncio.sleep(poll_pause(op.waited_ms, op.wait_ms))
+            await running_loop().sleep(poll_pause(op.waited_ms, op.wait_ms))
             return
         changes = self._changes
-        with Waking(push_pause(op.wait_ms)) as waking:
+        with running_loop().waking(push_pause(op.wait_ms)) as waking:
             changes.wait(op.key, waking.wake)
             try:
                 # The push may have come between the look and this wait: its mark says so.
@@ -286,7 +286,7 @@ class AsyncDriver:
                 changes.forget(op.key, waking.wake)
 
     async def _fence(self, _: Fence) -> bool:
-        with Waking(FENCE_SECONDS) as waking:
+        with running_loop().waking(FENCE_SECONDS) as waking:
             return self._tier.ask_proof(waking.wake) and await waking.woken
 
 

@@ -1,4 +1,4 @@
-"""How a task waits for something that a thread or another task brings about."""
+"""How a task of asyncio waits for something that a thread or another task brings about."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ if TYPE_CHECKING:
     from typing import Self
     from weakref import ref
 
-    from dualcache.core.ops import Pause
-
-
-__all__ = ["Waking", "has_stopped", "let_pass"]
+__all__ = ["Waking", "has_stopped"]
 
 
 class Waking:
@@ -47,8 +44,3 @@ def has_stopped(loop: ref[asyncio.AbstractEventLoop]) -> bool:
     """Tell whether a loop is gone, closed or stopped; what it ran may go on one day, or never."""
     running = loop()
     return running is None or not running.is_running()
-
-
-async def let_pass(op: Pause) -> None:
-    """Let this task wait for a while."""
-    await asyncio.sleep(op.wait_ms / 1000)

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.colours import AsyncColour, SyncColour
+from tests.colours import SyncColour, async_colour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.colours import Colour
 
 
 @pytest.fixture
@@ -21,8 +23,8 @@ def threads() -> Iterator[SyncColour]:
 
 
 @pytest.fixture
-def tasks() -> Iterator[AsyncColour]:
+def tasks(pytestconfig: pytest.Config) -> Iterator[Colour]:
     """The async face, for what is asked of tasks alone."""
-    adapter = AsyncColour()
+    adapter = async_colour(pytestconfig)
     yield adapter
     adapter.close()

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.colours import AsyncColour
 
 
+pytestmark = pytest.mark.of_asyncio
+
+
 class Lazy:
     """Runs when it is awaited, as the queries of some ORMs do."""
 

@@ -6,6 +6,7 @@ from functools import partial
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
+import anyio.lowlevel
 import pytest
 
 from dualcache.backends.redis.sync_connections import BoundedPlain
@@ -22,16 +23,16 @@ MOST_STEPS = 40
 
 
 @coroutine
-def cancelled_at(step: int, inner: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Await `inner`; cancel the task that does so at its `step`-th suspension."""
-    task = asyncio.current_task()
-    assert task is not None
+def cancelled_at(
+    step: int, inner: Coroutine[Any, Any, Any], cancel: Callable[[], object]
+) -> Generator[Any, Any, Any]:
+    """Await `inner`; call `cancel`, which cancels this task, at its `step`-th suspension."""
     try:
         awaited = inner.send(None)
         while True:
             step -= 1
             if step == 0:
-                task.cancel()
+                cancel()
             try:
                 reply = yield awaited
             except BaseException as error:  # noqa: BLE001  handed on to the inner one
@@ -45,9 +46,16 @@ def cancelled_at(step: int, inner: Coroutine[Any, Any, Any]) -> Generator[Any, A
 async def attempt(call: Callable[..., Any], step: int, *args: Any) -> bool:
     """Make a call in a task of its own, cancelled at that step; return whether it was."""
 
+    if asyncio._get_running_loop() is None:
+        with anyio.CancelScope() as scope:
+            await cancelled_at(step, call(*args), scope.cancel)
+        return scope.cancelled_caught
+
     async def cancelled() -> bool:
+        task = asyncio.current_task()
+        assert task is not None
         try:
-            await cancelled_at(step, call(*args))
+            await cancelled_at(step, call(*args), task.cancel)
         except asyncio.CancelledError:
             return True
         return False
@@ -73,7 +81,7 @@ def test_a_load_cancelled_at_any_step_leaves_nothing_behind(
 
     @cache(key="k", tags=["t"])
     async def load() -> dict[str, int]:
-        await asyncio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         return dict(values)
 
     tasks.call(cache, "set", "other", "its own value")
@@ -132,6 +140,7 @@ def test_a_first_call_cancelled_while_it_connects_leaves_a_whole_connection(
     assert redis_server.cli("KEYS", "*") == [b"k"]
 
 
+@pytest.mark.of_asyncio
 @pytest.mark.parametrize("way", ["cancel", "wait_for", "timeout"])
 @pytest.mark.parametrize("name", ["get", "function", "many", "set", "invalidate"])
 def test_a_call_cancelled_while_the_server_stands_still_raises(

@@ -109,7 +109,7 @@ def test_redis_pys_own_provider_and_that_of_a_given_client_will_do(
     cache = colour.cache(own_server.url, credential_provider=provider, front=10, **PATIENT)
     colour.call(cache, "set", "k", 1)
     assert kept_key(colour, cache, "k") == 1
-    assert colour.run(lambda: colour.face(cache).client.get("k"))
+    assert colour.ask_client(cache, "get", "k")
     with redis.Redis(port=own_server.port, credential_provider=provider) as client:
         other = colour.cache(client=client, socket_timeout=20)
         assert colour.call(other, "get", "k") == 1

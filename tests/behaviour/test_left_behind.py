@@ -181,6 +181,7 @@ def test_what_a_caller_was_handling_does_not_show_in_the_report_of_another(
         assert error.__context__.__context__ is None
 
 
+@pytest.mark.of_asyncio
 def test_a_function_that_starts_the_next_round_holds_no_flights(
     colour: Colour, backend_url: str
 ) -> None:
@@ -211,6 +212,7 @@ def test_a_function_that_starts_the_next_round_holds_no_flights(
     assert max(found) < 20
 
 
+@pytest.mark.of_asyncio
 def test_a_context_that_lives_on_keeps_no_flight(colour: Colour, backend_url: str) -> None:
     cache, contexts = colour.cache(backend_url), []
 

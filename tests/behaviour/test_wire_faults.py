@@ -316,6 +316,7 @@ def test_a_miss_is_two_trips(colour: Colour, redis_server: Server, proxy: Proxy)
     assert len(pieces) == 1
 
 
+@pytest.mark.of_asyncio
 def test_hits_at_once_in_one_task_turn_go_out_in_one_write(
     tasks: Any, redis_server: Server, proxy: Proxy
 ) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import _get_running_loop  # the public one raises where there is none
 from contextlib import suppress
+from sys import modules
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary, ref
 
+from dualcache.drivers.async_loop import asyncio_loop, is_trio, unknown_loop
+
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from dualcache.core.ops import Op
@@ -40,15 +44,23 @@ class OfOneLoop(Protocol):
 class LoopConnections:
     """The connections of each event loop of this process, which `make` makes in that loop.
 
+    trio has none: the function that `begin_on_trio` returns performs ops there.
+
     It goes with its loop, which it holds, so the weak key alone would keep both for ever. A loop
     that was closed without a word is found out when another loop asks for its own.
     """
 
-    def __init__(self, make: Callable[[], OfOneLoop]) -> None:
+    def __init__(
+        self,
+        make: Callable[[], OfOneLoop],
+        begin_on_trio: Callable[[], Callable[[Op[Any]], Awaitable[Any]]],
+    ) -> None:
         self._make = make
-        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, OfOneLoop] = WeakKeyDictionary()
+        self._begin_on_trio = begin_on_trio
+        self._on_trio: Callable[[Op[Any]], Awaitable[Any]] | None = None
+        self._by_loop: WeakKeyDictionary[AbstractEventLoop, OfOneLoop] = WeakKeyDictionary()
         self._of_parents: list[object] = []
-        self._last: tuple[ref[asyncio.AbstractEventLoop], OfOneLoop] | None = None
+        self._last: tuple[ref[AbstractEventLoop], OfOneLoop] | None = None
 
     def after_fork(self) -> None:
         """Begin anew in a forked child.
@@ -60,14 +72,23 @@ class LoopConnections:
         self._last = None
 
     def perform(self, op: Op[Any]) -> Awaitable[Any]:
-        """Perform one backend op on the running loop's connection."""
-        loop = asyncio.get_running_loop()
+        """Perform one backend op on the running loop's connection; under trio in a thread."""
+        loop = _get_running_loop()
+        if loop is None or ("trio" in modules and is_trio()):
+            return self._perform_on_trio(op)
         known = self._last
         if known is None or known[0]() is not loop:
             known = self._last = (ref(loop), self._of(loop))
         return known[1].perform(op)
 
-    def _of(self, loop: asyncio.AbstractEventLoop) -> OfOneLoop:
+    def _perform_on_trio(self, op: Op[Any]) -> Awaitable[Any]:
+        if not is_trio():
+            raise unknown_loop()
+        if self._on_trio is None:
+            self._on_trio = self._begin_on_trio()
+        return self._on_trio(op)
+
+    def _of(self, loop: AbstractEventLoop) -> OfOneLoop:
         found = self._by_loop.get(loop)
         if found is None:
             self.forget_ended()
@@ -94,7 +115,7 @@ class LoopConnections:
     def drop(self) -> None:
         """Close the connections of every loop, each in its own; the next caller connects again."""
         for loop, each in list(self._by_loop.items()):
-            if loop is asyncio._get_running_loop():  # noqa: SLF001  the public one raises
+            if loop is asyncio_loop():
                 each.drop()
                 continue
             with suppress(RuntimeError):  # the loop has ended, and its connections with it
@@ -103,7 +124,8 @@ class LoopConnections:
     async def aclose(self) -> None:
         """Close the running loop's connections."""
         self._last = None
-        found = self._by_loop.pop(asyncio.get_running_loop(), None)
+        loop = asyncio_loop()
+        found = None if loop is None else self._by_loop.pop(loop, None)
         if found is not None:
             await found.aclose()
             if found.until_loop_ends is not None:

@@ -46,11 +46,17 @@ class Clients:
         if self._own_async is not None:
             return self._own_async  # type: ignore[no-any-return]
         self._require_server()
-        from asyncio import get_running_loop
+        from dualcache.drivers.async_loop import asyncio_loop
 
         # A pool of redis-py's belongs to the loop that opened its connections: shared by several it
         # raises, or waits for ever on a lock of the other loop.
-        loop = get_running_loop()
+        loop = asyncio_loop()
+        if loop is None:
+            raise MissingClientError(
+                "redis-py's async client needs asyncio, and no loop of asyncio runs here",
+                code="DC481",
+                help="under trio call cache.client in a thread: trio.to_thread.run_sync()",
+            )
         client = self._by_loop.get(loop)
         if client is None:
             client = self._by_loop[loop] = _async_made(self._target)
@@ -71,9 +77,10 @@ class Clients:
 
     async def aclose(self) -> None:
         """Close the running loop's client, and the sync one."""
-        from asyncio import get_running_loop
+        from dualcache.drivers.async_loop import asyncio_loop
 
-        client = self._by_loop.pop(get_running_loop(), None)
+        loop = asyncio_loop()
+        client = None if loop is None else self._by_loop.pop(loop, None)
         if client is not None:
             await client.aclose()
         self.close()

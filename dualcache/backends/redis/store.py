@@ -57,8 +57,15 @@ class RedisStore:
         from dualcache.backends.redis.async_per_loop import LoopConnection
 
         make = partial(LoopConnection, *self._arguments)
-        self._by_loop = self._by_loop or LoopConnections(make)
+        self._by_loop = self._by_loop or LoopConnections(make, self._on_trio)
         return _watched(self._by_loop.perform, self._watch)
+
+    def _on_trio(self) -> Callable[[Op[Any]], Awaitable[Any]]:
+        """Return the function by which the async colour performs an op under trio."""
+        from dualcache.backends.redis.trio_threads import TrioThreads
+
+        target = self._arguments[0]
+        return TrioThreads(self.sync(), target.max_connections, target.socket_timeout).perform
 
     def leave(self) -> None:
         """Drop all connections: the server behind the address may be another."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dualcache.core.ops import Op
 
 
-__all__ = ["SyncPool", "is_urgent"]
+__all__ = ["SyncPool", "is_urgent", "no_connection"]
 
 URGENT: Final = frozenset({Delete, Unlink, Scan, Publish})
 """Ops that go first: until an entry is deleted it is served stale."""
@@ -88,7 +88,7 @@ class SyncPool:
                 try:
                     waiter.get(timeout=max(0.0, ends - monotonic()))
                 except Empty:
-                    raise _no_connection() from None
+                    raise no_connection() from None
         finally:
             # Nothing is called before: a waiter that an interrupt left here would stop all others.
             try:  # noqa: SIM105  suppress() would be called before
@@ -112,7 +112,7 @@ def is_urgent(op: Op[Any]) -> bool:
     return all(type(each) in URGENT for each in ops)
 
 
-def _no_connection() -> BackendTimeout:
+def no_connection() -> BackendTimeout:
     """Return the error of a caller that got no connection in time.
 
     It tells nothing of the server.

@@ -40,11 +40,12 @@ class WarmUp:
 
     async def wait(self) -> None:
         """Import in a daemon thread, and wait for it."""
-        from asyncio import wrap_future
+        from dualcache.drivers.async_loop import running_loop
 
+        loop = running_loop()
         with self._lock:
             imported = self._imported or self._begin()
-        await wrap_future(imported)
+        await loop.result_of(imported)
 
     def _begin(self) -> Future[None]:
         from concurrent.futures import Future

@@ -53,7 +53,7 @@ class ClusterStore(RedisStore):
         from dualcache.backends.redis.cluster.async_cluster import LoopCluster
 
         make = partial(LoopCluster, self._topology, *self._callbacks)
-        self._by_loop = self._by_loop or LoopConnections(make)
+        self._by_loop = self._by_loop or LoopConnections(make, self._on_trio)
         return self._by_loop.perform
 
     def after_fork(self) -> None:
