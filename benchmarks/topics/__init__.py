@@ -27,6 +27,7 @@ MODULES: Final = {
     "growth": "growth",
     "fleet": "fleet",
     "listeners": "listeners",
+    "http": "http",
 }
 """The name on the command line, and the module: one of them is a keyword."""
 
