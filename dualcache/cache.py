@@ -166,8 +166,7 @@ class Cache(SyncFace, ObservedFace):
     def http(self, **options: Unpack[HttpOptions]) -> Callable[[F], F]:
         """Decorate an endpoint, a view of Flask or an application: its responses are kept.
 
-        Endpoints are those of FastAPI and Starlette, applications those of ASGI and WSGI. A hit
-        runs neither dependencies nor serialization. Raises `UsageError` for what cannot be.
+        A hit runs neither dependencies nor serialization. Raises `UsageError` for what cannot be.
         """
         from dualcache.http.decorate import http_decorator  # most programs have no such endpoint
 

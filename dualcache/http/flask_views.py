@@ -44,13 +44,13 @@ def view_or_endpoint(
 
     @wraps(endpoint)
     def called(*args: Any, **kwargs: Any) -> Any:
-        if view.is_asked(called):
+        if view.is_asked():
             return view.answer(args, kwargs)
         return endpoint(*args, **kwargs)
 
     @wraps(endpoint)
     async def awaited(*args: Any, **kwargs: Any) -> Any:
-        if not view.is_asked(awaited):
+        if not view.is_asked():
             return await endpoint(*args, **kwargs)
         from asgiref.sync import sync_to_async  # a part of Flask's extra for coroutines
 
@@ -76,7 +76,7 @@ class _View:
         self._http = http
         self._has_warned = False
 
-    def is_asked(self, decorated: Any) -> bool:
+    def is_asked(self) -> bool:
         """Tell whether Flask calls the view for its request, and not another view as a function."""
         flask: Any = sys.modules.get("flask")
         if flask is None or not flask.has_request_context():
@@ -84,7 +84,7 @@ class _View:
         view = flask.current_app.view_functions.get(flask.request.endpoint)
         kind = getattr(view, "view_class", None)
         named = [getattr(kind, name, None) for name in (*VERBS, "dispatch_request")]
-        return any(layer is decorated for each in (view, *named) for layer in layers(each))
+        return any(layer is self.function for each in (view, *named) for layer in layers(each))
 
     def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return the response to the current request."""

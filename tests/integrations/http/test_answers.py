@@ -231,3 +231,20 @@ def test_a_response_that_passes_only_says_so() -> None:
     passed = passed_fields(fields(cache_control="max-age=5"), status)
     assert values_of(passed, b"cache-status") == [b"dualcache; fwd=bypass; detail=cookie"]
     assert len(passed) == 2
+
+
+def test_a_response_of_ones_own_tells_whether_others_get_it() -> None:
+    miss = CacheStatus(Forward.MISS)
+    assert own_status(miss, policy(), is_kept=True) == CacheStatus(Forward.MISS, is_stored=True)
+    assert own_status(miss, policy(ttl=0), is_kept=True) == miss
+    failed = own_status(miss, policy(), is_kept=False)
+    assert failed == CacheStatus(Forward.MISS, detail="status")
+    asked = CacheStatus(Forward.REQUEST, detail="no-cache")
+    assert own_status(asked, policy(), is_kept=False) == asked
+
+
+def test_a_response_of_another_request_is_a_hit_or_was_made_meanwhile() -> None:
+    miss = CacheStatus(Forward.MISS)
+    later = others_status(miss, stored(), policy(), began_ms=999, now_ms=1_000)
+    assert later == CacheStatus(Forward.MISS, is_collapsed=True)
+    assert others_status(miss, stored(), policy(), 1_000, 6_000) == CacheStatus(ttl=55)
