@@ -46,6 +46,7 @@ class Backend(BaseCache):
     ) -> None:
         super().__init__(_seconds(default_timeout), ignore_delete_many_errors)
         self.dualcache = cache
+        self._advice = ""
 
     @classmethod
     def factory(
@@ -57,7 +58,10 @@ class Backend(BaseCache):
         options = {"namespace": prefix, "codec": "any", **kwargs}
         if config.get("CACHE_REDIS_URL"):
             options["url"] = config["CACHE_REDIS_URL"]
-        return cls(_cache_of(app, options), *args, **own)
+        made = cls(_cache_of(app, options), *args, **own)
+        if "codec" not in options:
+            made._advice = "set SECRET_KEY: what is no plain data is pickled, and signed with it"
+        return made
 
     def get(self, key: str) -> Any:
         """Return the stored value; `None` where there is none."""
@@ -77,14 +81,14 @@ class Backend(BaseCache):
         try:
             return self.dualcache.set(_name(key), value, ttl=self._ttl(timeout))
         except UnencodableValue as error:
-            _refuse_value(error)
+            self._refuse(error)
 
     def add(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
         """Store a value where none is; of several callers at once, in any process, one does."""
         try:
             return self.dualcache.add(_name(key), value, ttl=self._ttl(timeout))
         except UnencodableValue as error:
-            _refuse_value(error)
+            self._refuse(error)
 
     def set_many(
         self, mapping: Mapping[str, Any], timeout: int | timedelta | None = None
@@ -95,7 +99,7 @@ class Backend(BaseCache):
         try:
             stored = self.dualcache.set_many(values, ttl=self._ttl(timeout))
         except UnencodableValue as error:
-            _refuse_value(error)
+            self._refuse(error)
         return [keys[name] for name in stored]
 
     def delete(self, key: str) -> bool:
@@ -134,6 +138,12 @@ class Backend(BaseCache):
         """Subtract from a counter, as `inc` adds."""
         return self.inc(key, -delta)
 
+    def _refuse(self, error: UnencodableValue) -> NoReturn:
+        """Raise an error of pickle, which callers of cachelib expect."""
+        advice = self._advice or error.help
+        made = NotPicklable(error.what, code=error.code, details=error.details, help=advice)
+        raise made from error.__cause__
+
     def _ttl(self, timeout: int | timedelta | None) -> int | None:
         """Return seconds; `None`: for ever."""
         seconds = self.default_timeout if timeout is None else _seconds(timeout)
@@ -160,9 +170,3 @@ def _name(key: str) -> str:
 
 def _seconds(timeout: int | timedelta) -> int:
     return ceil(timeout.total_seconds()) if isinstance(timeout, timedelta) else timeout
-
-
-def _refuse_value(error: UnencodableValue) -> NoReturn:
-    raise NotPicklable(
-        error.what, code=error.code, details=error.details, help=error.help
-    ) from error.__cause__
