@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping  # noqa: TC003  for those who ask for the type hints
+from typing import Any, Final
 
 from msgspec import Struct, field, to_builtins
 
 from dualcache.options.time_travel import time_traveller
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LOGGER: Final = "dualcache"
 
