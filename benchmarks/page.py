@@ -1,4 +1,4 @@
-"""The documentation's page on performance: plots and tables made from the JSON of one run."""
+"""The documentation's pages on performance: plots and tables made from the JSON of one run."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ LONGER_IS_BETTER: Final = ("%",)
 
 
 def write_page(results: Results, page: Path) -> None:
-    """Put the results between the marks of the page, and the plots into a folder beside it."""
+    """Put the summary into the page, the results into `measurements.md`, the plots into a folder."""
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     for name, topic in results.topics.items():
         if topic.rows:
             drawn = plot(topic, by_processor=was_busy(results))
             (folder / f"{name}.svg").write_text(drawn, encoding="utf-8")
-    written = page.read_text(encoding="utf-8")
-    written = put_between(SUMMARY, summary.markdown(results), written)
-    written = put_between(RESULTS, text_of(results), written)
-    page.write_text(written, encoding="utf-8")
+    for path, marks, text in (
+        (page, SUMMARY, summary.markdown(results)),
+        (page.with_name("measurements.md"), RESULTS, text_of(results)),
+    ):
+        path.write_text(put_between(marks, text, path.read_text("utf-8")), encoding="utf-8")
 
 
 def put_between(marks: tuple[str, str], inside: str, written: str) -> str:

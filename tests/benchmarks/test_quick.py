@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
+TABLES = ROOT / "docs" / "measurements.md"
 OURS = {"dualcache", *TRANSPORTS}
 
 
@@ -50,9 +51,11 @@ def test_every_topic_runs_and_its_results_become_plots_and_a_page(
 
     page = tmp_path / "performance.md"
     shutil.copy(PAGE, page)
+    tables = tmp_path / TABLES.name
+    shutil.copy(TABLES, tables)
     drawn = benchmarks("plot", found, "--page", page)
     assert drawn.returncode == 0, drawn.stderr
-    assert "CPython" in page.read_text(encoding="utf-8")
+    assert "CPython" in tables.read_text(encoding="utf-8")
     plots = {path.stem: path for path in tmp_path.glob("performance/*.svg")}
     assert set(plots) == {name for name, topic in topics.items() if topic.rows}
     for path in plots.values():
@@ -66,9 +69,11 @@ def test_an_unknown_topic_is_refused_with_those_there_are() -> None:
     assert "hit_ratio" in run.stderr
 
 
-@pytest.mark.parametrize("marks", [SUMMARY, RESULTS])
-def test_the_page_has_a_place_for_what_is_written_into_it(marks: tuple[str, str]) -> None:
-    written = PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize(("page", "marks"), [(PAGE, SUMMARY), (TABLES, RESULTS)])
+def test_the_pages_have_a_place_for_what_is_written_into_them(
+    page: Path, marks: tuple[str, str]
+) -> None:
+    written = page.read_text(encoding="utf-8")
     begin, end = marks
     assert written.index(begin) < written.index(end)
 
