@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dualcache.observability.stats import Stats
     from dualcache.operations import Operations
     from dualcache.runtime.runtime import Runtime
-    from dualcache.typing import Observer
+    from dualcache.typing import Observer, Tracer
 
 
 class ObservedFace:
@@ -66,3 +66,19 @@ class ObservedFace:
             yield self
         finally:
             self._runtime.forget(added)
+
+    def trace(self, tracer: Tracer | None) -> None:
+        """Make spans of calls, loads and invalidations by `tracer`; `None`: no more.
+
+        For OpenTelemetry, `dualcache.integrations.opentelemetry` has one. Hits that end in the
+        front tier's compiled wrappers make none.
+        """
+        self._runtime.trace(tracer)
+
+    def measure_operations(self, record: Callable[[str, float], None] | None = None) -> None:
+        """Measure the trips to the backend from now on, for `operations` of `stats()`.
+
+        `record` is called with the name and the seconds of each. Of looks, which are the trips of
+        hits, one in eight is measured, and counts eight times in `stats()`.
+        """
+        self._runtime.measure_operations(record)

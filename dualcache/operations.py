@@ -61,7 +61,7 @@ class Operations:
     def get(self, key: str, annotation: Any) -> Flow[Any]:
         """Read one key; the flow returns MISSING for a miss."""
         backend = self._runtime.active_backend
-        return read.get(self._reading(key, annotation, backend), backend.env)
+        return backend.direct(read.get, self._reading(key, annotation, backend))
 
     def get_many(self, keys: Iterable[str], annotation: Any) -> Flow[dict[str, Any]]:
         """Read several keys; the flow returns those that were found."""
@@ -135,7 +135,7 @@ class Operations:
         policy = self._loading(loader, options, ttl, annotation, "get_or_load()", backend)
         call = self._call(key, policy, self._tags(tags, "get_or_load()"))
         call = replace(call, function=loader)
-        return load.get_or_load(call, backend.env)
+        return backend.direct(load.get_or_load, call)
 
     def get_or_load_many(
         self,

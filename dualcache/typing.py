@@ -18,8 +18,8 @@ from typing import (
 from dualcache.typing_handles import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from datetime import timedelta
 
     from dualcache.core.entry import CacheInfo
@@ -46,6 +46,7 @@ __all__ = [
     "ManyDecorator",
     "Observer",
     "Secret",
+    "Tracer",
     "Url",
 ]
 
@@ -75,6 +76,31 @@ class UrlValue(Protocol):
 
 Secret: TypeAlias = "str | bytes | HiddenText"  # noqa: S105  a type
 Url: TypeAlias = "str | HiddenText | UrlValue"
+
+
+class Tracer(Protocol):
+    """Makes spans of what a cache does, as `cache.trace` takes it.
+
+    The spans are `cache.get`, `cache.load` and `cache.invalidate`. A tracer that raises fails the
+    call. `include_keys`: events given to `end` carry the keys they are about.
+    """
+
+    include_keys: bool
+
+    def begin(self, name: str, template: str, parent: Any = None) -> Any:
+        """Return a new span under `parent`, or under the current span; `None`: not recorded."""
+
+    def entered(self, span: Any) -> AbstractContextManager[object]:
+        """Make a span the current one inside, so that spans of a loader stand under it."""
+        ...
+
+    def context_of(self, span: Any) -> str:
+        """Return the trace context of a span, as a `traceparent`."""
+        ...
+
+    def end(self, span: Any, events: Sequence[Event], error: BaseException | None) -> None:
+        """End a span; `events` are those of its call, in order, `error` is what it raised."""
+        ...
 
 
 class Codec(Protocol):

@@ -14,9 +14,9 @@ __all__ = ["BYTES_BOUNDS", "MS_BOUNDS", "Histogram", "percentile"]
 
 _STEPS: Final = (1, 1.5, 2, 3, 5, 7)
 MS_BOUNDS: Final = tuple(
-    [round(step * 10.0**power, 2) for power in range(-1, 5) for step in _STEPS] + [100_000.0]
+    [round(step * 10.0**power, 3) for power in range(-2, 5) for step in _STEPS] + [100_000.0]
 )
-"""Upper bounds of times in milliseconds: from 0.1 ms to 100 s, six a decade."""
+"""Upper bounds of times in milliseconds: from 0.01 ms to 100 s, six a decade."""
 BYTES_BOUNDS: Final = tuple([float(64 << power) for power in range(21)])
 """Upper bounds of sizes in bytes: from 64 bytes to 64 MiB, each twice the one before."""
 
@@ -32,10 +32,10 @@ class Histogram(Struct):
         if not self.counts:
             self.counts = [0] * (len(self.bounds) + 1)
 
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def add(self, value: float, times: int = 1) -> None:
+        """Count a value, once or as often as it stands for."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
 
     def merge(self, other: Histogram) -> None:
         """Add what another histogram of the same buckets counted."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     MayFollow = Callable[[Join, Flight | None, "tuple[Flight, ...]", int, bool], bool | JoinReply]
     MayTakeOver = Callable[[Flight, Stage], bool]
 
-__all__ = ["FlightTable", "lead_too", "led"]
+__all__ = ["FlightTable", "lead_too", "leading", "led"]
 
 led: ContextVar[tuple[ref[Flight], ...]] = ContextVar("dualcache_led", default=())
 """The flights that this context leads: a wait for one of them would never end.
@@ -33,6 +33,11 @@ def _live_leads() -> tuple[Flight, ...]:
     """Return the flights that this context leads and that have not landed."""
     known = [each() for each in led.get()]
     return tuple([each for each in known if each is not None and each.result is None])
+
+
+def leading() -> list[Flight]:
+    """Return the flights that this context leads, the outermost first."""
+    return [flight for each in led.get() if (flight := each()) is not None]
 
 
 def lead_too(flights: Iterable[Flight]) -> Token[tuple[ref[Flight], ...]]:

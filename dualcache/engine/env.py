@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.events import Event, Tier
     from dualcache.core.front_ports import TierPort
+    from dualcache.core.ops import Flow
     from dualcache.engine.acknowledged import Acknowledged
     from dualcache.engine.health import Health
     from dualcache.engine.nodes import Nodes
@@ -48,6 +49,8 @@ class Env(Struct):
     """Whether a miss and its load are events: where nobody listens they are not made."""
     keys_are_told: bool = False
     """Whether events carry the keys that they are about: somebody asked for them."""
+    traced: Callable[[str, Flow[Any]], Flow[Any]] | None = None
+    """Puts a span around the flow of an invalidation, by its label; `None`: nobody traces."""
     acknowledged: Acknowledged | None = None
     """The deletions that a failover may lose; `None`: there is no other server."""
     leave_server: Callable[[], None] = lambda: None

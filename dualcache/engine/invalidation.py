@@ -40,6 +40,18 @@ def invalidate(
     After it returns with nothing pending, no load that began before it can be stored or served:
     its marker or its tags are gone. Under the keys nothing is stored for `hold_ms`.
     """
+    flow = _invalidate(keys, tags, patterns, env, label, hold_ms)
+    return flow if env.traced is None else env.traced(label, flow)
+
+
+def _invalidate(
+    keys: Sequence[str],
+    tags: Sequence[str],
+    patterns: Sequence[str],
+    env: Env,
+    label: str,
+    hold_ms: int,
+) -> Flow[Invalidated]:
     bases = yield from base_tags(keys, env)
     deletion = PendingDeletion((*keys, *bases, *tags), tuple(patterns))
     if hold_ms:

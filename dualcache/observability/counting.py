@@ -23,13 +23,14 @@ _NOTHING: Final = Distribution()
 def stats_of(
     env: Env,
     where: str,
+    namespace: str,
     tallies: Mapping[str, Tally],
     total: Tally,
     *,
     failures: int,
     running: int,
+    operations: Mapping[str, Histogram],
     front: FrontStats | None = None,
-    operations: Mapping[str, Distribution] | None = None,
 ) -> Stats:
     """Return the statistics of one cache; `total` counts what has no template."""
     for each in tallies.values():
@@ -38,13 +39,14 @@ def stats_of(
     health = env.health
     return Stats(
         backend=where,
+        namespace=namespace,
         tier=env.tier,
         is_available=health.is_available,
         pending=health.pending_count,
         running=running,
         observer_failures=failures,
         templates={label: template_stats_of(label, each) for label, each in tallies.items()},
-        operations=operations or {},
+        operations={name: distribution_of(each) for name, each in operations.items()},
         front=front,
         **_counts_of(total),
     )

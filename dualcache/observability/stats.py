@@ -124,6 +124,7 @@ class Stats(Counts, frozen=True, kw_only=True):
     """
 
     backend: str
+    namespace: str
     tier: str
     is_available: bool
     pending: int

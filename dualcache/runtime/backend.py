@@ -7,37 +7,29 @@ from __future__ import annotations
 
 import itertools
 import random
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from dualcache.backends.memory import MemoryStore
-from dualcache.backends.null import NullStore
-from dualcache.backends.redis.cluster.store import ClusterStore
-from dualcache.backends.redis.credentials import on_renewal
-from dualcache.backends.redis.store import RedisStore
 from dualcache.backends.redis.warmup import IMPORTS, WarmUp
 from dualcache.core.entry import Kind
 from dualcache.core.envelope import kind_of, owner_of
 from dualcache.core.flight import value_of
 from dualcache.core.front_ports import NO_TIER
-from dualcache.core.ops import CommitWay
 from dualcache.core.revocation import channel_of
 from dualcache.drivers.background import Background
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.forking import hold_still_at_forks
 from dualcache.engine.acknowledged import Acknowledged
-from dualcache.engine.commit_ways import try_all_again_soon
 from dualcache.engine.env import Env
 from dualcache.engine.failover import master_changed
 from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.health import Health
 from dualcache.engine.load import get_or_load
-from dualcache.engine.missing_rights import note_missing_right
 from dualcache.engine.nodes import Nodes
 from dualcache.observability.stats import was_told_of_time_travel
 from dualcache.runtime.clocks import new_token, steady_clock, wall_clock
 from dualcache.runtime.direct_fronts import DirectFronts
+from dualcache.runtime.stores import local_store, server_store
 from dualcache.runtime.tier import make_front, make_watch, weakly
 
 if TYPE_CHECKING:
@@ -54,11 +46,11 @@ if TYPE_CHECKING:
     from dualcache.observability.observers import Hearing
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.target import Target
+    from dualcache.runtime.measuring import OperationTimes
+    from dualcache.runtime.tracing import Tracing
     from dualcache.typing import Clock
 
 __all__ = ["Backend"]
-
-MEMORY_WAYS: Final = (CommitWay.IFEQ,)
 
 
 class Backend:
@@ -107,10 +99,12 @@ class Backend:
             leave_server=weakly(self.leave_server),
             nodes=Nodes(health) if target.nodes else None,
         )
-        self._store = None if is_redis else self._local_store()
-        self._server = self._make_server()
+        self._store = None if is_redis else local_store(target, self.env)
+        self._server = server_store(target, self.env, self.front, self.watch)
         self._sync: SyncDriver | None = None
         self._async: AsyncDriver | None = None
+        self._tracing: Tracing | None = None
+        self._times: OperationTimes | None = None
         self.direct_fronts = DirectFronts(self.front)
         self._imports = WarmUp(*IMPORTS)
 
@@ -137,14 +131,48 @@ class Backend:
 
     def get_or_load(self, call: Call, pending: PendingLoad | None = None) -> Any:
         """Serve a call in this thread, or load it; with `pending` only up to its load, as `run`."""
+        if self._tracing is not None:
+            traced = self._tracing.begin(call, self.env)
+            if traced is not None:
+                return traced.run(self._sync or self._make_sync())
         return (self._sync or self._make_sync()).get_or_load(call, self.env, pending)
 
     def aget_or_load(self, call: Call) -> Coroutine[Any, Any, Any]:
         """Serve a call in this task, or load it."""
+        if self._tracing is not None:
+            traced = self._tracing.begin(call, self.env)
+            if traced is not None:
+                return traced.awaited(self._aserve(traced.call, traced.env))
+        driver = self._async
+        return (
+            self._aserve(call, self.env) if driver is None else driver.get_or_load(call, self.env)
+        )
+
+    def _aserve(self, call: Call, env: Env) -> Coroutine[Any, Any, Any]:
         driver = self._async
         if driver is None:
-            return self.arun(get_or_load(call, self.env), value_of)
-        return driver.get_or_load(call, self.env)
+            return self.arun(get_or_load(call, env), value_of)
+        return driver.get_or_load(call, env)
+
+    def direct(self, make: Callable[[Call, Env], Flow[Any]], call: Call) -> Flow[Any]:
+        """Return the flow of a direct call, in a span where it is traced."""
+        traced = None if self._tracing is None else self._tracing.begin(call, self.env)
+        if traced is None:
+            return make(call, self.env)
+        return traced.spanned(make(traced.call, traced.env))
+
+    def trace(self, tracing: Tracing | None) -> None:
+        """Have spans made of calls, loads and invalidations from now on."""
+        self._tracing = tracing
+        self.env.traced = None if tracing is None else tracing.invalidating
+
+    def measure(self, times: OperationTimes) -> None:
+        """Measure each trip to the backend from now on."""
+        self._times = times
+        if self._sync is not None:
+            self._sync.perform = times.timed(self._sync.perform)
+        if self._async is not None:
+            self._async.perform = times.atimed(self._async.perform)
 
     async def _arun_first(self, flow: Flow[Any], finish: Callable[[Any], Any] | None) -> Any:
         """Run a flow once a thread has imported its modules; the loop is not blocked."""
@@ -229,27 +257,11 @@ class Backend:
         if self.front is not None:
             self.front.reconnect()
 
-    def _make_server(self) -> RedisStore:
-        """Return the connections to a server, or to the nodes of a cluster; none is open."""
-        target, env = self.target, self.env
-        tracking = None if self.front is None else self.front.tracking
-        callbacks = [partial(each, env) for each in (try_all_again_soon, note_missing_right)]
-        on_renewal(target, env.leave_server)
-        if env.nodes is not None:
-            return ClusterStore(target, env.nodes, self.front, *callbacks)
-        return RedisStore(target, tracking, self.watch, *callbacks)
-
-    def _local_store(self) -> MemoryStore | NullStore:
-        if self.target.kind == "null":
-            self.env.health.ways = ()
-            return NullStore()
-        self.env.health.ways = MEMORY_WAYS
-        return MemoryStore(self.env.elapsed_ms, self.target.max_entries, self.target.max_bytes)
-
     def _make_sync(self) -> SyncDriver:
         from dualcache.drivers.sync_driver import SyncDriver
 
         perform = self._server.sync() if self._store is None else self._store.perform
+        perform = perform if self._times is None else self._times.timed(perform)
         self._sync = SyncDriver(
             perform, self.flights, self.changes, self.env.front, self.background
         )
@@ -260,8 +272,9 @@ class Backend:
         from dualcache.drivers.async_driver import AsyncDriver, without_waiting
 
         store = self._store
+        perform = self._server.asynchronous() if store is None else without_waiting(store.perform)
         self._async = AsyncDriver(
-            self._server.asynchronous() if store is None else without_waiting(store.perform),
+            perform if self._times is None else self._times.atimed(perform),
             self.flights,
             self.changes,
             self.env.front,

@@ -23,12 +23,14 @@ from dualcache.observability.observers import Observers
 from dualcache.options.target import parse_url
 from dualcache.runtime.backend import Backend
 from dualcache.runtime.definitions import Definitions
+from dualcache.runtime.measuring import OperationTimes
 from dualcache.runtime.registry import Registry
 from dualcache.runtime.tier import front_stats_of
+from dualcache.runtime.tracing import Tracing
 from dualcache.runtime.value_codecs import ValueCodecs
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from dualcache.backends.redis.wire.rights import Right
     from dualcache.configuration import Configuration
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from dualcache.observability.stats import Stats
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.target import Target
-    from dualcache.typing import Clock
+    from dualcache.typing import Clock, Tracer
 
 __all__ = ["Runtime"]
 
@@ -55,6 +57,8 @@ class Runtime(OfOneProcess):
         self.definitions = Definitions()
         self._made = made
         self._clock = clock
+        self._tracing: Tracing | None = None
+        self._times: OperationTimes | None = None
         self._backends: WeakSet[Backend] = WeakSet()
         self._own_backend = self._backend_for(made.target, made.front)
         self._null_backend = self._backend_for(parse_url("null://"))
@@ -105,6 +109,21 @@ class Runtime(OfOneProcess):
         self.observers.remove(added)
         self._hear()
 
+    def trace(self, tracer: Tracer | None) -> None:
+        """Have spans made by `tracer` from now on, in each backend; `None`: no more."""
+        self._tracing = None if tracer is None else Tracing(tracer)
+        for backend in list(self._backends):
+            backend.trace(self._tracing)
+
+    def measure_operations(self, record: Callable[[str, float], None] | None) -> None:
+        """Measure trips to the backend from now on, in each backend."""
+        if self._times is None:
+            self._times = OperationTimes()
+            for backend in list(self._backends):
+                backend.measure(self._times)
+        if record is not None:
+            self._times.record_by(record)
+
     def stats(self, direct: list[Counters]) -> Stats:
         """Return the counters of all functions, and of the direct calls."""
         backend = self.backend
@@ -118,10 +137,12 @@ class Runtime(OfOneProcess):
         return stats_of(
             backend.env,
             backend.target.safe_url,
+            self.prefix.removesuffix(":"),
             tallies,
             total,
             failures=self.observers.failures,
             running=len(backend.background),
+            operations={} if self._times is None else self._times.histograms(),
             front=front_stats_of(
                 backend.front, sum([each.front_hits for each in tallies.values()])
             ),
@@ -195,6 +216,9 @@ class Runtime(OfOneProcess):
             max_staleness=self._made.max_staleness,
         )
         made.hear(self.observers.hearing)
+        made.trace(self._tracing)
+        if self._times is not None:
+            made.measure(self._times)
         self._backends.add(made)
         return made
 

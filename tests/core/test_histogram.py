@@ -10,7 +10,7 @@ from dualcache.core.histogram import BYTES_BOUNDS, MS_BOUNDS, Histogram, percent
 def test_bounds_rise_and_span_what_caches_meet() -> None:
     for bounds in (MS_BOUNDS, BYTES_BOUNDS):
         assert list(bounds) == sorted(set(bounds))
-    assert (MS_BOUNDS[0], MS_BOUNDS[-1]) == (0.1, 100_000)
+    assert (MS_BOUNDS[0], MS_BOUNDS[-1]) == (0.01, 100_000)
     assert (BYTES_BOUNDS[0], BYTES_BOUNDS[-1]) == (64, 64 << 20)
 
 
@@ -20,6 +20,9 @@ def test_a_value_counts_up_to_its_bound_and_beyond_the_last() -> None:
         histogram.add(value)
     assert histogram.counts == [2, 2, 1]
     assert histogram.total == pytest.approx(23.6)
+    histogram.add(5, 8)
+    assert histogram.counts == [2, 10, 1]
+    assert histogram.total == pytest.approx(63.6)
 
 
 def test_histograms_add_up_whole_or_by_what_they_hold() -> None:
