@@ -58,7 +58,7 @@ def allowed() -> dict[str, set[str]]:
 ALLOWED: Final = allowed()
 
 EFFECTS: Final = {"asyncio", "threading", "time", "random", "secrets", "socket", "os", "logging"}
-LIBRARIES: Final = {"redis", "anyio", "cachetools"}
+LIBRARIES: Final = {"redis", "anyio", "trio", "cachetools"}
 FORBIDDEN: Final = {
     "core": EFFECTS | LIBRARIES,
     "keys": EFFECTS | LIBRARIES,
@@ -68,9 +68,9 @@ FORBIDDEN: Final = {
     "backends/redis/push/protocol": EFFECTS | LIBRARIES,
     "backends/redis/push/transports": EFFECTS | LIBRARIES,
     "drivers": {"redis"},
-    "front": {"redis", "anyio"},
-    "codecs": {"redis", "anyio"},
-    "sync_": {"asyncio", "anyio"},
+    "front": {"redis", "anyio", "trio"},
+    "codecs": {"redis", "anyio", "trio"},
+    "sync_": {"asyncio", "anyio", "trio"},
 }
 """Modules from elsewhere that a part, a folder, a file, or all files of a prefix never import."""
 
@@ -162,6 +162,15 @@ def test_imports_only_lead_down() -> None:
         if (why := violation(path, found))
     }
     assert not violations, "\n" + "\n".join(violations)
+
+
+def test_trio_is_imported_where_it_runs_and_nowhere_else() -> None:
+    importing = {
+        str(path)
+        for path, tree in TREES.items()
+        if any(found.module.partition(".")[0] == "trio" for found in imports_of(tree, path))
+    }
+    assert importing == {"drivers/trio_loop.py", "backends/redis/trio_threads.py"}
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from dualcache.drivers.async_loop import asyncio_loop
+from dualcache.errors import UsageError
 from dualcache.http.decisions import is_server_error, why_unstored
 from dualcache.http.fields import field
 from dualcache.http.stored import StoredResponse, stored_response
@@ -67,7 +69,7 @@ class Recorder:
         self._left = -1  # bytes that may still come before this is a stream
         self._held: list[Message] = []
         self._is_decided = asyncio.Event()
-        self._sink: asyncio.Future[Send] = asyncio.get_running_loop().create_future()
+        self._sink: asyncio.Future[Send] = _asyncio_loop().create_future()
         self._task: asyncio.Task[None] | None = None
 
     async def run(self, app: Application, scope: Scope, receive: Receive) -> Decision:
@@ -178,6 +180,19 @@ def announced(send: Send, status: CacheStatus) -> Send:
         await send(message)
 
     return announcing
+
+
+def _asyncio_loop() -> asyncio.AbstractEventLoop:
+    """Return the running loop. Raises `UsageError` where it is trio's."""
+    loop = asyncio_loop()
+    if loop is None:
+        raise UsageError(
+            "HTTP mode needs asyncio, and another event loop serves this application",
+            code="DC482",
+            help="let an ASGI server on asyncio serve it, as uvicorn does; or decorate the "
+            "functions that the endpoint calls",
+        )
+    return loop
 
 
 async def finishing(task: asyncio.Task[None]) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, entry_points, files
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +85,8 @@ def run(where: Path, *arguments: str, conftest: str = "", **files: str) -> dict[
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *arguments]
     if "--asyncio-mode=auto" not in arguments:
         command += ["-p", "no:asyncio"]
+    if "trio_mode=true" not in arguments:
+        command += ["-p", "no:trio"]
     if not is_installed():
         command += ["-p", "dualcache.testing.plugin"]
     path = os.pathsep.join([str(where), str(ROOT)])
@@ -161,9 +164,17 @@ async def test_off():
 
 
 def test_it_works_with_the_plugin_of_anyio(tmp_path: Path) -> None:
+    loops = ["asyncio", "trio"] if find_spec("trio") else ["asyncio"]
     tests = ASYNC_TESTS.replace("MARK", "pytest.mark.anyio")
-    conftest = 'import pytest\n@pytest.fixture\ndef anyio_backend(): return "asyncio"\n'
-    assert run(tmp_path, conftest=conftest, test_shop=tests) == {"passed": 4}
+    backend = f"@pytest.fixture(params={loops})\ndef anyio_backend(request): return request.param\n"
+    passed = run(tmp_path, conftest=f"import pytest\n{backend}", test_shop=tests)
+    assert passed == {"passed": 4 * len(loops)}
+
+
+def test_it_works_with_pytest_trio(tmp_path: Path) -> None:
+    pytest.importorskip("pytest_trio")
+    tests = ASYNC_TESTS.replace("@MARK\n", "")
+    assert run(tmp_path, "-o", "trio_mode=true", test_shop=tests) == {"passed": 4}
 
 
 def test_it_works_with_pytest_asyncio(tmp_path: Path) -> None:
