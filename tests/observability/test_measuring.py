@@ -31,7 +31,7 @@ def test_trips_are_measured_elsewhere_too(colour: Colour, backend_url: str) -> N
     cache.measure_operations()
     load = cache(key="k")(colour.function(lambda: 1))
     colour.run(load)
-    assert cache.stats().operations["commit"].count == 1
+    before = cache.stats().operations["commit"].count
     with cache.override("memory://"):
         colour.run(load)
-    assert cache.stats().operations["commit"].count == 2
+    assert cache.stats().operations["commit"].count == before + 1
