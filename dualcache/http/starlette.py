@@ -170,7 +170,8 @@ def _wrap(route: Any) -> bool:
     http = _http_of(getattr(route, "endpoint", None))
     if http is None or not hasattr(route, "dependant"):
         return False
-    handle, methods = route.handle, frozenset(getattr(route, "methods", None) or ())
+    handle = route.handle
+    methods: frozenset[str] = frozenset(getattr(route, "methods", None) or ())
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] in methods:

@@ -198,6 +198,7 @@ def test_an_application_is_told_from_an_endpoint() -> None:
     ],
 )
 def test_a_middleware_that_cannot_be_is_refused(options: dict[str, Any], code: str) -> None:
+    given: dict[str, Any] = {"cache": Cache("memory://"), **options}
     with pytest.raises(UsageError) as caught:
-        HttpCache(Starlette(), **{"cache": Cache("memory://"), **options})
+        HttpCache(Starlette(), **given)
     assert caught.value.code == code
