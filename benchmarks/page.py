@@ -28,7 +28,7 @@ LONGER_IS_BETTER: Final = ("%",)
 
 
 def write_page(results: Results, page: Path) -> None:
-    """Put the summary into the page, the results into `measurements.md`, the plots into a folder."""
+    """Put the summary into the page, the results into `measurements.md`, the plots beside them."""
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     for name, topic in results.topics.items():
