@@ -92,7 +92,7 @@ class Site:
         self.lasting: Any = lasting
         self.tagged: Any = tagged
 
-    def behind(self, server: Server | None) -> None:
+    def behind(self, server: Any | None) -> None:
         """Put a server before the store, or take it away."""
         backend = self.cache._runtime.backend
         if server is None:
