@@ -64,10 +64,16 @@ class DualStore(NamespacedStore):
     async def get(self, key: str, renew_for: float | timedelta | None = None) -> bytes | None:
         """Return a value; with `renew_for`, one that expires gets so many seconds from now on."""
         name = self.name_of(key)
-        value: bytes | None = await self.cache.aio.get(name)
+        if not renew_for:
+            found: bytes | None = await self.cache.aio.get(name)
+            return found
+        entry = await self.cache.aio.peek(name)
+        if entry is None or entry.stale:
+            return None
         # A value without an end keeps none: what renews sessions must not make others expire.
-        if value is not None and renew_for and await self.cache.aio.ttl(name) is not None:
+        if entry.ttl is not None:
             await self.cache.aio.touch(name, ttl=renew_for)
+        value: bytes = entry.value
         return value
 
     async def delete(self, key: str) -> None:

@@ -109,11 +109,13 @@ def _tags_of(model: type) -> Iterator[ModelTags]:
 
 def _inserted(_: Mapper[Any], connection: sa.Connection, target: object) -> None:
     _changed(connection, target, is_old=False)
+    _linked_changed(connection, _linked(target))
 
 
 def _updating(_: Mapper[Any], connection: sa.Connection, target: object) -> None:
     if _is_modified(target):
         _changed(connection, target, is_old=True)
+        _linked_changed(connection, _linked(target))
 
 
 def _updated(_: Mapper[Any], connection: sa.Connection, target: object) -> None:
@@ -123,6 +125,7 @@ def _updated(_: Mapper[Any], connection: sa.Connection, target: object) -> None:
 
 def _deleting(_: Mapper[Any], connection: sa.Connection, target: object) -> None:
     _changed(connection, target, is_old=True)
+    _linked_changed(connection, _linked(target, are_all=True))
 
 
 _LISTENERS: Final = {
@@ -135,8 +138,31 @@ _LISTENERS: Final = {
 
 
 def _is_modified(target: object) -> bool:
+    """Tell whether a row changes, or its rows in a table between two models."""
     session = object_session(target)
-    return session is not None and session.is_modified(target, include_collections=False)
+    if session is not None and session.is_modified(target, include_collections=False):
+        return True
+    return next(_linked(target), None) is not None
+
+
+def _linked(target: object, *, are_all: bool = False) -> Iterator[object]:
+    """Yield the objects that are linked or unlinked through a table between two models.
+
+    Other relationships change the rows of one side, which have events of their own.
+    """
+    state: InstanceState[Any] = sa.inspect(target)
+    for relation in state.mapper.relationships:
+        if relation.secondary is not None and not relation.viewonly:
+            history = state.attrs[relation.key].history
+            yield from (*history.added, *history.deleted)
+            yield from history.unchanged if are_all else ()
+
+
+def _linked_changed(connection: sa.Connection, linked: Iterator[object]) -> None:
+    for each in linked:
+        state: InstanceState[Any] = sa.inspect(each)
+        if state.persistent:
+            _changed(connection, each, is_old=True)
 
 
 def _changed(connection: sa.Connection, target: object, *, is_old: bool) -> None:

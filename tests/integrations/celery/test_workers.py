@@ -84,7 +84,7 @@ class Worker:
             self.printed = self._process.communicate(timeout=WAIT_SECONDS)[0]
             self.cache.close()
             self.client.close()
-        return self._process.returncode, self.printed
+        return self._process.wait(), self.printed
 
     def _pop(self, name: str) -> Any:
         found: Any = self.client.blpop([name], timeout=WAIT_SECONDS)

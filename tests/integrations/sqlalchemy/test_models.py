@@ -113,6 +113,31 @@ def test_a_relationship_changes_rows_whose_objects_nobody_touched(changed: Any) 
     assert changed(body) == {"users", "user:1", "team:1", "team:None"}
 
 
+@pytest.mark.parametrize("change", ["insert", "update", "delete"])
+def test_rows_between_two_models_are_rows_of_both(changed: Any, shop: Shop, change: str) -> None:
+    tags_of_models(shop.cache, {Note: "note:{id}"})
+
+    def body(session: Session) -> None:
+        user = session.get_one(User, 1)
+        if change == "insert":
+            session.add(Note(id=1, text="read me", readers=[user]))
+            return
+        readers = [user] if change == "delete" else []
+        session.add(Note(id=1, text="read me", readers=readers))
+        session.commit()
+        for tag in TAGS:
+            shop.put(f"of {tag}", tags=(tag,))
+        shop.put("of note:1", tags=("note:1",))
+        note = session.get_one(Note, 1)
+        if change == "delete":
+            session.delete(note)
+        else:
+            note.readers.append(session.get_one(User, 1))
+
+    assert changed(body) == {"users", "user:1", "team:1"}
+    assert shop.left("of note:1") == set()
+
+
 def test_a_row_that_stays_as_it_is_concerns_nothing(changed: Any) -> None:
     def body(session: Session) -> None:
         session.get_one(User, 1).name = "Ada"
