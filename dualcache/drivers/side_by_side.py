@@ -47,21 +47,18 @@ async def in_tasks(
 
     Where the caller is cancelled, or `done` raises, all tasks are cancelled and waited for.
     """
-    from anyio import create_task_group
+    from anyio import create_task_group, get_cancelled_exc_class
 
     waiting = iter(items)
-    raised: list[Exception] = []
+    raised: list[BaseException] = []
 
     async def work() -> None:
         for item in waiting:
-            failed = None
             try:
-                await act(item)
-            except Exception as error:  # noqa: BLE001  it is the caller's to tell
-                failed = error
-            try:
-                done(item, failed)
-            except Exception as error:  # noqa: BLE001  raised to the caller, and not in a group
+                done(item, await _failure(act, item))
+            except get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # noqa: BLE001  raised to the caller, and not in a group
                 raised.append(error)
                 group.cancel_scope.cancel()
                 return
@@ -71,3 +68,12 @@ async def in_tasks(
             group.start_soon(work)
     if raised:
         raise raised.pop(0)
+
+
+async def _failure(act: Callable[[T], Coroutine[Any, Any, Any]], item: T) -> Exception | None:
+    """Act on an item; return the exception that it raised."""
+    try:
+        await act(item)
+    except Exception as error:  # noqa: BLE001  it is the caller's to tell
+        return error
+    return None
