@@ -60,10 +60,14 @@ def hit_status(stored: StoredResponse, policy: HttpPolicy, now_ms: int) -> Cache
     return CacheStatus(ttl=policy.ttl_ms // 1000 - age_of(stored, now_ms))
 
 
-def own_status(asked: CacheStatus, policy: HttpPolicy, *, is_kept: bool) -> CacheStatus:
-    """Return the status of a response that this request has made; `is_kept`: for others too."""
+def own_status(asked: CacheStatus, *, is_kept: bool, is_stored: bool) -> CacheStatus:
+    """Return the status of a response that this request has made.
+
+    `is_kept`: it may be stored. `is_stored`: it was; not while the server is down, nor where its
+    key was deleted meanwhile.
+    """
     detail = asked.detail or ("" if is_kept else "status")
-    return replace(asked, is_stored=is_kept and policy.ttl_ms != 0, detail=detail)
+    return replace(asked, is_stored=is_kept and is_stored, detail=detail)
 
 
 def others_status(

@@ -45,6 +45,13 @@ class RouteLoads:
         self.http_policy = http_policy
         self._policy: Policy | None = None
         self._is_registered = False
+        self._unasked = 0
+
+    @property
+    def unstored(self) -> int:
+        """How many responses were not stored that could be: if it stays the same, all were."""
+        reasons = self.counters.not_stored.copy()  # another thread may add one
+        return sum(reasons.values()) - reasons.get("condition", 0) + self._unasked
 
     def forget_policy(self) -> None:
         """Make the policy anew at the next request: the cache lives elsewhere now."""
@@ -53,13 +60,17 @@ class RouteLoads:
     async def aload(self, key: str, tags: Iterable[str], loader: Callable[[], Any]) -> Any:
         """Return the response that is stored, or the result of the loader."""
         if id(self._runtime) in switched_off.get():
-            return await loader()
+            found = await loader()
+            self._unasked += 1
+            return found
         return await self._runtime.backend.aget_or_load(self._call(key, tags, loader))
 
     def load(self, key: str, tags: Iterable[str], loader: Callable[[], Any]) -> Any:
         """Return the response that is stored, or the result of the loader."""
         if id(self._runtime) in switched_off.get():
-            return loader()
+            found = loader()
+            self._unasked += 1
+            return found
         return self._runtime.backend.get_or_load(self._call(key, tags, loader))
 
     async def afind(self, key: str) -> StoredResponse | None:

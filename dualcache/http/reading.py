@@ -46,6 +46,7 @@ class Reading:
         self._key = key
         self._status = status
         self._recorder: Recorder | None = None
+        self._unstored = 0
         self._has_ended = False
         self._is_body_told = False
 
@@ -73,6 +74,7 @@ class Reading:
         recorder = self._recorder = Recorder(
             self._policy, http.now_ms, holds_parts=http.holds_parts
         )
+        self._unstored = self._asked.route.unstored
         scope = http.marked(self._asked.scope, recorder)
         decision = await recorder.run(self._asked.app, scope, self._receive)
         if decision is Decision.PASSED or recorder.response is None:
@@ -96,7 +98,8 @@ class Reading:
             await http.answer(found, self._asked, send, status)
             return
         is_kept = recorder.decision is Decision.KEPT
-        status = own_status(self._status, self._policy, is_kept=is_kept)
+        is_stored = self._asked.route.unstored == self._unstored
+        status = own_status(self._status, is_kept=is_kept, is_stored=is_stored)
         await http.answer(found, self._asked, send, status)
         # What follows the response belongs to this request, as its errors do.
         await recorder.end()

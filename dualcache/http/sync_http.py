@@ -184,6 +184,8 @@ class _Reading(Generic[R]):
         self._reason = ""
         self._own: StoredResponse | None = None
         self._is_kept = False
+        self._route = http.route_of(exchange.request)
+        self._unstored = 0
 
     def answer(self, base: str) -> R:
         """Return the response."""
@@ -191,7 +193,7 @@ class _Reading(Generic[R]):
         began_ms, tags = http.now_ms(), response_tags(request, http.policy, base)
         try:
             try:
-                found = http.route_of(request).load(self._key, tags, self._load)
+                found = self._route.load(self._key, tags, self._load)
             except ServerFailed as failure:
                 found = failure.response
             if isinstance(found, StoredResponse):
@@ -207,7 +209,8 @@ class _Reading(Generic[R]):
     def _answered(self, found: StoredResponse, began_ms: int) -> R:
         http = self._http
         if self._own is not None and self._own == found:
-            status = own_status(self._status, http.policy, is_kept=self._is_kept)
+            is_stored = self._route.unstored == self._unstored
+            status = own_status(self._status, is_kept=self._is_kept, is_stored=is_stored)
         else:
             status = others_status(self._status, found, http.policy, began_ms, http.now_ms())
         return http.answer(found, self._exchange, status)
@@ -217,6 +220,7 @@ class _Reading(Generic[R]):
             with self._exchange.run_again() as made:
                 response, _ = self._taken(made)
                 return self._result(response)
+        self._unstored = self._route.unstored
         made = self._exchange.run()
         response, self._reason = self._taken(made)
         if response is None:

@@ -230,6 +230,7 @@ def test_a_cache_that_is_off_runs_the_endpoint_each_time(memory_shop: Shop) -> N
     async def ask() -> int:
         with memory_shop.cache.disabled():
             response = await site._client.get("/")
+        assert status_of(response) == {"fwd": "uri-miss"}
         return int(response.json())
 
     assert [site.submit(ask()).result(30) for _ in range(2)] == [1, 2]

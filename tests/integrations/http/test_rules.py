@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dualcache.testing import fail_backend
 from tests.bodies import WAIT_SECONDS
 from tests.integrations.http.conftest import status_of
 from tests.integrations.http.doors import DOORS, Body, Door, Reply
@@ -247,3 +248,18 @@ def test_many_requests_at_once_run_the_endpoint_once(door: Door) -> None:
 def test_a_response_that_is_not_stored_is_given_to_no_other_request(door: Door) -> None:
     answers = many_at_once(door, headers={"Set-Cookie": "a=b"})
     assert sorted(int(each.text) for each in answers) == list(range(1, 11))
+
+
+def test_a_response_that_was_not_stored_does_not_claim_it(door: Door) -> None:
+    door.route("/zero", ttl=0)(counting(door))
+    door.route("/down", ttl=60)(counting(door))
+
+    @door.route("/overtaken", ttl=60, vary=[])
+    def overtaken(_: str) -> Reply:
+        door.cache.invalidate("http:GET:/overtaken")
+        return Reply()
+
+    for path in ("/zero", "/overtaken"):
+        assert [told(door, path) for _ in range(2)] == [{"fwd": "uri-miss"}] * 2
+    with fail_backend():
+        assert told(door, "/down") == {"fwd": "uri-miss"}
