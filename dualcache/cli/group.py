@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from dualcache import Cache, __version__
+from dualcache.cli.bench import bench
 from dualcache.cli.clear import clear
 from dualcache.cli.config import config
 from dualcache.cli.demo_command import demo
@@ -21,6 +22,7 @@ from dualcache.cli.migrate_check import migrate_check
 from dualcache.cli.options import Mounted
 from dualcache.cli.ping import ping
 from dualcache.cli.ttl import ttl
+from dualcache.cli.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +38,8 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     ttl,
     invalidate,
     clear,
+    watch,
+    bench,
     config,
     explain,
     migrate_check,
