@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
 from dualcache.http.fields import field
 from dualcache.keys.escaping import escape
-from dualcache.keys.templates import built_name
+from dualcache.keys.names import user_key
+from dualcache.keys.templates import check_names, parse_template, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dualcache.http.fields import Fields
+    from dualcache.keys.placeholders import Template
 
 __all__ = ["Query", "key_of", "path_name", "rendered", "sorted_query", "vary_digest"]
 
@@ -40,13 +43,21 @@ def path_name(path: str) -> str:
     return _as_path(escape(path))
 
 
-def rendered(template: str, values: Mapping[str, Any]) -> str:
+def rendered(written: str, values: Mapping[str, Any]) -> str:
     """Return the name that a template gives for the path parameters of a request.
 
-    One that begins with `/` is a path, and names the responses of that path.
+    One that begins with `/` is a path, and names the responses of that path. Raises
+    `KeyTemplateError` for a placeholder that the path has not.
     """
-    name = built_name(template, values)
+    template = _parsed(written)
+    check_names(template, tuple(values), signature_text="the path of this request")
+    name = user_key(render(template, values))
     return _as_path(name) if name.startswith("/") else name
+
+
+@lru_cache(1_024)
+def _parsed(written: str) -> Template:
+    return parse_template(written, what="a template", owner="cache.http()")
 
 
 def sorted_query(raw: bytes, query: Query) -> str:

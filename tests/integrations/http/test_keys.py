@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dualcache import KeyTemplateError
 from dualcache.http.keys import key_of, path_name, rendered, sorted_query, vary_digest
 from dualcache.http.requests import (
     HttpRequest,
@@ -102,6 +103,15 @@ def test_a_template_of_a_path_names_the_responses_of_that_path(
 
 def test_a_template_without_a_slash_is_a_name_like_any_other() -> None:
     assert rendered("post:{post_id}", {"post_id": "a:b"}) == "post:a%3Ab"
+
+
+def test_a_placeholder_that_the_path_has_not_is_told() -> None:
+    with pytest.raises(KeyTemplateError) as caught:
+        rendered("post:{post}", {"post_id": 1})
+    told = str(caught.value)
+    assert "a template of cache.http() names an unknown parameter" in told
+    assert "not a parameter of the path of this request" in told
+    assert "did you mean {post_id}?" in told
 
 
 def test_a_path_forges_neither_a_query_nor_a_digest() -> None:
