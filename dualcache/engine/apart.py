@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dualcache.core.apart import Apart, At
+from dualcache.engine.acknowledged import other_master
 from dualcache.engine.nodes import unsettled
 from dualcache.engine.outcomes import is_cut, note_answer, note_failure
 from dualcache.engine.split import join, joined, split
@@ -77,9 +78,11 @@ def _ask_parts(
     op: Op[Any], env: Env, nodes: Nodes, prepare: Prepare | None, *, may_repeat: bool
 ) -> Flow[tuple[Split, list[Any]]]:
     """Perform the parts of an op, all at once; return the reply or the error of each."""
+    whole = env.health.whole
+    masters = whole.masters  # before the nodes are looked at: see `Nodes.adopt`
     made, replies = yield from _ready(op, env, nodes, prepare)
     asked = [at for at, reply in enumerate(replies) if reply is None]
-    slots, since = nodes.slots, env.health.whole.breaker.events
+    slots, since = nodes.slots, whole.breaker.events
     found: tuple[Any, ...] = ()
     if len(asked) == 1:
         try:
@@ -92,11 +95,15 @@ def _ask_parts(
         node, part = made.parts[at].node, made.parts[at].op
         env_at = nodes.env_at(node, env)
         replies[at] = reply
-        if not isinstance(reply, BackendError):
+        if isinstance(reply, BackendError):
+            note_failure(reply, env_at, since, part)
+        else:
             if not env_at.health.breaker.is_closed or env_at.health.breaker.failures:
                 note_answer(env_at)
-            continue
-        note_failure(reply, env_at, since, part)
+            if prepare is None or whole.masters == masters:
+                continue
+            # A node that was promoted may have answered, before anything was repeated there.
+            replies[at] = reply = other_master()
         # The node may have handed its slots on, and the failure was what showed that.
         if may_repeat and (is_cut(reply) or nodes.slots is not slots):
             again = op if type(op) is At else part

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dualcache.core.apart import ReadTopology
 from dualcache.core.ops import Batch, Delete, GiveWay, Publish, ReadTags, do
 from dualcache.core.revocation import Revocation
+from dualcache.engine.acknowledged import other_master
 from dualcache.engine.apart import ask_each_node
 from dualcache.engine.attempts import attempt_each
 from dualcache.engine.deletion import (
@@ -63,22 +64,42 @@ def deliver_to_nodes(
     """
     removed = 0
     left: list[str] = []
-    for part in slices(deletion.keys):
-        if removed or left:
-            yield GiveWay()
-        removed += yield from _delete_at_nodes(part, deletion, env, nodes, blocked, left, failures)
-    failed = len(failures)
-    if deletion.globs:
-        removed += yield from _search_nodes(deletion, env, nodes, blocked, failures)
-    has_failed = len(failures) > failed
+    asked, has_failed = deletion, False
+    for _ in range(_PASSES):
+        changes, names = nodes.acknowledged.changes, nodes.names
+        lost = len(left)
+        for part in slices(asked.keys):
+            if removed or left:
+                yield GiveWay()
+            removed += yield from _delete_at_nodes(part, asked, env, nodes, blocked, left, failures)
+        searched = len(failures)
+        if asked.globs:
+            removed += yield from _search_nodes(asked, env, nodes, blocked, failures)
+        has_failed = has_failed or len(failures) > searched
+        kept = frozenset(left[lost:])
+        done = _only(
+            asked, [key for key in asked.keys if key not in kept], is_searched=not has_failed
+        )
+        if nodes.acknowledged.note(done, names, changes):
+            break
+        asked = done  # the node that was replaced may have carried it out
+    else:
+        left += asked.keys
+        has_failed = has_failed or bool(asked.globs)
+        failures.append(other_master())
     if not left and not has_failed:
         return removed, None
-    kept = frozenset(left)
-    return removed, deletion._replace(
-        keys=tuple(left),
+    return removed, _only(deletion, left, is_searched=has_failed)
+
+
+def _only(deletion: PendingDeletion, keys: Sequence[str], *, is_searched: bool) -> PendingDeletion:
+    """Return a part of a deletion: these of its keys, and what it searches for, or not."""
+    kept = frozenset(keys)
+    return deletion._replace(
+        keys=tuple(keys),
         held=tuple([key for key in deletion.held if key in kept]),
-        patterns=deletion.patterns if has_failed else (),
-        functions=deletion.functions if has_failed else (),
+        patterns=deletion.patterns if is_searched else (),
+        functions=deletion.functions if is_searched else (),
     )
 
 
@@ -152,8 +173,7 @@ def _tell_full(keys: Sequence[str], replies: list[Any], env: Env, nodes: Nodes) 
     notices = tuple([Publish(Revocation(env.channel, (keys[at],))) for at in done])
     told = yield from ask_each_node(Batch(notices), env, nodes, may_repeat=True)
     for at, reply in zip(done, told, strict=True):
-        if isinstance(reply, BackendError):
-            replies[at] = reply
+        replies[at] = reply if isinstance(reply, BackendError) else replies[at]
 
 
 def _is_full(reply: Any) -> bool:

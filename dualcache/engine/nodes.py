@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dualcache.core.slots import SLOTS, slot_of
+from dualcache.engine.acknowledged import AcknowledgedByNodes
 from dualcache.engine.health import Health, PendingDeletion
 from dualcache.errors import BackendUnavailable
 
@@ -29,8 +30,9 @@ class Nodes:
     it has looked at a node's health has looked at the right node.
     """
 
-    def __init__(self, whole: Health) -> None:
+    def __init__(self, whole: Health, acknowledged: AcknowledgedByNodes | None = None) -> None:
         self._whole = whole
+        self.acknowledged = acknowledged or AcknowledgedByNodes(0.0, int)
         self._envs: dict[str, Any] = {}
         self._healths: dict[str, Health] = {}
         self.slots: Sequence[str] = (UNKNOWN_NODE,) * SLOTS
@@ -81,14 +83,22 @@ class Nodes:
         """
         if slots == self.slots:
             return False
-        names = tuple(sorted({*slots} - {UNKNOWN_NODE}))
+        owners = {*slots}
+        names = tuple(sorted(owners - {UNKNOWN_NODE}))
+        repeated = self.acknowledged.moved(self.slots, slots, UNKNOWN_NODE)
         kept = self._kept()
         # Kept for the new node, then the slots, and only then not for the old node any more: a flow
         # that looks between two of these steps finds the deletion wherever it looks.
         self._hand_on(kept, slots, names)
+        for node, deletion in repeated.items():
+            self._health_of(node).keep(deletion)
+        if repeated:
+            # Kept first, then counted, then the slots: a flow that begins with the new number finds
+            # them pending, and one that began with the old number does not trust what it reads.
+            self._whole.masters += 1
         has_overflowed = any(health.has_overflowed for health in self._whole.nodes)
         self.slots, self.names = slots, names
-        for node in [node for node in self._healths if node not in names]:
+        for node in [node for node in self._healths if node not in owners]:
             del self._healths[node]
             self._envs.pop(node, None)
         for node, number, _ in kept:

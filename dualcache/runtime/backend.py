@@ -19,7 +19,7 @@ from dualcache.drivers.background import Background
 from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.drivers.forking import hold_still_at_forks
-from dualcache.engine.acknowledged import Acknowledged
+from dualcache.engine.acknowledged import Acknowledged, AcknowledgedByNodes
 from dualcache.engine.env import Env
 from dualcache.engine.failover import master_changed
 from dualcache.engine.flights import may_follow, may_take_over
@@ -80,9 +80,11 @@ class Backend:
             self, front, prefix=prefix, channel=channel, max_staleness=max_staleness, clock=clock
         )
         health = Health()
+        elapsed_ms = steady_clock(clock)
+        nodes = Nodes(health, AcknowledgedByNodes(max_staleness, elapsed_ms))
         self.env = Env(
             now_ms=wall_clock(clock),
-            elapsed_ms=steady_clock(clock),
+            elapsed_ms=elapsed_ms,
             draw_token=new_token,
             draw=random.random,
             sequence=itertools.count().__next__,
@@ -97,7 +99,7 @@ class Backend:
             front=self.front or NO_TIER,
             acknowledged=Acknowledged(max_staleness) if target.sentinels else None,
             leave_server=weakly(self.leave_server),
-            nodes=Nodes(health) if target.nodes else None,
+            nodes=nodes if target.nodes else None,
         )
         self._store = None if is_redis else local_store(target, self.env)
         self._server = server_store(target, self.env, self.front, self.watch)

@@ -10,6 +10,7 @@ from dualcache.core.flight import CloseFlights, EndFlight, Flight, Join, Load
 from dualcache.core.ops import GiveWay, Loaded, Ping, Publish
 from dualcache.core.scans import Scan
 from dualcache.core.slots import SLOTS, slot_of
+from dualcache.engine.acknowledged import AcknowledgedByNodes
 from dualcache.engine.nodes import UNKNOWN_NODE, Nodes
 from dualcache.engine.split import joined, split
 from dualcache.errors import BackendError, BackendUnavailable
@@ -38,8 +39,14 @@ class MemoryCluster:
         self.moving: list[bool] = []
         self.before: Callable[[str, Op[Any]], None] = lambda _node, _op: None
         self.env, self.events = surroundings(elapsed_ms=lambda: self.now_ms, **changes)
-        self.nodes = self.env.nodes = Nodes(self.env.health)
+        self.nodes = self.env.nodes = Nodes(
+            self.env.health, AcknowledgedByNodes(5.0, lambda: self.now_ms)
+        )
         self.nodes.adopt(self.slots)
+
+    def add(self, node: str) -> None:
+        """Add a node that is empty and has no slots."""
+        self.stores[node] = MemoryStore(lambda: self.now_ms, 1_000)
 
     def key_at(self, node: str, number: int = 0) -> str:
         """Return a key of a node, another one for each number."""

@@ -200,6 +200,13 @@ def test_a_notice_stays_with_its_key() -> None:
     assert [each.notice.names for each in deletions] == [("k1",), ("k2",)]
 
 
+def test_a_notice_by_itself_goes_where_its_name_is_and_one_of_patterns_anywhere() -> None:
+    for names, key in ((("k1",), "k1"), ((), "~c")):
+        told = Publish(Revocation("~c", names, ("a*",)))
+        (part,) = split(told, node_of).parts
+        assert part == At(node_of(key), told)
+
+
 def test_what_fails_at_one_node_fails_the_ops_that_need_it_alone() -> None:
     op = Batch((Look("k1"), Look("k2", ("t1",)), Look("k2")))
     made = split(op, node_of)

@@ -26,15 +26,27 @@ CAST: Final = (
     ("sync", "none"),
 )
 """The last one has no front tier: it only writes and reads, and everybody hears of it."""
+TELLING: Final = 2 * (("sync", "pubsub"), ("async", "pubsub"))
+"""All of them tell the others, which is what this transport asks for."""
+CASTS: Final = {"told by nodes": CAST, "told by each other": TELLING}
 MOVING: Final = (*GENTLE, "move", "move at once", "cut one kind")
 LOSING: Final = (*HARSH, "stand still", "cut one kind")
 
 
 def storm(
-    cluster: Cluster, source: Server, seed: int, seconds: float, faults: tuple[str, ...]
+    cluster: Cluster,
+    source: Server,
+    seed: int,
+    seconds: float,
+    faults: tuple[str, ...],
+    cast: str | None = None,
 ) -> Report:
-    """Let processes work while the cluster is harmed; check all that they did."""
-    print(f"seed {seed} on {cluster.nodes[0].name} for {seconds} s")
+    """Let processes work while the cluster is harmed; check all that they did.
+
+    The `cast` is drawn by the seed, if none is named.
+    """
+    cast = cast or random.Random(seed).choice([*CASTS])
+    print(f"{cast}: seed {seed} on {cluster.nodes[0].name} for {seconds} s")
     command = [sys.executable, "-W", "error", "-m", "tests.fleets.storm_worker", cluster.url()]
     workers = [
         subprocess.Popen(
@@ -44,7 +56,7 @@ def storm(
             stderr=subprocess.PIPE,
             text=True,
         )
-        for number, each in enumerate(CAST)
+        for number, each in enumerate(CASTS[cast])
     ]
     draw, ends = random.Random(seed), time.monotonic() + seconds
     time.sleep(2)  # so that the processes have begun, and there is something to be lost
@@ -100,10 +112,11 @@ def test_a_short_storm_of_lost_nodes_stays_within_the_bound(
 @pytest.mark.storm
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", ["moving", "losing"])
+@pytest.mark.parametrize("cast", CASTS)
 def test_a_storm_stays_within_the_bound(
-    any_server_binary: Binary, redis_server: Server, kind: str, seed: int
+    any_server_binary: Binary, redis_server: Server, cast: str, kind: str, seed: int
 ) -> None:
     is_moving = kind == "moving"
     replicas, faults = (1, MOVING) if is_moving else (0, LOSING)
     with Cluster(any_server_binary, replicas=replicas, needs_all_slots=is_moving) as cluster:
-        judge(storm(cluster, redis_server, seed, storm_seconds(60), faults))
+        judge(storm(cluster, redis_server, seed, storm_seconds(60), faults, cast))
