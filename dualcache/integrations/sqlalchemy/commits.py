@@ -39,13 +39,14 @@ def invalidate_after_commit(
     """Invalidate when the session's transaction has committed; a rollback invalidates nothing.
 
     All that a transaction asks for is one invalidation, after the outermost commit; a savepoint
-    that is rolled back takes its part away. `cache` may be left out where the session has one:
+    that is rolled back takes its part away. Outside a transaction it waits for the next one.
+    `cache` may be left out where the session has one, as all sessions have of
     `sessionmaker(engine, info={"dualcache": cache})`. `hold` invalidates the keys before the commit
     as well, and nothing is stored under them for so many seconds. Raises `UsageError` at once for
     what `Cache.invalidate` refuses.
     """
     target = _plain(session)
-    cache = cache or target.info.get(CACHE)
+    cache = target.info.get(CACHE) if cache is None else cache
     if cache is None:
         raise UsageError(
             "invalidate_after_commit() knows no cache",

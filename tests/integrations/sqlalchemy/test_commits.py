@@ -7,13 +7,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
-from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
 
 from dualcache import BackendUnavailable, Cache, Invalidated, UsageError
 from dualcache.integrations.sqlalchemy import invalidate_after_commit
-from tests.integrations.sqlalchemy.tables import Team
+from tests.integrations.sqlalchemy.tables import Base, Team
 
 if TYPE_CHECKING:
     from tests.integrations.sqlalchemy.conftest import Shop
@@ -122,6 +124,44 @@ def test_a_savepoint_that_is_rolled_back_takes_its_part_away(shop: Shop) -> None
 
     shop.session(body)
     assert shop.left(*keys) == {"lost", "deep and lost"}
+
+
+STEPS = st.lists(st.sampled_from(["ask", "flush", "open", "release", "undo"]), max_size=20)
+
+
+@settings(max_examples=60)
+@given(STEPS, st.sampled_from(["commit", "rollback", "close"]))
+def test_exactly_what_is_committed_is_invalidated(steps: list[str], end: str) -> None:
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    kept: list[set[str]] = [set()]  # what each open savepoint asked for, the transaction's first
+    names = {f"key{number}" for number in range(len(steps))}
+    with Cache("memory://") as cache, Session(engine) as session:
+        cache.set_many(dict.fromkeys(names, 1))
+        session.begin()
+        savepoints: list[SessionTransaction] = []
+        for number, step in enumerate(steps):
+            if step == "ask":
+                invalidate_after_commit(session, cache, keys=f"key{number}")
+                kept[-1].add(f"key{number}")
+            elif step == "flush":
+                session.add(Team(name="red"))
+                session.flush()
+            elif step == "open":
+                savepoints.append(session.begin_nested())
+                kept.append(set())
+            elif savepoints:
+                inner = kept.pop()
+                kept[-1] |= inner if step == "release" else set()
+                (savepoints.pop().commit if step == "release" else savepoints.pop().rollback)()
+        assert set(cache.get_many(names)) == names
+        getattr(session, end)()
+        gone = set[str]().union(*kept) if end == "commit" else set[str]()
+        assert set(cache.get_many(names)) == names - gone
+        session.add(Team(name="blue"))
+        session.commit()
+        assert set(cache.get_many(names)) == names - gone
+    engine.dispose()
 
 
 def test_a_commit_with_open_savepoints_takes_them_along(shop: Shop) -> None:
