@@ -61,6 +61,7 @@ class Colour(ABC):
 
     name: Literal["sync", "async"]
     is_async: bool
+    can_cancel_itself = False
 
     def __init__(self) -> None:
         self._caches: list[Cache] = []
@@ -186,6 +187,7 @@ class SyncColour(Colour):
 class AsyncColour(Colour):
     name = "async"
     is_async = True
+    can_cancel_itself = True
 
     def __init__(
         self, new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop

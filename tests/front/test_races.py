@@ -193,7 +193,7 @@ def test_the_raw_client_of_the_cache_is_a_foreign_writer(
     for _ in range(5):
         colour.call(cache, "set", "k", "old")
         kept_key(colour, cache, "k")
-        colour.run(lambda: colour.face(cache).client.delete("shop:k"))
+        colour.ask_client(cache, "delete", "shop:k")
         colour.call(cache, "fence")
         assert colour.call(cache, "get", "k") is None
 

@@ -36,8 +36,8 @@ class Fault(NamedTuple):
 
     def skip_unless_possible(self, colour: Colour) -> None:
         """Skip the test where this cannot befall a caller of that colour."""
-        if self.error is None and not colour.is_async:
-            pytest.skip("a thread cannot be cancelled")
+        if self.error is None and not colour.can_cancel_itself:
+            pytest.skip("only a task of asyncio can cancel itself")
 
 
 def timed_out() -> BackendTimeout:
