@@ -80,11 +80,10 @@ class Backend:
             self, front, prefix=prefix, channel=channel, max_staleness=max_staleness, clock=clock
         )
         health = Health()
-        elapsed_ms = steady_clock(clock)
-        nodes = Nodes(health, AcknowledgedByNodes(max_staleness, elapsed_ms))
+        nodes = Nodes(health, AcknowledgedByNodes(max_staleness, steady_clock(clock)))
         self.env = Env(
             now_ms=wall_clock(clock),
-            elapsed_ms=elapsed_ms,
+            elapsed_ms=steady_clock(clock),
             draw_token=new_token,
             draw=random.random,
             sequence=itertools.count().__next__,
