@@ -21,6 +21,7 @@ from dualcache.cli.keys import keys
 from dualcache.cli.migrate_check import migrate_check
 from dualcache.cli.options import Mounted
 from dualcache.cli.ping import ping
+from dualcache.cli.stats import stats
 from dualcache.cli.ttl import ttl
 from dualcache.cli.watch import watch
 
@@ -33,6 +34,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     demo,
     ping,
     doctor,
+    stats,
     keys,
     get,
     ttl,

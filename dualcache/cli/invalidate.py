@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from dualcache.cli.exits import DONE, NOT_SO
 from dualcache.cli.options import connected
 from dualcache.cli.printing import amount
 from dualcache.cli.removing import (
+    PAGE,
     Found,
     progress_of,
     remove_all,
@@ -79,9 +81,11 @@ def look(cache: Cache, keys: tuple[str, ...], pattern: str | None) -> Found:
             found.note(key)
     if pattern is not None:
         with progress_of("looking", None) as advance:
-            for name in cache.keys(pattern):
-                found.note(name)
-                advance(1)
+            names = cache.keys(pattern)
+            while page := list(islice(names, PAGE)):
+                for name in page:
+                    found.note(name)
+                advance(len(page))
     return found
 
 
