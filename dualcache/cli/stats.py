@@ -7,7 +7,6 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from rich.text import Text
 
 from dualcache.cli.exits import DONE
 from dualcache.cli.options import connected
@@ -16,6 +15,8 @@ from dualcache.cli.server_figures import Figures, figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rich.text import Text
 
     from dualcache import Stats
     from dualcache.cli.session import Session
