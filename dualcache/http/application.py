@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from dualcache.http.asgi import AsgiHttp
     from dualcache.http.recorder import Application, Receive, Scope, Send
 
-__all__ = ["HttpApplication", "is_asgi_application"]
+__all__ = ["HttpApplication", "has_parameters", "is_asgi_application"]
 
 PARAMETERS: Final = ("scope", "receive", "send")
 
@@ -35,9 +35,14 @@ class HttpApplication:
 
 def is_asgi_application(value: object) -> bool:
     """Tell an application from an endpoint, by the names that ASGI gives its parameters."""
+    return has_parameters(value, PARAMETERS)
+
+
+def has_parameters(value: object, names: tuple[str, ...]) -> bool:
+    """Tell whether a function, a method or an object that can be called takes just these."""
     if isinstance(value, type) or not callable(value):
         return False
     try:
-        return tuple(inspect.signature(value).parameters) == PARAMETERS
+        return tuple(inspect.signature(value).parameters) == names
     except (TypeError, ValueError):  # a callable of C without a signature
         return False

@@ -14,8 +14,7 @@ from dualcache.http.answers import answer_from, hit_status
 from dualcache.http.asked import Asked, request_of
 from dualcache.http.cache_status import CacheStatus, Forward
 from dualcache.http.decisions import is_invalidating, why_forwarded
-from dualcache.http.keys import key_of
-from dualcache.http.loads import RouteLoads
+from dualcache.http.loads import Routes
 from dualcache.http.reading import Reading
 from dualcache.http.recorder import Recorder, announced
 from dualcache.http.requests import (
@@ -26,6 +25,7 @@ from dualcache.http.requests import (
 )
 
 if TYPE_CHECKING:
+    from dualcache.http.loads import RouteLoads
     from dualcache.http.policy import HttpPolicy
     from dualcache.http.recorder import Application, Message, Receive, Scope, Send
     from dualcache.http.stored import StoredResponse
@@ -49,17 +49,12 @@ class AsgiHttp:
         *,
         holds_parts: bool = False,
     ) -> None:
-        """`name` stands in statistics where no route tells its template; see `Recorder`."""
+        """See `Routes` for `name`, and `Recorder` for `holds_parts`."""
         self.holds_parts = holds_parts
         self.cache = cache
         self._policy = policy
-        self._runtime = runtime
-        self._name = name
-        self._routes: dict[str, RouteLoads] = {}
-
-    def now_ms(self) -> int:
-        """Return the time by the clock of the cache: another one inside of `override`."""
-        return self._runtime.backend.env.now_ms()
+        self._routes = Routes(runtime, policy, name)
+        self.now_ms = self._routes.now_ms
 
     async def serve(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request from the cache, or run `app` for it."""
@@ -179,11 +174,5 @@ class AsgiHttp:
 
     def _route_of(self, scope: Scope) -> RouteLoads:
         """Return the loads of the route that a request came by: a function may have several."""
-        template = template_of(scope)
-        route = self._routes.get(template)
-        if route is None:
-            label = key_of(self._policy.key or template or self._name, "", "")
-            # What FastAPI hands to the endpoint, or to what checks who asks, changes the response.
-            policy = self._policy.with_fields(fields_read(scope))
-            route = self._routes[template] = RouteLoads(self._runtime, policy, label)
-        return route
+        # What FastAPI hands to the endpoint, or to what checks who asks, changes the response.
+        return self._routes.loads_of(template_of(scope), lambda: fields_read(scope))

@@ -1,4 +1,4 @@
-"""`RouteLoads`: how the responses of one route are loaded and found, in both colours.
+"""`RouteLoads`: how the responses of a route are loaded and found, in both colours.
 
 The engine's policy of a route is made once, not for each request as that of a direct call is.
 """
@@ -11,23 +11,48 @@ from dualcache.core.entry import MISSING
 from dualcache.core.policy import Call, Counters, no_loader
 from dualcache.core.scope import switched_off
 from dualcache.engine.read import get
+from dualcache.http.keys import key_of
 from dualcache.http.results import is_response
 from dualcache.http.stored import StoredResponse
 from dualcache.keys.names import full_tags, user_key, user_tag
 from dualcache.options.policy import make_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from dualcache.core.policy import Policy
     from dualcache.front.of_function import FunctionFront
     from dualcache.http.policy import HttpPolicy
     from dualcache.runtime.runtime import Runtime
 
-__all__ = ["RouteLoads"]
+__all__ = ["RouteLoads", "Routes"]
 
 CODEC: Final = {"codec": "msgpack", "check": False}
 """Whatever the cache has for values; bytes and numbers are read as they were written."""
+
+
+class Routes:
+    """The routes that one decorated function answers: mostly one."""
+
+    def __init__(self, runtime: Runtime, policy: HttpPolicy, name: str) -> None:
+        """`name` stands in statistics where no route tells its template."""
+        self._runtime = runtime
+        self._policy = policy
+        self._name = name
+        self._loads: dict[str, RouteLoads] = {}
+
+    def now_ms(self) -> int:
+        """Return the time by the clock of the cache: another one inside of `override`."""
+        return self._runtime.backend.env.now_ms()
+
+    def loads_of(self, template: str, fields: Callable[[], Collection[str]] = tuple) -> RouteLoads:
+        """Return the loads of the route with this template, whose key holds these fields too."""
+        loads = self._loads.get(template)
+        if loads is None:
+            label = key_of(self._policy.key or template or self._name, "", "")
+            policy = self._policy.with_fields(fields())
+            loads = self._loads[template] = RouteLoads(self._runtime, policy, label)
+        return loads
 
 
 class RouteLoads:

@@ -19,8 +19,7 @@ from dualcache.http.decisions import (
     why_forwarded,
     why_unstored,
 )
-from dualcache.http.keys import key_of
-from dualcache.http.loads import RouteLoads
+from dualcache.http.loads import Routes
 from dualcache.http.requests import (
     HttpRequest,
     base_name,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from dualcache.http.answers import Answer
     from dualcache.http.fields import Fields
+    from dualcache.http.loads import RouteLoads
     from dualcache.http.policy import HttpPolicy
     from dualcache.runtime.runtime import Runtime
 
@@ -91,16 +91,11 @@ class SyncHttp:
     """The responses of one route, and the requests for them."""
 
     def __init__(self, cache: Any, runtime: Runtime, policy: HttpPolicy, name: str) -> None:
-        """`name` stands in statistics where no route tells its template."""
+        """See `Routes` for `name`."""
         self.cache = cache
         self.policy = policy
-        self._runtime = runtime
-        self._name = name
-        self._routes: dict[str, RouteLoads] = {}
-
-    def now_ms(self) -> int:
-        """Return the time by the clock of the cache: another one inside of `override`."""
-        return self._runtime.backend.env.now_ms()
+        self._routes = Routes(runtime, policy, name)
+        self.now_ms = self._routes.now_ms
 
     def serve(self, exchange: Exchange[R]) -> R:
         """Answer one request from the cache, or run the application for it."""
@@ -121,11 +116,7 @@ class SyncHttp:
 
     def route_of(self, request: HttpRequest) -> RouteLoads:
         """Return the loads of the route that a request came by: a function may have several."""
-        route = self._routes.get(request.template)
-        if route is None:
-            label = key_of(self.policy.key or request.template or self._name, "", "")
-            route = self._routes[request.template] = RouteLoads(self._runtime, self.policy, label)
-        return route
+        return self._routes.loads_of(request.template)
 
     def forget(self, key: str) -> None:
         """Delete one response, and not its variants."""

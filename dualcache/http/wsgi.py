@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import contextmanager
 from http import HTTPStatus
 from io import BytesIO
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dualcache.errors import UsageError
 from dualcache.http.answers import passed_fields
+from dualcache.http.application import has_parameters
 from dualcache.http.fields import field
 from dualcache.http.requests import HttpRequest
 from dualcache.keys.templates import parse_template
@@ -34,14 +34,9 @@ CONTENT: Final = {"CONTENT_TYPE": b"content-type", "CONTENT_LENGTH": b"content-l
 """Fields of a request that have no `HTTP_` before their names."""
 
 
-def is_wsgi_application(given: Any) -> bool:
+def is_wsgi_application(given: object) -> bool:
     """Tell an application from a view, by the names that PEP 3333 gives its parameters."""
-    if isinstance(given, type) or not callable(given):
-        return False
-    try:
-        return tuple(inspect.signature(given).parameters) == PARAMETERS
-    except (TypeError, ValueError):  # a callable of C without a signature
-        return False
+    return has_parameters(given, PARAMETERS)
 
 
 def wsgi_application(http: SyncHttp, app: WsgiApplication) -> WsgiApplication:
