@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dualcache.core.apart import Apart, At
+from dualcache.core.ops import Look
 from dualcache.engine.acknowledged import other_master
+from dualcache.engine.closing import (
+    is_closed,
+    kinds_of,
+    not_sure_yet,
+    note_closed,
+    note_searched,
+    reply_to_closed,
+)
 from dualcache.engine.nodes import unsettled
 from dualcache.engine.outcomes import is_cut, note_answer, note_failure
 from dualcache.engine.split import join, joined, split
-from dualcache.errors import BackendError
+from dualcache.errors import BackendError, BackendRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -81,6 +90,11 @@ def _ask_parts(
     whole = env.health.whole
     masters = whole.masters  # before the nodes are looked at: see `Nodes.adopt`
     made, replies = yield from _ready(op, env, nodes, prepare)
+    if whole.closed and may_repeat:
+        replies = [
+            _closed_at(part.op) if reply is None and is_closed(part.op, env) else reply
+            for part, reply in zip(made.parts, replies, strict=True)
+        ]
     asked = [at for at, reply in enumerate(replies) if reply is None]
     slots, since = nodes.slots, whole.breaker.events
     found: tuple[Any, ...] = ()
@@ -100,6 +114,8 @@ def _ask_parts(
         else:
             if not env_at.health.breaker.is_closed or env_at.health.breaker.failures:
                 note_answer(env_at)
+            if whole.cut_searches:
+                note_searched(part, env_at)
             if prepare is None or whole.masters == masters:
                 continue
             # A node that was promoted may have answered, before anything was repeated there.
@@ -107,11 +123,41 @@ def _ask_parts(
         # The node may have handed its slots on, and the failure was what showed that.
         if may_repeat and (is_cut(reply) or nodes.slots is not slots):
             again = op if type(op) is At else part
-            try:
-                replies[at] = yield from ask_nodes(again, env, nodes, prepare)
-            except BackendError as error:
-                replies[at] = error.with_traceback(None)
+            replies[at] = yield from _tried_again(again, part, env_at, nodes, prepare)
     return made, replies
+
+
+def _tried_again(
+    op: Op[Any], part: Op[Any], env: Env, nodes: Nodes, prepare: Prepare | None
+) -> Flow[Any]:
+    """Perform a part once more, and find out whether it is why connections are closed.
+
+    `op` is the part, with its node where that is fixed. Returns an error as a value.
+    """
+    try:
+        reply = yield from ask_nodes(op, env, nodes, prepare)
+    except BackendError as error:
+        failure = error.with_traceback(None)
+        if not is_cut(failure) or not kinds_of(part):
+            return failure
+    else:
+        return reply
+    # As `try_again` does for one server.
+    try:
+        yield from ask_nodes(At(env.node, Look(f"{env.prefix}~p")), env, nodes)
+    except BackendRefused:  # which is an answer, too
+        pass
+    except BackendError:
+        return failure
+    return _closed_at(part) if note_closed(part, env) else not_sure_yet()
+
+
+def _closed_at(part: Op[Any]) -> Any:
+    """Return the reply to a part at which the connection is closed, or its error."""
+    try:
+        return reply_to_closed(part)
+    except BackendError as error:
+        return error.with_traceback(None)
 
 
 def _ready(
