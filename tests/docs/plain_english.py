@@ -14,7 +14,6 @@ LONGEST_SENTENCE: Final = 40
 
 AVOID: Final = {
     r"(?:is|are|was|were|be|been|gets?) told\b": "say who says it: the log says, an event tells",
-    r"told (?:once|apart)\b": "logged once; distinguished",
     r"who(?:so)?ever\b": "each caller that, anyone who",
     r"(?<!a life )(?<!rules )of (?:its|their|his|her|one's) own\b": "its own, a separate",
     r"(?:which|what) tells\b": "name the thing: a predicate, a sign",
@@ -31,7 +30,6 @@ AVOID: Final = {
     r"but for\b": "except",
     r"none but\b": "only",
     r"save for\b": "except",
-    r"needs? not\b": "does not need to",
     r"likewise\b": "also",
     r"(?:there|here)(?:by|of|upon)\b": "say it directly",
     r"(?:hence|thus|whilst|upon|shall|ought)\b": "so, while, on, must, should",
