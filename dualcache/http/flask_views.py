@@ -18,7 +18,7 @@ from dualcache.frameworks.flask_context import origins
 from dualcache.frameworks.routes import VERBS, layers
 from dualcache.http.advice import warn_of_tasks
 from dualcache.http.answers import passed_fields
-from dualcache.http.wsgi import as_text, environ_again, request_of
+from dualcache.http.wsgi import MARK, as_text, environ_again, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -77,9 +77,14 @@ class _View:
         self._has_warned = False
 
     def is_asked(self) -> bool:
-        """Tell whether Flask calls the view for its request, and not another view as a function."""
+        """Tell whether Flask calls the view for its request, and this has to answer.
+
+        Not if another view calls it as a function, nor within the load of the whole application.
+        """
         flask: Any = sys.modules.get("flask")
         if flask is None or not flask.has_request_context():
+            return False
+        if flask.request.environ.get(MARK):
             return False
         view = flask.current_app.view_functions.get(flask.request.endpoint)
         kind = getattr(view, "view_class", None)
@@ -112,7 +117,7 @@ class _ViewExchange:
             request.environ, lambda: request, request.view_args, str(request.url_rule)
         )
 
-    def run(self) -> _Response:
+    def run(self, *, is_load: bool = False) -> _Response:  # noqa: ARG002  for applications
         view, context = self._view, self._flask.globals.request_ctx
         before = len(_later(context))
         try:

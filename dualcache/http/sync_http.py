@@ -74,8 +74,12 @@ class Exchange(Protocol[R_co]):
 
     request: HttpRequest
 
-    def run(self) -> Made[R_co]:
-        """Run the application for this request; raise what it raises."""
+    def run(self, *, is_load: bool = False) -> Made[R_co]:
+        """Run the application for this request; raise what it raises.
+
+        Within a load, what is cached inside of the application does not load: it may have the same
+        key, and would wait for this very load.
+        """
         ...
 
     def run_again(self) -> AbstractContextManager[Made[R_co]]:
@@ -212,7 +216,7 @@ class _Reading(Generic[R]):
                 response, _ = self._taken(made)
                 return self._result(response)
         self._unstored = self._route.unstored
-        made = self._exchange.run()
+        made = self._exchange.run(is_load=True)
         response, self._reason = self._taken(made)
         if response is None:
             self._made = made

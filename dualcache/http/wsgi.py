@@ -24,11 +24,20 @@ if TYPE_CHECKING:
     from dualcache.http.policy import HttpPolicy
     from dualcache.http.sync_http import SyncHttp
 
-__all__ = ["as_text", "environ_again", "is_wsgi_application", "request_of", "wsgi_application"]
+__all__ = [
+    "MARK",
+    "as_text",
+    "environ_again",
+    "is_wsgi_application",
+    "request_of",
+    "wsgi_application",
+]
 
 Environ: TypeAlias = "dict[str, Any]"
 WsgiApplication: TypeAlias = "Callable[[Environ, Callable[..., Any]], Iterable[bytes]]"
 
+MARK: Final = "dualcache.http"
+"""The place in an environment that tells whether an application around this one loads."""
 PARAMETERS: Final = ("environ", "start_response")
 CONTENT: Final = {"CONTENT_TYPE": b"content-type", "CONTENT_LENGTH": b"content-length"}
 """Fields of a request that have no `HTTP_` before their names."""
@@ -44,6 +53,8 @@ def wsgi_application(http: SyncHttp, app: WsgiApplication) -> WsgiApplication:
     _refuse_parameters(http.policy)
 
     def answer(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get(MARK):
+            return app(environ, start_response)
         return http.serve(_AppExchange(app, environ, start_response))
 
     return answer
@@ -94,12 +105,14 @@ class _AppExchange:
         self._environ = environ
         self._start_response = start_response
 
-    def run(self) -> _Begun:
+    def run(self, *, is_load: bool = False) -> _Begun:
+        self._environ[MARK] = is_load
         return _Begun(self._app, self._environ, self._start_response)
 
     @contextmanager
     def run_again(self) -> Generator[_Begun]:
-        made = _Begun(self._app, environ_again(self._environ), self._start_response)
+        environ = {**environ_again(self._environ), MARK: True}
+        made = _Begun(self._app, environ, self._start_response)
         try:
             yield made
         finally:

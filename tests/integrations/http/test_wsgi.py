@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from wsgiref.util import FileWrapper, setup_testing_defaults
 
@@ -9,6 +11,8 @@ import flask
 import pytest
 
 from dualcache import Cache, KeyTemplateError, UsageError
+from dualcache.http.sync_http import _Reading
+from dualcache.http.wsgi import _AppExchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -205,6 +209,52 @@ def test_a_whole_application_of_flask_is_behind_it(cache: Cache) -> None:
     assert runs == ["/a", "/b"]
     client.post("/a")
     assert client.get("/a").headers["cache-status"] == "dualcache; fwd=uri-miss; stored"
+
+
+def test_a_view_within_an_application_that_loads_is_stored_once(cache: Cache) -> None:
+    app, runs = flask.Flask(__name__), []
+
+    @app.route("/", methods=["GET", "PUT"])
+    @cache.http(ttl=60, invalidates=["/other"])
+    def read() -> list[int]:
+        runs.append(flask.request.method)
+        return [len(runs)]
+
+    app.wsgi_app = cache.http(ttl=60, vary=["cookie"])(app.wsgi_app)  # type: ignore[method-assign]
+    client = app.test_client()
+    answers = [client.get("/") for _ in range(2)]
+    assert [answer.json for answer in answers] == [[1], [1]]
+    told = [answer.headers.getlist("cache-status") for answer in answers]
+    assert told == [["dualcache; fwd=uri-miss; stored"], ["dualcache; hit; ttl=60"]]
+    changed = client.put("/", headers={"Range": "x"}).headers.getlist("cache-status")
+    assert changed == ["dualcache; fwd=method"] * 2
+    assert client.get("/").json == [3]
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_an_exception_and_a_failure_leave_nothing_behind(cache: Cache, raises: bool) -> None:
+    @cache.http(ttl=60)
+    def app(environ: Any, start_response: Any) -> Any:
+        if raises:
+            raise KeyError
+        start_response("503 Down", HEAD[1])
+        return [b"down"]
+
+    def failing() -> int:
+        server = Server(app)
+        for _ in range(3):
+            with pytest.raises(KeyError) if raises else nullcontext():
+                server.get()
+        del server
+        # By type: a proxy among them would be resolved by isinstance().
+        return sum(type(each) in (_Reading, _AppExchange) for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert failing() == 0
+    finally:
+        gc.enable()
 
 
 def test_templates_of_an_application_have_no_parameters(cache: Cache) -> None:
