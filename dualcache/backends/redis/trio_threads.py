@@ -46,11 +46,11 @@ class TrioThreads:
     async def perform(self, op: Op[Any]) -> Any:
         """Perform one backend op; raise `BackendError`."""
         job = _Job(self._of_this_run())
-        with trio.move_on_after(self._seconds):
-            await job.limiter.acquire_on_behalf_of(job)
-            job.begin(partial(copy_context().run, self._perform, op))
-        if not job.has_begun:
-            raise no_connection()
+        try:
+            job.limiter.acquire_on_behalf_of_nowait(job)
+        except trio.WouldBlock:
+            await self._await_turn(job)
+        job.begin(partial(copy_context().run, self._perform, op))
         try:
             await job.ended.wait()
         except trio.Cancelled:
@@ -60,6 +60,12 @@ class TrioThreads:
                 await job.ended.wait()
             raise
         return job.reply()
+
+    async def _await_turn(self, job: _Job) -> None:
+        with trio.move_on_after(self._seconds) as waiting:
+            await job.limiter.acquire_on_behalf_of(job)
+        if waiting.cancelled_caught:
+            raise no_connection()
 
     def _of_this_run(self) -> trio.CapacityLimiter:
         try:
@@ -76,7 +82,6 @@ class _Job:
     def __init__(self, limiter: trio.CapacityLimiter) -> None:
         self.limiter = limiter
         self.ended = trio.Event()
-        self.has_begun = False
         self._outcome: Outcome[Any] | None = None
         self._token = trio.lowlevel.current_trio_token()
 
@@ -87,7 +92,6 @@ class _Job:
         except BaseException:
             self.limiter.release_on_behalf_of(self)
             raise
-        self.has_begun = True
 
     def reply(self) -> Any:
         """Return the reply, or raise what the op raised."""
