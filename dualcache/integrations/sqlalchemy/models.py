@@ -28,11 +28,15 @@ class ModelTags(NamedTuple):
     """The tags of one model in one cache."""
 
     cache: Cache
+    plain: tuple[str, ...]
+    """Tags without placeholders."""
     templates: tuple[str, ...]
-    lasting: tuple[str, ...]
-    """Those without placeholders."""
     names: tuple[str, ...]
-    """The attributes that the others name."""
+    """The attributes that the templates name."""
+
+    def of(self, values: Mapping[str, Any]) -> list[str]:
+        """Return the tags of a row."""
+        return [*self.plain, *(self.cache.key(each, **values) for each in self.templates)]
 
 
 _registered: Final[WeakKeyDictionary[type, list[ModelTags]]] = WeakKeyDictionary()
@@ -76,8 +80,9 @@ def _checked(cache: Cache, model: type, templates: str | Iterable[str]) -> Model
             details=[("columns", ", ".join(mapper.columns.keys()))],
             help="use these: what else a row says may change without the row",
         )
-    lasting = tuple(template for template, names in named.items() if not names)
-    return ModelTags(cache, written, lasting, tuple(found))
+    plain = tuple(cache.key(template) for template, names in named.items() if not names)
+    varying = tuple(template for template, names in named.items() if names)
+    return ModelTags(cache, plain, varying, tuple(found))
 
 
 def _mapper_of(model: type) -> Mapper[Any]:
@@ -171,7 +176,7 @@ def _changed(connection: sa.Connection, target: object, *, is_old: bool) -> None
     for tags in _tags_of(type(target)):
         values = _values(connection, target, tags.names, is_old=is_old)
         if values is not None:
-            gather(session, tags.cache, (), [tags.cache.key(t, **values) for t in tags.templates])
+            gather(session, tags.cache, (), tags.of(values))
 
 
 def _values(
@@ -217,7 +222,7 @@ def _statement_run(state: ORMExecuteState) -> None:
         if table not in _tables_of(model):
             continue
         for tags in registered:
-            gather(state.session, tags.cache, (), [*tags.lasting, table_tag(model)])
+            gather(state.session, tags.cache, (), [*tags.plain, table_tag(model)])
 
 
 def _tables_of(model: type) -> set[Any]:
