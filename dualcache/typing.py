@@ -87,6 +87,10 @@ class Tracer(Protocol):
 
     include_keys: bool
 
+    def is_recording(self) -> bool:
+        """Tell whether the current span is recorded; asked at each call, so it has to be quick."""
+        ...
+
     def begin(self, name: str, template: str, parent: Any = None) -> Any:
         """Return a new span under `parent`, or under the current span; `None`: not recorded."""
 

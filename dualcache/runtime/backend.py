@@ -132,7 +132,7 @@ class Backend:
 
     def get_or_load(self, call: Call, pending: PendingLoad | None = None) -> Any:
         """Serve a call in this thread, or load it; with `pending` only up to its load, as `run`."""
-        if self._tracing is not None:
+        if self._tracing is not None and self._tracing.is_recording():
             traced = self._tracing.begin(call, self.env)
             if traced is not None:
                 return traced.run(self._sync or self._make_sync())
@@ -140,7 +140,7 @@ class Backend:
 
     def aget_or_load(self, call: Call) -> Coroutine[Any, Any, Any]:
         """Serve a call in this task, or load it."""
-        if self._tracing is not None:
+        if self._tracing is not None and self._tracing.is_recording():
             traced = self._tracing.begin(call, self.env)
             if traced is not None:
                 return traced.awaited(self._aserve(traced.call, traced.env))
@@ -157,10 +157,11 @@ class Backend:
 
     def direct(self, make: Callable[[Call, Env], Flow[Any]], call: Call) -> Flow[Any]:
         """Return the flow of a direct call, in a span where it is traced."""
-        traced = None if self._tracing is None else self._tracing.begin(call, self.env)
-        if traced is None:
-            return make(call, self.env)
-        return traced.spanned(make(traced.call, traced.env))
+        if self._tracing is not None and self._tracing.is_recording():
+            traced = self._tracing.begin(call, self.env)
+            if traced is not None:
+                return traced.spanned(make(traced.call, traced.env))
+        return make(call, self.env)
 
     def trace(self, tracing: Tracing | None) -> None:
         """Have spans made of calls, loads and invalidations from now on."""

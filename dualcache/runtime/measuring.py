@@ -5,7 +5,7 @@ What performs operations is replaced by what measures, so that nothing is asked 
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import cycle
 from re import sub
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -44,10 +44,10 @@ class OperationTimes:
 
     def timed(self, perform: Callable[[Op[Any]], Any]) -> Callable[[Op[Any]], Any]:
         """Return a function that performs and measures; failures are measured, too."""
-        turn = count(1).__next__
+        is_turn = cycle([*[False] * (LOOKS - 1), True]).__next__
 
         def performed(op: Op[Any]) -> Any:
-            if type(op) is Look and turn() % LOOKS:
+            if type(op) is Look and not is_turn():
                 return perform(op)
             began = perf_counter()
             try:
@@ -61,10 +61,10 @@ class OperationTimes:
         self, perform: Callable[[Op[Any]], Awaitable[Any]]
     ) -> Callable[[Op[Any]], Awaitable[Any]]:
         """Return the same for coroutines."""
-        turn = count(1).__next__
+        is_turn = cycle([*[False] * (LOOKS - 1), True]).__next__
 
         def performed(op: Op[Any]) -> Awaitable[Any]:
-            if type(op) is Look and turn() % LOOKS:
+            if type(op) is Look and not is_turn():
                 return perform(op)
             return measured(op)
 

@@ -38,6 +38,7 @@ class Tracing:
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
+        self.is_recording = tracer.is_recording
 
     def begin(self, call: Call, env: Env) -> TracedCall | None:
         """Begin the span of a call; `None`: it is not recorded."""
@@ -46,6 +47,8 @@ class Tracing:
 
     def invalidating(self, label: str, flow: Flow[Any]) -> Flow[Any]:
         """Put a span around the flow of an invalidation."""
+        if not self.is_recording():
+            return flow
         span = self._tracer.begin(INVALIDATE, label)
         return flow if span is None else self._spanned(span, flow)
 

@@ -1,84 +1,37 @@
-"""`instrument`: metrics and spans of a cache, by the API of OpenTelemetry.
+"""The metrics of one cache.
 
-Counters are read from `stats()` when a reader collects, so a call pays nothing for them. Without an
-SDK all of it does nothing.
+Counters are read from `stats()` when a reader collects, so a call pays nothing for them.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet, ref
+from typing import TYPE_CHECKING, Final
+from weakref import ref
 
-from opentelemetry.metrics import Observation, get_meter
-from opentelemetry.trace import (
-    SpanContext,
-    Status,
-    StatusCode,
-    TraceFlags,
-    get_current_span,
-    get_tracer,
-    set_span_in_context,
-    use_span,
-)
+from opentelemetry.metrics import Observation
 
-from dualcache import (
-    Coalesced,
-    Event,
-    Hit,
-    Invalidated,
-    Loaded,
-    LoadFailed,
-    Miss,
-    StaleHit,
-    __version__,
-)
+from dualcache import Event, Loaded, LoadFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
-    from opentelemetry.trace import Span, TracerProvider
+    from opentelemetry.metrics import CallbackOptions, Histogram, Meter
 
     from dualcache import Cache, Stats
 
     Attributes = Mapping[str, str]
 
-__all__ = ["instrument"]
+__all__ = ["Metrics"]
 
 _STATS_SECONDS: Final = 0.1
 """For how long one look at the statistics serves the instruments of one collection."""
-_instrumented: Final[WeakSet[Cache]] = WeakSet()
+_MOST_WAITING: Final = 10_000
+"""How many measurements of one histogram wait for a collection."""
 
 
-def instrument(
-    cache: Cache,
-    *,
-    metrics: bool = True,
-    traces: bool = True,
-    include_keys: bool = False,
-    attributes: Mapping[str, str] | None = None,
-    meter_provider: MeterProvider | None = None,
-    tracer_provider: TracerProvider | None = None,
-) -> None:
-    """Give metrics and spans of a cache to OpenTelemetry; a second call for it changes nothing.
-
-    `include_keys` puts keys into spans, as `cache.key`; metrics have key templates alone.
-    `attributes` are added to each measurement, where a program has several caches. The providers
-    are the global ones unless they are given.
-    """
-    if cache in _instrumented:
-        return
-    _instrumented.add(cache)
-    if metrics:
-        meter = get_meter("dualcache", __version__, meter_provider)
-        _Metrics(cache, meter, attributes or {}).register()
-    if traces:
-        cache.trace(_Tracer(get_tracer("dualcache", __version__, tracer_provider), include_keys))
-
-
-class _Metrics:
+class Metrics:
     """The instruments of one cache, which they do not keep alive."""
 
     def __init__(self, cache: Cache, meter: Meter, attributes: Attributes) -> None:
@@ -86,13 +39,16 @@ class _Metrics:
         self._meter = meter
         self._attributes = attributes
         self._known: tuple[float, Stats] | None = None
-        self._load_duration = meter.create_histogram(
-            "dualcache.load.duration", "s", "How long loaders ran."
+        self._by_operation: dict[str, Attributes] = {}
+        self._load_duration = _Recorded(
+            meter.create_histogram("dualcache.load.duration", "s", "How long loaders ran.")
         )
-        self._operation_duration = meter.create_histogram(
-            "dualcache.operation.duration",
-            "s",
-            "How long trips to the backend took; of looks one in eight is recorded.",
+        self._operation_duration = _Recorded(
+            meter.create_histogram(
+                "dualcache.operation.duration",
+                "s",
+                "How long trips to the backend took; of looks one in eight is recorded.",
+            )
         )
         cache.on_event(self._record_load, events=[Loaded, LoadFailed])
         cache.measure_operations(self._record_operation)
@@ -139,6 +95,8 @@ class _Metrics:
         cache, now = self._cache(), monotonic()
         if cache is None:
             return None
+        self._load_duration.record_all()
+        self._operation_duration.record_all()
         if self._known is None or now - self._known[0] > _STATS_SECONDS:
             self._known = now, cache.stats()
         return self._known[1]
@@ -147,11 +105,38 @@ class _Metrics:
         assert isinstance(event, Loaded | LoadFailed)
         outcome: str = event.outcome if isinstance(event, Loaded) else "failed"
         attributes = {"dualcache.template": event.template, "dualcache.outcome": outcome}
-        self._load_duration.record(event.load_ms / 1000, {**self._attributes, **attributes})
+        self._load_duration.put(event.load_ms / 1000, {**self._attributes, **attributes})
 
     def _record_operation(self, name: str, seconds: float) -> None:
-        attributes = {**self._attributes, "dualcache.operation": name}
-        self._operation_duration.record(seconds, attributes)
+        attributes = self._by_operation.get(name)
+        if attributes is None:
+            attributes = {**self._attributes, "dualcache.operation": name}
+            self._by_operation[name] = attributes
+        self._operation_duration.put(seconds, attributes)
+
+
+class _Recorded:
+    """A histogram whose measurements are recorded at the next collection.
+
+    An SDK takes about ten microseconds to record one: as long as a whole hit.
+    """
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self._waiting: deque[tuple[float, Attributes]] = deque()
+
+    def put(self, seconds: float, attributes: Attributes) -> None:
+        """Keep one measurement; when many wait, record it at once."""
+        if len(self._waiting) < _MOST_WAITING:
+            self._waiting.append((seconds, attributes))
+        else:
+            self._histogram.record(seconds, attributes)
+
+    def record_all(self) -> None:
+        """Record all that waits."""
+        waiting = self._waiting
+        for _ in range(len(waiting)):
+            self._histogram.record(*waiting.popleft())
 
 
 def _requests(stats: Stats) -> Iterator[tuple[int, Attributes]]:
@@ -217,73 +202,3 @@ def _size(stats: Stats) -> Iterator[tuple[int, Attributes]]:
 
 def _backend_up(stats: Stats) -> Iterator[tuple[int, Attributes]]:
     yield int(stats.is_available), {"dualcache.tier": stats.tier}
-
-
-class _Tracer:
-    """Makes spans under recording parents alone (dualcache.typing.Tracer)."""
-
-    def __init__(self, tracer: Any, include_keys: bool) -> None:
-        self._tracer = tracer
-        self.include_keys = include_keys
-
-    def begin(self, name: str, template: str, parent: Any = None) -> Any:
-        """Return a new span under `parent`, or under the current span; `None`: not recorded."""
-        above = get_current_span() if parent is None else parent
-        if not above.is_recording():
-            return None
-        context = None if parent is None else set_span_in_context(parent)
-        return self._tracer.start_span(name, context, attributes={"dualcache.template": template})
-
-    def entered(self, span: Any) -> AbstractContextManager[Span]:
-        """Make a span the current one inside."""
-        return use_span(span, record_exception=False, set_status_on_exception=False)
-
-    def context_of(self, span: Any) -> str:
-        """Return the trace context of a span (W3C Trace Context, `traceparent`)."""
-        context = span.get_span_context()
-        flags = int(context.trace_flags)
-        return f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
-
-    def end(self, span: Any, events: Sequence[Event], error: BaseException | None) -> None:
-        """End a span; `events` are those of its call, in order, `error` is what it raised."""
-        for event in events:
-            span.set_attributes(_attributes_of(event))
-            key = getattr(event, "key", "")
-            if key and self.include_keys:
-                span.set_attribute("cache.key", key)
-            if isinstance(event, Coalesced) and event.trace:
-                span.add_link(_context_from(event.trace))
-        if error is not None:
-            span.record_exception(error)
-            span.set_status(Status(StatusCode.ERROR, type(error).__name__))
-        span.end()
-
-
-def _attributes_of(event: Event) -> dict[str, Any]:
-    """Return what an event tells of the span of its call."""
-    match event:
-        case Hit():
-            age = {} if event.age is None else {"dualcache.age": event.age}
-            size = {"cache.item_size": event.size_bytes} if event.size_bytes else {}
-            return {"cache.hit": True, "dualcache.tier": event.tier, **age, **size}
-        case StaleHit():
-            return {"cache.hit": True, "dualcache.stale": event.reason}
-        case Miss():
-            return {"cache.hit": False, "dualcache.reason": event.reason}
-        case Loaded():
-            size = {"cache.item_size": event.size_bytes} if event.size_bytes else {}
-            return {"dualcache.outcome": event.outcome, **size}
-        case Coalesced():
-            return {"dualcache.coalesced": True, "dualcache.waited": event.waited_ms / 1000}
-        case Invalidated():
-            counts = ("keys", "tags", "patterns", "removed", "pending")
-            return {f"dualcache.{name}": getattr(event, name) for name in counts}
-        case _:
-            return {}
-
-
-def _context_from(traceparent: str) -> SpanContext:
-    _, trace_id, span_id, flags = traceparent.split("-")
-    return SpanContext(
-        int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=TraceFlags(int(flags, 16))
-    )
