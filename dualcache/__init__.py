@@ -58,6 +58,7 @@ from dualcache.errors import (
 if TYPE_CHECKING:
     from dualcache.backends.redis.wire.rights import Right
     from dualcache.cache import Cache, each_cache
+    from dualcache.codecs.outline import outline_of
     from dualcache.observability.stats import (
         Counts,
         Distribution,
@@ -131,6 +132,7 @@ __all__ = [
     "WaitExpired",
     "Warmed",
     "each_cache",
+    "outline_of",
     "read_head",
 ]
 
@@ -147,6 +149,7 @@ _LATER: Final = {
     "Stats": "dualcache.observability.stats",
     "TemplateStats": "dualcache.observability.stats",
     "each_cache": "dualcache.cache",
+    "outline_of": "dualcache.codecs.outline",
 }
 """Where the names live whose modules bring the engine along; the others are values alone."""
 

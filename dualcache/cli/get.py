@@ -8,9 +8,10 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 from redis.exceptions import ResponseError
 
-from dualcache import MISSING, MissingClientError, read_head
+from dualcache import MISSING, MissingClientError, outline_of, read_head
 from dualcache.cli.exits import DONE, NOT_SO
 from dualcache.cli.options import connected
 from dualcache.cli.printing import complain, seconds, shown
@@ -30,6 +31,9 @@ def get(session: Session, key: str, raw: bool, meta: bool) -> int:
     cache = session.answering()
     content = stored_bytes(cache, key)
     entry = None if raw else cache.peek(key)
+    if entry is not None and entry.value is MISSING:
+        value = outline_of(stored_name(cache, key), content)
+        entry = replace(entry, value=value)
     if raw and content:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
@@ -48,11 +52,15 @@ def get(session: Session, key: str, raw: bool, meta: bool) -> int:
     return DONE
 
 
+def stored_name(cache: Cache, key: str) -> str:
+    """Return the name of a key on the server."""
+    return f"{cache.namespace}:{key}" if cache.namespace else key
+
+
 def stored_bytes(cache: Cache, key: str) -> bytes:
     """Return what lies under a key on the server, nothing where there is none."""
-    name = f"{cache.namespace}:{key}" if cache.namespace else key
     try:
-        found: Any = cache.client.get(name)
+        found: Any = cache.client.get(stored_name(cache, key))
     except MissingClientError:
         return b""
     except ResponseError:  # it is a list, a hash, …
@@ -109,16 +117,16 @@ def human(name: str, value: Any) -> str:
 def value_of(entry: Entry) -> Any:
     """Return the value for JSON; an exception as its text."""
     if entry.negative:
-        return {"raises": repr(entry.error) if entry.error else "an exception"}
+        return {"raises": repr(entry.error) if entry.error else entry.value}
     return None if entry.value is MISSING else entry.value
 
 
 def text_of(entry: Entry) -> str:
     """Write the value as Python does."""
     if entry.negative:
-        return f"raises {entry.error!r}" if entry.error else "raises an exception of its function"
+        return f"raises {entry.error or entry.value!r}"
     if entry.value is MISSING:
-        return "(only the type that its function returns reads it: give --app)"
+        return "(only its function reads it; --app may help)"
     return shown_lines(pformat(entry.value, width=get_terminal_size().columns, sort_dicts=False))
 
 

@@ -96,7 +96,7 @@ def remove_all(
             removed += done.removed
             pending = done.pending
             sent += len(some)
-            advance(len(some))
+            advance(done.removed)  # SCAN may name a key twice
             if rate is not None:
                 pause(began + sent / rate, stop)
     return removed, pending

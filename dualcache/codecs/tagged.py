@@ -8,6 +8,7 @@ and a memory that their length bounds.
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import msgpack
@@ -29,13 +30,23 @@ from dualcache.errors import DecodeError, UnencodableValue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["MAX_DEPTH", "decode", "encode", "unencodable_type"]
+__all__ = ["CONTAINERS", "MAX_DEPTH", "NAMED", "decode", "encode", "unencodable_type"]
 
 MAX_DEPTH: Final = 100
 
 # The tags are part of the stored format: never renumber. Those of scalars are in `scalars.py`.
 _TUPLE, _DICT, _SET, _FROZENSET = 3, 4, 5, 6
 _LIBRARY, _SUBCLASS, _OBJECT, _BINARY = 17, 18, 19, 20
+
+CONTAINERS: Final[dict[int, Callable[[list[Any]], Any]]] = {
+    _TUPLE: tuple,
+    _DICT: paired,
+    _SET: partial(distinct, set),
+    _FROZENSET: partial(distinct, frozenset),
+}
+"""How a container is made of its parts, by its tag."""
+NAMED: Final = frozenset({_LIBRARY, _SUBCLASS, _OBJECT, _BINARY})
+"""Tags whose body begins with a name and ends with parts."""
 
 _ENCODER: Final = msgpack.Encoder()
 _DECODER: Final = msgpack.Decoder()

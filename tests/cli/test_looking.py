@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from dualcache import Cache
     from tests.cli.running import Shell
     from tests.servers import Server
+
+
+@dataclass
+class User:
+    name: str
 
 
 def test_ping_says_where_and_how_fast(shell: Shell) -> None:
@@ -113,6 +119,20 @@ def test_get_shows_what_is_known_of_an_entry(shell: Shell, shop: Cache) -> None:
     text = shell.run("get", "user:1", "--meta").out
     assert text.startswith("'Ann'\n")
     assert re.search(r"^ttl +\d\d min \d+ s *$", text, re.MULTILINE)
+
+
+def test_get_shows_what_only_a_type_reads_exactly(shell: Shell, shop: Cache) -> None:
+    @shop(key="user:{user_id}", cache_exceptions=KeyError, negative_ttl=60)
+    def user(user_id: int) -> User:
+        if not user_id:
+            raise KeyError("nobody")
+        return User("Ann")
+
+    user(1)
+    with pytest.raises(KeyError):
+        user(0)
+    assert shell.run("get", "user:1").out == "{'name': 'Ann'}\n"
+    assert shell.run("get", "user:0").out.startswith("raises [")
 
 
 def test_get_writes_the_stored_bytes(
