@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import json
+import sys
 import weakref
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from flask.views import MethodView
 
 from dualcache import Cache, Event, FrontTier, UsageError
 from dualcache.integrations.flask import DualCache, backend_down, invalidated, loaded
-from dualcache.integrations.flask.commands import group
+from dualcache.integrations.flask.commands import _group, group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -239,7 +240,8 @@ def test_a_cache_that_is_there_already_is_shared() -> None:
     def one(item: int) -> int:
         return item
 
-    assert one(1) == 1  # needs no application
+    twice = shared.memoize(abs, ttl=60)
+    assert (one(1), twice(-2)) == (1, 2)  # needs no application
     for name in ("first", "second"):
         app = flask.Flask(name)
         shared.init_app(app)
@@ -278,6 +280,15 @@ def test_the_commands_work_on_the_cache_of_the_application(factory: Any) -> None
     ran = CliRunner().invoke(program, ["dualcache", "keys", "--json"])
     assert "price:1" in json.dumps(ran.output), ran.output
     assert ran.exit_code == 0
+
+
+def test_without_the_extra_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    ran = CliRunner().invoke(_group())
+    assert ran.exit_code != 0
+    assert 'pip install "dualcache[cli]"' in ran.output
 
 
 def test_a_program_without_a_cache_is_told_what_to_write() -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flask
 import pytest
 from flask.views import MethodView, View
 
 from dualcache import Cache
-
-if TYPE_CHECKING:
-    from tests.integrations.flask.conftest import Shop
+from dualcache.integrations.flask import DualCache
+from tests.integrations.flask.conftest import Shop
 
 
 def test_path_values_make_names_in_views_and_blueprints(shop: Shop) -> None:
@@ -221,6 +221,27 @@ def test_a_view_that_another_view_calls_is_the_function_itself(shop: Shop) -> No
         return [await each if inspect.isawaitable(each) else each for each in made]
 
     assert [shop.client.get("/").json for _ in range(2)] == [[1, 2], [3, 4]]
+
+
+def test_a_coroutine_beside_other_frameworks_is_cached_too() -> None:
+    import fastapi
+
+    shop = Shop("memory://", is_async=True)
+    extension = DualCache(shop.app, url="memory://")
+
+    async def body() -> list[int]:
+        assert fastapi.__name__  # what encloses it may be an application of FastAPI as well
+        return [shop.count("body")]
+
+    read, late = shop.cache.http(ttl=60)(body), extension.http(ttl=60)(body)
+    assert inspect.iscoroutinefunction(read)
+    shop.app.get("/read", endpoint="read")(read)
+    shop.app.get("/late", endpoint="late")(late)
+    assert [shop.shown("/read"), shop.shown("/read")] == [[[1], "uri-miss"], [[1], "hit"]]
+    assert [shop.shown("/late"), shop.shown("/late")] == [[[2], "uri-miss"], [[2], "hit"]]
+    assert asyncio.run(read()) == [3]
+    extension.cache.close()
+    shop.close()
 
 
 def test_a_hit_of_a_coroutine_starts_no_loop() -> None:

@@ -210,6 +210,21 @@ def fresh_one(door: Door) -> str:
     raise AssertionError("nothing was stored")
 
 
+def test_what_is_not_stored_any_more_is_not_served_as_stale(door: Door) -> None:
+    headers: dict[str, str] = {}
+    door.route("/", ttl=60, stale_while_revalidate=600)(
+        lambda _: Reply(str(door.count("body")), headers=dict(headers))
+    )
+    door.get("/")
+    headers["Set-Cookie"] = "a=b"
+    door.now += 100
+    assert told(door) == {"hit": True, "ttl": -40}
+    ends = monotonic() + WAIT_SECONDS
+    while told(door).get("hit"):
+        assert monotonic() < ends
+    assert told(door)["detail"] == "set-cookie"
+
+
 def test_an_exception_is_the_clients_and_nothing_is_stored(door: Door) -> None:
     def failing(_: str) -> Reply:
         if door.count("body") == 1:

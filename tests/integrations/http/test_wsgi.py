@@ -164,6 +164,17 @@ def test_a_failure_after_the_head_goes_to_the_server(cache: Cache) -> None:
     assert (server.head[0], server.head[2]) == ("404 Gone", failure)
 
 
+def test_a_status_of_ones_own_is_kept(cache: Cache) -> None:
+    @cache.http(ttl=60, statuses=[599])
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("599 Own", [])
+        return [b"no"]
+
+    server = Server(app)
+    assert [server.get(), server.get()] == [b"no", b"no"]
+    assert (server.head[0], server.status) == ("599 Unknown", "dualcache; hit; ttl=60")
+
+
 def test_a_write_invalidates_again_when_its_response_is_closed(cache: Cache) -> None:
     seen: list[int] = []
     body = Body(b"done")
