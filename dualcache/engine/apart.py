@@ -91,10 +91,7 @@ def _ask_parts(
     masters = whole.masters  # before the nodes are looked at: see `Nodes.adopt`
     made, replies = yield from _ready(op, env, nodes, prepare)
     if whole.closed and may_repeat:
-        replies = [
-            _closed_at(part.op) if reply is None and is_closed(part.op, env) else reply
-            for part, reply in zip(made.parts, replies, strict=True)
-        ]
+        _leave_out_closed(made, replies, env)
     asked = [at for at, reply in enumerate(replies) if reply is None]
     slots, since = nodes.slots, whole.breaker.events
     found: tuple[Any, ...] = ()
@@ -108,23 +105,35 @@ def _ask_parts(
     for at, reply in zip(asked, found, strict=True):
         node, part = made.parts[at].node, made.parts[at].op
         env_at = nodes.env_at(node, env)
-        replies[at] = reply
-        if isinstance(reply, BackendError):
-            note_failure(reply, env_at, since, part)
-        else:
-            if not env_at.health.breaker.is_closed or env_at.health.breaker.failures:
-                note_answer(env_at)
-            if whole.cut_searches:
-                note_searched(part, env_at)
-            if prepare is None or whole.masters == masters:
-                continue
-            # A node that was promoted may have answered, before anything was repeated there.
-            replies[at] = reply = other_master()
+        is_trusted = prepare is None or whole.masters == masters
+        replies[at] = judged = _judged(reply, part, env_at, since, is_trusted=is_trusted)
+        if not may_repeat or not isinstance(judged, BackendError):
+            continue
         # The node may have handed its slots on, and the failure was what showed that.
-        if may_repeat and (is_cut(reply) or nodes.slots is not slots):
+        if is_cut(judged) or nodes.slots is not slots:
             again = op if type(op) is At else part
             replies[at] = yield from _tried_again(again, part, env_at, nodes, prepare)
     return made, replies
+
+
+def _leave_out_closed(made: Split, replies: list[Any], env: Env) -> None:
+    """Give the parts at which the connection would be closed their replies."""
+    for at, part in enumerate(made.parts):
+        if replies[at] is None and is_closed(part.op, env):
+            replies[at] = _closed_at(part.op)
+
+
+def _judged(reply: Any, part: Op[Any], env: Env, since: int, *, is_trusted: bool) -> Any:
+    """Let the breaker of a node see the reply to a part; return the reply, or its error."""
+    if isinstance(reply, BackendError):
+        note_failure(reply, env, since, part)
+        return reply
+    if not env.health.breaker.is_closed or env.health.breaker.failures:
+        note_answer(env)
+    if env.health.whole.cut_searches:
+        note_searched(part, env)
+    # A node that was promoted may have answered, before anything was repeated there.
+    return reply if is_trusted else other_master()
 
 
 def _tried_again(

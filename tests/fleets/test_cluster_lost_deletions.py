@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from dualcache.core.events import Replayed
 from tests.behaviour.seen import Seen
-from tests.fleets.cluster import Cluster
 from tests.fleets.test_front import key_at
 from tests.fleets.waiting import until
 
 if TYPE_CHECKING:
     from tests.colours import Colour
+    from tests.fleets.cluster import Cluster
 
 
 def test_what_a_dying_primary_alone_had_taken_is_repeated_at_its_replica(
