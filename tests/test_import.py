@@ -11,6 +11,20 @@ import pytest
 from tests.docs.pages import ROOT
 
 NEVER_AT_IMPORT: Final = {
+    # Extras
+    "click",
+    "django",
+    "fastapi",
+    "flask",
+    "litestar",
+    "numpy",
+    "opentelemetry",
+    "prometheus_client",
+    "pyarrow",
+    "rich",
+    "sqlalchemy",
+    "trio",
+    # What costs much, and is needed later or never
     "anyio",
     "asyncio",
     "hiredis",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
@@ -23,3 +24,10 @@ def test_the_wheel_holds_every_file_of_the_package() -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert source <= installed
+
+
+def test_the_extra_all_brings_every_other_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    whole = extras.pop("all")
+    assert whole == [f"dualcache[{','.join(sorted(extras))}]"]

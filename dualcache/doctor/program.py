@@ -32,6 +32,8 @@ def examine_program(cache: Cache) -> Iterator[Finding]:
         )
     else:
         yield good("hiredis", f"{version('hiredis')} parses replies")
+    for found in cache.stats().findings:
+        yield warning("verify", found, "look for the write that invalidates nothing")
     shortest = cache.shortest_secret
     if shortest is None:
         yield good("secret", "none: nothing is signed")

@@ -223,6 +223,22 @@ def test_a_secret_that_can_be_guessed(redis_server: Server) -> None:
     assert found(redis_server.url, secret="x" * 32)["secret"].level is GOOD
 
 
+def test_hits_that_differ_are_told(redis_server: Server) -> None:
+    numbers = iter(range(100))
+    with Cache(redis_server.url, namespace="shop") as cache:
+
+        @cache(key="drifting", verify=1.0)
+        def drifting() -> int:
+            return next(numbers)
+
+        drifting()
+        drifting()
+        until(lambda: cache.stats().findings, "the difference is found")
+        (told,) = [one for one in examine(cache) if one.check == "verify"]
+    assert told.level is WARNING
+    assert told.cause.startswith("drifting")
+
+
 def test_hiredis_that_is_missing(redis_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(of_program, "find_spec", lambda _: None)
     assert found(redis_server.url)["hiredis"].level is WARNING
