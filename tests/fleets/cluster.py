@@ -320,12 +320,15 @@ class _Planned(NamedTuple):
 
 def _plan(primaries: int, replicas: int) -> list[_Planned]:
     bounds = [SLOTS * n // primaries for n in range(primaries + 1)]
+    ports: set[int] = set()
+    while len(ports) < primaries * (1 + replicas):  # none is taken yet: one could come twice
+        ports.add(free_bus_port())
     planned = [
-        _Planned(secrets.token_hex(20), free_bus_port(), None, n + 1, f"{first}-{end - 1}")
+        _Planned(secrets.token_hex(20), ports.pop(), None, n + 1, f"{first}-{end - 1}")
         for n, (first, end) in enumerate(itertools.pairwise(bounds))
     ]
     followers = [
-        _Planned(secrets.token_hex(20), free_bus_port(), primary.id, primary.epoch, "")
+        _Planned(secrets.token_hex(20), ports.pop(), primary.id, primary.epoch, "")
         for _ in range(replicas)
         for primary in planned
     ]

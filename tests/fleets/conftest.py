@@ -8,6 +8,7 @@ import pytest
 
 from tests.fleets.cluster import Cluster
 from tests.fleets.sentinels import Sentinels
+from tests.fleets.spares import Spares
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +29,16 @@ def sentinels(running_sentinels: Sentinels) -> Sentinels:
     return running_sentinels
 
 
+@pytest.fixture(scope="session")
+def spare_sentinels(server_binary: Binary) -> Iterator[Spares[Sentinels]]:
+    spares = Spares(lambda: Sentinels(server_binary))
+    yield spares
+    spares.close()
+
+
 @pytest.fixture
-def own_sentinels(server_binary: Binary) -> Iterator[Sentinels]:
-    with Sentinels(server_binary) as fleet:
+def own_sentinels(spare_sentinels: Spares[Sentinels]) -> Iterator[Sentinels]:
+    with spare_sentinels.take() as fleet:
         yield fleet
 
 
@@ -60,7 +68,14 @@ def cluster(running_cluster: Cluster) -> Cluster:
     return running_cluster
 
 
+@pytest.fixture(scope="session")
+def spare_clusters(server_binary: Binary) -> Iterator[Spares[Cluster]]:
+    spares = Spares(lambda: Cluster(server_binary))
+    yield spares
+    spares.close()
+
+
 @pytest.fixture
-def own_cluster(server_binary: Binary) -> Iterator[Cluster]:
-    with Cluster(server_binary) as fleet:
+def own_cluster(spare_clusters: Spares[Cluster]) -> Iterator[Cluster]:
+    with spare_clusters.take() as fleet:
         yield fleet

@@ -115,7 +115,9 @@ class Sentinels:
             node = Server(binary, *REPLICATION, password=self.password)
             node.cli("REPLICAOF", HOST, first.port)
             self.nodes.append(node)
-        ids = {free_port(): secrets.token_hex(20) for _ in range(3)}
+        ids: dict[int, str] = {}
+        while len(ids) < 3:  # none is taken yet: one could come twice
+            ids[free_port()] = secrets.token_hex(20)
         ports = tuple(node.port for node in self.nodes[1:])
         watched = Watched(first.port, ports, ids, self.password)
         for port in ids:

@@ -97,11 +97,10 @@ def harm(cluster: Cluster, draw: random.Random, fault: str) -> None:
 
 
 def test_a_short_storm_of_resharding_and_failovers_leaves_no_stale_read(
-    server_binary: Binary, redis_server: Server
+    own_cluster: Cluster, redis_server: Server
 ) -> None:
     seed = random.SystemRandom().randrange(10**6)
-    with Cluster(server_binary) as cluster:
-        check(storm(cluster, redis_server, seed, 6, GENTLE))
+    check(storm(own_cluster, redis_server, seed, 4, GENTLE))
 
 
 def test_a_short_storm_of_lost_nodes_leaves_no_stale_read(
@@ -109,7 +108,7 @@ def test_a_short_storm_of_lost_nodes_leaves_no_stale_read(
 ) -> None:
     seed = random.SystemRandom().randrange(10**6)
     with Cluster(server_binary, replicas=0, needs_all_slots=False) as cluster:
-        check(storm(cluster, redis_server, seed, 6, HARSH))
+        check(storm(cluster, redis_server, seed, 4, HARSH))
 
 
 @pytest.mark.storm

@@ -15,6 +15,7 @@ import redis
 from tests.behaviour.seen import ROOT
 from tests.fleets.cluster import Cluster, slot_of
 from tests.fleets.test_cluster_storms import GENTLE, HARSH, NAMES, harm
+from tests.fleets.waiting import until
 from tests.storms.asked import storm_seconds
 from tests.storms.two_tiers import Report, reported
 
@@ -47,6 +48,7 @@ def storm(
     """
     cast = cast or random.Random(seed).choice([*CASTS])
     print(f"{cast}: seed {seed} on {cluster.nodes[0].name} for {seconds} s")
+    before = clients_of(source)
     command = [sys.executable, "-W", "error", "-m", "tests.fleets.storm_worker", cluster.url()]
     workers = [
         subprocess.Popen(
@@ -58,8 +60,10 @@ def storm(
         )
         for number, each in enumerate(CASTS[cast])
     ]
-    draw, ends = random.Random(seed), time.monotonic() + seconds
-    time.sleep(2)  # so that the processes have begun, and there is something to be lost
+    # Harm that comes before the processes have begun is none: on a busy machine that takes seconds.
+    until(lambda: clients_of(source) >= before + len(workers), "processes that work")
+    time.sleep(1)  # so that there is something to be lost
+    draw, ends = random.Random(seed), time.monotonic() + seconds - 2
     planned: list[str] = []
     while time.monotonic() < ends:
         planned = planned or draw.sample(faults, k=len(faults))
@@ -69,6 +73,12 @@ def storm(
         time.sleep(draw.uniform(0.1, 0.8))  # the pace of the storm; nothing is waited for
     told = [worker.communicate(timeout=90) for worker in workers]
     return reported(workers, told)
+
+
+def clients_of(server: Server) -> int:
+    """Return how many connections a server has."""
+    told: int = server.cli("INFO", "clients")["connected_clients"]
+    return told
 
 
 def harm_nodes(cluster: Cluster, draw: random.Random, fault: str) -> None:
@@ -96,10 +106,9 @@ def judge(report: Report) -> None:
 
 
 def test_a_short_storm_of_moving_slots_stays_within_the_bound(
-    server_binary: Binary, redis_server: Server
+    own_cluster: Cluster, redis_server: Server
 ) -> None:
-    with Cluster(server_binary) as cluster:
-        judge(storm(cluster, redis_server, random.SystemRandom().randrange(10**6), 10, MOVING))
+    judge(storm(own_cluster, redis_server, random.SystemRandom().randrange(10**6), 10, MOVING))
 
 
 def test_a_short_storm_of_lost_nodes_stays_within_the_bound(

@@ -30,7 +30,7 @@ def test_a_cache_lives_on_the_cluster_of_a_client(colour: Colour, cluster: Clust
     values = {f"k{n}": n for n in range(20)}
     assert colour.call(cache, "set_many", values)
     assert colour.call(cache, "get_many", list(values)) == values
-    assert {cluster.node_of(key) for key in values} == set(cluster.primaries)
+    assert len({cluster.node_of(key) for key in values}) > 1
     assert cluster.node_of("k1").cli("EXISTS", "k1")
 
     def stored() -> Any:

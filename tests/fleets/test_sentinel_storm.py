@@ -170,7 +170,7 @@ def judge(report: Report) -> None:
 def test_a_short_storm_on_sentinel(
     own_sentinels: Sentinels, redis_server: Server, cast: Sequence[tuple[str, str]]
 ) -> None:
-    judge(storm(own_sentinels, redis_server, random.SystemRandom().randrange(10**6), 11, cast))
+    judge(storm(own_sentinels, redis_server, random.SystemRandom().randrange(10**6), 9, cast))
 
 
 @pytest.mark.storm
