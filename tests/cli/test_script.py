@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import EntryPoint
-
-import pytest
+from typing import TYPE_CHECKING
 
 from dualcache import __version__
 from dualcache.cli.main import main
 from tests.docs.pages import ROOT
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_the_console_script_leads_to_the_command_line() -> None:

@@ -80,22 +80,22 @@ def test_memory_cannot_be_watched(shell: Shell) -> None:
 
 @pytest.mark.parametrize("is_json", [False, True])
 def test_the_command_prints_a_line_for_each_change(
-    is_json: bool, shop: Cache, redis_server: Server, capsys: pytest.CaptureFixture[str]
+    is_json: bool, redis_server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["watch", "--count", "1", "--url", redis_server.url, "--namespace", "shop"]
     thread = Thread(target=main, args=([*command, "--json"] if is_json else command,))
     thread.start()
     until(lambda: is_watched(redis_server), "the command watches")
-    shop.set("a", 1)
+    redis_server.cli("SET", "shop:a", "theirs")
     thread.join(PATIENCE_SECONDS)
     out = capsys.readouterr().out
     if is_json:
         told = json.loads(out)
-        assert (told["what"], told["name"]) == ("loading", "a")
+        assert (told["what"], told["name"]) == ("foreign", "a")
     else:
         head, line = out.splitlines()
         assert head == f"watching {redis_server.url}; Ctrl-C ends it"
-        assert line.split()[1:3] == ["loading", "a"]
+        assert line.split()[1:3] == ["foreign", "a"]
 
 
 def test_it_ends_when_its_time_is_over(shell: Shell) -> None:
