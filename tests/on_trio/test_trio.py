@@ -17,7 +17,7 @@ import pytest
 from fastapi import FastAPI
 
 from dualcache import BackendTimeout, Cache, Miss, MissingClientError, UsageError
-from dualcache.core.ops import Ping
+from dualcache.core.ops import Delete, Ping
 from tests.behaviour.seen import Seen
 from tests.bodies import WAIT_SECONDS, until_done
 from tests.docs.pages import ROOT
@@ -282,6 +282,29 @@ def test_a_caller_that_gets_no_thread_in_time_is_told_of_the_connections() -> No
 
     trio.run(main)
     assert replies == [Ping(), Ping()]
+
+
+def test_a_deletion_needs_no_thread_that_reads_have_taken() -> None:
+    opened = threading.Event()
+    log: list[str] = []
+
+    def perform(op: Any) -> None:
+        if isinstance(op, Ping):
+            opened.wait(WAIT_SECONDS)
+        log.append(type(op).__name__)
+
+    threads = TrioThreads(perform, 1, 5)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(threads.perform, Ping())
+            nursery.start_soon(threads.perform, Ping())
+            await trio.testing.wait_all_tasks_blocked()
+            await threads.perform(Delete(("k",)))
+            opened.set()
+
+    trio.run(main)
+    assert log == ["Delete", "Ping", "Ping"]
 
 
 def test_what_is_sent_after_a_cancelled_op_does_not_overtake_it() -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from dualcache.backends.redis.sync_pool import no_connection
+from dualcache.backends.redis.sync_pool import is_urgent, no_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,24 +32,26 @@ class TrioThreads:
 
     A caller waits for a thread for at most `seconds`. The limit is the number of connections: a
     thread more would only wait for one. It is apart from trio's own, which the program may use up.
+    Deletions have as many threads to themselves, and the connections go to them first: until an
+    entry is deleted it is served stale.
     """
 
     def __init__(self, perform: Callable[[Op[Any]], Any], size: int, seconds: float) -> None:
         self._perform = perform
         self._size = size
         self._seconds = seconds
-        self._limiter: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar(
-            "dualcache"
-        )
+        self._limiters: trio.lowlevel.RunVar[tuple[trio.CapacityLimiter, trio.CapacityLimiter]]
+        self._limiters = trio.lowlevel.RunVar("dualcache")
 
     async def perform(self, op: Op[Any]) -> Any:
         """Perform one backend op; raise `BackendError`."""
-        job = _Job(self._of_this_run())
+        job = _Job(self._limiter_for(op))
         try:
             job.limiter.acquire_on_behalf_of_nowait(job)
         except trio.WouldBlock:
             await self._await_turn(job)
-        job.begin(partial(copy_context().run, self._perform, op))
+        context = copy_context()
+        job.begin(lambda: context.run(self._perform, op))
         try:
             await job.ended.wait()
         except trio.Cancelled:
@@ -67,13 +68,13 @@ class TrioThreads:
         if waiting.cancelled_caught:
             raise no_connection()
 
-    def _of_this_run(self) -> trio.CapacityLimiter:
+    def _limiter_for(self, op: Op[Any]) -> trio.CapacityLimiter:
         try:
-            return self._limiter.get()
+            limiters = self._limiters.get()
         except LookupError:
-            made = trio.CapacityLimiter(self._size)
-            self._limiter.set(made)
-            return made
+            limiters = trio.CapacityLimiter(self._size), trio.CapacityLimiter(self._size)
+            self._limiters.set(limiters)
+        return limiters[is_urgent(op)]
 
 
 class _Job:
@@ -97,7 +98,10 @@ class _Job:
         """Return the reply, or raise what the op raised."""
         outcome, self._outcome = self._outcome, None
         assert outcome is not None
-        return outcome.unwrap()
+        try:
+            return outcome.unwrap()
+        finally:
+            del outcome  # it holds the error, whose traceback holds this frame
 
     def _deliver(self, outcome: Outcome[Any]) -> None:
         self._outcome = outcome
