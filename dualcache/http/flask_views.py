@@ -88,8 +88,9 @@ class _View:
             return False
         view = flask.current_app.view_functions.get(flask.request.endpoint)
         kind = getattr(view, "view_class", None)
-        named = [getattr(kind, name, None) for name in (*VERBS, "dispatch_request")]
-        return any(layer is self.function for each in (view, *named) for layer in layers(each))
+        names = () if kind is None else (*VERBS, "dispatch_request")
+        handlers = (view, *(getattr(kind, name, None) for name in names))
+        return any(layer is self.function for each in handlers for layer in layers(each))
 
     def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return the response to the current request."""

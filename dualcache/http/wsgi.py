@@ -92,6 +92,10 @@ def _fields_of(environ: Environ) -> Iterator[tuple[bytes, bytes]]:
             yield name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1")
         elif name in CONTENT and value:
             yield CONTENT[name], value.encode("latin-1")
+    user = environ.get("REMOTE_USER")
+    if user and not environ.get("HTTP_AUTHORIZATION"):
+        # A server that checks who asks may keep the field itself, as mod_wsgi does.
+        yield b"authorization", str(user).encode("utf-8", "surrogatepass")
 
 
 class _AppExchange:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from functools import update_wrapper
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import current_app, has_request_context
 
@@ -53,6 +53,7 @@ class AppFunction:
         *,
         is_view: bool,
     ) -> None:
+        update_wrapper(cast("Any", self), function)  # callable by the slot that is set below
         self._decorate = decorate
         self._made = made
         is_coroutine = inspect.iscoroutinefunction(function)
@@ -70,7 +71,6 @@ class AppFunction:
             result = self._made(self)(*args, **kwargs)
             return await result if inspect.isawaitable(result) else result
 
-        update_wrapper(self, function)
         self.__call__ = call_view if is_view else call_async if is_coroutine else call
 
     def decorated(self, cache: Cache) -> Any:
