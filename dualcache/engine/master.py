@@ -2,6 +2,10 @@
 
 A demoted master goes on answering, reads and pings alike, for ten seconds and more. Only Sentinels
 know; so what they told may be relied upon for a bounded time.
+
+They are asked, and not listened to: they publish `+switch-master` to whoever is connected just then,
+and a message that was lost says nothing. So the bound on staleness needs the questions anyway, and a
+subscription would only leave an old master sooner than that.
 """
 
 from __future__ import annotations
