@@ -24,6 +24,7 @@ def test_the_wheel_holds_every_file_of_the_package() -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert source <= installed
+    assert "dualcache/cli/errors.md" in installed, "dualcache explain has no page to read"
 
 
 def test_the_extra_all_brings_every_other_one() -> None:

@@ -9,7 +9,7 @@ import click
 from dualcache.cli.confirming import confirmed
 from dualcache.cli.exits import DONE, NOT_SO
 from dualcache.cli.options import connected
-from dualcache.cli.removing import Found, report
+from dualcache.cli.removing import look, remove_all, reported, stoppable
 
 if TYPE_CHECKING:
     from dualcache.cli.session import Session
@@ -21,18 +21,24 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Count, and delete nothing.")
 @connected
 def clear(session: Session, everything: bool, yes: bool, dry_run: bool) -> int:
-    """Delete the whole namespace, loads under way included."""
+    """Delete the whole namespace, loads under way included.
+
+    Ctrl-C ends it after the page that is being deleted.
+    """
     cache = session.answering()
     # What is refused is refused before the question.
     with cache.override("memory://"):
         cache.clear(everything=everything)
-    found = Found()
-    for name in cache.keys("*"):
-        found.note(name)
+    found = look(cache, (), "*")
     found.show(session, dry_run=dry_run)
     where = f"namespace {cache.namespace}" if cache.namespace else "the whole database"
     if dry_run:
         return DONE
     if not confirmed(f"Delete {where} of {cache.stats().backend}?", yes=yes):
         return NOT_SO
-    return report(session, cache.clear(everything=everything))
+    with stoppable() as stop:
+        removed, pending = remove_all(cache, cache.keys("*"), found.count, None, stop)
+        if stop.is_set:
+            return reported(session, removed, pending, is_stopped=True)
+    rest = cache.clear(everything=everything)
+    return reported(session, removed + rest.removed, rest.pending)

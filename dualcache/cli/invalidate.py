@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -13,9 +12,7 @@ from dualcache.cli.exits import DONE, NOT_SO
 from dualcache.cli.options import connected
 from dualcache.cli.printing import amount
 from dualcache.cli.removing import (
-    PAGE,
-    Found,
-    progress_of,
+    look,
     remove_all,
     report,
     reported,
@@ -23,7 +20,7 @@ from dualcache.cli.removing import (
 )
 
 if TYPE_CHECKING:
-    from dualcache import Cache
+    from dualcache.cli.removing import Found
     from dualcache.cli.session import Session
 
 
@@ -71,22 +68,6 @@ def invalidate(
     if pattern is None:
         return report(session, cache.invalidate(*keys, tags=tags))
     return by_pattern(session, keys, tags, pattern, found.count, rate)
-
-
-def look(cache: Cache, keys: tuple[str, ...], pattern: str | None) -> Found:
-    """Count what is there of the keys, and of what matches the pattern."""
-    found = Found()
-    for key in dict.fromkeys(keys):
-        if cache.peek(key) is not None:
-            found.note(key)
-    if pattern is not None:
-        with progress_of("looking", None) as advance:
-            names = cache.keys(pattern)
-            while page := list(islice(names, PAGE)):
-                for name in page:
-                    found.note(name)
-                advance(len(page))
-    return found
 
 
 def question(found: Found, tags: tuple[str, ...], backend: str) -> str:

@@ -53,6 +53,22 @@ class Found:
             complain(f"  {shown(name)}")
 
 
+def look(cache: Cache, keys: tuple[str, ...], pattern: str | None) -> Found:
+    """Count what is there of the keys, and of what matches the pattern."""
+    found = Found()
+    for key in dict.fromkeys(keys):
+        if cache.peek(key) is not None:
+            found.note(key)
+    if pattern is not None:
+        with progress_of("looking", None) as advance:
+            names = cache.keys(pattern)
+            while page := list(islice(names, PAGE)):
+                for name in page:
+                    found.note(name)
+                advance(len(page))
+    return found
+
+
 class Stop:
     """Set by Ctrl-C: what is under way ends whole, and nothing more begins."""
 

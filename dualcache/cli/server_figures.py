@@ -32,7 +32,7 @@ class Figures(NamedTuple):
 
     def told(self, before: Figures | None, passed: float) -> dict[str, Any]:
         """Return what is shown; rates are those since `before`, `passed` seconds ago."""
-        past = before.numbers if before is not None else dict.fromkeys(ADDED, 0)
+        past: dict[str, int] = before.numbers if before is not None else {}
         during = passed if before is not None else float(max(1, self.uptime))
         grown = {name: number - past.get(name, 0) for name, number in self.numbers.items()}
         hits, misses = grown.get("keyspace_hits", 0), grown.get("keyspace_misses", 0)

@@ -38,4 +38,5 @@ class Shell:
     def bare(self, *arguments: str) -> Done:
         self._capsys.readouterr()
         code = main(arguments)
-        return Done(code, *self._capsys.readouterr())
+        shown = self._capsys.readouterr()
+        return Done(code, shown.out, shown.err)
