@@ -10,6 +10,7 @@ import redis
 import redis.asyncio
 from redis.asyncio import connection as async_connection
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.cluster import ClusterNode
 from redis.sentinel import Sentinel
 
 from dualcache import BackendUnavailable, Cache, UsageError
@@ -177,7 +178,7 @@ def client_of_cluster(*, is_async: bool, **arguments: Any) -> Any:
     if is_async:
         return redis.asyncio.RedisCluster(HOST, 7000, password="s3cret", **arguments)
     made: Any = redis.RedisCluster.__new__(redis.RedisCluster)  # a whole one connects at once
-    node = redis.cluster.ClusterNode(HOST, 7000)
+    node = ClusterNode(HOST, 7000)
     known = {"password": "s3cret", "redis_connect_func": made.on_connect}
     remap = arguments.pop("address_remap", None)
     made.user_on_connect_func = arguments.pop("redis_connect_func", None)
@@ -325,7 +326,7 @@ def test_a_client_of_a_master_that_sentinels_name_is_followed(colour: Colour) ->
 
 def test_clients_of_both_colours_may_know_different_nodes() -> None:
     sync, other = (client_of_cluster(is_async=is_async) for is_async in (False, True))
-    more = redis.cluster.ClusterNode(HOST, 7001)
+    more = ClusterNode(HOST, 7001)
     sync.nodes_manager.startup_nodes["b"] = more
     assert len(Cache(client=sync, async_client=other)._runtime.backend.target.nodes) == 2
     del sync.nodes_manager.startup_nodes["a"]
