@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from dualcache.core.entry import MISSING
 from dualcache.core.flight import value_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dualcache.core.entry import Entry
     from dualcache.core.events import Invalidated
-    from dualcache.observability.stats import Stats
+    from dualcache.observability.stats import FleetStats, Stats
     from dualcache.runtime.runtime import Runtime
     from dualcache.typing_options import LoadOptions, PolicyOptions, StoreOptions
 
@@ -244,9 +244,18 @@ class AsyncCache(OfOneProcess):
         """Tell whether the backend answers."""
         return await self._runtime.backend.arun(self._operations.ping())  # type: ignore[no-any-return]
 
-    async def stats(self) -> Stats:
-        """Return the counters of this cache in this process."""
-        return self._operations.stats()
+    @overload
+    async def stats(self, *, fleet: Literal[False] = False) -> Stats: ...
+    @overload
+    async def stats(self, *, fleet: Literal[True]) -> FleetStats: ...
+
+    async def stats(self, *, fleet: bool = False) -> Stats | FleetStats:
+        """Return the counters of this cache in this process; with `fleet` those of all."""
+        if not fleet:
+            return self._runtime.stats()
+        from anyio import to_thread
+
+        return await to_thread.run_sync(self._runtime.fleet.read)
 
     @property
     def client(self) -> redis_asyncio.Redis:

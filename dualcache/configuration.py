@@ -56,6 +56,7 @@ class Configuration(NamedTuple):
     async_client: Any
     front: FrontTier | None
     max_staleness: float
+    shares_stats: bool
 
 
 def configure(
@@ -96,6 +97,7 @@ def configure(
         split.policy.get("async_client"),
         tier,
         checked("max_staleness", max_staleness, owner=_OWNER),
+        checked("fleet_stats", split.policy.get("fleet_stats", False), owner=_OWNER),
     )
 
 

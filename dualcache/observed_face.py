@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from typing import Self
 
     from dualcache.core.events import Event
-    from dualcache.observability.stats import Stats
-    from dualcache.operations import Operations
+    from dualcache.observability.stats import FleetStats, Stats
     from dualcache.runtime.runtime import Runtime
     from dualcache.typing import Observer, Tracer
 
@@ -20,11 +19,19 @@ class ObservedFace:
     """The methods of `Cache` that tell what happens, and change nothing."""
 
     _runtime: Runtime
-    _operations: Operations
 
-    def stats(self) -> Stats:
-        """Return the counters of this cache in this process."""
-        return self._operations.stats()
+    @overload
+    def stats(self, *, fleet: Literal[False] = False) -> Stats: ...
+    @overload
+    def stats(self, *, fleet: Literal[True]) -> FleetStats: ...
+
+    def stats(self, *, fleet: bool = False) -> Stats | FleetStats:
+        """Return the counters of this cache in this process.
+
+        With `fleet` those of all processes in the last quarter of an hour, as far as they share
+        them: `Cache(fleet_stats=True)`. It asks the server, but never fails for it.
+        """
+        return self._runtime.fleet.read() if fleet else self._runtime.stats()
 
     @overload
     def on_event(

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import index
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from cachetools import LRUCache
 from msgspec.structs import replace
 
 from dualcache.core.callables import checked_loader
-from dualcache.core.counters import DIRECT, Counters
+from dualcache.core.counters import DIRECT
 from dualcache.core.entry import MISSING
 from dualcache.core.policy import Call, Policy
 from dualcache.engine import batch, invalidation, listing, load, peek, read, read_many, write
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from dualcache.core.flight import Outcome
     from dualcache.core.ops import Flow
     from dualcache.engine.listing import NamePage
-    from dualcache.observability.stats import Stats
     from dualcache.options.policy import Options
     from dualcache.runtime.backend import Backend
     from dualcache.runtime.runtime import Runtime
@@ -46,17 +44,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Operations", "whole_step"]
 
-_MOST_KNOWN: Final = 1_024
-"""How many loaders are remembered."""
-
 
 class Operations:
     """Makes the flows of the methods of one cache, for the backend of this task or thread."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._counters = Counters()
-        self._counters_by_loader: LRUCache[str, Counters] = LRUCache(_MOST_KNOWN)
+        self._counters = runtime.direct_counters.own
 
     def get(self, key: str, annotation: Any) -> Flow[Any]:
         """Read one key; the flow returns MISSING for a miss."""
@@ -210,17 +204,13 @@ class Operations:
         """Ask the backend for a sign of life."""
         return ping_server(self._runtime.backend.env)
 
-    def stats(self) -> Stats:
-        """Return the counters of functions and of direct calls in this process."""
-        return self._runtime.stats([self._counters, *self._counters_by_loader.values()])
-
     def _storing(self, ttl: Any, what: str, backend: Backend, options: Options) -> Policy:
         return storing(self._runtime, backend, options, ttl, self._counters, owner=what)
 
     def _loading(
         self, loader: Any, options: Options, ttl: Any, annotation: Any, what: str, backend: Backend
     ) -> Policy:
-        counters = self._counters_of(checked_loader(loader, what))
+        counters = self._runtime.direct_counters.of(checked_loader(loader, what))
         return loading(self._runtime, backend, options, ttl, annotation, counters, owner=what)
 
     def _reading(self, key: str, annotation: Any, backend: Backend) -> Call:
@@ -244,14 +234,6 @@ class Operations:
         """Return the keys under which the tags of a direct call live."""
         written = several(tags, f"tags of {what}", 'write tags=["…"]')
         return full_tags(self._runtime.prefix, [user_tag(tag) for tag in written])
-
-    def _counters_of(self, loader: object) -> Counters:
-        """Return the counters of a loader, by its name."""
-        name = f"{getattr(loader, '__module__', '')}.{getattr(loader, '__qualname__', '')}"
-        counters = self._counters_by_loader.get(name)
-        if counters is None:
-            counters = self._counters_by_loader[name] = Counters()
-        return counters
 
 
 def whole_step(by: object) -> int:

@@ -69,6 +69,7 @@ class CacheOptions(SharedOptions, total=False):
 
     strict: bool
     publish: bool | None
+    fleet_stats: bool
     client: Any
     async_client: Any
     credential_provider: Any

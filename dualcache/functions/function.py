@@ -225,6 +225,7 @@ class Cached:
     def _make_policy(self) -> Policy:
         self._clear_former()
         self.runtime.backend.tell_of_time_travel()
+        self.runtime.share_stats()
         options, annotation = self._options, self.signature.return_annotation()
         return make_policy(
             self.label,

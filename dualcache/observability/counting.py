@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.observability.stats import FrontStats
 
-__all__ = ["distribution_of", "finding_of", "stats_of", "template_stats_of"]
+__all__ = ["counts_of", "distribution_of", "finding_of", "stats_of", "template_stats_of"]
 
 _NOTHING: Final = Distribution()
 
@@ -48,7 +48,7 @@ def stats_of(
         templates={label: template_stats_of(label, each) for label, each in tallies.items()},
         operations={name: distribution_of(each) for name, each in operations.items()},
         front=front,
-        **_counts_of(total),
+        **counts_of(total),
     )
 
 
@@ -57,7 +57,7 @@ def template_stats_of(label: str, tally: Tally) -> TemplateStats:
     return TemplateStats(
         function=tally.function,
         finding=finding_of(label, tally.function, tally.counters),
-        **_counts_of(tally),
+        **counts_of(tally),
     )
 
 
@@ -91,7 +91,7 @@ def _age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _counts_of(tally: Tally) -> dict[str, Any]:
+def counts_of(tally: Tally) -> dict[str, Any]:
     """Return the fields of `Counts`."""
     counters = tally.counters
     hits = counters.hits + tally.front_hits

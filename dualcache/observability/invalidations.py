@@ -32,11 +32,14 @@ class InvalidationCounts:
         if template in known or len(known) < MOST_TEMPLATES:
             known[template] = (known.get(template, (0, 0.0))[0] + 1, now)
 
-    def add_to(self, tallies: Mapping[str, Tally], total: Tally) -> None:
-        """Put the counts into what is told of each function, and of all."""
+    def add_to(self, tallies: Mapping[str, Tally]) -> None:
+        """Put the counts into what is told of each function."""
         for template, (count, at) in self._by_template.copy().items():
             if template in tallies:
                 tallies[template].invalidations = count
                 tallies[template].invalidated_at = at
+
+    def add_all(self, total: Tally) -> None:
+        """Put the count of all invalidations, those by name included, into what is told of all."""
         total.invalidations, at = self._all
         total.invalidated_at = at or None

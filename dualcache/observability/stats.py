@@ -140,6 +140,33 @@ class Stats(Counts, frozen=True, kw_only=True):
         return tuple([each.finding for each in self.templates.values() if each.finding])
 
 
+class FleetMinute(Counts, frozen=True, kw_only=True):
+    """What all processes counted in one minute, which began `at` (seconds since the epoch)."""
+
+    at: float
+    processes: int
+
+
+class FleetStats(Counts, frozen=True, kw_only=True):
+    """The counters of all processes that share theirs, over the last quarter of an hour.
+
+    `since` is when that began, `processes` how many there were at most in one minute. `minutes` are
+    in order, those without a share included. `is_complete`: the backend answered; else these are
+    the counters of this process alone.
+    """
+
+    since: float
+    processes: int
+    is_complete: bool
+    minutes: tuple[FleetMinute, ...] = ()
+    templates: Mapping[str, TemplateStats] = field(default_factory=dict)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What `verify` found, a sentence for each function that served wrong values."""
+        return tuple([each.finding for each in self.templates.values() if each.finding])
+
+
 def log(level: str, text: str, *arguments: object) -> None:
     """Write one line to the logger `dualcache`.
 
@@ -167,6 +194,8 @@ def was_told_of_time_travel() -> bool:
 __all__ = [
     "Counts",
     "Distribution",
+    "FleetMinute",
+    "FleetStats",
     "FrontNodeStats",
     "FrontStats",
     "Stats",

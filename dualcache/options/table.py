@@ -209,6 +209,11 @@ _ROWS: Final = (
         "an invalidation that cannot be delivered raises `BackendUnavailable`, having been kept",
         to_bool),
 
+    Option("fleet_stats", Part.CACHE, _CACHE, False,
+        "this process shares its statistics with the others every five seconds, for "
+        "`stats(fleet=True)`",
+        to_bool),
+
     # Endpoints
     Option("key_prefix", Part.ENDPOINT, _ENDPOINT, MISSING,
         'template; the key is `"{key_prefix}:{resource id}"`',

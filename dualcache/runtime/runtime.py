@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from dualcache.backends.redis.clients import Clients
 from dualcache.core.counters import DIRECT, Counters, Tally
-from dualcache.core.events import Invalidated
+from dualcache.core.events import Invalidated, Loaded, Miss
 from dualcache.core.scope import switched_off
 from dualcache.drivers.forking import OfOneProcess, renew_in_children
 from dualcache.observability.counting import stats_of
@@ -23,6 +23,8 @@ from dualcache.observability.observers import Observers
 from dualcache.options.target import parse_url
 from dualcache.runtime.backend import Backend
 from dualcache.runtime.definitions import Definitions
+from dualcache.runtime.direct_counters import DirectCounters
+from dualcache.runtime.fleet import FleetShares
 from dualcache.runtime.measuring import OperationTimes
 from dualcache.runtime.registry import Registry
 from dualcache.runtime.tier import front_stats_of
@@ -53,6 +55,7 @@ class Runtime(OfOneProcess):
         self.codecs = ValueCodecs(codec, secret, is_shared=is_shared, limits=made.limits)
         self.observers = Observers()
         self.invalidations = InvalidationCounts(time.time)
+        self.direct_counters = DirectCounters()
         self.functions = Registry()
         self.definitions = Definitions()
         self._made = made
@@ -64,6 +67,9 @@ class Runtime(OfOneProcess):
         self._null_backend = self._backend_for(parse_url("null://"))
         self.backend = self._own_backend if made.is_enabled else self._null_backend
         self.clients = Clients(made.target, made.client, made.async_client)
+        self.fleet = FleetShares(self)
+        if made.shares_stats:
+            self.observe(self.fleet.start, (Miss, Loaded, Invalidated))
         renew_in_children(self)
 
     def __repr__(self) -> str:
@@ -124,16 +130,21 @@ class Runtime(OfOneProcess):
         if record is not None:
             self._times.record_by(record)
 
-    def stats(self, direct: list[Counters]) -> Stats:
-        """Return the counters of all functions, and of the direct calls."""
-        backend = self.backend
+    def tallies(self) -> dict[str, Tally]:
+        """Return what functions and direct calls have counted, by their labels."""
         tallies = self.functions.count()
         own = tallies.setdefault(DIRECT, Tally(Counters()))
-        for counters in direct:
+        for counters in self.direct_counters:
             own.counters.add(counters)
-        own.front_hits += backend.direct_fronts.hits
+        own.front_hits += self.backend.direct_fronts.hits
+        self.invalidations.add_to(tallies)
+        return tallies
+
+    def stats(self) -> Stats:
+        """Return the counters of all functions, and of the direct calls."""
+        backend, tallies = self.backend, self.tallies()
         total = Tally(Counters())
-        self.invalidations.add_to(tallies, total)
+        self.invalidations.add_all(total)
         return stats_of(
             backend.env,
             backend.target.safe_url,
@@ -147,6 +158,20 @@ class Runtime(OfOneProcess):
                 backend.front, sum([each.front_hits for each in tallies.values()])
             ),
         )
+
+    def share_stats(self) -> None:
+        """Begin to share statistics, if this cache does; a first call asks for it."""
+        if self._made.shares_stats:
+            self.fleet.start()
+
+    def client(self) -> Any:
+        """Return the raw sync client."""
+        return self.clients.sync()
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether the cache lives at home, on a backend that answers."""
+        return self.is_at_home and self.backend.env.health.is_available
 
     @contextmanager
     def disabled(self) -> Generator[None]:
@@ -179,11 +204,16 @@ class Runtime(OfOneProcess):
 
     def close(self) -> None:
         """Close the connections of the sync face; the next call opens them again."""
+        self.fleet.stop()
         self.clients.close()
         self.backend.close()
 
     async def aclose(self) -> None:
         """Close the connections of this loop and of the sync face."""
+        if self.fleet.is_running:
+            from anyio import to_thread
+
+            await to_thread.run_sync(self.fleet.stop)
         await self.clients.aclose()
         await self.backend.aclose()
 
@@ -192,6 +222,7 @@ class Runtime(OfOneProcess):
         for backend in {self.backend, self._own_backend, self._null_backend}:
             backend.after_fork()
         self.clients.after_fork()
+        self.fleet.after_fork()
 
     def _move(self, backend: Backend, clients: Clients) -> None:
         self.backend, self.clients = backend, clients

@@ -15,6 +15,8 @@ from dualcache.functions.handles import HANDLES
 from dualcache.observability.stats import (
     Counts,
     Distribution,
+    FleetMinute,
+    FleetStats,
     FrontNodeStats,
     FrontStats,
     Stats,
@@ -123,7 +125,18 @@ def test_every_event_is_listed_with_its_fields() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [Entry, Counts, Stats, TemplateStats, Distribution, FrontStats, FrontNodeStats, Settings],
+    [
+        Entry,
+        Counts,
+        FleetMinute,
+        FleetStats,
+        Stats,
+        TemplateStats,
+        Distribution,
+        FrontStats,
+        FrontNodeStats,
+        Settings,
+    ],
 )
 def test_every_field_of_a_value_is_named(
     kind: type[Entry | Counts | Settings | Distribution],

@@ -145,7 +145,8 @@ def test_templates_whose_invalidations_are_counted_are_bounded(
         counts.note(Invalidated(template))
     tallies = {name: Tally(Counters()) for name in "abc"}
     total = Tally(Counters())
-    counts.add_to(tallies, total)
+    counts.add_to(tallies)
+    counts.add_all(total)
     assert [each.invalidations for each in tallies.values()] == [2, 1, 0]
     assert (total.invalidations, total.invalidated_at) == (4, 5.0)
 
