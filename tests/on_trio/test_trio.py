@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 trio = pytest.importorskip("trio")
 pytest.importorskip("trio.testing")
 
+from dualcache.backends.redis import trio_threads  # noqa: E402
 from dualcache.backends.redis.trio_threads import TrioThreads  # noqa: E402
 
 
@@ -307,7 +308,10 @@ def test_a_deletion_needs_no_thread_that_reads_have_taken() -> None:
     assert log == ["Delete", "Ping", "Ping"]
 
 
-def test_what_is_sent_after_a_cancelled_op_does_not_overtake_it() -> None:
+def test_what_is_sent_after_a_cancelled_op_does_not_overtake_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trio_threads, "SETTLE_SECONDS", WAIT_SECONDS)
     opened = threading.Event()
     log: list[str] = []
 
@@ -318,13 +322,19 @@ def test_what_is_sent_after_a_cancelled_op_does_not_overtake_it() -> None:
     threads = TrioThreads(perform, 2, 5)
 
     async def main() -> None:
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(threads.perform, Ping())
-                await trio.testing.wait_all_tasks_blocked()
-                scope.cancel()
-                opened.set()
-        log.append("cancelled")
+        scope = trio.CancelScope()
+
+        async def call() -> None:
+            with scope:
+                await threads.perform(Ping())
+            log.append("cancelled")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call)
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            opened.set()
 
     trio.run(main)
     assert log == ["performed", "cancelled"]
