@@ -30,7 +30,9 @@ LIMIT_BYTES: Final = 10_000_000
 )
 @connected
 def bench(session: Session, seconds: float, size: int) -> int:
-    """Measure hits, misses and deletions of this server from here, against a bare GET.
+    """Measure this server from here.
+
+    Hits, misses and deletions, against a bare GET.
 
     It stores under dualcache-bench:… and deletes it afterwards. One caller at a time, unless a row
     says otherwise.

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Count, and delete nothing.")
 @connected
 def clear(session: Session, everything: bool, yes: bool, dry_run: bool) -> int:
-    """Delete the whole namespace, loads under way included.
+    """Delete the whole namespace.
 
-    Ctrl-C ends it after the page that is being deleted.
+    Loads under way store nothing. Ctrl-C ends it after the page that is being deleted.
     """
     cache = session.answering()
     # What is refused is refused before the question.

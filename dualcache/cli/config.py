@@ -30,7 +30,10 @@ class Value(NamedTuple):
 @click.command()
 @connected
 def config(session: Session) -> int:
-    """Show each value of the configuration and where it comes from; secrets are masked."""
+    """Show each setting and its origin.
+
+    Secrets are masked.
+    """
     rows = values_of(session)
     session.out.document([row._asdict() for row in rows])
     session.out.table(("name", "value", "from"), [[shown(each) for each in row] for row in rows])

@@ -25,7 +25,10 @@ EXIT_CODES = (
 )
 @click.pass_context
 def demo(context: click.Context, url: str | None) -> None:
-    """Show in a few seconds what the cache does."""
+    """Show what the cache does.
+
+    It takes a few seconds.
+    """
     try:
         code = demonstrate(url)
     except UsageError as error:

@@ -31,7 +31,9 @@ NAME_COLUMNS: Final = 15
 @click.option("--quiet", "-q", is_flag=True, help="Show only what is not well.")
 @connected
 def doctor(session: Session, quiet: bool) -> int:
-    """Check the server, its settings, the rights, and what is in the namespace.
+    """Find what is wrong.
+
+    Checks the way to the server, its settings, the rights, and what is in the namespace.
 
     Ends with 1 if there is a fault; warnings do not count.
     """

@@ -44,7 +44,7 @@ def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[Com
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def explain(context: click.Context, code: str, is_json: bool) -> None:
-    """Explain the CODE of an error or a warning, as DC102."""
+    """Explain a code, as DC102."""
     known = sections()
     wanted = code.strip("[]").upper()
     wanted = wanted if wanted.startswith("DC") else f"DC{wanted}"

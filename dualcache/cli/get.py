@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 @click.option("--meta", is_flag=True, help="Add age, ttl, tags and size.")
 @connected
 def get(session: Session, key: str, raw: bool, meta: bool) -> int:
-    """Print the value that is stored under KEY, as Python or, with --json, as JSON."""
+    """Print the value under KEY.
+
+    As Python or, with --json, as JSON.
+    """
     cache = session.answering()
     content = stored_bytes(cache, key)
     entry = None if raw else cache.peek(key)
@@ -127,7 +130,9 @@ def text_of(entry: Entry) -> str:
         return f"raises {entry.error or entry.value!r}"
     if entry.value is MISSING:
         return "(only its function reads it; --app may help)"
-    return shown_lines(pformat(entry.value, width=get_terminal_size().columns, sort_dicts=False))
+    return shown_lines(
+        pformat(entry.value, width=get_terminal_size().columns, sort_dicts=False, compact=True)
+    )
 
 
 def shown_lines(text: str) -> str:

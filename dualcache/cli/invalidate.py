@@ -43,7 +43,7 @@ def invalidate(
     yes: bool,
     rate: int | None,
 ) -> int:
-    """Delete KEYS, all entries with a tag, or all keys that match a pattern.
+    """Delete keys, by name, tag or pattern.
 
     First it shows how many keys there are and five of them, then it asks. Loads of these keys that
     are under way store nothing. Ctrl-C ends it after the page that is being deleted.

@@ -32,7 +32,9 @@ AT_ONCE: Final = 500
 def keys(
     session: Session, pattern: str | None, template: str | None, tag: str | None, limit: int
 ) -> int:
-    """List the keys under which values are stored: all, or those that match PATTERN.
+    """List keys: all, or those that match PATTERN.
+
+    Keys under which values are stored, that is: neither loads under way nor keys of other programs.
 
     With --json one object a line.
     """

@@ -83,8 +83,13 @@ class Session:
         return made
 
     def answering(self) -> Cache:
-        """Return the cache, whose server answers; raise `NoAnswerError` if it does not."""
+        """Return the cache, whose server answers; raise `NoAnswerError` if it does not.
+
+        A cache in the memory of the command itself is empty: `UsageError`.
+        """
         cache = self.cache
+        if self.is_own and cache.stats().tier == "memory":
+            raise no_server(cache.stats().backend)
         # A server that answers too late may do so once more: the breaker opens at the second time.
         if not (cache.ping() or cache.ping()):
             raise NoAnswerError(unusable(cache.stats().backend, self.failures))

@@ -38,7 +38,9 @@ COLUMNS: Final = (
 @click.option("--count", "times", type=click.IntRange(min=1), help="With --watch: so many times.")
 @connected
 def stats(session: Session, watch: bool, every: float, times: int | None) -> int:
-    """Show what the server counts, and, of the cache of a program, what it counts itself.
+    """Show what is counted.
+
+    By the server, and, of the cache of a program, by itself, for each function.
 
     Rates are those since the figures before; the first ones are those since the server runs. With
     --json one object for each time.
@@ -105,11 +107,13 @@ def reasons(counted: Mapping[str, int]) -> str:
 
 
 def human(name: str, value: Any) -> str:
-    """Write a figure for people."""
+    """Write a figure for people; a limit of 0 is none."""
     if value is None:
         return "not told"
     if name == "uptime":
         return seconds(value)
+    if name.startswith("memory"):
+        return f"{value / (1 << 20):.1f} MB" if value else "none"
     if isinstance(value, float):
         return f"{value:.1%}" if name == "hit ratio" else f"{value:,.1f}".replace(",", " ")
     return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @click.argument("key")
 @connected
 def ttl(session: Session, key: str) -> int:
-    """Print the seconds that an entry has left, or "for ever"."""
+    """Print the seconds that an entry has left.
+
+    "for ever" where it has no end.
+    """
     entry = session.answering().peek(key)
     if entry is None:
         complain(f"nothing is stored under {shown(key)}")

@@ -27,7 +27,9 @@ WIDEST: Final = max(map(len, (*STYLES, "loading", "expired", "flushed", "foreign
 @click.option("--for", "seconds", type=click.FloatRange(min=0), help="End after so many seconds.")
 @connected
 def watch(session: Session, count: int | None, seconds: float | None) -> int:
-    """Show what is loaded, stored and deleted in the namespace, by all processes, as it happens.
+    """Show changes as they happen.
+
+    What is loaded, stored and deleted in the namespace, by all processes.
 
     The server pushes the names of changed keys (CLIENT TRACKING … BCAST). With --json one object a
     line.
