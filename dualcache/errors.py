@@ -51,7 +51,7 @@ class DualCacheError(Exception):
     """Root of every error that dualcache raises on its own account.
 
     `code` is explained in the documentation; `what` is one line; `details` are labelled lines below
-    it (an empty label continues the line above, for carets); `help` says how to mend it.
+    it (an empty label continues the line above, for carets); `help` says how to fix it.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class InvalidRequestError(UsageError):
 class BackendError(DualCacheError):
     """Redis, the way to it, or its configuration is at fault.
 
-    `is_configuration`: it will not mend itself (a wrong password, a certificate, a missing right).
+    `is_configuration`: it will not fix itself (a wrong password, a certificate, a missing right).
     `was_connected`: it came over a connection that was open, so a fresh one may do.
     `is_garbled`: the bytes on the wire made no sense.
     `is_outage`: it tells against the server; False where the cause is on this side, such as a value

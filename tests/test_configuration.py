@@ -69,7 +69,7 @@ def test_a_bound_is_that_of_the_store_in_memory_and_of_the_front_tier_before_a_s
 
 
 @pytest.mark.parametrize(
-    ("url", "options", "mend"),
+    ("url", "options", "fix"),
     [
         ("redis://h", {"ssl": True}, "write rediss://, which means TLS"),
         ("redis://h", {"ssl_ca_certs": "ca.pem"}, "write rediss://, which means TLS"),
@@ -81,24 +81,24 @@ def test_a_bound_is_that_of_the_store_in_memory_and_of_the_front_tier_before_a_s
         ("rediss://h", {"ssl_ca_cert": "ca.pem"}, "did you mean ssl_ca_certs?"),
     ],
 )
-def test_tls_is_a_matter_of_the_scheme(url: str, options: dict[str, Any], mend: str) -> None:
+def test_tls_is_a_matter_of_the_scheme(url: str, options: dict[str, Any], fix: str) -> None:
     with pytest.raises(UsageError, match=r"has no option (ssl|tls)") as caught:
         Cache(url, **options)
-    assert (caught.value.code, caught.value.help) == ("DC151", mend)
+    assert (caught.value.code, caught.value.help) == ("DC151", fix)
 
 
 @pytest.mark.parametrize(
-    ("client", "mend"),
+    ("client", "fix"),
     [
         (redis.Redis(), "write Cache(client=…)"),
         (redis.asyncio.Redis(), "write Cache(async_client=…)"),
         (7, "write redis://localhost"),
     ],
 )
-def test_a_client_in_the_place_of_the_url_is_told_its_option(client: Any, mend: str) -> None:
+def test_a_client_in_the_place_of_the_url_is_told_its_option(client: Any, fix: str) -> None:
     with pytest.raises(UsageError, match="not text") as caught:
         Cache(client)
-    assert (caught.value.code, caught.value.help) == ("DC160", mend)
+    assert (caught.value.code, caught.value.help) == ("DC160", fix)
 
 
 def test_settings_may_be_an_object_and_a_secret_may_be_hidden() -> None:

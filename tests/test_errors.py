@@ -109,11 +109,11 @@ def test_every_code_is_explained_and_every_explained_code_is_raised() -> None:
     assert {one.code for one in RAISED} == set(explained)
 
 
-def test_an_explanation_says_what_and_how_to_mend_it() -> None:
+def test_an_explanation_says_what_and_how_to_fix_it() -> None:
     text = (ROOT / "docs/errors.md").read_text("utf-8")
     for code, body in re.findall(r"^### (DC\d+)\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL):
         assert "**What:**" in body, code
-        assert re.search(r"\*\*[Mm]end:\*\*", body), code
+        assert re.search(r"\*\*[Ff]ix:\*\*", body), code
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
@@ -140,7 +140,7 @@ def is_telling(node: ast.expr) -> bool:
 
 
 def made(kind: type[DualCacheError]) -> DualCacheError:
-    return kind("it broke", code="DC999", details=[("where", "here")], help="mend it")
+    return kind("it broke", code="DC999", details=[("where", "here")], help="fix it")
 
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
@@ -155,8 +155,8 @@ def test_an_error_survives_pickling_with_all_it_tells(kind: type[DualCacheError]
 
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
-def test_an_error_shows_its_code_its_details_and_the_mend(kind: type[DualCacheError]) -> None:
-    assert str(made(kind)) == "[DC999] it broke\n  where     here\n  help      mend it"
+def test_an_error_shows_its_code_its_details_and_the_fix(kind: type[DualCacheError]) -> None:
+    assert str(made(kind)) == "[DC999] it broke\n  where     here\n  help      fix it"
 
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)

@@ -53,7 +53,7 @@ def doctor(session: Session, quiet: bool) -> int:
 
 
 def show(session: Session, one: Finding) -> None:
-    """Print a finding: a line of cause, and one of mend."""
+    """Print a finding: a line of cause, and one of fix."""
     if session.out.is_json:
         return
     mark, style = MARKS[one.level]
@@ -63,8 +63,8 @@ def show(session: Session, one: Finding) -> None:
     gap = "\n  " if is_narrow else " " * max(1, NAME_COLUMNS - len(name))
     line = Text.assemble((mark, style), " ", (name, "bold"), gap, cause)
     session.out.console.print(line, soft_wrap=True)
-    if one.mend:
+    if one.fix:
         session.out.console.print(
-            Text(("  " if is_narrow else " " * (NAME_COLUMNS + 2)) + "→ " + one.mend, "dim"),
+            Text(("  " if is_narrow else " " * (NAME_COLUMNS + 2)) + "→ " + one.fix, "dim"),
             soft_wrap=True,
         )

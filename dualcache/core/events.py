@@ -153,7 +153,7 @@ class Unusable(Event, frozen=True):
 
 
 class NotStored(Event, frozen=True):
-    """A value was returned but not stored; `help` is the line to write to mend it."""
+    """A value was returned but not stored; `help` is the line to write to fix it."""
 
     reason: str = ""
     help: str = ""
@@ -216,7 +216,7 @@ class BackendDown(Event, frozen=True):
     """The breaker opened: the backend is not asked for `retry_ms`.
 
     `reason` is a code, or the first word of the server's error; `cause` says the same for people.
-    `is_configuration`: waiting does not mend it, a person has to. `node`: the one of a cluster that
+    `is_configuration`: waiting does not fix it, a person has to. `node`: the one of a cluster that
     it is about; the others are asked.
     """
 

@@ -97,10 +97,10 @@ def foreign(sample: Sample, namespace: str) -> Finding:
     are = "key is" if count == 1 else "keys are"
     cause = f"{count} {are} not dualcache's, as {example}: clear() and patterns delete them"
     if namespace:
-        mend = f"give one of the programs another namespace than {namespace}"
+        fix = f"give one of the programs another namespace than {namespace}"
     else:
-        mend = "give the cache a namespace, or a database of its own"
-    return warning("foreign-keys", cause, mend)
+        fix = "give the cache a namespace, or a database of its own"
+    return warning("foreign-keys", cause, fix)
 
 
 def immortal(sample: Sample) -> Finding:

@@ -27,7 +27,7 @@ class Finding(NamedTuple):
     check: str
     level: Level
     cause: str
-    mend: str = ""
+    fix: str = ""
     node: str = ""
 
 
@@ -35,13 +35,13 @@ def good(check: str, cause: str) -> Finding:
     return Finding(check, Level.GOOD, cause)
 
 
-def warning(check: str, cause: str, mend: str) -> Finding:
-    return Finding(check, Level.WARNING, cause, mend)
+def warning(check: str, cause: str, fix: str) -> Finding:
+    return Finding(check, Level.WARNING, cause, fix)
 
 
-def fault(check: str, cause: str, mend: str) -> Finding:
-    return Finding(check, Level.FAULT, cause, mend)
+def fault(check: str, cause: str, fix: str) -> Finding:
+    return Finding(check, Level.FAULT, cause, fix)
 
 
-def unknown(check: str, cause: str, mend: str = "") -> Finding:
-    return Finding(check, Level.UNKNOWN, cause, mend)
+def unknown(check: str, cause: str, fix: str = "") -> Finding:
+    return Finding(check, Level.UNKNOWN, cause, fix)

@@ -41,12 +41,12 @@ def examine_memory(node: Node) -> Iterator[Finding]:
 
 def policy_of(policy: str, *, is_full: bool) -> Finding:
     """Judge what happens when the memory is full."""
-    mend = "CONFIG SET maxmemory-policy allkeys-lfu, and in its file"
+    fix = "CONFIG SET maxmemory-policy allkeys-lfu, and in its file"
     if policy != "noeviction":
         return good("policy", policy)
     if is_full:
-        return fault("policy", "noeviction, and nearly full: nothing new will be stored", mend)
-    return warning("policy", "noeviction: a full server stores nothing new", mend)
+        return fault("policy", "noeviction, and nearly full: nothing new will be stored", fix)
+    return warning("policy", "noeviction: a full server stores nothing new", fix)
 
 
 def examine_rates(node: Node) -> Iterator[Finding]:

@@ -64,10 +64,10 @@ def examine_addresses(addresses: list[tuple[str, int]]) -> Iterator[Finding]:
                 pass
         except OSError as error:
             why = f"{host}:{port}: {error.strerror or 'no answer'}".lower()
-            mend = "start the server there, or check port, bind address and firewall"
-            closed.append(fault("tcp", why, mend))
+            fix = "start the server there, or check port, bind address and firewall"
+            closed.append(fault("tcp", why, fix))
             continue
-        yield from (warning(each.check, each.cause, each.mend) for each in closed)
+        yield from (warning(each.check, each.cause, each.fix) for each in closed)
         yield good("dns", f"{host} has an address")
         yield good("tcp", f"{host}:{port} accepts connections")
         return
@@ -126,6 +126,6 @@ def refusal(backend: str, failure: BackendDown) -> Finding:
         return fault("auth", cause, "check user, password and rights: docs/operating/acl.md")
     is_tls = "rediss" in backend or "valkeys" in backend
     if is_tls:
-        mend = f"dualcache explain {failure.reason}" if failure.reason else "is it a TLS port?"
-        return fault("tls", cause, mend)
+        fix = f"dualcache explain {failure.reason}" if failure.reason else "is it a TLS port?"
+        return fault("tls", cause, fix)
     return fault("answer", cause, "is it a Redis, and without TLS? See its log")

@@ -70,8 +70,8 @@ def examine_rights(node: Node, rights: Sequence[Right], namespace: str) -> Itera
             missing.append(right)
     for right in missing:
         make = fault if right.loss.name in SERIOUS else warning
-        mend = f"ACL SETUSER {name or '<user>'} {right.rule}"
-        yield make("rights", f"{right.rule} is missing: {right.without}", mend)
+        fix = f"ACL SETUSER {name or '<user>'} {right.rule}"
+        yield make("rights", f"{right.rule} is missing: {right.without}", fix)
     if not missing:
         who = f"user {name}" if name else "the user"
         yield good("rights", f"{who} may do all that this cache does")

@@ -56,6 +56,6 @@ def clock(node: Node, now: Callable[[], float]) -> Finding:
         return good("clock", "the same as here, to a second")
     side = "ahead of" if skew > 0 else "behind"
     cause = f"{abs(skew):.0f} s {side} this machine: entries are refreshed too early or too late"
-    mend = "set both clocks by NTP (chronyc tracking tells which one is wrong)"
+    fix = "set both clocks by NTP (chronyc tracking tells which one is wrong)"
     make = fault if abs(skew) > WRONG_SECONDS else warning
-    return make("clock", cause, mend)
+    return make("clock", cause, fix)

@@ -14,7 +14,7 @@ from dualcache.endpoints.parameters import (
     refuse_whole_key,
 )
 from dualcache.endpoints.query import query_of
-from dualcache.endpoints.variants import mend_of, variant_parts
+from dualcache.endpoints.variants import fix_of, variant_parts
 from dualcache.frameworks.reading import QUERY, parts_read
 from dualcache.frameworks.roles import ParameterRole
 from dualcache.functions.advice import warn_of_function
@@ -204,7 +204,7 @@ class EndpointBinding:
             return
         for name, role in parameters.roles.items():
             if role is ParameterRole.REFUSED and name not in used:
-                raise unkeyable_hint(self._signature, name, parameters.hints[name], mend_of(name))
+                raise unkeyable_hint(self._signature, name, parameters.hints[name], fix_of(name))
 
     def _chosen(self, values: tuple[Any, ...]) -> tuple[str, ...] | IdChoice:
         if not self.parameters.is_settled:

@@ -21,7 +21,7 @@ from dualcache.keys.security import is_hidden
 if TYPE_CHECKING:
     from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["mend_of", "variant_parts"]
+__all__ = ["fix_of", "variant_parts"]
 
 WORDS: Final = frozenset({"None", "True", "False", "nan", "inf"})
 """Texts that a value other than a string is written as."""
@@ -32,7 +32,7 @@ def variant_parts(
 ) -> list[str | Value]:
     """Return a parameter's part of the key: nothing where a value is a framework's object."""
     at = signature.parameters.index(name)
-    fault = fault_of(signature, name, mend_of(name))
+    fault = fault_of(signature, name, fix_of(name))
     if role is not ParameterRole.OPEN and is_hidden(signature, name):
         return [f":{name}=", Value(f"p{at}", value_at(at), digested, fault, is_digested=True)]
     if role is ParameterRole.KEYABLE and _is_of_one_kind(hint):
@@ -48,7 +48,7 @@ def variant_parts(
     return [Value(f"(p{at})", value_at(at), write, fault)]
 
 
-def mend_of(name: str) -> str:
+def fix_of(name: str) -> str:
     """Return the lines to write where a parameter cannot be part of a key."""
     return (
         f'leave it out with ignore=("{name}",); if answers differ by it, also put what tells them '

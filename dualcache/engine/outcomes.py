@@ -174,6 +174,6 @@ def note_refusal(prefix: str, env: Env) -> None:
         env.health.are_stores_stopped = True
         env.emit(StoresStopped(reason=prefix))
     if prefix == "NOPERM":
-        # Waiting does not mend it: without leases, nothing is sent that would be turned down again.
+        # Waiting does not fix it: without leases, nothing is sent that would be turned down again.
         env.health.whole.lacking.is_told = True
         note_lacking(tuple(CommitWay), env)

@@ -103,7 +103,7 @@ def no_old_entry(call: Call) -> UsageError:
 
 
 def report_unstored(call: Call, error: DualCacheError, env: Env) -> None:
-    """Tell once per function that a value could not be stored, with the line that mends it."""
+    """Tell once per function that a value could not be stored, with the line that fixes it."""
     counters = call.policy.counters
     counters.unstored += 1
     counters.count_unstored(error.what)

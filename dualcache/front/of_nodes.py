@@ -95,10 +95,10 @@ class FrontOfNodes(Front):
             self.settle()
         self._changes.notify_all()
 
-    def chose_for_node(self, node: NodeFront, *, is_mendable: bool) -> None:
+    def chose_for_node(self, node: NodeFront, *, is_fixable: bool) -> None:
         """Log how a node is heard."""
         where = f"{self._where}, node {node.node}"
-        log_choice(where, node.transport, node.reason, is_mendable=is_mendable)
+        log_choice(where, node.transport, node.reason, is_fixable=is_fixable)
 
     def heard_nodes(self) -> tuple[HeardNode, ...]:
         """Return how each node with slots is heard."""
@@ -150,22 +150,22 @@ class NodeFront:
         """Empty the tier: changes may have been missed, though the stream goes on."""
         self._front.broken()
 
-    def open_bounded(self, transport: str, reason: str, *, is_mendable: bool = False) -> None:
+    def open_bounded(self, transport: str, reason: str, *, is_fixable: bool = False) -> None:
         """Open the tier for this node without pushes: no copy lives longer than it may be stale."""
         if not self.is_bounded:
             self.is_bounded = True
             self._front.connected_to_node(self, float("inf"))
             self.tracking.open(self.push_epoch, 0)
-        self.chose(transport, reason, is_mendable=is_mendable)
+        self.chose(transport, reason, is_fixable=is_fixable)
 
-    def chose(self, transport: str, reason: str, *, is_mendable: bool = False) -> None:
+    def chose(self, transport: str, reason: str, *, is_fixable: bool = False) -> None:
         """Note by which transport changes on this node are heard; log it when it changes."""
         is_change = transport != self.transport or not self.reason
         with self._front.lock:
             self.transport, self.reason = transport, reason
             self._front.settle()
         if is_change:
-            self._front.chose_for_node(self, is_mendable=is_mendable)
+            self._front.chose_for_node(self, is_fixable=is_fixable)
 
     def proved(self, asked_at: float) -> None:
         """Note a proof that the stream of this node is complete up to `asked_at`."""

@@ -57,10 +57,10 @@ class HeardTier(Protocol):
     def broken(self) -> None:
         """Empty the tier; the stream goes on."""
 
-    def open_bounded(self, transport: str, reason: str, *, is_mendable: bool = False) -> None:
+    def open_bounded(self, transport: str, reason: str, *, is_fixable: bool = False) -> None:
         """Open without pushes: each copy lives no longer than it may be stale."""
 
-    def chose(self, transport: str, reason: str, *, is_mendable: bool = False) -> None:
+    def chose(self, transport: str, reason: str, *, is_fixable: bool = False) -> None:
         """Note by which transport changes are heard, and why."""
 
     def proved(self, asked_at: float) -> None:

@@ -121,7 +121,7 @@ class Front:
         self.transport, self.reason = "local", "nobody else writes"
         self._set_gate()
 
-    def open_bounded(self, transport: str, reason: str, *, is_mendable: bool = False) -> None:
+    def open_bounded(self, transport: str, reason: str, *, is_fixable: bool = False) -> None:
         """Open the tier without pushes: each copy lives no longer than it may be stale."""
         with self.lock:
             if not (self.is_bounded and self.coherence.is_up):  # it may be open for that already
@@ -129,17 +129,17 @@ class Front:
                 self.is_bounded, self._hears_fills = True, False
                 self.coherence.connected(float("inf"))
                 self._set_gate()
-        self.chose(transport, reason, is_mendable=is_mendable)
+        self.chose(transport, reason, is_fixable=is_fixable)
 
-    def chose(self, transport: str, reason: str, *, is_mendable: bool = False) -> None:
+    def chose(self, transport: str, reason: str, *, is_fixable: bool = False) -> None:
         """Note by which transport changes are heard, and why; log it when the first changes.
 
-        `is_mendable`: a better one lacks only a right, which somebody can grant.
+        `is_fixable`: a better one lacks only a right, which somebody can grant.
         """
         is_change = transport != self.transport or not self.reason
         self.transport, self.reason = transport, reason
         if is_change:
-            log_choice(self._where, transport, reason, is_mendable=is_mendable)
+            log_choice(self._where, transport, reason, is_fixable=is_fixable)
 
     def proved(self, asked_at: float) -> None:
         """Note a proof that the stream is complete up to `asked_at`."""
@@ -273,11 +273,11 @@ def _end_of_time() -> float:
     return float("inf")
 
 
-def log_choice(where: str, transport: str, reason: str, *, is_mendable: bool) -> None:
+def log_choice(where: str, transport: str, reason: str, *, is_fixable: bool) -> None:
     """Log by which transport the changes on a server are heard, or that they are not."""
     if transport == "none":
         what = "the front tier of %s is bypassed while changes are not heard (%s)"
         log("WARNING", f"{what}; reads go to the server", where, reason)
     else:
-        level = "WARNING" if is_mendable else "INFO"
+        level = "WARNING" if is_fixable else "INFO"
         log(level, "the front tier of %s hears changes by %s (%s)", where, transport, reason)

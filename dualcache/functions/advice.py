@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dualcache.keys.signature import FunctionSignature
 
-__all__ = ["request_mend", "unnamed_parameters", "warn", "warn_of_function"]
+__all__ = ["request_fix", "unnamed_parameters", "warn", "warn_of_function"]
 
 PACKAGE: Final = __file__.removesuffix("functions/advice.py").removesuffix("functions\\advice.py")
 
@@ -71,7 +71,7 @@ def unnamed_parameters(
         )
 
 
-def request_mend(name: str, hint: Any) -> str | None:
+def request_fix(name: str, hint: Any) -> str | None:
     """Return the lines to write for a parameter that is a web request, or `None` for another."""
     # Few programs have a request where no key can hold it, so the recogniser loads when asked for.
     from dualcache.frameworks.roles import is_request_type

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.core.entry import OWNER_BYTES
 from dualcache.core.policy import Call
-from dualcache.functions.advice import request_mend
+from dualcache.functions.advice import request_fix
 from dualcache.functions.compile import compile_loader
 from dualcache.keys.names import several
 from dualcache.keys.open_calls import loader_of
@@ -82,7 +82,7 @@ class Binding:
             typed_key=naming.typed_key,
             name=naming.name,
             is_shared=is_shared,
-            mend_of=request_mend,
+            fix_of=request_fix,
         )
         self.label = maker.label
         self.key_of = maker.of

@@ -135,7 +135,7 @@ def _no_class() -> None:
     return None
 
 
-def _no_receiver(handle: MethodHandle, args: tuple[Any, ...], mend: str) -> UsageError:
+def _no_receiver(handle: MethodHandle, args: tuple[Any, ...], fix: str) -> UsageError:
     signature, first = handle.signature, handle.signature.parameters[0]
     what = "class" if first == "cls" else "object"
     given = f"a value of type {type(args[0]).__name__}" if args else "nothing"
@@ -146,5 +146,5 @@ def _no_receiver(handle: MethodHandle, args: tuple[Any, ...], mend: str) -> Usag
             ("given", f"{given} where {first} belongs"),
             ("why", "a decorator above the cache's hides it from the handles"),
         ],
-        help=f"{mend}, or give it as the first argument",
+        help=f"{fix}, or give it as the first argument",
     )

@@ -32,8 +32,8 @@ __all__ = [
     "own_name",
     "settled_now",
     "template_check",
+    "unkeyable_fix",
     "unkeyable_hint",
-    "unkeyable_mend",
 ]
 
 
@@ -157,16 +157,16 @@ def settled_now(signature: FunctionSignature, check: Check) -> Callable[[], bool
 def default_check(
     signature: FunctionSignature,
     ignore: Collection[str],
-    mend_of: Callable[[str, Any], str | None],
+    fix_of: Callable[[str, Any], str | None],
 ) -> Check:
-    """Check a default key; `mend_of` gives the advice for annotations that it knows."""
+    """Check a default key; `fix_of` gives the advice for annotations that it knows."""
 
     def check(*, is_last: bool) -> None:
         del is_last
         for name, hint in signature.hints().items():
             is_receiver = signature.first_is_receiver and name == signature.parameters[0]
             if name not in ignore and not is_receiver and is_keyable_annotation(hint) is False:
-                help_line = mend_of(name, hint) or unkeyable_mend(signature, name)
+                help_line = fix_of(name, hint) or unkeyable_fix(signature, name)
                 raise unkeyable_hint(signature, name, hint, help_line)
 
     return check
@@ -210,7 +210,7 @@ def unkeyable_hint(
     )
 
 
-def unkeyable_mend(signature: FunctionSignature, name: str) -> str:
+def unkeyable_fix(signature: FunctionSignature, name: str) -> str:
     """Return the lines to write for a parameter that a default key cannot hold.
 
     `ignore=` comes with its condition: one who follows blindly would serve the answer for one

@@ -192,7 +192,7 @@ def _settling(settle: Callable[[], bool], namespace: dict[str, Any]) -> Callable
 def fault_of(
     signature: FunctionSignature, name: str, help_line: str
 ) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
-    """Return a function that adds to an error which argument cannot be written, and the mend."""
+    """Return a function that adds to an error which argument cannot be written, and the fix."""
     what = (
         f"argument {name} of {signature.name}" if name else f"what vary gives for {signature.name}"
     )

@@ -203,13 +203,13 @@ def _no_element(
     if unknown:
         shown = " and ".join(f"{{{name}}}" for name in unknown)
         problem = f"names {shown}, which are no parameters"
-        mend = "keep the one that stands for a value; the others have to be parameters"
+        fix = "keep the one that stands for a value; the others have to be parameters"
     else:
         problem = "does not name one of the values"
-        mend = f"write {{{_singular(possible[0])}}}: any name that is no parameter"
+        fix = f"write {{{_singular(possible[0])}}}: any name that is no parameter"
     return UsageError(
         f"the key of {whole.name} {problem}",
         code="DC421",
         details=[("key", f'"{key}"'), ("signature", str(whole))],
-        help=mend,
+        help=fix,
     )

@@ -66,19 +66,19 @@ def fit(name: str) -> str:
     return f"{head}~{digest}~{tail}"
 
 
-def several(names: Iterable[T], what: str, mend: str) -> list[T]:
+def several(names: Iterable[T], what: str, fix: str) -> list[T]:
     """Return names as a list; `UsageError` for a single text, which would give its characters.
 
-    `what` says which names they are, `mend` what to write instead.
+    `what` says which names they are, `fix` what to write instead.
     """
     if isinstance(names, str | bytes | bytearray):
-        raise UsageError(f"{what} is one text, not several names", code="DC157", help=mend)
+        raise UsageError(f"{what} is one text, not several names", code="DC157", help=fix)
     try:
         return list(names)
     except TypeError:
         kind = type(names).__name__
         raise UsageError(
-            f"{what} is of type {kind}, not several names", code="DC157", help=mend
+            f"{what} is of type {kind}, not several names", code="DC157", help=fix
         ) from None
 
 

@@ -19,7 +19,7 @@ from dualcache.keys.checks import (
     own_name,
     settled_now,
     template_check,
-    unkeyable_mend,
+    unkeyable_fix,
 )
 from dualcache.keys.compile import NameKind, Plan, Value, compile_names, fault_of
 from dualcache.keys.digests import is_credential
@@ -56,7 +56,7 @@ class KeyMaker(NamedTuple):
     """Takes the values in signature order; returns the full key, prefix included."""
 
 
-def _no_mend(_name: str, _hint: Any) -> None:
+def _no_fix(_name: str, _hint: Any) -> None:
     """Know no better advice than the general one."""
 
 
@@ -71,19 +71,19 @@ def make_key(
     typed_key: bool = False,
     name: str | None = None,
     is_shared: bool = True,
-    mend_of: Callable[[str, Any], str | None] = _no_mend,
+    fix_of: Callable[[str, Any], str | None] = _no_fix,
 ) -> KeyMaker:
     """Compile the making of a function's keys, from the template `key` or from all its values.
 
     `UsageError`, `KeyTemplateError` or `UnkeyableArgument` for what can never give a right key.
-    `is_shared` tells that other processes use the same keys. `mend_of` takes the name and the
+    `is_shared` tells that other processes use the same keys. `fix_of` takes the name and the
     annotation of a parameter that no key can hold, and returns advice that fits it better.
     """
     check_ignored(signature, ignore)
     if key is None:
         label = own_name(signature, name, is_shared=is_shared)
         parts = _default_parts(signature, label, ignore, is_named=name is not None)
-        check = default_check(signature, ignore, mend_of)
+        check = default_check(signature, ignore, fix_of)
     else:
         template = checked_template(signature, key, "key")
         label = key
@@ -147,7 +147,7 @@ def _default_parts(
         if name in ignore:
             continue
         write = _default_form(signature, name, ignore)
-        fault = fault_of(signature, name, unkeyable_mend(signature, name))
+        fault = fault_of(signature, name, unkeyable_fix(signature, name))
         parts += [
             ":",
             Value(f"p{at}", value_at(at), write, fault, is_digested=write is digested),

@@ -39,7 +39,7 @@ def _down_line(event: BackendDown, server: str) -> Line:
         server = f"the node {event.node} of {server}"
     if event.is_configuration:
         what = f"{server} refuses this program ({event.cause}); functions run without the cache"
-        return "ERROR", f"{what} until that is mended; next try in {seconds}"
+        return "ERROR", f"{what} until that is fixed; next try in {seconds}"
     state = STATES.get(event.reason, "cannot be used now")
     what = f"{server} {state} ({event.cause}); functions run without the cache"
     return "WARNING", f"{what}; next try in {seconds}"
@@ -51,7 +51,7 @@ _TO_STORE: Final = {
         ": allow +evalsha +script|load +getrange, or +watch +unwatch +multi +exec +getrange"
     ),
 }
-"""How to mend a server that takes no writes because something is lacking, by the reason."""
+"""How to fix a server that takes no writes because something is lacking, by the reason."""
 
 
 def _up_line(event: BackendUp, server: str) -> Line:
@@ -69,7 +69,7 @@ def _stopped_line(event: StoresStopped, server: str) -> Line:
     )
     how = _TO_STORE.get(event.reason)
     what = f"{server} takes no writes ({event.reason}{how or ''}); stored values are still served"
-    level = "WARNING" if how is None else "ERROR"  # waiting mends no right that is missing
+    level = "WARNING" if how is None else "ERROR"  # waiting fixes no right that is missing
     return level, f"{what}, nothing new is stored, {deletions}"
 
 
@@ -84,8 +84,8 @@ def _right_line(event: RightMissing, server: str) -> Line:
 
 def _scans_line(event: ScansRefused, server: str) -> Line:
     """Describe invalidations on a server that does not list its keys."""
-    mend = "allow +scan" if event.reason == "NOPERM" else "it lacks SCAN"
-    what = f"{server} does not let its keys be listed ({event.reason}: {mend})"
+    fix = "allow +scan" if event.reason == "NOPERM" else "it lacks SCAN"
+    what = f"{server} does not let its keys be listed ({event.reason}: {fix})"
     return "ERROR", f"{what}; patterns and clears are kept undelivered, keys and tags go on"
 
 

@@ -1,7 +1,7 @@
 """Checks of single options: from the value as it was written to the one that the engine uses.
 
 Each check returns the clean value or raises a `UsageError` that names the option, its owner and
-the mend. What was given is not shown: it may be a secret in the wrong place.
+the fix. What was given is not shown: it may be a secret in the wrong place.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ def to_int(
     maximum: int | None = None,
 ) -> int:
     """Check a whole number, given as such or as decimal digits."""
-    mend = f"a whole number, {minimum} or more"
+    fix = f"a whole number, {minimum} or more"
     if maximum is not None:
-        mend = f"a whole number from {minimum} to {maximum}"
+        fix = f"a whole number from {minimum} to {maximum}"
     if isinstance(value, str):
         value = _digits(value)
         if value is None:
-            raise _refusal(option, owner, "is not a whole number", mend)
+            raise _refusal(option, owner, "is not a whole number", fix)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _refusal(option, owner, f"is {_a(value)}, not a whole number", mend)
+        raise _refusal(option, owner, f"is {_a(value)}, not a whole number", fix)
     if value < minimum or (maximum is not None and value > maximum):
-        raise _refusal(option, owner, "is out of range", mend)
+        raise _refusal(option, owner, "is out of range", fix)
     return int(value)
 
 
@@ -102,16 +102,16 @@ def to_bool(value: object, option: str, *, owner: str = "") -> bool:
 
 def to_namespace(value: object, option: str = "namespace", *, owner: str = "") -> str:
     """Check a namespace: ASCII letters, digits and `._-`; the empty one is none at all."""
-    mend = 'letters, digits and "._-" only, such as "shop" or "shop.v2"'
+    fix = 'letters, digits and "._-" only, such as "shop" or "shop.v2"'
     if not isinstance(value, str):
-        raise _refusal(option, owner, f"is {_a(value)}, not text", mend, code="DC153")
+        raise _refusal(option, owner, f"is {_a(value)}, not text", fix, code="DC153")
     for at, character in enumerate(value):
         if not (character.isascii() and (character.isalnum() or character in _PUNCTUATION)):
             raise UsageError(
                 f"{subject(option, owner)} holds a character that is not allowed there",
                 code="DC153",
                 details=(("position", str(at)), ("character", f"U+{ord(character):04X}")),
-                help=f"write {mend}",
+                help=f"write {fix}",
             )
     return value
 

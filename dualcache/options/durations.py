@@ -26,7 +26,7 @@ _MS_OF = {
 }
 _PART = re.compile(r"([0-9]+)(?:\.([0-9]+))?[ ]*([^\W\d_]*)[ ]*")
 _LONGEST_TEXT = 64
-_MEND = 'write seconds (300), a timedelta, or text such as "90s", "5m", "1h30m", "250ms", "2d"'
+_FIX = 'write seconds (300), a timedelta, or text such as "90s", "5m", "1h30m", "250ms", "2d"'
 
 
 @overload
@@ -108,7 +108,7 @@ def _rounded(amount: int, divisor: int) -> int:
 
 
 def _refusal(what: str) -> UsageError:
-    return UsageError(what, code="DC150", help=_MEND)
+    return UsageError(what, code="DC150", help=_FIX)
 
 
 def _misread(whose: str, text: str, start: int, end: int, why: str) -> UsageError:
@@ -120,5 +120,5 @@ def _misread(whose: str, text: str, start: int, end: int, why: str) -> UsageErro
         f"{whose} cannot be read as a duration",
         code="DC150",
         details=(("given", shown), ("", f"{indent}{carets} {why}")),
-        help=_MEND,
+        help=_FIX,
     )

@@ -108,6 +108,6 @@ def unquoted(text: str) -> str:
     return checked_text(text)
 
 
-def refuse(problem: str, mend: str, *, code: str = "DC161") -> Never:
+def refuse(problem: str, fix: str, *, code: str = "DC161") -> Never:
     """Raise the `UsageError` of a URL that cannot be right."""
-    raise UsageError(f"{OWNER} {problem}", code=code, help=mend)
+    raise UsageError(f"{OWNER} {problem}", code=code, help=fix)

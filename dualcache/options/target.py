@@ -165,8 +165,8 @@ def _has_db(scheme: str, path: str) -> bool:
 def _split_scheme(url: object) -> tuple[str, str]:
     if not isinstance(url, str):
         kind = type(url).__name__
-        mend = _mend_of_client(type(url)) or "write redis://localhost"
-        raise UsageError(f"the URL is of type {kind}, not text", code="DC160", help=mend)
+        fix = _fix_of_client(type(url)) or "write redis://localhost"
+        raise UsageError(f"the URL is of type {kind}, not text", code="DC160", help=fix)
     scheme, separator, rest = url.strip().partition("://")
     scheme = scheme.lower()
     if not separator or not _is_scheme(scheme):
@@ -217,7 +217,7 @@ def scheme_of(url: object) -> str:
     return text.strip().partition("://")[0].lower() if isinstance(text, str) else ""
 
 
-def _mend_of_client(kind: type) -> str:
+def _fix_of_client(kind: type) -> str:
     """Return the line for a client in the place of the URL; known without an import of redis-py."""
     execute = getattr(kind, "execute_command", None)
     if execute is None:

@@ -73,9 +73,9 @@ def refuse_tls_option(given: Iterable[str], scheme: str, *, owner: str) -> None:
     for name in given:
         is_switch = name in _TLS_SWITCHES
         if scheme in _TLS_OF and (is_switch or name.startswith("ssl_")):
-            mend = f"write {_TLS_OF[scheme]}://, which means TLS"
+            fix = f"write {_TLS_OF[scheme]}://, which means TLS"
         elif scheme in TLS_SCHEMES and is_switch:
-            mend = f"leave it out: {scheme}:// means TLS"
+            fix = f"leave it out: {scheme}:// means TLS"
         else:
             continue
-        raise UsageError(f"{owner} has no option {name}", code="DC151", help=mend)
+        raise UsageError(f"{owner} has no option {name}", code="DC151", help=fix)

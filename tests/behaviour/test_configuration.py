@@ -449,10 +449,10 @@ def test_every_error_can_be_pickled_and_holds_its_parts() -> None:
         kind = getattr(dualcache, name)
         if not (isinstance(kind, type) and issubclass(kind, DualCacheError)):
             continue
-        error = kind("what", code="DC999", details=(("where", "there"),), help="mend it")
+        error = kind("what", code="DC999", details=(("where", "there"),), help="fix it")
         copy = pickle.loads(pickle.dumps(error))
         assert type(copy) is kind
-        assert str(copy) == str(error) == "[DC999] what\n  where     there\n  help      mend it"
+        assert str(copy) == str(error) == "[DC999] what\n  where     there\n  help      fix it"
         assert kind.__module__ == "dualcache"
 
 

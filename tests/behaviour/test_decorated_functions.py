@@ -228,7 +228,7 @@ def test_unhashable_arguments_are_keyed_by_value(
     assert len(loads) == 1
 
 
-def test_an_argument_without_a_key_is_refused_with_the_mend(colour: Colour) -> None:
+def test_an_argument_without_a_key_is_refused_with_the_fix(colour: Colour) -> None:
     cache = colour.cache("memory://")
 
     def body(value: Any) -> int:

@@ -132,7 +132,7 @@ def test_what_is_wrong_with_certificates_is_told_once_as_a_matter_of_configurati
         (told,) = [line for line in caplog.messages if "refuses this program" in line]
         assert case.told in told
         assert told.endswith(
-            "functions run without the cache until that is mended; next try in 10 s"
+            "functions run without the cache until that is fixed; next try in 10 s"
         )
         eventually(lambda: reason_of(cache) == case.code, "a closed tier")
         assert not is_open(cache)

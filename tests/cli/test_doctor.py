@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 
-def test_each_check_is_a_line_and_its_mend_another(shell: Shell) -> None:
+def test_each_check_is_a_line_and_its_fix_another(shell: Shell) -> None:
     done = shell.run("doctor")
     lines = done.out.splitlines()
     assert done.code == 0

@@ -50,7 +50,7 @@ def test_loads_stores_and_deletions_are_seen(shop: Cache, redis_server: Server) 
         assert next(change for change in changes if change.what == "flushed").name == ""
 
 
-def test_a_broken_connection_is_told_and_mended(shop: Cache, redis_server: Server) -> None:
+def test_a_broken_connection_is_told_and_fixed(shop: Cache, redis_server: Server) -> None:
     with Watcher(shop) as watcher:
         redis_server.cli("CLIENT", "KILL", "TYPE", "pubsub")
         assert next(watcher.changes(monotonic() + PATIENCE_SECONDS)).what == "lost"

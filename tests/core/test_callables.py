@@ -139,10 +139,10 @@ def test_a_callable_of_the_arguments_alone_gets_no_result() -> None:
 
 def test_a_loader_is_a_function_that_nobody_has_called_yet() -> None:
     assert checked_loader(len, "get_or_load()") is len
-    for given, mend in ((42, "set() stores a value"), (later(1), "without calling it")):
+    for given, fix in ((42, "set() stores a value"), (later(1), "without calling it")):
         with pytest.raises(UsageError, match=r"the loader of get_or_load\(\) is of type") as caught:
             checked_loader(given, "get_or_load()")
-        assert (caught.value.code, mend in caught.value.help) == ("DC131", True)
+        assert (caught.value.code, fix in caught.value.help) == ("DC131", True)
 
 
 def test_a_direct_call_has_a_result_alone() -> None:

@@ -90,8 +90,8 @@ def test_a_server_in_good_order_has_no_fault_and_no_warning(configured: Callable
 
 def test_a_finding_that_is_not_good_says_what_to_do(user: Callable[..., str]) -> None:
     for one in found(user("~shop:*", "+ping", "+get")).values():
-        assert one.level is GOOD or one.mend or one.level is UNKNOWN, one
-        assert "\n" not in one.cause + one.mend
+        assert one.level is GOOD or one.fix or one.level is UNKNOWN, one
+        assert "\n" not in one.cause + one.fix
 
 
 def test_memory_without_a_limit_and_without_eviction(configured: Callable[..., str]) -> None:
@@ -161,7 +161,7 @@ def test_a_right_that_is_missing(rule: str, any_own_server: Server) -> None:
     missing = [one for one in told if one.check == "rights" and one.level is not UNKNOWN]
     assert [one.cause.partition(" ")[0] for one in missing] == [rule]
     assert missing[0].level is (WARNING if rule == "+unlink" else FAULT)
-    assert missing[0].mend == f"ACL SETUSER app {rule}"
+    assert missing[0].fix == f"ACL SETUSER app {rule}"
 
 
 def test_the_least_rights_are_enough_for_every_check_of_rights(
@@ -204,7 +204,7 @@ def test_another_program_in_the_namespace(
     assert seen.level is WARNING
     assert seen.cause.startswith("2 keys are not dualcache's, as shop:queue: clear()")
     assert found(url, namespace="other")["foreign-keys"].level is GOOD
-    assert "give the cache a namespace" in found(url, namespace="")["foreign-keys"].mend
+    assert "give the cache a namespace" in found(url, namespace="")["foreign-keys"].fix
 
 
 def test_entries_without_an_end_and_pickles(configured: Callable[..., str]) -> None:

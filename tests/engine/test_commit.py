@@ -161,7 +161,7 @@ def test_a_server_that_takes_no_script_is_asked_by_transactions_one_by_one() -> 
     assert env.health.ways == ALL[2:]
 
 
-def test_a_lacking_way_and_a_forgotten_script_are_mended_in_one_trip() -> None:
+def test_a_lacking_way_and_a_forgotten_script_are_fixed_in_one_trip() -> None:
     env, _ = surroundings(ways=ALL)
     large = Change("large", b"x" * (LARGE_BYTES + 1), b"new", 1_000)
     by_script = commit_of(large, CommitWay.SCRIPT)

@@ -68,7 +68,7 @@ class NoSuchRow(Exception):
 
 def pack_error(error: Exception) -> Packed | None:
     if error.args == ("odd",):
-        raise UnencodableValue("odd", code="DC427", help="mend it")
+        raise UnencodableValue("odd", code="DC427", help="fix it")
     text = str(error).encode()
     return Packed(CodecId.NEGATIVE, 0, text) if type(error) is NoSuchRow else None
 
@@ -277,7 +277,7 @@ def test_what_is_not_remembered_gives_the_lease_back(
     )
     assert ended.error is error
     assert [event for event in events if isinstance(event, NotStored)] == [
-        NotStored("k", "odd", "mend it")
+        NotStored("k", "odd", "fix it")
     ] * is_told
 
 

@@ -207,7 +207,7 @@ class Sentinels:
         for node in (*self.sentinels, *self.nodes):
             if not node.is_running:
                 node.start()
-        until(lambda: self._is_linked(is_mending=True), "replicas that follow the master")
+        until(lambda: self._is_linked(is_repairing=True), "replicas that follow the master")
 
     def stop(self) -> None:
         for node in (*self.sentinels, *self.nodes):
@@ -249,12 +249,12 @@ class Sentinels:
         running = [each for each in self.sentinels if each.is_running]
         return self._is_linked() and all(self._knows_all(each, master) for each in running)
 
-    def _is_linked(self, *, is_mending: bool = False) -> bool:
-        """Decide whether all follow the master; `is_mending`: let those do so that do not."""
+    def _is_linked(self, *, is_repairing: bool = False) -> bool:
+        """Decide whether all follow the master; `is_repairing`: let those do so that do not."""
         master = self.master
         links = {node: node.cli("INFO", "replication") for node in self.replicas}
         for node, link in links.items():
-            if is_mending and link.get("master_port") != master.port:
+            if is_repairing and link.get("master_port") != master.port:
                 _demote(node, master)
         return all(
             link.get("master_port") == master.port and link["master_link_status"] == "up"

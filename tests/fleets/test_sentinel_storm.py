@@ -133,7 +133,7 @@ def storm(
 
 
 def harm(fleet: Sentinels, fault: str, draw: random.Random) -> list[Window]:
-    """Do one kind of harm, and mend what does not mend itself; return the failover, if any."""
+    """Do one kind of harm, and fix what does not fix itself; return the failover, if any."""
     began = time.monotonic()
     if fault == "sentinel":
         gone = draw.choice(fleet.sentinels)

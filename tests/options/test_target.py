@@ -411,17 +411,17 @@ def test_a_name_of_a_connection_that_servers_refuse_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "scheme", "mend"),
+    ("option", "scheme", "fix"),
     [
         ("ssl", "redis", "write rediss://, which means TLS"),
         ("ssl_certfile", "valkey", "write valkeys://, which means TLS"),
         ("tls", "rediss", "leave it out: rediss:// means TLS"),
     ],
 )
-def test_tls_is_said_by_the_scheme(option: str, scheme: str, mend: str) -> None:
+def test_tls_is_said_by_the_scheme(option: str, scheme: str, fix: str) -> None:
     with pytest.raises(UsageError) as caught:
         refuse_tls_option(["db", option], scheme, owner="Cache()")
-    assert (caught.value.code, caught.value.help) == ("DC151", mend)
+    assert (caught.value.code, caught.value.help) == ("DC151", fix)
 
 
 def test_tls_as_it_should_be_is_no_warning() -> None:

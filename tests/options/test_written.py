@@ -34,7 +34,7 @@ def test_an_unknown_option_is_named_with_the_nearest_known_one() -> None:
     )
 
 
-def test_an_unknown_option_that_is_near_to_nothing_still_gets_a_mend() -> None:
+def test_an_unknown_option_that_is_near_to_nothing_still_gets_a_fix() -> None:
     with pytest.raises(UsageError) as caught:
         refuse_unknown(["x"], (), owner="Cache()")
     assert caught.value.details == (("known", "none"),)

@@ -82,7 +82,7 @@ def storm(
 
 
 def harm(server: Server, draw: random.Random, way: Proxy) -> None:
-    """Do one kind of harm, and mend what does not mend itself."""
+    """Do one kind of harm, and fix what does not fix itself."""
     fault = draw.choice(FAULTS)
     if fault in {"delay", "black hole", "reset", "cut after"}:
         harm_link(way, fault, draw)

@@ -9,7 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
-from dualcache.backends.redis.tls import tls_mend
+from dualcache.backends.redis.tls import tls_fix
 from dualcache.backends.redis.wire.rights import Loss, missing_right, right_of
 from dualcache.errors import BackendError, BackendRefused, BackendTimeout, BackendUnavailable
 from dualcache.options.patience import LARGE_BYTES
@@ -81,7 +81,7 @@ _LONGEST_CHAIN = 8
 def classify(error: BaseException) -> BackendError:
     """Turn an exception of redis-py, the socket or TLS into the error that the engine knows.
 
-    `is_configuration` is true on errors that waiting does not mend, `is_garbled` where the bytes on
+    `is_configuration` is true on errors that waiting does not fix, `is_garbled` where the bytes on
     the wire made no sense. The server's own words are left out: they may hold arguments. What is no
     `Exception` (cancellation, KeyboardInterrupt) is raised again.
     """
@@ -161,18 +161,18 @@ def _refused(error: Exception, *, is_auth: bool) -> BackendError:
     prefix = _prefix_of(error, text)
     if is_auth and prefix not in _ABOUT_CONFIGURATION:
         prefix = "WRONGPASS"
-    mend = _ABOUT_CONFIGURATION.get(prefix, "")
+    fix = _ABOUT_CONFIGURATION.get(prefix, "")
     right = missing_right(text) if prefix == "NOPERM" else ""
     if right:
-        mend = f"grant it with ACL SETUSER <user> {right}"
+        fix = f"grant it with ACL SETUSER <user> {right}"
     elif _WITHOUT_RESP3.search(text):
-        mend = _ABOUT_CONFIGURATION["NOPROTO"]
+        fix = _ABOUT_CONFIGURATION["NOPROTO"]
     elif _NO_SUCH_DB.search(text):
-        mend = "choose a db that the server has: redis://host/0"
-    made_help = mend or (NO_SUCH_COMMAND if prefix == "ERR" and _LACKING.search(text) else "")
+        fix = "choose a db that the server has: redis://host/0"
+    made_help = fix or (NO_SUCH_COMMAND if prefix == "ERR" and _LACKING.search(text) else "")
     made = BackendRefused(
         f"the server refused with {prefix}",
-        code="DC203" if mend else "DC202",
+        code="DC203" if fix else "DC202",
         details=(("class", type(error).__name__),),
         help=made_help,
     )
@@ -180,7 +180,7 @@ def _refused(error: Exception, *, is_auth: bool) -> BackendError:
     made.right = right
     made.moved_to = _moved_to(prefix, text)
     made.is_lacking = prefix == "NOPERM" or (prefix == "ERR" and bool(_LACKING.search(text)))
-    return _marked(made, is_configuration=bool(mend))
+    return _marked(made, is_configuration=bool(fix))
 
 
 def _prefix_of(error: Exception, text: str) -> str:
@@ -201,7 +201,7 @@ def _prefix_of(error: Exception, text: str) -> str:
 
 
 def _unavailable(error: Exception) -> BackendUnavailable:
-    tls = next(filter(None, map(tls_mend, _chain(error))), "")
+    tls = next(filter(None, map(tls_fix, _chain(error))), "")
     if tls:
         made = BackendUnavailable(
             "the TLS handshake failed",

@@ -71,9 +71,9 @@ def followed(
     return Target(kind="redis", redis_arguments=verbatim, **{**place, **fields})
 
 
-def refusal(what: str, mend: str) -> UsageError:
+def refusal(what: str, fix: str) -> UsageError:
     """Return the error of a client whose connections ours cannot follow."""
-    return UsageError(f"the client {what}: it cannot be followed", code="DC187", help=mend)
+    return UsageError(f"the client {what}: it cannot be followed", code="DC187", help=fix)
 
 
 def _checked(given: Mapping[str, Any], default: Any) -> dict[str, Any]:

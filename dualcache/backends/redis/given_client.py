@@ -62,7 +62,7 @@ def check_client(client: object, colour: Colour) -> None:
         raise UsageError(
             f"the client is of type {type(client).__name__}, not {wanted}",
             code="DC176",
-            help=_mend_of_other(client, wanted),
+            help=_fix_of_other(client, wanted),
         )
     if found != colour:
         raise UsageError(
@@ -128,7 +128,7 @@ def _kind_of(client: object) -> _ClientKind | None:
     return _ClientKind("async", *async_classes, unix, async_connection.ConnectionPool)
 
 
-def _mend_of_other(client: object, wanted: str) -> str:
+def _fix_of_other(client: object, wanted: str) -> str:
     if "Pipeline" in type(client).__name__:
         return "give the client that the pipeline was made from"
     return f"give a {wanted}, or a URL"

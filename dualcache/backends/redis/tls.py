@@ -1,4 +1,4 @@
-"""What failed in a TLS handshake, and how to mend it: the words for errors of `ssl`.
+"""What failed in a TLS handshake, and how to fix it: the words for errors of `ssl`.
 
 `ssl` is never imported: the import costs more than everything here. Its exceptions are known by
 name, and by what OpenSSL writes into `reason` and `verify_code`.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dualcache.errors import BackendError
     from dualcache.options.target import Target
 
-__all__ = ["blame_files", "tls_mend"]
+__all__ = ["blame_files", "tls_fix"]
 
 _UNTRUSTED: Final = frozenset({18, 19, 20, 21})
 _NOT_YET, _EXPIRED = 9, 10
@@ -45,20 +45,20 @@ _BY_REASON: Final = (
     ("CERTIFICATE", "check the certificates, ssl_ca_certs, and that the port speaks TLS"),
     ("HANDSHAKE", "check the certificates, ssl_ca_certs, and that the port speaks TLS"),
 )
-"""What OpenSSL says, and what mends it; the first that is found counts."""
+"""What OpenSSL says, and what fixes it; the first that is found counts."""
 _OF_FILES: Final = ("PEM lib", "start line", "bad base64", "cadata", "ASN1 lib")
 _FILES: Final = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 
-def tls_mend(error: BaseException) -> str:
-    """Return how to mend a TLS handshake; empty where the error says nothing of one."""
+def tls_fix(error: BaseException) -> str:
+    """Return how to fix a TLS handshake; empty where the error says nothing of one."""
     names = {kind.__name__ for kind in type(error).__mro__}
     if "SSLCertVerificationError" in names:
         return _of_server(getattr(error, "verify_code", 0))
     if "SSLError" not in names or names & {"SSLEOFError", "SSLZeroReturnError"}:
         return ""
     reason = getattr(error, "reason", None) or ""
-    found = next((mend for word, mend in _BY_REASON if word in reason), "")
+    found = next((fix for word, fix in _BY_REASON if word in reason), "")
     if not found and any(words in str(error) for words in _OF_FILES):
         return "a file of certificates cannot be read: see ssl_ca_certs, ssl_certfile, ssl_keyfile"
     return found
@@ -84,7 +84,7 @@ def blame_files(error: BackendError, target: Target) -> BackendError:
 
 
 def _of_server(verify_code: Any) -> str:
-    """Return how to mend the refusal of the server's certificate."""
+    """Return how to fix the refusal of the server's certificate."""
     if verify_code in _UNTRUSTED:
         return f"{_SERVERS}is signed by an unknown authority: give its file as ssl_ca_certs"
     if verify_code in _OTHER_NAME:

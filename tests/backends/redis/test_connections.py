@@ -259,7 +259,7 @@ def test_a_client_of_ours_passes_the_check_for_clients(colour: Any) -> None:
 
 
 @BOTH
-def test_a_client_of_the_other_colour_is_refused_with_the_mend(colour: Any) -> None:
+def test_a_client_of_the_other_colour_is_refused_with_the_fix(colour: Any) -> None:
     other: Any = redis.asyncio.Redis() if colour == "sync" else redis.Redis()
     with pytest.raises(UsageError) as caught:
         check_client(other, colour)
@@ -268,7 +268,7 @@ def test_a_client_of_the_other_colour_is_refused_with_the_mend(colour: Any) -> N
 
 
 @BOTH
-def test_a_client_that_decodes_is_refused_with_the_mend(colour: Any) -> None:
+def test_a_client_that_decodes_is_refused_with_the_fix(colour: Any) -> None:
     make: Any = redis.Redis if colour == "sync" else redis.asyncio.Redis
     with pytest.raises(UsageError) as caught:
         check_client(make(decode_responses=True), colour)

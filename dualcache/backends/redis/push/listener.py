@@ -164,7 +164,7 @@ class Listener:
         if before is not None:
             before.join()  # it still tells the tier of its end
         pauses = Pauses()
-        is_without = is_mendable = False
+        is_without = is_fixable = False
         while not stopping.is_set():
             try:
                 link = self._opened()
@@ -174,7 +174,7 @@ class Listener:
                     self._listen(link, stopping)
             except Exception as raised:  # noqa: BLE001  whatever it is, the thread goes on
                 error = classify(raised)
-                is_mendable = error.is_configuration
+                is_fixable = error.is_configuration
                 if self._had_master and is_about_role(error):
                     self._on_demoted()
                 if not stopping.is_set() and not is_without:
@@ -184,7 +184,7 @@ class Listener:
                 self._end()
             if is_without and not any(issubclass(each, PushTransport) for each in self._transports):
                 return  # there is nothing to be tried again
-            self._waiter.until_set(stopping, pauses.next(is_long=is_without or is_mendable))
+            self._waiter.until_set(stopping, pauses.next(is_long=is_without or is_fixable))
 
     def _end(self) -> None:
         with self._lock:
@@ -200,11 +200,11 @@ class Listener:
         `None`: the tier does without pushes.
         """
         refusals: list[str] = []
-        is_mendable = False
+        is_fixable = False
         for transport in self._transports:
             if not issubclass(transport, PushTransport):
                 reason = "; ".join(refusals) or "asked for"
-                self._front.open_bounded(transport.name, reason, is_mendable=is_mendable)
+                self._front.open_bounded(transport.name, reason, is_fixable=is_fixable)
                 return None
             link = self._made(transport)
             try:
@@ -215,7 +215,7 @@ class Listener:
                 if is_passing(error, is_open=link.is_open):
                     raise error from None
                 refusals.append(f"{transport.name}: {reason_of(error)}")
-                is_mendable = is_mendable or error.is_configuration
+                is_fixable = is_fixable or error.is_configuration
                 continue
             if self._had_master and link.is_of_other:
                 link.end()
@@ -224,11 +224,11 @@ class Listener:
             self._use(link, asked_at)
             if link.role_refusal is not None:
                 refusals.append(f"role: {reason_of(link.role_refusal)}")
-                is_mendable = is_mendable or link.role_refusal.is_configuration
+                is_fixable = is_fixable or link.role_refusal.is_configuration
             if transport.caveat:
                 refusals.append(transport.caveat)
             reason = "; ".join(refusals) or "a push was seen"
-            self._front.chose(transport.name, reason, is_mendable=is_mendable)
+            self._front.chose(transport.name, reason, is_fixable=is_fixable)
             return link
         raise BackendUnavailable(
             "no transport for changes works on this server",

@@ -115,10 +115,10 @@ class Sentinels:
             each.close()
 
     def _failure(self) -> Failure:
-        """Return why no Sentinel named a master: the first reason that can be mended."""
+        """Return why no Sentinel named a master: the first reason that can be fixed."""
         name = self._service
         answers = [each for each in self._asked if each.failure is None]
-        refusals = [each.failure for each in self._asked if _is_mendable(each.failure)]
+        refusals = [each.failure for each in self._asked if _is_fixable(each.failure)]
         if any(name in each.services for each in answers):
             return Failure(
                 code="DC323",
@@ -135,11 +135,11 @@ class Sentinels:
             )
         if refusals:
             refusal = refusals[0]
-            assert refusal is not None, "it is mendable"
+            assert refusal is not None, "it is fixable"
             return Failure(
                 code="DC322",
                 what=f"the Sentinels refuse to be asked: {refusal.what}",
-                help=_mend_of(refusal),
+                help=_fix_of(refusal),
                 is_configuration=True,
             )
         return _failure_of_provider([each.failure for each in self._asked]) or SILENT
@@ -226,11 +226,11 @@ def _failure_of_provider(failures: Sequence[BackendError | None]) -> Failure | N
     return None
 
 
-def _is_mendable(failure: BackendError | None) -> bool:
+def _is_fixable(failure: BackendError | None) -> bool:
     return failure is not None and (isinstance(failure, BackendRefused) or failure.is_configuration)
 
 
-def _mend_of(refusal: BackendError) -> str:
+def _fix_of(refusal: BackendError) -> str:
     """Return what to write where a Sentinel refuses; the URL's password is not for Sentinels."""
     prefix = refusal.prefix if isinstance(refusal, BackendRefused) else ""
     if prefix in {"NOAUTH", "WRONGPASS"}:

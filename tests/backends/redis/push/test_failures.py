@@ -34,7 +34,7 @@ def test_a_server_that_is_away_or_refuses_the_password_is_no_reason_for_another_
     assert is_passing(error, is_open=True) is afterwards
 
 
-def test_pauses_grow_up_to_a_second_and_up_to_half_a_minute_where_a_person_has_to_mend_it() -> None:
+def test_pauses_grow_up_to_a_second_and_up_to_half_a_minute_where_a_person_has_to_fix_it() -> None:
     pauses = Pauses()
     assert [pauses.next(is_long=False) for _ in range(7)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
     assert [pauses.next(is_long=True) for _ in range(6)] == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
