@@ -86,6 +86,8 @@ def plain(value: Any) -> Any:
 def amount(number: int, noun: str) -> str:
     """Return `1 key` or `1 200 keys`."""
     plural = noun.removesuffix("y") + "ies" if noun.endswith("ry") else noun + "s"
+    if noun.endswith("s"):
+        plural = noun + "es"
     return f"{number:,}".replace(",", " ") + f" {noun if number == 1 else plural}"
 
 

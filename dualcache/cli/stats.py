@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dualcache import FleetStats
 from dualcache.cli.exits import DONE
 from dualcache.cli.options import connected
-from dualcache.cli.printing import seconds
+from dualcache.cli.printing import amount, seconds
 from dualcache.cli.server_figures import Figures, figures_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from dualcache import Stats
+    from dualcache import Stats, TemplateStats
     from dualcache.cli.session import Session
 
 COUNTED: Final = ("hits", "front_hits", "stale_hits", "misses", "loads")
@@ -40,18 +41,17 @@ COLUMNS: Final = (
 def stats(session: Session, watch: bool, every: float, times: int | None) -> int:
     """Show what is counted.
 
-    By the server, and, of the cache of a program, by itself, for each function.
-
-    Rates are those since the figures before; the first ones are those since the server runs. With
-    --json one object for each time.
+    By the server, and, function by function, by all processes whose cache has fleet_stats=True, in
+    the last quarter of an hour. Without such a process, by the program that mounts the commands or
+    is given by --app. Rates of the server are those since the figures before; the first are those
+    since it runs. With --json one object for each time.
     """
     cache = session.with_server()
     before, since = None, 0.0
     for number in count(1):
         began = monotonic()
         now = figures_of(cache)
-        own = None if session.is_own else cache.stats()
-        show(session, now, before, began - since, own)
+        show(session, now, before, began - since, counted_by_functions(session))
         if not watch or number == times:
             return DONE
         before, since = now, began
@@ -59,30 +59,53 @@ def stats(session: Session, watch: bool, every: float, times: int | None) -> int
     return DONE  # pragma: no cover - the loop has no end
 
 
+def counted_by_functions(session: Session) -> FleetStats | Stats | None:
+    """Return the counters of all processes; where none shares them, of this one if it has any."""
+    fleet = session.cache.stats(fleet=True)
+    if fleet.templates:
+        return fleet
+    return None if session.is_own else session.cache.stats()
+
+
 def show(
-    session: Session, now: Figures, before: Figures | None, passed: float, own: Stats | None
+    session: Session,
+    now: Figures,
+    before: Figures | None,
+    passed: float,
+    counted: FleetStats | Stats | None,
 ) -> None:
     """Print figures once."""
     told = now.told(before, passed)
     document: dict[str, Any] = {"server": told}
-    if own is not None:
-        document["cache"] = own.as_dict()
+    if counted is not None:
+        where = "fleet" if isinstance(counted, FleetStats) else "cache"
+        document[where] = counted.as_dict()
     session.out.document(document)
     if session.out.is_json:
         return
     session.out.table(("server", ""), [(name, human(name, one)) for name, one in told.items()])
-    if own is not None and own.templates:
-        session.out.line("")
-        session.out.table(COLUMNS, rows_of(own))
-        for finding in own.findings:
+    session.out.line("")
+    if counted is None:
+        session.out.line("functions: no process shares its counters; write Cache(fleet_stats=True)")
+    else:
+        session.out.line(heading(counted), "bold")
+        session.out.table(COLUMNS, rows_of(counted.templates))
+        for finding in counted.findings:
             session.out.line(f"! {finding}", "yellow")
     session.out.line("")
 
 
-def rows_of(own: Stats) -> list[list[str | Text]]:
-    """Return a row for each function of this process."""
+def heading(counted: FleetStats | Stats) -> str:
+    """Say whose counters follow, and of which time."""
+    if isinstance(counted, FleetStats):
+        return f"{amount(counted.processes, 'process')}, the last 15 minutes"
+    return "this process, since it began"
+
+
+def rows_of(templates: Mapping[str, TemplateStats]) -> list[list[str | Text]]:
+    """Return a row for each function, those with the most reads first."""
     rows: list[list[str | Text]] = []
-    for name, one in own.templates.items():
+    for name, one in sorted(templates.items(), key=lambda pair: -pair[1].hits - pair[1].misses):
         times = one.load_times
         rows.append(
             [
