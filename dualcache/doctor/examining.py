@@ -11,7 +11,7 @@ from dualcache.doctor.contents import examine_contents
 from dualcache.doctor.findings import Level, warning
 from dualcache.doctor.keeping import examine_keeping
 from dualcache.doctor.memory import examine_memory
-from dualcache.doctor.program import examine_program
+from dualcache.doctor.program import examine_front, examine_program
 from dualcache.doctor.reaching import examine_way
 from dualcache.doctor.rights import examine_rights
 from dualcache.doctor.server import examine_server
@@ -56,5 +56,6 @@ def examine(
             examine_rights(node, cache.rights(), cache.namespace),
         )
         yield from (each._replace(node=node.label) for each in found)
+    yield from examine_front(cache)
     yield from examine_contents(nodes, cache.namespace)
     yield from examine_program(cache)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.metadata import version
 from importlib.util import find_spec
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from dualcache import __version__
@@ -17,6 +18,30 @@ if TYPE_CHECKING:
     from dualcache.doctor.findings import Finding
 
 SECRET_BYTES: Final = 16
+OPENING_SECONDS: Final = 3.0
+"""How long a front tier may take to open."""
+
+
+def examine_front(cache: Cache) -> Iterator[Finding]:
+    """Tell how the front tier hears of changes, if the cache has one."""
+    until = monotonic() + OPENING_SECONDS
+    cache.get("doctor")  # the first read opens it
+    while (front := cache.stats().front) is not None:
+        if front.transport == "ttl":
+            why = f": {front.reason}" if front.reason else ""
+            yield warning(
+                "front",
+                f'works by "ttl", no change is heard{why}',
+                "see `resp3`, `tracking` and `rights` above: docs/front-tier.md",
+            )
+            return
+        if front.transport != "none":
+            yield good("front", f"changes are heard by {front.transport}")
+            return
+        if monotonic() > until:
+            yield warning("front", "it does not open", "see the log of dualcache")
+            return
+        sleep(0.01)
 
 
 def examine_program(cache: Cache) -> Iterator[Finding]:

@@ -223,6 +223,15 @@ def test_a_secret_that_can_be_guessed(redis_server: Server) -> None:
     assert found(redis_server.url, secret="x" * 32)["secret"].level is GOOD
 
 
+def test_how_a_front_tier_hears_of_changes(
+    redis_server: Server, odd_server: Server, user: Callable[..., str]
+) -> None:
+    assert found(redis_server.url, front=10)["front"].cause.startswith("changes are heard by ")
+    deaf = found(user("~*", "+@all", "-client", "-subscribe", "-publish"), front=10)["front"]
+    assert deaf.level is WARNING
+    assert "+client|id" in deaf.cause
+
+
 def test_hits_that_differ_are_told(redis_server: Server) -> None:
     numbers = iter(range(100))
     with Cache(redis_server.url, namespace="shop") as cache:
