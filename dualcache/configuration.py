@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dualcache.backends.redis.push.transports import needs_publishers
 from dualcache.core.entry import MISSING
 from dualcache.errors import UsageError
-from dualcache.observability.stats import log
+from dualcache.observability.logs import log
 from dualcache.options.option import Part, Where
 from dualcache.options.policy import Defaults, make_defaults
 from dualcache.options.settings import Settings, likely_address, read_environment

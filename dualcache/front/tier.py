@@ -14,7 +14,7 @@ from dualcache.engine.coherence import Coherence
 from dualcache.engine.deletion import revoked_by
 from dualcache.front.store import FrontStore, Tags, make_store
 from dualcache.front.tracking import Tracking
-from dualcache.observability.stats import log
+from dualcache.observability.logs import FRONT, log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -275,9 +275,13 @@ def _end_of_time() -> float:
 
 def log_choice(where: str, transport: str, reason: str, *, is_fixable: bool) -> None:
     """Log by which transport the changes on a server are heard, or that they are not."""
+    fields = {"event": "TransportChosen", "server": where, "transport": transport, "reason": reason}
     if transport == "none":
         what = "the front tier of %s is bypassed while changes are not heard (%s)"
-        log("WARNING", f"{what}; reads go to the server", where, reason)
+        log(
+            "WARNING", f"{what}; reads go to the server", where, reason, logger=FRONT, fields=fields
+        )
     else:
         level = "WARNING" if is_fixable else "INFO"
-        log(level, "the front tier of %s hears changes by %s (%s)", where, transport, reason)
+        text = "the front tier of %s hears changes by %s (%s)"
+        log(level, text, where, transport, reason, logger=FRONT, fields=fields)

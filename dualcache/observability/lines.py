@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from msgspec.structs import asdict
+
 from dualcache.core.events import (
     BackendDown,
     BackendUp,
@@ -17,13 +19,14 @@ from dualcache.core.events import (
     ScansRefused,
     StoresStopped,
 )
+from dualcache.observability.logs import LOGGER, REDIS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dualcache.core.events import Event
 
-__all__ = ["LINES"]
+__all__ = ["LINES", "fields_of", "logger_of"]
 
 STATES: Final = {"DC200": "cannot be reached", "DC201": "does not answer"}
 """Problems of a server, by the reason of the event; the cause follows in brackets."""
@@ -127,3 +130,14 @@ LINES: Final[Mapping[type[Event], Callable[[Any, str], Line]]] = {
     NotStored: lambda e, _: ("WARNING", f"{e.template}: not stored: {e.reason}; {e.help}"),
     NotRead: lambda e, _: ("WARNING", f"{e.template}: not read: {e.reason}; {e.help}"),
 }
+
+
+def logger_of(event: Event) -> str:
+    """Return the logger of an event's line: what is about a template is not about the server."""
+    return LOGGER if event.template else REDIS
+
+
+def fields_of(event: Event, server: str) -> dict[str, Any]:
+    """Return an event as data for a record of the log; a key is never among it."""
+    fields = {name: value for name, value in asdict(event).items() if name != "key"}
+    return {"event": type(event).__name__, "server": server, **fields}

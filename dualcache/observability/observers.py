@@ -14,8 +14,8 @@ from dualcache.core.callables import taking_of
 from dualcache.core.events import Event, Hit, ObserverFailed
 from dualcache.core.interrupts import interrupt_in
 from dualcache.errors import UsageError
-from dualcache.observability.lines import LINES
-from dualcache.observability.stats import log
+from dualcache.observability.lines import LINES, fields_of, logger_of
+from dualcache.observability.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ class Observers:
         line = LINES.get(type(event))
         if line is not None:
             level, text = line(event, server)
-            log(level, "%s", text)
+            log(level, "%s", text, logger=logger_of(event), fields=fields_of(event, server))
         key = getattr(event, "key", "")
         for observer in self._observers:
             if not isinstance(event, observer.kinds):

@@ -1,16 +1,11 @@
-"""Statistics of one cache in this process, and the logger of all."""
+"""Statistics of one cache, of this process and of all."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping  # noqa: TC003  for those who ask for the type hints
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct, field, to_builtins
-
-from dualcache.options.time_travel import time_traveller
-
-LOGGER: Final = "dualcache"
 
 
 class Distribution(Struct, frozen=True):
@@ -167,30 +162,6 @@ class FleetStats(Counts, frozen=True, kw_only=True):
         return tuple([each.finding for each in self.templates.values() if each.finding])
 
 
-def log(level: str, text: str, *arguments: object) -> None:
-    """Write one line to the logger `dualcache`.
-
-    The line names the library itself: where a program has not set up logging, Python prints
-    warnings without the name of their logger.
-    """
-    import logging
-
-    logging.getLogger(LOGGER).log(getattr(logging, level), "dualcache: " + text, *arguments)  # noqa: G003  a constant
-
-
-def was_told_of_time_travel() -> bool:
-    """Log that a library moves the time of a test, if one does; return whether it was logged."""
-    library = time_traveller(sys.modules)
-    if library is not None:
-        log(
-            "WARNING",
-            "%s moves the time, and the cache does not follow: entries do not expire by it; "
-            'make the cache with Cache("memory://", clock=lambda: time.time())',
-            library,
-        )
-    return library is not None
-
-
 __all__ = [
     "Counts",
     "Distribution",
@@ -200,6 +171,4 @@ __all__ = [
     "FrontStats",
     "Stats",
     "TemplateStats",
-    "log",
-    "was_told_of_time_travel",
 ]

@@ -26,7 +26,7 @@ from dualcache.engine.flights import may_follow, may_take_over
 from dualcache.engine.health import Health
 from dualcache.engine.load import get_or_load
 from dualcache.engine.nodes import Nodes
-from dualcache.observability.stats import was_told_of_time_travel
+from dualcache.observability.logs import was_told_of_time_travel
 from dualcache.runtime.clocks import new_token, steady_clock, wall_clock
 from dualcache.runtime.direct_fronts import DirectFronts
 from dualcache.runtime.stores import local_store, server_store

@@ -1,0 +1,48 @@
+"""The loggers: `dualcache`, and beneath it one for the server and one for the front tier."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from dualcache.options.time_travel import time_traveller
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["FRONT", "LOGGER", "REDIS", "log", "was_told_of_time_travel"]
+
+LOGGER: Final = "dualcache"
+REDIS: Final = "dualcache.redis"
+FRONT: Final = "dualcache.front"
+
+
+def log(
+    level: str,
+    text: str,
+    *arguments: object,
+    logger: str = LOGGER,
+    fields: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one line; its record has the same as data, `fields`, in the attribute `dualcache`.
+
+    The line names the library itself: where a program has not set up logging, Python prints
+    warnings without the name of their logger.
+    """
+    import logging
+
+    line, extra = f"dualcache: {text}", {LOGGER: dict(fields or {})}
+    logging.getLogger(logger).log(getattr(logging, level), line, *arguments, extra=extra)
+
+
+def was_told_of_time_travel() -> bool:
+    """Log that a library moves the time of a test, if one does; return whether it was logged."""
+    library = time_traveller(sys.modules)
+    if library is not None:
+        log(
+            "WARNING",
+            "%s moves the time, and the cache does not follow: entries do not expire by it; "
+            'make the cache with Cache("memory://", clock=lambda: time.time())',
+            library,
+        )
+    return library is not None
