@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from tests.front.tiers import opened, tiered
+from tests.front.tiers import eventually, opened, tiered
 
 if TYPE_CHECKING:
     import pytest
@@ -53,6 +53,13 @@ def test_the_front_tier_has_a_logger(
 ) -> None:
     caplog.set_level(logging.INFO, "dualcache")
     opened(colour, tiered(colour, redis_server.url))
-    (record,) = [each for each in records(caplog) if each.name == "dualcache.front"]
+    found: list[Any] = []
+
+    def is_told() -> bool:  # by the listener's thread, once the tier is open
+        found[:] = [each for each in records(caplog) if each.name == "dualcache.front"]
+        return bool(found)
+
+    eventually(is_told, "a line")
+    (record,) = found
     assert record.dualcache["event"] == "TransportChosen"
     assert record.dualcache["transport"] in record.getMessage()
