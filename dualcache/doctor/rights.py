@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "+getrange": ("GETRANGE", "KEY", "0", "0"),
     "+evalsha": ("EVALSHA", "0" * 40, "1", "KEY"),
     "+script|load": ("SCRIPT", "LOAD", "return 1"),
+    "+hvals": ("HVALS", "KEY"),
     "+cluster|slots": ("CLUSTER", "SLOTS"),
     "+cluster|nodes": ("CLUSTER", "NODES"),
     "+cluster|info": ("CLUSTER", "INFO"),
@@ -42,6 +43,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
 SERIOUS: Final = ("TOLD", "PARTIAL")
 """What a right costs where something does not work without it."""
 ONLY_DRY: Final[dict[str, tuple[str, ...]]] = {
+    "+hset": ("HSET", "KEY", "1", "1"),
     "+multi": ("MULTI",),
     "+exec": ("EXEC",),
     "+select": ("SELECT", "0"),
@@ -50,7 +52,7 @@ ONLY_DRY: Final[dict[str, tuple[str, ...]]] = {
     "+subscribe": ("SUBSCRIBE", "CHANNEL"),
     "+publish": ("PUBLISH", "CHANNEL", ""),
 }
-"""Commands that would change the connection, or be heard."""
+"""Commands that would write, change the connection, or be heard."""
 
 
 def examine_rights(node: Node, rights: Sequence[Right], namespace: str) -> Iterator[Finding]:

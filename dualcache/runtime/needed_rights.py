@@ -22,7 +22,7 @@ _BY_TRANSPORT = {
 
 
 def needed_rights(
-    target: Target, prefix: str, front: FrontTier | None, *, is_publishing: bool
+    target: Target, prefix: str, front: FrontTier | None, *, is_publishing: bool, is_sharing: bool
 ) -> tuple[Right, ...]:
     """Return the rows of the table of rights that a cache uses, its namespace written in."""
     wanted = {Feature.CACHE, Feature.PATTERNS, Feature.SCRIPTS}
@@ -36,6 +36,8 @@ def needed_rights(
         wanted.add(Feature.SENTINEL)
     if is_publishing:
         wanted.add(Feature.PUBLISH)
+    if is_sharing:
+        wanted.add(Feature.FLEET)
     return tuple(
         right._replace(rule=right.rule.replace("<namespace>:", prefix))
         for right in RIGHTS

@@ -102,7 +102,13 @@ class Runtime(OfOneProcess):
         from dualcache.runtime.needed_rights import needed_rights
 
         made = self._made
-        return needed_rights(made.target, made.prefix, made.front, is_publishing=made.is_publishing)
+        return needed_rights(
+            made.target,
+            made.prefix,
+            made.front,
+            is_publishing=made.is_publishing,
+            is_sharing=made.shares_stats,
+        )
 
     def observe(self, observer: Any, kinds: Any = None, *, include_keys: bool = False) -> object:
         """Have `observer` called with each event from now on; return what `forget` takes."""

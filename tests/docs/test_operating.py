@@ -14,6 +14,7 @@ MADE: Final = (LEAST, LEAST | {Feature.SCRIPTS}, LEAST | {Feature.TRANSACTIONS})
 """The features of the users that the page makes from nothing."""
 BESIDES: Final = (
     {Feature.DATABASE},
+    {Feature.FLEET},
     {Feature.CLUSTER},
     {Feature.SENTINEL},
     {Feature.TRACKING},

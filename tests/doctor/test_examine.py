@@ -176,6 +176,13 @@ def test_the_least_rights_are_enough_for_every_check_of_rights(
     assert [one for one in seen.values() if one.level is FAULT] == []
 
 
+def test_statistics_that_cannot_be_shared(user: Callable[..., str]) -> None:
+    url = user("~*", "+@all", "-hvals")
+    seen = found_by(Cache(url, namespace="shop", fleet_stats=True))
+    missing = [one for one in seen if one.check == "rights" and one.level is WARNING]
+    assert [one.cause for one in missing] == ["+hvals is missing: what others count is not seen"]
+
+
 def test_a_server_that_compares_in_no_way(user: Callable[..., str]) -> None:
     seen = found(user("~shop:*", "+@all", "-@scripting", "-client", "-config"))
     assert seen["scripts"].level is WARNING

@@ -52,6 +52,8 @@ class Feature(Enum):
     """The front tier by each of its transports."""
     PUBLISH = auto()
     """Tell others what is revoked (`publish=True`)."""
+    FLEET = auto()
+    """Share statistics with other processes (`fleet_stats=True`)."""
 
 
 class Loss(Enum):
@@ -63,6 +65,8 @@ class Loss(Enum):
     """One thing does not work, and the rest does: told by `RightMissing`."""
     TOLD = auto()
     """Told by an event of its own: `BackendDown`, `StoresStopped` or `ScansRefused`."""
+    OF_STATISTICS = auto()
+    """Nothing of the cache: `stats(fleet=True)` says that it is not complete."""
     OF_THE_FRONT_TIER = auto()
     """A transport of the front tier: told by the line that says which one is used."""
 
@@ -119,6 +123,10 @@ RIGHTS: Final = (
         "a deletion and its message are two commands, of which a crash may leave one",
     ),
     Right("+select", (Feature.DATABASE,), Loss.TOLD, "only database 0 can be used"),
+    Right(
+        "+hset", (Feature.FLEET,), Loss.OF_STATISTICS, "others do not see what this process counts"
+    ),
+    Right("+hvals", (Feature.FLEET,), Loss.OF_STATISTICS, "what others count is not seen"),
     Right("+cluster|slots", (Feature.CLUSTER,), Loss.TOLD, "the nodes are not found"),
     Right(
         "+cluster|nodes", (Feature.CLUSTER,), Loss.PARTIAL, "patterns may miss keys that are moved"
