@@ -1,7 +1,7 @@
-"""One cache for `def` and `async def`: Redis or Valkey behind it, no stale value in it.
+"""One cache for `def` and `async def`, on Redis or Valkey, that serves no invalidated value.
 
-Public names, and nothing else. Values, events and errors are imported with it, which is pure and
-cheap; `Cache` and what belongs to it when it is first asked for.
+These are the public names. Values, events and errors are imported with the package, which is cheap.
+`Cache` and its parts are imported when they are first used.
 """
 
 from __future__ import annotations

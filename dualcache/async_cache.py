@@ -1,4 +1,4 @@
-"""`AsyncCache`: the async face of a `Cache`, under `cache.aio`; the same methods as coroutines."""
+"""`AsyncCache`, the async face of a `Cache` under `cache.aio`: its methods as coroutines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class AsyncCache(OfOneProcess):
-    """The methods of `Cache` as coroutines; namespace, policy and flights are shared with it."""
+    """The methods of `Cache` as coroutines; both share namespace, policy and running loads."""
 
     def __init__(self, runtime: Runtime, operations: Operations) -> None:
         self._runtime = runtime
@@ -48,7 +48,7 @@ class AsyncCache(OfOneProcess):
     async def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any: ...
 
     async def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
-        """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
+        """Return the stored value, or `default`; never loads. `type` says how to decode it."""
         value = await self._run(self._operations.get(key, type))
         return default if value is MISSING else value
 
@@ -68,15 +68,15 @@ class AsyncCache(OfOneProcess):
         *,
         type: Any = MISSING,  # noqa: A002
     ) -> dict[str, Any]:
-        """Read the stored values of these keys, in one trip; a missing key is left out."""
+        """Return the stored values of these keys, in one trip; missing keys are left out."""
         return await self._run(self._operations.get_many(keys, type))  # type: ignore[no-any-return]
 
     async def contains(self, key: str) -> bool:
-        """Tell whether a fresh value is stored, of whatever type."""
+        """Return whether a fresh value is stored, of any type."""
         return await self._run(self._operations.contains(key))  # type: ignore[no-any-return]
 
     async def ttl(self, key: str) -> float | None:
-        """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
+        """Return the seconds that a value has left; `None` if there is none or it never expires."""
         return await self._run(self._operations.ttl(key))  # type: ignore[no-any-return]
 
     @overload
@@ -85,9 +85,9 @@ class AsyncCache(OfOneProcess):
     async def peek(self, key: str, *, type: Any = MISSING) -> Entry | None: ...
 
     async def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
-        """Return the stored entry, with age, ttl, tier and tags; has no side effect.
+        """Return the stored entry with age, ttl, tier and tags; this has no side effects.
 
-        The value is `MISSING` where only `type` would read it exactly.
+        The value is `MISSING` if it can be read exactly only with `type`.
         """
         return await self._run(self._operations.peek(key, type))  # type: ignore[no-any-return]
 
@@ -139,9 +139,9 @@ class AsyncCache(OfOneProcess):
         type: Any = MISSING,  # noqa: A002
         **options: Unpack[PolicyOptions],
     ) -> dict[str, Any]:
-        """Return the values of all keys; `loader` gets those that this caller must load.
+        """Return the values of all keys; `loader` gets the keys that this caller must load.
 
-        It returns a mapping; keys that it leaves out are left out of the result.
+        It returns a mapping. Keys that are missing in it are missing in the result too.
         """
 
         def one_of(name: str) -> Callable[[], Any]:
@@ -164,7 +164,7 @@ class AsyncCache(OfOneProcess):
         tags: Iterable[str] = (),
         **options: Unpack[StoreOptions],
     ) -> bool:
-        """Store a value, revoking every load of this key that is under way; see `Cache.set`."""
+        """Store a value and revoke every running load of this key; see `Cache.set`."""
         return await self._run(self._operations.set(key, value, ttl, tags, options))  # type: ignore[no-any-return]
 
     async def set_many(
@@ -175,7 +175,7 @@ class AsyncCache(OfOneProcess):
         tags: Iterable[str] = (),
         **options: Unpack[StoreOptions],
     ) -> list[str]:
-        """Store several values, each as `set` does; return the keys known to be there now."""
+        """Store several values, each as `set` does; return the keys known to be stored now."""
         return await self._run(self._operations.set_many(values, ttl, tags, options))  # type: ignore[no-any-return]
 
     async def add(
@@ -187,7 +187,7 @@ class AsyncCache(OfOneProcess):
         tags: Iterable[str] = (),
         **options: Unpack[StoreOptions],
     ) -> bool:
-        """Store a value where none is served; return whether it was stored; see `Cache.add`."""
+        """Store a value if none is served; return whether it was stored; see `Cache.add`."""
         return await self._run(self._operations.add(key, value, ttl, tags, options))  # type: ignore[no-any-return]
 
     async def incr(
@@ -200,7 +200,7 @@ class AsyncCache(OfOneProcess):
     async def decr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> int | None:
-        """Subtract from a counter, as `incr` adds; it may go below 0."""
+        """Subtract from a counter, as `incr` adds; it can go below 0."""
         flow = self._operations.incr(key, -whole_step(by), ttl, tags, "decr()")
         return await self._run(flow)  # type: ignore[no-any-return]
 
@@ -216,16 +216,16 @@ class AsyncCache(OfOneProcess):
         return await self._runtime.backend.arun(flow)  # type: ignore[no-any-return]
 
     async def expire(self, *keys: str) -> Invalidated:
-        """Make entries stale: served from now on only where a stale value may be."""
+        """Make entries stale: from now on they are served only where a stale value is allowed."""
         return await self._runtime.backend.arun(self._operations.expire(keys))  # type: ignore[no-any-return]
 
     async def touch(self, *keys: str, ttl: Any = MISSING) -> bool:
-        """Give entries a new life; tell whether all of them are there; see `Cache.touch`."""
+        """Give entries a new ttl; return whether all of them exist; see `Cache.touch`."""
         flow = self._operations.touch(keys, ttl, "touch()")
         return len(await self._run(flow)) == len(set(keys))
 
     async def touch_many(self, keys: Iterable[str], *, ttl: Any = MISSING) -> list[str]:
-        """Give entries a new life; return the keys of those that are there."""
+        """Give entries a new ttl; return the keys of those that exist."""
         return await self._run(self._operations.touch(keys, ttl, "touch_many()"))  # type: ignore[no-any-return]
 
     async def clear(self, *, everything: bool = False) -> Invalidated:
@@ -234,14 +234,14 @@ class AsyncCache(OfOneProcess):
         return await self._runtime.backend.arun(flow)  # type: ignore[no-any-return]
 
     async def fence(self) -> None:
-        """Wait until this process reads every invalidation acknowledged before, by whomever.
+        """Wait until this process reads every invalidation that was acknowledged before.
 
         Without a front tier every read does so anyway.
         """
         await self._runtime.backend.arun(self._operations.fence())
 
     async def ping(self) -> bool:
-        """Tell whether the backend answers."""
+        """Return whether the backend answers."""
         return await self._runtime.backend.arun(self._operations.ping())  # type: ignore[no-any-return]
 
     @overload
@@ -250,7 +250,7 @@ class AsyncCache(OfOneProcess):
     async def stats(self, *, fleet: Literal[True]) -> FleetStats: ...
 
     async def stats(self, *, fleet: bool = False) -> Stats | FleetStats:
-        """Return the counters of this cache in this process; with `fleet` those of all."""
+        """Return the counters of this process; with `fleet`, those of all processes."""
         if not fleet:
             return self._runtime.stats()
         from anyio import to_thread

@@ -52,18 +52,20 @@ if TYPE_CHECKING:
 
 
 class Cache(SyncFace, ObservedFace):
-    """One cache for `def` and `async def`: this is its sync face, `aio` the other.
+    """One cache for `def` and `async def`; `cache.aio` has the same methods as coroutines.
 
-    `url` says where it lives (`redis://`, `rediss://`, `unix://`, `valkey://`, `valkeys://`,
-    `memory://`, `null://`); without one, `DUALCACHE_URL` or `REDIS_CACHE_*`, else memory. Keys are
-    `namespace:key`. `ttl` is the default lifetime in seconds (or `"5m"`, or a `timedelta`; `None`:
-    for ever). `codec` and `secret` say how values are stored, unless a function says otherwise.
-    `settings` stands for the environment. `clock` is for tests. Further options are those of the
-    URL (`max_connections`, `socket_timeout`, …), `jitter`, `stale_if_error`, `strict`, `publish`,
-    `client`, `async_client`, `credential_provider` and that of the Sentinels, `compress_above` and
-    `max_value_bytes`.
+    `url` says where the cache is: `redis://`, `rediss://`, `unix://`, `valkey://`, `valkeys://`,
+    `memory://` or `null://`. Without a URL, `DUALCACHE_URL` or `REDIS_CACHE_*` say it, and
+    otherwise the cache is in memory. A key in Redis is `namespace:key`. `ttl` is the default
+    lifetime: seconds, `"5m"`, a `timedelta`, or `None` for ever. `codec` and `secret` say how
+    values are stored; a function can choose another codec. `settings` replaces the environment.
+    `clock` is for tests.
 
-    Nothing is connected before the first call. Raises `UsageError` for what cannot be right.
+    The other options are those of the URL (`max_connections`, `socket_timeout`, …), the defaults of
+    functions (`jitter`, `stale_if_error`, …), `strict`, `publish`, `client`, `async_client`,
+    `credential_provider` and `sentinel_credential_provider`.
+
+    The cache connects at the first call. Raises `UsageError` for options that cannot be right.
     """
 
     def __init__(
@@ -124,10 +126,9 @@ class Cache(SyncFace, ObservedFace):
     def memoize(
         self, function: Callable[P, R], /, **options: Unpack[DecoratorOptions]
     ) -> CachedFunction[P, R]:
-        """Return a cached form of a function of somebody else's; the function stays as it is.
+        """Return a cached form of a function that you cannot decorate; the function is unchanged.
 
-        It is `cache(**options)(function)`: for builtins, partials, bound methods and classes, where
-        no decorator can stand.
+        It is `cache(**options)(function)`, for builtins, partials, bound methods and classes.
         """
         refuse_no_function(function)
         return self._decorated(function, {**options})  # type: ignore[no-any-return]
@@ -140,10 +141,10 @@ class Cache(SyncFace, ObservedFace):
     def many(self, function: None = None, /, **options: Unpack[ManyOptions]) -> ManyDecorator: ...
 
     def many(self, function: Any = None, /, **options: Any) -> Any:
-        """Decorate a function that takes several values and returns a mapping by them.
+        """Decorate a function that takes several values and returns a mapping from them.
 
-        `key` names one value: `"user:{user_id}"`. Each value has an entry of its own, and a call
-        loads only what is missing. Raises `UsageError` for another kind of function.
+        `key` names one value: `"user:{user_id}"`. Each value has a separate entry, and a call loads
+        only the missing ones. Raises `UsageError` for another kind of function.
         """
         if function is None:
             return lambda inner: self.many(inner, **options)
@@ -155,18 +156,18 @@ class Cache(SyncFace, ObservedFace):
     def invalidates(
         self, *keys: str, tags: Sequence[str] = (), patterns: Sequence[str] = ()
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Decorate a function whose success invalidates these templates of its arguments.
+        """Decorate a function that writes: its success invalidates these names.
 
-        A function that raises invalidates nothing. Its result is returned untouched. One that
-        returns an awaitable invalidates when that has ended well. Raises `UsageError` where
-        nothing is named.
+        The names are templates of its arguments. If the function raises, nothing is invalidated.
+        The result is returned as it is. If it is awaitable, the invalidation happens after it has
+        succeeded. Raises `UsageError` if nothing is named.
         """
         return invalidating(self._runtime, keys, tags, patterns)
 
     def http(self, **options: Unpack[HttpOptions]) -> Callable[[F], F]:
-        """Decorate an endpoint, a view of Flask or an application: its responses are kept.
+        """Decorate an endpoint, a Flask view or an application to keep its whole responses.
 
-        A hit runs neither dependencies nor serialization. Raises `UsageError` for what cannot be.
+        A hit runs neither dependencies nor serialization. Raises `UsageError` for wrong options.
         """
         from dualcache.http.decorate import http_decorator  # most programs have no such endpoint
 
@@ -175,19 +176,19 @@ class Cache(SyncFace, ObservedFace):
     # Names
 
     def key(self, template: str, /, **values: object) -> str:
-        """Build the name of a key or a tag from a template, escaped as the decorators do it."""
+        """Build the name of a key or a tag from a template; values are escaped as in decorators."""
         return built_name(template, values)
 
     # Around it
 
     @property
     def client(self) -> redis.Redis:
-        """The raw redis-py client; raises `MissingClientError` on `memory://` and `null://`."""
+        """The raw redis-py client. Raises `MissingClientError` on `memory://` and `null://`."""
         return self._runtime.clients.sync()
 
     @contextmanager
     def disabled(self) -> Generator[None]:
-        """Read and store nothing inside, in this task or thread; invalidations still run."""
+        """Neither read nor store inside, in this task or thread; invalidations still run."""
         with self._runtime.disabled():
             yield
 
@@ -195,19 +196,20 @@ class Cache(SyncFace, ObservedFace):
 
     @contextmanager
     def override(self, url: str, *, clock: Clock | None = None) -> Generator[Self]:
-        """Live elsewhere inside, in all threads. What is there is closed afterwards.
+        """Use another place inside, in all threads; its contents are closed at the end.
 
-        `clock` gives the time there, in seconds; without one it is the cache's own.
+        `clock` gives the time there, in seconds. Without it, the cache's own clock is used.
         """
         with self._runtime.override(url, clock):
             yield self
 
     @contextmanager
     def inject_fault(self, error: object = None, *, delay: Duration = 0) -> Generator[Self]:
-        """Let each operation on the backend wait for `delay` and raise `error` inside.
+        """Make each operation on the backend wait for `delay` and raise `error` inside.
 
-        `error` is a `BackendError`, an `OSError` or an error of redis-py, or a type of these;
-        `UsageError` for others. A delay beyond `socket_timeout` is a `BackendTimeout` after that.
+        `error` is a `BackendError`, an `OSError` or an error of redis-py, or a type of these.
+        Raises `UsageError` for others. A delay longer than `socket_timeout` becomes a
+        `BackendTimeout`.
         """
         from dualcache.runtime.faults import injected, to_fault
 
@@ -226,9 +228,9 @@ class Cache(SyncFace, ObservedFace):
     def lifespan(self, app: object = None, *, wrap: Lifespan | None = None) -> Any:
         """Open and close with an ASGI application: `FastAPI(lifespan=cache.lifespan)`.
 
-        `wrap` is the program's own lifespan, which runs within: `cache.lifespan(wrap=own)`. Raises
-        `UsageError` where a route that writes would be answered from the cache; warns of routes
-        that were registered beneath the cache's decorator.
+        To keep a lifespan of your program, write `cache.lifespan(wrap=own)`. Raises `UsageError` if
+        a route that writes would be answered from the cache. Warns of routes that are registered
+        below the cache's decorator.
         """
         from dualcache.http.lifespan import opened
 
@@ -247,7 +249,7 @@ class Cache(SyncFace, ObservedFace):
         self.close()
 
     async def aclose(self) -> None:
-        """Close the connections of this loop and of the sync face."""
+        """Close the connections of this event loop and of the sync face."""
         await self.aio.aclose()
 
     async def __aenter__(self) -> Self:
@@ -274,8 +276,8 @@ class Cache(SyncFace, ObservedFace):
 def each_cache(
     change: Callable[[Cache], AbstractContextManager[object]],
 ) -> AbstractContextManager[None]:
-    """Enter `change(cache)` for each cache of the process, and for each that is made inside.
+    """Enter `change(cache)` for each cache of this process, and for each cache made inside.
 
-    A context manager, for tests: it leaves all of them at its end.
+    A context manager for tests. It leaves all of them at its end.
     """
     return living.changed(change)

@@ -3,21 +3,21 @@
 DualCacheError
 ├── UsageError (ValueError)                      the caller's code or configuration
 │   ├── KeyTemplateError                         a key or tag template cannot be right
-│   ├── UnkeyableArgument (TypeError)            an argument has no canonical key form
-│   ├── CacheIdentificationInferenceError        no resource id can be told
+│   ├── UnkeyableArgument (TypeError)            an argument cannot be part of a key
+│   ├── CacheIdentificationInferenceError        no parameter is clearly the resource id
 │   └── InvalidRequestError                      a read that is asked to invalidate
 ├── BackendError                                 Redis, the network, or its configuration
-│   ├── BackendUnavailable (ConnectionError)     refused, cut, breaker open
-│   ├── BackendTimeout (TimeoutError)            no answer within the budget
+│   ├── BackendUnavailable (ConnectionError)     refused, closed, circuit breaker open
+│   ├── BackendTimeout (TimeoutError)            no answer in time
 │   ├── BackendRefused                           the server answered with an error
-│   └── MissingClientError                       this cache has no Redis client to hand out
-├── CodecError                                   bytes and values
-│   ├── DecodeError                              stored bytes are not a value of ours
-│   │   └── SignatureError                       stored bytes carry no valid signature
-│   └── UnencodableValue (TypeError)             a value that no codec keeps exactly
+│   └── MissingClientError                       this cache has no Redis client
+├── CodecError                                   a value cannot be encoded or decoded
+│   ├── DecodeError                              stored bytes are not a value of this cache
+│   │   └── SignatureError                       stored bytes have no valid signature
+│   └── UnencodableValue (TypeError)             no codec keeps a value exactly
 └── LoaderTimeout (TimeoutError)                 the user's function took longer than allowed
 
-No message holds a value, a secret or a digest. All errors can be pickled.
+No message contains a value, a secret or a digest. All errors can be pickled.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ __all__ = [
 
 
 class DualCacheError(Exception):
-    """Root of every error that dualcache raises on its own account.
+    """Root of all errors of dualcache.
 
-    `code` is explained in the documentation; `what` is one line; `details` are labelled lines below
-    it (an empty label continues the line above, for carets); `help` says how to fix it.
+    `code` is explained in the documentation. `what` is one line. `details` are labelled lines below
+    it; an empty label continues the line above, for carets. `help` says how to fix it.
     """
 
     def __init__(
@@ -85,29 +85,28 @@ class UsageError(DualCacheError, ValueError):
 
 
 class KeyTemplateError(UsageError):
-    """A key or tag template names an unknown parameter, or cannot tell two calls apart."""
+    """A template names an unknown parameter, or could give two calls the same key."""
 
 
 class UnkeyableArgument(UsageError, TypeError):
-    """An argument has no canonical form, so no key can be made of it."""
+    """An argument has no canonical form, so it cannot be part of a key."""
 
 
 class CacheIdentificationInferenceError(UsageError):
-    """The endpoint decorator cannot tell which parameter is the resource id."""
+    """The endpoint decorator cannot find the parameter that is the id."""
 
 
 class InvalidRequestError(UsageError):
-    """A read endpoint was given something to invalidate; its body did not run."""
+    """An endpoint that only reads was asked to invalidate; its body did not run."""
 
 
 class BackendError(DualCacheError):
-    """Redis, the way to it, or its configuration is at fault.
+    """Redis, the network, or their configuration is at fault.
 
-    `is_configuration`: it will not fix itself (a wrong password, a certificate, a missing right).
-    `was_connected`: it came over a connection that was open, so a fresh one may do.
-    `is_garbled`: the bytes on the wire made no sense.
-    `is_outage`: it tells against the server; False where the cause is on this side, such as a value
-    too large for the link. `node` is the node of a cluster that it is about.
+    `is_configuration`: waiting does not fix it (a wrong password, a certificate, a missing right).
+    `was_connected`: the connection was open before, so a new one may work. `is_garbled`: the bytes
+    made no sense. `is_outage`: it counts against the server; False if the cause is on this side,
+    such as a value too large for the connection. `node` is the cluster node that it is about.
     """
 
     is_configuration: bool = False
@@ -118,19 +117,19 @@ class BackendError(DualCacheError):
 
 
 class BackendUnavailable(BackendError, ConnectionError):
-    """The backend refused, cut the connection, or is not asked while the breaker is open."""
+    """The backend refused or closed the connection, or the circuit breaker is open."""
 
 
 class BackendTimeout(BackendError, TimeoutError):
-    """The backend did not reply within the budget; the command may still be carried out."""
+    """The backend did not reply in time; it may still carry out the command."""
 
 
 class BackendRefused(BackendError):
     """The backend answered with an error; `prefix` is its first word (`OOM`, `NOPERM`, …).
 
-    `is_lacking`: it does not have the command or the option, or this user may not use it.
-    `right`: the rule of `ACL SETUSER` that is missing, such as `+scan`, where the server names it.
-    `moved_to` is the node of a cluster that a redirection names.
+    `is_lacking`: it does not have the command or the option, or this user may not use it. `right`:
+    the missing rule of `ACL SETUSER`, such as `+scan`, if the server names it. `moved_to` is the
+    cluster node that a redirection names.
     """
 
     prefix: str = "ERR"
@@ -140,29 +139,29 @@ class BackendRefused(BackendError):
 
 
 class MissingClientError(BackendError):
-    """This cache has no Redis client to hand out (it runs on `memory://` or `null://`)."""
+    """This cache has no Redis client: it is on `memory://` or `null://`."""
 
 
 class CodecError(DualCacheError):
-    """Bytes and values do not fit together."""
+    """A value cannot be encoded, or bytes cannot be decoded."""
 
 
 class DecodeError(CodecError):
-    """Stored bytes are not a value of ours: a miss for a read. `reason` is a short label."""
+    """Stored bytes are not a value of this cache; a read misses. `reason` is a short label."""
 
     reason: str = ""
 
 
 class SignatureError(DecodeError):
-    """Stored bytes carry no signature made with one of the secrets."""
+    """Stored bytes have no signature made with one of the secrets."""
 
 
 class UnencodableValue(CodecError, TypeError):
-    """No codec keeps this value exactly; it is returned to the caller and not stored."""
+    """No codec keeps this value exactly; the caller gets it, and it is not stored."""
 
 
 class LoaderTimeout(DualCacheError, TimeoutError):
-    """The user's function took longer than `hard_timeout`; nothing was stored."""
+    """The user's function took longer than `hard_timeout`; nothing was stored so far."""
 
 
 def _rebuilt(

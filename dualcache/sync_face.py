@@ -29,25 +29,26 @@ if TYPE_CHECKING:
 
 
 class SyncFace(OfOneProcess):
-    """The methods of `Cache` for sync code, beside the decorators."""
+    """The methods of `Cache` for sync code; the decorators are in `Cache`."""
 
     _runtime: Runtime
     _operations: Operations
 
     @property
     def namespace(self) -> str:
-        """The namespace, empty where there is none; keys are `namespace:key` on the server."""
+        """The namespace, or an empty text; keys are `namespace:key` on the server."""
         return self._runtime.prefix.removesuffix(":")
 
     @property
     def shortest_secret(self) -> int | None:
-        """How many bytes the shortest `secret` has; `None`: nothing is signed."""
+        """The length of the shortest `secret` in bytes; `None` if nothing is signed."""
         return self._runtime.codecs.shortest_secret
 
     def rights(self) -> tuple[Right, ...]:
-        """Return what the server's user has to be allowed, as rules of `ACL SETUSER`.
+        """Return the rights that the server's user needs, as rules of `ACL SETUSER`.
 
-        Nothing is asked. Each row says which features need the rule, and what is lost without it.
+        The server is not asked. Each row says which features need the rule, and what you lose
+        without it.
         """
         return self._runtime.rights()
 
@@ -61,7 +62,7 @@ class SyncFace(OfOneProcess):
     def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any: ...
 
     def get(self, key: str, default: Any = None, *, type: Any = MISSING) -> Any:  # noqa: A002
-        """Return the stored value, or `default`; never loads. `type` decodes as that annotation."""
+        """Return the stored value, or `default`; never loads. `type` says how to decode it."""
         value = self._run(self._operations.get(key, type))
         return default if value is MISSING else value
 
@@ -71,15 +72,15 @@ class SyncFace(OfOneProcess):
     def get_many(self, keys: Iterable[str], *, type: Any = MISSING) -> dict[str, Any]: ...
 
     def get_many(self, keys: Iterable[str], *, type: Any = MISSING) -> dict[str, Any]:  # noqa: A002
-        """Read the stored values of these keys, in one trip; a missing key is left out."""
+        """Return the stored values of these keys, in one trip; missing keys are left out."""
         return self._run(self._operations.get_many(keys, type))  # type: ignore[no-any-return]
 
     def contains(self, key: str) -> bool:
-        """Tell whether a fresh value is stored, of whatever type."""
+        """Return whether a fresh value is stored, of any type."""
         return self._run(self._operations.contains(key))  # type: ignore[no-any-return]
 
     def ttl(self, key: str) -> float | None:
-        """Return the seconds that a stored value has left; `None`: nothing stored, or for ever."""
+        """Return the seconds that a value has left; `None` if there is none or it never expires."""
         return self._run(self._operations.ttl(key))  # type: ignore[no-any-return]
 
     @overload
@@ -88,9 +89,9 @@ class SyncFace(OfOneProcess):
     def peek(self, key: str, *, type: Any = MISSING) -> Entry | None: ...
 
     def peek(self, key: str, *, type: Any = MISSING) -> Entry | None:  # noqa: A002
-        """Return the stored entry, with age, ttl, tier and tags; has no side effect.
+        """Return the stored entry with age, ttl, tier and tags; this has no side effects.
 
-        The value is `MISSING` where only `type` would read it exactly.
+        The value is `MISSING` if it can be read exactly only with `type`.
         """
         return self._run(self._operations.peek(key, type))  # type: ignore[no-any-return]
 
@@ -121,9 +122,9 @@ class SyncFace(OfOneProcess):
         type: Any = MISSING,  # noqa: A002
         **options: Unpack[PolicyOptions],
     ) -> dict[str, R]:
-        """Return the values of all keys; `loader` gets those that this caller must load.
+        """Return the values of all keys; `loader` gets the keys that this caller must load.
 
-        It returns a mapping; keys that it leaves out are left out of the result.
+        It returns a mapping. Keys that are missing in it are missing in the result too.
         """
 
         def one_of(name: str) -> Callable[[], Any]:
@@ -143,10 +144,10 @@ class SyncFace(OfOneProcess):
         tags: Iterable[str] = (),
         **options: Unpack[StoreOptions],
     ) -> bool:
-        """Store a value, revoking every load of this key that is under way.
+        """Store a value and revoke every running load of this key.
 
-        Returns whether it is there now; where the backend fails, what was there before is not
-        served any more. Raises `UnencodableValue`, leaving what is stored as it is.
+        Returns whether the value is stored now. If the backend fails, the earlier value is not
+        served any more. Raises `UnencodableValue` and leaves the earlier value as it is.
         """
         return self._run(self._operations.set(key, value, ttl, tags, options))  # type: ignore[no-any-return]
 
@@ -158,7 +159,7 @@ class SyncFace(OfOneProcess):
         tags: Iterable[str] = (),
         **options: Unpack[StoreOptions],
     ) -> list[str]:
-        """Store several values, each as `set` does; return the keys known to be there now."""
+        """Store several values, each as `set` does; return the keys known to be stored now."""
         return self._run(self._operations.set_many(values, ttl, tags, options))  # type: ignore[no-any-return]
 
     def add(
@@ -170,10 +171,11 @@ class SyncFace(OfOneProcess):
         tags: Iterable[str] = (),
         **options: Unpack[StoreOptions],
     ) -> bool:
-        """Store a value where none is served; return whether it was stored.
+        """Store a value if none is served; return whether it was stored.
 
-        Of several callers at once, in any process, one gets True. A load of this key that is under
-        way is revoked. False where the backend fails, too: whether it was stored is not known then.
+        Of several callers at once, in any process, one gets True. A running load of this key is
+        revoked. Returns False if the backend fails, too: then nobody knows whether the value was
+        stored.
         """
         return self._run(self._operations.add(key, value, ttl, tags, options))  # type: ignore[no-any-return]
 
@@ -182,23 +184,23 @@ class SyncFace(OfOneProcess):
     ) -> int | None:
         """Add to a counter and return its new value; without an entry it begins at 0.
 
-        `ttl` and `tags` are for a new entry; one that is there keeps its own. `None` where the
-        backend fails: nothing is ever counted twice. Raises `UsageError` where something else than
-        a whole number is stored.
+        `ttl` and `tags` are for a new entry; an existing one keeps its own. Returns `None` if the
+        backend fails: nothing is ever counted twice. Raises `UsageError` if the entry is not a
+        whole number.
         """
         return self._run(self._operations.incr(key, whole_step(by), ttl, tags))  # type: ignore[no-any-return]
 
     def decr(
         self, key: str, by: int = 1, *, ttl: Any = MISSING, tags: Iterable[str] = ()
     ) -> int | None:
-        """Subtract from a counter, as `incr` adds; it may go below 0."""
+        """Subtract from a counter, as `incr` adds; it can go below 0."""
         return self._run(self._operations.incr(key, -whole_step(by), ttl, tags, "decr()"))  # type: ignore[no-any-return]
 
     def keys(self, pattern: str = "*") -> Iterator[str]:
         """Iterate over the names under which values are stored, without the namespace, by SCAN.
 
-        In no order. A name that comes or goes meanwhile may be left out, or come twice. Raises
-        `BackendError` where the backend fails, since the rest would be missing.
+        They have no order. A name that is added or removed during the search may be missing, or
+        appear twice. Raises `BackendError` if the backend fails, because the rest would be missing.
         """
         return self._names(user_pattern(pattern))
 
@@ -207,33 +209,35 @@ class SyncFace(OfOneProcess):
     ) -> Invalidated:
         """Delete keys, all entries with these tags, and all keys that match the patterns.
 
-        After it returns with nothing pending, no load that began before it can be stored or
-        served. `pending` counts what could not be delivered: it is replayed before this process
-        next reads the backend. With `hold` loads store nothing under the keys for so long, whoever
-        invalidates them meanwhile; around a commit invalidate once more after it.
+        If it returns with `pending` 0, no load that began before it can be stored or served.
+        `pending` counts deletions that could not be delivered: they are replayed before this
+        process next reads the backend. `hold` keeps every load from storing under the keys for that
+        time, even if others invalidate them too. Around a commit, invalidate once more after it.
         """
         flow = self._operations.invalidate(keys, tags, patterns, hold)
         return self._runtime.backend.run(flow)  # type: ignore[no-any-return]
 
     def expire(self, *keys: str) -> Invalidated:
-        """Make entries stale: served from now on only where a stale value may be.
+        """Make entries stale: from now on they are served only where a stale value is allowed.
 
-        For as long as `stale_while_revalidate`, `stale_if_error` or a time-out allow it, counted
-        from now. Otherwise as `invalidate`: no load that began before can be stored or served.
-        `expired` counts the entries that are left; what cannot be served as stale is deleted.
+        That is for as long as `stale_while_revalidate`, `stale_if_error` or a time-out allow it,
+        counted from now. Otherwise it acts as `invalidate`: no load that began before can be stored
+        or served. `expired` counts the entries that stay. Entries that cannot be served as stale
+        are deleted.
         """
         return self._runtime.backend.run(self._operations.expire(keys))  # type: ignore[no-any-return]
 
     def touch(self, *keys: str, ttl: Any = MISSING) -> bool:
-        """Give entries a new life from now on; tell whether all of them are there.
+        """Give entries a new ttl from now on; return whether all of them exist.
 
-        False where one is not there, or not fresh any more; that one alone is left as it is.
+        Returns False if one does not exist or is not fresh any more. Only that one is left as it
+        is.
         """
         flow = self._operations.touch(keys, ttl, "touch()")
         return len(self._run(flow)) == len(set(keys))
 
     def touch_many(self, keys: Iterable[str], *, ttl: Any = MISSING) -> list[str]:
-        """Give entries a new life, as `touch` does; return the keys of those that are there."""
+        """Give entries a new ttl, as `touch` does; return the keys of those that exist."""
         return self._run(self._operations.touch(keys, ttl, "touch_many()"))  # type: ignore[no-any-return]
 
     def clear(self, *, everything: bool = False) -> Invalidated:
@@ -241,18 +245,18 @@ class SyncFace(OfOneProcess):
         return self._runtime.backend.run(self._operations.clear(everything=everything))  # type: ignore[no-any-return]
 
     def fence(self) -> None:
-        """Wait until this process reads every invalidation acknowledged before, by whomever.
+        """Wait until this process reads every invalidation that was acknowledged before.
 
         Without a front tier every read does so anyway.
         """
         self._runtime.backend.run(self._operations.fence())
 
     def ping(self) -> bool:
-        """Tell whether the backend answers."""
+        """Return whether the backend answers."""
         return self._runtime.backend.run(self._operations.ping())  # type: ignore[no-any-return]
 
     def warm(self) -> None:
-        """Import now what the first call of the async face needs; `lifespan` does it too."""
+        """Import now what the first async call needs; `lifespan` does it too."""
         self._runtime.backend.warm()
 
     def _names(self, pattern: str) -> Iterator[str]:

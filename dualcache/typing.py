@@ -1,4 +1,4 @@
-"""Protocols that users implement. Nothing here runs."""
+"""Protocols that you implement, and the types of decorated functions. Nothing here runs."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ Lifespan: TypeAlias = "Callable[[Any], AbstractAsyncContextManager[Any]]"
 
 
 class HiddenText(Protocol):
-    """A secret of pydantic's, which does not show itself."""
+    """A secret of pydantic, which hides its value when it is shown."""
 
     def get_secret_value(self) -> str | bytes: ...
 
 
 class UrlValue(Protocol):
-    """A URL of pydantic's."""
+    """A URL of pydantic."""
 
     def unicode_string(self) -> str: ...
 
@@ -79,23 +79,23 @@ Url: TypeAlias = "str | HiddenText | UrlValue"
 
 
 class Tracer(Protocol):
-    """Makes spans of what a cache does, as `cache.trace` takes it.
+    """Makes spans of the cache's work; give one to `cache.trace`.
 
-    The spans are `cache.get`, `cache.load` and `cache.invalidate`. A tracer that raises fails the
-    call. `include_keys`: events given to `end` carry the keys they are about.
+    The spans are `cache.get`, `cache.load` and `cache.invalidate`. If a tracer raises, the call
+    fails. `include_keys`: the events given to `end` have the keys that they are about.
     """
 
     include_keys: bool
 
     def is_recording(self) -> bool:
-        """Tell whether the current span is recorded; asked at each call, so it has to be quick."""
+        """Return whether the current span is recorded; called for each call, so be quick."""
         ...
 
     def begin(self, name: str, template: str, parent: Any = None) -> Any:
-        """Return a new span under `parent`, or under the current span; `None`: not recorded."""
+        """Return a new span under `parent` or the current span; `None` if it is not recorded."""
 
     def entered(self, span: Any) -> AbstractContextManager[object]:
-        """Make a span the current one inside, so that spans of a loader stand under it."""
+        """Make a span the current one inside, so that the loader's spans are its children."""
         ...
 
     def context_of(self, span: Any) -> str:
@@ -103,7 +103,7 @@ class Tracer(Protocol):
         ...
 
     def end(self, span: Any, events: Sequence[Event], error: BaseException | None) -> None:
-        """End a span; `events` are those of its call, in order, `error` is what it raised."""
+        """End a span; `events` are those of its call, in order; `error` is the exception."""
         ...
 
 
@@ -111,7 +111,7 @@ class Codec(Protocol):
     """Turns values into bytes and back; give an instance as `codec=`.
 
     `decode(encode(value))` must give an equal value of the same type, in every process. `decode`
-    may raise anything for bytes it did not make: the read is a miss.
+    may raise anything for bytes that it did not make: then the read is a miss.
     """
 
     def encode(self, value: Any, /) -> bytes: ...
@@ -120,7 +120,7 @@ class Codec(Protocol):
 
 
 class Clock(Protocol):
-    """Seconds since the epoch, as `time.time` gives them; give one as `Cache(clock=…)` in tests."""
+    """Seconds since the epoch, as from `time.time`; give one as `Cache(clock=…)` in tests."""
 
     def __call__(self) -> float: ...
 
@@ -130,9 +130,10 @@ Observer: TypeAlias = "Callable[[Event], None]"
 
 
 class CachedFunction(Call[P, R_co], Protocol[P, R_co]):
-    """A decorated function: called as before, with handles on the entry of a call.
+    """A decorated function: you call it as before, and it has handles on its entries.
 
-    Those that act are coroutines where the function is one. In a class it binds as a function does.
+    The handles that act are coroutines if the function is one. In a class it becomes a method, as a
+    function does.
     """
 
     __name__: str
@@ -195,9 +196,10 @@ CachedCoroutine: TypeAlias = CachedFunction[P, Coroutine[Any, Any, R]]
 
 
 class Decorator:
-    """The result of `cache(...)`: keeps parameters, result and colour of the function.
+    """The result of `cache(...)`: keeps the parameters, result and colour of the function.
 
-    No protocol: a cached function would be one too, and `cache(anything)` a decorator.
+    It is not a protocol: a cached function would match it too, and `cache(anything)` would be a
+    decorator.
     """
 
     def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]:

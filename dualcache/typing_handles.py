@@ -84,9 +84,9 @@ class _Nothing:
 
 
 class CachedInClass(Generic[P, R_co]):
-    """A decorated function reached through its class: a class method has its class already.
+    """A decorated function reached through its class; a class method knows its class.
 
-    No protocol: a checker that compares it part by part does not come to an end.
+    It is not a protocol: a type checker that compares it part by part does not come to an end.
     """
 
     if TYPE_CHECKING:

@@ -20,7 +20,7 @@ __all__ = [
 
 
 class SharedOptions(TypedDict, total=False):
-    """The options that a cache, a decorated function and a direct load take alike."""
+    """The options that a cache, a decorated function and a direct load have in common."""
 
     jitter: float
     stale_if_error: Any
@@ -35,7 +35,7 @@ class SharedOptions(TypedDict, total=False):
 
 
 class PolicyOptions(SharedOptions, total=False):
-    """The options that a direct load takes beside `ttl`, `tags` and `type`."""
+    """The options of a direct load, apart from `ttl`, `tags` and `type`."""
 
     verify: float
     refresh_from: Callable[..., Any] | None
@@ -56,7 +56,7 @@ class LoadOptions(PolicyOptions, total=False):
 
 
 class StoreOptions(TypedDict, total=False):
-    """The options that a direct store takes beside `ttl` and `tags`."""
+    """The options of a direct store, apart from `ttl` and `tags`."""
 
     stale_if_error: Any
     stale_while_revalidate: Any
@@ -65,7 +65,7 @@ class StoreOptions(TypedDict, total=False):
 
 
 class CacheOptions(SharedOptions, total=False):
-    """The options of `Cache(...)` beside its named arguments: of the policy, and of a URL."""
+    """The options of `Cache(...)` apart from its named arguments: policy and connection."""
 
     strict: bool
     publish: bool | None
@@ -102,7 +102,7 @@ class CacheOptions(SharedOptions, total=False):
 
 
 class FunctionOptions(SharedOptions, total=False):
-    """The options of a function that is no endpoint; the reference explains each."""
+    """The options of a function that is not an endpoint; the reference explains each."""
 
     ttl: Any
     expiration: Any

@@ -145,7 +145,7 @@ _NEGATIVE: Final = int(CodecId.NEGATIVE)
 
 
 class CacheInfo(NamedTuple):
-    """The counters of one function in this process, as `functools.lru_cache` has them."""
+    """The counters of one function in this process, as in `functools.lru_cache`."""
 
     hits: int
     misses: int
@@ -154,11 +154,11 @@ class CacheInfo(NamedTuple):
 
 
 class Entry(Struct, Generic[V_co], frozen=True):
-    """One key as `peek` finds it; looking changes nothing.
+    """The entry that `peek` finds; looking changes nothing.
 
-    `age` and `ttl` are seconds; `ttl` is `None` for an entry that never expires. `tier` is where
-    the entry was found, `stale` whether its time of freshness is over. A `negative` entry holds an
-    exception: its value is MISSING, and `error` is what a hit raises, if the reader lists its type.
+    `age` and `ttl` are seconds; `ttl` is `None` if the entry never expires. `tier` is where the
+    entry was found. `stale` is whether its ttl is over. A `negative` entry holds an exception: its
+    value is MISSING, and `error` is the exception that a hit raises, if the reader lists its type.
     """
 
     value: V_co
@@ -172,12 +172,12 @@ class Entry(Struct, Generic[V_co], frozen=True):
 
 
 class PlainReader(Struct, frozen=True):
-    """How values of one kind are read that need no more than their own bytes to be fresh.
+    """A way to read values of one kind that need only their own bytes to be fresh.
 
     Such a value ends with its key, and its payload is neither signed nor compressed. Its shape, if
     one is asked for, is the bytes from `shape_at` to `shape_ends`. The payload begins at
-    `payload_at`; that is 0 where tags stand before it. A stored key of more than `longest` bytes is
-    not read here.
+    `payload_at`, which is 0 if tags precede it. A stored key of more than `longest` bytes is not
+    read here.
     """
 
     read: Callable[[bytes], Any]
@@ -220,17 +220,17 @@ def _remembers_nothing(_: Exception) -> None:
 
 
 class ValueCodec(NamedTuple):
-    """How the values of one function become bytes and come back; built once per function.
+    """The conversion of one function's values to bytes and back; built once per function.
 
-    `copy` decodes what this process packed or has verified. `reader_of` gives what decodes the bare
-    payload of an entry that was unpacked once, `None` where more than that is to be done. `verify`
-    raises for what no type makes readable, and decodes nothing. `sign` adds the signature of a
-    value that is packed, for a key and the tags it gets. `is_learned` tells whether an entry of a
-    type that was unknown can be read now; if not, it is taken for one of another release. `is_same`
-    tells whether two values are one to a caller. `plain_reader` gives, by the first four bytes of a
-    stored key, what reads its value without parsing all of it; `None` for what it has to be parsed.
-    `lists` tells whether an exception is one that is remembered; `pack_error` makes its bytes,
-    `None` for all others; `is_same_error` compares two.
+    `copy` decodes bytes that this process packed or has verified. `reader_of` returns the decoder
+    for the bare payload of an entry that was unpacked once, or `None` if more is to be done.
+    `verify` raises for bytes that no type makes readable, and decodes nothing. `sign` adds the
+    signature of a packed value, for a key and the tags it gets. `is_learned` says whether an entry
+    of a type that was unknown can be read now; if not, it is treated as one of another release.
+    `is_same` says whether two values are equal to a caller. `plain_reader` returns, by the first
+    four bytes of a stored key, the reader of a value that need not be parsed as a whole, and `None`
+    for all others. `lists` says whether an exception is to be remembered; `pack_error` makes its
+    bytes, and returns `None` for all others. `is_same_error` compares two exceptions.
     """
 
     pack: Callable[[Any], Packed]

@@ -44,8 +44,8 @@ Tier: TypeAlias = Literal["front", "redis", "memory"]
 class Event(Struct, frozen=True):
     """Root of all events; `template` is the key template or the function's name, or empty.
 
-    Events about one key have a field `key`. It is empty unless an observer asked for keys: they may
-    identify people.
+    Events about one key have a field `key`. It is empty unless an observer asked for keys, because
+    they can identify people.
     """
 
     template: str = ""
@@ -54,8 +54,8 @@ class Event(Struct, frozen=True):
 class Hit(Event, frozen=True):
     """A fresh value was served from `tier`; `negative`: it was an exception, and was raised.
 
-    `age` is how old the entry is in seconds, and `size_bytes` its size; of a copy in the front tier
-    neither is known: `None` and 0.
+    `age` is the age of the entry in seconds, and `size_bytes` its size. For a copy in the front
+    tier neither is known: they are `None` and 0.
     """
 
     tier: Tier = "redis"
@@ -66,10 +66,10 @@ class Hit(Event, frozen=True):
 
 
 class StaleHit(Event, frozen=True):
-    """A stale value was served; `age` is how old its entry is, in seconds.
+    """A stale value was served; `age` is the age of its entry, in seconds.
 
-    `reason`: it is loaded anew in the background (`revalidate`), its load failed (`error`) or took
-    too long (`timeout`), or has just failed elsewhere (`paused`).
+    `reason`: the entry is loaded again in the background (`revalidate`), its load failed (`error`),
+    took too long (`timeout`), or has just failed elsewhere (`paused`).
     """
 
     tier: Tier = "redis"
@@ -86,9 +86,9 @@ class Miss(Event, frozen=True):
 
 
 class Loaded(Event, frozen=True):
-    """The user's function ran for `load_ms`; `outcome` tells whether its result was stored.
+    """The user's function ran for `load_ms`; `outcome` says whether its result was stored.
 
-    `size_bytes` is the size of what was stored, 0 where nothing was.
+    `size_bytes` is the size of the stored value, or 0 if nothing was stored.
     """
 
     load_ms: float = 0.0
@@ -102,8 +102,8 @@ class Loaded(Event, frozen=True):
 class LoadFailed(Event, frozen=True):
     """The user's function raised; `error` is the name of the exception's type.
 
-    `negative`: it is one of `cache_exceptions`, so an answer. Each load is told by this or by a
-    `Loaded`, never by both. It ran for `load_ms`.
+    `negative`: the exception is one of `cache_exceptions`, so it is an answer. Each load emits this
+    event or a `Loaded`, never both. The function ran for `load_ms`.
     """
 
     error: str = ""
@@ -113,13 +113,13 @@ class LoadFailed(Event, frozen=True):
 
 
 class RefreshRefused(Event, frozen=True):
-    """A load in the background was due and not started: as many ran as may."""
+    """A load in the background was due and did not start: too many were running."""
 
 
 class Differed(Event, frozen=True):
-    """A hit was another value than the function returns now, though nothing invalidated it.
+    """A hit differed from what the function returns now, and nothing had invalidated it.
 
-    `age` is how old the entry is, in seconds.
+    `age` is the age of the entry, in seconds.
     """
 
     age: float = 0.0
@@ -128,10 +128,10 @@ class Differed(Event, frozen=True):
 
 
 class Coalesced(Event, frozen=True):
-    """A caller got the result of a load that another caller of this process led.
+    """A caller got the result of a load that another caller of this process runs.
 
     `waited_ms` is how long it waited. `trace` is the trace context of that load in the form of W3C
-    Trace Context (`traceparent`), where the load was traced.
+    Trace Context (`traceparent`), if the load was traced.
     """
 
     waited_ms: float = 0.0
@@ -140,27 +140,27 @@ class Coalesced(Event, frozen=True):
 
 
 class WaitExpired(Event, frozen=True):
-    """A caller waited its full bound for another's load, and loads too."""
+    """A caller waited as long as allowed for another's load, and now loads too."""
 
     key: str = ""
 
 
 class Unusable(Event, frozen=True):
-    """The backend held something under a key that is no entry of ours; `reason` says why."""
+    """The bytes under a key are not an entry of this cache; `reason` says why."""
 
     reason: str = ""
     key: str = ""
 
 
 class NotStored(Event, frozen=True):
-    """A value was returned but not stored; `help` is the line to write to fix it."""
+    """A value was returned but not stored; `help` says what to write to fix it."""
 
     reason: str = ""
     help: str = ""
 
 
 class NotRead(Event, frozen=True):
-    """A stored value was not served: this reader would change it. `help` is the line to write."""
+    """A value was not served: this reader would change it. `help` says what to write."""
 
     reason: str = ""
     help: str = ""
@@ -169,10 +169,10 @@ class NotRead(Event, frozen=True):
 class Invalidated(Event, frozen=True):
     """The result of an invalidation, and its event.
 
-    `keys`, `tags` and `patterns` count what was asked for, `removed` what the backend had of it,
-    `expired` the entries that `expire` has left to be served as stale ones.
-    `pending` counts the deletions that could not be delivered yet; they are kept and replayed
-    before this process next reads the backend. 0 means: no load that began before can be stored.
+    `keys`, `tags` and `patterns` count the names you gave, `removed` the keys that the backend
+    deleted, and `expired` the entries that `expire` left to be served as stale. `pending` counts
+    the deletions that could not be delivered yet. They are kept, and replayed before this process
+    next reads the backend. 0 means that no load that began before can be stored.
     """
 
     keys: int = 0
@@ -184,7 +184,7 @@ class Invalidated(Event, frozen=True):
 
 
 class Cleared(Invalidated, frozen=True):
-    """The result of `cache_clear()` of a coroutine function; it may be awaited, too."""
+    """The result of `cache_clear()` of a coroutine function; you can also await it."""
 
     def __await__(self) -> Generator[None, None, Invalidated]:
         yield from ()
@@ -192,32 +192,32 @@ class Cleared(Invalidated, frozen=True):
 
 
 class MasterChanged(Event, frozen=True):
-    """Another server is the master now; so many deletions of the last moments are repeated there.
+    """Another server is the master; the latest `repeated` deletions are sent to it again.
 
-    The old master had acknowledged them, and the new one may not have them.
+    The old master had acknowledged them, and the new one may have missed them.
     """
 
     repeated: int = 0
 
 
 class Replayed(Event, frozen=True):
-    """Deletions kept during an outage were delivered."""
+    """Deletions that were kept during an outage were delivered."""
 
     delivered: int = 0
 
 
 class PendingOverflowed(Event, frozen=True):
-    """More deletions were kept than the queue holds; reads stay off until a `clear()` arrives."""
+    """There were too many deletions to keep; reads stay off until a `clear()` arrives."""
 
     dropped: int = 0
 
 
 class BackendDown(Event, frozen=True):
-    """The breaker opened: the backend is not asked for `retry_ms`.
+    """The circuit breaker opened: the backend is not asked for `retry_ms`.
 
     `reason` is a code, or the first word of the server's error; `cause` says the same for people.
-    `is_configuration`: waiting does not fix it, a person has to. `node`: the one of a cluster that
-    it is about; the others are asked.
+    `is_configuration`: waiting does not fix it; somebody has to. `node`: the cluster node that it
+    is about; the other nodes are still asked.
     """
 
     reason: str = ""
@@ -228,7 +228,7 @@ class BackendDown(Event, frozen=True):
 
 
 class BackendUp(Event, frozen=True):
-    """The backend answers again; in a cluster this `node`."""
+    """The backend answers again; in a cluster, this `node`."""
 
     node: str = ""
 
@@ -240,18 +240,19 @@ class StoresStopped(Event, frozen=True):
 
 
 class ScansRefused(Event, frozen=True):
-    """The backend does not let its keys be listed, so patterns and clears cannot be delivered.
+    """The backend refuses to list its keys, so patterns and clears cannot be delivered.
 
-    They are kept, and tried again with each later invalidation; reads go on.
+    They are kept, and tried again with each later invalidation. Reads go on.
     """
 
     reason: str = ""
 
 
 class RightMissing(Event, frozen=True):
-    """The user of the server lacks a right, and one thing does not work, or takes longer.
+    """The server's user lacks a right, so one feature does not work, or takes longer.
 
-    `right` is the rule of `ACL SETUSER`, `without` what is lost; `is_replaced`: only time is.
+    `right` is the rule of `ACL SETUSER`, and `without` says what you lose. `is_replaced`: you lose
+    only time.
     """
 
     right: str = ""
@@ -260,6 +261,6 @@ class RightMissing(Event, frozen=True):
 
 
 class ObserverFailed(Event, frozen=True):
-    """An observer raised; counted, and told to the other observers."""
+    """An observer raised; this is counted, and the other observers get this event."""
 
     error: str = ""

@@ -1,4 +1,4 @@
-"""What the first bytes of a stored key tell, for tools that look at the key space."""
+"""The first bytes of a stored key, for tools that look at the key space."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ _CODECS: Final = {int(codec): codec.name.lower() for codec in CodecId}
 class StoredHead(Struct, frozen=True):
     """The header of a stored key, in words.
 
-    `kind`: `"value"`; `"expired"`, a value that `expire()` made stale; `"filling"`, a load that is
-    under way; `"tombstone"`, a hold. `shape` is the fingerprint of the value's type, as hex, or
-    empty.
+    `kind` is `"value"`; `"expired"`, a value that `expire()` made stale; `"filling"`, a running
+    load; or `"tombstone"`, a hold. `shape` is the fingerprint of the value's type in hex, or empty.
     """
 
     kind: StoredKind
@@ -36,7 +35,7 @@ class StoredHead(Struct, frozen=True):
 def read_head(raw: bytes) -> StoredHead | None:
     """Read the header of a stored key; `None` for bytes that dualcache did not write.
 
-    The first 48 bytes are enough. Nothing is verified: not the checksum, not a signature.
+    The first 48 bytes are enough. Nothing is verified: neither the checksum nor a signature.
     """
     kind = kind_of(raw)
     if kind is None:

@@ -1,4 +1,4 @@
-"""How far filling ahead has come."""
+"""The progress of filling ahead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Warmed"]
 class Warmed(Struct, frozen=True):
     """Counts of the calls that `warm` was given, by how they ended.
 
-    `errors` are the first of those that failed, each with its arguments; `failed` counts them all.
+    `failed` counts all that failed. `errors` has the first of them, each with its arguments.
     """
 
     fresh: int = 0

@@ -1,7 +1,7 @@
-"""What is wrong with the server of a cache, for people and programs: one finding for each check.
+"""Checks of a cache and its server, for people and programs: one finding for each check.
 
-Uses the public names of dualcache and the raw client. It reads, and writes nothing but a key of its
-own that ends after a second.
+It uses the public names of dualcache and the raw client. It reads only, apart from one key that it
+writes and that expires after a second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The order of the checks: the way to the server first, for nothing else can be asked without."""
+"""The order of the checks: first the way to the server, because all others need it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def examine(
 ) -> Iterator[Finding]:
     """Check the server of a cache and its use, and yield a finding for each check.
 
-    `origin` says where the URL comes from, for the first of them. `now` is the clock of this
-    machine, in seconds, with which the server's is compared. Where the server cannot be used, the
-    checks end with the one that says why.
+    `origin` says where the URL comes from, for the first finding. `now` is this machine's clock in
+    seconds; the server's is compared with it. If the server cannot be used, the checks end with the
+    one that says why.
     """
     backend = cache.stats().backend
     if backend.startswith(("memory:", "null:")):

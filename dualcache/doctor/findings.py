@@ -19,9 +19,9 @@ class Level(Enum):
 
 
 class Finding(NamedTuple):
-    """What one check has found, in a line, and what to do about it.
+    """The result of one check in a line, and how to fix it.
 
-    `node` is the server that it is about, where there are several.
+    `node` is the server that it is about, if there are several.
     """
 
     check: str

@@ -9,11 +9,11 @@ from msgspec import Struct, field, to_builtins
 
 
 class Distribution(Struct, frozen=True):
-    """How values are spread: times in milliseconds, or sizes in bytes.
+    """The spread of times in milliseconds, or of sizes in bytes.
 
-    `counts` has one number for each of `bounds`, which are upper bounds, and one for all larger
-    values. `p50`, `p95` and `p99` are read from these buckets, so times are right to about a
-    quarter, and sizes to a factor of two; `None` where nothing was counted.
+    `bounds` are upper bounds. `counts` has one number for each of them, and one for all larger
+    values. `p50`, `p95` and `p99` are read from these buckets: times are right to about a quarter,
+    sizes to a factor of two. They are `None` if nothing was counted.
     """
 
     count: int = 0
@@ -26,17 +26,19 @@ class Distribution(Struct, frozen=True):
 
 
 class Counts(Struct, frozen=True, kw_only=True):
-    """What was counted in some place since the process began.
+    """The counters of a cache or a function since the process began.
 
-    `hits` are those of both tiers; `front_hits`, `stale_hits`, `negative_hits` and `coalesced` are
-    among them. `coalesced` are callers who got the result of another caller's load. `hit_ratio` is
-    `None` before the first read. `miss_reasons` adds up to `misses`. `loads` are those that gave a
-    result, `load_failures` those that raised; `load_ms` is a running mean, `load_times` has them
-    all. `stored_bytes` has the sizes of what was stored, `not_stored` counts by reason what was
-    loaded and is not. `refused` are loads in the background that were due while too many ran.
-    `seconds_saved` is the hits times the mean load. `verified` and `differed` are of `verify`:
-    hits that were checked, and those that were found to be wrong; `oldest_differed` is the age of
-    the oldest of these, in seconds.
+    `hits` are those of both tiers, and include `front_hits`, `stale_hits`, `negative_hits` and
+    `coalesced`. `coalesced` are callers who got the result of another caller's load. `hit_ratio` is
+    `None` before the first read. The sum of `miss_reasons` is `misses`.
+
+    `loads` gave a result, and `load_failures` raised. `load_ms` is a running mean, and `load_times`
+    has all of them. `seconds_saved` is the hits times the mean load. `refused` are background loads
+    that were due while too many ran. `stored_bytes` has the sizes of stored values. `not_stored`
+    counts, by reason, results that were not stored.
+
+    `verified` are hits that `verify` checked, and `differed` those that were wrong.
+    `oldest_differed` is the age of the oldest of these, in seconds.
     """
 
     hits: int = 0
@@ -69,11 +71,11 @@ class Counts(Struct, frozen=True, kw_only=True):
 
 
 class TemplateStats(Counts, frozen=True, kw_only=True):
-    """What one function counted, or the direct calls.
+    """The counters of one function, or of the direct calls.
 
-    `function` is its name; of several with one key template, that of one. `finding` is a sentence
-    on what `verify` found, and empty where every checked hit was right. `invalidations` are those
-    by the handles of the function, not those of its keys by name.
+    `function` is its name; if several functions share a key template, the name of one of them.
+    `finding` is a sentence on what `verify` found, and empty if every checked hit was right.
+    `invalidations` are those by the function's handles, not those of its keys by name.
     """
 
     function: str = ""
@@ -81,7 +83,7 @@ class TemplateStats(Counts, frozen=True, kw_only=True):
 
 
 class FrontNodeStats(Struct, frozen=True):
-    """How the changes on one primary of a cluster are heard, in the words of `FrontStats`."""
+    """How the changes on one primary of a cluster are heard; as in `FrontStats`."""
 
     node: str
     transport: str
@@ -90,12 +92,12 @@ class FrontNodeStats(Struct, frozen=True):
 
 
 class FrontStats(Struct, frozen=True):
-    """The in-process tier: its size, and the transport of changes.
+    """The in-process tier: its size, and its transport for changes.
 
     `transport` is `"tracking"`, `"broadcast"`, `"pubsub"`, `"ttl"`, `"local"` or `"none"`, and
-    `reason` says why. `losses` counts how often it was emptied because pushes may have been missed,
-    `evictions` the entries that went since the tier was full.
-    In a cluster both are those of the primary that is heard the least, and `nodes` has each.
+    `reason` says why. `losses` counts how often it was emptied because pushes may have been missed.
+    `evictions` counts the entries that were dropped because the tier was full. In a cluster,
+    transport and reason are those of the primary that is heard the least, and `nodes` has each.
     """
 
     transport: str
@@ -112,10 +114,10 @@ class FrontStats(Struct, frozen=True):
 class Stats(Counts, frozen=True, kw_only=True):
     """The counters of one cache in this process, over all functions and direct calls.
 
-    `running` are the loads in the background of now. `pending` are deletions that could not be
+    `running` are the background loads that run now. `pending` are deletions that could not be
     delivered yet. `operations` has the times of the trips to the backend by kind of operation; they
-    are measured only after `cache.measure_operations()`. `templates` has the counters
-    of each function by its key template or name; `front` is `None` where there is no front tier.
+    are measured only after `cache.measure_operations()`. `templates` has the counters of each
+    function by its key template or name. `front` is `None` if there is no front tier.
     """
 
     backend: str
@@ -131,12 +133,12 @@ class Stats(Counts, frozen=True, kw_only=True):
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What `verify` found, a sentence for each function that served wrong values."""
+        """The findings of `verify`: a sentence for each function that served wrong values."""
         return tuple([each.finding for each in self.templates.values() if each.finding])
 
 
 class FleetMinute(Counts, frozen=True, kw_only=True):
-    """What all processes counted in one minute, which began `at` (seconds since the epoch)."""
+    """The counters of all processes in one minute, which began `at` (epoch seconds)."""
 
     at: float
     processes: int
@@ -145,9 +147,9 @@ class FleetMinute(Counts, frozen=True, kw_only=True):
 class FleetStats(Counts, frozen=True, kw_only=True):
     """The counters of all processes that share theirs, over the last quarter of an hour.
 
-    `since` is when that began, `processes` how many there were at most in one minute. `minutes` are
-    in order, those without a share included. `is_complete`: the backend answered; else these are
-    the counters of this process alone.
+    `since` is when that time began, `processes` how many there were at most in one minute.
+    `minutes` are in order, and include those without a share. `is_complete`: the backend answered;
+    otherwise these are the counters of this process only.
     """
 
     since: float
@@ -158,7 +160,7 @@ class FleetStats(Counts, frozen=True, kw_only=True):
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What `verify` found, a sentence for each function that served wrong values."""
+        """The findings of `verify`: a sentence for each function that served wrong values."""
         return tuple([each.finding for each in self.templates.values() if each.finding])
 
 

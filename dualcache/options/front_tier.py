@@ -22,11 +22,12 @@ POLICIES: Final[tuple[str, ...]] = get_args(Policy)
 class FrontTier(Struct, frozen=True):
     """The in-process tier: how much it keeps, and for how long.
 
-    At most `max_entries`, and `max_bytes` of keys and encoded values where that is given; no copy
-    is older than `max_age` seconds (`None`: as old as its entry in the backend), however long that
-    lives. `transport` says how changes made by other processes are heard: `"tracking"`,
-    `"broadcast"`, `"pubsub"` (they tell it), `"ttl"` (not at all), `"auto"` tries and chooses.
-    `policy` says what makes room: `"lru"`, or `"sieve"`, which keeps what is asked for often.
+    It keeps at most `max_entries`, and at most `max_bytes` of keys and encoded values if you set
+    that. No copy is older than `max_age` seconds; with `None` it can be as old as its entry in the
+    backend. `transport` is how it hears of changes by other processes: `"tracking"`, `"broadcast"`,
+    `"pubsub"` (they publish them), `"ttl"` (not at all), or `"auto"`, which takes the first that
+    works. `policy` is how it makes room: `"lru"`, or `"sieve"`, which keeps entries that are used
+    often.
     """
 
     max_entries: int = 10_000
@@ -56,7 +57,7 @@ def _to_one_of(known: tuple[str, ...], chosen: Any, option: str) -> None:
 def to_front(
     front: FrontTier | int | None, option: str = "front", *, owner: str = "Cache()"
 ) -> FrontTier | None:
-    """Return the tier that `front=` asks for; a number is that of its entries."""
+    """Return the tier that `front=` asks for; a number is its number of entries."""
     if front is None or front is False:
         return None
     if isinstance(front, FrontTier):
@@ -65,7 +66,7 @@ def to_front(
 
 
 def to_own_front(front: FrontTier | int | bool, owner: str) -> FrontTier | None:
-    """Return the limits that one function asks for; `None` where it shares the cache's.
+    """Return the limits that one function asks for; `None` if it shares the cache's.
 
     Raises `UsageError` for a transport: the whole cache hears changes in one way.
     """

@@ -57,10 +57,10 @@ class Settings(Struct, frozen=True):
 def read_environment(source: Mapping[str, Any] | object) -> Settings:
     """Read the variables of dualcache and of the endpoint decorator.
 
-    `source` is a mapping, or an object with attributes of these names in upper or lower case, as
-    pydantic's settings. An empty variable counts as not set. A variable with one of the prefixes
-    that nobody knows is a warning in the result; a value that cannot be right is a `UsageError`
-    that names its variable.
+    `source` is a mapping, or an object with attributes of these names in upper or lower case, such
+    as pydantic's settings. An empty variable counts as not set. An unknown variable with one of the
+    prefixes becomes a warning in the result. A value that cannot be right is a `UsageError` that
+    names its variable.
     """
     given = _given(source)
     texts = {name: _text(name, value) for name, value in given.items()}
@@ -77,7 +77,7 @@ def read_environment(source: Mapping[str, Any] | object) -> Settings:
 
 
 def likely_address(source: Mapping[str, str]) -> str | None:
-    """Return the variable of another program that names a server, which is not read here."""
+    """Return another program's variable that names a server; it is not read here."""
     starts = ("redis", "valkey", "unix")  # CACHE_URL may also lead to a server of another kind
     return next((name for name in _ELSEWHERE if source.get(name, "").startswith(starts)), None)
 

@@ -25,9 +25,9 @@ new_token: Final = partial(os.urandom, TOKEN_BYTES)
 
 
 class MovableClock:
-    """A clock for tests: the system's time, and what it was advanced by.
+    """A clock for tests: the system's time plus the time that you advanced it by.
 
-    It follows `time.time`, so also freezegun and time-machine, until `stop()` lets it stand still.
+    It follows `time.time`, and so also freezegun and time-machine, until `stop()`.
     """
 
     def __init__(self) -> None:
@@ -39,11 +39,11 @@ class MovableClock:
         return (time.time() if self._stands_at is None else self._stands_at) + self._ahead
 
     def advance(self, duration: Duration) -> None:
-        """Go forward: by seconds, `"5m"`, a `timedelta`. Raises `UsageError` for what is none."""
+        """Go forward by seconds, `"5m"` or a `timedelta`. Raises `UsageError` for anything else."""
         self._ahead += to_ms(duration, "the duration", owner="advance()") / 1000
 
     def stop(self) -> None:
-        """Stand still: only `advance` moves it from now on."""
+        """Stand still: from now on only `advance` moves it."""
         if self._stands_at is None:
             self._stands_at = time.time()
 

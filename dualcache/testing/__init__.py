@@ -1,6 +1,6 @@
-"""For tests of programs that cache: isolation, a clock, events, assertions and faults.
+"""Tools for tests of programs that cache: isolation, a clock, events, assertions, faults.
 
-The pytest plugin (`plugin.py`) makes fixtures of them; what checks a backend is `conformance.py`.
+`plugin.py` makes pytest fixtures of them. `conformance.py` checks a backend.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a test asserts of a cached function; alike for a `def` and an `async def`."""
+"""Assertions about cached functions; the same for a `def` and an `async def`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def assert_cached(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
-    """Fail unless a call with these arguments would be a hit: its entry is there, and fresh.
+    """Fail unless a call with these arguments would be a hit.
 
-    A function of many values needs an entry for each. Nothing is awaited: the look at the entry of
-    an `async def` runs in a thread of its own, and this waits for it.
+    A function of many values needs an entry for each value. You need not await anything: for an
+    `async def`, the look at its entry runs in a separate thread, and this waits for it.
     """
     why = _why_not_fresh(function, args, kwargs)
     if why:
@@ -33,9 +33,9 @@ def assert_not_cached(function: Callable[..., Any], /, *args: Any, **kwargs: Any
 
 @contextmanager
 def assert_loads(function: Callable[..., Any], count: int) -> Generator[None]:
-    """Fail unless the function runs `count` times inside, with whatever arguments.
+    """Fail unless the function runs `count` times inside, with any arguments.
 
-    Runs that raise count, and runs in the background that end inside. Of a function of many values
+    Runs that raise count, and so do background runs that end inside. For a function of many values,
     each value that it returns counts. Functions that share a key template are counted together.
     """
     template = _handle(function, "cache_parameters")()["key"]

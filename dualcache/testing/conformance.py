@@ -1,7 +1,7 @@
-"""A suite of tests for whatever is to stand behind a `Cache`: the rules that hold everywhere.
+"""Tests for a backend of a `Cache`: the rules that hold on every backend.
 
-A server that speaks Redis's protocol, a proxy, a service, a client object: a subclass says how a
-cache on it is made, and pytest collects the rest.
+A backend can be a server that speaks Redis's protocol, a proxy, a service, or a client object. A
+subclass says how to make a cache on it, and pytest collects the rest.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CALLERS: Final = 8
 
 
 class Made:
-    """Caches on one namespace, as two processes have them, and calls of one colour."""
+    """Caches on one namespace, as in two processes, and calls of one colour."""
 
     def __init__(self, make: Callable[..., Cache], *, is_async: bool) -> None:
         self._make = make
@@ -68,7 +68,7 @@ class Made:
         return self._runner.run(getattr(cache.aio, method)(*args, **kwargs))
 
     def loading(self, cache: Cache, key: str, change: Callable[[Cache], Any], value: Any) -> Any:
-        """Load a key with the tag "t" while `change` happens, which is given this colour's face."""
+        """Load a key with the tag "t" while `change` runs; `change` gets this colour's face."""
         if not self._is_async:
 
             def load() -> Any:
@@ -102,7 +102,7 @@ class Made:
         return self._runner.run(gather())
 
     def slow_loader(self, counted: Iterator[int]) -> Callable[[], Any]:
-        """Return a loader that takes long enough for all callers to come meanwhile."""
+        """Return a loader that is slow enough for all callers to arrive while it runs."""
 
         def load() -> int:
             time.sleep(0.2)
@@ -115,7 +115,7 @@ class Made:
         return aload if self._is_async else load
 
     def close(self) -> None:
-        """Delete what the test has stored, and close its caches."""
+        """Delete the entries of the test, and close its caches."""
         if self._caches:
             self._caches[0].clear()
         for cache in self._caches:
@@ -135,14 +135,14 @@ CHANGES: Final[dict[str, Callable[[Any], Any]]] = {
 class CacheConformance:
     """The rules that hold on each backend, in both colours.
 
-    A subclass defines `make_cache`, which takes the options of a `Cache` (`namespace` among them)
-    and adds where it lives. `is_shared` is False where two caches do not see each other's entries.
+    A subclass defines `make_cache`, which takes the options of a `Cache` (with `namespace`) and
+    adds the backend. `is_shared` is False if two caches do not see each other's entries.
     """
 
     is_shared: ClassVar[bool] = True
 
     def make_cache(self, **options: Any) -> Cache:
-        """Return a cache on the backend that is examined, with these options."""
+        """Return a cache on the tested backend, with these options."""
         raise NotImplementedError
 
     @pytest.fixture(params=["sync", "async"])

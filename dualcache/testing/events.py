@@ -14,7 +14,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Events(list[Event]):
-    """A list of events, in the order in which they came."""
+    """A list of events, in order."""
 
     def of(self, kind: type[E], template: str | None = None) -> list[E]:
         """Return the events of one type, of all templates or of one."""
@@ -24,7 +24,7 @@ class Events(list[Event]):
 
 @contextmanager
 def recorded_events() -> Generator[Events]:
-    """Record the events of each cache of the process inside, hits among them."""
+    """Record the events of each cache of the process inside, with all hits."""
     events = Events()
     with each_cache(lambda cache: cache.observed(events.append)):
         yield events

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 def fail_backend(error: object = BackendUnavailable) -> AbstractContextManager[None]:
-    """Let each operation on a backend raise `error` inside, for each cache of the process.
+    """Make each operation on a backend raise `error` inside, for each cache of the process.
 
-    It is a `BackendError`, an `OSError` or an error of redis-py, or a type of these; `UsageError`
-    for others. What is answered without the backend (a front tier, `null://`'s loads) goes on.
+    `error` is a `BackendError`, an `OSError` or an error of redis-py, or a type of these. Raises
+    `UsageError` for others. Answers that need no backend (a front tier, loads of `null://`) go on.
     """
     return each_cache(lambda cache: cache.inject_fault(error))
 
 
 def slow_backend(delay: float | str | timedelta) -> AbstractContextManager[None]:
-    """Let each operation on a backend wait for `delay` inside, for each cache of the process.
+    """Make each operation on a backend wait for `delay` inside, for each cache.
 
-    Beyond the cache's `socket_timeout` (0.25 s) it is a `BackendTimeout` after as long as that.
+    A delay longer than the cache's `socket_timeout` (0.25 s) becomes a `BackendTimeout`.
     """
     return each_cache(lambda cache: cache.inject_fault(delay=delay))

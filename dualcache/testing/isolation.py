@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def isolated(url: str = "memory://") -> Generator[MovableClock]:
-    """Let each cache of the process live at `url` inside, empty and apart from all others.
+    """Move each cache of the process to `url` inside, empty and apart from all others.
 
-    Also those made inside, and those that modules of the application made at their import. In their
-    own place nothing is read, stored or connected meanwhile. The clock that this gives is that of
-    all of them.
+    This includes caches made inside, and those that modules of the application made at import.
+    Nothing is read, stored or connected in their real place. The clock that this gives is the clock
+    of all of them.
     """
     clock = MovableClock()
     with each_cache(lambda cache: cache.override(url, clock=clock)):

@@ -1,6 +1,6 @@
-"""The pytest plugin: fixtures and a marker over the rest of this package.
+"""The pytest plugin: fixtures and a marker from the rest of this package.
 
-pytest loads it in each run where dualcache is installed, so it imports nothing until it is used.
+pytest loads it in each run where dualcache is installed, so it imports nothing before it is used.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.fixture
 def dualcache_memory(request: pytest.FixtureRequest) -> Iterator[MovableClock]:
-    """Every cache lives in memory in this test, empty and apart; the value is their clock."""
+    """Every cache is in memory in this test, empty; the value is their clock."""
     from dualcache.testing.isolation import isolated
 
     is_off = request.node.get_closest_marker(OFF) is not None

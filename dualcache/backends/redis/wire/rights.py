@@ -31,7 +31,7 @@ CHANNEL: Final = "&<namespace>:~c"
 
 
 class Feature(Enum):
-    """What a user of the server may be meant to do."""
+    """A use of the cache that needs rights of the server's user."""
 
     CACHE = auto()
     """Read, load, store and invalidate by keys and tags."""
@@ -57,7 +57,7 @@ class Feature(Enum):
 
 
 class Loss(Enum):
-    """How much is lost without a right, and by which event it is told."""
+    """How much is lost without a right, and so which event reports it."""
 
     REPLACED = auto()
     """Nothing but time: something else is sent instead."""
