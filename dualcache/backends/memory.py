@@ -229,7 +229,7 @@ class MemoryStore:
         return ScanPage(0, tuple(name for key in names if matches(name := key.encode())))
 
     def nothing(self, _: Ping | DropConnections | Publish) -> None:
-        """There is no connection that could fail, and nobody else to be told."""
+        """There is no connection that could fail, and no other process to notify."""
 
     def batch(self, op: Batch) -> tuple[Any, ...]:
         return tuple(PERFORMERS[type(each)](self, each) for each in op.ops)

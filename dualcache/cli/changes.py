@@ -39,7 +39,7 @@ class Change(NamedTuple):
 
 
 class Listener:
-    """Two connections to one server: one that hears, and one for which is told."""
+    """Two connections to one server: one hears the changes, for the other they are tracked."""
 
     def __init__(self, client: Any, prefix: str) -> None:
         self.client = client

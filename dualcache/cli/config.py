@@ -41,7 +41,7 @@ def config(session: Session) -> int:
 
 
 def values_of(session: Session) -> list[Value]:
-    """Return what the cache of this session is made of; raise `UsageError` if it cannot be."""
+    """Return the settings of this session's cache; raise `UsageError` if they cannot be right."""
     cache = session.cache
     url = cache.stats().backend
     origin = origin_of_url(session)

@@ -61,7 +61,7 @@ def stored_name(cache: Cache, key: str) -> str:
 
 
 def stored_bytes(cache: Cache, key: str) -> bytes:
-    """Return what lies under a key on the server, nothing where there is none."""
+    """Return the bytes under a key on the server, empty if there are none."""
     try:
         found: Any = cache.client.get(stored_name(cache, key))
     except MissingClientError:
@@ -86,7 +86,7 @@ def why_not(key: str, content: bytes) -> str:
 
 
 def about(entry: Entry, content: bytes) -> dict[str, Any]:
-    """Return what --meta shows."""
+    """Return the details that --meta shows."""
     head = read_head(content)
     told: dict[str, Any] = {
         "age": entry.age,

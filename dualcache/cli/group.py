@@ -57,7 +57,7 @@ class OutputClosedError(Exception):
 
 
 class Program(click.Group):
-    """The group as a program of its own: click would end with 1 where the output is closed."""
+    """The group as a separate program: click would end with 1 where the output is closed."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -86,7 +86,7 @@ def by_pattern(
     total: int,
     rate: int | None,
 ) -> int:
-    """Delete page by page what matches, then what came meanwhile and the loads under way."""
+    """Delete matching keys page by page, then later ones and the loads under way."""
     cache = session.cache
     with stoppable() as stop:
         removed, pending = remove_all(cache, cache.keys(pattern), total, rate, stop)

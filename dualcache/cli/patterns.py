@@ -25,9 +25,9 @@ def chosen_pattern(pattern: str | None, template: str | None) -> str:
 
 
 def pattern_of(template: str) -> str:
-    """Return the pattern of all keys of a template: anything in the place of each placeholder.
+    """Return the pattern of all keys of a template: a `*` for each placeholder.
 
-    What has no placeholder is the name of a function, whose arguments follow it.
+    A text without a placeholder is the name of a function, whose arguments follow it.
     """
     if not PLACEHOLDER.search(template):
         return WILDCARDS.sub(r"\\\1", template) + "*"

@@ -98,9 +98,9 @@ def stoppable() -> Generator[Stop]:
 def remove_all(
     cache: Cache, names: Iterable[str], total: int, rate: int | None, stop: Stop
 ) -> tuple[int, int]:
-    """Delete names page by page; return how many were there, and how many are pending.
+    """Delete names page by page; return how many existed, and how many are pending.
 
-    Each page is a deletion of its own, acknowledged before the next begins.
+    Each page is a separate deletion, acknowledged before the next begins.
     """
     page = PAGE if rate is None else max(1, min(PAGE, rate // PAGES_PER_SECOND))
     waiting = iter(names)

@@ -31,7 +31,7 @@ class Figures(NamedTuple):
     uptime: int
 
     def told(self, before: Figures | None, passed: float) -> dict[str, Any]:
-        """Return what is shown; rates are those since `before`, `passed` seconds ago."""
+        """Return the figures to show; rates are those since `before`, `passed` seconds ago."""
         past: dict[str, int] = before.numbers if before is not None else {}
         during = passed if before is not None else float(max(1, self.uptime))
         grown = {name: number - past.get(name, 0) for name, number in self.numbers.items()}

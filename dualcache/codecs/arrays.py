@@ -1,8 +1,8 @@
-"""Arrays of numpy and frames of pandas, polars and pyarrow, in the safe binary forms of their own.
+"""Arrays of numpy and frames of pandas, polars and pyarrow, in their own safe binary forms.
 
-`npy` without pickle, and Arrow's IPC file. They are kept and read only in a process that has asked
-for it by `codec="numpy"` or `codec="arrow"`: no reader that does not expect one parses a frame.
-Nothing is imported before such a value is stored or read.
+These are `npy` without pickle, and Arrow's IPC file. They are kept and read only in a process that
+has asked for it by `codec="numpy"` or `codec="arrow"`: no other reader parses a frame. Nothing is
+imported before such a value is stored or read.
 """
 
 from __future__ import annotations

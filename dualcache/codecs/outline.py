@@ -37,7 +37,7 @@ _HOSTILE: Final = (
 
 
 def outline_of(key: str, raw: bytes) -> Any:
-    """Return what a stored key shows of its value without its type; `MISSING` if nothing.
+    """Return a readable form of a stored value without its type; `MISSING` if there is none.
 
     `key` is the whole name on the server, namespace included, `raw` its content. Nothing is
     executed, and a pickle is not read.

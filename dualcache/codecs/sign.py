@@ -53,7 +53,7 @@ class Signer:
         return f"Signer({len(self._states)} secrets)"
 
     def signed(self, key: str, packed: Packed, tags: Sequence[Tag]) -> Packed:
-        """Return what is packed with its signature before it; an object has none."""
+        """Return the packed bytes with their signature before them; an object has none."""
         if packed.codec == CodecId.REFERENCE:
             return packed
         codec, flags, body = packed.codec, packed.flags | SIGNED, packed.payload

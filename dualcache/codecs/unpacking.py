@@ -41,9 +41,9 @@ _NEGATIVE: Final = int(CodecId.NEGATIVE)
 
 
 class Unpacker:
-    """Verifies, expands and decodes; whatever the bytes, a value or a `DecodeError` comes out.
+    """Verifies, expands and decodes; any bytes give a value or a `DecodeError`.
 
-    `negatives` reads the exceptions that may stand in the place of a value; `None`: none is.
+    `negatives` reads the exceptions that may stand for a value; `None`: none is.
     """
 
     __slots__ = (
@@ -80,8 +80,8 @@ class Unpacker:
     def unpack(self, key: str, stored: Stored) -> Any:
         """Return the value that was packed under `key`.
 
-        A `DecodeError` tells of an exception in its place, too: so a value is served without asking
-        whether it is one.
+        A stored exception is a `DecodeError`, too: so a value is served without asking whether it
+        is one.
         """
         if stored.codec == _REFERENCE:
             return stored.payload
@@ -145,10 +145,10 @@ class Unpacker:
             ) from None
 
     def verify(self, key: str, stored: Stored) -> None:
-        """Raise `DecodeError` for what no reader of this cache takes, whatever its type.
+        """Raise `DecodeError` for bytes that no reader of this cache takes, whatever its type.
 
-        Decodes nothing: it tells whether an entry is there, not whether its payload is whole. So it
-        raises for an exception in the place of a value, too.
+        Decodes nothing: it says whether an entry exists, not whether its payload is whole. So it
+        raises for a stored exception, too.
         """
         codec = stored.codec
         if codec == _REFERENCE:

@@ -23,17 +23,17 @@ class SpawnReply(Enum):
 
 
 class Spawn(Op[SpawnReply]):
-    """Run `flow` in the background: in a task of this loop, or in a thread of its own.
+    """Run `flow` in the background: in a task of this loop, or in a separate thread.
 
-    One flow of a key runs at a time in a process; where the reply is not STARTED, `flow` has not
+    One flow of a key runs at a time in a process; if the reply is not STARTED, `flow` has not
     begun. It runs in a copy of the caller's context. A close of the cache waits for it, but not for
     long.
 
     `others` are more keys that the flow is for. It begins unless one runs for each of them already,
     so it may find that some of its keys are being loaded.
 
-    `is_awaited`: the caller waits for what the flow loads, so others of this key may run beside it.
-    With `join` the flow goes on leading the flight that this leads.
+    `is_awaited`: the caller waits for the value that the flow loads, so others of this key may run
+    beside it. With `join` the flow goes on leading the flight that this leads.
     """
 
     key: str

@@ -50,9 +50,9 @@ set_context: Final[Callable[[BaseException, BaseException | None], None]] = vars
 class Outcome(Struct, frozen=True):
     """How a read ended: with a value, or with the exception that the user's function raised.
 
-    `sequence` is when the value was known to be current: a caller that began later may not take it
-    without a look of its own. `packed` is the value as bytes, where followers can have copies made
-    of it. `traceback` and `context` are those of the exception before it was raised again.
+    `sequence` is when the value was known to be current: a caller that began later must look for
+    itself. `packed` is the value as bytes, if followers can have copies made of it. `traceback` and
+    `context` are those of the exception before it was raised again.
     """
 
     value: Any

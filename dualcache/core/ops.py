@@ -83,12 +83,12 @@ FOR_EVER: Final = -1
 class RawRead(Struct, frozen=True):
     """The reply to one read: the key's bytes, and each tag's id in the order asked.
 
-    `left_ms` is the key's time to live where it was asked for; `None`: not asked, or for ever.
-    Beside a lease it is `FOR_EVER` for a key that never ends, as that is no lease. `tag_left_ms`
-    likewise for tags that were to be made. `refusal` is the first word of the error by which a
-    server turned the write of this op down while it answered the read. `push_epoch` is the stream
-    of pushes for which the server tracks this read, or the streams of the nodes that were read;
-    `None`: pushes do not depend on the connection.
+    `left_ms` is the key's time to live if it was asked for; `None`: not asked, or for ever. Beside
+    a lease it is `FOR_EVER` for a key that never ends, as that is no lease. `tag_left_ms` is the
+    same for tags that were to be made. `refusal` is the first word of the error by which a server
+    refused the write of this op while it answered the read. `push_epoch` is the stream of pushes
+    for which the server tracks this read, or the streams of the nodes that were read; `None`:
+    pushes do not depend on the connection.
     """
 
     raw: bytes | None
@@ -201,7 +201,7 @@ class CommitWay(Enum):
 class Commit(Op[CommitReply]):
     """Put `blob` where the key still holds `expected`; `ttl_ms=None` stores for ever.
 
-    Entries are told apart by their header, so comparing its bytes is enough. May be repeated.
+    The headers of two entries differ, so comparing their bytes is enough. May be repeated.
     """
 
     key: str

@@ -20,7 +20,7 @@ class Unlink(Op[int]):
 
 
 class ReadHeads(Op["tuple[bytes, ...]"]):
-    """Read the first bytes of scanned keys: what tells whose they are. Empty: no string there."""
+    """Read the first bytes of scanned keys, which show whose they are. Empty: no string there."""
 
     keys: tuple[bytes, ...]
 

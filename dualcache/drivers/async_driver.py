@@ -1,7 +1,7 @@
 """The async driver: runs flows in the calling task, under asyncio and under trio.
 
-It performs what it is told and decides nothing. The threaded twin is `sync_driver.py`. A flow that
-needs to wait asks which loop runs; a hit in memory or in front needs none.
+It performs ops and decides nothing. The threaded twin is `sync_driver.py`. A flow that needs to
+wait asks which loop runs; a hit in memory or in front needs none.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Task(Protocol):
         ...
 
     def exception(self) -> BaseException | None:
-        """Return what it raised; not to be asked of a cancelled task."""
+        """Return its exception; not to be asked of a cancelled task."""
 
 
 class Waking(Protocol):

@@ -1,6 +1,6 @@
 """Waiters for changes of keys: woken by pushes, in threads and in tasks of any loop.
 
-Whether a push came before a wait began is told by the front tier's mark of the name.
+The front tier's mark of a name shows whether a push came before a wait began.
 """
 
 from __future__ import annotations

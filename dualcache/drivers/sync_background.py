@@ -24,7 +24,7 @@ __all__ = ["start_beside"]
 def start_beside(
     op: Spawn, background: Background, flights: FlightTable, run: Callable[..., Any]
 ) -> SpawnReply:
-    """Run a flow in a thread of its own, in a copy of this context."""
+    """Run a flow in a separate thread, in a copy of this context."""
     if op.join is None:
         work = partial(run, op.flow)
         return background.start_thread((op.key, *op.others), work, is_awaited=op.is_awaited)

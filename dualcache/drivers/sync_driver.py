@@ -1,6 +1,6 @@
 """The sync driver: runs flows in the calling thread.
 
-It performs what it is told and decides nothing. The asyncio twin is `async_driver.py`.
+It performs ops and decides nothing. The asyncio twin is `async_driver.py`.
 """
 
 from __future__ import annotations
@@ -196,9 +196,9 @@ class SyncDriver:
             wake()
 
     def finish(self, flow: Flow[Any], op: Op[Any]) -> bool:
-        """Run the rest of a flow that is ending, from an op on; tell whether that is under way.
+        """Run the rest of a flow that is ending, from an op on; return whether that is under way.
 
-        In a thread of its own: the caller may be the garbage collector, which must not wait.
+        In a separate thread: the caller may be the garbage collector, which must not wait.
         """
         try:
             start_new_thread(self._finish, (flow, op))

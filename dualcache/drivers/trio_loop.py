@@ -88,7 +88,7 @@ class _TrioTask:
         return self._is_cancelled
 
     def exception(self) -> BaseException | None:
-        """Return what it raised."""
+        """Return its exception."""
         return self._error
 
     async def _run(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:

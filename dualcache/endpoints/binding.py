@@ -159,7 +159,7 @@ class EndpointBinding:
         return Call(key, policy, tags, loader_of(values, self.loader), values)
 
     def look_at(self, values: tuple[Any, ...]) -> None:
-        """Say nothing: what is likely wrong with an endpoint is told where it is decorated."""
+        """Do nothing: likely mistakes with an endpoint are reported where it is decorated."""
 
     def query(self, values: tuple[Any, ...]) -> str:
         """Write what the request itself adds to the key of a read."""

@@ -175,7 +175,7 @@ def no_id(
 
 
 def no_request(signature: FunctionSignature) -> UsageError:
-    """Make the error of an endpoint that shall invalidate and does not know its request."""
+    """Make the error of an endpoint that is to invalidate and does not know its request."""
     return UsageError(
         f"{signature.name} is to invalidate, but has no request that tells a read from a write",
         code="DC404",

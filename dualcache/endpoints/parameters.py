@@ -1,6 +1,6 @@
-"""Which parameter of an endpoint is what: the request, the id, part of the key, left out.
+"""The role of each parameter of an endpoint: the request, the id, part of the key, left out.
 
-What annotations cannot tell at decoration is told by the values of each call.
+If annotations do not show it at decoration, the values of each call do.
 """
 
 from __future__ import annotations
@@ -135,10 +135,10 @@ class EndpointParameters:
         return ("id",) if self.choice is IdChoice.OPEN else id_of_read(self.choice)
 
     def method(self, values: tuple[Any, ...]) -> str | None:
-        """Return the method of this call's request; `None` where there is none.
+        """Return the method of this call's request; `None` if there is none.
 
-        What stands in its place and has no text as its method (a mock, as tests pass it) has the
-        method `UNKNOWN`.
+        An object that has no text as its method (a mock, as tests pass it) has the method
+        `UNKNOWN`.
         """
         method = method_of(values, self.request_places)
         if method is not None:

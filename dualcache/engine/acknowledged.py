@@ -1,7 +1,7 @@
 """Deletions that a failover may lose: those that a master acknowledged in its last moments.
 
 A master answers before its replicas have a write, and one that was demoted takes writes until it is
-left. Those who were told that an invalidation is done would read the old value at the new master.
+left. A caller whose invalidation was acknowledged would read the old value at the new master.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Acknowledged:
         return master == self.master
 
     def changed(self, now_ms: int) -> list[PendingDeletion]:
-        """Note that another server is the master; return what is to be repeated there."""
+        """Note that another server is the master; return the deletions to repeat there."""
         self.master += 1
         kept, self._kept = self._kept, deque(maxlen=MOST_KEPT)
         return [deletion for at_ms, deletion in kept if at_ms >= now_ms - OLDEST_MS]
@@ -94,7 +94,7 @@ class AcknowledgedByNodes:
     def moved(
         self, before: Sequence[str], after: Sequence[str], unknown: str
     ) -> dict[str, PendingDeletion]:
-        """Note that slots have other nodes; return what is to be repeated, for each node.
+        """Note that slots have other nodes; return the deletions to repeat, for each node.
 
         `unknown` stands for the node of a slot that has none.
         """
@@ -134,7 +134,7 @@ class _Noted:
         self.names = names
 
     def repeated(self, places: Mapping[int, str]) -> list[tuple[str, PendingDeletion]]:
-        """Return what is to be repeated of these slots, and at which node."""
+        """Return the deletions of these slots to repeat, and at which node."""
         deletion = self.deletion
         pairs = [(places.get(slot_of(key)), key) for key in deletion.keys]
         found = [(node, PendingDeletion((key,))) for node, key in pairs if node is not None]
@@ -147,7 +147,7 @@ class _Noted:
 
 
 def merged(deletions: Sequence[PendingDeletion]) -> PendingDeletion:
-    """Return one deletion that does what all of these did, but for holds, which are lost."""
+    """Return one deletion that does the work of all of these, except for holds, which are lost."""
     return PendingDeletion(
         tuple(dict.fromkeys(key for each in deletions for key in each.keys)),
         tuple(dict.fromkeys(pattern for each in deletions for pattern in each.patterns)),

@@ -1,6 +1,6 @@
 """Getting the right to store: the lease of a key, or a wait for its holder.
 
-Nothing here fails for the backend: a caller who cannot get the right loads for himself.
+Nothing here fails for the backend: a caller that cannot get the right loads without storing.
 """
 
 from __future__ import annotations
@@ -159,9 +159,9 @@ def is_replaceable(
 def reclaim_all(
     wanted: Sequence[tuple[Call, ReadResult]], sent: dict[bytes, str], env: Env
 ) -> Flow[list[Start | None]]:
-    """Put markers of ours in the place of what need not be waited for, together.
+    """Put our markers over keys that need not be waited for, together.
 
-    `None` where the key has changed meanwhile, or was of another type and is deleted.
+    `None` if the key has changed since, or was of another type and is deleted.
     """
     # Each under a compare with what was read: of several callers who find the same, one gets the
     # lease. A deletion and a new lease instead would take away the lease that another got between.

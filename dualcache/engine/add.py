@@ -90,7 +90,7 @@ def claim_absent(
     env: Env,
     may_replace: Callable[[bytes | None], bool] = _any_marker,
 ) -> Flow[Start | ReadResult]:
-    """Put a marker of ours where no value is served; return what is there instead if one is.
+    """Put our marker where no value is served; return the served value if there is one.
 
     The marker of another caller, if we `may_replace` it, goes under the compare: a load under way
     loses its right to store, as by any write. `NOTHING`: the server takes no writes, or the key

@@ -1,14 +1,14 @@
-"""Entries of several shapes under one key: each but the first beside it, under a key of its own.
+"""Entries of several shapes under one key: each but the first next to it, under another key.
 
 Two releases of a program run side by side while one replaces the other. Where their types differ,
 each would find the other's entries unreadable, load over them, and be loaded over in turn. So a
-caller who finds an entry of another shape under a key goes on to `key~<shape>`.
+caller that finds an entry of another shape under a key goes on to `key~<shape>`.
 
-What lies there is valid while the entry beside which it was stored is there. That is kept as a tag
+The entry there is valid while the entry beside which it was stored exists. That is kept as a tag
 is, by identity: the version of that entry, which nothing ever has again, is the id. So whatever
 ends the entry (a deletion by key, tag or pattern, a set, an eviction, a foreign DEL) ends all that
 lies beside it, at once and without another command. The version was read before the load began, as
-the ids of tags are: a load that is overtaken by an invalidation stores what nobody will serve.
+the ids of tags are: a load that is overtaken by an invalidation stores a value that nobody serves.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ __all__ = ["NodesCoherence"]
 class NodesCoherence(Coherence):
     """The state of the streams of several nodes.
 
-    Each has a number of its own, which the reads at its node carry; no number comes twice. A loss
-    of one stream is a loss of all that is kept: `epoch` rises, and the caller empties the tier. So
+    Each has a separate number, which the reads at its node carry; no number comes twice. A loss of
+    one stream is a loss of all that is kept: `epoch` rises, and the caller empties the tier. So
     whatever is kept was read at nodes whose streams are up, and `open_until` is the earliest end of
     these, whichever of them an entry depends on.
     """

@@ -45,7 +45,7 @@ _NOT_TRIED: Final = frozenset({_UNSUPPORTED, _NO_SCRIPT})
 
 
 class Change(Struct, frozen=True):
-    """One value to be committed; the fields of `Commit` but for the way.
+    """One value to be committed; the fields of `Commit` except for the way.
 
     `notice` where others may hold what it replaces. Over our own marker nobody does: whatever was
     there before was published when the marker replaced it, or had gone by itself.
@@ -187,7 +187,7 @@ def rewrite_each(
     rewritten: set[str],
     env: Env,
 ) -> Flow[None]:
-    """Read entries and put changed ones in their place, each under a compare with what was read.
+    """Read entries and replace them by changed ones, each under a compare with the read one.
 
     `changes_of` reads some keys and returns the change of each that is to be rewritten. `rewritten`
     gets the keys whose change was stored, before anything after it can fail.

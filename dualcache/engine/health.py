@@ -154,7 +154,7 @@ class Health:
     """Whether the backend may be asked; `is_clear` is all that a healthy flow reads.
 
     In a cluster each node has one, and `whole` is that of all: clear if each of its `nodes` is.
-    Threads may share one: each pending deletion is an object of its own under its own number, so
+    Threads may share one: each pending deletion is a separate object under a separate number, so
     adding and removing never race.
     """
 

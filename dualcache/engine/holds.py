@@ -1,6 +1,6 @@
-"""Holds: for a while nothing is stored under a key, whoever deletes it meanwhile.
+"""Holds: for a while nothing is stored under a key, even if others delete it.
 
-A hold is a TOMBSTONE in the place of the entry, which is all that a load looks at. A copy lies
+A hold is a TOMBSTONE under the key of the entry, and a load looks at nothing else. A copy lies
 under an internal key, `~h:` and the key, since a deletion takes the first away: it reads the second
 in the same trip, and puts the first back.
 """

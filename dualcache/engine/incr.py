@@ -45,12 +45,12 @@ class _Counter(NamedTuple):
 
 
 def incr(call: Call, by: int, env: Env) -> Flow[int | None]:
-    """Add to a counter, which begins at 0 where no value is served; return what it is now.
+    """Add to a counter, which begins at 0 where no value is served; return its new value.
 
-    An entry that is there keeps its lifetime and its tags; those of `call` are for a new one.
-    `None`: not known to be counted, since the backend failed or takes no writes. Nothing is counted
-    twice, so a commit whose reply is lost is not repeated. Raises `UsageError` where something else
-    than a whole number is stored.
+    An existing entry keeps its lifetime and its tags; those of `call` are for a new one. `None`:
+    not known to be counted, since the backend failed or takes no writes. Nothing is counted twice,
+    so a commit whose reply is lost is not repeated. Raises `UsageError` if the entry is not a whole
+    number.
     """
     sent: dict[bytes, str] = {}
     try:

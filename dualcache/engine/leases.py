@@ -1,4 +1,4 @@
-"""Leases: taking the right to store, by a marker under a token of its own, and giving it back."""
+"""Leases: taking the right to store, by a marker under a fresh token, and giving it back."""
 
 from __future__ import annotations
 

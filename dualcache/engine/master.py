@@ -1,11 +1,11 @@
 """Whether the server that is connected may still be taken for the master of its service.
 
 A demoted master goes on answering, reads and pings alike, for ten seconds and more. Only Sentinels
-know; so what they told may be relied upon for a bounded time.
+know; so their answers may be trusted for a bounded time.
 
-They are asked, and not listened to: they publish `+switch-master` to whoever is connected just then,
-and a message that was lost says nothing. So the bound on staleness needs the questions anyway, and a
-subscription would only leave an old master sooner than that.
+They are asked, and not listened to: they publish `+switch-master` to the clients that are connected
+just then, and a message that was lost says nothing. So the bound on staleness needs the questions
+anyway, and a subscription would only leave an old master sooner than that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ QUESTIONS: Final = 3
 
 
 class Master:
-    """The address of a master, and until when it may be relied upon.
+    """The address of a master, and until when it may be trusted.
 
     Times are of the steady clock, in seconds. An answer counts from when it was asked for: another
     server may have been promoted while it was on its way. One thread calls `told`.

@@ -1,4 +1,4 @@
-"""Rights that the user of the server lacks: each is told once."""
+"""Rights that the user of the server lacks: each is reported once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["note_missing_right"]
 
 
 def note_missing_right(env: Env, right: str, without: str, *, is_replaced: bool) -> None:
-    """Tell observers that a right is missing, unless they were told before."""
+    """Report to observers that a right is missing, once."""
     # `setdefault` is one step: two threads that meet the same refusal do not both tell of it.
     told = object()
     if env.health.missing_rights.setdefault(right, told) is told:

@@ -56,7 +56,7 @@ class Nodes:
         return found
 
     def parts_of(self, deletion: PendingDeletion) -> dict[str, PendingDeletion]:
-        """Return what of a deletion concerns each node."""
+        """Return the part of a deletion that concerns each node."""
         return _parts_of(deletion, self.slots, self.names)
 
     def keep(self, deletion: PendingDeletion) -> int:
@@ -145,7 +145,7 @@ class Nodes:
 
 
 def unsettled() -> BackendUnavailable:
-    """Return the error of a slot whose node cannot be told while it moves."""
+    """Return the error of a slot whose node is not known while it moves."""
     made = BackendUnavailable(
         "the nodes of the cluster do not agree which of them has a slot",
         code="DC329",

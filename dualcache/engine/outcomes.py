@@ -1,4 +1,4 @@
-"""What an answer or a failure of the backend means: the breaker counts it, observers are told."""
+"""The meaning of an answer or a failure of the backend, for the breaker and for observers."""
 
 from __future__ import annotations
 

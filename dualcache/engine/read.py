@@ -66,7 +66,7 @@ def get(
 ) -> Flow[object]:
     """Return the fresh value, or MISSING; a backend that fails is a miss.
 
-    What was read is what `judge` makes of it, in the place of `found`.
+    `judge` classifies the reply of the read instead of `found`.
     """
     kept = find_in_front(call, env)
     if kept is not MISSING:
@@ -95,7 +95,7 @@ def found(call: Call, read: ReadResult, env: Env) -> object:
 
 
 def found_or_raised(call: Call, read: ReadResult, env: Env) -> object:
-    """Return what `found` does; for a negative entry, the outcome that raises."""
+    """Return the result of `found`; for a negative entry, the outcome that raises."""
     return served(call, read, env) if read.state is NEGATIVE else found(call, read, env)
 
 

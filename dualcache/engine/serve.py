@@ -194,7 +194,7 @@ def keep(call: Call, front: FunctionPort, look: FirstLook, push_epoch: PushEpoch
 def ids_of(call: Call, raw_read: RawRead) -> Mapping[str, bytes | None]:
     """Return the id of each tag of the call, as a read found them.
 
-    The versions of the entries beside which it looks count as tags of its own.
+    The versions of the entries beside which it looks count as its tags.
     """
     if call.beside:
         return {**dict(zip(call.tags, raw_read.tag_ids, strict=True)), **dict(call.beside)}

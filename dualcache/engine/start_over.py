@@ -1,7 +1,7 @@
-"""The start of a refresh: the right to replace what a key holds, whoever is loading it.
+"""The start of a refresh: the right to replace the entry of a key, even during its load.
 
-A usable entry stays until it is replaced. What another release or a hold has put there is left
-alone, whenever it comes: nothing is replaced without a compare.
+A usable entry stays until it is replaced. An entry of another release, or a hold, is left alone,
+whenever it comes: nothing is replaced without a compare.
 """
 
 from __future__ import annotations

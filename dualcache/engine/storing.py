@@ -72,7 +72,7 @@ def why_unwanted(call: Call, *, is_worth: bool) -> str:
 def answer(
     call: Call, error: Exception, ids: Mapping[str, bytes | None], load_ms: float, env: Env
 ) -> tuple[Storable, bytes] | None:
-    """Return what is stored for an exception, and its bytes; `None` where it is not remembered.
+    """Return the entry for an exception, and its bytes; `None` where it is not remembered.
 
     There is no result, so no callable of the policy is asked, and there is no stale window: an
     exception that has expired stands in for nothing.

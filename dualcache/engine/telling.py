@@ -16,7 +16,7 @@ __all__ = ["age_of", "key_told", "tell_stale"]
 
 
 def key_told(call: Call, env: Env) -> str:
-    """Return the key of a call for an event, without the namespace; empty unless keys are told."""
+    """Return the key of a call for an event, without the namespace; empty unless asked for."""
     return call.key.removeprefix(env.prefix) if env.keys_are_told else ""
 
 

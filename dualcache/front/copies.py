@@ -1,4 +1,4 @@
-"""Copiers: each caller of a front hit gets his own copy of a value that can be changed.
+"""Copiers: each caller of a front hit gets a separate copy of a value that can be changed.
 
 Dicts, lists, sets and bytearrays are copied, those inside of them too: for a small value that takes
 a fraction of the time of decoding.

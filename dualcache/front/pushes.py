@@ -128,7 +128,7 @@ class NoPushes:
 
 
 class LocalWrites:
-    """Stands for pushes where only this process writes: the drops of its own writes are enough."""
+    """Stands for pushes where only this process writes: the drops by its writes are enough."""
 
     def __init__(self, front: _LocalTier) -> None:
         self._front = front

@@ -57,9 +57,9 @@ class FunctionEntries:
 class FrontEntry:
     """One kept value.
 
-    It is served while `fresh_until` lies ahead: the end of its life, `ends_at`, or of what is
-    proved of the stream of pushes, so that a hit compares once. `copy_out` makes the caller's own
-    copy of `value`; `None` where it may be shared. `hits` counts since the last look of the
+    It is served before `fresh_until`, which is the end of its life, `ends_at`, or of the time for
+    which the stream of pushes is proved, so that a hit compares once. `copy_out` makes the caller's
+    own copy of `value`; `None` if it can be shared. `hits` counts since the last look of the
     eviction, in floats: CPython makes them faster than ints.
     """
 

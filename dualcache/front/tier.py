@@ -29,7 +29,7 @@ __all__ = ["Front", "Gate", "log_choice"]
 class Front:
     """The front tier of one cache: one machine, one stream of pushes, a store for each limit.
 
-    `listen` makes what hears the pushes, given the tier that is to be told. `where` names the
+    `listen` makes the listener for pushes, given the tier that it reports to. `where` names the
     server in the log. `lock` guards stores and machine; it is never held while user code runs or
     anybody waits.
     """

@@ -18,8 +18,8 @@ __all__ = ["Redirect", "Tracking"]
 class Redirect(NamedTuple):
     """The stream that is open, and the client id of its listener.
 
-    The id is 0 where the stream does not depend on which connection reads; the node of a cluster
-    is told apart by its stream all the same.
+    The id is 0 where the stream does not depend on which connection reads; the stream still
+    identifies the node of a cluster.
     """
 
     push_epoch: int

@@ -18,10 +18,10 @@ __all__ = ["ainvalidated_after", "invalidated_after"]
 
 
 def invalidated_after(result: Any, flow: Flow[Invalidated], backend: Backend) -> Any:
-    """Invalidate, and return what a body in this thread returned.
+    """Invalidate, and return the result of a body in this thread.
 
     A body that returned an awaitable, or the future of a thread pool, has not written yet: its
-    caller gets one of the same kind in its place, which invalidates when that has ended well.
+    caller gets another one of the same kind, which invalidates when the first has succeeded.
     """
     if isawaitable(result):
         return _postponed(result, flow, backend)
@@ -32,7 +32,7 @@ def invalidated_after(result: Any, flow: Flow[Invalidated], backend: Backend) ->
 
 
 async def ainvalidated_after(result: Any, flow: Flow[Invalidated], backend: Backend) -> Any:
-    """Invalidate, and return what a body in this task returned; see `invalidated_after`."""
+    """Invalidate, and return the result of a body in this task; see `invalidated_after`."""
     if isawaitable(result):
         return _postponed(result, flow, backend)
     if _is_of_a_pool(result):

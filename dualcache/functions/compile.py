@@ -29,8 +29,8 @@ class FrontIndex(Struct, frozen=True):
 
     `index` maps the values at `positions` to entries. Where `types` names one, only values of just
     that type are looked up; of other values the type is part of the index, since `1`, `True` and
-    `1.0` are equal. `clock` holds what tells the time; whoever owns it may change that. An entry is
-    served before its `fresh_until`. `is_tagged`: entries may have tags.
+    `1.0` are equal. `clock` holds the function that gives the time; its owner may change that. An
+    entry is served before its `fresh_until`. `is_tagged`: entries may have tags.
     """
 
     index: dict[Any, Any]

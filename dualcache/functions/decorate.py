@@ -26,7 +26,7 @@ class Performing(Protocol):
 
 
 def decorated(cached: Cached, performing: Performing | None = None) -> Any:
-    """Return the function that is called in the place of the decorated one.
+    """Return the cached form of a function.
 
     `performing` decides what becomes of a call; without it every call is served from the cache.
     """

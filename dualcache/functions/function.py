@@ -131,7 +131,7 @@ class Cached:
 
     @property
     def runs_itself(self) -> bool:
-        """Whether each load runs the function, and nothing in its place."""
+        """Whether each load runs the function, and nothing else."""
         return "refresh_from" not in self._options.policy
 
     def forget_policy(self) -> None:

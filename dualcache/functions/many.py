@@ -45,7 +45,7 @@ _HANDLES: Final = (
 
 
 def cached_many(runtime: Runtime, function: Callable[..., Any], written: Mapping[str, Any]) -> Any:
-    """Make the function that stands in the place of a function of many values."""
+    """Make the cached form of a function of many values."""
     missing = written.get("missing", MISSING)
     ignore, key = written.get("ignore", ()), written.get("key")
     signature = element_signature(function, key, ignore, may_be_none=missing is None)

@@ -32,7 +32,7 @@ class Asked(NamedTuple):
 
 
 def request_of(scope: Scope) -> HttpRequest:
-    """Return what the rules look at, out of a scope."""
+    """Return the parts of a scope that the rules look at."""
     return HttpRequest(
         scope["method"],
         scope["path"],

@@ -84,7 +84,7 @@ class HttpPolicy(Struct, frozen=True):
     def with_fields(self, names: Collection[str]) -> HttpPolicy:
         """Return the policy whose key holds these fields too.
 
-        Not those that tell who asks: a request with one of them passes unless it is told otherwise.
+        Fields that identify the caller are not among them: a request with one passes by default.
         """
         more = {*names} - {"cookie", "authorization"}
         return replace(self, vary=tuple(sorted({*self.vary, *more}))) if more else self

@@ -1,4 +1,4 @@
-"""One GET: answered from the cache, by another request's load, or by a load of its own."""
+"""One GET: answered from the cache, by another request's load, or by a load for itself."""
 
 from __future__ import annotations
 

@@ -73,9 +73,9 @@ class Recorder:
         self._task: asyncio.Task[None] | None = None
 
     async def run(self, app: Application, scope: Scope, receive: Receive) -> Decision:
-        """Run the application until its response is complete or passes; raise what it raises.
+        """Run the application until its response is complete or passes; raise its exception.
 
-        The application runs in a task of its own: the load ends when a response passes, while the
+        The application runs in a separate task: the load ends when a response passes, while the
         application goes on sending.
         """
         coroutine: Any = app(scope, receive, self.send)

@@ -1,4 +1,4 @@
-"""The results of a load: a response to be stored, and what stands in its place."""
+"""The results of a load: a response to be stored, or a sign that there is none."""
 
 from __future__ import annotations
 

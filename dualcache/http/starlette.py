@@ -34,7 +34,7 @@ CALL: Final = "dualcache_call"
 
 
 def decorated_endpoint(http: AsgiHttp, function: Any) -> Any:
-    """Return the endpoint that stands in the place of a function."""
+    """Return the cached form of an endpoint."""
     kind = type(function).__name__
     if not inspect.isfunction(function):
         raise UsageError(

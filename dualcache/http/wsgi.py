@@ -63,7 +63,7 @@ def wsgi_application(http: SyncHttp, app: WsgiApplication) -> WsgiApplication:
 def request_of(
     environ: Environ, given: Callable[[], Any], values: Any = None, template: str = ""
 ) -> HttpRequest:
-    """Return what the rules look at, out of a WSGI environment."""
+    """Return the parts of a WSGI environment that the rules look at."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     return HttpRequest(
         environ["REQUEST_METHOD"],

@@ -24,7 +24,7 @@ class HttpCache:
     """An ASGI middleware that puts paths of an application behind `cache.http`.
 
     `paths` maps patterns to options of `cache.http`; `None` leaves a path alone. The first pattern
-    that matches counts, and `*` matches any text. Paths that no pattern matches are left alone.
+    that matches counts, and `*` matches any text. Paths that match no pattern are left alone.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_-]+")
 class DualStore(NamespacedStore):
     """A store of Litestar in a `Cache`; its keys are `namespace:key` there.
 
-    `with_namespace` gives a store within this one: `delete_all` deletes what both hold. Where the
+    `with_namespace` gives a store within this one: `delete_all` deletes the values of both. If the
     server fails, reads find nothing, writes are dropped, and deletions are delivered later.
     """
 
@@ -52,7 +52,7 @@ class DualStore(NamespacedStore):
     async def set(
         self, key: str, value: str | bytes, expires_in: float | timedelta | None = None
     ) -> None:
-        """Store a value for so many seconds; `None`: for ever; 0 or less: delete it."""
+        """Store a value for that many seconds; `None`: for ever; 0 or less: delete it."""
         if isinstance(expires_in, timedelta):
             expires_in = expires_in.total_seconds()
         if expires_in is not None and expires_in <= 0:
@@ -89,7 +89,7 @@ class DualStore(NamespacedStore):
         return await self.cache.aio.contains(self.name_of(key))
 
     async def expires_in(self, key: str) -> int | None:
-        """Return the seconds a value has left; -1: it has no end; `None`: it is missing."""
+        """Return the seconds that a value has left; -1: it never expires; `None`: it is missing."""
         name = self.name_of(key)
         left = await self.cache.aio.ttl(name)
         if left is not None:
@@ -100,8 +100,8 @@ class DualStore(NamespacedStore):
 class DualCachePlugin(InitPlugin):
     """Opens and closes a cache with the application, and keeps its stores in it.
 
-    Stores that the application does not register itself, by default those of sessions and
-    responses, are stores within `DualStore(cache, namespace)`. Handlers get the cache as a
+    Stores that the application does not register itself (by default those of sessions and
+    responses) are stores within `DualStore(cache, namespace)`. Handlers get the cache as a
     dependency named `dualcache`.
     """
 

@@ -20,7 +20,7 @@ _ABSTRACT = 1 << 20  # Py_TPFLAGS_IS_ABSTRACT, which inspect.isabstract() looks 
 
 
 def is_keyable_annotation(annotation: Any) -> bool | None:
-    """Tell whether values so annotated can be part of a key; `None` where it cannot be told.
+    """Return whether values so annotated can be part of a key; `None`: unknown.
 
     False only for a class none of whose values has a canonical form, and for containers of such.
     """

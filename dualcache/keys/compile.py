@@ -1,7 +1,7 @@
 """Compile the writing of names: one real function per decorated function, for its exact values.
 
-A plan is a list of literals and of values to write. The compiled function is an f-string; whatever
-fails in it is done again by `_slowly`, which tells in the error which argument it was.
+A plan is a list of literals and of values to write. The compiled function is an f-string. If it
+fails, `_slowly` repeats the work and names the argument in its error.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def compile_names(
     """Compile a function of `count` values that returns the names of `plans`, as a tuple.
 
     With `is_single`, the one name itself. `settle` is called before the first name is made, and
-    again until it returns true; it may raise what could not be told at decoration.
+    again until it returns true; it may raise errors that were not clear at decoration.
     """
     namespace: dict[str, Any] = {
         **(known or {}),

@@ -1,4 +1,4 @@
-"""Values that a key must not show: which names say so, and the digest written in their place."""
+"""Values that a key must not show: how names identify them, and the digest of a value."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _word: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 @lru_cache(1_024)
 def is_secret_name(name: str) -> bool:
-    """Tell whether a parameter, attribute or item of this name holds a secret.
+    """Return whether a parameter, attribute or item of this name holds a secret.
 
-    The name says so in a word of its own: `token`, `api_key`, `X-Auth-Token`, `userPassword`.
+    A whole word of the name says so: `token`, `api_key`, `X-Auth-Token`, `userPassword`.
     """
     words = [word.lower() for word in _word.findall(name)]
     if not words or words[0] in _ABOUT_FIRST or words[-1] in _ABOUT_LAST:

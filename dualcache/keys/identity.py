@@ -110,7 +110,7 @@ def is_interactive(function: Any) -> bool:
 
 
 def written_function(function: Any) -> Any:
-    """Return the user's function: a decorator between has globals and code of its own module."""
+    """Return the user's function, beneath decorators with code of another module."""
     return inspect.unwrap(function)
 
 

@@ -51,7 +51,7 @@ class ShownSignature(Protocol):
 
 
 class Supplied(Enum):
-    """Stands in the place of an argument that the decorator beneath supplies."""
+    """Stands for an argument that the decorator beneath supplies."""
 
     __module__ = "dualcache"  # keys hold it
 

@@ -19,10 +19,10 @@ DEEPEST: Final = 5
 
 
 def is_hidden(signature: FunctionSignature, name: str) -> bool:
-    """Tell whether a key shows a digest in the place of a parameter's value.
+    """Return whether a key shows a digest instead of a parameter's value.
 
-    By its name or alias, or since it is free text that comes from a cookie or, over whatever steps,
-    from a security scheme.
+    By its name or alias, or because it is free text that comes from a cookie or, over any number of
+    steps, from a security scheme.
     """
     if is_secret_name(name):
         return True

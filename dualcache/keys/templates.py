@@ -95,10 +95,10 @@ def check_names(
 
 
 def check_unambiguous(template: Template, is_free: Callable[[str], bool]) -> None:
-    """Raise `KeyTemplateError` where two placeholders cannot be told apart in the key.
+    """Raise `KeyTemplateError` if two placeholders could give two calls one key.
 
     That is so of two that may hold free text with no `:` between them, and of two with nothing at
-    all between them and no width. `is_free` tells of a parameter whether it may hold free text.
+    all between them and no width. `is_free` says whether a parameter may hold free text.
     """
     open_free: Field | None = None
     previous: str | Field = ""
@@ -116,10 +116,10 @@ def check_unambiguous(template: Template, is_free: Callable[[str], bool]) -> Non
 
 
 def render(template: Template, values: Mapping[str, object], typed: bool = False) -> str:
-    """Write the template's text for `values`; with `typed`, types are told apart too.
+    """Write the template's text for `values`; with `typed`, types count too.
 
-    `KeyTemplateError` where a placeholder reads what its value has not; `UnkeyableArgument` where
-    a value has no key form. A `~` that a value would put first is escaped.
+    `KeyTemplateError` if a placeholder reads a part that its value does not have;
+    `UnkeyableArgument` if a value has no key form. A `~` that a value would put first is escaped.
     """
     name = "".join(
         part if isinstance(part, str) else field_text(template, part, values[part.name], typed)

@@ -24,7 +24,7 @@ class Names:
     """Names for what compiled code needs besides the parameters; no parameter can meet one.
 
     The code finds them as variables of an enclosing function and never as globals: a module may
-    have a `type` or a `KeyError` of its own, and a function a parameter of any name.
+    define its own `type` or `KeyError`, and a function may have a parameter of any name.
     """
 
     def __init__(self, parameters: Iterable[str]) -> None:

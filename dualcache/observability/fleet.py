@@ -97,7 +97,7 @@ def read_share(raw: bytes) -> Share | None:
 
 
 def share_of(now: Mapping[str, Tally], before: Mapping[str, Tally]) -> Share | None:
-    """Return what was counted since `before`; `None` where nothing was."""
+    """Return the counts since `before`; `None` if there are none."""
     changed: dict[str, TemplateShare] = {}
     for label, tally in now.items():
         made = _since(tally, before.get(label))

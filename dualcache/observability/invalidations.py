@@ -33,13 +33,13 @@ class InvalidationCounts:
             known[template] = (known.get(template, (0, 0.0))[0] + 1, now)
 
     def add_to(self, tallies: Mapping[str, Tally]) -> None:
-        """Put the counts into what is told of each function."""
+        """Put the counts into the statistics of each function."""
         for template, (count, at) in self._by_template.copy().items():
             if template in tallies:
                 tallies[template].invalidations = count
                 tallies[template].invalidated_at = at
 
     def add_all(self, total: Tally) -> None:
-        """Put the count of all invalidations, those by name included, into what is told of all."""
+        """Put the count of all invalidations, also those by name, into the statistics of all."""
         total.invalidations, at = self._all
         total.invalidated_at = at or None

@@ -52,9 +52,9 @@ class Observers:
         self.failures = 0
 
     def add(self, observer: Any, kinds: Any = None, *, include_keys: bool = False) -> object:
-        """Have an observer called with each event from now on; return what `remove` takes.
+        """Have an observer called with each event from now on; return the handle for `remove`.
 
-        With `kinds` it is called with events of these classes alone.
+        With `kinds` it is called with events of these classes only.
         """
         made = _Observer(_to_observer(observer), self._call, _to_kinds(kinds), include_keys)
         self._observers = (*self._observers, made)

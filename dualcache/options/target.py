@@ -105,9 +105,9 @@ class Target(Struct, frozen=True, kw_only=True):
 
     @property
     def safe_url(self) -> str:
-        """The URL for logs: without options, with `***` in the place of a password.
+        """The URL for logs: without options, with `***` for a password.
 
-        A user name is shown where it stands alone: so one sees what was taken for it.
+        A user name without a password is shown: so you see which text was read as the name.
         """
         if self.kind != "redis":
             return f"{self.scheme}://"
@@ -192,7 +192,7 @@ def with_provider(target: Target, provider: object) -> Target:
 
 
 def with_sentinel_provider(target: Target, provider: object) -> Target:
-    """Return the target whose Sentinels are told user and password by a provider."""
+    """Return the target whose Sentinels get user and password from a provider."""
     problem = "" if target.sentinels else "the URL names no Sentinels"
     if target.sentinel_username or target.sentinel_password:
         problem = "sentinel_username or sentinel_password is given, too"

@@ -31,7 +31,7 @@ class Fault(NamedTuple):
     error: BackendError | None
 
     def check(self) -> None:
-        """Raise the error, as an object of its own for each operation."""
+        """Raise the error, as a separate object for each operation."""
         if self.error is not None:
             raise copy.copy(self.error)
 

@@ -52,7 +52,7 @@ _STOP_SECONDS: Final = 1.0
 class FleetShares:
     """The shares of one cache in this process, and those of all processes of its namespace.
 
-    A process has a field of its own in the hash of each minute, and overwrites it with all that it
+    A process has a separate field in the hash of each minute, and overwrites it with all that it
     has counted in that minute: a write that is lost or repeated counts nothing twice.
     """
 

@@ -39,7 +39,7 @@ class OperationTimes:
         self._records.append(record)
 
     def histograms(self) -> dict[str, Histogram]:
-        """Return what was measured so far, by the name of the operation."""
+        """Return the measurements so far, by the name of the operation."""
         return self._histograms.copy()
 
     def timed(self, perform: Callable[[Op[Any]], Any]) -> Callable[[Op[Any]], Any]:

@@ -111,7 +111,7 @@ class Runtime(OfOneProcess):
         )
 
     def observe(self, observer: Any, kinds: Any = None, *, include_keys: bool = False) -> object:
-        """Have `observer` called with each event from now on; return what `forget` takes."""
+        """Have `observer` called with each event from now on; return the handle for `forget`."""
         added = self.observers.add(observer, kinds, include_keys=include_keys)
         self._hear()
         return added
@@ -137,7 +137,7 @@ class Runtime(OfOneProcess):
             self._times.record_by(record)
 
     def tallies(self) -> dict[str, Tally]:
-        """Return what functions and direct calls have counted, by their labels."""
+        """Return the counters of functions and direct calls, by their labels."""
         tallies = self.functions.count()
         own = tallies.setdefault(DIRECT, Tally(Counters()))
         for counters in self.direct_counters:

@@ -125,7 +125,7 @@ def _nodes_of(front: Front) -> tuple[FrontNodeStats, ...]:
 
 
 def make_watch(owner: Owner, max_staleness: float) -> MasterWatch | None:
-    """Return what knows the master of a backend's service; its thread ends with the `owner`."""
+    """Return the watch over the master of a backend's service; it ends with the `owner`."""
     target = owner.target
     if not target.sentinels:
         return None

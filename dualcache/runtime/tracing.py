@@ -1,7 +1,7 @@
 """Spans around calls, loads and invalidations, made by a tracer of the user's.
 
-A call is traced only where the tracer begins a span for it, so any other call costs one question. A
-traced call runs with surroundings of its own, which hear its events: hits of other calls stay
+A call is traced only if the tracer begins a span for it, so any other call costs one question. A
+traced call runs with separate surroundings, which hear its events: hits of other calls stay
 unheard.
 """
 
@@ -63,7 +63,7 @@ class Tracing:
 
 
 class TracedCall:
-    """One call whose span is recorded: `call` and `env` are to be used in the place of its own."""
+    """One call whose span is recorded: use its `call` and `env` instead of the original ones."""
 
     def __init__(self, tracer: Tracer, span: Any, call: Call, env: Env) -> None:
         self._tracer = tracer

@@ -80,7 +80,7 @@ class LoopConnection:
     def perform(self, op: Op[Any]) -> Awaitable[Any]:
         """Perform one backend op; raise `BackendError`, having dropped the connection.
 
-        A read on a connection that is there costs no coroutine of its own: every hit is one.
+        A read on an open connection costs no extra coroutine: every hit is such a read.
         """
         connection = self._shared.connection
         if (

@@ -154,7 +154,7 @@ def _arguments(target: Target, kind: Any) -> dict[str, Any]:
 
 
 def tls_arguments(target: Target) -> dict[str, Any]:
-    """Return what redis-py is told of TLS."""
+    """Return redis-py's arguments for TLS."""
     from ssl import TLSVersion
 
     versions = {None: None, "TLSv1.2": TLSVersion.TLSv1_2, "TLSv1.3": TLSVersion.TLSv1_3}

@@ -35,8 +35,8 @@ OPTION = "credential_provider"
 class Credentials:
     """The credentials of one target's connections; without a provider, those of the URL.
 
-    Callers share one question to the provider, in a thread of its own. A caller waits for it as
-    long as a call may wait; an answer that comes later is the next caller's.
+    Callers share one question to the provider, in a separate thread. A caller waits for it as long
+    as a call may wait; an answer that comes later is the next caller's.
     """
 
     def __init__(self, target: Target) -> None:
@@ -132,9 +132,9 @@ class Credentials:
 
 
 def on_renewal(target: Target, leave: Callable[[], None]) -> None:
-    """Have connections opened anew when a provider that streams has new credentials.
+    """Have connections opened again when a provider that streams has new credentials.
 
-    redis-py sends AUTH on the connections of its own pools, to which ours do not belong.
+    redis-py sends AUTH on the connections of its pools, and ours are not among them.
     """
     subscribe = getattr(target.redis_arguments.get(OPTION), "on_next", None)
     if subscribe is not None:

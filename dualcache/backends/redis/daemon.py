@@ -1,6 +1,6 @@
-"""Awaiting a blocking function: it runs in a daemon thread of its own.
+"""Awaiting a blocking function, which runs in a separate daemon thread.
 
-Not in the loop's executor: `asyncio.run` waits for those threads when it ends, and what is run here
+Not in the loop's executor: `asyncio.run` waits for those threads when it ends, and this function
 may hang.
 """
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     OnRefused: TypeAlias = Callable[[BackendRefused], None]
 
     class OnMissingRight(Protocol):
-        """Is told the rule of a right, and what is lost without it."""
+        """Called with the rule of a missing right, and what is lost without it."""
 
         def __call__(self, right: str, without: str, *, is_replaced: bool) -> None: ...
 

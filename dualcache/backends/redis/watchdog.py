@@ -1,6 +1,6 @@
 """Whether the oldest command of a connection has waited too long, by the rule of `patience.py`.
 
-It is told what the clock and the connection say, and keeps no timer.
+It gets the time and the state of the connection, and keeps no timer.
 """
 
 from __future__ import annotations

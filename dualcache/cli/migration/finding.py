@@ -57,7 +57,7 @@ def sources(root: Path) -> list[Path]:
 
 
 def check(root: Path) -> tuple[list[Finding], list[Unreadable]]:
-    """Return what is found below a folder, and the files that could not be read."""
+    """Return the uses below a folder, and the files that could not be read."""
     trees: dict[Path, ast.Module] = {}
     unreadable: list[Unreadable] = []
     for path in sources(root):

@@ -1,6 +1,6 @@
 """A cache backend for Django: `"BACKEND": "dualcache.integrations.django.DualCache"`.
 
-Everything Django's cache API has, in both colours, over one `Cache` of the process.
+It has all of Django's cache API, sync and async, on one `Cache` of the process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The app of `INSTALLED_APPS`, which registers the system checks. The backend works without it."""
+"""The app for `INSTALLED_APPS`, which registers the system checks; the backend needs no app."""
 
 from __future__ import annotations
 

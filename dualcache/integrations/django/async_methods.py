@@ -1,4 +1,4 @@
-"""Django's cache API for async code, natively; decisions are in `calls.py`."""
+"""Django's cache API for async code, without threads; decisions are in `calls.py`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["AsyncMethods"]
 
 
 class AsyncMethods(Decisions):
-    """The coroutines of Django's `BaseCache`, over the async face; `tags` are an addition."""
+    """The coroutines of Django's `BaseCache`, on the async face; `tags` are an addition."""
 
     async def aget(self, key: Any, default: Any = None, version: Any = None) -> Any:
         """Return the stored value, or `default`."""
@@ -30,7 +30,7 @@ class AsyncMethods(Decisions):
         return {names[name]: value for name, value in found.items()}
 
     async def ahas_key(self, key: Any, version: Any = None) -> bool:
-        """Tell whether a value is stored; it is not decoded."""
+        """Return whether a value is stored; it is not decoded."""
         return await self.dualcache.aio.contains(self.name_of(key, version))
 
     async def aset(
@@ -54,7 +54,7 @@ class AsyncMethods(Decisions):
         *,
         tags: Iterable[str] = (),
     ) -> list[Any]:
-        """Store several values, all or none of which are encoded; return the keys that failed."""
+        """Store several values, or none if one cannot be encoded; return the keys that failed."""
         call = self._setting_many(data, timeout, version, tags)
         return await aperformed(call, self.dualcache.aio)
 
@@ -67,12 +67,12 @@ class AsyncMethods(Decisions):
         *,
         tags: Iterable[str] = (),
     ) -> bool:
-        """Store a value where none is; of several callers at once, in any process, one does."""
+        """Store a value if there is none; of many callers at once, in any process, one does it."""
         call = self._adding(key, value, timeout, version, tags)
         return await aperformed(call, self.dualcache.aio)
 
     async def atouch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None) -> bool:
-        """Give a value a new timeout; tell whether it is there. A timeout of 0 deletes it."""
+        """Give a value a new timeout; return whether it exists. A timeout of 0 deletes it."""
         call = self._touching(key, timeout, version)
         return await aperformed(call, self.dualcache.aio)
 
@@ -85,15 +85,16 @@ class AsyncMethods(Decisions):
         *,
         tags: Iterable[str] = (),
     ) -> Any:
-        """Return the stored value, else that of `default`, called once for all callers at once.
+        """Return the stored value, or that of `default`, called once for all callers at once.
 
-        In any process. An invalidation meanwhile keeps the value from being stored.
+        This holds across processes. An invalidation during the call keeps the value from being
+        stored.
         """
         # What the default raises is its own.
         return await self._loading(key, default, timeout, version, tags).sent_to(self.dualcache.aio)
 
     async def adelete(self, key: Any, version: Any = None) -> bool:
-        """Delete a value; tell whether there was one. A load of it under way stores nothing."""
+        """Delete a value; return whether there was one. A running load of it stores nothing."""
         call = self._deleting(key, version)
         return await aperformed(call, self.dualcache.aio)
 
@@ -108,7 +109,7 @@ class AsyncMethods(Decisions):
     async def aincr(self, key: Any, delta: int = 1, version: Any = None) -> int:
         """Add to a counter, which keeps its timeout; no count is lost, in any process.
 
-        Raises `ValueError` where none is stored or the server fails, `TypeError` for other values.
+        Raises `ValueError` if none is stored or the server fails, `TypeError` for other values.
         """
         call = self._counting(key, delta, version)
         return await aperformed(call, self.dualcache.aio)
@@ -123,7 +124,8 @@ class AsyncMethods(Decisions):
     ) -> Invalidated:
         """Delete keys, entries with these tags, and keys that match, as `Cache.invalidate` does.
 
-        Keys and patterns are of one version and of this prefix; tags of the whole namespace.
+        Keys and patterns are those of one version and of this prefix; tags are those of the whole
+        namespace.
         """
         call = self._invalidating(keys, version, tags, patterns, hold)
         return await aperformed(call, self.dualcache.aio)

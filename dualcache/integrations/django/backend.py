@@ -18,15 +18,15 @@ __all__ = ["DualCache", "dualcache_of"]
 
 
 class DualCache(SyncMethods, AsyncMethods, ExtraMethods):
-    """A cache of Django: all of its cache API in both colours.
+    """A cache of Django: all of its cache API, sync and async.
 
-    `LOCATION` is the URL of a `Cache`, `OPTIONS` its options; `dualcache` is that `Cache`, which
-    all threads and aliases with the same two share. So `close()`, which Django calls after each
+    `LOCATION` is the URL of a `Cache`, and `OPTIONS` are its options. `dualcache` is that `Cache`:
+    all threads and aliases with the same two share it. So `close()`, which Django calls after each
     request, leaves its connections open.
     """
 
     async def aclose(self, **_: Any) -> None:
-        """Do nothing, as `close()`; Django's own would do it in a thread."""
+        """Do nothing, as `close()` does; Django's own version would start a thread for it."""
 
     def decr(self, key: Any, delta: int = 1, version: Any = None) -> int:
         """Subtract from a counter, as `incr` adds."""
@@ -38,9 +38,9 @@ class DualCache(SyncMethods, AsyncMethods, ExtraMethods):
 
 
 def dualcache_of(alias: str = DEFAULT_CACHE_ALIAS) -> Cache:
-    """Return the `Cache` behind an alias of `CACHES`, for its decorators and all else it has.
+    """Return the `Cache` behind an alias of `CACHES`, for its decorators and other methods.
 
-    Raises `UsageError` where the alias has another backend.
+    Raises `UsageError` if the alias has another backend.
     """
     backend = caches[alias]
     if not isinstance(backend, DualCache):

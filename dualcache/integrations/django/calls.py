@@ -1,4 +1,4 @@
-"""What the methods of Django's cache API ask of a cache: decided once, for both colours."""
+"""The calls to a cache that Django's cache API makes: decided once, for both colours."""
 
 from __future__ import annotations
 

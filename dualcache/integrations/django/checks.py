@@ -1,6 +1,6 @@
-"""System checks: what of `CACHES` cannot be right, and what will surprise in production.
+"""System checks: settings in `CACHES` that cannot be right, or surprise in production.
 
-No server is asked: `manage.py check` also runs where there is none.
+No server is asked, so `manage.py check` also runs where there is none.
 """
 
 from __future__ import annotations

@@ -21,12 +21,12 @@ def invalidate_on_commit(
     hold: Any = 0,
     using: str | None = None,
 ) -> None:
-    """Invalidate when the current transaction commits; nothing happens if it rolls back.
+    """Invalidate when the current transaction commits; a rollback does nothing.
 
     `cache` is one of Django's caches or a `Cache`; the other arguments are those of its
     `invalidate`. `using` is the alias of the database. Outside a transaction it invalidates at
-    once. With `hold` the keys are invalidated now as well, and nothing is stored under them for so
-    many seconds.
+    once. With `hold`, the keys are invalidated now as well, and nothing is stored under them for
+    that many seconds.
     """
     if hold:
         cache.invalidate(*keys, hold=hold)

@@ -14,19 +14,19 @@ __all__ = ["ExtraMethods"]
 
 
 class ExtraMethods(NamedCache):
-    """`ttl`, `pttl`, `keys`, `iter_keys`, `delete_pattern` and `lock`, as django-redis has them.
+    """`ttl`, `pttl`, `keys`, `iter_keys`, `delete_pattern` and `lock`, as in django-redis.
 
-    Patterns are Redis's (`*`, `?`, `[…]`, and a backslash before one that stands for itself), over
-    the keys of one version and of this prefix. Of a key whose name has more than 512 bytes only the
-    ends can be matched, and listed.
+    Patterns are Redis's (`*`, `?`, `[…]`, and a backslash before a literal one), on the keys of one
+    version and of this prefix. For a key whose name has more than 512 bytes, only the two ends can
+    be matched and listed.
     """
 
     def ttl(self, key: Any, version: Any = None) -> int | None:
-        """Return the seconds that a value has left; 0: there is none; `None`: it lives for ever."""
+        """Return the seconds that a value has left; 0: there is none; `None`: it never expires."""
         return _seconds(self.pttl(key, version))
 
     async def attl(self, key: Any, version: Any = None) -> int | None:
-        """Return the seconds that a value has left; 0: there is none; `None`: it lives for ever."""
+        """Return the seconds that a value has left; 0: there is none; `None`: it never expires."""
         return _seconds(await self.apttl(key, version))
 
     def pttl(self, key: Any, version: Any = None) -> int | None:
@@ -64,24 +64,24 @@ class ExtraMethods(NamedCache):
         return [key async for key in self.aiter_keys(pattern, version)]
 
     def delete_pattern(self, pattern: str, version: Any = None) -> int:
-        """Delete the keys that match; return how many there were. Loads of them store nothing."""
+        """Delete the keys that match; return their number. Running loads of them store nothing."""
         return self.dualcache.invalidate(patterns=[self.pattern_of(pattern, version)]).removed
 
     async def adelete_pattern(self, pattern: str, version: Any = None) -> int:
-        """Delete the keys that match; return how many there were. Loads of them store nothing."""
+        """Delete the keys that match; return their number. Running loads of them store nothing."""
         globs = [self.pattern_of(pattern, version)]
         return (await self.dualcache.aio.invalidate(patterns=globs)).removed
 
     def lock(self, key: Any, version: Any = None, **options: Any) -> Any:
         """Return redis-py's lock of this name; `options` are those of `redis.Redis.lock`.
 
-        It lies beside the namespace, so that neither a value nor `clear()` meets it. Raises
+        It is outside the namespace, so it meets neither a value nor `clear()`. Raises
         `MissingClientError` without a server.
         """
         return self.dualcache.client.lock(self._lock_name(key, version), **options)
 
     def alock(self, key: Any, version: Any = None, **options: Any) -> Any:
-        """Return the asyncio lock of redis-py, for `async with`; else as `lock`."""
+        """Return redis-py's asyncio lock, for `async with`; otherwise as `lock`."""
         return self.dualcache.aio.client.lock(self._lock_name(key, version), **options)
 
     def _lock_name(self, key: Any, version: Any) -> str:

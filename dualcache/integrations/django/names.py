@@ -26,7 +26,7 @@ _GLOB: Final = re.compile(r"[*?\[\]\\]")
 
 
 class NamedCache(BaseCache):  # type: ignore[misc]  # Django has no types
-    """What a backend is made of: the `Cache` behind it, its names and its time-outs."""
+    """The parts of a backend: the `Cache` behind it, its names and its time-outs."""
 
     def __init__(self, location: Any, params: dict[str, Any]) -> None:
         super().__init__(params)
@@ -37,18 +37,18 @@ class NamedCache(BaseCache):  # type: ignore[misc]  # Django has no types
 
     @cached_property
     def dualcache(self) -> Cache:
-        """The `Cache` behind this backend; raises `UsageError` for options that cannot be."""
+        """The `Cache` behind this backend; raises `UsageError` for options that cannot be right."""
         # Made at the first use: Django's own checks make every backend, and what is raised there
         # would keep the other checks from running, and ours from telling of it.
         return shared_cache(self._location, self._cache_options)
 
     @property
     def namespace(self) -> str:
-        """The namespace of the names, as `OPTIONS` says it."""
+        """The namespace of the names, from `OPTIONS`."""
         return str(self._cache_options.get("namespace", DEFAULT_NAMESPACE))
 
     def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
-        """Return the seconds that a value is kept: 0 not at all, `None` for ever."""
+        """Return how many seconds to keep a value: 0 not at all, `None` for ever."""
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
         return None if seconds is None else max(0, seconds)
 

@@ -1,7 +1,7 @@
 """From an entry of `CACHES` to the `Cache` behind it, of which a process has one.
 
 Django makes a backend for each thread. All of them, and all aliases with the same `LOCATION` and
-`OPTIONS`, use the same `Cache`: one set of connections, one front tier, one table of loads.
+`OPTIONS`, use the same `Cache`: the same connections, front tier and running loads.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _made: Final[list[tuple[tuple[Any, ...], Cache]]] = []
 
 
 def shared_cache(location: Any, options: dict[str, Any]) -> Cache:
-    """Return the `Cache` of a `LOCATION` and its `OPTIONS`; nothing is connected yet.
+    """Return the `Cache` of a `LOCATION` and its `OPTIONS`; it connects later.
 
-    Raises `UsageError` for options that it does not have.
+    Raises `UsageError` for options that a `Cache` does not have.
     """
     url = _url_of(location)
     wanted = (url, _completed(options))

@@ -17,7 +17,7 @@ __all__ = ["SyncMethods"]
 
 
 class SyncMethods(Decisions):
-    """The methods of Django's `BaseCache`, over the sync face; `tags` are an addition."""
+    """The methods of Django's `BaseCache`, on the sync face; `tags` are an addition."""
 
     def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
         """Return the stored value, or `default`."""
@@ -30,7 +30,7 @@ class SyncMethods(Decisions):
         return {names[name]: value for name, value in found.items()}
 
     def has_key(self, key: Any, version: Any = None) -> bool:
-        """Tell whether a value is stored; it is not decoded."""
+        """Return whether a value is stored; it is not decoded."""
         return self.dualcache.contains(self.name_of(key, version))
 
     def set(
@@ -54,7 +54,7 @@ class SyncMethods(Decisions):
         *,
         tags: Iterable[str] = (),
     ) -> list[Any]:
-        """Store several values, all or none of which are encoded; return the keys that failed."""
+        """Store several values, or none if one cannot be encoded; return the keys that failed."""
         call = self._setting_many(data, timeout, version, tags)
         return performed(call, self.dualcache)
 
@@ -67,12 +67,12 @@ class SyncMethods(Decisions):
         *,
         tags: Iterable[str] = (),
     ) -> bool:
-        """Store a value where none is; of several callers at once, in any process, one does."""
+        """Store a value if there is none; of many callers at once, in any process, one does it."""
         call = self._adding(key, value, timeout, version, tags)
         return performed(call, self.dualcache)
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None) -> bool:
-        """Give a value a new timeout; tell whether it is there. A timeout of 0 deletes it."""
+        """Give a value a new timeout; return whether it exists. A timeout of 0 deletes it."""
         call = self._touching(key, timeout, version)
         return performed(call, self.dualcache)
 
@@ -85,15 +85,16 @@ class SyncMethods(Decisions):
         *,
         tags: Iterable[str] = (),
     ) -> Any:
-        """Return the stored value, else that of `default`, called once for all callers at once.
+        """Return the stored value, or that of `default`, called once for all callers at once.
 
-        In any process. An invalidation meanwhile keeps the value from being stored.
+        This holds across processes. An invalidation during the call keeps the value from being
+        stored.
         """
         # What the default raises is its own.
         return self._loading(key, default, timeout, version, tags).sent_to(self.dualcache)
 
     def delete(self, key: Any, version: Any = None) -> bool:
-        """Delete a value; tell whether there was one. A load of it under way stores nothing."""
+        """Delete a value; return whether there was one. A running load of it stores nothing."""
         call = self._deleting(key, version)
         return performed(call, self.dualcache)
 
@@ -108,7 +109,7 @@ class SyncMethods(Decisions):
     def incr(self, key: Any, delta: int = 1, version: Any = None) -> int:
         """Add to a counter, which keeps its timeout; no count is lost, in any process.
 
-        Raises `ValueError` where none is stored or the server fails, `TypeError` for other values.
+        Raises `ValueError` if none is stored or the server fails, `TypeError` for other values.
         """
         call = self._counting(key, delta, version)
         return performed(call, self.dualcache)
@@ -123,7 +124,8 @@ class SyncMethods(Decisions):
     ) -> Invalidated:
         """Delete keys, entries with these tags, and keys that match, as `Cache.invalidate` does.
 
-        Keys and patterns are of one version and of this prefix; tags of the whole namespace.
+        Keys and patterns are those of one version and of this prefix; tags are those of the whole
+        namespace.
         """
         call = self._invalidating(keys, version, tags, patterns, hold)
         return performed(call, self.dualcache)

@@ -1,4 +1,4 @@
-"""What Django's cache API raises for values, and how defaults are called."""
+"""The exceptions of Django's cache API for values, and the calls of its defaults."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _NO_NUMBER: Final = frozenset({"DC181", "DC182"})
 
 
 class NotPicklable(UnencodableValue, PicklingError):
-    """A value that pickle does not take; nothing was stored."""
+    """A value that pickle cannot encode; nothing was stored."""
 
 
 def not_picklable(error: UnencodableValue) -> NotPicklable:
-    """Return the error as one that callers of Django's cache API expect."""
+    """Return the error that callers of Django's cache API expect."""
     return NotPicklable(error.what, code=error.code, details=error.details, help=error.help)
 
 
@@ -35,9 +35,10 @@ def loader_of(default: Any) -> Callable[[], Any]:
 
 
 class Existing:
-    """The ttl of an `incr` that changes only a counter that is there.
+    """The ttl of an `incr` that changes only an existing counter.
 
-    It is asked for the ttl of a new entry only: then it stores none, and remembers that it was.
+    It is called for the ttl of a new entry only. Then it stores none, and remembers that it was
+    called.
     """
 
     def __init__(self) -> None:
@@ -48,7 +49,7 @@ class Existing:
         return 0
 
     def checked(self, total: int | None, key: Any) -> int:
-        """Return what was counted; raise `ValueError` where no counter is there."""
+        """Return the new count; raise `ValueError` if there is no counter."""
         # A server that fails counts nothing and returns None: like any read then, it is a miss.
         if self.is_missing or total is None:
             raise ValueError(f"Key {key!r} not found")
@@ -56,5 +57,5 @@ class Existing:
 
 
 def is_no_number(error: UsageError) -> bool:
-    """Tell whether a counter was to change by, or holds, what is no whole number."""
+    """Return whether a counter holds, or was to change by, something but a whole number."""
     return error.code in _NO_NUMBER

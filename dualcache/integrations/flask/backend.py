@@ -31,10 +31,10 @@ class NotPicklable(UnencodableValue, PicklingError):
 
 
 class Backend(BaseCache):
-    """The interface of cachelib over a `Cache`, which is `dualcache`.
+    """The interface of cachelib on a `Cache`, which is `dualcache`.
 
-    Flask-Caching makes it by `factory`: `CACHE_REDIS_URL` says where the cache lives, else
-    `DUALCACHE_URL`; `CACHE_KEY_PREFIX` is the namespace, and `CACHE_OPTIONS` are those of `Cache`.
+    Flask-Caching makes it by `factory`: `CACHE_REDIS_URL` says where the cache is, otherwise
+    `DUALCACHE_URL`. `CACHE_KEY_PREFIX` is the namespace, and `CACHE_OPTIONS` are those of `Cache`.
     A timeout of 0 is for ever.
     """
 
@@ -52,7 +52,7 @@ class Backend(BaseCache):
     def factory(
         cls, app: Flask, config: dict[str, Any], args: list[Any], kwargs: dict[str, Any]
     ) -> Backend:
-        """Make the backend of an application, as Flask-Caching asks for it."""
+        """Make the backend of an application, in the way that Flask-Caching asks for it."""
         own = {name: kwargs.pop(name) for name in ("default_timeout", "ignore_delete_many_errors")}
         prefix = (config.get("CACHE_KEY_PREFIX") or DEFAULT_NAMESPACE).rstrip("_:")
         options = {"namespace": prefix, "codec": "any", **kwargs}
@@ -64,27 +64,27 @@ class Backend(BaseCache):
         return made
 
     def get(self, key: str) -> Any:
-        """Return the stored value; `None` where there is none."""
+        """Return the stored value; `None` if there is none."""
         return self.dualcache.get(_name(key))
 
     def get_many(self, *keys: str) -> list[Any]:
-        """Return the values of these keys in one trip, `None` for what is missing."""
+        """Return the values of these keys in one trip, with `None` for the missing ones."""
         found = self.dualcache.get_many(map(_name, keys))
         return [found.get(_name(key)) for key in keys]
 
     def has(self, key: str) -> bool:
-        """Tell whether a value is stored."""
+        """Return whether a value is stored."""
         return self.dualcache.contains(_name(key))
 
     def set(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
-        """Store a value; return whether it is there. Raises `NotPicklable`."""
+        """Store a value; return whether it is stored. Raises `NotPicklable`."""
         try:
             return self.dualcache.set(_name(key), value, ttl=self._ttl(timeout))
         except UnencodableValue as error:
             self._refuse(error)
 
     def add(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
-        """Store a value where none is; of several callers at once, in any process, one does."""
+        """Store a value if there is none; of many callers at once, in any process, one does it."""
         try:
             return self.dualcache.add(_name(key), value, ttl=self._ttl(timeout))
         except UnencodableValue as error:
@@ -93,7 +93,7 @@ class Backend(BaseCache):
     def set_many(
         self, mapping: Mapping[str, Any], timeout: int | timedelta | None = None
     ) -> list[Any]:
-        """Store several values, all or none of which are encoded; return the keys stored."""
+        """Store several values, or none if one cannot be encoded; return the keys stored."""
         keys = {_name(key): key for key in mapping}
         values = {name: mapping[key] for name, key in keys.items()}
         try:
@@ -103,13 +103,13 @@ class Backend(BaseCache):
         return [keys[name] for name in stored]
 
     def delete(self, key: str) -> bool:
-        """Delete a value; tell whether there was one. A load of it under way stores nothing."""
+        """Delete a value; return whether there was one. A running load of it stores nothing."""
         return self.dualcache.invalidate(_name(key)).removed > 0
 
     def delete_many(self, *keys: str) -> list[Any]:
         """Delete several values in one trip; return the keys.
 
-        Where the server fails, they are deleted later, and are not served until then.
+        If the server fails, they are deleted later, and are not served until then.
         """
         self.dualcache.invalidate(*map(_name, keys))
         return list(keys)
@@ -123,9 +123,9 @@ class Backend(BaseCache):
         return self.dualcache.clear().pending == 0
 
     def inc(self, key: str, delta: int = 1) -> int | None:
-        """Add to a counter, which begins at 0; `None` where the server fails.
+        """Add to a counter, which begins at 0; `None` if the server fails.
 
-        No count is lost, in any process. A counter that is there keeps its timeout.
+        No count is lost, in any process. An existing counter keeps its timeout.
         """
         try:
             return self.dualcache.incr(_name(key), delta, ttl=self._ttl(None))

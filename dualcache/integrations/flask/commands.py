@@ -26,7 +26,7 @@ def _group() -> click.Command:
 
         @click.command("dualcache")
         def missing() -> None:
-            """Look into the cache; needs the extra of the command line."""
+            """Look into the cache; needs the extra `cli`."""
             raise click.ClickException('pip install "dualcache[cli]"')
 
         return missing

@@ -33,12 +33,12 @@ PLACE: Final = "dualcache"
 class DualCache:
     """The extension: `DualCache(app)`, or `DualCache()` and `init_app(app)` in a factory.
 
-    Each application has a `Cache` of its own, made by `DUALCACHE_*` of its `config`; `options` are
-    those of `Cache`, for what is not written there. With `cache` all applications share that one,
-    and nothing of their configuration is read.
+    Each application has a separate `Cache`, made from the `DUALCACHE_*` of its `config`. `options`
+    are those of `Cache`, for anything that the config does not set. With `cache`, all applications
+    share that one, and their configuration is not read.
 
-    Everything that a `Cache` has is here too, for the current application: `cache.get(…)`,
-    `cache.aio`, `cache.stats()`. Raises `UsageError` where no application is known.
+    The extension has everything that a `Cache` has, for the current application: `cache.get(…)`,
+    `cache.aio`, `cache.stats()`. Raises `UsageError` if no application is known.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class DualCache:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Make the cache of an application; nothing is connected yet.
+        """Make the cache of an application; it connects later.
 
-        Raises `UsageError` for what cannot be right, in its configuration or at a decorator.
+        Raises `UsageError` for configuration or decorators that cannot be right.
         """
         here = _OfApp(app, self._shared or make_cache({**self._options, **written_options(app)}))
         for function in list(self._functions):
@@ -70,7 +70,7 @@ class DualCache:
 
     @property
     def cache(self) -> Cache:
-        """The `Cache` of the current application; of the only one, where none is current."""
+        """The `Cache` of the current application; if none is current, that of the only one."""
         return self._here().cache
 
     def __getattr__(self, name: str) -> Any:
@@ -95,7 +95,7 @@ class DualCache:
         return self._decorated(function, lambda cache, bare: cache(**options)(bare))
 
     def memoize(self, function: Callable[P, R], /, **options: Any) -> CachedFunction[P, R]:
-        """Return a cached form of a function of somebody else's."""
+        """Return a cached form of a function that you cannot decorate."""
         made = self._decorated(function, lambda cache, bare: cache.memoize(bare, **options))
         return cast("CachedFunction[P, R]", made)
 
@@ -105,7 +105,7 @@ class DualCache:
     def many(self, function: None = None, /, **options: Any) -> ManyDecorator: ...
 
     def many(self, function: Any = None, /, **options: Any) -> Any:
-        """Decorate a function that takes several values and returns a mapping by them."""
+        """Decorate a function that takes several values and returns a mapping from them."""
         if function is None:
             return lambda inner: self.many(inner, **options)
         return self._decorated(function, lambda cache, bare: cache.many(bare, **options))
@@ -113,14 +113,14 @@ class DualCache:
     def invalidates(
         self, *keys: str, tags: Sequence[str] = (), patterns: Sequence[str] = ()
     ) -> Callable[[F], F]:
-        """Decorate a function whose success invalidates these templates of its arguments."""
+        """Decorate a function that writes: its success invalidates these names."""
         return lambda function: self._decorated(
             function,
             lambda cache, bare: cache.invalidates(*keys, tags=tags, patterns=patterns)(bare),
         )
 
     def http(self, **options: Any) -> Callable[[F], F]:
-        """Decorate a view: its whole response is kept."""
+        """Decorate a view to keep its whole response."""
         return lambda function: self._decorated(
             function, lambda cache, bare: cache.http(**options)(bare), is_view=True
         )
@@ -165,7 +165,7 @@ class _OfApp:
         self._telling = Telling(app, cache)
 
     def made(self, function: AppFunction) -> Any:
-        """Return a function as this application has it."""
+        """Return a function in the form that this application has."""
         found = self._made.get(function)
         if found is None:
             found = self._made[function] = function.decorated(self.cache)
@@ -173,7 +173,7 @@ class _OfApp:
 
 
 def cache_in(app: Flask) -> Cache:
-    """Return the cache of an application; the first, where it has several."""
+    """Return the cache of an application; the first one if it has several."""
     for here in app.extensions.get(PLACE, {}).values():
         return cast("_OfApp", here).cache
     raise UsageError(

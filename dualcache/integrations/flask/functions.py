@@ -30,7 +30,10 @@ def decorated_for_apps(
     *,
     is_view: bool = False,
 ) -> Any:
-    """Return what stands in the place of `function`; `made` gives its form in the current app."""
+    """Return a function that stands for `function` in each application.
+
+    `made` gives the form that it has in the current one.
+    """
     if isinstance(function, staticmethod | classmethod):
         inner = decorated_for_apps(function.__func__, decorate, made, is_view=is_view)
         return type(function)(inner)
@@ -38,7 +41,7 @@ def decorated_for_apps(
 
 
 class AppFunction:
-    """A decorated function, which is that of the current application when it is called.
+    """A decorated function; a call uses the one of the current application.
 
     To Python it is a function, and a method in a class.
     """

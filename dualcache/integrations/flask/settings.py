@@ -30,7 +30,7 @@ def make_cache(options: dict[str, Any]) -> Cache:
 
 
 def written_options(app: Flask) -> dict[str, Any]:
-    """Return what `app.config` says, and `FLASK_DUALCACHE_*` beside it, by the names of `Cache`."""
+    """Return the options of `Cache` from `app.config` and `FLASK_DUALCACHE_*`, by name."""
     of_environment = {
         name.removeprefix(ENVIRONMENT).lower(): text
         for name, text in os.environ.items()

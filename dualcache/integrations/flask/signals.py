@@ -1,6 +1,7 @@
-"""Signals of blinker: what happens in the caches of applications.
+"""Signals of blinker: events in the caches of applications.
 
-The sender is the application; `event` is the event of dualcache, `cache` the cache it happened in.
+The sender is the application; `event` is the event of dualcache, and `cache` is the cache that
+emitted it.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ _tellings: Final[WeakSet[Telling]] = WeakSet()
 class Telling:
     """Sends the events of one cache as signals, from the first receiver on.
 
-    Not before: where somebody listens, each hit of the front tier is an event, too.
+    It does not listen before, because each hit of the front tier would then be an event, too.
     """
 
     def __init__(self, app: Flask, cache: Cache) -> None:

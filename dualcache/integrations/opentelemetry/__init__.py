@@ -1,6 +1,6 @@
 """`instrument`: metrics and spans of a cache, by the API of OpenTelemetry.
 
-Without an SDK all of it does nothing.
+Without an SDK it does nothing.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def instrument(
     meter_provider: MeterProvider | None = None,
     tracer_provider: TracerProvider | None = None,
 ) -> None:
-    """Give metrics and spans of a cache to OpenTelemetry; a second call for it changes nothing.
+    """Give metrics and spans of a cache to OpenTelemetry; a second call changes nothing.
 
-    `include_keys` puts keys into spans, as `cache.key`; metrics have key templates alone.
-    `attributes` are added to each measurement, where a program has several caches. The providers
-    are the global ones unless they are given.
+    `include_keys` puts keys into spans, as `cache.key`; metrics have key templates only.
+    `attributes` are added to each measurement, to tell several caches of a program apart. The
+    providers are the global ones unless you give others.
     """
     if cache in _instrumented:
         return

@@ -126,14 +126,14 @@ class _Recorded:
         self._waiting: deque[tuple[float, Attributes]] = deque()
 
     def put(self, seconds: float, attributes: Attributes) -> None:
-        """Keep one measurement; when many wait, record it at once."""
+        """Keep one measurement; if many are waiting, record them at once."""
         if len(self._waiting) < _MOST_WAITING:
             self._waiting.append((seconds, attributes))
         else:
             self._histogram.record(seconds, attributes)
 
     def record_all(self) -> None:
-        """Record all that waits."""
+        """Record all that are waiting."""
         waiting = self._waiting
         for _ in range(len(waiting)):
             self._histogram.record(*waiting.popleft())

@@ -1,4 +1,4 @@
-"""The spans of one cache, made under recording parents alone."""
+"""The spans of one cache, made only under parents that are recorded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Spans"]
 
 
 class Spans:
-    """Makes spans under recording parents alone (dualcache.typing.Tracer)."""
+    """Makes spans under parents that are recorded (dualcache.typing.Tracer)."""
 
     def __init__(self, tracer: Any, include_keys: bool) -> None:
         self._tracer = tracer
@@ -56,7 +56,7 @@ class Spans:
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
 
     def end(self, span: Any, events: Sequence[Event], error: BaseException | None) -> None:
-        """End a span; `events` are those of its call, in order, `error` is what it raised."""
+        """End a span; `events` are those of its call, in order; `error` is the exception."""
         for event in events:
             span.set_attributes(_attributes_of(event))
             key = getattr(event, "key", "")

@@ -1,6 +1,6 @@
-"""`register`: the metrics of caches for Prometheus, and the files beside it.
+"""`register`: the metrics of caches for Prometheus.
 
-`board.json` is a board for Grafana, `alerts.yaml` has alerting rules.
+`board.json` is a board for Grafana, and `alerts.yaml` has alerting rules.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _writers: Final[list[Writer]] = []
 def register(cache: Cache, *, registry: CollectorRegistry = REGISTRY) -> None:
     """Expose the metrics of a cache; a second call for it changes nothing.
 
-    All caches of one registry share a collector, and are told apart by the label `namespace`. Where
+    All caches of one registry share a collector; the label `namespace` distinguishes them. If
     `PROMETHEUS_MULTIPROC_DIR` is set, a thread of each process writes its metrics there every five
     seconds, for `MultiProcessCollector`.
     """

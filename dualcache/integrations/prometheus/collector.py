@@ -54,23 +54,23 @@ _COUNTED_IN_FRONT: Final[Sequence[tuple[str, str, Callable[[FrontStats], float]]
 
 
 class CacheCollector:
-    """Collects the metrics of all caches that were registered, as long as they live."""
+    """Collects the metrics of all registered caches, as long as these exist."""
 
     def __init__(self) -> None:
         self._caches: WeakSet[Cache] = WeakSet()
 
     def add(self, cache: Cache) -> bool:
-        """Collect from a cache, too; tell whether it is new."""
+        """Collect from a cache, too; return whether it is new."""
         is_new = cache not in self._caches
         self._caches.add(cache)
         return is_new
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: without it the registry would collect to learn the names."""
+        """Return nothing: otherwise the registry would collect to learn the names."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each metric with the values of now."""
+        """Yield each metric with its current values."""
         all_stats = [cache.stats() for cache in list(self._caches)]
         yield _requests(all_stats)
         yield _invalidations(all_stats)

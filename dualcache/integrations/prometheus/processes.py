@@ -23,7 +23,7 @@ _GAUGES: Final = {"dualcache_backend_up": "livemin", "dualcache_front_up": "live
 
 
 class Writer:
-    """Writes what a collector collects, in a thread; in a forked child another one begins."""
+    """Writes the metrics of a collector, in a thread; a forked child starts another one."""
 
     def __init__(self, collector: CacheCollector) -> None:
         self._collector = collector
@@ -40,14 +40,14 @@ class Writer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write once more, and write no longer."""
+        """Write once more, then end."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
         self.write()
 
     def write(self) -> None:
-        """Write the metrics of now."""
+        """Write the current metrics."""
         for metric in self._collector.collect():
             for name, labels, value in _samples(metric):
                 key = (name, tuple(labels.values()))

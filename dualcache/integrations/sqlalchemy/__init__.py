@@ -1,6 +1,6 @@
-"""SQLAlchemy: invalidation after a commit, asked for by hand or by what a session changes.
+"""SQLAlchemy: invalidation after a commit, by hand or by what a session changes.
 
-It works with `Session` and `AsyncSession`; nothing is invalidated by what is rolled back.
+It works with `Session` and `AsyncSession`. A rollback invalidates nothing.
 """
 
 from __future__ import annotations

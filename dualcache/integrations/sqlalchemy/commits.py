@@ -36,14 +36,14 @@ def invalidate_after_commit(
     patterns: Iterable[str] = (),
     hold: Any = 0,
 ) -> None:
-    """Invalidate when the session's transaction has committed; a rollback invalidates nothing.
+    """Invalidate after the session's transaction has committed.
 
-    All that a transaction asks for is one invalidation, after the outermost commit; a savepoint
-    that is rolled back takes its part away. Outside a transaction it waits for the next one.
-    `cache` may be left out where the session has one, as all sessions have of
-    `sessionmaker(engine, info={"dualcache": cache})`. `hold` invalidates the keys before the commit
-    as well, and nothing is stored under them for so many seconds. Raises `UsageError` at once for
-    what `Cache.invalidate` refuses.
+    A rollback invalidates nothing. All requests of a transaction become one invalidation, after the
+    outermost commit. A savepoint that is rolled back takes its part away. Outside a transaction, it
+    waits for the next one. You can leave `cache` out if the session has one, as all sessions have
+    of `sessionmaker(engine, info={"dualcache": cache})`. `hold` invalidates the keys before the
+    commit as well, and keeps loads from storing under them for that many seconds. Raises
+    `UsageError` at once for names that `Cache.invalidate` refuses.
     """
     target = _plain(session)
     cache = target.info.get(CACHE) if cache is None else cache

@@ -1,4 +1,4 @@
-"""`tags_of_models`: what a session changes invalidates the tags of its models."""
+"""`tags_of_models`: the changes of a session invalidate the tags of its models."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def tags_of_models(cache: Cache, models: Mapping[Any, str | Iterable[str]]) -> N
 
     `{User: ["users", "user:{id}"]}`: the placeholders are column attributes, and a changed row
     invalidates the tags of its old values and of its new ones. A statement that changes rows
-    without their objects, as `session.execute(update(User))`, invalidates the templates without
-    placeholders and `table_tag(User)`. Raises `UsageError` for other attributes.
+    without their objects, such as `session.execute(update(User))`, invalidates the templates
+    without placeholders and `table_tag(User)`. Raises `UsageError` for other attributes.
     """
     checked = {model: _checked(cache, model, templates) for model, templates in models.items()}
     for model, tags in checked.items():

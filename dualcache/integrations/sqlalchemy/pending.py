@@ -49,7 +49,7 @@ class Gathered:
             _invalidate(cache, keys, hold=hold)
 
     def deliver(self, cache: Cache) -> None:
-        """Invalidate all of it at once."""
+        """Send one invalidation for all of it."""
         _invalidate(cache, self.keys, tags=self.tags, patterns=self.patterns)
 
 
@@ -61,11 +61,11 @@ class Pending:
         self._errors: list[Exception] = []
 
     def of(self, transaction: SessionTransaction | None, cache: Cache) -> Gathered:
-        """Return what a transaction has gathered for a cache; `None`: the one that will begin."""
+        """Return the invalidations of a transaction for a cache; `None`: of the next one."""
         return self._gathered.setdefault(transaction, {}).setdefault(cache, Gathered())
 
     def begin(self, transaction: SessionTransaction) -> None:
-        """Hand what was asked for before the first statement to the transaction that begins."""
+        """Give the transaction that begins everything that was asked for before it."""
         for cache, gathered in self._gathered.pop(None, {}).items():
             self.of(transaction, cache).merge(gathered)
 
@@ -77,7 +77,7 @@ class Pending:
             raise errors.pop(0)
 
     def commit(self, transaction: SessionTransaction) -> None:
-        """Invalidate after the outermost commit; until then, hand over to what is around."""
+        """Invalidate after the outermost commit; before it, hand over to the outer transaction."""
         found = self._gathered.pop(transaction, {})
         outer = _enclosing(transaction)
         if outer is None:
@@ -90,7 +90,7 @@ class Pending:
             self.of(outer, cache).merge(gathered)
 
     def end(self, transaction: SessionTransaction) -> None:
-        """Forget what was rolled back; raise what a cache has raised after the commit."""
+        """Forget a part that was rolled back; raise a cache's exception from after the commit."""
         self._gathered.pop(transaction, None)
         if transaction.parent is None and self._errors:
             errors, self._errors = self._errors, []

@@ -40,7 +40,7 @@ class ClusterView:
         self._slots: Sequence[str | None] = ()
 
     def questions(self) -> list[Question]:
-        """Return what is asked before the proof counts; the answers raise where it does not."""
+        """Return the questions to ask before the proof counts; bad answers raise."""
         return [Question(STATE, self._told_state), Question(SLOTS, self._told_slots)]
 
     def has(self, name: str) -> bool:

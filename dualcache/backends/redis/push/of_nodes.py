@@ -23,7 +23,7 @@ __all__ = ["NodeListeners"]
 class NodeListeners:
     """Hears the changes on all primaries of a cluster (front.pushes.Pushes).
 
-    Each primary pushes the changes of its own slots alone, to a connection of its own.
+    Each primary pushes only the changes of its slots, to a separate connection.
     """
 
     def __init__(

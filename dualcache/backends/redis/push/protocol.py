@@ -57,8 +57,8 @@ class PushProtocol:
     def watch_role(self, command: Command, reply: Any) -> None:
         """Look at the server's role with each proof: its answer to this command was `reply`.
 
-        A demoted master goes on answering, and pushing what it is told, if anything. Behind a load
-        balancer a new connection leads to the new master, but this one stays.
+        A demoted master goes on answering, and pushing the changes that it gets, if any. Behind a
+        load balancer a new connection leads to the new master, but this one stays.
         """
         self._role_command, self.role = command, role_of(reply)
 

@@ -77,10 +77,10 @@ class TtlTransport(Transport):
 
 
 class PushTransport(Transport):
-    """Changes are pushed to a connection of the listener; made anew for each of its connections.
+    """Changes are pushed to a connection of the listener; made for each connection.
 
-    `front` is told of losses, `draw` gives a text that was never used, `has` tells whether the
-    server has the slot of a key: of a cluster each node has some.
+    `front` hears of losses, `draw` gives a text that was never used, `has` says whether the server
+    has the slot of a key: each node of a cluster has some.
     """
 
     is_tracked: ClassVar[bool] = False
@@ -184,14 +184,15 @@ class BroadcastTransport(PushTransport):
 
 
 class PubSubTransport(PushTransport):
-    """The processes tell each other on a channel which names they revoke.
+    """The processes publish on a channel which names they revoke.
 
-    A notice is published at the node that carries out what it tells, in one transaction with that.
-    So the node's own listener hears it in order. The nodes pass it on to each other as well, in no
-    order and without a promise: what comes that way is one more reason to forget a copy.
-    What is told says nothing of a flush. So each proof also looks at a key whose content was drawn
-    when it was made: another one means that all keys may have gone, which is a loss. Fills are not
-    told: who waits for one polls.
+    A notice is published at the node that carries out the change, in one transaction with it. So
+    the node's own listener hears it in order. The nodes also pass it on to each other, in no order
+    and without a promise; that can only make a tier forget a copy too often.
+
+    A notice does not cover a flush. So each proof also looks at a key whose content was drawn when
+    it was made: another content means that all keys may be gone, which is a loss. Fills are not
+    published: a caller that waits for one polls.
     """
 
     name = "pubsub"
@@ -269,7 +270,7 @@ _BY_NAME: Final = {each.name: each for each in AUTOMATIC}
 def transports_for(option: str, *, is_publishing: bool) -> tuple[type[Transport], ...]:
     """Return the transports to be tried for an option, best first.
 
-    A cache that publishes because it was told to has the user's word that all processes do.
+    With `publish=True`, the user says that all processes publish.
     """
     if option in _BY_NAME:
         return (_BY_NAME[option],)

@@ -38,7 +38,7 @@ class MasterWatch:
     """Knows the master's address, and has connections leave a server in time.
 
     `on_change` is called when Sentinels name another master, `on_silence` when none of them has
-    confirmed the one that is connected for as long as it may be relied upon.
+    confirmed the connected one for as long as an answer may be trusted.
 
     The thread begins at the first connect. It keeps this alive, and nothing of the cache.
     """
@@ -88,8 +88,8 @@ class MasterWatch:
     def located(self) -> Target:
         """Return the target of the master itself; raise `BackendUnavailable`.
 
-        Its time for connecting is what asking has left. Where another server turns out to be the
-        master, that is an error first: what is to be repeated there goes before the op at hand.
+        Its time for connecting is the time that asking has left. If another server turns out to be
+        the master, that is an error first: deletions to be repeated there go before the current op.
         """
         began, before = monotonic(), self.master.address
         answer: SimpleQueue[Outcome] = SimpleQueue()

@@ -93,10 +93,10 @@ def commands_of(data: bytes) -> list[bytes]:
 
 
 def hops(data: bytes, replies: Sequence[Any], asked: str) -> list[Hop]:
-    """Return what has to be sent to other nodes, in the order of the commands.
+    """Return the commands to send to other nodes, in their order.
 
-    `asked` is the node that replied. A command that was redirected was not carried out, so the
-    same bytes, with their tokens, may go to the other node: they arrive once.
+    `asked` is the node that replied. A command that was redirected was not carried out, so the same
+    bytes, with their tokens, may go to the other node: they arrive once.
     """
     redirected = {
         at: reply

@@ -87,7 +87,7 @@ def try_lease_reply(_: TryLease, replies: Sequence[Any]) -> bool | None:
 
 
 def lifetime(reply: Any) -> int | None:
-    """Return a key's remaining ms, -1 without expiry; `None` where PTTL is not to be had."""
+    """Return a key's remaining ms, -1 without expiry; `None` where PTTL is not available."""
     if type(reply) is int:
         return reply
     return None if _is_lacking(reply) else number(reply)
