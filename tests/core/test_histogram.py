@@ -30,7 +30,7 @@ def test_histograms_add_up_whole_or_by_what_they_hold() -> None:
     one.add(5)
     other.add(50)
     one.merge(other)
-    assert (one.counts, one.total) == ([0, 1, 1], 55)
+    assert one == Histogram((1.0, 10.0), [0, 1, 1], 55)
     assert one.sparse() == {1: 1, 2: 1}
     again = Histogram((1.0, 10.0))
     again.fill({**one.sparse(), 7: 1}, one.total)  # of a release with more buckets

@@ -13,6 +13,7 @@ from dualcache.core.events import Loaded as LoadedEvent
 from dualcache.core.flight import AwaitFlight, Flight, FlightResult, Join, JoinReply, Load, Outcome
 from dualcache.core.ops import Look, Raised, RawRead
 from dualcache.engine.load import get_or_load
+from dualcache.engine.storing import why_unwanted
 from dualcache.engine.telling import age_of
 from tests.engine.conversation import (
     KEY,
@@ -103,3 +104,9 @@ def test_keys_are_told_without_the_namespace_and_only_if_asked_for(
     of = replace(call(), key="shop:1")
     script(get_or_load(of, env), (Look, RawRead(stored("v", key="shop:1")))).ends()
     assert [getattr(event, "key", None) for event in events] == [key]
+
+
+def test_why_a_value_is_not_stored_that_could_be() -> None:
+    assert why_unwanted(call(), is_worth=True) == "other_release"
+    assert why_unwanted(call(), is_worth=False) == "ttl"
+    assert why_unwanted(call(condition=bool), is_worth=False) == "condition"
