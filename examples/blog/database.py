@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiosqlite
-from fastapi import Request  # noqa: TC002  FastAPI reads the annotations of dependencies
+from fastapi import Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ITEMS: Final = (1, 2, 3, 4)
 BUYERS: Final = 3
 READERS: Final = 5
+WAIT_SECONDS: Final = 60
+ENOUGH: Final = 10
+"""Changes that are made at least, before the server restarts and after it."""
 
 
 @dataclass(slots=True)
@@ -63,12 +66,19 @@ class Oracle:
         self._bound = bound
         self._changes: dict[tuple[int, str], list[tuple[float, str, int]]] = {}
         self._down_since = self._up_since = 0.0
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def acknowledged(self, worker: str, item: int, what: str, value: int) -> None:
         with self._lock:
             changes = self._changes.setdefault((item, what), [])
             changes.append((time.monotonic(), worker, value))
+            self._lock.notify_all()
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many changes were acknowledged."""
+        with self._lock:
+            if not self._lock.wait_for(lambda: self.count() >= count, WAIT_SECONDS):
+                raise TimeoutError(f"there were no {count} changes within {WAIT_SECONDS} s")
 
     def went_down(self) -> None:
         self._down_since, self._up_since = time.monotonic(), float("inf")
@@ -89,6 +99,9 @@ class Oracle:
             return max(
                 (value for at, where, value in changes if must_be_seen(at, where)), default=0
             )
+
+    def count(self) -> int:
+        return sum(map(len, self._changes.values()))
 
     def settled(self) -> float:
         """Return how many seconds pass until every worker must have heard of every change."""
@@ -188,7 +201,7 @@ def drive(
     trouble: Callable[[], object] | None = None,
     slack: float = 2,
 ) -> Report:
-    """Let everybody visit the shop for so long.
+    """Let everybody visit the shop for so long, or longer where it is slow.
 
     `trouble` restarts the server of the cache in the middle of it, and `slack` is how long a worker
     may leave a server alone that is back.
@@ -197,19 +210,28 @@ def drive(
     visitors = shop.visitors()
     for visitor in visitors:
         visitor.start()
-    time.sleep(seconds / 2)
-    if trouble is not None:
-        shop.oracle.went_down()
-        trouble()
-        shop.oracle.came_up(slack)
-    time.sleep(seconds / 2)
-    shop.is_closing.set()
-    for visitor in visitors:
-        visitor.join()
-        shop.report.add(visitor)
+    try:
+        stay(shop, seconds / 2)
+        if trouble is not None:
+            shop.oracle.went_down()
+            trouble()
+            shop.oracle.came_up(slack)
+        stay(shop, seconds / 2)
+    finally:
+        shop.is_closing.set()
+        for visitor in visitors:
+            visitor.join()
+            shop.report.add(visitor)
     time.sleep(shop.oracle.settled())
     look_once_more(shop)
     return shop.report
+
+
+def stay(shop: Shop, seconds: float) -> None:
+    """Wait so long, and until the shop has sold and renamed something."""
+    enough = shop.oracle.count() + ENOUGH
+    time.sleep(seconds)
+    shop.oracle.wait_for(enough)
 
 
 def look_once_more(shop: Shop) -> None:
