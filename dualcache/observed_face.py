@@ -66,9 +66,15 @@ class ObservedFace:
         return observer
 
     @contextmanager
-    def observed(self, observer: Observer) -> Generator[Self]:
+    def observed(
+        self,
+        observer: Observer,
+        *,
+        events: Iterable[type[Event]] | None = None,
+        include_keys: bool = False,
+    ) -> Generator[Self]:
         """Call `observer` with each event inside, as `on_event` does for good."""
-        added = self._runtime.observe(observer)
+        added = self._runtime.observe(observer, events, include_keys=include_keys)
         try:
             yield self
         finally:

@@ -36,7 +36,7 @@ FLOORS: Final = (
     {"cache"},
 )
 """The house, from the ground up: a part imports its own modules and whatever is below it."""
-OUTER: Final = {"testing", "integrations", "doctor", "cli", "dashboard"}
+OUTER: Final = {"testing", "integrations", "doctor", "inspection", "cli", "dashboard"}
 """What stands on the public root, as programs of users do."""
 
 
@@ -49,7 +49,8 @@ def allowed() -> dict[str, set[str]]:
         below |= floor
     found[ROOT] = below
     found.update({part: {ROOT} for part in OUTER})
-    found.update({part: {ROOT, "doctor"} for part in ("cli", "dashboard")})
+    found.update({part: {ROOT, "doctor", "inspection"} for part in ("dashboard", "cli")})
+    found["cli"] |= {"dashboard"}
     # Types for annotations; and Flask has commands of its own, to which ours are added.
     found["integrations"] |= {"typing", "cli"}
     return {**found, "__main__": {"cli"}}
@@ -128,6 +129,9 @@ FORBIDDEN_IMPORTS: Final = (
     ("cli/main.py", "from dualcache.keys.names import key"),
     ("doctor/rights.py", "from dualcache.cli import main"),
     ("integrations/flask.py", "from dualcache.testing import FakeCache"),
+    ("dashboard/app.py", "from dualcache.cli import main"),
+    ("dashboard/app.py", "from dualcache.core.events import Hit"),
+    ("inspection/settings.py", "from dualcache.doctor import examine"),
     ("__init__.py", "from dualcache.cli import main"),
     ("errors.py", "from dualcache.core.entry import Entry"),
     ("drivers/pauses.py", "if TYPE_CHECKING:\n from dualcache.cache import Cache"),

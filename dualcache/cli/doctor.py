@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import click
 from rich.text import Text
 
-from dualcache.cli.config import origin_of_url
 from dualcache.cli.exits import DONE, NOT_SO
 from dualcache.cli.options import connected
 from dualcache.cli.printing import amount, shown
@@ -38,7 +37,7 @@ def doctor(session: Session, quiet: bool) -> int:
     Ends with 1 if there is a fault; warnings do not count.
     """
     found: list[Finding] = []
-    for one in examine(session.cache, origin=origin_of_url(session)):
+    for one in examine(session.cache, origin=session.origin.of_url):
         found.append(one)
         if not (quiet and one.level is Level.GOOD):
             show(session, one)

@@ -10,8 +10,8 @@ import click
 
 from dualcache.cli.exits import DONE
 from dualcache.cli.options import connected
-from dualcache.cli.patterns import chosen_pattern
 from dualcache.cli.printing import amount, complain, shown
+from dualcache.inspection.patterns import chosen_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

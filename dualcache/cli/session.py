@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dualcache import BackendDown, Cache, MissingClientError, UsageError
 from dualcache.cli.answers import unusable
 from dualcache.cli.printing import Output
+from dualcache.inspection.settings import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,11 @@ class Session:
     def is_own(self) -> bool:
         """Whether the cache was made here, of a URL, and belongs to no program."""
         return self._given is None and self._app is None
+
+    @property
+    def origin(self) -> Origin:
+        """What has made the cache."""
+        return Origin(not self.is_own, self.url, self.namespace)
 
     @cached_property
     def cache(self) -> Cache:
@@ -131,25 +137,36 @@ def no_server(backend: str) -> UsageError:
 
 def cache_named(place: str) -> Cache:
     """Import the cache of a program: `package.module:name`."""
+    found = named_object("--app", place, "name = Cache(…)")
+    if isinstance(found, Cache):
+        return found
+    raise not_found("--app", place, f"it is a {type(found).__name__}", "name = Cache(…)")
+
+
+def named_object(option: str, place: str, example: str = "name = …") -> object:
+    """Import an object of a program: `package.module:name`."""
     module, colon, name = place.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:  # a script has its own folder there
         sys.path.insert(0, here)
-    found: object = None
-    cause = "it has no such name" if colon else "there is no colon"
-    if colon:
-        try:
-            found = import_module(module)
-        except ModuleNotFoundError as error:
-            cause = f"{error}"
-        for part in name.split("."):
-            found = getattr(found, part, None)
-    if isinstance(found, Cache):
-        return found
-    if found is not None:
-        cause = f"it is a {type(found).__name__}"
-    raise UsageError(
-        f"--app {place} leads to no Cache: {cause}",
+    if not colon:
+        raise not_found(option, place, "there is no colon", example)
+    try:
+        found: object = import_module(module)
+    except ModuleNotFoundError as error:
+        raise not_found(option, place, f"{error}", example) from None
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        raise not_found(option, place, "it has no such name", example)
+    return found
+
+
+def not_found(option: str, place: str, cause: str, example: str) -> UsageError:
+    """Build the error of an option that names no object of a program that can be used."""
+    what = "no Cache" if option == "--app" else "nothing"
+    return UsageError(
+        f"{option} {place} leads to {what}: {cause}",
         code="DC491",
-        help="write --app package.module:name, where name = Cache(…)",
+        help=f"write {option} package.module:name, where {example}",
     )

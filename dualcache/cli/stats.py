@@ -12,7 +12,7 @@ from dualcache import FleetStats
 from dualcache.cli.exits import DONE
 from dualcache.cli.options import connected
 from dualcache.cli.printing import amount, seconds
-from dualcache.cli.server_figures import Figures, figures_of
+from dualcache.inspection.server_figures import Figures, figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

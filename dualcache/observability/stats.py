@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct, field, to_builtins
 
+from dualcache.core.histogram import percentile
 
 class Distribution(Struct, frozen=True):
     """The spread of times in milliseconds, or of sizes in bytes.
@@ -23,6 +24,15 @@ class Distribution(Struct, frozen=True):
     p99: float | None = None
     bounds: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
+
+    def since(self, earlier: Distribution) -> Distribution:
+        """Return how the values are spread that came after `earlier` was read."""
+        if not earlier.count:
+            return self
+        counts = tuple([now - past for now, past in zip(self.counts, earlier.counts, strict=True)])
+        p50, p95, p99 = (percentile(share, self.bounds, counts) for share in (0.5, 0.95, 0.99))
+        total = self.total - earlier.total
+        return Distribution(sum(counts), total, p50, p95, p99, self.bounds, counts)
 
 
 class Counts(Struct, frozen=True, kw_only=True):

@@ -10,8 +10,8 @@ import pytest
 
 from dualcache.cli.explain import sections
 from dualcache.cli.main import main
-from dualcache.cli.patterns import pattern_of
 from dualcache.cli.printing import amount, plain, seconds, shown
+from dualcache.inspection.patterns import pattern_of
 from tests.docs.pages import ROOT
 from tests.servers import free_port
 

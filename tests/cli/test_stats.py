@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from dualcache import Cache
 from dualcache.cli.group import commands
-from dualcache.cli.server_figures import Figures
+from dualcache.inspection.server_figures import Figures
 
 if TYPE_CHECKING:
     import pytest

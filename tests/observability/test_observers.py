@@ -192,6 +192,17 @@ def test_an_observer_may_ask_for_some_events_alone(colour: Colour, backend_url: 
     assert [*heard, cache._runtime.backend.env.hits_are_heard] == [False, True, False]
 
 
+def test_an_observer_for_a_while_may_ask_for_some_events_alone(colour: Colour) -> None:
+    cache = colour.cache("memory://")
+    misses: list[Any] = []
+    load = cache(key="k")(colour.function(lambda: 1))
+    with cache.observed(misses.append, events=[Miss], include_keys=True):
+        assert not cache._runtime.backend.env.hits_are_heard
+        colour.run(load)
+        colour.run(load)
+    assert [each.key for each in misses] == ["k"]
+
+
 def test_keys_reach_only_observers_that_ask_for_them(colour: Colour, backend_url: str) -> None:
     cache = colour.cache(backend_url, namespace="shop")
     bare: list[Any] = []

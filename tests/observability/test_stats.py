@@ -9,8 +9,9 @@ import pytest
 
 from dualcache.core.counters import Counters, Tally
 from dualcache.core.events import Invalidated
+from dualcache.core.histogram import MS_BOUNDS, Histogram
 from dualcache.observability import invalidations
-from dualcache.observability.counting import finding_of
+from dualcache.observability.counting import distribution_of, finding_of
 from dualcache.observability.invalidations import InvalidationCounts
 from tests.front.tiers import kept, kept_key, tiered
 
@@ -175,3 +176,18 @@ def test_what_verify_found_is_a_sentence(age: float, told: str) -> None:
     )
     assert finding_of("app.load", "", counters).startswith("app.load: 3 of 1 000 samples")
     assert finding_of("app.load", "", counters).endswith("does every write invalidate it?")
+
+
+def test_what_came_after_a_distribution_is_told_apart() -> None:
+    times = Histogram(MS_BOUNDS)
+    nothing = distribution_of(times)
+    times.add(1)
+    before = distribution_of(times)
+    times.add(100)
+    after = distribution_of(times)
+    assert before.since(nothing) is before
+    during = after.since(before)
+    assert (during.count, during.total) == (1, 100)
+    assert during.p50 is not None
+    assert during.p50 > 50
+    assert after.since(after).p95 is None
