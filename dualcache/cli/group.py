@@ -11,6 +11,7 @@ from dualcache import Cache, __version__
 from dualcache.cli.bench import bench
 from dualcache.cli.clear import clear
 from dualcache.cli.config import config
+from dualcache.cli.dashboard_command import dashboard
 from dualcache.cli.demo_command import demo
 from dualcache.cli.doctor import doctor
 from dualcache.cli.exits import DONE, INTERRUPTED, WRONG_USAGE
@@ -42,6 +43,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     clear,
     watch,
     bench,
+    dashboard,
     config,
     explain,
     migrate_check,

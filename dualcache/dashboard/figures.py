@@ -1,0 +1,153 @@
+"""What the first page shows, as plain values: tiles, lines, a row for each function, events."""
+
+from __future__ import annotations
+
+import os
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import RedisError
+
+from dualcache import DualCacheError, MissingClientError
+from dualcache.dashboard.sampling import MOST_FUNCTIONS, busiest, plain_event, ratios
+from dualcache.inspection.server_figures import Figures, figures_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dualcache import Cache, FrontStats, Stats, TemplateStats
+    from dualcache.dashboard.sampling import Point, Sampler
+
+SPARK_POINTS: Final = 60
+SERVER_SECONDS: Final = 5.0
+"""How long the figures of the server are good: they cost it an INFO."""
+
+
+class ServerFigures:
+    """What the server counts, asked at most every few seconds, by whoever looks."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._before: tuple[float, Figures] | None = None
+        self._told: dict[str, Any] | None = None
+
+    def told(self) -> dict[str, Any] | None:
+        """Return figures by name; `None` where there is no server, or no answer."""
+        now, before = monotonic(), self._before
+        if before is not None and now - before[0] < SERVER_SECONDS:
+            return self._told
+        try:
+            figures = figures_of(self._cache)
+        except (MissingClientError, RedisError, DualCacheError, OSError):
+            self._before = self._told = None
+            return None
+        passed = 0.0 if before is None else now - before[0]
+        self._told = figures.told(before[1] if before else None, passed)
+        self._before = now, figures
+        return self._told
+
+
+def overview(cache: Cache, sampler: Sampler, servers: ServerFigures) -> dict[str, Any]:
+    """Return all that the first page shows."""
+    stats, points = cache.stats(), list(sampler.points)
+    names = busiest(stats)
+    return {
+        "process": os.getpid(),
+        "backend": stats.backend,
+        "is_available": stats.is_available,
+        "pending": stats.pending,
+        "tier": stats.tier,
+        "tiles": tiles_of(stats, points),
+        "server": servers.told(),
+        "front": front_of(stats.front),
+        "lines": lines_of(points),
+        "functions": [row_of(name, stats.templates[name], points) for name in names],
+        "more_functions": max(0, len(stats.templates) - MOST_FUNCTIONS),
+        "findings": list(stats.findings),
+        "events": [plain_event(heard) for heard in reversed(list(sampler.events))],
+    }
+
+
+def tiles_of(stats: Stats, points: Sequence[Point]) -> dict[str, Any]:
+    """Return the figures at the top: those of now, and those since the process began."""
+    busy = [point for point in points if point.hit_ratio is not None]
+    reads = sum(point.requests for point in busy)
+    recent = sum((point.hit_ratio or 0.0) * point.requests for point in busy)
+    return {
+        "hit_ratio": recent / reads if reads else stats.hit_ratio,
+        "hit_ratio_total": stats.hit_ratio,
+        "requests": points[-1].requests if points else 0.0,
+        "reads": stats.hits + stats.misses,
+        "load_p95": stats.load_times.p95,
+        "load_p50": stats.load_times.p50,
+        "loads": stats.loads,
+        "load_failures": stats.load_failures,
+        "seconds_saved": stats.seconds_saved,
+        "coalesced": stats.coalesced,
+    }
+
+
+def lines_of(points: Sequence[Point]) -> dict[str, list[Any]]:
+    """Return the lines of the last quarter of an hour, oldest first."""
+    return {
+        "at": [round(point.at, 1) for point in points],
+        "hit_ratio": [rounded(point.hit_ratio) for point in points],
+        "requests": [rounded(point.requests) for point in points],
+        "load_p95": [rounded(point.load_p95) for point in points],
+    }
+
+
+def front_of(front: FrontStats | None) -> dict[str, Any] | None:
+    """Return the state of the in-process tier."""
+    if front is None:
+        return None
+    return {
+        "transport": front.transport,
+        "reason": front.reason,
+        "is_open": front.is_open,
+        "entries": front.entries,
+        "bytes": front.used_bytes,
+        "losses": front.losses,
+        "evictions": front.evictions,
+        "nodes": [
+            {"node": each.node, "transport": each.transport, "is_heard": each.is_heard}
+            for each in front.nodes
+        ],
+    }
+
+
+def row_of(name: str, one: TemplateStats, points: Sequence[Point]) -> dict[str, Any]:
+    """Return the row of one function."""
+    stale = min(one.stale_hits, one.hits)
+    front = min(one.front_hits, one.hits - stale)
+    return {
+        "name": name,
+        "function": one.function,
+        "calls": one.hits + one.misses,
+        "front": front,
+        "backend": one.hits - stale - front,
+        "stale": stale,
+        "misses": one.misses,
+        "hit_ratio": one.hit_ratio,
+        "line": [rounded(each) for each in ratios(points, name)[-SPARK_POINTS:]],
+        "load_p50": one.load_times.p50,
+        "load_p95": one.load_times.p95,
+        "loads": one.loads,
+        "load_failures": one.load_failures,
+        "coalesced": one.coalesced,
+        "negative": one.negative_hits,
+        "bytes_p50": one.stored_bytes.p50,
+        "bytes_p95": one.stored_bytes.p95,
+        "seconds_saved": one.seconds_saved,
+        "miss_reasons": dict(one.miss_reasons),
+        "not_stored": dict(one.not_stored),
+        "invalidations": one.invalidations,
+        "invalidated_at": one.invalidated_at,
+        "verified": one.verified,
+        "differed": one.differed,
+        "finding": one.finding,
+    }
+
+
+def rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
