@@ -9,6 +9,7 @@ from msgspec import Struct, field, to_builtins
 
 from dualcache.core.histogram import percentile
 
+
 class Distribution(Struct, frozen=True):
     """The spread of times in milliseconds, or of sizes in bytes.
 
