@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.context import get_current
 from opentelemetry.trace import (
-    INVALID_SPAN,
     SpanContext,
     Status,
     StatusCode,
@@ -35,8 +35,8 @@ class Spans:
 
     def is_recording(self) -> bool:
         """Tell whether the current span is recorded."""
-        span = get_current_span()
-        return span is not INVALID_SPAN and span.is_recording()
+        # Most often nothing is in the context, which takes half as long to see as that no span is.
+        return bool(get_current()) and get_current_span().is_recording()
 
     def begin(self, name: str, template: str, parent: Any = None) -> Any:
         """Return a new span under `parent`, or under the current span; `None`: not recorded."""
