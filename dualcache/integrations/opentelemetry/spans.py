@@ -35,7 +35,7 @@ class Spans:
 
     def is_recording(self) -> bool:
         """Tell whether the current span is recorded."""
-        # Most often nothing is in the context, which takes half as long to see as that no span is.
+        # Most often the context is empty, so that no span need be looked for.
         return bool(get_current()) and get_current_span().is_recording()
 
     def begin(self, name: str, template: str, parent: Any = None) -> Any:
