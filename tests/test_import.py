@@ -88,7 +88,13 @@ def test_a_cache_on_a_server_imports_redis_only_when_it_is_called() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["dualcache.cli.main", "dualcache.endpoints.endpoint", "dualcache.testing"]
+    "name",
+    [
+        "dualcache.cli.main",
+        "dualcache.dashboard",
+        "dualcache.endpoints.endpoint",
+        "dualcache.testing",
+    ],
 )
 def test_importing_dualcache_brings_no_part_that_few_programs_need(name: str) -> None:
     assert name not in modules_after("import dualcache")

@@ -154,6 +154,7 @@ class Tally(Struct):
     counters: Counters
     front_hits: int = 0
     function: str = ""
+    ttl: float | None = None
     invalidations: int = 0
     invalidated_at: float | None = None
 

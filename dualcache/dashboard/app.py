@@ -17,7 +17,7 @@ from dualcache import BackendError, Cache, DualCacheError, UsageError, __version
 from dualcache.dashboard.access import Access, token_for, with_token
 from dualcache.dashboard.answers import FILES, document, guarded, page_file, text_of
 from dualcache.dashboard.explorer import Query, found, value_text
-from dualcache.dashboard.figures import ServerFigures, overview
+from dualcache.dashboard.figures import FleetFigures, ServerFigures, overview
 from dualcache.dashboard.sampling import Sampler
 from dualcache.doctor import examine
 from dualcache.inspection.settings import Origin, values_of
@@ -66,6 +66,7 @@ class Dashboard:
         self._origin = origin or Origin()
         self._sampler = Sampler(cache, every)
         self._servers = ServerFigures(cache)
+        self._fleet = FleetFigures(cache)
         self._app = Starlette(routes=self._routes(), lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,7 +133,10 @@ class Dashboard:
         return with_token(document(told), request, token)
 
     def _overview(self, _: Request) -> Response:
-        return document(overview(self._cache, self._sampler, self._servers))
+        return document(self._figures())
+
+    def _figures(self) -> dict[str, Any]:
+        return overview(self._cache, self._sampler, self._servers, self._fleet)
 
     def _stream(self, _: Request) -> Response:
         return StreamingResponse(self._told(), media_type="text/event-stream")
@@ -142,7 +146,7 @@ class Dashboard:
         until = monotonic() + self._stream_seconds
         yield "retry: 1000\n\n"
         while monotonic() < until:
-            told = await run_in_threadpool(overview, self._cache, self._sampler, self._servers)
+            told = await run_in_threadpool(self._figures)
             yield f"data: {text_of(told)}\n\n"
             await anyio.sleep(self._every)
 

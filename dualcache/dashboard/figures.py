@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import RedisError
 
 from dualcache import DualCacheError, MissingClientError
-from dualcache.dashboard.sampling import MOST_FUNCTIONS, busiest, plain_event, ratios
+from dualcache.dashboard.sampling import MOST_FUNCTIONS, Point, busiest, plain_event, ratios
 from dualcache.inspection.server_figures import Figures, figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dualcache import Cache, FrontStats, Stats, TemplateStats
-    from dualcache.dashboard.sampling import Point, Sampler
+    from dualcache import Cache, FleetStats, FrontStats, Stats, TemplateStats
+    from dualcache.dashboard.sampling import Sampler
 
 SPARK_POINTS: Final = 60
+MINUTE_SECONDS: Final = 60
 SERVER_SECONDS: Final = 5.0
 """How long the figures of the server are good: they cost it an INFO."""
 
@@ -47,29 +48,75 @@ class ServerFigures:
         return self._told
 
 
-def overview(cache: Cache, sampler: Sampler, servers: ServerFigures) -> dict[str, Any]:
+class FleetFigures:
+    """What all processes share of their counters, asked as seldom."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._asked: float | None = None
+        self._told: FleetStats | None = None
+
+    def told(self) -> FleetStats | None:
+        """Return the counters of all processes; `None` where none shares its own."""
+        now = monotonic()
+        if self._asked is None or now - self._asked >= SERVER_SECONDS:
+            found = self._cache.stats(fleet=True)
+            self._asked, self._told = now, found if found.minutes and found.templates else None
+        return self._told
+
+
+def overview(
+    cache: Cache, sampler: Sampler, servers: ServerFigures, fleet: FleetFigures
+) -> dict[str, Any]:
     """Return all that the first page shows."""
     stats, points = cache.stats(), list(sampler.points)
-    names = busiest(stats)
+    shared = fleet.told()
     return {
         "process": os.getpid(),
         "backend": stats.backend,
         "is_available": stats.is_available,
         "pending": stats.pending,
         "tier": stats.tier,
-        "tiles": tiles_of(stats, points),
         "server": servers.told(),
         "front": front_of(stats.front),
-        "lines": lines_of(points),
-        "functions": [row_of(name, stats.templates[name], points) for name in names],
-        "more_functions": max(0, len(stats.templates) - MOST_FUNCTIONS),
-        "findings": list(stats.findings),
+        "views": {
+            "process": view_of(stats, points),
+            "fleet": None if shared is None else fleet_view_of(shared),
+        },
         "events": [plain_event(heard) for heard in reversed(list(sampler.events))],
     }
 
 
-def tiles_of(stats: Stats, points: Sequence[Point]) -> dict[str, Any]:
-    """Return the figures at the top: those of now, and those since the process began."""
+def view_of(stats: Stats | FleetStats, points: Sequence[Point]) -> dict[str, Any]:
+    """Return the figures of one process, or of all."""
+    return {
+        "tiles": tiles_of(stats, points),
+        "lines": lines_of(points),
+        "functions": [row_of(name, stats.templates[name], points) for name in busiest(stats)],
+        "more_functions": max(0, len(stats.templates) - MOST_FUNCTIONS),
+        "findings": list(stats.findings),
+    }
+
+
+def fleet_view_of(fleet: FleetStats) -> dict[str, Any]:
+    """Return the figures of all processes in the last quarter of an hour, by minutes."""
+    points = [
+        Point(
+            at=minute.at + MINUTE_SECONDS,
+            requests=(minute.hits + minute.misses) / MINUTE_SECONDS,
+            hit_ratio=minute.hit_ratio,
+            load_p95=minute.load_times.p95,
+            functions={},
+        )
+        for minute in fleet.minutes
+    ]
+    # The last minute has only begun: its reads are not those of a minute yet.
+    whole = points[:-1] or points
+    return {**view_of(fleet, whole), "processes": fleet.processes}
+
+
+def tiles_of(stats: Stats | FleetStats, points: Sequence[Point]) -> dict[str, Any]:
+    """Return the figures at the top: those of now, and all that was counted."""
     busy = [point for point in points if point.hit_ratio is not None]
     reads = sum(point.requests for point in busy)
     recent = sum((point.hit_ratio or 0.0) * point.requests for point in busy)
@@ -123,6 +170,7 @@ def row_of(name: str, one: TemplateStats, points: Sequence[Point]) -> dict[str, 
     return {
         "name": name,
         "function": one.function,
+        "ttl": one.ttl,
         "calls": one.hits + one.misses,
         "front": front,
         "backend": one.hits - stale - front,

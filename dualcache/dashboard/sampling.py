@@ -16,7 +16,7 @@ from dualcache import Coalesced, Distribution, Event, Hit, StaleHit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dualcache import Cache, Stats
+    from dualcache import Cache, FleetStats, Stats
 
 KEPT_SECONDS: Final = 900
 MOST_EVENTS: Final = 200
@@ -145,7 +145,7 @@ def reads_between(before: Stats, after: Stats) -> dict[str, tuple[int, int]]:
     return found
 
 
-def busiest(stats: Stats) -> list[str]:
+def busiest(stats: Stats | FleetStats) -> list[str]:
     """Return the functions with the most reads, those first."""
     reads = {name: one.hits + one.misses for name, one in stats.templates.items()}
     return sorted(reads, key=lambda name: (-reads[name], name))[:MOST_FUNCTIONS]

@@ -123,6 +123,12 @@ class Cached:
         return self.signature.name.removesuffix("()")
 
     @property
+    def ttl(self) -> float | None:
+        """Seconds that results are stored for; `None`: without end, or before the first call."""
+        ttl_ms = None if self._policy is None else self._policy.ttl_ms
+        return None if ttl_ms is None else ttl_ms / 1000
+
+    @property
     def policy(self) -> Policy:
         """How results are stored and served; made when annotations can be resolved."""
         if self._policy is None:

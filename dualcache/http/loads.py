@@ -73,6 +73,12 @@ class RouteLoads:
         self._unasked = 0
 
     @property
+    def ttl(self) -> float | None:
+        """Seconds that results are stored for; `None`: without end, or before the first call."""
+        ttl_ms = None if self._policy is None else self._policy.ttl_ms
+        return None if ttl_ms is None else ttl_ms / 1000
+
+    @property
     def unstored(self) -> int:
         """How many responses were not stored that could be: if it stays the same, all were."""
         reasons = self.counters.not_stored.copy()  # another thread may add one

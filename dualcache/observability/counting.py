@@ -56,6 +56,7 @@ def template_stats_of(label: str, tally: Tally) -> TemplateStats:
     """Return the statistics of one function."""
     return TemplateStats(
         function=tally.function,
+        ttl=tally.ttl,
         finding=finding_of(label, tally.function, tally.counters),
         **counts_of(tally),
     )

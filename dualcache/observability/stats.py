@@ -85,12 +85,14 @@ class TemplateStats(Counts, frozen=True, kw_only=True):
     """The counters of one function, or of the direct calls.
 
     `function` is its name; if several functions share a key template, the name of one of them.
+    `ttl` is how many seconds results are stored for; `None`: without end, or before the first call.
     `finding` is a sentence on what `verify` found, and empty if every checked hit was right.
     `invalidations` are those by the function's handles, not those of its keys by name.
     """
 
     function: str = ""
     finding: str = ""
+    ttl: float | None = None
 
 
 class FrontNodeStats(Struct, frozen=True):

@@ -33,6 +33,9 @@ class Registered(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def ttl(self) -> float | None: ...
+
     def forget_policy(self) -> None: ...
 
 
@@ -70,6 +73,7 @@ class Registry:
         for cached in self:
             hits = 0 if cached.front is None else cached.front.hits
             _add(tallies, cached.label, cached.name, cached.counters, hits)
+            tallies[cached.label].ttl = cached.ttl
         return tallies
 
     def _add_up(self) -> None:

@@ -35,7 +35,8 @@ def test_a_function_has_a_row_with_what_was_counted(
     square.invalidate(1)
     dashboard.sample()
     told = visitor.json("/api/overview")
-    row = told["functions"][0]
+    view = told["views"]["process"]
+    row = view["functions"][0]
     assert (row["name"], row["calls"], row["backend"], row["misses"]) == (
         "square:{number}",
         4,
@@ -45,11 +46,29 @@ def test_a_function_has_a_row_with_what_was_counted(
     assert row["miss_reasons"] == {"absent": 2}
     assert row["invalidations"] == 1
     assert row["line"] == [0.5]
-    assert told["tiles"]["hit_ratio"] == 0.5
-    assert told["lines"]["requests"][0] > 0
+    assert row["ttl"] == 3600
+    assert view["tiles"]["hit_ratio"] == 0.5
+    assert view["lines"]["requests"][0] > 0
     assert told["server"]["keys"] == 0  # asked at most every few seconds
     names = [each["name"] for each in told["events"]]
     assert names == ["Invalidated", "Loaded", "Miss", "Loaded", "Miss"]
+
+
+def test_all_processes_are_shown_where_they_share_their_counters(redis_server: Server) -> None:
+    with (
+        Cache(redis_server.url, namespace="shop", fleet_stats=True) as worker,
+        Cache(redis_server.url, namespace="shop") as looking,
+    ):
+        square = worker.memoize(lambda number: number * number, key="square:{number}")
+        for number in (1, 1, 2):
+            square(number)
+        assert worker.stats(fleet=True).loads == 2
+        app = Dashboard(looking, every=3600)
+        told = Visitor(app).json("/api/overview")["views"]
+        app.close()
+    assert told["fleet"]["functions"][0]["calls"] == 3
+    assert told["fleet"]["tiles"]["reads"] == 3
+    assert told["process"]["functions"] == [] or not told["process"]["tiles"]["reads"]
 
 
 def test_neither_keys_nor_values_are_in_the_figures(shop: Cache, visitor: Visitor) -> None:

@@ -37,6 +37,16 @@ def test_hits_are_told_per_tier(colour: Colour, backend_url: str) -> None:
     assert (stats.front.hits, stats.front.evictions) == (1, 0)
 
 
+def test_a_function_says_how_long_its_results_are_stored(colour: Colour) -> None:
+    cache = colour.cache("memory://", ttl=None)
+    short = cache(key="short", ttl=30)(colour.function(lambda: 1))
+    endless = cache(key="endless")(colour.function(lambda: 1))
+    assert of(cache, "short").ttl is None
+    for load in (short, endless):
+        colour.run(load)
+    assert (of(cache, "short").ttl, of(cache, "endless").ttl) == (30, None)
+
+
 def test_direct_calls_have_counters_of_their_own(colour: Colour, backend_url: str) -> None:
     cache = tiered(colour, backend_url)
     colour.call(cache, "set", "k", 1)

@@ -127,12 +127,34 @@ function front(told) {
   return tile("Front tier", `${count(one.entries)}`, [one.transport, one.bytes ? size(one.bytes) : "", state].filter(Boolean).join(", "), kind);
 }
 
-function tiles(told) {
-  const one = told.tiles;
+let wanted = null;
+
+// The figures of this process, or of all of them where they share theirs.
+function viewOf(told) {
+  const { process, fleet } = told.views;
+  const own = process.functions.some((one) => one.calls);
+  const chosen = fleet && (wanted ?? (own ? "process" : "fleet")) === "fleet" ? "fleet" : "process";
+  $("views").hidden = !fleet;
+  $("of-process").setAttribute("aria-pressed", String(chosen === "process"));
+  $("of-fleet").setAttribute("aria-pressed", String(chosen === "fleet"));
+  if (fleet) $("of-fleet").textContent = `All processes (${fleet.processes})`;
+  return { ...told.views[chosen], isFleet: chosen === "fleet" };
+}
+
+for (const name of ["process", "fleet"]) {
+  $(`of-${name}`).addEventListener("click", () => {
+    wanted = name;
+    if (latest) show(latest);
+  });
+}
+
+function tiles(told, view) {
+  const one = view.tiles;
+  const since = view.isFleet ? "in 15 min" : "since the start";
   const server = told.server;
   $("tiles").replaceChildren(
-    tile("Hit ratio", share(one.hit_ratio), `15 min; ${share(one.hit_ratio_total)} since the start`),
-    tile("Reads per second", rate(one.requests), `${count(one.reads)} since the start`),
+    tile("Hit ratio", share(one.hit_ratio), view.isFleet ? "in 15 min" : `15 min; ${share(one.hit_ratio_total)} ${since}`),
+    tile("Reads per second", rate(one.requests), `${count(one.reads)} ${since}`),
     tile("Load p95", ms(one.load_p95), `${count(one.loads)} loads, p50 ${ms(one.load_p50)}`),
     tile("Failed loads", count(one.load_failures), `${count(one.coalesced)} callers shared a load`, one.load_failures ? "warn" : ""),
     tile("Time saved", duration(one.seconds_saved), "hits × mean load time"),
@@ -159,8 +181,8 @@ function line(id, now, at, values, written, top) {
   );
 }
 
-function lines(told) {
-  const { at, hit_ratio: ratio, requests, load_p95: p95 } = told.lines;
+function lines(view) {
+  const { at, hit_ratio: ratio, requests, load_p95: p95 } = view.lines;
   line("line-ratio", "ratio-now", at, ratio, share, 1);
   line("line-requests", "requests-now", at, requests, (value) => rate(value ?? 0));
   line("line-p95", "p95-now", at, p95, ms);
@@ -187,7 +209,7 @@ function newRow(name) {
 }
 
 // The row stays, with the focus on its link; its other cells are made anew.
-function fillRow(row, one, backend) {
+function fillRow(row, one, backend, isFleet) {
   const parts = partsOf(one, backend);
   const said = parts.filter((part) => part.count).map((part) => `${part.text} ${count(part.count)}`).join(", ");
   const why = [];
@@ -203,23 +225,23 @@ function fillRow(row, one, backend) {
     cell("Hit ratio", "number", share(one.hit_ratio), one.line.filter((each) => each !== null).length > 1 ? spark(one.line, `line of the hit ratio of ${one.name}`) : null),
     cell("Load p50 / p95", "number", one.loads ? `${ms(one.load_p50)} / ${ms(one.load_p95)}` : none),
     cell("Size p50", "number", size(one.bytes_p50)),
-    cell("TTL", "number", one.ttl === undefined ? none : duration(one.ttl)),
+    cell("TTL", "number", isFleet || one.name === "direct" ? none : duration(one.ttl)),
     cell("Invalidated", "", one.invalidations ? `${ago(one.invalidated_at)}, ${count(one.invalidations)}×` : "never"),
     cell("Why not a hit", "why", ...(why.length ? why : [none])),
   );
 }
 
-function functions(told) {
-  const list = told.functions.filter((one) => one.calls || one.loads || one.load_failures);
+function functions(told, view) {
+  const list = view.functions.filter((one) => one.calls || one.loads || one.load_failures);
   $("no-functions").hidden = list.length > 0;
   $("functions").hidden = list.length === 0;
   const body = $("functions").tBodies[0];
-  const wanted = list.map((one) => rows.get(one.name) ?? newRow(one.name));
-  list.forEach((one, at) => fillRow(wanted[at], one, backendName(told)));
+  const ordered = list.map((one) => rows.get(one.name) ?? newRow(one.name));
+  list.forEach((one, at) => fillRow(ordered[at], one, backendName(told), view.isFleet));
   // Rows are moved only where the order changes: moving one takes the focus from it.
-  if (wanted.length !== body.rows.length || wanted.some((row, at) => body.rows[at] !== row)) body.replaceChildren(...wanted);
-  $("more-functions").hidden = !told.more_functions;
-  $("more-functions").textContent = `${count(told.more_functions)} more functions with fewer calls`;
+  if (ordered.length !== body.rows.length || ordered.some((row, at) => body.rows[at] !== row)) body.replaceChildren(...ordered);
+  $("more-functions").hidden = !view.more_functions;
+  $("more-functions").textContent = `${count(view.more_functions)} more functions with fewer calls`;
   const names = [["front", "front tier"], ["backend", backendName(told)], ["stale", "stale"], ["miss", "miss"]];
   $("legend").replaceChildren(...names.map(([name, text]) => made("span", { class: `key ${name}` }, text)));
   const known = [...$("templates").children].map((each) => each.value);
@@ -230,16 +252,17 @@ function functions(told) {
 
 function show(told) {
   latest = told;
+  const view = viewOf(told);
   $("backend").textContent = `${told.backend} ${told.is_available ? "up" : "down"}`;
   $("backend").className = `state ${told.is_available ? "good" : "bad"}`;
   $("about").textContent = `dualcache ${session.version}, process ${told.process}`;
-  $("findings").replaceChildren(...told.findings.map((text) => made("p", { class: "notice warn" }, text)));
+  $("findings").replaceChildren(...view.findings.map((text) => made("p", { class: "notice warn" }, text)));
   if (!told.is_available) {
     $("findings").prepend(made("p", { class: "notice bad" }, `${told.backend} does not answer: functions run without the cache. The doctor says why.`));
   }
-  tiles(told);
-  lines(told);
-  functions(told);
+  tiles(told, view);
+  lines(view);
+  functions(told, view);
   if (!isPaused) tail();
   server(told.server);
 }
@@ -249,8 +272,8 @@ function show(told) {
 let isPaused = false;
 
 function tail() {
-  const wanted = $("filter").value.trim().toLowerCase();
-  const kept = latest.events.filter((one) => !wanted || `${one.name} ${one.template} ${JSON.stringify(one.fields)}`.toLowerCase().includes(wanted));
+  const words = $("filter").value.trim().toLowerCase();
+  const kept = latest.events.filter((one) => !words || `${one.name} ${one.template} ${JSON.stringify(one.fields)}`.toLowerCase().includes(words));
   $("no-events").hidden = kept.length > 0;
   $("no-events").textContent = latest.events.length ? "No event matches." : "Nothing has happened yet.";
   $("events-panel").hidden = kept.length === 0;
