@@ -117,9 +117,16 @@ class FleetShares:
                 self._sent.update(unsent)
 
     def read(self) -> FleetStats:
-        """Return the statistics of all processes; where the backend fails, of this one alone."""
-        self.share()
+        """Return the statistics of all processes; where the backend fails, of this one alone.
+
+        A process that does not share its counters only looks, and writes nothing.
+        """
         owner = self._owner()
+        if self.is_running:
+            self.share()
+        elif owner is not None:
+            with self._lock:
+                self._note(owner.tallies())
         last = self._minute_now()
         minutes = range(last - MINUTES, last + 1)
         since = minutes[0] * 60.0

@@ -155,6 +155,7 @@ def test_minutes_follow_each_other(cache: Cache) -> None:
     load(2)
     shares.share()  # what came since the last share is still counted to that minute
     load(3)
+    shares.share()
     stats = shares.read()
     assert [minute.loads for minute in stats.minutes[-2:]] == [2, 1]
     now[0] += 60 * (MINUTES + 2)
@@ -232,3 +233,13 @@ def test_a_forked_child_shares_what_it_has_counted_itself(cache: Cache) -> None:
     os.waitpid(pid, 0)
     stats = cache.stats(fleet=True)
     assert (stats.processes, stats.loads) == (2, 3)
+
+
+def test_a_process_that_does_not_share_writes_nothing_when_it_looks(
+    redis_server: Server,
+) -> None:
+    with Cache(redis_server.url, namespace="shop") as cache:
+        load = cache(key="k:{n}")(lambda n: n)
+        load(1)
+        assert cache.stats(fleet=True).templates == {}
+        assert [*cache.client.scan_iter("shop:~s:*")] == []

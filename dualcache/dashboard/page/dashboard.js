@@ -121,9 +121,9 @@ function tile(name, value, note, kind = "") {
 function front(told) {
   const one = told.front;
   if (!one) return tile("Front tier", "off", "no in-process tier");
-  const kind = one.is_open ? "" : "warn";
+  const kind = one.is_open || !one.reason ? "" : "warn"; // it opens at the first call
   const heard = one.nodes.length ? `${one.nodes.filter((node) => node.is_heard).length} of ${one.nodes.length} nodes heard` : one.reason;
-  const state = one.is_open ? heard : `closed: ${one.reason || "no changes are heard"}`;
+  const state = one.is_open ? heard : (one.reason ? `closed: ${one.reason}` : "not open yet");
   return tile("Front tier", `${count(one.entries)}`, [one.transport, one.bytes ? size(one.bytes) : "", state].filter(Boolean).join(", "), kind);
 }
 
