@@ -23,6 +23,9 @@ SETTINGS: Final = {
 NAMES_OF_SETTINGS: Final = {"BACKEND", "CACHE_TYPE"}
 ASKED: Final = {"key", "vary", "condition"}
 """Functions that take other arguments here: they have to be written anew."""
+DURATIONS: Final = {"timeout", "cache_validation_callback"}
+ELSEWHERE: Final = ast.Name("…")
+"""Stands for what the call does not show."""
 SKIPPED: Final = {".git", ".tox", ".venv", "venv", "node_modules", "site-packages", "__pycache__"}
 
 
@@ -165,17 +168,31 @@ def renamed(argument: Argument, call: ast.Call) -> Sequence[str]:
         value = call.args[argument.position]
     if value is None or not argument.ours:
         return []
-    if argument.ours == "ttl" and isinstance(value, ast.Call):
-        value = ttl_of(value)  # the ttl of cachetools' TTLCache(1024, ttl=600)
+    if argument.theirs == "cache":
+        value = ttl_of(value)  # cachetools keeps the lifetime in its cache: TTLCache(1024, ttl=600)
+    elif argument.theirs in DURATIONS:
+        value = duration_of(argument, value)
     if value is None or (argument.ours in ASKED and not isinstance(value, ast.Constant)):
         return [f"{argument.ours}=…"] if value is not None else []
     return [f"{argument.ours}={ast.unparse(value)}"]
 
 
-def ttl_of(made: ast.Call) -> ast.expr | None:
-    """Return the lifetime that is written in the making of a cache, or of a `timedelta`."""
-    name = ast.unparse(made.func).rpartition(".")[2]
-    if name.startswith("TTL"):
-        named = [each.value for each in made.keywords if each.arg == "ttl"]
-        return named[0] if named else made.args[1] if len(made.args) > 1 else None
-    return None if name.endswith("Cache") else made
+def ttl_of(cache: ast.expr) -> ast.expr | None:
+    """Return the lifetime of a cache of cachetools; `…` where it is made elsewhere."""
+    if isinstance(cache, ast.Dict):
+        return ast.Constant(None)
+    if not isinstance(cache, ast.Call):
+        return ELSEWHERE
+    if not ast.unparse(cache.func).rpartition(".")[2].startswith("TTL"):
+        return None
+    named = [each.value for each in cache.keywords if each.arg == "ttl"]
+    return named[0] if named else cache.args[1] if len(cache.args) > 1 else None
+
+
+def duration_of(argument: Argument, value: ast.expr) -> ast.expr:
+    """Return a lifetime as it is written here: `None` is for ever, and `timedelta` a duration."""
+    if argument.theirs == "timeout" and isinstance(value, ast.Constant) and value.value == 0:
+        return ast.Constant(None)
+    if isinstance(value, ast.Call) and ast.unparse(value.func).endswith("expires_after"):
+        return ast.Call(ast.Name("timedelta"), value.args, value.keywords)
+    return ELSEWHERE if argument.theirs == "cache_validation_callback" else value

@@ -50,6 +50,8 @@ def replacements(folder: Path, source: str) -> list[str]:
             "@cache(ttl=60)",
         ),
         ("import cachetools\n@cachetools.cached(cache=LRUCache(9))\ndef f(x): ...", "@cache"),
+        ("import cachetools\n@cachetools.cached({})\ndef f(x): ...", "@cache(ttl=None)"),
+        ("import cachetools\n@cachetools.cached(kept)\ndef f(x): ...", "@cache(ttl=…)"),
         (
             (
                 "from fastapi_cache.decorator import cache\n"
@@ -67,6 +69,37 @@ def replacements(folder: Path, source: str) -> list[str]:
         (
             "from cashews import cache\n@cache.failover(ttl='1h')\nasync def f(x): ...",
             "@cache(stale_if_error='1h')",
+        ),
+        (
+            (
+                "from cashews import cache\n"
+                "@cache.failover('1h', Exception, 'f:{x}')\nasync def f(x): ..."
+            ),
+            "@cache(stale_if_error='1h', key='f:{x}')",
+        ),
+        (
+            "from cashews import cache\n@cache.hit('1h', 100, 2, 'h:{x}')\nasync def f(x): ...",
+            "@cache(ttl='1h', key='h:{x}')",
+        ),
+        (
+            "from cashews import cache\n@cache.soft(ttl=60, soft_ttl=9)\nasync def f(x): ...",
+            "@cache(ttl=9)",
+        ),
+        ("from cashews import Cache\nmine = Cache()", 'Cache("redis://…")'),
+        (
+            "from cashews import Cache\nmine = Cache()\n@mine(ttl=5)\nasync def f(x): ...",
+            "@cache(ttl=5)",
+        ),
+        (
+            "from aiocache import cached\n@cached(ttl=5, key='all')\nasync def f(): ...",
+            "@cache(ttl=5, key='all')",
+        ),
+        (
+            (
+                "from flask_caching import Cache\ncache = Cache()\n"
+                "@cache.cached(0, 'all', unless=u, response_filter=r)\ndef f(): ..."
+            ),
+            "@cache(expiration=None, key_prefix='all', condition=…)",
         ),
         (
             (
@@ -89,6 +122,20 @@ def replacements(folder: Path, source: str) -> list[str]:
         (
             "import joblib\n@joblib.Memory('x').cache(ignore=['v'])\ndef f(x, v): ...",
             "@cache(ignore=['v'])",
+        ),
+        (
+            (
+                "import joblib\nmemory = joblib.Memory('x')\n@memory.cache("
+                "cache_validation_callback=joblib.expires_after(days=1))\ndef f(x): ..."
+            ),
+            "@cache(ttl=timedelta(days=1))",
+        ),
+        (
+            (
+                "import joblib\nmemory = joblib.Memory('x')\n"
+                "@memory.cache(cache_validation_callback=is_valid)\ndef f(x): ..."
+            ),
+            "@cache(ttl=…)",
         ),
     ],
 )
