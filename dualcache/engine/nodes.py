@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from dualcache.core.slots import SLOTS, slot_of
 from dualcache.engine.acknowledged import AcknowledgedByNodes
+from dualcache.engine.handovers import Handovers
 from dualcache.engine.health import Health, PendingDeletion
 from dualcache.errors import BackendUnavailable
 
@@ -30,14 +31,21 @@ class Nodes:
     it has looked at a node's health has looked at the right node.
     """
 
-    def __init__(self, whole: Health, acknowledged: AcknowledgedByNodes | None = None) -> None:
+    def __init__(
+        self,
+        whole: Health,
+        acknowledged: AcknowledgedByNodes | None = None,
+        handovers: Handovers | None = None,
+    ) -> None:
         self._whole = whole
         self.acknowledged = acknowledged or AcknowledgedByNodes(0.0, int)
+        self.handovers = handovers or Handovers(0.0, int)
         self._envs: dict[str, Any] = {}
         self._healths: dict[str, Health] = {}
         self.slots: Sequence[str] = (UNKNOWN_NODE,) * SLOTS
         self.names: tuple[str, ...] = ()
-        """The nodes that have slots."""
+        """The nodes that have slots, or are said to have."""
+        self._has_guests = False
 
     def node_of(self, key: str | bytes) -> str:
         """Return the node of a key."""
@@ -75,16 +83,28 @@ class Nodes:
             health.has_overflowed = False
             health.settle()
 
-    def adopt(self, slots: Sequence[str]) -> bool:
+    def believe(self, told: Sequence[str], teller: str, failed: str = "") -> bool:
+        """Take what a node has told of all slots, as far as it may be believed; see `Handovers`.
+
+        `failed` is a node that has not answered. Returns whether this changes what is known.
+        """
+        if told == self.slots and not (self._has_guests or self.handovers.is_waiting):
+            return False  # nearly always: it is asked for more often than it changes
+        sure = frozenset((UNKNOWN_NODE, failed))
+        return self.adopt(self.handovers.believed(self.slots, told, teller, sure), told)
+
+    def adopt(self, slots: Sequence[str], told: Sequence[str] = ()) -> bool:
         """Take a topology, one caller at a time; return whether it differs from the known one.
 
         Pending deletions follow their keys. Patterns go to every node: nobody knows where the keys
-        are by now that they were to find.
+        are by now that they were to find. So they go to those, too, that have a slot as somebody
+        has `told`.
         """
-        if slots == self.slots:
-            return False
-        owners = {*slots}
+        owners = {*slots, *told}
+        self._has_guests = len(owners) > len({*slots})
         names = tuple(sorted(owners - {UNKNOWN_NODE}))
+        if slots == self.slots and names == self.names:
+            return False
         repeated = self.acknowledged.moved(self.slots, slots, UNKNOWN_NODE)
         kept = self._kept()
         # Kept for the new node, then the slots, and only then not for the old node any more: a flow

@@ -23,6 +23,7 @@ from dualcache.engine.acknowledged import Acknowledged, AcknowledgedByNodes
 from dualcache.engine.env import Env
 from dualcache.engine.failover import master_changed
 from dualcache.engine.flights import may_follow, may_take_over
+from dualcache.engine.handovers import Handovers
 from dualcache.engine.health import Health
 from dualcache.engine.load import get_or_load
 from dualcache.engine.nodes import Nodes
@@ -80,10 +81,10 @@ class Backend:
             self, front, prefix=prefix, channel=channel, max_staleness=max_staleness, clock=clock
         )
         health = Health()
-        nodes = Nodes(health, AcknowledgedByNodes(max_staleness, steady_clock(clock)))
+        elapsed_ms = steady_clock(clock)
         self.env = Env(
             now_ms=wall_clock(clock),
-            elapsed_ms=steady_clock(clock),
+            elapsed_ms=elapsed_ms,
             draw_token=new_token,
             draw=random.random,
             sequence=itertools.count().__next__,
@@ -98,7 +99,7 @@ class Backend:
             front=self.front or NO_TIER,
             acknowledged=Acknowledged(max_staleness) if target.sentinels else None,
             leave_server=weakly(self.leave_server),
-            nodes=nodes if target.nodes else None,
+            nodes=_nodes(health, max_staleness, elapsed_ms) if target.nodes else None,
         )
         self._store = None if is_redis else local_store(target, self.env)
         self._server = server_store(target, self.env, self.front, self.watch)
@@ -288,3 +289,9 @@ class Backend:
     def _finish_elsewhere(self, flow: Flow[Any], op: Op[Any]) -> bool:
         """Run the rest of an async flow whose loop is gone, over the sync connections."""
         return (self._sync or self._make_sync()).finish(flow, op)
+
+
+def _nodes(health: Health, max_staleness: float, elapsed_ms: Callable[[], int]) -> Nodes:
+    """Return the nodes of a cluster, of which nothing is known yet."""
+    acknowledged = AcknowledgedByNodes(max_staleness, elapsed_ms)
+    return Nodes(health, acknowledged, Handovers(max_staleness, elapsed_ms))

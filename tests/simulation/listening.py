@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from dualcache.backends.redis.push.cluster_view import ClusterView
@@ -34,7 +35,7 @@ class Link:
         self.process = process
         front = process.front_at(connection.node)
         node = connection.node
-        self.view = ClusterView(node, front, process.adopt) if node else None
+        self.view = ClusterView(node, front, partial(process.adopt, teller=node)) if node else None
         has = {} if self.view is None else {"has": self.view.has}
         self.transport = kind(front, "", lambda: "drawn", **has)
         self.protocol = PushProtocol(front, self.transport)

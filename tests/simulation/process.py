@@ -22,6 +22,7 @@ from dualcache.drivers.changes import Changes
 from dualcache.drivers.flights import FlightTable
 from dualcache.engine.env import Env
 from dualcache.engine.flights import may_follow, may_take_over
+from dualcache.engine.handovers import Handovers
 from dualcache.engine.health import Health
 from dualcache.engine.split import joined, split
 from dualcache.errors import BackendRefused
@@ -61,6 +62,7 @@ class Process:
         self.ticks: list[str] = []
         self.idle: list[TrackedConnection] = []
         self.homes = dict(world.server.homes)
+        self.handovers = Handovers(scenario.max_staleness, lambda: self.clock_ms)
         self.listenings: dict[str, Listening] = {}
         self.is_shared = scenario.is_shared
         self.is_shaky = not scenario.shaky or name in scenario.shaky
@@ -100,16 +102,19 @@ class Process:
         known = name if isinstance(name, str) else name.decode()
         return self.homes.get(known) or self.world.scenario.nodes()[0]
 
-    def adopt(self, slots: Sequence[str | None]) -> None:
-        """Take what a node has told of all slots."""
-        self.learn({name: slots[slot_of(name)] or "" for name in self.homes})
+    def adopt(self, slots: Sequence[str | None], teller: str) -> bool:
+        """Take what a node has told of all slots; return whether all of it is believed."""
+        known, told = tuple(self.homes.values()), tuple(slots[slot_of(n)] or "" for n in self.homes)
+        believed = self.handovers.believed(known, told, teller, frozenset())
+        self.learn(dict(zip(self.homes, believed, strict=True)))
+        return believed is told
 
     def learn(self, homes: Mapping[str, str]) -> None:
         """Take over where names live, as the topology of the library does."""
         changed = {**self.homes, **homes}
         if changed != self.homes:
             self.homes = changed
-            if isinstance(self.front, FrontOfNodes):
+            if self.function is not None and isinstance(self.front, FrontOfNodes):
                 self.front.topology_changed(self.world.scenario.nodes())
 
     def _env(self) -> Env:
@@ -259,6 +264,7 @@ class Process:
             self._front_state() if self.listenings else None,
             self._idle_state(),
             tuple(sorted(self.homes.items())),
+            repr(self.handovers._since_ms),
         )
 
     def _idle_state(self) -> Any:

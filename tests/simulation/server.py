@@ -38,7 +38,8 @@ class Server:
     ends that was ever stored, by its version. `homes` tells on which node of a cluster names live:
     one store stands for the stores of all nodes, each of which answers and pushes what it has.
     `is_gossiping`: what is published at one node comes to those who listen to another too, whenever
-    it likes; else never, as where the link between the nodes is cut.
+    it likes; else never, as where the link between the nodes is cut. `unaware` are the names that
+    another node has by now, with the node that does not know and what it has there.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Server:
         self.ends_ms: dict[bytes, float | None] = {}
         self.homes: dict[str, str] = {}
         self.is_gossiping = False
+        self.unaware: dict[str, tuple[str, Cell | None]] = {}
         self.life = 0
         self.nodes: Sequence[str] = ("",)
         self._names = names
@@ -92,12 +94,10 @@ class Server:
         self.footprint.reads.update(names)
         if self.is_elsewhere(command, connection):
             return moved_to(self.home_of(names[0]))
+        if self.is_before_handover(command, connection):
+            return self._read_before_handover(command, names)
         before = [self._cell(name) for name in names]
-        if type(command) is Scan:
-            self.footprint.reads.add(self._names[command.cursor])
-            reply: Any = self._page(command)
-        else:
-            reply = self.store.perform(command)
+        reply = self._page(command) if type(command) is Scan else self.store.perform(command)
         for name, cell in zip(names, before, strict=True):
             now = self._cell(name)
             if now is not cell:
@@ -117,7 +117,8 @@ class Server:
         if not self.homes or connection is None or type(command) is Words:
             return False
         self.footprint.reads.add("homes")
-        return any(self.home_of(name) != connection.node for name in names_of(command))
+        names = names_of(command)
+        return any(self._seen_by(connection.node, name) != connection.node for name in names)
 
     def home_of(self, name: str) -> str:
         """Return the node of a name: the first one, if nothing else is said."""
@@ -128,6 +129,46 @@ class Server:
         self.footprint.writes.add("homes")
         self.homes[name] = node
         self._readers.pop(name, None)
+
+    def hand_over(self, name: str, node: str) -> None:
+        """Give a name to another node at once; the old one hears of it when it is `told`."""
+        self.unaware[name] = self.home_of(name), self._cell(name)
+        self.move(name, node)
+
+    def told(self) -> None:
+        """Let every node know what it has lost."""
+        self.footprint.writes.add("homes")
+        self.unaware.clear()
+
+    def is_paused(self, connection: Connection) -> bool:
+        """Tell whether a node lets a write wait until it knows whose the name is."""
+        command = connection.requests[0].commands[0]
+        if type(command) is Words or names_read(command):
+            return False
+        return self._is_unaware(names_of(command), connection.node)
+
+    def is_before_handover(self, command: Command, connection: Connection | None) -> bool:
+        """Tell whether the node that is asked does not know that others have these names."""
+        return connection is not None and self._is_unaware(names_of(command), connection.node)
+
+    def _is_unaware(self, names: Sequence[str], node: str) -> bool:
+        return any(self.unaware.get(name, ("", None))[0] == node for name in names if node)
+
+    def _seen_by(self, node: str, name: str) -> str:
+        """Return the node of a name, as this node sees it."""
+        return node if self._is_unaware((name,), node) else self.home_of(name)
+
+    def _read_before_handover(self, command: Command, names: Sequence[str]) -> Any:
+        """Read what a node still has of names that another has by now; it pushes nothing of it."""
+        cells = self.store._cells
+        now = {name: cells.pop(name, None) for name in names}
+        cells.update({name: cell for name in names if (cell := self.unaware[name][1]) is not None})
+        reply = self.store.perform(command)
+        for name, cell in now.items():
+            cells.pop(name, None)
+            if cell is not None:
+                cells[name] = cell
+        return reply
 
     def publish(self, notice: Revocation, node: str) -> None:
         """Tell the subscribers of a node; in a cluster it passes the message on."""
@@ -152,6 +193,7 @@ class Server:
         return (
             tuple(sorted((name, bytes(cells[name].content)) for name in cells)),
             tuple(sorted(self.homes.items())),
+            tuple(sorted((name, node) for name, (node, _) in self.unaware.items())),
             tuple(sorted((name, tuple(sorted(ids))) for name, ids in self._readers.items() if ids)),
         )
 
@@ -196,14 +238,20 @@ class Server:
                 return b"cluster_state:ok"
             case ("CLUSTER", "SLOTS"):
                 self.footprint.reads.add("homes")
-                return slots_told({**dict(zip(LIFE_KEYS, self.nodes, strict=False)), **self.homes})
+                return self.slots_seen_by(connection.node)
             case _:  # the rest changes nothing here
                 pass
         return b"OK"
 
+    def slots_seen_by(self, node: str) -> list[Any]:
+        """Return the reply of a node to `CLUSTER SLOTS`."""
+        homes = {name: self._seen_by(node, name) for name in self.homes}
+        return slots_told({**dict(zip(LIFE_KEYS, self.nodes, strict=False)), **homes})
+
     def _page(self, op: Scan) -> ScanPage:
         # Pages of one key each, in an order of their own: all that SCAN promises, and no more.
         name = self._names[op.cursor]
+        self.footprint.reads.add(name)
         is_found = self.content(name) is not None and fnmatchcase(name, op.pattern)
         cursor = (op.cursor + 1) % len(self._names)
         return ScanPage(cursor, (name.encode(),) if is_found else ())

@@ -44,9 +44,12 @@ def steps(world: World) -> Iterator[Choice]:
             for listening in process.listenings.values():
                 yield from listening.steps()
     for connection in world.server.connections.values():
-        if connection.requests and connection.is_data:
+        if connection.requests and connection.is_data and not world.server.is_paused(connection):
             trip = connection.requests[0]
             yield ("late", trip.label) if trip.actor is None else ("serve", trip.actor.role.name)
+
+    if world.server.unaware:
+        yield ("told", "")
 
 
 def steps_of_callers(world: World) -> Iterator[Choice]:
@@ -265,6 +268,11 @@ def jump(world: World, _: str) -> None:
     world.say(f"clock       it is {world.now:g} s")
 
 
+def told(world: World, _: str) -> None:
+    world.server.told()
+    world.say("cluster     has told the old node as well")
+
+
 def of_listener(do: Callable[[World, Listening], None]) -> Callable[[World, str], None]:
     def step(world: World, name: str) -> None:
         listening = world.listening(name)
@@ -291,4 +299,5 @@ STEPS: Final[dict[str, Callable[[World, str], None]]] = {
     "beat": of_listener(beat),
     "reopen": of_listener(reopen),
     "notice": of_listener(notice),
+    "told": told,
 }

@@ -14,9 +14,10 @@ from dualcache.backends.redis.push.cluster_view import ClusterView
 from dualcache.core.front_ports import UNTRACKED
 from dualcache.engine import split
 from dualcache.engine.coherence_of_nodes import NodesCoherence
+from dualcache.engine.handovers import Handovers
 from dualcache.front.of_nodes import FrontOfNodes
 from tests.simulation.fronts import WatchedFunction
-from tests.simulation.scenarios import deletes_key, deletes_tag, gets, loads
+from tests.simulation.scenarios import cast, deletes_key, deletes_tag, gets, loads
 from tests.simulation.searching import STALE, breaks, holds, two_tiers
 from tests.simulation.server import Server
 from tests.simulation.values import KEY, TAG
@@ -40,6 +41,14 @@ def with_trouble(
     transport: str, *kinds: str, writer: Any = deletes_key, **options: Any
 ) -> Scenario:
     return on_two_nodes(transport, writer, troubles=frozenset(kinds), faults=1, **options)
+
+
+def handed_over(reader: Any) -> Scenario:
+    """The key goes to the other node at once; the writer may hear of it before the old node."""
+    homes = ((KEY, FIRST), (TAG, SECOND))
+    kinds = frozenset({"handover", "hears of it"})
+    options: dict[str, Any] = {"is_stored": True, "homes": homes, "troubles": kinds, "faults": 2}
+    return cast({"A.r1": reader}, {"B.w1": deletes_key}, **options)
 
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["broadcast", "tracking", "pubsub"])
@@ -70,6 +79,16 @@ def test_a_key_moves_while_it_is_loaded(transport: str) -> None:
     holds(two_tiers({"A.r1": loads()}, {"B.w1": deletes_key}, transport, **options))
 
 
+@pytest.mark.parametrize("reader", [gets, loads])
+def test_a_slot_goes_to_another_node_at_once(reader: Any) -> None:
+    holds(handed_over(reader()))
+
+
+@TRANSPORTS
+def test_a_slot_goes_to_another_node_at_once_under_two_tiers(transport: str) -> None:
+    holds(with_trouble(transport, "handover", "hears of it"))
+
+
 @WRITERS
 def test_a_notice_that_a_node_passes_on_comes_at_any_time(writer: Any) -> None:
     holds(on_two_nodes("pubsub", writer, is_gossiping=True))
@@ -87,6 +106,14 @@ def test_a_node_falls_silent_while_the_clock_goes_on() -> None:
 
 
 # Each rule taken out
+
+
+def test_a_loss_that_the_loser_does_not_know_of_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The old node serves reads; who deletes at the new one is told that it is done."""
+    monkeypatch.setattr(Handovers, "believed", lambda _, *told: told[1])
+    breaks(handed_over(gets()), STALE)
 
 
 def test_a_stream_of_one_node_that_counts_for_the_other_misses_its_changes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.backends.redis.wire.cluster import ReadSlots, slots_in
 from dualcache.core.ops import Delete, Raised
 from dualcache.errors import BackendTimeout, BackendUnavailable
 from tests.simulation import flows, rules
@@ -45,7 +46,20 @@ def offers(world: World) -> Iterator[Choice]:
     if "move" in kinds:
         nodes, home = world.scenario.nodes(), world.server.homes[world.scenario.key]
         yield from (("move", node) for node in nodes if node != home)
+    if "handover" in kinds:
+        yield from offers_of_handovers(world)
     yield from ((kind, "") for kind in ("age", "flush") if kind in kinds)
+
+
+def offers_of_handovers(world: World) -> Iterator[Choice]:
+    """Yield that the key goes to another node at once, and that processes hear of it there."""
+    home = world.server.homes[world.scenario.key]
+    first, *others = world.scenario.nodes()
+    if home == first:  # back again would be a second redirection
+        yield from (("handover", node) for node in others)
+    for process in world.processes.values():
+        if process.homes[world.scenario.key] != home:
+            yield ("hears of it", process.name)
 
 
 def offers_of_links(process: Process) -> Iterator[Choice]:
@@ -217,6 +231,18 @@ def move(world: World, node: str) -> None:
     world.say(f"cluster     has the key on node {node} from now on")
 
 
+def handover(world: World, node: str) -> None:
+    world.server.hand_over(world.scenario.key, node)
+    world.say(f"cluster     has the key on node {node} at once, which the old node does not know")
+
+
+def hears_of_it(world: World, name: str) -> None:
+    world.say(f"{name}           asks the new node who has the key")
+    node = world.server.homes[world.scenario.key]
+    asking = ReadSlots(node.rpartition(":")[0])
+    world.processes[name].adopt(slots_in(world.server.slots_seen_by(node), asking), node)
+
+
 def pause_over(world: World, name: str) -> None:
     world.processes[name].clock_ms += rules.PAUSE_MS
     world.say(f"{name}           time passes")
@@ -250,6 +276,8 @@ TROUBLES_BY_NAME: Final[dict[str, Callable[[World, str], None]]] = {
     "evict": evict,
     "flush": flush,
     "move": move,
+    "handover": handover,
+    "hears of it": hears_of_it,
     "pause over": pause_over,
     "age": age,
 }

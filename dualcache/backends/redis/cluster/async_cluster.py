@@ -155,7 +155,7 @@ class LoopCluster:
         error.node = error.node or node
         if self._topology.is_due(error):
             with suppress(BackendError):
-                await self._refresh(node)
+                await self._refresh(error)
 
     async def _at_unknown(self, op: Op[Any]) -> Any:
         """Find out where an op belongs, and perform it there."""
@@ -225,7 +225,7 @@ class LoopCluster:
                 node = self._nodes.node_of(op.key)
         raise unsettled()
 
-    async def _refresh(self, failed: str = "") -> None:
+    async def _refresh(self, failed: BackendError | None = None) -> None:
         """Have the topology asked for; all callers of this loop share one attempt.
 
         A task of its own: a caller that is cancelled does not take it from the others.
@@ -240,18 +240,18 @@ class LoopCluster:
         if not attempt.cancelled():
             attempt.exception()  # its callers have it, if they are still there
 
-    async def _ask(self, failed: str) -> None:
+    async def _ask(self, failed: BackendError | None) -> None:
         """Ask one node after the other for the topology; raise where none tells it."""
         failures: list[BackendError] = []
         for node in self._topology.candidates(failed):
             try:
-                slots = await self._link(node).perform(ReadSlots(node.rpartition(":")[0]))
+                slots = await self._link(node).perform(ReadSlots(_host(node)))
             except BackendRefused as error:
                 failures.append(not_a_cluster(error).with_traceback(None))
             except BackendError as error:
                 failures.append(error.with_traceback(None))
             else:
-                self._topology.adopt(slots)
+                self._topology.adopt(slots, node, "" if failed is None else failed.node)
                 for known, link in self._links.items():
                     if known not in self._nodes.names:
                         link.drop()
@@ -263,7 +263,11 @@ class LoopCluster:
         return any(await asyncio.gather(*[self._is_moving(node) for node in self._nodes.names]))
 
     async def _is_moving(self, node: str) -> bool:
+        """Ask a node which slots it has, and whether one of them is on its way."""
         try:
+            # A slot that was moved as a whole is not on its way, and only its old node is sure to
+            # know that it has lost it: the one that has told the topology may not.
+            self._topology.adopt(await self._link(node).perform(ReadSlots(_host(node))), node)
             return bool(await self._link(node).perform(ReadMoving()))
         except BackendError:  # it is down, or does not tell: what is there is not found anyway
             return False
@@ -275,3 +279,7 @@ class LoopCluster:
             made = LoopConnection(self._topology.target_of(node), tracking, *self._callbacks)
             found = self._links[node] = made
         return found
+
+
+def _host(node: str) -> str:
+    return node.rpartition(":")[0]

@@ -178,20 +178,20 @@ class SyncCluster:
     def _refresh_after(self, error: BackendError) -> None:
         """Ask the others for the topology; where nobody tells it, the error says enough."""
         with suppress(BackendError):
-            self._refresh(error.node)
+            self._refresh(error)
 
-    def _refresh(self, failed: str = "") -> None:
+    def _refresh(self, failed: BackendError | None = None) -> None:
         """Ask one node after the other for the topology; raise where none tells it."""
         failures: list[BackendError] = []
         for node in self._topology.candidates(failed):
             try:
-                slots = self._backend(node).perform(ReadSlots(node.rpartition(":")[0]))
+                slots = self._backend(node).perform(ReadSlots(_host(node)))
             except BackendRefused as error:
                 failures.append(not_a_cluster(error).with_traceback(None))
             except BackendError as error:
                 failures.append(error.with_traceback(None))
             else:
-                self._topology.adopt(slots)
+                self._topology.adopt(slots, node, "" if failed is None else failed.node)
                 for known, backend in tuple(self._backends.items()):
                     if known not in self._nodes.names:
                         backend.close()
@@ -200,10 +200,14 @@ class SyncCluster:
 
     def _read_topology(self) -> bool:
         self._refresh()
-        return any(self._is_moving(node) for node in self._nodes.names)
+        return any([self._is_moving(node) for node in self._nodes.names])  # noqa: C419  asks all
 
     def _is_moving(self, node: str) -> bool:
+        """Ask a node which slots it has, and whether one of them is on its way."""
         try:
+            # A slot that was moved as a whole is not on its way, and only its old node is sure to
+            # know that it has lost it: the one that has told the topology may not.
+            self._topology.adopt(self._backend(node).perform(ReadSlots(_host(node))), node)
             return bool(self._backend(node).perform(ReadMoving()))
         except BackendError:  # it is down, or does not tell: what is there is not found anyway
             return False
@@ -215,6 +219,10 @@ class SyncCluster:
             made = SyncBackend(self._topology.target_of(node), tracking, *self._callbacks)
             found = self._backends.setdefault(node, made)
         return found
+
+
+def _host(node: str) -> str:
+    return node.rpartition(":")[0]
 
 
 def _pair(part: At[Any]) -> tuple[str, Op[Any]]:

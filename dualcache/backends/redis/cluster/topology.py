@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from msgspec.structs import replace
 
@@ -73,21 +73,30 @@ class Topology:
         """Return which connections to a node are tracked; `None` where there is no front tier."""
         return None if self._front is None else self._front.at(node).tracking
 
-    def candidates(self, failed: str = "") -> list[str]:
+    def candidates(self, failed: BackendError | None = None) -> list[str]:
         """Return the nodes that may tell the topology, the likely ones first."""
         known = dict.fromkeys((*self.nodes.names, *self._seeds))
-        return sorted(known, key=lambda node: node == failed or not self.nodes.is_well(node))
+        if failed is None:
+            return sorted(known, key=lambda node: not self.nodes.is_well(node))
+        # A node whose connection was cut may be as well as before. So it is asked first: others are
+        # not believed about its slots while it answers.
+        if failed.was_connected and failed.node in known:
+            return [failed.node, *[node for node in known if node != failed.node]]
+        return sorted(known, key=lambda node: node == failed.node or not self.nodes.is_well(node))
 
-    def adopt(self, slots: Sequence[str | None]) -> None:
-        """Take what a node has told of all slots."""
-        known = {node: node for node in self.nodes.names}  # equal names are one object: compares
-        made = tuple(
-            [UNKNOWN_NODE if node is None else known.setdefault(node, node) for node in slots]
-        )
+    def adopt(self, slots: Sequence[str | None], teller: str, failed: str = "") -> bool:
+        """Take what a node has told of all slots; return whether all of it is believed.
+
+        `failed` is a node that has not answered.
+        """
+        made = cast("tuple[str, ...]", slots)
+        if None in slots:
+            made = tuple([UNKNOWN_NODE if node is None else node for node in slots])
         with self._lock:
-            is_change = self.nodes.adopt(made)
+            is_change = self.nodes.believe(made, teller, failed)
         if is_change:
             self.on_change()
+        return self.nodes.slots == made
 
     def moved(self, slots: Sequence[int], node: str) -> None:
         """Take what a redirection has told: these slots are at another node now."""
@@ -95,7 +104,7 @@ class Topology:
             made = list(self.nodes.slots)
             for slot in slots:
                 made[slot] = node
-            is_change = self.nodes.adopt(tuple(made))
+            is_change = self.nodes.adopt(tuple(made), self.nodes.names)
         if is_change:
             self.on_change()
 

@@ -27,16 +27,20 @@ SERVES: Final = b"cluster_state:ok"
 
 
 class ClusterView:
-    """The slots of a cluster, as one node sees them; `adopt` is given each new view."""
+    """The slots of a cluster, as one node sees them.
+
+    `adopt` is given each new view, and again with each proof until it believes all of it.
+    """
 
     def __init__(
-        self, node: str, front: HeardTier, adopt: Callable[[Sequence[str | None]], None]
+        self, node: str, front: HeardTier, adopt: Callable[[Sequence[str | None]], bool]
     ) -> None:
         self._node = node
         self._front = front
         self._asking = ReadSlots(node.rpartition(":")[0])
         self._adopt = adopt
         self._told: Any = None
+        self._is_believed = False
         self._slots: Sequence[str | None] = ()
 
     def questions(self) -> list[Question]:
@@ -56,12 +60,12 @@ class ClusterView:
             raise made
 
     def _told_slots(self, reply: Any) -> None:
-        if reply == self._told:
-            return
-        slots, before = slots_in(reply, self._asking), self._slots
-        self._told, self._slots = reply, slots
-        if slots == before:  # other replicas
-            return
-        if before:
-            self._front.broken()
-        self._adopt(slots)
+        if reply != self._told:
+            slots, before = slots_in(reply, self._asking), self._slots
+            self._told, self._slots = reply, slots
+            if slots != before:  # else it is other replicas
+                self._is_believed = False
+                if before:
+                    self._front.broken()
+        if not self._is_believed:
+            self._is_believed = self._adopt(self._slots)

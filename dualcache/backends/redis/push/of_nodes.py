@@ -132,7 +132,7 @@ class NodeListeners:
             prefix=self._prefix,
             transports=self._transports,
             max_staleness=self._max_staleness,
-            make_view=partial(ClusterView, name, part, topology.adopt),
+            make_view=partial(ClusterView, name, part, partial(topology.adopt, teller=name)),
         )
 
 

@@ -5,6 +5,7 @@ Source: redis.io/docs/reference/cluster-spec ("Redirection and resharding").
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.backends.redis.wire.publish import EXEC, MULTI
@@ -174,7 +175,7 @@ def place_of(error: BackendRefused, asked: str) -> tuple[int, str]:
     """Return the slot and the node that a redirection names."""
     slot, _, node = error.moved_to.partition(" ")
     host, _, port = node.rpartition(":")
-    return int(slot), f"{asked.rpartition(':')[0] if host in NO_HOSTS else host}:{port}"
+    return int(slot), intern(f"{asked.rpartition(':')[0] if host in NO_HOSTS else host}:{port}")
 
 
 def merged(replies: Sequence[Any], hop: Hop, found: Sequence[Any]) -> list[Any]:
@@ -186,14 +187,17 @@ def merged(replies: Sequence[Any], hop: Hop, found: Sequence[Any]) -> list[Any]:
 
 
 def slots_in(ranges: Any, op: ReadSlots) -> tuple[str | None, ...]:
-    """Read the reply to `CLUSTER SLOTS`: the node of each slot."""
+    """Read the reply to `CLUSTER SLOTS`: the node of each slot.
+
+    Equal names are one object: topologies of 16 384 names are compared.
+    """
     if not isinstance(ranges, list):
         raise nonsense()
     slots: list[str | None] = [None] * SLOTS
     for each in ranges:
         first, last, (host, port, *_), *_ = each
         name = "" if host is None else host.decode()
-        node = f"{op.host if name in NO_HOSTS else name}:{port}"
+        node = intern(f"{op.host if name in NO_HOSTS else name}:{port}")
         slots[first : last + 1] = [node] * (last + 1 - first)
     return tuple(slots[:SLOTS])
 

@@ -33,7 +33,12 @@ class Viewed:
     def __init__(self) -> None:
         self.front: Noting = front_by_hand(kind=Noting)
         self.adopted: list[Sequence[str | None]] = []
-        self.view = ClusterView(NODE, self.front, self.adopted.append)
+        self.is_believed = True
+        self.view = ClusterView(NODE, self.front, self._adopt)
+
+    def _adopt(self, slots: Sequence[str | None]) -> bool:
+        self.adopted.append(slots)
+        return self.is_believed
 
     def tell(self, *replies: Any) -> None:
         for question, reply in zip(self.view.questions(), replies, strict=True):
@@ -66,6 +71,16 @@ def test_what_has_not_changed_and_another_replica_are_nothing(viewed: Viewed) ->
     for reply in (ranges(100), ranges(100), ranges(100, b"r2")):
         viewed.tell(OK, reply)
     assert (viewed.front.told, len(viewed.adopted)) == ([], 1)
+
+
+def test_a_view_that_is_not_believed_is_told_again_until_it_is(viewed: Viewed) -> None:
+    viewed.is_believed = False
+    viewed.tell(OK, ranges(100))
+    viewed.is_believed = True
+    for _ in range(2):
+        viewed.tell(OK, ranges(100))
+    assert [slots[99] for slots in viewed.adopted] == [NODE, NODE]
+    assert viewed.front.told == []
 
 
 def test_a_node_that_does_not_serve_is_a_loss_that_passes(viewed: Viewed) -> None:
