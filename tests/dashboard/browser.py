@@ -171,6 +171,5 @@ class Page:
         self.send("Emulation.setEmulatedMedia", features=[feature])
 
     def picture(self) -> bytes:
-        """Return the whole page as PNG."""
-        told = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        return base64.b64decode(told["data"])
+        """Return what the window shows, as PNG."""
+        return base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])

@@ -1,7 +1,7 @@
 """The page in a real browser: figures that move, a click that invalidates, pictures of each state.
 
-`PICTURES_OF_PAGE=docs/pictures pytest tests/dashboard/test_page.py` makes those of the
-documentation.
+`PICTURES_OF_PAGE=folder pytest tests/dashboard/test_page.py` keeps the pictures; three of them are
+in docs/pictures, named by the page on the dashboard.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def test_each_state_is_drawn_and_axe_finds_nothing_serious(
         page.value(f"location.hash = '#{section}'")
         page.until(ready)
         drawn[section] = seen(page)
-    page.resize(PHONE)
+    page.resize(PHONE, 844)
     section = "overview" if scheme == "dark" else "keys"
     page.value(f"location.hash = '#{section}'")
     page.until(f"!document.getElementById('{section}').hidden")

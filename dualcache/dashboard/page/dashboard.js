@@ -443,6 +443,7 @@ function go() {
     if (link.hash === `#${chosen}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  scrollTo(0, 0); // the browser has scrolled to the section, past the header
   document.title = `${chosen === "overview" ? "" : `${chosen[0].toUpperCase()}${chosen.slice(1)} – `}dualcache`;
   if (chosen === "keys") {
     if (query) {
