@@ -41,13 +41,19 @@ def compare(
     case: str, bursts: Mapping[str, Burst], plan: Plan, *, unit: str = "µs", x: float | None = None
 ) -> list[Row]:
     """Measure subjects in turn, A B, B A, …, so that a busy machine troubles them all alike."""
-    counts = {name: calibrated(burst, plan.seconds) for name, burst in bursts.items()}
-    laps: dict[str, list[Lap]] = {name: [] for name in bursts}
-    order = list(bursts)
-    for _ in range(plan.rounds):
-        for name in order:
-            laps[name].append(timed(bursts[name], counts[name]))
-        order.reverse()
+    # A collection precedes each lap: without modules and subjects it takes no time to speak of.
+    gc.collect()
+    gc.freeze()
+    try:
+        counts = {name: calibrated(burst, plan.seconds) for name, burst in bursts.items()}
+        laps: dict[str, list[Lap]] = {name: [] for name in bursts}
+        order = list(bursts)
+        for _ in range(plan.rounds):
+            for name in order:
+                laps[name].append(timed(bursts[name], counts[name]))
+            order.reverse()
+    finally:
+        gc.unfreeze()
     return [row_of(case, name, laps[name], unit, x) for name in bursts]
 
 

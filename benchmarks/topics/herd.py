@@ -41,7 +41,7 @@ SYNC: Final[dict[str, Maker]] = {
 
 
 def run(bench: Bench) -> list[Row]:
-    processes, rounds = bench.some((2, 2), (PROCESSES, 9))
+    processes, rounds = bench.some((1, 2), (PROCESSES, 9))
     found: list[Row] = []
     for colour, makers in (("async", ASYNC), ("sync", SYNC)):
         load = tuple([LOAD_SECONDS * 1000] * rounds)
