@@ -130,7 +130,7 @@ CASTS: Final = pytest.mark.parametrize("cast", [PROCESSES, TELLING], ids=["compl
 def test_a_short_storm_over_two_tiers(
     own_server: Server, redis_server: Server, cast: Sequence[tuple[str, str]]
 ) -> None:
-    classify(storm(own_server, redis_server, random.SystemRandom().randrange(10**6), 12, cast))
+    classify(storm(own_server, redis_server, random.SystemRandom().randrange(10**6), 8, cast))
 
 
 @pytest.mark.storm
