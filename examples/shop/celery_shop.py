@@ -53,7 +53,7 @@ def done(job: Any) -> Any:
     return answer
 
 
-# Other entries are made of prices. An entry that is made of a copy may outlive it, so prices are
+# The item and the list are made of prices. They would outlive the copy of a price, so prices are
 # read from the server: front=False.
 @cache(key="price:{item_id}", tags=["item:{item_id}"], front=False)
 def price(item_id: int) -> int:

@@ -56,7 +56,7 @@ class Good(models.Model):
         return self.name
 
 
-# Other entries are made of prices. An entry that is made of a copy may outlive it, so prices are
+# The item and the list are made of prices. They would outlive the copy of a price, so prices are
 # read from the server: front=False.
 @shop(key="price:{item_id}", ttl="5m", tags=["item:{item_id}"], front=False)
 def price(item_id: int) -> int:

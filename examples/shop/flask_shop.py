@@ -16,7 +16,7 @@ cache = DualCache(app)  # the server: DUALCACHE_URL; without it, the memory of t
 goods = Goods()
 
 
-# Other entries are made of prices. An entry that is made of a copy may outlive it, so prices are
+# The item and the list are made of prices. They would outlive the copy of a price, so prices are
 # read from the server: front=False.
 @cache(key="price:{item_id}", tags=["item:{item_id}"], front=False)
 def price(item_id: int) -> int:

@@ -19,7 +19,7 @@ cache = Cache(namespace="litestar-shop", ttl="5m", front=1_000, max_staleness=1)
 goods = Goods()
 
 
-# Other entries are made of prices. An entry that is made of a copy may outlive it, so prices are
+# The item and the list are made of prices. They would outlive the copy of a price, so prices are
 # read from the server: front=False.
 @cache(key="price:{item_id}", tags=["item:{item_id}"], front=False)
 async def price(item_id: int) -> int:
