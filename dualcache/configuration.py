@@ -191,9 +191,9 @@ def _tell_of_memory() -> None:
     if is_one_of_several(os.environ, sys.argv, sys.modules):
         log(
             "WARNING",
-            "no URL is configured, and there are several worker processes: each has a cache of "
-            "its own in its memory, and does not see what another invalidates; give Cache a URL, "
+            "no URL is configured, and there are several worker processes: each has a separate "
+            "cache in memory, and does not see the invalidations of the others; give Cache a URL, "
             "or set DUALCACHE_URL",
         )
     else:
-        log("INFO", "no URL is configured: the cache lives in the memory of this process")
+        log("INFO", "no URL is configured: the cache is in the memory of this process")

@@ -242,7 +242,7 @@ def whole_step(by: object) -> int:
         return index(by)  # type: ignore[arg-type]  # what has no __index__ is refused below
     except TypeError:
         raise UsageError(
-            f"a counter was to change by a {type(by).__name__}, which is no whole number",
+            f"a counter was to change by a {type(by).__name__}, not a whole number",
             code="DC182",
             help="give by= an int; it may be negative",
         ) from None

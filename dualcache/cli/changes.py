@@ -119,7 +119,7 @@ class Watcher:
             return Listener(client, self._prefix)
         except ResponseError as error:
             raise UsageError(
-                "this server does not tell of changes: it refuses CLIENT TRACKING … BCAST",
+                "this server does not send changes: it refuses CLIENT TRACKING … BCAST",
                 code="DC496",
                 details=[("answer", str(error).split(";")[0][:80])],
                 help="allow +client|id +client|tracking +subscribe &__redis__:invalidate",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--everything", is_flag=True, help="Without a namespace: the whole database.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Count, and delete nothing.")
+@click.option("--dry-run", is_flag=True, help="Only count.")
 @connected
 def clear(session: Session, everything: bool, yes: bool, dry_run: bool) -> int:
     """Delete the whole namespace.

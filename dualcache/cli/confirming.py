@@ -21,9 +21,9 @@ def confirmed(question: str, *, yes: bool) -> bool:
         return True
     if not is_terminal():
         raise UsageError(
-            "nobody is there to confirm the deletion: this is no terminal",
+            "nobody can confirm the deletion: this is not a terminal",
             code="DC493",
-            help="add -y, once --dry-run has shown what would go",
+            help="look at --dry-run first, then add -y",
         )
     if click.confirm(question, err=True):
         return True

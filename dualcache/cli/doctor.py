@@ -27,7 +27,7 @@ NAME_COLUMNS: Final = 15
 
 
 @click.command()
-@click.option("--quiet", "-q", is_flag=True, help="Show only what is not well.")
+@click.option("--quiet", "-q", is_flag=True, help="Show only warnings and faults.")
 @connected
 def doctor(session: Session, quiet: bool) -> int:
     """Find what is wrong.

@@ -50,9 +50,9 @@ def explain(context: click.Context, code: str, is_json: bool) -> None:
     wanted = wanted if wanted.startswith("DC") else f"DC{wanted}"
     if wanted not in known:
         error = UsageError(
-            f"{wanted} is no code of dualcache",
+            f"{wanted} is not a code of dualcache",
             code="DC495",
-            help=f"codes look like {next(iter(known))}; they stand in brackets in each message",
+            help=f"codes look like {next(iter(known))}; each message has one in brackets",
         )
         complain(told(error))
         context.exit(WRONG_USAGE)

@@ -77,12 +77,12 @@ def why_not(key: str, content: bytes) -> str:
     if not content:
         return f"nothing is stored under {shown(key)}"
     if head is None:
-        return f"what is stored under {shown(key)} is not dualcache's"
+        return f"the value under {shown(key)} was not written by dualcache"
     if head.kind == "filling":
         return f"nothing is stored under {shown(key)}: a load is under way"
     if head.kind == "tombstone":
         return f"nothing is stored under {shown(key)}: a hold keeps loads from storing"
-    return f"what is stored under {shown(key)} cannot be served: a tag of it was invalidated"
+    return f"the value under {shown(key)} cannot be served: one of its tags was invalidated"
 
 
 def about(entry: Entry, content: bytes) -> dict[str, Any]:

@@ -49,7 +49,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     migrate_check,
 )
 EXIT_CODES: Final = (
-    "Exit codes: 0 as asked; 1 not there, not well, or not confirmed; 2 wrong arguments or "
+    "Exit codes: 0 as asked; 1 not found, not healthy, or not confirmed; 2 wrong arguments or "
     "configuration; 3 no answer from the server; 130 interrupted."
 )
 

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 @click.argument("keys", nargs=-1)
 @click.option("--tag", "tags", multiple=True, help="All entries with this tag; may be repeated.")
 @click.option("--pattern", help='All keys that match, as in "search_*".')
-@click.option("--dry-run", is_flag=True, help="Show what would go, and delete nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option(
-    "--rate", type=click.IntRange(min=1), help="With --pattern: delete so many keys a second."
+    "--rate",
+    type=click.IntRange(min=1),
+    help="With --pattern: delete at most that many keys a second.",
 )
 @connected
 def invalidate(
@@ -50,7 +52,7 @@ def invalidate(
     """
     if not (keys or tags or pattern):
         raise UsageError(
-            "nothing is named that could be deleted",
+            "no key, tag or pattern is given",
             code="DC494",
             help='write dualcache invalidate KEY, --tag TAG or --pattern "search_*"',
         )

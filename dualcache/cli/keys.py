@@ -27,7 +27,7 @@ AT_ONCE: Final = 500
 @click.argument("pattern", required=False)
 @click.option("--template", help='Keys of a key template, as "user:{user_id}", or of a function.')
 @click.option("--tag", help="Keys of entries with this tag; each entry is read for it.")
-@click.option("--limit", default=100, show_default=True, help="So many at most; 0: all.")
+@click.option("--limit", default=100, show_default=True, help="List at most that many; 0: all.")
 @connected
 def keys(
     session: Session, pattern: str | None, template: str | None, tag: str | None, limit: int

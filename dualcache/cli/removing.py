@@ -160,7 +160,7 @@ def reported(
         + (f"; {amount(tags, 'tag')} invalidated, with every entry that has one" if tags else "")
     )
     if is_stopped:
-        complain("stopped: what was removed is gone for good, the rest is untouched")
+        complain("stopped: deleted keys stay deleted, the rest is unchanged")
         return INTERRUPTED
     if pending:
         complain(f"{amount(pending, 'deletion')} could not be delivered; run it again")

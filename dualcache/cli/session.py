@@ -164,9 +164,9 @@ def named_object(option: str, place: str, example: str = "name = …") -> object
 
 def not_found(option: str, place: str, cause: str, example: str) -> UsageError:
     """Build the error of an option that names no object of a program that can be used."""
-    what = "no Cache" if option == "--app" else "nothing"
+    what = "a Cache" if option == "--app" else "an object"
     return UsageError(
-        f"{option} {place} leads to {what}: {cause}",
+        f"{option} {place} does not lead to {what}: {cause}",
         code="DC491",
         help=f"write {option} package.module:name, where {example}",
     )

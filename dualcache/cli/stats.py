@@ -35,8 +35,10 @@ COLUMNS: Final = (
 
 @click.command()
 @click.option("--watch", is_flag=True, help="Show it again every few seconds, until Ctrl-C.")
-@click.option("--every", default=2.0, show_default=True, help="Seconds between, with --watch.")
-@click.option("--count", "times", type=click.IntRange(min=1), help="With --watch: so many times.")
+@click.option("--every", default=2.0, show_default=True, help="With --watch: seconds between two.")
+@click.option(
+    "--count", "times", type=click.IntRange(min=1), help="With --watch: stop after that many."
+)
 @connected
 def stats(session: Session, watch: bool, every: float, times: int | None) -> int:
     """Show what is counted.

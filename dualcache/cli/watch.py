@@ -23,8 +23,10 @@ WIDEST: Final = max(map(len, (*STYLES, "loading", "expired", "flushed", "foreign
 
 
 @click.command()
-@click.option("--count", type=click.IntRange(min=1), help="End after so many changes.")
-@click.option("--for", "seconds", type=click.FloatRange(min=0), help="End after so many seconds.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after that many changes.")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(min=0), help="Stop after that many seconds."
+)
 @connected
 def watch(session: Session, count: int | None, seconds: float | None) -> int:
     """Show changes as they happen.

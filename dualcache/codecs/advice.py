@@ -24,7 +24,7 @@ __all__ = ["FUNCTION", "Teller", "advice_for"]
 _OWN_CODECS: Final = (CodecId.PICKLE, CodecId.USER)
 _PLAIN: Final = (str, bytes, int, float, list, tuple, dict, set, frozenset)
 
-_OF_A_PROCESS: Final = "return what is needed of it as plain values: it belongs to this process"
+_OF_A_PROCESS: Final = "return plain values from it: the object belongs to this process"
 _OF_A_SESSION: Final = (
     "return a dict, a dataclass or a model of it: the object belongs to its session"
 )

@@ -26,7 +26,7 @@ def require_zstd() -> None:
     """Raise `UsageError` where neither Python nor an installed package brings zstd."""
     if _zstd() is None:
         raise UsageError(
-            "compression needs zstd, which this Python does not bring",
+            "compression needs zstd, which this Python does not include",
             code="DC173",
             help="pip install 'dualcache[zstd]'",
         )
@@ -56,7 +56,7 @@ def decompressed(frame: bytes | memoryview, max_bytes: int) -> bytes:
         reader = zstd.ZstdDecompressor(options=options)
         data: bytes = reader.decompress(frame, max_bytes + 1)
     except Exception as error:  # noqa: BLE001  MemoryError and whatever the library raises
-        raise _refused("the payload is no zstd frame", error) from None
+        raise _refused("the payload is not a zstd frame", error) from None
     if len(data) > max_bytes:
         raise undecodable(
             "oversized", f"the payload expands to over {max_bytes} bytes", code="DC313"

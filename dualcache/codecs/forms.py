@@ -88,7 +88,7 @@ class _UserForm:
     def encode(self, value: Any) -> bytes:
         data: object = self._codec.encode(value)
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError("encode() of the codec returned no bytes")
+            raise TypeError("encode() of the codec did not return bytes")
         return bytes(data)
 
     def decode(self, data: bytes | memoryview) -> Any:
@@ -226,7 +226,7 @@ def _pickle_form(codec: str, *, is_signed: bool) -> PickleForm:
         raise UsageError(
             f'codec="{codec}" needs a secret',
             code="DC170",
-            details=[("why", "anybody who can write to the server could run code in this process")],
+            details=[("why", "anyone who can write to the server could run code in this process")],
             help="give secret= to the cache; a list of secrets rotates them",
         )
     return PickleForm()

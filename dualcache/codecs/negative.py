@@ -103,7 +103,7 @@ class NegativeForm:
             if interrupt_in(error) is not None:
                 raise
             raise undecodable(
-                "payload", "the payload is no exception", code="DC311", cause=error
+                "payload", "the payload is not an exception", code="DC311", cause=error
             ) from None
         return recall
 
@@ -196,10 +196,10 @@ def _slots_of(kind: type) -> Iterator[str]:
 
 def _not_listed(kind: type, base: type) -> UnencodableValue:
     return UnencodableValue(
-        f"a {kind.__qualname__} was raised, of which cache_exceptions lists only the base "
+        f"a {kind.__qualname__} was raised, and cache_exceptions lists only its base "
         f"{base.__qualname__}",
         code="DC427",
-        help=f"list it too, as only listed types are ever raised from the cache: "
+        help="list it too, because the cache raises only listed types: "
         f"cache_exceptions=({base.__qualname__}, {kind.__qualname__})",
     )
 
@@ -207,10 +207,9 @@ def _not_listed(kind: type, base: type) -> UnencodableValue:
 def _not_plain(kind: type, place: str) -> UnencodableValue:
     where = f", in {place}" if place else ""
     return UnencodableValue(
-        f"a {kind.__qualname__} was raised that holds more than plain values{where}",
+        f"a {kind.__qualname__} that was raised holds more than plain values{where}",
         code="DC427",
-        help="give it numbers, text and the like, and nothing that stands for a connection, a "
-        "response or another exception",
+        help="give it numbers and text, and no connection, response or other exception",
     )
 
 
@@ -218,5 +217,5 @@ def _too_large(size: int, most: int) -> UnencodableValue:
     return UnencodableValue(
         f"an exception takes {size} bytes, more than max_value_bytes={most}",
         code="DC427",
-        help="raise it with less, or raise max_value_bytes",
+        help="put less into it, or raise max_value_bytes",
     )

@@ -141,7 +141,7 @@ class Unpacker:
             if interrupt_in(error) is not None:
                 raise
             raise undecodable(  # hostile bytes fail in every way there is
-                "payload", "the payload is no value", code="DC311", cause=error
+                "payload", "the payload is not a value", code="DC311", cause=error
             ) from None
 
     def verify(self, key: str, stored: Stored) -> None:

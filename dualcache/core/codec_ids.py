@@ -152,7 +152,7 @@ def negative(recall: Callable[[], Exception] | None = None) -> DecodeError:
 
     `recall`, an attribute, makes the exception that it holds; `None`: it was not decoded.
     """
-    error = undecodable(NEGATIVE, "the payload is an exception, and no value", code="DC311")
+    error = undecodable(NEGATIVE, "the payload is an exception, not a value", code="DC311")
     vars(error)["recall"] = recall
     return error
 

@@ -43,8 +43,9 @@ def examine_contents(nodes: list[Node], namespace: str) -> Iterator[Finding]:
     yield foreign(sample, namespace)
     yield immortal(sample)
     if sample.pickled:
-        cause = f"{sample.pickled} of {sample.entries} entries are pickles: who has the secret runs"
-        yield warning("pickle", f"{cause} code in every reader", 'leave codec="pickle" out')
+        cause = f"{sample.pickled} of {sample.entries} entries are pickles"
+        risk = "anyone with the secret can run code in every reader"
+        yield warning("pickle", f"{cause}: {risk}", 'leave codec="pickle" out')
     else:
         yield good("pickle", f"none among {sample.entries} entries")
 
@@ -99,7 +100,7 @@ def foreign(sample: Sample, namespace: str) -> Finding:
     if namespace:
         fix = f"give one of the programs another namespace than {namespace}"
     else:
-        fix = "give the cache a namespace, or a database of its own"
+        fix = "give the cache a namespace, or a separate database"
     return warning("foreign-keys", cause, fix)
 
 

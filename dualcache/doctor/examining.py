@@ -37,8 +37,8 @@ def examine(
     if backend.startswith(("memory:", "null:")):
         yield warning(
             "url",
-            f"{backend}: each process has a cache of its own" + (f" ({origin})" if origin else ""),
-            "give a URL, or set DUALCACHE_URL, where several processes share entries",
+            f"{backend}: each process has a separate cache" + (f" ({origin})" if origin else ""),
+            "give a URL, or set DUALCACHE_URL, if several processes share entries",
         )
         yield from examine_program(cache)
         return

@@ -19,7 +19,7 @@ LAGGING_SECONDS: Final = 10
 def examine_keeping(node: Node) -> Iterator[Finding]:
     """Look at persistence and at replicas."""
     if "role" not in node.info:
-        yield unknown("persistence", "the server does not tell")
+        yield unknown("persistence", "the server does not say")
         return
     yield persistence(node)
     yield replication(node)
@@ -39,7 +39,7 @@ def persistence(node: Node) -> Finding:
         )
     kinds = [kind for kind, on in (("snapshots", bool(schedule)), ("a log", has_log)) if on]
     if schedule is None and not has_log:
-        return unknown("persistence", "no log; snapshots are not told")
+        return unknown("persistence", "no append-only log; snapshots are unknown")
     if kinds:
         return good("persistence", f"{' and '.join(kinds)}; run dualcache clear after a restore")
     return good("persistence", "none: a restart begins with an empty cache")

@@ -22,7 +22,7 @@ def examine_memory(node: Node) -> Iterator[Finding]:
     """Look at what bounds the server's memory."""
     info = node.info
     if "maxmemory" not in info:
-        yield unknown("maxmemory", "the server does not tell")
+        yield unknown("maxmemory", "the server does not say")
         return
     limit, used = number(info["maxmemory"]), number(info.get("used_memory"))
     policy = text(info.get("maxmemory_policy", "?"))
@@ -54,7 +54,8 @@ def examine_rates(node: Node) -> Iterator[Finding]:
     info = node.info
     seconds = max(1, number(info.get("uptime_in_seconds")))
     evicted, expired = number(info.get("evicted_keys")), number(info.get("expired_keys"))
-    told = f"{evicted / seconds:.1f} keys/s evicted, {expired / seconds:.1f} expired, since it runs"
+    rates = f"{evicted / seconds:.1f} keys/s evicted, {expired / seconds:.1f} expired"
+    told = f"{rates}, since it started"
     if evicted > expired and evicted > 0:
         yield warning("evictions", told, "raise maxmemory, or shorten ttls: entries end too early")
     else:
@@ -72,7 +73,7 @@ def examine_bounds(node: Node) -> Iterator[Finding]:
     table = node.setting("tracking-table-max-keys")
     tracked = number(node.info.get("tracking_total_keys"))
     if table is None:
-        yield unknown("tracking-table", "CONFIG GET is refused", "look at it at your provider's")
+        yield unknown("tracking-table", "CONFIG GET is refused", "check it with your provider")
         return
     if number(table) and tracked > TABLE_FULL * number(table):
         yield warning(

@@ -114,8 +114,8 @@ def examine_entrance(cache: Cache, backend: str) -> Iterator[Finding]:
     else:
         yield warning(
             "auth",
-            "no password: whoever reaches the server reads and deletes",
-            "give the cache a user of its own: docs/operating/acl.md",
+            "no password: anyone who reaches the server can read and delete",
+            "give the cache a separate user: docs/operating/acl.md",
         )
 
 

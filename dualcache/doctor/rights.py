@@ -76,7 +76,7 @@ def examine_rights(node: Node, rights: Sequence[Right], namespace: str) -> Itera
         yield make("rights", f"{right.rule} is missing: {right.without}", fix)
     if not missing:
         who = f"user {name}" if name else "the user"
-        yield good("rights", f"{who} may do all that this cache does")
+        yield good("rights", f"{who} has all rights that this cache needs")
     checked = [rule for rule in unsure if not rule.startswith(("~", "&"))]
     if checked:
         yield unknown(

@@ -49,7 +49,7 @@ def clock(node: Node, now: Callable[[], float]) -> Finding:
     try:
         told = node.client.time()
     except RedisError:
-        return unknown("clock", "the server may not be asked for TIME", "allow +time")
+        return unknown("clock", "the server does not answer TIME", "allow +time")
     middle = (before + now()) / 2
     skew = told[0] + told[1] / 1_000_000 - middle
     if abs(skew) <= SKEWED_SECONDS:

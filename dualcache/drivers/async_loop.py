@@ -141,8 +141,8 @@ def is_trio() -> bool:
 def unknown_loop() -> UsageError:
     """Return the error of a call where no loop runs that is known."""
     return UsageError(
-        "the async face was called where neither asyncio nor trio runs",
+        "an async method was called where neither asyncio nor trio runs",
         code="DC480",
-        help="await it in a program that asyncio.run(), uvloop.run(), trio.run() or anyio.run() "
-        "runs; elsewhere call the sync face",
+        help="run the program with asyncio.run(), uvloop.run(), trio.run() or anyio.run(); "
+        "elsewhere use the sync methods",
     )

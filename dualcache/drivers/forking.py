@@ -34,11 +34,11 @@ class OfOneProcess:
     def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
         """Refuse to be copied or pickled, for which both ask here."""
         raise UsageError(
-            "a cache can be neither copied nor pickled: its connections, locks and flights belong "
-            "to one process",
+            "a cache can be neither copied nor pickled: its connections, locks and running loads "
+            "belong to one process",
             code="DC180",
-            help="make it once at module level and import it there; leave it out of objects that "
-            "are copied or pickled (__getstate__ tells what is)",
+            help="create it once at module level and import it; leave it out of objects that are "
+            "copied or pickled, in their __getstate__",
         )
 
 

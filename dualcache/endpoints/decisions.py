@@ -150,11 +150,11 @@ def _two_ids(
 
 
 def not_the_id(name: str, owner: str, options: EndpointOptions) -> str:
-    """Say that a parameter is called as an id is, and is none by its type."""
+    """Say that a parameter has the name of an id, and another type."""
     kinds = " or ".join(kind.__name__ for kind in options.types)
     return (
-        f"[DC410] {name} of {owner} is no {kinds}, so it is not the id: a read has the id "
-        f'"global", and a write deletes no key of its own; write resource_id_name="{name}"'
+        f"[DC410] {name} of {owner} is not of type {kinds}, so it is not the id: a read has the id "
+        f'"global", and a write has no key to delete; write resource_id_name="{name}"'
     )
 
 
@@ -177,7 +177,8 @@ def no_id(
 def no_request(signature: FunctionSignature) -> UsageError:
     """Make the error of an endpoint that is to invalidate and does not know its request."""
     return UsageError(
-        f"{signature.name} is to invalidate, but has no request that tells a read from a write",
+        f"{signature.name} is to invalidate, but has no request that shows whether it reads or "
+        "writes",
         code="DC404",
         details=[("of", str(signature))],
         help="add a parameter `request: Request`, or decorate it with @cache.invalidates(…)",

@@ -159,7 +159,7 @@ def warn_of_routes_beneath(app: object, runtime: Runtime) -> None:
             warn_of_function(
                 above.signature,
                 f"[DC413] {' '.join([*verbs[:1], path])} does not use the cache: {name} has the "
-                "cache's decorator above the route's; write the cache's decorator beneath the "
+                "cache's decorator above the route's; write the cache's decorator below the "
                 "route's",
             )
 

@@ -58,10 +58,11 @@ def positional(values: Sequence[Any], options: Mapping[str, Any]) -> dict[str, A
     """Return the options, those that were written by position under their names."""
     if not isinstance(values[0], str) or len(values) > len(POSITIONS):
         raise UsageError(
-            "cache() got values that it has no place for",
+            "cache() got more values without names than it takes",
             code="DC400",
             details=[("places", ", ".join(POSITIONS))],
-            help="write a function alone, or a key_prefix and what follows it, or names",
+            help="write only a function, or a key_prefix and the options after it, or name the "
+            "options",
         )
     refuse_duration(values[0])
     written = dict(zip(POSITIONS, (Unnamed(values[0]), *values[1:]), strict=False))
@@ -71,7 +72,7 @@ def positional(values: Sequence[Any], options: Mapping[str, Any]) -> dict[str, A
             raise UsageError(
                 f"cache() has two {several}",
                 code="DC400",
-                help=f"write {name} once, in its place or by its name",
+                help=f"write {name} once, by position or by name",
             )
     return {**written, **options}
 
@@ -82,11 +83,11 @@ def endpoint_options(options: Mapping[str, Any], owner: str) -> EndpointOptions:
     for name in ("key", "name"):
         if options.get(name) is not None:
             raise UsageError(
-                f"{name} of {owner} does not go with {written[0]}",
+                f"{name} of {owner} cannot be combined with {written[0]}",
                 code="DC400",
                 details=[("either", _FAMILIES)],
-                help="key= names the whole key, key_prefix= lets the id follow: write one of them; "
-                "after key=, invalidate with @cache.invalidates",
+                help="key= is the whole key, and the id follows key_prefix=: write one of them; "
+                "with key=, invalidate by @cache.invalidates",
             )
     alone = lonely(options, _ENDPOINT)
     if alone is not None:

@@ -51,8 +51,8 @@ def variant_parts(
 def fix_of(name: str) -> str:
     """Return the lines to write where a parameter cannot be part of a key."""
     return (
-        f'leave it out with ignore=("{name}",); if answers differ by it, also put what tells them '
-        f"apart in the prefix, like {{{name}.id}}, or in vary=lambda …: {name}.id"
+        f'leave it out with ignore=("{name}",); if answers depend on it, also put the part that '
+        f"identifies them in the prefix, like {{{name}.id}}, or in vary=lambda …: {name}.id"
     )
 
 

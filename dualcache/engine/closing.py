@@ -108,7 +108,7 @@ def reply_to_closed(op: Op[Any]) -> Any:
     error = BackendRefused(
         "the connection is closed at a command that the service does not know",
         code="DC318",
-        help="is it a proxy? What needs that command does not work there",
+        help="is it a proxy? Features that need that command do not work there",
     )
     error.is_lacking = True
     raise error

@@ -154,8 +154,8 @@ def _number_of(read: ReadResult) -> int:
     value = read.value
     if read.state is not FRESH or type(value) is not int:
         raise UsageError(
-            "what is stored under this key is no whole number",
+            "the value under this key is not a whole number",
             code="DC181",
-            help="count under a key of its own, or set it to a whole number first",
+            help="count under another key, or set this key to a whole number first",
         )
     return value

@@ -53,7 +53,7 @@ __all__ = [
 
 _UNTYPED: Final = UNTYPED.value
 UNTYPED_REASON: Final = (
-    "an entry that a function with a return annotation stored reads exactly only as that type"
+    "an entry of a function with a return annotation can be read exactly only as that type"
 )
 UNTYPED_HELP: Final = (
     "give the type: get(key, type=User), get_or_load(key, loader, type=User); "

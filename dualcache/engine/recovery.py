@@ -160,15 +160,16 @@ def restore(env: Env, *, is_clear: bool = False) -> Flow[None]:
     # Asked first: a caller who may not read must not use up the one attempt after a pause.
     if health.has_overflowed and not is_clear:
         raise BackendUnavailable(
-            "the backend is not read: more invalidations were kept than the queue holds",
+            "the backend is not read: there were too many invalidations to keep",
             code="DC206",
-            help="call clear() once the backend is back; it deletes what those would have deleted",
+            help="call clear() when the backend is back: it deletes everything that they would "
+            "have deleted",
         )
     if not health.breaker.may_try(env.elapsed_ms()):
         raise BackendUnavailable(
             "the backend is not asked: its circuit breaker is open",
             code="DC205",
-            help="it is tried again within seconds; the log tells why it opened",
+            help="the cache tries again within seconds; the log says why it opened",
         )
     yield from _replay(env)
 

@@ -98,7 +98,7 @@ def no_old_entry(call: Call) -> UsageError:
     return UsageError(
         f"{call.policy.label} was given NOT_MODIFIED for a value, without an old entry",
         code="DC424",
-        help="return it from refresh_from=…, which is called where an old entry is there",
+        help="return it only from refresh_from=…, which is called if there is an old entry",
     )
 
 

@@ -60,7 +60,7 @@ class Wait(Struct):
         error = LoaderTimeout(
             f"{call.policy.label} took longer than {call.policy.hard_timeout_ms} ms",
             code="DC415",
-            help="its load goes on, and what it gives is stored: ask again later, or raise "
+            help="the load goes on, and its result is stored: ask again later, or raise "
             "hard_timeout",
         )
         return failure_of(error, env.sequence())

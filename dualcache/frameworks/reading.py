@@ -47,9 +47,9 @@ def unkeyed_line(signature: FunctionSignature, part: str) -> str:
     """Write the warning about a function that reads something its key leaves out."""
     vary = f"vary=lambda{' ' if signature.parameters else ''}{', '.join(signature.parameters)}:"
     return (
-        f"[DC411] {signature.name} reads {part} of its request, which is no part of its key, so "
-        f"one answer is served to everybody; write {vary} … with what tells answers apart, or "
-        f"{vary} None if nothing does"
+        f"[DC411] {signature.name} reads {part} of its request, which is not part of its key, so "
+        f"everybody gets the same answer; write {vary} … with the part that identifies the answer, "
+        f"or {vary} None if nothing does"
     )
 
 

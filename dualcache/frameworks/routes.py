@@ -16,8 +16,8 @@ PASSING: Final = frozenset({"OPTIONS", "TRACE"})
 SAFE: Final = frozenset({"GET", "HEAD", *PASSING})
 MOST_LAYERS: Final = 50
 INSTEAD: Final = (
-    "decorate what writes with @cache.invalidates(…), or with key_prefix= and a parameter "
-    "`request: Request`, whose method then decides"
+    "decorate the function that writes with @cache.invalidates(…), or with key_prefix= and a "
+    "parameter `request: Request`, whose method then decides"
 )
 
 

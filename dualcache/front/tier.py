@@ -277,7 +277,7 @@ def log_choice(where: str, transport: str, reason: str, *, is_fixable: bool) -> 
     """Log by which transport the changes on a server are heard, or that they are not."""
     fields = {"event": "TransportChosen", "server": where, "transport": transport, "reason": reason}
     if transport == "none":
-        what = "the front tier of %s is bypassed while changes are not heard (%s)"
+        what = "the front tier of %s is bypassed while it hears no changes (%s)"
         log(
             "WARNING", f"{what}; reads go to the server", where, reason, logger=FRONT, fields=fields
         )

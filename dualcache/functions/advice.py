@@ -65,9 +65,9 @@ def unnamed_parameters(
         plural = ", ".join(f'"{name}"' for name in left_out)
         comma = "," if len(left_out) == 1 else ""
         yield (
-            f"[DC127] the key of {signature.name} does not name {several}: calls that differ "
-            f"only there share one result; put it into the template, or write "
-            f"ignore=({plural}{comma}) if no result differs by it"
+            f"[DC127] the key of {signature.name} does not name {several}: calls that differ only "
+            f"there share one result; add it to the template, or write ignore=({plural}{comma}) if "
+            "the result does not depend on it"
         )
 
 
@@ -79,8 +79,8 @@ def request_fix(name: str, hint: Any) -> str | None:
     if not is_request_type(hint):
         return None
     return (
-        'if it is an endpoint: @cache(key_prefix="…"), whose key has the query and not '
-        f'the request; else, only if no result ever differs by it: ignore=("{name}",)'
+        'for an endpoint: @cache(key_prefix="…"), whose key has the query but not the request; '
+        f'otherwise, only if the result never depends on it: ignore=("{name}",)'
     )
 
 

@@ -33,7 +33,7 @@ def refuse_no_function(value: object) -> None:
     kind = type(value).__name__
     meant = MEANT.get(kind)
     raise UsageError(
-        f"cache() got a value of type {kind} in the place of a function",
+        f"cache() got a value of type {kind} instead of a function",
         code="DC126",
         help=f"did you mean {meant}?" if meant else "write the option's name before it",
     )
@@ -43,7 +43,7 @@ def refuse_duration(text: str) -> None:
     """Raise `UsageError` for a text that reads as a duration: as a prefix it makes no sense."""
     if DURATION.fullmatch(text):
         raise UsageError(
-            "cache() got a duration without a name, where a key_prefix stands",
+            "cache() got a duration without a name, so it would be a key_prefix",
             code="DC126",
             details=[("given", f'"{text}"')],
             help=f'did you mean ttl="{text}"?',

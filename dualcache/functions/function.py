@@ -262,7 +262,7 @@ class Cached:
         """Return the full tags that the user's callable gives."""
         tags_of = self._options.tags_of
         assert tags_of is not None
-        what = f"what tags of {self.signature.name} returned"
+        what = f"the result of tags of {self.signature.name}"
         given = several(tags_of(result, *values), what, 'return a list: ["…"]')
         return full_tags(self.binding.prefix, [user_tag(name) for name in given])
 

@@ -36,12 +36,13 @@ def invalidating(
     is_bare = any(callable(key) for key in keys)
     if is_bare or not (keys or tags or patterns):
         raise UsageError(
-            "@cache.invalidates got a function in the place of its names"
+            "@cache.invalidates got a function instead of names"
             if is_bare
-            else "@cache.invalidates() names nothing that it could invalidate",
+            else "@cache.invalidates() names nothing to invalidate",
             code="DC409",
-            help='name what the function makes wrong: @cache.invalidates("user:{user_id}"), or '
-            'tags=["users"], or patterns=["search_*"]',
+            help="name the entries that the function makes wrong: "
+            '@cache.invalidates("user:{user_id}"), or tags=["users"], or '
+            'patterns=["search_*"]',
         )
 
     def decorate(function: Any) -> Any:

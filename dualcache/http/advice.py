@@ -12,7 +12,7 @@ def warn_of_tasks(function: Any) -> None:
     code = function.__code__
     warnings.warn_explicit(
         f"[DC436] responses of {function.__qualname__} have background tasks and are not stored, "
-        "as a hit would not run them; leave cache.http out, or start the work elsewhere",
+        "because a hit would not run them; leave cache.http out, or start the work elsewhere",
         UserWarning,
         code.co_filename,
         code.co_firstlineno,

@@ -49,7 +49,7 @@ def _given(scope: Scope) -> Any:
         if name in sys.modules:
             return sys.modules[name].Request(scope)
     raise UsageError(
-        "a function was given to cache.http(), and no framework makes a request for it",
+        "cache.http() got a function of the request, and no framework makes that request",
         code="DC444",
-        help='name fields of the request: vary=["x-tenant"]',
+        help='name header fields instead: vary=["x-tenant"]',
     )

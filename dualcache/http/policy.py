@@ -106,7 +106,7 @@ def http_policy(
     is_public = _bool(options, "public")
     if is_public and vary_of is not None:
         raise UsageError(
-            f"{OWNER} has public=True beside a vary that is a function",
+            f"{OWNER} has public=True, and a vary that is a function",
             code="DC434",
             details=[("why", "caches between here and the client cannot know what it looks at")],
             help='name the header fields it reads: vary=["x-tenant"], or leave public=True out',
@@ -146,7 +146,7 @@ def _field_names(vary: Any) -> tuple[str, ...]:
     for name in names:
         if not isinstance(name, str) or not FIELD_NAME.fullmatch(name) or name == "*":
             raise UsageError(
-                f"vary of {OWNER} holds what is no name of a header field",
+                f"vary of {OWNER} holds something that is not the name of a header field",
                 code="DC430",
                 help='write vary=["accept-language"], or a function of the request',
             )
@@ -161,7 +161,7 @@ def _templates(options: Mapping[str, Any], option: str) -> tuple[str, ...]:
 def _template(written: Any, option: str) -> str:
     if not isinstance(written, str) or not written:
         raise UsageError(
-            f"{option} of {OWNER} is no text",
+            f"{option} of {OWNER} is not text",
             code="DC431",
             help=f'write a template of path parameters: {option}="post:{{post_id}}"'
             if option == "key"
@@ -180,7 +180,7 @@ def _query(query: Any) -> Query:
     kept = tuple(names)
     if not all(isinstance(name, str) and name.removeprefix("!") for name in kept):
         raise UsageError(
-            f"query of {OWNER} holds what is no name of a parameter",
+            f"query of {OWNER} holds something that is not the name of a parameter",
             code="DC432",
             help='write the names that count (["page", "q"]) or those that do not (["!utm_*"])',
         )
@@ -191,7 +191,7 @@ def _statuses(statuses: Any) -> frozenset[int]:
     found = frozenset(several(statuses, f"statuses of {OWNER}", "write statuses=[404]"))
     if not all(isinstance(each, int) and 400 <= each < 600 for each in found):
         raise UsageError(
-            f"statuses of {OWNER} holds what is no status of 400 or more",
+            f"statuses of {OWNER} holds something that is not a status of 400 or more",
             code="DC433",
             help="write statuses=[404, 410]: responses below 400 are stored anyway",
         )

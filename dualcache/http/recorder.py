@@ -187,10 +187,10 @@ def _asyncio_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio_loop()
     if loop is None:
         raise UsageError(
-            "HTTP mode needs asyncio, and another event loop serves this application",
+            "HTTP mode needs asyncio, and this application runs on another event loop",
             code="DC482",
-            help="let an ASGI server on asyncio serve it, as uvicorn does; or decorate the "
-            "functions that the endpoint calls",
+            help="use an ASGI server on asyncio, such as uvicorn; or decorate the functions that "
+            "the endpoint calls",
         )
     return loop
 

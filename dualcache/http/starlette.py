@@ -38,9 +38,9 @@ def decorated_endpoint(http: AsgiHttp, function: Any) -> Any:
     kind = type(function).__name__
     if not inspect.isfunction(function):
         raise UsageError(
-            f"cache.http() was given a {kind} in the place of a function",
+            f"cache.http() was given a {kind} instead of a function",
             code="DC435",
-            help="decorate the endpoint, beneath the route's decorator",
+            help="decorate the endpoint, below the route's decorator",
         )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise UsageError(
@@ -197,8 +197,8 @@ def _warn_of_route_beneath(route: Any, endpoint: Any, owner: Any) -> None:
     if http is not None and http.cache is owner and endpoint in layers(above):
         code = endpoint.__code__
         warnings.warn_explicit(
-            f"[DC413] {getattr(route, 'path', '')} does not use the cache: {endpoint.__qualname__} "
-            "has cache.http above the route's decorator; write it beneath",
+            f"[DC413] {getattr(route, 'path', '')} does not use the cache: "
+            f"{endpoint.__qualname__} has cache.http above the route's decorator; write it below",
             UserWarning,
             code.co_filename,
             code.co_firstlineno,

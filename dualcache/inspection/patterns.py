@@ -19,7 +19,7 @@ def chosen_pattern(pattern: str | None, template: str | None) -> str:
     """Return the one pattern that was given, or that of all keys."""
     if pattern is not None and template is not None:
         raise UsageError(
-            "a pattern and a template are given",
+            "both a pattern and a template are given",
             code="DC492",
             help="give one of them",
         )

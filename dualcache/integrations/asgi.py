@@ -74,7 +74,9 @@ def _refuse_wrong(cache: object, paths: object) -> None:
         )
     for pattern, options in paths.items():
         if not isinstance(pattern, str) or not pattern.startswith(("/", "*")):
-            raise UsageError("paths of HttpCache holds what is no path", code="DC439", help=HELP)
+            raise UsageError(
+                "paths of HttpCache holds something that is not a path", code="DC439", help=HELP
+            )
         if options is not None and not isinstance(options, Mapping):
             raise UsageError(
                 f"paths of HttpCache has no mapping of options for {pattern}",

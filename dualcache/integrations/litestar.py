@@ -128,7 +128,7 @@ def _checked(namespace: object) -> str:
     if isinstance(namespace, str) and _NAMESPACE.fullmatch(namespace):
         return namespace
     raise UsageError(
-        f"{namespace!r} is no namespace of a store",
+        f"{namespace!r} is not a namespace for a store",
         code="DC470",
         help="write it with letters, digits, _ and -; with_namespace() makes one within another",
     )

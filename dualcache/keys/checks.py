@@ -57,9 +57,9 @@ def own_name(signature: FunctionSignature, name: str | None, *, is_shared: bool)
             f"{what} needs a key or a name",
             code="DC114",
             details=[
-                ("why", "other functions elsewhere have the same one, and would share its keys")
+                ("why", "functions elsewhere can have the same name, and would share its keys")
             ],
-            help='give @cache a name="…" of its own, or a key="…" template',
+            help='give @cache a name="…", or a key="…" template',
         )
     return escape_literal(f"{module or signature.module}.{signature.qualname}")
 
@@ -106,9 +106,9 @@ def checked_template(signature: FunctionSignature, text: object, what: NameKind)
             + ("begins with ~" if template.parts else "is empty"),
             code="DC105",
             details=[("template", f'"{text}"')],
-            help="begin it with another character: names with ~ are the cache's own"
+            help="begin it with another character: names with ~ belong to the cache"
             if template.parts
-            else "write what the calls are stored under, or leave the option out",
+            else "write a key for the calls, or leave the option out",
         )
     if what == "pattern":
         _check_outside_classes(template)
@@ -137,7 +137,7 @@ def _check_outside_classes(template: Template) -> None:
                 f"{template.what} of {template.owner} has a placeholder inside [ ]",
                 code="DC108",
                 details=[("template", f'"{template.text}"')],
-                help="write the placeholder outside, or \\[ for a bracket of the key itself",
+                help="move the placeholder outside, or \\[ for a bracket of the key itself",
             )
 
 
@@ -178,7 +178,7 @@ def template_check(signature: FunctionSignature, template: Template, *, stores: 
         for field in template.fields:
             hint = hints.get(field.name)
             if field.is_plain and field.name in hints and is_keyable_annotation(hint) is False:
-                help_line = f"read what tells its values apart, like {{{field.name}.id}}"
+                help_line = f"name the part that identifies it, like {{{field.name}.id}}"
                 raise unkeyable_hint(signature, field.name, hint, help_line)
         if not stores:
             return
@@ -218,10 +218,10 @@ def unkeyable_fix(signature: FunctionSignature, name: str) -> str:
     """
     if signature.is_in_class and name == signature.parameters[0]:
         return (
-            f"if it is the method's object, name what tells two objects apart: a __cache_key__() "
+            f"if it is the method's object, say how two objects differ: a __cache_key__() "
             f'method on its class, or key="…:{{{name}.id}}:…"'
         )
     return (
-        f'only if no result ever differs by it: ignore=("{name}",); else name what tells its '
-        f'values apart: key="…:{{{name}.id}}:…", or a __cache_key__() method on its class'
+        f'only if the result never depends on it: ignore=("{name}",); otherwise name the part that '
+        f'identifies it: key="…:{{{name}.id}}:…", or a __cache_key__() method on its class'
     )

@@ -65,7 +65,7 @@ class Plan(Struct, frozen=True):
             raise UsageError(
                 f"the {self.kind} of a call of {self.owner} is empty",
                 code="DC106",
-                help="put text of its own into the template: an empty argument leaves nothing",
+                help="add some text to the template: an empty argument leaves nothing",
             )
         if name[0] == "~" and self.begins_with_value:
             name = f"%7E{name[1:]}"
@@ -194,7 +194,9 @@ def fault_of(
 ) -> Callable[[UnkeyableArgument], UnkeyableArgument]:
     """Return a function that adds to an error which argument cannot be written, and the fix."""
     what = (
-        f"argument {name} of {signature.name}" if name else f"what vary gives for {signature.name}"
+        f"argument {name} of {signature.name}"
+        if name
+        else f"the result of vary for {signature.name}"
     )
 
     def told(error: UnkeyableArgument) -> UnkeyableArgument:

@@ -88,7 +88,7 @@ def element_signature(
     hints = whole.hints()
     if not _may_be_mapping(whole.return_annotation()):
         raise UsageError(
-            f"{whole.name} is annotated to return no mapping",
+            f"{whole.name} is annotated to return something other than a mapping",
             code="DC422",
             help="return a dict from each value to its result",
         )
@@ -114,7 +114,7 @@ def element_signature(
     left = [name for name in possible if name not in names and name not in (ignore or ())]
     found = named or _sequences(left, hints)
     if len(found) != 1:
-        problem = "does not tell which parameter holds the values"
+        problem = "does not show which parameter holds the values"
         raise _no_sequence(whole, problem, found)
     at = whole.parameters.index(found[0])
     element = unknown[0] if unknown else found[0]
@@ -202,11 +202,11 @@ def _no_element(
 ) -> UsageError:
     if unknown:
         shown = " and ".join(f"{{{name}}}" for name in unknown)
-        problem = f"names {shown}, which are no parameters"
+        problem = f"names {shown}, which are not parameters"
         fix = "keep the one that stands for a value; the others have to be parameters"
     else:
         problem = "does not name one of the values"
-        fix = f"write {{{_singular(possible[0])}}}: any name that is no parameter"
+        fix = f"write {{{_singular(possible[0])}}}: any name that is not a parameter"
     return UsageError(
         f"the key of {whole.name} {problem}",
         code="DC421",

@@ -121,7 +121,7 @@ def is_pattern(key: str) -> bool:
 def star_in_key(help_line: str) -> UsageError:
     """Build the error for a key to delete that is meant as a pattern."""
     return UsageError(
-        "a key to invalidate holds a *, which is no wildcard there", code="DC128", help=help_line
+        "a key to invalidate holds a *, which is not a wildcard there", code="DC128", help=help_line
     )
 
 
@@ -162,6 +162,6 @@ def _not_internal(name: str, what: str) -> str:
         raise UsageError(
             f"a {what} must not begin with ~",
             code="DC107",
-            help="begin it with another character: names with ~ are the cache's own",
+            help="begin it with another character: names with ~ belong to the cache",
         )
     return name

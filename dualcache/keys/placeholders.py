@@ -74,7 +74,7 @@ def malformed(
 def ambiguous(template: Template, first: Field, second: Field) -> KeyTemplateError:
     names = f"{{{first.name}}} and {{{second.name}}}"
     return KeyTemplateError(
-        f"{template.what} of {template.owner} cannot tell two calls apart",
+        f"{template.what} of {template.owner} could give two calls the same key",
         code="DC103",
         details=pointed(template, first.start, second.end, f"where does {{{first.name}}} end?"),
         help=f"put a : between {names}, or annotate one as int, UUID, date, bool or an Enum",

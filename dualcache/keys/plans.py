@@ -196,7 +196,7 @@ def template_parts(
             parts.append(constant(signature.identity.value_of(part.name), writer, part))
             continue
         at = signature.parameters.index(part.name)
-        help_line = f"read what tells its values apart, like {{{part.name}.id}}"
+        help_line = f"name the part that identifies it, like {{{part.name}.id}}"
         parts.append(
             Value(
                 f"p{at}",

@@ -82,8 +82,8 @@ def _bound_form(signature: FunctionSignature, one: Bound) -> Callable[[Any], str
             f"{one.name}, which a partial binds for {signature.name}, cannot be part of a key",
             code="DC110",
             details=error.details,
-            help=f'only if no result ever differs by it: ignore=("{one.name}",); else give the '
-            "function that is made of it a name= or a key= of its own",
+            help=f'only if the result never depends on it: ignore=("{one.name}",); otherwise give '
+            "the resulting function a name= or a key=",
         ) from error
     return write
 
@@ -110,11 +110,11 @@ def _refuse_no_value(signature: FunctionSignature, kind: type[Any]) -> None:
             f"{signature.name} has no key for its object",
             code="DC112",
             details=[
-                ("type", f"{kind.__module__}.{kind.__qualname__} is no frozen value"),
+                ("type", f"{kind.__module__}.{kind.__qualname__} is not a frozen value"),
                 ("either", f"def __cache_key__(self): return self.id    in {kind.__name__}"),
                 ("or", f'@cache(key="{kind.__name__.lower()}:{{self.id}}:…")'),
             ],
-            help="name what tells two objects apart, or freeze the class if it is a value",
+            help="say how two objects differ, or freeze the class if it is a value",
         )
 
 

@@ -42,7 +42,8 @@ def unkeyable(kind: type[Any], why: str = "has no canonical form") -> UnkeyableA
         "a value cannot be part of a key",
         code="DC110",
         details=[("type", f"{kind.__module__}.{kind.__qualname__} {why}")],
-        help="give the class a __cache_key__() method that returns what tells its values apart",
+        help="give the class a __cache_key__() method that returns the part that identifies its "
+        "value",
     )
 
 

@@ -184,7 +184,7 @@ def _refuse_uncacheable(function: object) -> None:
         raise UsageError(
             f"a {type(function).__name__} cannot be cached",
             code="DC116",
-            help="write @property above the cache's decorator, not beneath it",
+            help="write @property above the cache's decorator, not below it",
         )
     is_async = inspect.isasyncgenfunction(function)
     if is_async or inspect.isgeneratorfunction(function):
@@ -193,7 +193,7 @@ def _refuse_uncacheable(function: object) -> None:
             " function, which cannot be cached",
             code="DC115",
             details=[("at", f"{function.__module__}.{_qualname(function)}")],
-            help="return a list: the items of a generator are gone once they were read",
+            help="return a list: the items of a generator can be read only once",
         )
 
 

@@ -174,7 +174,7 @@ def _parsed_field(template: Template, start: int, end: int) -> Field:
         raise malformed(template, start, end, "is not a parameter, attribute or item", "")
     conversion = found["conversion"]
     if conversion not in (None, "s", "digest"):
-        raise malformed(template, start, end, "converts by other than !s and !digest", "")
+        raise malformed(template, start, end, "has a conversion other than !s and !digest", "")
     path = tuple(
         (True, attribute) if attribute else (False, int(item) if item.isdecimal() else item)
         for attribute, item in _step.findall(found["path"])
@@ -200,7 +200,7 @@ def _stepped(
     except (AttributeError, LookupError, TypeError) as error:
         missing = f"attribute {step}" if is_attribute else f"item {step}"
         raise KeyTemplateError(
-            f"{template.what} of {template.owner} reads what its argument does not have",
+            f"{template.what} of {template.owner} reads something that its argument does not have",
             code="DC104",
             details=pointed(
                 template, field.start, field.end, f"{type(value).__name__} has no {missing}"

@@ -89,20 +89,20 @@ def _scans_line(event: ScansRefused, server: str) -> Line:
     """Describe invalidations on a server that does not list its keys."""
     fix = "allow +scan" if event.reason == "NOPERM" else "it lacks SCAN"
     what = f"{server} does not let its keys be listed ({event.reason}: {fix})"
-    return "ERROR", f"{what}; patterns and clears are kept undelivered, keys and tags go on"
+    return "ERROR", f"{what}; patterns and clears wait, keys and tags go on"
 
 
 def _replayed_line(event: Replayed, server: str) -> Line:
     """Say how many deletions were delivered late."""
     many = "invalidation" if event.delivered == 1 else "invalidations"
-    return "INFO", f"{server} got what was kept while it did not answer: {event.delivered} {many}"
+    return "INFO", f"{server} got {event.delivered} {many} that were kept while it did not answer"
 
 
 def _changed_line(event: MasterChanged, server: str) -> Line:
     """Say that there was a failover, and how many deletions it might have lost."""
     many = "invalidation" if event.repeated == 1 else "invalidations"
     what = f"{server} has another master now"
-    return "INFO", f"{what}; {event.repeated} {many} of the last moments are repeated there"
+    return "INFO", f"{what}; {event.repeated} recent {many} are repeated there"
 
 
 def _overflow_line(event: PendingOverflowed, server: str) -> Line:
@@ -113,7 +113,7 @@ def _overflow_line(event: PendingOverflowed, server: str) -> Line:
 
 def _differed_line(event: Differed, _: str) -> Line:
     """Say that a write seems to forget to invalidate."""
-    what = f"{event.template}: an entry of {event.age:.0f} s is not what the function returns now"
+    what = f"{event.template}: an entry of {event.age:.0f} s differs from the function's result now"
     return "WARNING", f"{what}, and nothing has invalidated it: which write changes its source?"
 
 

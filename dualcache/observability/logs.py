@@ -41,8 +41,8 @@ def was_told_of_time_travel() -> bool:
     if library is not None:
         log(
             "WARNING",
-            "%s moves the time, and the cache does not follow: entries do not expire by it; "
-            'make the cache with Cache("memory://", clock=lambda: time.time())',
+            "%s moves the time, and the cache does not follow it: entries do not expire; make the "
+            'cache with Cache("memory://", clock=lambda: time.time())',
             library,
         )
     return library is not None

@@ -136,8 +136,8 @@ class _Observer:
         self.is_slow = True
         log(
             "WARNING",
-            "the observer %s has held callers up %d times for more than %g s; a thread calls it "
-            "from now on, and drops events while %d wait: hand them to a queue in it",
+            "the observer %s has delayed callers %d times by more than %g s; a thread calls it "
+            "from now on, and drops events while %d wait: let it put them into a queue",
             getattr(self.function, "__qualname__", type(self.function).__name__),
             SLOW_CALLS,
             SLOW_SECONDS,

@@ -48,7 +48,7 @@ class FrontTier(Struct, frozen=True):
 def _to_one_of(known: tuple[str, ...], chosen: Any, option: str) -> None:
     if chosen not in known:
         raise UsageError(
-            f"FrontTier() knows no {option} {chosen}",
+            f"FrontTier() has no {option} {chosen}",
             code="DC164",
             help=f"one of {', '.join(known)}",
         )
@@ -73,7 +73,7 @@ def to_own_front(front: FrontTier | int | bool, owner: str) -> FrontTier | None:
     own = None if isinstance(front, bool) else to_front(front)
     if own is not None and own.transport != "auto":
         raise UsageError(
-            f"the front tier of {owner} names a transport of its own",
+            f"the front tier of {owner} names a transport",
             code="DC167",
             details=(("transport", own.transport),),
             help="say it for the whole cache: Cache(…, front=FrontTier(transport=…))",

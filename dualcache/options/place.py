@@ -91,7 +91,7 @@ def _split_address(address: str, *, default_port: int | None) -> Address:
             refuse("has an IPv6 address without brackets", "write it as [::1]:6379")
     host = unquoted(host) or "localhost"
     if not host.isprintable() or " " in host:
-        refuse("has a host that is no name", "write a host name or an address")
+        refuse("has a host that is not a name", "write a host name or an address")
     if port:
         return Address(host, to_int(port, "port", owner=OWNER, minimum=1, maximum=65_535))
     if default_port is None:

@@ -61,7 +61,7 @@ def to_beta(value: Any, option: str, *, owner: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value < inf:  # nor nan
         raise UsageError(
-            f"{option} of {owner} is no number from 0 up",
+            f"{option} of {owner} is not a number of 0 or more",
             code="DC414",
             help=f"write {option}=1 for the optimum, more for an earlier load, 0 for none",
         )
@@ -92,7 +92,7 @@ def to_stale_on(
     elif callable(value) and not iscoroutinefunction(value):
         return value  # type: ignore[no-any-return]
     raise UsageError(
-        f"{option} of {owner} says of no exception whether it counts",
+        f"{option} of {owner} does not say which exceptions count",
         code="DC412",
         help=f"write {option}=TimeoutError, or a tuple of subclasses of Exception, or a function "
         "of the exception",
@@ -125,7 +125,7 @@ def to_staleness(value: Any, option: str, *, owner: str) -> float:
     bound_ms = to_ms(value, option, owner=owner)
     if bound_ms < _LEAST_STALENESS_MS:
         raise UsageError(
-            f"{option} of {owner} is too short to be proved",
+            f"{option} of {owner} is too short",
             code="DC165",
             help=f"give at least {_LEAST_STALENESS_MS} ms, or do without a front tier",
         )

@@ -151,7 +151,7 @@ def parse_url(url: object, **options: Any) -> Target:
         return Target(kind=scheme, scheme=scheme, **checked)
     fields = place_of(scheme, authority, f"{slash}{path}") | checked
     if scheme in CLUSTER_SCHEMES and fields.get("db"):
-        refuse("names a db of a cluster, which has one", "leave the db out", code="DC327")
+        refuse("names a db, and a cluster has only one", "leave the db out", code="DC327")
     return Target(kind="redis", scheme=scheme, warnings=_warnings(fields), **fields)
 
 
@@ -236,7 +236,7 @@ def _query_options(query: str, known: frozenset[str], scheme: str) -> dict[str, 
         name, _, value = part.partition("=")
         name = unquoted(name)
         if not (name.isascii() and name.replace("_", "").isalnum()):
-            refuse("has an option whose name is no name", "write ?name=value&name=value")
+            refuse("has an option without a valid name", "write ?name=value&name=value")
         refuse_tls_option((name,), scheme, owner=f"{scheme}://")
         refuse_unknown((name,), known, owner=f"{scheme}://")
         if name in given:
@@ -249,11 +249,11 @@ def _warnings(checked: Mapping[str, Any]) -> tuple[str, ...]:
     found: list[str] = []
     if checked.get("username") and not checked.get("password"):
         found.append(
-            "the URL names a user and no password; a password alone stands behind a colon: "
+            "the URL names a user and no password; a password alone is written after a colon: "
             "redis://:password@host"
         )
     if checked.get("ssl_cert_reqs", "required") != "required":
         found.append("ssl_cert_reqs is not 'required': any server that answers is accepted")
     elif checked.get("ssl_check_hostname") is False:
-        found.append("ssl_check_hostname is off: any server with a trusted certificate will do")
+        found.append("ssl_check_hostname is off: any server with a trusted certificate is accepted")
     return tuple(found)

@@ -58,7 +58,7 @@ def without_surrogates(text: str, *, owner: str) -> str:
     """Refuse what cannot be sent as UTF-8, and the U+FFFD that unquoting leaves of such octets."""
     if any(character == "\ufffd" or "\ud800" <= character <= "\udfff" for character in text):
         raise UsageError(
-            f"{owner} holds text that is no UTF-8",
+            f"{owner} holds text that is not UTF-8",
             code="DC161",
             help="percent-encode its octets as UTF-8",
         )

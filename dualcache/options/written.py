@@ -51,7 +51,7 @@ def refuse_unknown(given: Iterable[str], known: Collection[str], *, owner: str) 
                 details=(("known", ", ".join(sorted(known)) or "none"),),
                 help=f"did you mean {close}?"
                 if close
-                else "take it out, or use one of the known ones",
+                else "remove it, or use one of the known ones",
             )
 
 

@@ -153,11 +153,11 @@ def _another(signature: FunctionSignature) -> UsageError:
         code="DC125",
         details=[
             ("name", f"{signature.module}.{signature.qualname}"),
-            ("why", "without a key or a name of their own they would serve each other's results"),
+            ("why", "without a separate key or name they would serve each other's results"),
         ],
         help=(
-            f'give each its own: @cache(name=f"{short}-{{…}}") with what tells them apart'
-            " (under a decorator: functools.wraps in it is enough)"
+            f'give each its own: @cache(name=f"{short}-{{…}}") with a part that differs'
+            " (under a decorator, functools.wraps in it is enough)"
             if is_inner
             else f'give one of them @cache(name="…"), or a key="…" template, or rename {short}'
         ),

@@ -61,7 +61,7 @@ def touching(runtime: Runtime, backend: Backend, ttl: Any, counters: Counters) -
     policy = storing(runtime, backend, {}, ttl, counters, owner="touch()")
     if policy.ttl_of is not None:
         raise UsageError(
-            "touch() was given a ttl that is a function of a result, and reads none",
+            "touch() got a ttl that is a function of a result, and it reads none",
             code="DC417",
             help='write touch(key, ttl="5m")',
         )

@@ -33,7 +33,7 @@ def invalidation_of(
     names_of_keys = [env.prefix + key for key in keys]
     if hold_ms and not names_of_keys:
         raise UsageError(
-            "invalidate() was given hold=, and no key that it could hold",
+            "invalidate() got hold=, and no key to hold",
             code="DC418",
             help='name keys: invalidate("user:1", hold=5); tags and patterns cannot be held',
         )

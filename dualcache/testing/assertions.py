@@ -82,9 +82,9 @@ def _handle(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     handle: Callable[..., Any] | None = getattr(function, name, None)
     if handle is None:
         raise UsageError(
-            f"{_name(function)} is no cached function",
+            f"{_name(function)} is not a cached function",
             code="DC453",
-            help="give what @cache returned; a decorator above it may hide it",
+            help="give the function that @cache returned; a decorator above it can hide it",
         )
     return handle
 

@@ -58,7 +58,7 @@ WRONG: dict[str, Case] = {
     "an unknown authority": Case("ssl_ca_certs", url={"ssl_ca_certs": ""}),
     "another name": Case("is for another host", url={"host": "localhost"}),
     "an expired certificate": Case("has expired: renew it", {"certificate": "expired"}),
-    "no certificate of ours": Case("asks for one of the client: name it by ssl_certfile", ASKING),
+    "no certificate of ours": Case("asks for a client certificate: set ssl_certfile", ASKING),
     "a certificate that nobody knows": Case(
         "does not trust the authority that signed ssl_certfile", ASKING, of_client("stranger")
     ),

@@ -216,7 +216,7 @@ def test_the_cache_of_a_program_is_used(
     }.items():
         done = shell.bare("get", "a", "--app", place)
         assert done.code == 2
-        assert f"[DC491] --app {place} leads to no Cache: {cause}" in done.err
+        assert f"[DC491] --app {place} does not lead to a Cache: {cause}" in done.err
 
 
 def test_what_is_printed_fits_a_narrow_terminal(

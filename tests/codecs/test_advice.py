@@ -204,7 +204,7 @@ SQLITE_ROW, SQLALCHEMY_ROW = rows()
             list[Sort],
             'return a dict, a dataclass or a model of it, or give codec="pickle"',
         ),
-        ([threading.Lock()], MISSING, "return what is needed of it as plain values"),
+        ([threading.Lock()], MISSING, "return plain values from it"),
         ({"a": iter([])}, MISSING, "return a list of the items"),
         (datetime(2024, 1, 1, tzinfo=Noon()), MISSING, "return times of a zoneinfo.ZoneInfo"),
     ],

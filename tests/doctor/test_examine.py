@@ -180,7 +180,9 @@ def test_statistics_that_cannot_be_shared(user: Callable[..., str]) -> None:
     url = user("~*", "+@all", "-hvals")
     seen = found_by(Cache(url, namespace="shop", fleet_stats=True))
     missing = [one for one in seen if one.check == "rights" and one.level is WARNING]
-    assert [one.cause for one in missing] == ["+hvals is missing: what others count is not seen"]
+    assert [one.cause for one in missing] == [
+        "+hvals is missing: the counters of others are not seen"
+    ]
 
 
 def test_a_server_that_compares_in_no_way(user: Callable[..., str]) -> None:

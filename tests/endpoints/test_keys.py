@@ -159,8 +159,8 @@ def test_options_may_be_written_in_the_order_of_the_origin(cache: Cache) -> None
         (("p", "user_id", 60), {"expiration": 5}, "expiration once"),
         (("p", "user_id"), {"resource_id_name": "id"}, "resource_id_name once"),
         (("p", "user_id", 60, int, None, None, 1), {}, "key_prefix, resource_id_name, expiration"),
-        ((post, "user_id"), {}, "no place"),
-        ((None, "user_id"), {}, "no place"),
+        ((post, "user_id"), {}, "more values"),
+        ((None, "user_id"), {}, "more values"),
     ],
 )
 def test_values_that_have_no_place_are_refused(

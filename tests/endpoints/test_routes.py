@@ -252,7 +252,7 @@ def test_a_cache_above_the_route_decorator_is_warned_of(
     (only,) = told
     assert str(only.message) == (
         "[DC413] PUT /items/{item_id} does not use the cache: item() has the cache's decorator "
-        "above the route's; write the cache's decorator beneath the route's"
+        "above the route's; write the cache's decorator below the route's"
     )
 
 

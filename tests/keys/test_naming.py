@@ -187,7 +187,9 @@ def test_what_vary_raises_is_the_users_and_what_it_returns_is_checked() -> None:
 
     with pytest.raises(LookupError, match="1en"):
         keys(get_user, "u:{user_id}", vary=fails).of(1, "en")
-    with pytest.raises(UnkeyableArgument, match=r"what vary gives for get_user\(\) cannot be part"):
+    with pytest.raises(
+        UnkeyableArgument, match=r"the result of vary for get_user\(\) cannot be part"
+    ):
         keys(get_user, "u:{user_id}", vary=lambda *_: object()).of(1, "en")
 
 
@@ -197,8 +199,8 @@ def test_an_unkeyable_annotation_is_refused_at_decoration() -> None:
     assert str(caught.value) == (
         "[DC111] parameter db of query() cannot be part of a key\n"
         f"  parameter db: {__name__}.Session\n"
-        '  help      only if no result ever differs by it: ignore=("db",); else name what tells '
-        'its values apart: key="…:{db.id}:…", or a __cache_key__() method on its class'
+        '  help      only if the result never depends on it: ignore=("db",); '
+        'otherwise name the part that identifies it: key="…:{db.id}:…", or a __cache_key__() method on its class'
     )
     for hint in (Annotated[Session, "hush"], Mapped, Annotated[Mapped, "hush"]):
         with pytest.raises(UnkeyableArgument) as caught:
@@ -219,8 +221,8 @@ def test_an_unkeyable_value_is_refused_at_the_call_naming_its_parameter() -> Non
     assert str(caught.value) == (
         "[DC110] argument b of free() cannot be part of a key\n"
         f"  type      {__name__}.Session has no canonical form\n"
-        '  help      only if no result ever differs by it: ignore=("b",); else name what tells '
-        'its values apart: key="…:{b.id}:…", or a __cache_key__() method on its class'
+        '  help      only if the result never depends on it: ignore=("b",); '
+        'otherwise name the part that identifies it: key="…:{b.id}:…", or a __cache_key__() method on its class'
     )
     with pytest.raises(UnkeyableArgument, match=r"\{a.id\}"):
         keys(free, "x:{a}").of(Session(), 1)
@@ -254,7 +256,7 @@ def test_a_template_that_cannot_be_a_key_is_refused(template: Any) -> None:
 
 
 def test_placeholders_that_cannot_be_told_apart_are_refused_only_where_values_are_stored() -> None:
-    with pytest.raises(KeyTemplateError, match="cannot tell two calls apart"):
+    with pytest.raises(KeyTemplateError, match="could give two calls the same key"):
         keys(free, "x:{a}_{b}")
     assert keys(get_user, "x:{lang}_{user_id}").of(1, "en") == "x:en_1"
     assert keys(every_kind, "x:{args}_{rest}_{b}").of(1, "b", (), 3, {}) == "x:()_dict()_b"
@@ -267,7 +269,7 @@ def test_unresolved_annotations_are_checked_again_at_the_first_call() -> None:
 
     made = keys(load, "x:{a}_{b}")
     for _ in range(2):
-        with pytest.raises(KeyTemplateError, match="cannot tell two calls apart"):
+        with pytest.raises(KeyTemplateError, match="could give two calls the same key"):
             made.of(1, 2)
     globals()["UUID"] = int
     try:
@@ -479,4 +481,4 @@ def test_nobody_is_advised_to_ignore_an_object_or_a_secret_without_a_condition()
     assert "{this.id}" in caught.value.help
     with pytest.raises(UnkeyableArgument, match="SecretStr") as caught:
         keys(unsealed).of(Sealed(code=pydantic.SecretStr("open")))
-    assert caught.value.help.startswith("only if no result ever differs by it: ignore=")
+    assert caught.value.help.startswith("only if the result never depends on it: ignore=")

@@ -92,8 +92,8 @@ def test_a_template_knows_its_names_and_its_literal_start() -> None:
         ("x{a.}", (1, 5), "is not a parameter, attribute or item"),
         ("x{a[}", (1, 5), "is not a parameter, attribute or item"),
         ("x{a:{b}}", (1, 7), "holds another placeholder"),
-        ("x{a!r}", (1, 6), "converts by other than !s and !digest"),
-        ("x{a!}", (1, 5), "converts by other than !s and !digest"),
+        ("x{a!r}", (1, 6), "has a conversion other than !s and !digest"),
+        ("x{a!}", (1, 5), "has a conversion other than !s and !digest"),
     ],
 )
 def test_what_cannot_be_read_is_pointed_at(
@@ -135,7 +135,7 @@ def test_without_a_near_name_the_known_ones_are_told() -> None:
     ["{a}_{b}", "{a}{b}", "x{a}-{n}-{b}", "{a.x}_{n.y}", "{n}{m}", "{a:>5}_{b}", "{a}{n:d}"],
 )
 def test_placeholders_that_cannot_be_told_apart_are_refused(template: str) -> None:
-    with pytest.raises(KeyTemplateError, match="cannot tell two calls apart") as caught:
+    with pytest.raises(KeyTemplateError, match="could give two calls the same key") as caught:
         check_unambiguous(parse_template(template), lambda name: name in "ab")
     assert caught.value.code == "DC103"
     assert "put a : between" in caught.value.help

@@ -78,7 +78,7 @@ def test_an_observer_that_is_slow_again_and_again_is_called_by_a_thread(
 ) -> None:
     emit(observers, *range(SLOW_CALLS))
     assert len(caplog.messages) == 1
-    assert "the observer Slow has held callers up" in caplog.text
+    assert "the observer Slow has delayed callers" in caplog.text
     emit(observers, "a", "b", "c")
     slow.gate.set()
     thread_ends()

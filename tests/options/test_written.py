@@ -38,7 +38,7 @@ def test_an_unknown_option_that_is_near_to_nothing_still_gets_a_fix() -> None:
     with pytest.raises(UsageError) as caught:
         refuse_unknown(["x"], (), owner="Cache()")
     assert caught.value.details == (("known", "none"),)
-    assert caught.value.help.startswith("take it out")
+    assert caught.value.help.startswith("remove it")
 
 
 @pytest.mark.parametrize(

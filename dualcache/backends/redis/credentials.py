@@ -120,14 +120,14 @@ class Credentials:
                 "the credential provider gave no answer in time",
                 code="DC317",
                 details=(("cause", "the credential provider gave no answer in time"),),
-                help="let it keep its token and fetch the next one ahead, or raise call_timeout",
+                help="let it keep its token and fetch the next one early, or raise call_timeout",
             )
         kind = type(error).__name__
         return BackendUnavailable(
             f"the credential provider raised {kind}",
             code="DC317",
             details=(("cause", f"the credential provider raised {kind}"),),
-            help="see what it asks: the cache asks it again before each connection",
+            help="check the service that it asks; the cache asks again before each connection",
         )
 
 

@@ -71,7 +71,7 @@ _LACKING = re.compile(
     re.IGNORECASE,
 )
 """How servers, services and proxies say that they do not have a command or one of its options."""
-NO_SUCH_COMMAND = "it does not have a command that the cache needs: is it a Sentinel, or a proxy?"
+NO_SUCH_COMMAND = "it lacks a command that the cache needs: is it a Sentinel or a proxy?"
 _HANGS_UP = re.compile(r"^(?:ERR )?Protocol error\b")
 """The last words before the server closes the connection: a value is over its limit."""
 _REDIRECTION = re.compile(r"(\d+ \S*:\d+)$")
@@ -105,7 +105,8 @@ def classify(error: BaseException) -> BackendError:
         "the server's answer made no sense",
         code="DC204",
         details=(("class", type(error).__name__),),
-        help="check that the URL names a Redis or Valkey server, and nothing rewrites the traffic",
+        help="check that the URL leads to a Redis or Valkey server, and that nothing changes the "
+        "traffic",
     )
     return _marked(made, is_garbled=True)
 
@@ -133,7 +134,7 @@ def too_slow(moved_bytes: int) -> BackendTimeout:
     It tells against the server if that was next to nothing, not if a value is large or a link slow.
     """
     made = BackendTimeout(
-        "the call took longer than a call may take in all",
+        "the call took longer than call_timeout",
         code="DC215",
         help="store smaller values, or raise call_timeout in the URL or the options",
     )

@@ -73,7 +73,9 @@ def followed(
 
 def refusal(what: str, fix: str) -> UsageError:
     """Return the error of a client whose connections ours cannot follow."""
-    return UsageError(f"the client {what}: it cannot be followed", code="DC187", help=fix)
+    return UsageError(
+        f"the client {what}: the cache cannot connect in the same way", code="DC187", help=fix
+    )
 
 
 def _checked(given: Mapping[str, Any], default: Any) -> dict[str, Any]:

@@ -140,17 +140,17 @@ def _check_pool(pool: Any, kind: _ClientKind) -> None:
     if made not in {kind.plain, kind.tls, kind.unix} and not asks_sentinels(pool):
         is_fake = made.__module__.partition(".")[0] == "fakeredis"
         raise refusal(
-            f"connects by a class of its own, {made.__module__}.{made.__name__}",
+            f"connects by a custom class, {made.__module__}.{made.__name__}",
             "it reaches no server: use Cache('memory://') in tests" if is_fake else A_URL,
         )
     for method in ("make_connection", "get_connection"):
         module = getattr(type(pool), method).__module__
         if module != kind.pool.__module__ and not asks_sentinels(pool):
-            raise refusal(f"has a pool of its own, {type(pool).__name__}", A_URL)
+            raise refusal(f"has a custom pool, {type(pool).__name__}", A_URL)
     if pool.connection_kwargs.get("redis_connect_func") is not None:
         raise refusal(
             "has a redis_connect_func, which only its own connections would run",
-            f"make it without: name, db, user and protocol can be given plainly; or {A_URL}",
+            f"make it without that (name, db, user and protocol are options), or {A_URL}",
         )
 
 

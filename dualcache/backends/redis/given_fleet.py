@@ -43,21 +43,21 @@ def target_of_cluster(client: Any, options: Mapping[str, Any]) -> Target:
     plain, tls, pool = _classes_of_cluster(client)
     made = given.get("connection_class", plain)
     if made not in {plain, tls}:
-        raise refusal(f"connects by a class of its own, {made.__name__}", CLUSTER_URL)
+        raise refusal(f"connects by a custom class, {made.__name__}", CLUSTER_URL)
     manager = client.nodes_manager
     if getattr(manager, "connection_pool_class", pool) is not pool:
-        raise refusal("has pools of its own", CLUSTER_URL)
+        raise refusal("has custom pools", CLUSTER_URL)
     if manager.address_remap is not None:
         raise refusal(
             "changes the addresses of nodes by address_remap",
-            "have the nodes announce the addresses under which they are reached",
+            "let the nodes announce the addresses that clients can reach",
         )
     connect = given.get("redis_connect_func")
     is_own = connect is None or getattr(connect, "__self__", None) is client
     if not is_own or getattr(client, "user_on_connect_func", None) is not None:
         raise refusal(
             "has a redis_connect_func, which only its own connections would run",
-            f"make it without: name, user and protocol can be given plainly; or {CLUSTER_URL}",
+            f"make it without that (name, user and protocol are options), or {CLUSTER_URL}",
         )
     is_tls = made is tls or bool(given.get("ssl"))
     place = {
@@ -97,7 +97,7 @@ def target_of_service(pool: Any, options: Mapping[str, Any], default: Any) -> Ta
     """Return the Sentinels that a client's pool asks, and how our connections get to the master."""
     manager = pool.sentinel_manager
     if not pool.is_master:
-        raise refusal("reads from replicas", "give that of Sentinel.master_for()")
+        raise refusal("reads from replicas", "give the client that Sentinel.master_for() returns")
     for name in ("min_other_sentinels", "_force_master_ip"):
         if getattr(manager, name, None):
             option = name.lstrip("_")

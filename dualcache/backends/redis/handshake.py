@@ -253,7 +253,7 @@ def _refused_for_all(error: BackendError) -> BackendError:
         f"the server refused the handshake with {error.prefix}",
         code="DC216",
         details=error.details,
-        help="check db, protocol and client_name of the URL, and what stands before the server",
+        help="check db, protocol and client_name in the URL, and any proxy before the server",
     )
     made.prefix = error.prefix
     made.is_configuration = True

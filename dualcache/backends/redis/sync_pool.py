@@ -118,7 +118,7 @@ def no_connection() -> BackendTimeout:
     It tells nothing of the server.
     """
     made = BackendTimeout(
-        "no connection came free in time",
+        "no connection was free in time",
         code="DC208",
         help="raise max_connections in the URL or the options",
     )

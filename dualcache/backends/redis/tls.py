@@ -24,23 +24,23 @@ _OTHER_NAME: Final = frozenset({62, 64})
 _SERVERS: Final = "check the certificates: the server's "
 _OWN: Final = "check the certificates: the server "
 _BY_REASON: Final = (
-    ("ALERT_CERTIFICATE_REQUIRED", f"{_OWN}asks for one of the client: name it by ssl_certfile"),
-    ("ALERT_HANDSHAKE_FAILURE", f"{_OWN}may ask for one of the client: name it by ssl_certfile"),
+    ("ALERT_CERTIFICATE_REQUIRED", f"{_OWN}asks for a client certificate: set ssl_certfile"),
+    ("ALERT_HANDSHAKE_FAILURE", f"{_OWN}may ask for a client certificate: set ssl_certfile"),
     ("ALERT_UNKNOWN_CA", f"{_OWN}does not trust the authority that signed ssl_certfile"),
     ("ALERT_CERTIFICATE_EXPIRED", f"{_OWN}says that ssl_certfile has expired: renew it"),
-    ("ALERT_BAD_CERTIFICATE", f"{_OWN}does not take ssl_certfile"),
-    ("ALERT_CERTIFICATE_UNKNOWN", f"{_OWN}does not take ssl_certfile"),
+    ("ALERT_BAD_CERTIFICATE", f"{_OWN}does not accept ssl_certfile"),
+    ("ALERT_CERTIFICATE_UNKNOWN", f"{_OWN}does not accept ssl_certfile"),
     ("ALERT_CERTIFICATE_REVOKED", f"{_OWN}says that ssl_certfile is revoked"),
-    ("ALERT_UNSUPPORTED_CERTIFICATE", f"{_OWN}does not take certificates like ssl_certfile"),
-    ("ALERT_DECRYPT_ERROR", f"{_OWN}does not take ssl_certfile"),
+    ("ALERT_UNSUPPORTED_CERTIFICATE", f"{_OWN}does not accept certificates like ssl_certfile"),
+    ("ALERT_DECRYPT_ERROR", f"{_OWN}does not accept ssl_certfile"),
     ("KEY_VALUES_MISMATCH", "ssl_keyfile is not the key of ssl_certfile"),
-    ("NO_CERTIFICATE", "ssl_ca_certs holds no certificate: name a file in PEM form"),
+    ("NO_CERTIFICATE", "ssl_ca_certs holds no certificate: give a file in PEM format"),
     ("PROTOCOL_VERSION", "the server speaks another version of TLS: see ssl_min_version"),
     ("UNSUPPORTED_PROTOCOL", "the server speaks another version of TLS: see ssl_min_version"),
     ("WRONG_VERSION", "the port does not speak TLS: write redis:// or another port"),
     (
         "UNKNOWN_PROTOCOL",
-        "the port does not speak TLS: write redis:// for it, or take another port",
+        "the port does not speak TLS: write redis:// for it, or use another port",
     ),
     ("CERTIFICATE", "check the certificates, ssl_ca_certs, and that the port speaks TLS"),
     ("HANDSHAKE", "check the certificates, ssl_ca_certs, and that the port speaks TLS"),
@@ -90,11 +90,11 @@ def _of_server(verify_code: Any) -> str:
     if verify_code in _OTHER_NAME:
         # Where ssl_ca_certs names an authority that signs nothing else, its name adds nothing.
         return (
-            f"{_SERVERS}is for another host: write that in the URL, or ssl_check_hostname=False "
-            "if ssl_ca_certs trusts this server alone"
+            f"{_SERVERS}is for another host: write that host in the URL, or "
+            "ssl_check_hostname=False if ssl_ca_certs trusts only this server"
         )
     if verify_code == _EXPIRED:
-        return f"{_SERVERS}has expired: renew it at the server"
+        return f"{_SERVERS}has expired: renew it on the server"
     if verify_code == _NOT_YET:
-        return f"{_SERVERS}is not valid yet: look at the clocks of both"
+        return f"{_SERVERS}is not valid yet: compare the clocks"
     return f"{_SERVERS}is not trusted: see ssl_ca_certs"

@@ -45,7 +45,7 @@ def dualcache_of(alias: str = DEFAULT_CACHE_ALIAS) -> Cache:
     backend = caches[alias]
     if not isinstance(backend, DualCache):
         raise UsageError(
-            f"the cache {alias!r} of CACHES has no dualcache behind it",
+            f"the cache {alias!r} of CACHES does not use dualcache",
             code="DC443",
             help='give it "BACKEND": "dualcache.integrations.django.DualCache"',
         )

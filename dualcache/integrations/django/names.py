@@ -79,9 +79,9 @@ class NamedCache(BaseCache):  # type: ignore[misc]  # Django has no types
         reverse = self._reverse_key_func
         if reverse is None:
             raise UsageError(
-                "keys() cannot tell the keys that a KEY_FUNCTION has made into names",
+                "keys() cannot turn the names of a KEY_FUNCTION back into keys",
                 code="DC442",
-                help="set REVERSE_KEY_FUNCTION beside it: from a name to its key",
+                help="also set REVERSE_KEY_FUNCTION, a function from a name to its key",
             )
         found: Callable[[str], str] = (
             import_string(reverse) if isinstance(reverse, str) else reverse

@@ -25,11 +25,11 @@ _SALT: Final = "dualcache.integrations.django"
 _MORE_URLS: Final = re.compile(r"[;,]\s*[a-z+]+://")
 _ELSEWHERE: Final = {
     "url": "write it as LOCATION",
-    "client_class": "leave it out: LOCATION tells a server, Sentinel and a Cluster apart",
-    "connection_pool_class": "leave it out: each process has a pool of its own",
+    "client_class": "leave it out: LOCATION says whether it is a server, Sentinel or a Cluster",
+    "connection_pool_class": "leave it out: each process has its own pool",
     "connection_pool_kwargs": 'write its items as options: "max_connections": 50',
     "redis_client_kwargs": 'write its items as options: "socket_timeout": 1',
-    "pool_class": "leave it out: each process has a pool of its own",
+    "pool_class": "leave it out: each process has its own pool",
     "parser_class": "leave it out: hiredis is used where it is installed",
     "serializer": 'write "codec": "json", or a codec of your own',
     "compressor": 'write "compress_above": 1024',

@@ -60,7 +60,7 @@ class Backend(BaseCache):
             options["url"] = config["CACHE_REDIS_URL"]
         made = cls(_cache_of(app, options), *args, **own)
         if "codec" not in options:
-            made._advice = "set SECRET_KEY: what is no plain data is pickled, and signed with it"
+            made._advice = "set SECRET_KEY: it signs pickles of values that are not plain data"
         return made
 
     def get(self, key: str) -> Any:

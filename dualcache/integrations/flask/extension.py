@@ -46,7 +46,7 @@ class DualCache:
     ) -> None:
         if cache is not None and options:
             raise UsageError(
-                "DualCache() is given a cache, and options for another one",
+                "DualCache() got a cache, and options for another one",
                 code="DC461",
                 help="give the options to the Cache",
             )
@@ -148,10 +148,10 @@ class DualCache:
             found = known[0].extensions[PLACE][self] if len(known) == 1 else None
         if found is None:
             raise UsageError(
-                "no application tells which cache is meant",
+                "no application says which cache is meant",
                 code="DC462",
-                help="call init_app(app) first; where several applications have a cache, call "
-                "within app.app_context()",
+                help="call init_app(app) first; with several applications, call within "
+                "app.app_context()",
             )
         return cast("_OfApp", found)
 
@@ -177,7 +177,7 @@ def cache_in(app: Flask) -> Cache:
     for here in app.extensions.get(PLACE, {}).values():
         return cast("_OfApp", here).cache
     raise UsageError(
-        "the application has no cache of dualcache",
+        "the application has no dualcache",
         code="DC463",
         help="write DualCache(app), or cache.init_app(app) in its factory",
     )

@@ -57,13 +57,13 @@ class Metrics:
         """Create the instruments that are read at each collection."""
         meter = self._meter
         for name, unit, description, read in (
-            ("requests", "{request}", "Reads, by what came of them.", _requests),
+            ("requests", "{request}", "Reads, by outcome.", _requests),
             ("coalesced", "{request}", "Callers who waited for another's load.", _coalesced),
             ("invalidations", "{invalidation}", "Invalidations.", _invalidations),
-            ("evictions", "{entry}", "Entries that a full front tier gave up.", _evictions),
+            ("evictions", "{entry}", "Entries evicted from a full front tier.", _evictions),
             ("not_stored", "{value}", "Results that were not stored.", _not_stored),
             ("verify.samples", "{hit}", "Hits that were checked.", _verified),
-            ("verify.differed", "{hit}", "Hits that were found to be wrong.", _differed),
+            ("verify.differed", "{hit}", "Checked hits that were wrong.", _differed),
         ):
             callbacks = [self._observed(read)]
             meter.create_observable_counter(f"dualcache.{name}", callbacks, unit, description)

@@ -29,9 +29,9 @@ _BY_TEMPLATE: Final[Sequence[tuple[str, str, Callable[[TemplateStats], float]]]]
     ("load_failures", "Loads that raised", lambda each: each.load_failures),
     ("coalesced", "Callers who got another caller's load", lambda each: each.coalesced),
     ("seconds_saved", "Hits times the mean load", lambda each: each.seconds_saved),
-    ("refreshes_refused", "Background loads refused, as many ran", lambda each: each.refused),
+    ("refreshes_refused", "Background loads refused, too many ran", lambda each: each.refused),
     ("verify_samples", "Hits that were checked", lambda each: each.verified),
-    ("verify_differed", "Hits that were found to be wrong", lambda each: each.differed),
+    ("verify_differed", "Checked hits that were wrong", lambda each: each.differed),
 )
 _BY_REASON: Final[Sequence[tuple[str, str, Callable[[TemplateStats], dict[str, int]]]]] = (
     ("misses", "Callers who had to load", lambda each: dict(each.miss_reasons)),
@@ -48,7 +48,7 @@ _OF_FRONT: Final[Sequence[tuple[str, str, Callable[[FrontStats], float]]]] = (
     ("front_bytes", "Bytes of the front tier, if counted", lambda front: front.used_bytes),
 )
 _COUNTED_IN_FRONT: Final[Sequence[tuple[str, str, Callable[[FrontStats], float]]]] = (
-    ("front_evictions", "Entries that a full front tier gave up", lambda front: front.evictions),
+    ("front_evictions", "Entries evicted from a full front tier", lambda front: front.evictions),
     ("front_losses", "Times that the front tier was emptied", lambda front: front.losses),
 )
 
@@ -92,7 +92,7 @@ class CacheCollector:
 
 
 def _requests(all_stats: Sequence[Stats]) -> Metric:
-    family = _counter("requests", "Reads, by what came of them", "template", "tier", "result")
+    family = _counter("requests", "Reads, by outcome", "template", "tier", "result")
     for stats in all_stats:
         for template, each in stats.templates.items():
             special = each.stale_hits + each.negative_hits + each.coalesced
@@ -122,7 +122,7 @@ def _invalidations(all_stats: Sequence[Stats]) -> Metric:
 
 def _histograms(all_stats: Sequence[Stats]) -> Iterator[Metric]:
     loads = _histogram("load_duration_seconds", "How long loaders ran", "template")
-    sizes = _histogram("stored_bytes", "Sizes of what was stored", "template")
+    sizes = _histogram("stored_bytes", "Sizes of stored values", "template")
     trips = _histogram("operation_duration_seconds", "Trips to the backend", "operation")
     for stats in all_stats:
         for template, each in stats.templates.items():

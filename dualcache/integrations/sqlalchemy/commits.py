@@ -49,7 +49,7 @@ def invalidate_after_commit(
     cache = target.info.get(CACHE) if cache is None else cache
     if cache is None:
         raise UsageError(
-            "invalidate_after_commit() knows no cache",
+            "invalidate_after_commit() has no cache",
             code="DC471",
             help='pass one, or write sessionmaker(engine, info={"dualcache": cache})',
         )

@@ -75,10 +75,10 @@ def _checked(cache: Cache, model: type, templates: str | Iterable[str]) -> Model
     unknown = [name for name in found if name not in mapper.columns]
     if unknown:
         raise UsageError(
-            f"a tag of {model.__name__} names {unknown[0]!r}, which is no column attribute",
+            f"a tag of {model.__name__} names {unknown[0]!r}, which is not a column attribute",
             code="DC473",
             details=[("columns", ", ".join(mapper.columns.keys()))],
-            help="use these: what else a row says may change without the row",
+            help="use these columns: other attributes can change without the row",
         )
     plain = tuple(cache.key(template) for template, names in named.items() if not names)
     varying = tuple(template for template, names in named.items() if names)
@@ -89,7 +89,7 @@ def _mapper_of(model: type) -> Mapper[Any]:
     mapper: object = sa.inspect(model, raiseerr=False)
     if not isinstance(mapper, Mapper):
         raise UsageError(
-            f"{getattr(model, '__name__', model)!r} is no mapped class",
+            f"{getattr(model, '__name__', model)!r} is not a mapped class",
             code="DC472",
             help="give the class of the model: {User: 'user:{id}'}",
         )

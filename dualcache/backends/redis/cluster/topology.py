@@ -135,7 +135,7 @@ def unreachable(failures: Sequence[BackendError]) -> BackendError:
         "no node of the cluster can be reached",
         code="DC325",
         details=cause,
-        help="name nodes in the URL that this program can reach, and see that they run",
+        help="put nodes in the URL that this program can reach, and check that they run",
     )
 
 

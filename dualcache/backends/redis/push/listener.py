@@ -231,7 +231,7 @@ class Listener:
             self._front.chose(transport.name, reason, is_fixable=is_fixable)
             return link
         raise BackendUnavailable(
-            "no transport for changes works on this server",
+            "this server sends changes by no transport",
             code="DC210",
             details=(("tried", "; ".join(refusals)),),
             help="allow CLIENT TRACKING, or choose FrontTier(transport='ttl')",

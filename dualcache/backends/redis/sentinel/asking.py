@@ -130,7 +130,7 @@ class Sentinels:
             return Failure(
                 code="DC321",
                 what=f"the Sentinels do not know a service {name}",
-                help=f"they know: {', '.join(known)}" if known else "they watch no service at all",
+                help=f"they know: {', '.join(known)}" if known else "they watch no service",
                 is_configuration=True,
             )
         if refusals:
@@ -138,7 +138,7 @@ class Sentinels:
             assert refusal is not None, "it is fixable"
             return Failure(
                 code="DC322",
-                what=f"the Sentinels refuse to be asked: {refusal.what}",
+                what=f"the Sentinels refuse to answer: {refusal.what}",
                 help=_fix_of(refusal),
                 is_configuration=True,
             )
@@ -235,11 +235,11 @@ def _fix_of(refusal: BackendError) -> str:
     prefix = refusal.prefix if isinstance(refusal, BackendRefused) else ""
     if prefix in {"NOAUTH", "WRONGPASS"}:
         return (
-            "check sentinel_username and sentinel_password, or what sentinel_credential_provider "
-            "gives: user and password of the URL are those of the master"
+            "check sentinel_username and sentinel_password, or sentinel_credential_provider; user "
+            "and password in the URL are those of the master"
         )
     if prefix == "NOPERM":
-        return "allow the user of the Sentinels SENTINEL MASTERS: +sentinel|masters"
+        return "let the user of the Sentinels run SENTINEL MASTERS: +sentinel|masters"
     if prefix == "ERR":
-        return "check the ports: Sentinels listen on 26379, and a server is no Sentinel"
+        return "check the ports: Sentinels listen on 26379 by default"
     return refusal.help

@@ -35,7 +35,7 @@ def require_master(answer: Any) -> None:
     if isinstance(answer, BackendRefused) or role_of(answer) == "master":
         return
     raise BackendUnavailable(
-        "the server that the Sentinels name is no master",
+        "the server that the Sentinels name is not a master",
         code="DC324",
-        details=(("cause", "the server that the Sentinels name is no master at the moment"),),
+        details=(("cause", "the server that the Sentinels name is not a master at the moment"),),
     )

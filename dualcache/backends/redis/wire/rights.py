@@ -88,16 +88,14 @@ RIGHTS: Final = (
     Right(KEYS, _CACHE, Loss.TOLD, "the cache is not used"),
     Right("+get", _CACHE, Loss.TOLD, "the cache is not used"),
     Right("+mget", _CACHE, Loss.TOLD, "the cache is not used"),
-    Right("+set", _CACHE, Loss.TOLD, "nothing new is stored, and what is stored is served"),
-    Right("+del", _CACHE, Loss.TOLD, "invalidations are kept undelivered, and nothing is read"),
+    Right("+set", _CACHE, Loss.TOLD, "nothing new is stored; stored values are still served"),
+    Right("+del", _CACHE, Loss.TOLD, "invalidations wait, and nothing is read"),
     Right("+pttl", _CACHE, Loss.PARTIAL, "the front tier keeps no copies, and incr() does nothing"),
-    Right("+pexpire", _CACHE, Loss.PARTIAL, "a tag ends before its entries, which then miss"),
-    Right("+persist", _CACHE, Loss.PARTIAL, "a tag ends before its entries, which then miss"),
-    Right(
-        "+strlen", _CACHE, Loss.PARTIAL, "foreign content in the place of a lease is not noticed"
-    ),
-    Right("+scan", _PATTERNS, Loss.TOLD, "patterns and clears are kept undelivered"),
-    Right("+unlink", _PATTERNS, Loss.REPLACED, "what a pattern finds is deleted by DEL"),
+    Right("+pexpire", _CACHE, Loss.PARTIAL, "a tag expires before its entries, which then miss"),
+    Right("+persist", _CACHE, Loss.PARTIAL, "a tag expires before its entries, which then miss"),
+    Right("+strlen", _CACHE, Loss.PARTIAL, "foreign content under a lease is not noticed"),
+    Right("+scan", _PATTERNS, Loss.TOLD, "patterns and clears wait"),
+    Right("+unlink", _PATTERNS, Loss.REPLACED, "keys that a pattern finds are deleted by DEL"),
     Right(
         "+getrange",
         (*_PATTERNS, *_SCRIPTS, *_TRANSACTIONS),
@@ -124,12 +122,18 @@ RIGHTS: Final = (
     ),
     Right("+select", (Feature.DATABASE,), Loss.TOLD, "only database 0 can be used"),
     Right(
-        "+hset", (Feature.FLEET,), Loss.OF_STATISTICS, "others do not see what this process counts"
+        "+hset",
+        (Feature.FLEET,),
+        Loss.OF_STATISTICS,
+        "others do not see the counters of this process",
     ),
-    Right("+hvals", (Feature.FLEET,), Loss.OF_STATISTICS, "what others count is not seen"),
+    Right("+hvals", (Feature.FLEET,), Loss.OF_STATISTICS, "the counters of others are not seen"),
     Right("+cluster|slots", (Feature.CLUSTER,), Loss.TOLD, "the nodes are not found"),
     Right(
-        "+cluster|nodes", (Feature.CLUSTER,), Loss.PARTIAL, "patterns may miss keys that are moved"
+        "+cluster|nodes",
+        (Feature.CLUSTER,),
+        Loss.PARTIAL,
+        "patterns may miss keys that are being moved",
     ),
     Right(
         "+cluster|info",
@@ -164,8 +168,8 @@ RIGHTS: Final = (
         "a failover is noticed by INFO, or late",
     ),
     Right("+subscribe", (Feature.PUBSUB,), Loss.OF_THE_FRONT_TIER, 'the front tier works by "ttl"'),
-    Right(CHANNEL, (Feature.PUBSUB, Feature.PUBLISH), Loss.TOLD, "others are not told"),
-    Right("+publish", (Feature.PUBSUB, Feature.PUBLISH), Loss.TOLD, "others are not told"),
+    Right(CHANNEL, (Feature.PUBSUB, Feature.PUBLISH), Loss.TOLD, "others are not notified"),
+    Right("+publish", (Feature.PUBSUB, Feature.PUBLISH), Loss.TOLD, "others are not notified"),
 )
 """Every right that the library can use, in the order of the lines of `ACL SETUSER`."""
 _BY_RULE: Final = {right.rule: right for right in RIGHTS}
