@@ -27,7 +27,8 @@ def routes_of(app: Any, before: str = "") -> Iterator[tuple[str, Iterable[str], 
     for route in routes if isinstance(routes, Iterable) else ():
         path = f"{before}{getattr(route, 'path', '')}"
         endpoint = getattr(route, "endpoint", None)
-        for handler in getattr(route, "route_handlers", ()):  # of Litestar: one for some methods
+        handlers = getattr(route, "route_handlers", None)  # of Litestar: one for some methods
+        for handler in handlers if isinstance(handlers, Iterable) else ():
             yield path, getattr(handler, "http_methods", ()), handler.fn
         if isinstance(endpoint, type):
             for verb in VERBS:
