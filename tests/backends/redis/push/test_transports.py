@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LIBRARY: Final = Path(dualcache.__file__).parent
-AT_HOME: Final = {"backends/redis/push/transports.py", "options/front_tier.py"}
+AT_HOME: Final = {
+    "backends/redis/push/transports.py",
+    "doctor/server.py",  # the title of a finding
+    "options/front_tier.py",
+    "runtime/needed_rights.py",  # the rights that each value of the option needs
+}
 """Where the name of a transport may be a value."""
 
 
