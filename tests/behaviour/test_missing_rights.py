@@ -174,6 +174,8 @@ def test_a_right_that_only_the_front_tier_needs_is_named_where_it_is_missing(
     front = cache.stats().front
     assert front is not None
     assert f"grant {right.rule}" in front.reason
+    # The tier has its reason before it logs it.
+    eventually(lambda: bool(lines_about(caplog, f"grant {right.rule}")), "a line on the right")
     assert lines_about(caplog, f"grant {right.rule}")[:1] == ["WARNING"]
     assert [colour.run(load, 1) for _ in range(CALLS)] == [1] * CALLS
 
