@@ -50,7 +50,7 @@ def storm(
     draw, ends = random.Random(seed), time.monotonic() + seconds
     while time.monotonic() < ends:
         # What another fault has left behind may stand in the way of this one.
-        with suppress(redis.RedisError, StopIteration, AssertionError):
+        with suppress(redis.RedisError, StopIteration, IndexError, AssertionError):
             harm(cluster, draw, draw.choice(faults))
         time.sleep(draw.uniform(0.05, 0.4))  # the pace of the storm; nothing is waited for
     told = [worker.communicate(timeout=60) for worker in workers]

@@ -25,6 +25,7 @@ from dualcache.backends.redis.wire import watch as wire_watch
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Commit, CommitReply, CommitWay, DropConnections
 from dualcache.errors import BackendRefused, BackendTimeout, BackendUnavailable
+from dualcache.options.patience import LARGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from dualcache.backends.redis.errors import OnMissingRight
     from dualcache.backends.redis.push.tracking import TrackedConnection
     from dualcache.backends.redis.sentinel.watch import MasterWatch
+    from dualcache.backends.redis.wire.cluster import Exchange
     from dualcache.core.ops import Op
     from dualcache.errors import BackendError
     from dualcache.front.tracking import Redirect, Tracking
@@ -92,6 +94,25 @@ class SyncBackend:
             if pool.waiting:
                 pool.wake()
 
+    def exchange(self, op: Exchange, meanwhile: Callable[[], None]) -> Any:
+        """Send commands, call `meanwhile`, and only then read; return the replies, or the error.
+
+        Returns `None`, and has sent nothing, where something has to be waited for first.
+        """
+        pool = self._pool
+        taken: list[TrackedConnection] = []
+        try:
+            # Nobody waits for one while holding another: two callers could wait for each other.
+            is_ready = not pool.waiting and pool.take_free(taken) and self._is_ready(taken[0], op)
+            failure = self._sent(taken[0], op) if is_ready else None
+            meanwhile()
+            return self._received(taken[0], op) if is_ready and failure is None else failure
+        finally:
+            # As in `perform`.
+            pool.free.extend(taken)
+            if pool.waiting:
+                pool.wake()
+
     def close(self) -> None:
         """Close every idle connection; those in use are closed before they are used again."""
         self._life += 1
@@ -134,6 +155,50 @@ class SyncBackend:
             raise made from None
         tracked.is_busy = False
         return reply
+
+    def _is_ready(self, tracked: TrackedConnection, op: Exchange) -> bool:
+        """Tell whether commands can be sent at once, and without waiting for the server."""
+        connection = tracked.connection
+        if connection is None or tracked.is_busy or tracked.life != self._life:
+            return False
+        if len(op.data) > LARGE_BYTES or not connection.is_connected:
+            return False
+        if self._tracking is None or not is_tracked(op):
+            return True
+        redirect = self._tracking.redirect
+        return redirect is not None and redirect.push_epoch == tracked.push_epoch
+
+    def _sent(self, tracked: TrackedConnection, op: Exchange) -> BackendError | None:
+        """Send commands; return the error if that fails."""
+        tracked.is_busy = True  # until `_received` has read all replies
+        try:
+            tracked.connection.begin()
+            tracked.connection.send(op.data)
+        except BaseException as error:  # noqa: BLE001  the connection may be dirty
+            return self._failed(error, tracked)
+        return None
+
+    def _received(self, tracked: TrackedConnection, op: Exchange) -> Any:
+        """Read the replies to commands that were sent; return the error if that fails."""
+        try:
+            tracked.connection.begin()  # what other nodes took is not on this one's budget
+            replies = tracked.connection.receive(op.awaits)
+        except BaseException as error:  # noqa: BLE001  the connection may be dirty
+            return self._failed(error, tracked)
+        tracked.is_busy = False
+        if self._tracking is None or not is_tracked(op):
+            return replies
+        return stamped(op, replies, tracked.push_epoch)
+
+    def _failed(self, error: BaseException, tracked: TrackedConnection) -> BackendError:
+        """Drop a connection; return why as an error of the backend, or raise an interrupt on."""
+        interrupt = interrupt_in(error)
+        if interrupt is not None:
+            self._drop(tracked)
+            raise interrupt
+        made = self._blamed(error, tracked, was_connected=True)
+        self._drop(tracked)
+        return made
 
     def _read_tracked(self, tracked: TrackedConnection, op: Op[Any], tracking: Tracking) -> Any:
         """Read; tell for which stream of pushes the server tracks that, where it matters."""

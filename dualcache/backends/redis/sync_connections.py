@@ -158,8 +158,13 @@ class _Bounded(Mixin):  # type: ignore[misc]
 
     def ask(self, data: bytes, count: int) -> list[Any]:
         """Send packed commands and read their replies; an error reply is a value among them."""
+        self.send(data)
+        return self.receive(count)
+
+    def send(self, data: bytes) -> None:
+        """Send packed commands; connect where there is no socket."""
         # Around `send_packed_command`, which looks at the health of the connection on every call.
-        sock, budget = self._sock, self.budget
+        sock = self._sock
         if sock is None:
             self.connect()
             sock = self._sock
@@ -167,6 +172,10 @@ class _Bounded(Mixin):  # type: ignore[misc]
             sock.send_small(data)
         else:
             sock.sendall(data)
+
+    def receive(self, count: int) -> list[Any]:
+        """Read the replies to what was sent; an error reply is a value among them."""
+        sock, budget = self._sock, self.budget
         reader = self._replies
         if reader is None:
             return [self._read_by_redis_py() for _ in range(count)]

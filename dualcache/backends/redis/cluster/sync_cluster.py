@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.backends.redis.cluster.topology import (
     MOST_HOPS,
@@ -24,7 +24,7 @@ from dualcache.engine.split import joined, split
 from dualcache.errors import BackendError, BackendRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from dualcache.backends.redis.cluster.topology import Topology
     from dualcache.backends.redis.errors import OnMissingRight
@@ -33,9 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SyncCluster"]
 
+MOST_AT_ONCE: Final = 16
+"""To so many nodes an op is sent before it reads: each takes three frames of the stack."""
+
 
 class SyncCluster:
-    """Performs backend ops at the nodes of their keys, one node after the other."""
+    """Performs backend ops at the nodes of their keys: sends to all of them before it reads."""
 
     def __init__(
         self,
@@ -58,15 +61,15 @@ class SyncCluster:
         if kind is At:
             return self._at(op.node, op.op)  # type: ignore[attr-defined]
         if kind is Apart:
-            return tuple([self._tried(part) for part in op.parts])  # type: ignore[attr-defined]
+            return self._tried(op.parts)  # type: ignore[attr-defined]
         if kind is DropConnections:
             return self.close()
         if kind is ReadTopology:
             return self._read_topology()
         made = split(op, self._nodes.node_of)
         if len(made.parts) == 1:
-            return joined(op, made, [self._at(*_pair(made.parts[0]))])
-        return joined(op, made, [self._tried(part) for part in made.parts])
+            return joined(op, made, [self._at(made.parts[0].node, made.parts[0].op)])
+        return joined(op, made, self._tried(made.parts))
 
     def close(self) -> None:
         """Close every idle connection; those in use are closed before they are used again."""
@@ -79,23 +82,66 @@ class SyncCluster:
         for backend in self._backends.values():
             backend.after_fork()
 
-    def _tried(self, part: At[Any]) -> Any:
-        """Perform a part; return its error as a value."""
+    def _tried(self, parts: Sequence[At[Any]]) -> tuple[Any, ...]:
+        """Perform parts, all at once where that needs no wait; an error is a value in its place."""
+        sent = [_exchange_of(part) for part in parts]
+        came: list[Any] = [None] * len(parts)
+        for start in range(0, len(parts), MOST_AT_ONCE):
+            end = min(start + MOST_AT_ONCE, len(parts))
+            self._exchange_all(parts, sent, came, start, end)
+        return tuple([self._ended(*each) for each in zip(parts, sent, came, strict=True)])
+
+    def _exchange_all(
+        self,
+        parts: Sequence[At[Any]],
+        sent: Sequence[Exchange | None],
+        came: list[Any],
+        at: int,
+        end: int,
+    ) -> None:
+        """Send parts to their nodes and then read; `came` gets the replies or the error of each."""
+        # Each node's call encloses those of the nodes after it, so each connection is given back by
+        # a `finally` of its own. A loop over them would lose the rest to an interrupt.
+        if at == end:
+            return
+        exchange = sent[at]
+        if exchange is None:
+            self._exchange_all(parts, sent, came, at + 1, end)
+            return
+        came[at] = self._backend(parts[at].node).exchange(
+            exchange, lambda: self._exchange_all(parts, sent, came, at + 1, end)
+        )
+
+    def _ended(self, part: At[Any], sent: Exchange | None, came: Any) -> Any:
+        """Return what the replies to a part mean, or its error; perform it if it was not sent."""
         try:
-            return self._at(part.node, part.op)
+            if came is None or sent is None:
+                return self._at(part.node, part.op)
+            if not isinstance(came, BackendError):
+                return self._at(part.node, part.op, sent, came)
         except BackendError as error:
             return error.with_traceback(None)
+        self._failed(came, part.node)
+        return came
 
-    def _at(self, node: str, op: Op[Any]) -> Any:
+    def _at(self, node: str, op: Op[Any], sent: Exchange | None = None, came: Any = None) -> Any:
+        """Perform an op at a node; `came` is what the node replied to `sent`, if it was asked."""
         if node == UNKNOWN_NODE:
             return self._at_unknown(op)
         try:
+            if sent is not None:
+                return self._follow(node, sent, came)
             return self._perform_at(node, op)
         except BackendError as error:
-            error.node = error.node or node
-            if self._topology.is_due(error):
-                self._refresh_after(error)
+            self._failed(error, node)
             raise
+
+    def _failed(self, error: BackendError, node: str) -> None:
+        """Note which node an error is about, and see who has its slots by now."""
+        error.node = error.node or node
+        if self._topology.is_due(error):
+            with suppress(BackendError):
+                self._refresh(error)
 
     def _at_unknown(self, op: Op[Any]) -> Any:
         """Find out where an op belongs, and perform it there."""
@@ -104,7 +150,7 @@ class SyncCluster:
             made = split(op, self._nodes.node_of)
             if any(part.node == UNKNOWN_NODE for part in made.parts):
                 raise unserved()
-            return joined(op, made, [self._tried(part) for part in made.parts])
+            return joined(op, made, self._tried(made.parts))
         except BackendError as error:
             error.node = error.node or UNKNOWN_NODE
             raise
@@ -120,21 +166,22 @@ class SyncCluster:
                     raise
         if type(op) is Commit and op.way is CommitWay.WATCH:
             return self._watched(node, op)
-        return self._follow(node, op)
+        sent = Exchange(op, *wire.encode(op))
+        return self._follow(node, sent, self._backend(node).perform(sent))
 
-    def _follow(self, node: str, op: Op[Any]) -> Any:
-        """Perform an op, and have other nodes carry out what they are said to be asked for."""
-        data, count = wire.encode(op)
+    def _follow(self, node: str, sent: Exchange, came: Any) -> Any:
+        """Have other nodes carry out what they are said to be asked for; return the op's reply."""
+        op, data = sent.op, sent.data
         push_epochs: list[PushEpoch] = []
-        replies = self._exchange(node, Exchange(op, data, count), push_epochs)
+        replies = _heard(came, push_epochs)
         for _ in range(MOST_HOPS):
             onward = hops(data, replies, node)
             if not onward:
                 break
             for hop in onward:
                 self._topology.moved(hop.moved_slots, hop.node)
-                sent = Exchange(op, hop.data, hop.awaits)
-                found = self._exchange(hop.node, sent, push_epochs)
+                onto = self._backend(hop.node)
+                found = _heard(onto.perform(Exchange(op, hop.data, hop.awaits)), push_epochs)
                 if hop.is_asking and push_epochs:
                     # The slot is on its way, and may yet stay: the node that is asked in between
                     # would then push nothing of it. So nothing of it is kept.
@@ -153,14 +200,6 @@ class SyncCluster:
             self._backend(node).close()
             raise classify(error) from None
 
-    def _exchange(self, node: str, op: Exchange, push_epochs: list[PushEpoch]) -> Any:
-        """Send commands to a node, and note the stream that pushes what they read."""
-        found = self._backend(node).perform(op)
-        if type(found) is not Heard:
-            return found
-        push_epochs.append(found.push_epoch)
-        return found.reply
-
     def _watched(self, node: str, op: Commit) -> Any:
         """Commit by a transaction, at the node where the key is by now."""
         for _ in range(MOST_HOPS + 1):
@@ -174,11 +213,6 @@ class SyncCluster:
                 self._topology.learn(error, node)
                 node = self._nodes.node_of(op.key)
         raise unsettled()
-
-    def _refresh_after(self, error: BackendError) -> None:
-        """Ask the others for the topology; where nobody tells it, the error says enough."""
-        with suppress(BackendError):
-            self._refresh(error)
 
     def _refresh(self, failed: BackendError | None = None) -> None:
         """Ask one node after the other for the topology; raise where none tells it."""
@@ -225,5 +259,17 @@ def _host(node: str) -> str:
     return node.rpartition(":")[0]
 
 
-def _pair(part: At[Any]) -> tuple[str, Op[Any]]:
-    return part.node, part.op
+def _exchange_of(part: At[Any]) -> Exchange | None:
+    """Return the commands of a part; `None` where its node is not known, or asked in two trips."""
+    op = part.op
+    if part.node == UNKNOWN_NODE or (type(op) is Commit and op.way is CommitWay.WATCH):
+        return None
+    return Exchange(op, *wire.encode(op))
+
+
+def _heard(came: Any, push_epochs: list[PushEpoch]) -> Any:
+    """Return the replies of a node, and note the stream that pushes what they read."""
+    if type(came) is not Heard:
+        return came
+    push_epochs.append(came.push_epoch)
+    return came.reply
