@@ -114,7 +114,8 @@ class Visitor(threading.Thread):
     def __init__(self, shop: Shop, visit: Callable[[Visitor], None]) -> None:
         super().__init__(daemon=True)
         self.shop = shop
-        self.client = httpx.Client(timeout=30)
+        # Shorter than servers keep an idle connection, so that none ends while it is used again.
+        self.client = httpx.Client(timeout=60, limits=httpx.Limits(keepalive_expiry=1))
         self.reads = self.changes = 0
         self._visit = visit
 

@@ -96,7 +96,7 @@ def reports(
                 workers += [Worker(shop, server, database) for _ in range(2)]
             for worker in workers:
                 worker.wait()
-            restart = Barrier(len(SHOPS), action=server.restart, timeout=WAIT_SECONDS)
+            restart = Barrier(len(SHOPS), action=server.restart, timeout=START_SECONDS)
             yield {
                 shop: threads.submit(
                     drive,
