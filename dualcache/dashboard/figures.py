@@ -77,7 +77,7 @@ def overview(
         "is_available": stats.is_available,
         "pending": stats.pending,
         "tier": stats.tier,
-        "server": servers.told(),
+        "server": servers.told() if stats.is_available else None,
         "front": front_of(stats.front),
         "views": {
             "process": view_of(stats, points),

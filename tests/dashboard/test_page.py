@@ -169,7 +169,7 @@ def test_names_of_keys_are_text_and_never_markup(shop: Shop, page: Page, browser
 def test_the_keyboard_reaches_the_search_and_what_it_finds(shop: Shop, page: Page) -> None:
     shop.work()
     page.value("location.hash = '#keys'")
-    page.until("!document.querySelector('#keys').hidden")
+    page.until("!document.querySelector('#section-keys').hidden")
     page.value("document.querySelector('[name=tag]').focus()")
     page.type("team:7")
     page.press("Enter", 13)
@@ -210,7 +210,7 @@ def test_each_state_is_drawn_and_axe_finds_nothing_serious(
     page.resize(PHONE, 844)
     section = "overview" if scheme == "dark" else "keys"
     page.value(f"location.hash = '#{section}'")
-    page.until(f"!document.getElementById('{section}').hidden")
+    page.until(f"!document.getElementById('section-{section}').hidden")
     assert page.value("document.documentElement.scrollWidth") <= PHONE
     drawn["phone"] = seen(page)
     for name, picture in drawn.items():

@@ -118,12 +118,14 @@ function tile(name, value, note, kind = "") {
   return made("div", { class: `tile ${kind}` }, made("dt", {}, name), made("dd", {}, made("strong", {}, value), made("small", {}, note)));
 }
 
+const CODES = { DC200: "the server cannot be reached", DC201: "the server does not answer" };
+
 function front(told) {
   const one = told.front;
   if (!one) return tile("Front tier", "off", "no in-process tier");
   const kind = one.is_open || !one.reason ? "" : "warn"; // it opens at the first call
   const heard = one.nodes.length ? `${one.nodes.filter((node) => node.is_heard).length} of ${one.nodes.length} nodes heard` : one.reason;
-  const state = one.is_open ? heard : (one.reason ? `closed: ${one.reason}` : "not open yet");
+  const state = one.is_open ? heard : (one.reason ? `closed: ${CODES[one.reason] ?? one.reason}` : "not open yet");
   return tile("Front tier", `${count(one.entries)}`, [one.transport, one.bytes ? size(one.bytes) : "", state].filter(Boolean).join(", "), kind);
 }
 
@@ -438,12 +440,13 @@ function server(figures) {
 function go() {
   const [name, query] = location.hash.slice(1).split("?");
   const chosen = SECTIONS.includes(name) ? name : "overview";
-  for (const each of SECTIONS) $(each).hidden = each !== chosen;
+  // Their ids are not those in the address, or the browser would scroll past the header.
+  for (const each of SECTIONS) $(`section-${each}`).hidden = each !== chosen;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.hash === `#${chosen}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  scrollTo(0, 0); // the browser has scrolled to the section, past the header
+  scrollTo(0, 0);
   document.title = `${chosen === "overview" ? "" : `${chosen[0].toUpperCase()}${chosen.slice(1)} – `}dualcache`;
   if (chosen === "keys") {
     if (query) {
