@@ -54,7 +54,7 @@ _LOAD, _STORE, _COUNT = Where.LOAD, Where.STORE, Where.COUNT
 _ROWS: Final = (
     # Where the cache lives
     Option("url", Part.CACHE, _CACHE | _ENVIRONMENT, None,
-        "where the cache lives; `None`: the environment says, else memory",
+        "where the cache is; `None`: as the environment says, otherwise in memory",
         elsewhere=("host", "port", "location", "backend", "endpoint", "dsn")),
     Option("namespace", Part.CACHE, _CACHE | _ENVIRONMENT, "",
         "put before every key with a `:`; letters, digits and `._-`",
@@ -63,18 +63,18 @@ _ROWS: Final = (
         "`false` turns every cache into `null://`",
         to_bool),
     Option("client", Part.CACHE, _CACHE, None,
-        "a `redis.Redis` or `redis.RedisCluster` of your own, in the place of a URL",
+        "a `redis.Redis` or `redis.RedisCluster` that you made, instead of a URL",
         elsewhere=("redis", "connection", "redis_client")),
     Option("async_client", Part.CACHE, _CACHE, None,
-        "the same of `redis.asyncio`"),
+        "the same, from `redis.asyncio`"),
     Option("credential_provider", Part.CACHE, _CACHE, None,
-        "an object of redis-py's kind, whose `get_credentials()` or `get_credentials_async()` is "
-        "asked for user and password before each connection",
+        "a credential provider as in redis-py: `get_credentials()` or `get_credentials_async()` "
+        "is called before each connection, and returns user and password",
         elsewhere=("credentials", "token_provider", "auth_provider")),
     Option("sentinel_credential_provider", Part.CACHE, _CACHE, None,
         "the same for the Sentinels of the URL"),
     Option("settings", Part.CACHE, _CACHE, None,
-        "a `Settings`, a mapping, or an object of settings (pydantic's, too) in the place of the "
+        "a `Settings`, a mapping, or a settings object (such as pydantic's), instead of the "
         "environment"),
     Option("clock", Part.CACHE, _CACHE, None,
         "a callable that gives seconds, for tests on `memory://`: `clock=lambda: time.time()` "
@@ -84,94 +84,92 @@ _ROWS: Final = (
     # How long values last, and when they are served
     Option("ttl", Part.POLICY, _CACHE | _ENVIRONMENT | _FUNCTION | _LOAD | _STORE | _COUNT, 3600,
         'lifetime: seconds, `"5m"`, a `timedelta`, `None` for ever, or a callable of (result, '
-        "*arguments); `0` stores nothing, and the load is still shared",
+        "*arguments); with `0` nothing is stored, and callers still share the load",
         to_ttl, "ms", takes_result=True, spellings=("expiration",),
         elsewhere=("expire", "expires", "default_timeout", "default_ttl", "expiration",
             "seconds", "cache_time", "expire_after", "expire_time", "max_age", "lifetime")),
     Option("jitter", Part.POLICY, _CACHE | _FUNCTION | _LOAD, 0.05,
-        "the share of each ttl that chance takes away, so that entries stored together do not "
-        "expire together",
+        "the largest share of a ttl to take away at random, so that entries stored together do "
+        "not expire together",
         to_share),
     Option("condition", Part.POLICY, _FUNCTION | _LOAD, None,
         "a callable of (result, *arguments): stored only if it is true",
         to_condition, takes_result=True,
         elsewhere=("unless", "skip_cache_func", "cache_if", "when", "if_")),
     Option("stale_if_error", Part.POLICY, _CACHE | _FUNCTION | _LOAD | _STORE, 0,
-        "for how long after its ttl an entry may be served if its load fails",
+        "how long after its ttl an entry can be served if its load fails",
         to_ms, "ms", elsewhere=("stale", "grace", "stale_ttl")),
     Option("stale_while_revalidate", Part.POLICY, _CACHE | _FUNCTION | _LOAD | _STORE, 0,
-        "for how long after its ttl an entry is served at once, while one process loads it anew in "
+        "how long after its ttl an entry is served at once, while one process loads it again in "
         "the background",
         to_ms, "ms", elsewhere=("swr", "soft_ttl", "refresh_ttl")),
     Option("early", Part.POLICY, _CACHE | _FUNCTION | _LOAD, 0,
-        "how early before its ttl ends an entry is loaded anew in the background, in load times "
-        "(the beta of XFetch): `1` is the optimum, `0` never",
+        "how early before the end of its ttl an entry is loaded again in the background, in load "
+        "times (the beta of XFetch): `1` is the optimum, `0` never",
         to_beta, elsewhere=("beta", "xfetch", "early_expiration")),
     Option("timeout", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
-        "after how long a caller gets the stale value, if one is kept, while the load goes on in "
-        "the background; `None`: never",
+        "how long a caller waits before it gets the stale value, if there is one; the load goes "
+        "on in the background. `None`: no limit",
         partial(to_ms, allow_none=True), "ms", elsewhere=("soft_timeout",)),
     Option("hard_timeout", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
-        "after how long a caller gets a `LoaderTimeout`, stale value or not, while the load goes "
-        "on in the background; `None`: never",
+        "how long a caller waits before it gets a `LoaderTimeout`, with or without a stale value; "
+        "the load goes on in the background. `None`: no limit",
         partial(to_ms, allow_none=True), "ms", elsewhere=("loader_timeout",)),
     Option("verify", Part.POLICY, _FUNCTION | _LOAD, 0,
-        "the share of hits, as `0.001`, after which the function is run again in the background; a "
-        "`Differed` event tells of a difference that no invalidation explains",
+        "the share of hits, such as `0.001`, after which the function runs again in the "
+        "background; a `Differed` event reports a difference that no invalidation explains",
         to_share),
     Option("refresh_from", Part.POLICY, _FUNCTION | _LOAD, None,
-        "a callable of (entry, *arguments) that loads in the place of the function where the old "
-        "entry is there; it may return `NOT_MODIFIED`",
+        "a callable of (entry, *arguments) that loads instead of the function if there is an old "
+        "entry; it may return `NOT_MODIFIED`",
         to_condition, takes_result=True, may_be_async=True,
         elsewhere=("conditional", "revalidate")),
     Option("stale_on", Part.POLICY, _CACHE | _FUNCTION | _LOAD, None,
-        "which exceptions count as failing: a subclass of `Exception`, a tuple of them, or a "
-        "callable of the exception; `None`: all but those that say that the source has answered: "
-        "a `status_code` below 500, as an `HTTPException(404)` has, the exceptions of Flask's "
-        "`abort(404)` and Django's `Http404`",
+        "which exceptions count as failures: a subclass of `Exception`, a tuple of them, or a "
+        "callable of the exception. `None`: all except answers of the source, which are "
+        "exceptions with a `status_code` below 500 (such as `HTTPException(404)`), those of "
+        "Flask's `abort(404)`, and Django's `Http404`",
         to_stale_on),
 
     Option("negative_ttl", Part.POLICY, _FUNCTION | _LOAD, None,
-        "for how long an exception of `cache_exceptions` is remembered; written with it, never "
-        "alone",
+        "how long an exception of `cache_exceptions` is remembered; write both, never one alone",
         partial(to_ms, allow_none=True), "ms", needs="cache_exceptions",
         elsewhere=("error_ttl", "ttl_on_error", "negative_timeout")),
     Option("cache_exceptions", Part.VALUE, _FUNCTION | _LOAD, None,
-        "which exceptions are remembered for `negative_ttl`: a subclass of `Exception`, or a tuple "
-        "of them; a hit raises an equal one. Subclasses of a type are listed by themselves",
+        "which exceptions are remembered for `negative_ttl`: a subclass of `Exception`, or a "
+        "tuple of them; a hit raises an equal exception. List each subclass too",
         to_cache_exceptions, needs="negative_ttl",
         elsewhere=("exceptions", "negative_exceptions", "cached_exceptions")),
 
     Option("missing", Part.CACHE, _MANY, MISSING,
-        "`None`: a value that the function's mapping lacks is remembered, and returned, as `None`; "
-        "not written: it is asked for again each time",
+        "`None`: a value that is missing in the function's mapping is stored and returned as "
+        "`None`. Left out: the function is asked for it again each time",
         to_missing),
 
     # Keys and tags
     Option("key", Part.KEY, _FUNCTION, None,
         "full template: `{param}`, `{req.user.id}`, `{page:03d}`, `{{` and `}}` for braces; "
-        "`None`: the key is made of module, qualified name and all arguments",
+        "`None`: module, qualified name and all arguments make the key",
         elsewhere=("key_builder", "make_cache_key", "key_func", "cache_key")),
     Option("tags", Part.KEY, _FUNCTION | _LOAD | _STORE | _COUNT, (),
         "templates; or a callable of (result, *arguments) that returns names",
         takes_result=True),
     Option("ignore", Part.KEY, _FUNCTION, (),
-        'parameters that are not part of the key: `ignore=("db",)`; also names of values in '
-        "`**kwargs`",
+        'parameters that are not part of the key: `ignore=("db",)`; names in `**kwargs` work too',
         elsewhere=("exclude", "args_to_ignore", "ignore_args", "noself")),
     Option("vary", Part.KEY, _FUNCTION, None,
-        "a callable of the arguments, whose result becomes part of the key: a user, a language, a "
+        "a callable of the arguments; its result becomes part of the key: a user, a language, a "
         "tenant",
         elsewhere=("key_builder", "make_cache_key", "key_func", "cache_key")),
     Option("version", Part.KEY, _FUNCTION, None,
         "part of the key: raise it when the meaning of the result changes and its type does not, "
-        "as from seconds to milliseconds"),
+        "such as from seconds to milliseconds"),
     Option("typed_key", Part.KEY, _FUNCTION, False,
-        'in a template `1` and `"1"` differ too'),
+        'makes `1` and `"1"` differ in a template, too'),
     Option("name", Part.KEY, _FUNCTION, None,
-        "stands in the key for module and qualified name"),
+        "replaces module and qualified name in the key"),
     Option("type", Part.CACHE, _LOAD, MISSING,
-        "the annotation as which the value is stored and read"),
+        "the annotation to store and read the value as"),
 
     # How values become bytes
     Option("codec", Part.VALUE, _CACHE | _FUNCTION | _LOAD, None,
@@ -181,36 +179,37 @@ _ROWS: Final = (
         "signs every value; text, bytes or a `SecretStr`, or a list of them, newest first",
         elsewhere=("signing_key", "secret_key")),
     Option("compress_above", Part.VALUE, _CACHE | _FUNCTION | _LOAD | _STORE, None,
-        "values of more bytes are compressed (zstd), where that makes them shorter; `None`: never",
+        "larger values, in bytes, are compressed (zstd) if that makes them smaller; `None`: never",
         partial(to_size, allow_none=True), "bytes"),
     Option("max_value_bytes", Part.VALUE, _CACHE | _FUNCTION | _LOAD, DEFAULT_MAX_BYTES,
-        "a value of more bytes is returned and not stored, and is not read",
+        "a larger value, in bytes, is returned but not stored, and is not read",
         partial(to_size, minimum=1), "bytes"),
     Option("check", Part.VALUE, _FUNCTION | _LOAD | _STORE, True,
-        "`False`: a stored value is not decoded again and compared"),
+        "`False`: do not decode a stored value again to compare it"),
     Option("shape_check", Part.VALUE, _CACHE | _FUNCTION | _LOAD, True,
-        "`False`: what was stored for a type whose fields were others is read all the same",
+        "`False`: read entries even if they were stored for a type with other fields",
         to_bool),
 
     # The front tier, and what other processes hear
     Option("front", Part.CACHE, _CACHE | _ENVIRONMENT | _FUNCTION | _LOAD, None,
-        "copies of values in process: a number of entries, or a `FrontTier`; `False`: none; for a "
-        "function, a store of its own with these limits",
+        "copies of values in this process: a number of entries, or a `FrontTier`; `False`: none. "
+        "For a function: a separate store with these limits",
         to_front, elsewhere=("local", "l1", "local_cache", "maxsize", "max_size")),
     Option("max_staleness", Part.CACHE, _CACHE, 5,
-        "for how long at most a front tier may miss a change of another process unnoticed; 50 ms "
-        "at least",
+        "how long a front tier can miss changes of other processes before it notices; at least 50 "
+        "ms",
         to_staleness, unit="s"),
     Option("publish", Part.CACHE, _CACHE, None,
-        "other processes are told which names this one revokes, for front tiers that hear by "
-        '`"pubsub"`; `None`: only if this cache has such a front tier',
+        'publish the names that this process invalidates, for front tiers that use `"pubsub"`; '
+        "`None`: only if this cache has such a front tier",
         to_bool),
     Option("strict", Part.CACHE, _CACHE, False,
-        "an invalidation that cannot be delivered raises `BackendUnavailable`, having been kept",
+        "an invalidation that cannot be delivered raises `BackendUnavailable`; it is kept all the "
+        "same",
         to_bool),
 
     Option("fleet_stats", Part.CACHE, _CACHE, False,
-        "this process shares its statistics with the others every five seconds, for "
+        "share the statistics of this process with the others every five seconds, for "
         "`stats(fleet=True)`",
         to_bool),
 
@@ -219,8 +218,8 @@ _ROWS: Final = (
         'template; the key is `"{key_prefix}:{resource id}"`',
         to_prefix, elsewhere=("prefix", "global_prefix")),
     Option("resource_id_name", Part.ENDPOINT, _ENDPOINT, None,
-        "the parameter that is the id, or several; `None`: the one called `id` or ending in `_id` "
-        "that has the type",
+        "the parameter that is the id, or several; `None`: the one that is called `id` or ends in "
+        "`_id`, and has the type",
         to_id_names, needs="key_prefix"),
     Option("resource_id_type", Part.ENDPOINT, _ENDPOINT, int,
         "the type of the id, or several",
@@ -229,21 +228,21 @@ _ROWS: Final = (
         "a dict from prefix template to id template, deleted after a write",
         to_extra_keys, needs="key_prefix"),
     Option("pattern_to_invalidate_extra", Part.ENDPOINT, _ENDPOINT, None,
-        "patterns, deleted after a write; `*`, `?` and `[…]` of a value are no wildcards; a "
-        "pattern without a wildcard at its end reaches all that begins with it",
+        "patterns, deleted after a write; `*`, `?` and `[…]` in a value are not wildcards; a "
+        "pattern without a wildcard at its end matches every key that begins with it",
         to_patterns, needs="key_prefix"),
     Option("query", Part.ENDPOINT, _ENDPOINT, None,
         "whether query string and path of the request are part of a read's key: `True`, `False`, "
-        "the names that count, or `None`: where the framework binds no query to parameters "
+        "the names that count, or `None`: only where the framework binds no query to parameters "
         "(Flask, plain Starlette routes)",
         to_query_names, needs="key_prefix"),
 
     # The connection
     Option("socket_timeout", Part.CONNECTION, _URL, 0.25,
-        'how long a call may wait since the last byte that moved, in seconds or as `"250ms"`',
+        'how long a call may wait for the next byte, in seconds or as `"250ms"`',
         to_wait, "s"),
     Option("call_timeout", Part.CONNECTION, _URL, None,
-        "how long a call may wait in all; four times `socket_timeout` where it is not written",
+        "how long a call may take in total; by default four times `socket_timeout`",
         to_wait, "s"),
     Option("socket_connect_timeout", Part.CONNECTION, _URL, 0.25,
         "how long connecting may take: name, all its addresses, TLS and handshake",
@@ -253,23 +252,23 @@ _ROWS: Final = (
         "large values",
         to_count),
     Option("health_check_interval", Part.CONNECTION, _URL, 0.0,
-        "of `cache.client` only: ping a connection that was idle for so long",
+        "for `cache.client` only: ping a connection that was idle for this long",
         to_interval, "s"),
     Option("retry_on_timeout", Part.CONNECTION, _URL, False,
-        "of `cache.client` only: send a command once more after a time-out",
+        "for `cache.client` only: send a command once more after a time-out",
         to_bool),
     Option("socket_keepalive", Part.CONNECTION, _URL, True,
         "TCP keep-alive",
         to_bool),
     Option("db", Part.CONNECTION, _URL, 0,
-        "the database, where the path of the URL does not say it; a URL that says it twice is "
+        "the database, if the path of the URL does not name it; a URL that names it twice is "
         "refused",
         to_int),
     Option("username", Part.CONNECTION, _URL, None,
-        "the user, where the URL does not say it",
+        "the user, if the URL does not name it",
         to_text),
     Option("password", Part.CONNECTION, _URL, None,
-        "the password, where the URL does not say it",
+        "the password, if it is not in the URL",
         to_text),
     Option("client_name", Part.CONNECTION, _URL, None,
         "the name that `CLIENT LIST` shows",
@@ -278,19 +277,19 @@ _ROWS: Final = (
         "`2` for servers and proxies that do not speak RESP3",
         to_resp),
     Option("ssl_ca_certs", Part.TLS, _URL, None,
-        "a file of certificates that are trusted",
+        "a file of trusted certificates",
         to_text),
     Option("ssl_ca_path", Part.TLS, _URL, None,
-        "a folder of certificates that are trusted",
+        "a folder of trusted certificates",
         to_text),
     Option("ssl_ca_data", Part.TLS, _URL, None,
-        "certificates that are trusted, as text",
+        "trusted certificates, as text",
         to_text),
     Option("ssl_certfile", Part.TLS, _URL, None,
-        "the file of the client's own certificate",
+        "the file of the client's certificate",
         to_text),
     Option("ssl_keyfile", Part.TLS, _URL, None,
-        "the file of its key",
+        "the file of the client's key",
         to_text),
     Option("ssl_cert_reqs", Part.TLS, _URL, "required",
         "`none` and `optional` accept any server that answers, and log a warning",
@@ -304,22 +303,22 @@ _ROWS: Final = (
 
     # The Sentinels
     Option("sentinel_username", Part.SENTINEL, _URL, None,
-        "the user at the Sentinels; the one of the URL is the user at the master",
+        "the user for the Sentinels; the one in the URL is for the master",
         to_text),
     Option("sentinel_password", Part.SENTINEL, _URL, None,
-        "the password of the Sentinels; the one of the URL is that of the master",
+        "the password for the Sentinels; the one in the URL is for the master",
         to_text),
     Option("sentinel_ssl", Part.SENTINEL, _URL, None,
-        "`False` under `rediss+sentinel://`: the Sentinels speak no TLS; `None`: they do as the "
-        "master does, with the same certificates",
+        "`False` under `rediss+sentinel://`: no TLS for the Sentinels; `None`: the same as for "
+        "the master, with the same certificates",
         to_bool),
 
     # The store in memory
     Option("max_entries", Part.MEMORY, _URL, 100_000,
-        "bound of `memory://`, in entries",
+        "limit of `memory://`, in entries",
         to_count, "entries", elsewhere=("maxsize", "max_size")),
     Option("max_bytes", Part.MEMORY, _URL, None,
-        "bound of `memory://`, in bytes",
+        "limit of `memory://`, in bytes",
         to_count, "bytes"),
 )
 # fmt: on

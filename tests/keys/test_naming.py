@@ -200,7 +200,8 @@ def test_an_unkeyable_annotation_is_refused_at_decoration() -> None:
         "[DC111] parameter db of query() cannot be part of a key\n"
         f"  parameter db: {__name__}.Session\n"
         '  help      only if the result never depends on it: ignore=("db",); '
-        'otherwise name the part that identifies it: key="…:{db.id}:…", or a __cache_key__() method on its class'
+        'otherwise name the part that identifies it: key="…:{db.id}:…", '
+        "or a __cache_key__() method on its class"
     )
     for hint in (Annotated[Session, "hush"], Mapped, Annotated[Mapped, "hush"]):
         with pytest.raises(UnkeyableArgument) as caught:
@@ -222,7 +223,8 @@ def test_an_unkeyable_value_is_refused_at_the_call_naming_its_parameter() -> Non
         "[DC110] argument b of free() cannot be part of a key\n"
         f"  type      {__name__}.Session has no canonical form\n"
         '  help      only if the result never depends on it: ignore=("b",); '
-        'otherwise name the part that identifies it: key="…:{b.id}:…", or a __cache_key__() method on its class'
+        'otherwise name the part that identifies it: key="…:{b.id}:…", '
+        "or a __cache_key__() method on its class"
     )
     with pytest.raises(UnkeyableArgument, match=r"\{a.id\}"):
         keys(free, "x:{a}").of(Session(), 1)
