@@ -63,6 +63,8 @@ def split(op: Op[Any], node_of: NodeOf) -> Split:
     key = _only_key(op)
     if key is not None:
         return Split((At(node_of(key), op),))
+    if type(op) is Look:
+        return _split_look(op, node_of)
     trips: dict[str, list[Op[Any]]] = {}
     numbers: dict[str, int] = {}
     places: list[tuple[int, int]] = []
@@ -116,6 +118,8 @@ def join(op: Op[Any], made: Split, replies: Sequence[Any]) -> list[Any]:
 
 def joined(op: Op[Any], made: Split, replies: Sequence[Any]) -> Any:
     """Return the reply to the op; raise the first `BackendError` among those to its parts."""
+    if type(op) is Look and made.places is not None:
+        return _joined_look(made, made.places, replies)
     found = join(op, made, replies)
     raise_first(found)
     return tuple(found) if type(op) is Batch else found[0]
@@ -127,6 +131,42 @@ def raise_first(replies: Sequence[Any]) -> None:
     if failed:
         del replies  # an error whose traceback leads to a frame that holds it would be a cycle
         raise failed.pop()
+
+
+def _split_look(op: Look, node_of: NodeOf) -> Split:
+    """Take a read with tags apart: most hits of a cluster that have tags, so in few steps."""
+    trips: dict[str, tuple[int, list[Op[Any]]]] = {}
+    trips[node_of(op.key)] = 0, [Look(op.key, (), op.with_ttl)]
+    places = [(0, 0)]
+    for tag in op.tags:
+        node = node_of(tag)
+        found = trips.get(node)
+        if found is None:
+            found = trips[node] = len(trips), []
+        number, trip = found
+        places.append((number, len(trip)))
+        trip.append(ReadTags((tag,)))
+    parts = [At(node, _as_one(trip)) for node, (_, trip) in trips.items()]
+    return Split(tuple(parts), places, (len(places),))
+
+
+def _joined_look(made: Split, places: Sequence[tuple[int, int]], replies: Sequence[Any]) -> RawRead:
+    """Return the reply to a read with tags; raise the first `BackendError` among its atoms."""
+    found: list[Any] = []
+    is_heard = False
+    for number, at in places:
+        reply = replies[number]
+        if type(reply) is Heard:
+            reply, is_heard = reply.reply, True
+        found.append(_reply_at(made.parts[number].op, reply, at))
+        if isinstance(found[-1], BackendError):
+            raise_first(found)
+    read, *ids = found
+    tag_ids = tuple([each[0] for each in ids])
+    joint = RawRead(read.raw, tag_ids, read.left_ms, read.tag_left_ms, read.refusal)
+    if not is_heard and read.push_epoch is None:
+        return joint
+    return _heard(joint, found, [replies[number] for number, _ in places])
 
 
 def _ops_of(op: Op[Any]) -> Sequence[Op[Any]]:
@@ -205,6 +245,8 @@ def _atoms_of(op: Op[Any]) -> list[Op[Any]]:
     if kind is MakeTags:
         return _makings(op.tags)  # type: ignore[attr-defined]
     if kind is Delete:
+        if len(op.keys) == 1:  # type: ignore[attr-defined]
+            return [op]
         return [Delete((key,), _only(op.notice, key)) for key in op.keys]  # type: ignore[attr-defined]
     if kind is Unlink or kind is ReadHeads:
         return [replace(op, keys=(key,)) for key in op.keys]  # type: ignore[attr-defined]

@@ -221,6 +221,18 @@ def test_what_fails_at_one_node_fails_the_ops_that_need_it_alone() -> None:
     raise_first([1, 2])
 
 
+@pytest.mark.parametrize("failing", ["k0", "t1", "t2"])
+def test_a_read_whose_key_or_tag_is_at_a_node_that_fails_fails(failing: str) -> None:
+    op = Look("k0", ("t1", "t2", "t4"))
+    made = split(op, node_of)
+    error = BackendUnavailable("down", code="DC200")
+    replies = [
+        error if part.node == node_of(failing) else ((b"id",), (b"id",)) for part in made.parts
+    ]
+    with pytest.raises(BackendUnavailable):
+        joined(op, made, replies)
+
+
 def heard_at(op: Op[Any], push_epochs: dict[str, Any]) -> list[Any]:
     """Return the push epochs of the reads of an op, each node having heard for these."""
     made = split(op, node_of)
@@ -236,7 +248,11 @@ def heard_at(op: Op[Any], push_epochs: dict[str, Any]) -> list[Any]:
         ]
         reply = reply if isinstance(part.op, Batch) else reply[0]
         replies.append(reply if push_epoch is None else Heard(reply, push_epoch))
-    return [each.push_epoch for each in join(op, made, replies)]
+    found = [each.push_epoch for each in join(op, made, replies)]
+    alone = joined(op, made, replies)
+    together = alone if isinstance(op, Batch) else (alone,)
+    assert [each.push_epoch for each in together] == found
+    return found
 
 
 NODES = {node_of("k0"): (1,), node_of("k1"): (2,), node_of("k2"): (3,)}
