@@ -32,3 +32,15 @@ def test_the_extra_all_brings_every_other_one() -> None:
     extras = project["optional-dependencies"]
     whole = extras.pop("all")
     assert whole == [f"dualcache[{','.join(sorted(extras))}]"]
+
+
+def test_the_page_on_installing_names_every_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    rows = (ROOT / "docs" / "install.md").read_text("utf-8").splitlines()
+    named = {
+        name
+        for row in rows
+        if row.startswith("| `")
+        for name in row.split("|")[1].replace("`", "").replace(",", " ").split()
+    }
+    assert named == {*project["optional-dependencies"]}

@@ -33,7 +33,8 @@ def test_every_link_leads_to_a_page_and_a_heading(page: Path) -> None:
 
 
 def test_every_page_stands_in_the_navigation_once() -> None:
-    entries = [line for tree in TREE.findall(INDEX.read_text("utf-8")) for line in tree.split()]
+    lines = [line for tree in TREE.findall(INDEX.read_text("utf-8")) for line in tree.splitlines()]
+    entries = [line.rpartition("<")[2].rstrip(">") for line in lines]  # `title <page>`, or a page
     named = [page for entry in entries for page in sorted(DOCS.glob(f"{entry}.md"))]
     wanted = [page for page in pages() if DOCS in page.parents and page != INDEX]
     assert sorted(map(name_of, named)) == sorted(map(name_of, wanted))
