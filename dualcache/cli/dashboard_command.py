@@ -37,9 +37,7 @@ def dashboard(
             code="DC501",
             help='pip install "dualcache[dashboard]"',
         )
-    # What is mounted in an application needs neither click nor uvicorn, and this command both.
-    import uvicorn
-
+    from dualcache.cli.serving import serve
     from dualcache.dashboard import Dashboard
     from dualcache.dashboard.access import is_loopback
 
@@ -54,8 +52,5 @@ def dashboard(
         session.cache, function, can_write=write, show_values=values, origin=session.origin
     )
     session.out.line(f"http://{host}:{port}/; Ctrl-C ends it", "dim")
-    # Streams of open pages would hold up the end.
-    uvicorn.run(
-        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1, ws="none"
-    )
+    serve(app, host, port)
     return DONE

@@ -87,7 +87,7 @@ class Dashboard:
         self._sampler.take()
 
     def close(self) -> None:
-        """End the thread that samples; the next request begins anew."""
+        """End the thread that samples, and the open streams; the next request begins anew."""
         self._sampler.close()
 
     def __enter__(self) -> Self:
@@ -145,7 +145,7 @@ class Dashboard:
         """Send all of the first page each time: a viewer that misses one has missed nothing."""
         until = monotonic() + self._stream_seconds
         yield "retry: 1000\n\n"
-        while monotonic() < until:
+        while monotonic() < until and self._sampler.is_running:
             told = await run_in_threadpool(self._figures)
             yield f"data: {text_of(told)}\n\n"
             await anyio.sleep(self._every)

@@ -88,6 +88,11 @@ class Sampler:
             )
             self._thread.start()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread is there."""
+        return self._thread is not None
+
     def close(self) -> None:
         """End the thread, and hear no more events."""
         with self._lock:
