@@ -41,7 +41,7 @@ MOST_BYTES: Final = 100_000
 class Dashboard:
     """An ASGI application that shows a cache: `app.mount("/cache", Dashboard(cache, auth=…))`.
 
-    `auth(request)` returns whether a request may see it, or a response in its place; it may be a
+    `auth(request)` returns whether a request may see it, or a response to send instead; it may be a
     coroutine function. Without it only this machine may. `can_write` shows buttons that invalidate;
     it may be a function as `auth` is. `show_values` lets people look at values. Nothing runs before
     the first request. Then a thread reads the counters every `every` seconds, until `close()`.
@@ -139,9 +139,9 @@ class Dashboard:
         return overview(self._cache, self._sampler, self._servers, self._fleet)
 
     def _stream(self, _: Request) -> Response:
-        return StreamingResponse(self._told(), media_type="text/event-stream")
+        return StreamingResponse(self._messages(), media_type="text/event-stream")
 
-    async def _told(self) -> AsyncGenerator[str]:
+    async def _messages(self) -> AsyncGenerator[str]:
         """Send all of the first page each time: a viewer that misses one has missed nothing."""
         until = monotonic() + self._stream_seconds
         yield "retry: 1000\n\n"
@@ -194,7 +194,7 @@ class Dashboard:
 
 
 def answered(work: Callable[[], Any]) -> Response:
-    """Return what a function finds out, or why it cannot."""
+    """Return the result of a function as JSON, or the error that it raises."""
     try:
         return document(work())
     except BackendError as error:

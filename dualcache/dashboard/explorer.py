@@ -70,7 +70,7 @@ def arguments_in(text: str) -> dict[str, str]:
 
 
 def rows_of(cache: Cache, names: dict[str, None]) -> Iterator[dict[str, Any]]:
-    """Yield what is known of each entry but its value."""
+    """Yield the row of each entry."""
     for name in names:
         try:
             entry = cache.peek(name)
@@ -84,7 +84,7 @@ def rows_of(cache: Cache, names: dict[str, None]) -> Iterator[dict[str, Any]]:
 
 
 def row_of(name: str, entry: Entry) -> dict[str, Any]:
-    """Return what is known of an entry but its value."""
+    """Return the row of an entry: everything except its value."""
     return {
         "key": name,
         "age": entry.age,

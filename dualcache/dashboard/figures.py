@@ -25,44 +25,44 @@ SERVER_SECONDS: Final = 5.0
 
 
 class ServerFigures:
-    """What the server counts, asked at most every few seconds, by whoever looks."""
+    """The counters of the server, read at most every few seconds, and only while a page is open."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._before: tuple[float, Figures] | None = None
-        self._told: dict[str, Any] | None = None
+        self._last: dict[str, Any] | None = None
 
-    def told(self) -> dict[str, Any] | None:
-        """Return figures by name; `None` where there is no server, or no answer."""
+    def read(self) -> dict[str, Any] | None:
+        """Return figures by name; `None` if there is no server, or no answer."""
         now, before = monotonic(), self._before
         if before is not None and now - before[0] < SERVER_SECONDS:
-            return self._told
+            return self._last
         try:
             figures = figures_of(self._cache)
         except (MissingClientError, RedisError, DualCacheError, OSError):
-            self._before = self._told = None
+            self._before = self._last = None
             return None
         passed = 0.0 if before is None else now - before[0]
-        self._told = figures.told(before[1] if before else None, passed)
+        self._last = figures.told(before[1] if before else None, passed)
         self._before = now, figures
-        return self._told
+        return self._last
 
 
 class FleetFigures:
-    """What all processes share of their counters, asked as seldom."""
+    """The shared counters of all processes, read as seldom."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._asked: float | None = None
-        self._told: FleetStats | None = None
+        self._last: FleetStats | None = None
 
-    def told(self) -> FleetStats | None:
-        """Return the counters of all processes; `None` where none shares its own."""
+    def read(self) -> FleetStats | None:
+        """Return the counters of all processes; `None` if no process shares its counters."""
         now = monotonic()
         if self._asked is None or now - self._asked >= SERVER_SECONDS:
             found = self._cache.stats(fleet=True)
-            self._asked, self._told = now, found if found.minutes and found.templates else None
-        return self._told
+            self._asked, self._last = now, found if found.minutes and found.templates else None
+        return self._last
 
 
 def overview(
@@ -70,14 +70,14 @@ def overview(
 ) -> dict[str, Any]:
     """Return all that the first page shows."""
     stats, points = cache.stats(), list(sampler.points)
-    shared = fleet.told()
+    shared = fleet.read()
     return {
         "process": os.getpid(),
         "backend": stats.backend,
         "is_available": stats.is_available,
         "pending": stats.pending,
         "tier": stats.tier,
-        "server": servers.told() if stats.is_available else None,
+        "server": servers.read() if stats.is_available else None,
         "front": front_of(stats.front),
         "views": {
             "process": view_of(stats, points),

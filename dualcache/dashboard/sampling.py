@@ -120,7 +120,7 @@ class Sampler:
 
 
 def point_of(past: float, before: Stats, now: float, after: Stats) -> Point:
-    """Return what happened between two readings of the counters."""
+    """Return the point of the lines between two readings of the counters."""
     hits = max(0, after.hits - before.hits)
     misses = max(0, after.misses - before.misses)
     reads = hits + misses
@@ -134,7 +134,7 @@ def point_of(past: float, before: Stats, now: float, after: Stats) -> Point:
 
 
 def grown(before: Distribution, after: Distribution) -> Distribution:
-    """Return the spread of what came meanwhile; nothing where the counters began anew."""
+    """Return the spread of the values between two readings; empty if the counters began anew."""
     return after.since(before) if after.count >= before.count else Distribution()
 
 
