@@ -14,7 +14,7 @@ from dualcache.engine.health import Health, PendingDeletion
 from dualcache.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["UNKNOWN_NODE", "Nodes", "unsettled"]
 
@@ -83,14 +83,14 @@ class Nodes:
             health.has_overflowed = False
             health.settle()
 
-    def believe(self, told: Sequence[str], teller: str, failed: str = "") -> bool:
+    def believe(self, told: Sequence[str], teller: str, gone: Iterable[str] = ()) -> bool:
         """Take what a node has told of all slots, as far as it may be believed; see `Handovers`.
 
-        `failed` is a node that has not answered. Returns whether this changes what is known.
+        `gone` are nodes that have not answered. Returns whether this changes what is known.
         """
         if told == self.slots and not (self._has_guests or self.handovers.is_waiting):
             return False  # nearly always: it is asked for more often than it changes
-        sure = frozenset((UNKNOWN_NODE, failed))
+        sure = frozenset((UNKNOWN_NODE, *gone))
         return self.adopt(self.handovers.believed(self.slots, told, teller, sure), told)
 
     def adopt(self, slots: Sequence[str], told: Sequence[str] = ()) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dualcache.backends.redis.cluster.topology import Topology
+from dualcache.backends.redis.wire.cluster import View
 from dualcache.core.slots import SLOTS
 from dualcache.engine.handovers import Handovers
 from dualcache.engine.health import Health
@@ -44,10 +45,20 @@ def test_a_loss_that_the_loser_has_not_told_is_taken_when_it_does_not_answer(
     told = (B,) * SLOTS
     assert not topology.adopt(told, B)
     assert (topology.nodes.slots[0], changes) == (A, [])
-    assert topology.adopt(told, B, A)
+    assert topology.adopt(told, B, [A])
     assert (topology.nodes.slots[0], changes) == (B, [None])
 
 
 def test_a_slot_that_a_node_gave_up_has_none(topology: Topology) -> None:
     assert topology.adopt((None, *(A,) * 8_191, *(B,) * 8_192), A)
     assert topology.nodes.slots[:2] == (UNKNOWN_NODE, A)
+
+
+def test_a_node_that_tells_nothing_loses_what_all_others_have(topology: Topology) -> None:
+    told = (B,) * SLOTS
+    own = (A,) * 8_192 + (B,) * 8_192
+    views = {A: View(own, is_moving=False), B: View(told, is_moving=False)}
+    assert not topology.adopt_views(views)
+    assert topology.nodes.slots[0] == A
+    assert topology.adopt_views({A: None, B: View(told, is_moving=True)})
+    assert topology.nodes.slots[0] == B

@@ -16,7 +16,7 @@ from dualcache.backends.redis.cluster.topology import (
 from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.push.tracking import UNTRACKED, heard_part
 from dualcache.backends.redis.wire import ops as wire
-from dualcache.backends.redis.wire.cluster import Exchange, ReadMoving, ReadSlots, hops, merged
+from dualcache.backends.redis.wire.cluster import Exchange, ReadSlots, ReadView, hops, merged
 from dualcache.core.apart import Apart, At, Heard, ReadTopology
 from dualcache.core.ops import Commit, CommitReply, CommitWay, DropConnections, Look
 from dualcache.engine.nodes import UNKNOWN_NODE, unsettled
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from dualcache.backends.redis.cluster.topology import Topology
     from dualcache.backends.redis.errors import OnMissingRight
+    from dualcache.backends.redis.wire.cluster import View
     from dualcache.core.front_ports import PushEpoch
     from dualcache.core.ops import Op
 
@@ -251,7 +252,7 @@ class LoopCluster:
             except BackendError as error:
                 failures.append(error.with_traceback(None))
             else:
-                self._topology.adopt(slots, node, "" if failed is None else failed.node)
+                self._topology.adopt(slots, node, () if failed is None else (failed.node,))
                 for known, link in self._links.items():
                     if known not in self._nodes.names:
                         link.drop()
@@ -259,18 +260,21 @@ class LoopCluster:
         raise unreachable(failures)
 
     async def _read_topology(self) -> bool:
-        await self._refresh()
-        return any(await asyncio.gather(*[self._is_moving(node) for node in self._nodes.names]))
+        if not self._topology.is_known:
+            await self._refresh()
+        names = self._nodes.names
+        told = await asyncio.gather(*[self._view_of(node) for node in names])
+        if not any(told):
+            await self._refresh()
+        return self._topology.adopt_views(dict(zip(names, told, strict=True)))
 
-    async def _is_moving(self, node: str) -> bool:
-        """Ask a node which slots it has, and whether one of them is on its way."""
+    async def _view_of(self, node: str) -> View | None:
+        """Ask a node how it sees the cluster; return `None` where it does not tell."""
         try:
-            # A slot that was moved as a whole is not on its way, and only its old node is sure to
-            # know that it has lost it: the one that has told the topology may not.
-            self._topology.adopt(await self._link(node).perform(ReadSlots(_host(node))), node)
-            return bool(await self._link(node).perform(ReadMoving()))
-        except BackendError:  # it is down, or does not tell: what is there is not found anyway
-            return False
+            found: View = await self._link(node).perform(ReadView(_host(node)))
+        except BackendError:  # it is down: what is there is not found anyway
+            return None
+        return found
 
     def _link(self, node: str) -> LoopConnection:
         found = self._links.get(node)

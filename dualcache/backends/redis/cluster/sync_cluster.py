@@ -15,7 +15,7 @@ from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.push.tracking import UNTRACKED, heard_part
 from dualcache.backends.redis.sync_backend import SyncBackend
 from dualcache.backends.redis.wire import ops as wire
-from dualcache.backends.redis.wire.cluster import Exchange, ReadMoving, ReadSlots, hops, merged
+from dualcache.backends.redis.wire.cluster import Exchange, ReadSlots, ReadView, hops, merged
 from dualcache.core.apart import Apart, At, Heard, ReadTopology
 from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Commit, CommitReply, CommitWay, DropConnections, Look
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from dualcache.backends.redis.cluster.topology import Topology
     from dualcache.backends.redis.errors import OnMissingRight
+    from dualcache.backends.redis.wire.cluster import View
     from dualcache.core.front_ports import PushEpoch
     from dualcache.core.ops import Op
 
@@ -225,7 +226,7 @@ class SyncCluster:
             except BackendError as error:
                 failures.append(error.with_traceback(None))
             else:
-                self._topology.adopt(slots, node, "" if failed is None else failed.node)
+                self._topology.adopt(slots, node, () if failed is None else (failed.node,))
                 for known, backend in tuple(self._backends.items()):
                     if known not in self._nodes.names:
                         backend.close()
@@ -233,18 +234,20 @@ class SyncCluster:
         raise unreachable(failures)
 
     def _read_topology(self) -> bool:
-        self._refresh()
-        return any([self._is_moving(node) for node in self._nodes.names])  # noqa: C419  asks all
+        if not self._topology.is_known:
+            self._refresh()
+        views = {node: self._view_of(node) for node in self._nodes.names}
+        if not any(views.values()):
+            self._refresh()
+        return self._topology.adopt_views(views)
 
-    def _is_moving(self, node: str) -> bool:
-        """Ask a node which slots it has, and whether one of them is on its way."""
+    def _view_of(self, node: str) -> View | None:
+        """Ask a node how it sees the cluster; return `None` where it does not tell."""
         try:
-            # A slot that was moved as a whole is not on its way, and only its old node is sure to
-            # know that it has lost it: the one that has told the topology may not.
-            self._topology.adopt(self._backend(node).perform(ReadSlots(_host(node))), node)
-            return bool(self._backend(node).perform(ReadMoving()))
-        except BackendError:  # it is down, or does not tell: what is there is not found anyway
-            return False
+            found: View = self._backend(node).perform(ReadView(_host(node)))
+        except BackendError:  # it is down: what is there is not found anyway
+            return None
+        return found
 
     def _backend(self, node: str) -> SyncBackend:
         found = self._backends.get(node)

@@ -13,8 +13,9 @@ from dualcache.engine.nodes import UNKNOWN_NODE
 from dualcache.errors import BackendError, BackendRefused, BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from dualcache.backends.redis.wire.cluster import View
     from dualcache.engine.nodes import Nodes
     from dualcache.front.of_nodes import FrontOfNodes
     from dualcache.front.tracking import Tracking
@@ -84,19 +85,31 @@ class Topology:
             return [failed.node, *[node for node in known if node != failed.node]]
         return sorted(known, key=lambda node: node == failed.node or not self.nodes.is_well(node))
 
-    def adopt(self, slots: Sequence[str | None], teller: str, failed: str = "") -> bool:
+    def adopt(self, slots: Sequence[str | None], teller: str, gone: Iterable[str] = ()) -> bool:
         """Take what a node has told of all slots; return whether all of it is believed.
 
-        `failed` is a node that has not answered.
+        `gone` are nodes that have not answered.
         """
         made = cast("tuple[str, ...]", slots)
         if None in slots:
             made = tuple([UNKNOWN_NODE if node is None else node for node in slots])
         with self._lock:
-            is_change = self.nodes.believe(made, teller, failed)
+            is_change = self.nodes.believe(made, teller, gone)
         if is_change:
             self.on_change()
         return self.nodes.slots == made
+
+    def adopt_views(self, views: Mapping[str, View | None]) -> bool:
+        """Take what each node has told, `None` where it has not; return whether a slot is moving.
+
+        A slot that is handed over as a whole is never on its way, and of all nodes only the one
+        that has lost it is sure to know.
+        """
+        gone = [node for node, view in views.items() if view is None]
+        told = [(node, view) for node, view in views.items() if view is not None]
+        for node, view in told:
+            self.adopt(view.slots, node, gone)
+        return any(view.is_moving for _, view in told)
 
     def moved(self, slots: Sequence[int], node: str) -> None:
         """Take what a redirection has told: these slots are at another node now."""

@@ -22,8 +22,9 @@ __all__ = [
     "REDIRECTIONS",
     "Exchange",
     "Hop",
-    "ReadMoving",
     "ReadSlots",
+    "ReadView",
+    "View",
     "commands_of",
     "hops",
     "merged",
@@ -33,6 +34,7 @@ __all__ = [
 
 REDIRECTIONS: Final = frozenset({"MOVED", "ASK"})
 ASKING: Final = pack(("ASKING",))
+_SLOTS: Final = pack(("CLUSTER", "SLOTS"))
 _SCRIPT: Final = pack(("SCRIPT", "LOAD", ""))[: -len(b"$0\r\n\r\n")]
 NO_HOSTS: Final = frozenset({"", "?"})
 """What stands for a host that the node does not know, or does not tell: that of the node asked."""
@@ -52,8 +54,20 @@ class ReadSlots(Op["tuple[str | None, ...]"]):
     host: str
 
 
-class ReadMoving(Op[bool]):
-    """Ask a node whether one of its slots is on its way to another, or from it."""
+class View(NamedTuple):
+    """How a node sees the cluster: the node of each slot, `None` where nobody has it.
+
+    `is_moving`: one of its own slots is on its way to another node, or from it; as far as is told.
+    """
+
+    slots: tuple[str | None, ...]
+    is_moving: bool
+
+
+class ReadView(Op[View]):
+    """Ask a node, which is reached at `host`, how it sees the cluster."""
+
+    host: str
 
 
 class Hop(NamedTuple):
@@ -186,7 +200,7 @@ def merged(replies: Sequence[Any], hop: Hop, found: Sequence[Any]) -> list[Any]:
     return made
 
 
-def slots_in(ranges: Any, op: ReadSlots) -> tuple[str | None, ...]:
+def slots_in(ranges: Any, op: ReadSlots | ReadView) -> tuple[str | None, ...]:
     """Read the reply to `CLUSTER SLOTS`: the node of each slot.
 
     Equal names are one object: topologies of 16 384 names are compared.
@@ -206,16 +220,19 @@ def _slots_reply(op: ReadSlots, replies: Sequence[Any]) -> tuple[str | None, ...
     return slots_in(checked(replies[0]), op)
 
 
-def _moving_reply(_: ReadMoving, replies: Sequence[Any]) -> bool:
-    told = checked(replies[0])
+def _view_reply(op: ReadView, replies: Sequence[Any]) -> View:
+    slots, told = slots_in(checked(replies[0]), op), replies[1]
+    if isinstance(told, BackendRefused):  # a right is missing
+        return View(slots, is_moving=False)
     if type(told) is not bytes:
         raise nonsense()
     # A node tells of its own slots alone: `[93-<-id]` comes, `[77->-id]` goes.
-    return any(b"myself" in line and b" [" in line for line in told.splitlines())
+    own = [line for line in told.splitlines() if b"myself" in line]
+    return View(slots, any(b" [" in line for line in own))
 
 
 CLUSTER_SPELLINGS: Final[dict[type[Op[Any]], Spelling]] = {
     Exchange: Spelling(lambda op: op.data, lambda op: op.awaits, lambda _, replies: replies),
-    ReadSlots: Spelling(lambda _: pack(("CLUSTER", "SLOTS")), lambda _: 1, _slots_reply),
-    ReadMoving: Spelling(lambda _: pack(("CLUSTER", "NODES")), lambda _: 1, _moving_reply),
+    ReadSlots: Spelling(lambda _: _SLOTS, lambda _: 1, _slots_reply),
+    ReadView: Spelling(lambda _: _SLOTS + pack(("CLUSTER", "NODES")), lambda _: 2, _view_reply),
 }

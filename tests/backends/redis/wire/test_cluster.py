@@ -10,8 +10,8 @@ from dualcache.backends.redis.wire import ops as wire
 from dualcache.backends.redis.wire.cluster import (
     Exchange,
     Hop,
-    ReadMoving,
     ReadSlots,
+    ReadView,
     commands_of,
     hops,
     merged,
@@ -148,10 +148,13 @@ def test_the_topology_names_the_primary_of_each_slot() -> None:
     ],
 )
 def test_a_node_tells_of_its_slots_on_their_way(line: bytes, *, is_moving: bool) -> None:
-    assert wire.encode(ReadMoving()) == (pack(("CLUSTER", "NODES")), 1)
-    assert wire.decode(ReadMoving(), [b"other line\n" + line + b"\n"]) is is_moving
+    op, ranges = ReadView("h"), [[0, 16383, [b"", 7000, b"id"]]]
+    assert wire.encode(op) == (pack(("CLUSTER", "SLOTS")) + pack(("CLUSTER", "NODES")), 2)
+    view = wire.decode(op, [ranges, b"other line\n" + line + b"\n"])
+    assert view == (("h:7000",) * 16_384, is_moving)
     with pytest.raises(BackendUnavailable):
-        wire.decode(ReadMoving(), [1])
+        wire.decode(op, [ranges, 1])
+    assert not wire.decode(op, [ranges, redirection("NOPERM", "")]).is_moving
 
 
 def test_an_exchange_replies_what_came() -> None:
