@@ -53,7 +53,7 @@ def test_without_a_terminal_nothing_is_deleted_unless_yes_is_given(
     for command in (["invalidate", "--pattern", "user:*"], ["clear"]):
         done = shell.run(*command)
         assert done.code == 2
-        assert "[DC493] nobody is there to confirm the deletion" in done.err
+        assert "[DC493] nobody can confirm the deletion" in done.err
     assert len(list(shop.keys())) == 13
 
 
@@ -153,7 +153,7 @@ def test_an_interrupt_ends_it_after_the_page_and_says_what_is_gone(
     monkeypatch.setattr("dualcache.cli.invalidate.remove_all", interrupted)
     done = shell.run("invalidate", "--pattern", "user:*", "-y")
     assert (done.code, done.out) == (130, "10 keys removed\n")
-    assert done.err.endswith("the rest is untouched\n")
+    assert done.err.endswith("the rest is unchanged\n")
     assert len(list(shop.keys("user:*"))) == 2
 
 

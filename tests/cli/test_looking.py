@@ -152,10 +152,10 @@ def test_get_says_why_there_is_nothing(shell: Shell, shop: Cache, redis_server: 
     shop.invalidate(tags=["t"])
     why = {
         "none": "nothing is stored under none",
-        "theirs": "what is stored under theirs is not dualcache's",
-        "list": "what is stored under list is not dualcache's",
+        "theirs": "the value under theirs was not written by dualcache",
+        "list": "the value under list was not written by dualcache",
         "held": "nothing is stored under held: a hold keeps loads from storing",
-        "dead": "what is stored under dead cannot be served: a tag of it was invalidated",
+        "dead": "the value under dead cannot be served: one of its tags was invalidated",
     }
     for key, text in why.items():
         done = shell.run("get", key)

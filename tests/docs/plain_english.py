@@ -46,6 +46,7 @@ AVOID: Final = {
     r"is one that\b": "say what it does",
 }
 _TURNS: Final = [(re.compile(rf"\b(?:{turn})", re.IGNORECASE), why) for turn, why in AVOID.items()]
+_ANY: Final = re.compile(rf"\b(?:{'|'.join(f'(?:{turn})' for turn in AVOID)})", re.IGNORECASE)
 _CODE: Final = re.compile(r"`[^`]*`")
 _LINK: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _QUOTE: Final = re.compile(r"\"[^\"]*\"|“[^”]*”")
@@ -62,8 +63,9 @@ class Remark(NamedTuple):
 def remarks(text: str) -> Iterator[Remark]:
     """Yield what to write more plainly in prose; code and links are left out."""
     prose = _LINK.sub(r"\1", _CODE.sub("X", text))
-    for turn, instead in _TURNS:
-        for match in turn.finditer(_QUOTE.sub("X", prose)):
+    own_words = _QUOTE.sub("X", prose)
+    for turn, instead in _TURNS if _ANY.search(own_words) else ():
+        for match in turn.finditer(own_words):
             around = prose[max(0, match.start() - 30) : match.end() + 20]
             yield Remark(" ".join(around.split()), instead)
     for sentence in _END.split(prose):
