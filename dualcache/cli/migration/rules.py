@@ -396,7 +396,7 @@ FLASK_CACHING: Final = Library(
             "flask_caching.backends.RedisClusterCache",
             "flask_caching.backends.RedisSentinelCache",
         ),
-        '"dualcache.integrations.flask.Backend"',
+        '"dualcache.integrations.flask.Backend", and the server in CACHE_REDIS_URL',
     ),
 )
 DJANGO: Final = Library(
