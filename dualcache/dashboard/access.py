@@ -88,7 +88,10 @@ def is_local(request: Request) -> bool:
     """
     if request.client is None or any(name in request.headers for name in FORWARDED):
         return False
-    named = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    try:
+        named = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    except ValueError:  # a bracket without its other half
+        return False
     return is_loopback(request.client.host) and is_loopback(named or "")
 
 
@@ -111,7 +114,7 @@ def is_same_origin(request: Request) -> bool:
     if site is not None and site != "same-origin":
         return False
     if origin is not None:
-        return urlsplit(origin).netloc == request.headers.get("host")
+        return origin.partition("://")[2] == request.headers.get("host")
     return site is not None
 
 

@@ -40,6 +40,8 @@ def test_without_auth_other_machines_see_nothing(path: str, dashboard: Dashboard
     [
         ("shop.example", {}),
         ("localhost.shop.example", {}),
+        ("localhost:8700", {"host": "[::1"}),
+        ("localhost:8700", {"host": ""}),
         ("localhost:8700", {"x-forwarded-for": "192.0.2.7"}),
         ("127.0.0.1", {"forwarded": "for=192.0.2.7"}),
     ],
