@@ -182,7 +182,7 @@ class SyncBackend:
         """Read the replies to commands that were sent; return the error if that fails."""
         try:
             tracked.connection.begin()  # what other nodes took is not on this one's budget
-            replies = tracked.connection.receive(op.awaits)
+            replies = tracked.connection.ask(b"", op.awaits)
         except BaseException as error:  # noqa: BLE001  the connection may be dirty
             return self._failed(error, tracked)
         tracked.is_busy = False

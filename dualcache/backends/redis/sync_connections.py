@@ -156,26 +156,22 @@ class _Bounded(Mixin):  # type: ignore[misc]
         if budget.is_changed:
             self._relax()
 
-    def ask(self, data: bytes, count: int) -> list[Any]:
-        """Send packed commands and read their replies; an error reply is a value among them."""
-        self.send(data)
-        return self.receive(count)
-
     def send(self, data: bytes) -> None:
-        """Send packed commands; connect where there is no socket."""
+        """Send a few packed commands where there is a socket; `ask(b"", …)` reads their replies."""
+        self._sock.send_small(data)
+
+    def ask(self, data: bytes, count: int) -> list[Any]:  # noqa: C901  no call more than it needs
+        """Send packed commands and read their replies; an error reply is a value among them."""
         # Around `send_packed_command`, which looks at the health of the connection on every call.
-        sock = self._sock
+        # One function, not `send` and another one: every hit goes through here.
+        sock, budget = self._sock, self.budget
         if sock is None:
             self.connect()
             sock = self._sock
-        if len(data) <= LARGE_BYTES:
-            sock.send_small(data)
-        else:
+        if len(data) > LARGE_BYTES:
             sock.sendall(data)
-
-    def receive(self, count: int) -> list[Any]:
-        """Read the replies to what was sent; an error reply is a value among them."""
-        sock, budget = self._sock, self.budget
+        elif data:
+            sock.send_small(data)
         reader = self._replies
         if reader is None:
             return [self._read_by_redis_py() for _ in range(count)]
