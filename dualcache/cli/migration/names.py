@@ -41,6 +41,9 @@ class Names:
                     self._learn_object(target, node.value)
             elif isinstance(node, ast.AnnAssign) and node.value is not None:
                 self._learn_object(node.target, node.value)
+        for node in nodes:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                self._learn_function(node)
 
     def full_name(self, node: ast.expr) -> str:
         """Return the full name of what an expression stands for, or an empty text."""
@@ -91,6 +94,13 @@ class Names:
     def _learn_object(self, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, ast.Name | ast.Attribute) and (found := self.full_name(value)):
             self.known[ast.unparse(target)] = found
+
+    def _learn_function(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """Learn a decorated function whose handles have rules, as in `get_user.cache.pop(key)`."""
+        for each in function.decorator_list:
+            decorator = self.full_name(each.func if isinstance(each, ast.Call) else each)
+            if is_class(f"{decorator}()"):
+                self.known[function.name] = f"{decorator}()"
 
 
 def same(name: str) -> str:

@@ -1,7 +1,8 @@
 """What to write instead of what, for each cache that people come from.
 
 A rule is found by the full name of what is used: `functools.lru_cache`, or for a method the name
-of its class and its own, `dogpile.cache.CacheRegion.get_or_create`.
+of its class and its own, `dogpile.cache.CacheRegion.get_or_create`. A handle of a decorated
+function follows the decorator and `()`: `dogpile.cache.CacheRegion.cache_on_arguments().set`.
 """
 
 from __future__ import annotations
@@ -77,6 +78,9 @@ CACHETOOLS: Final = Library(
             ),
             'key= is a template here: key="user:{user_id}"; maxsize: Cache(…, front=N)',
         ),
+        Rule("cachetools.cached().cache.pop", "f.invalidate(…)"),
+        Rule("cachetools.cached().cache.clear", "f.cache_clear()"),
+        Rule("cachetools.cached().cache_key", "f.key_for(…)"),
         Rule(
             "cachetools.cachedmethod",
             "@cache",
@@ -233,6 +237,8 @@ AIOCACHE: Final = Library(
     "aiocache",
     (
         Rule("aiocache.cached", "@cache", _AIOCACHE_COMMON, 'key= is a template: "user:{user_id}"'),
+        Rule("aiocache.cached().cache.delete", "await f.invalidate(…)"),
+        Rule("aiocache.cached().cache.clear", "f.cache_clear()"),
         Rule(
             "aiocache.cached_stampede",
             "@cache",
@@ -306,6 +312,9 @@ DOGPILE: Final = Library(
                 Argument("function_key_generator", 4, "key"),
             ),
         ),
+        Rule(f"{_REGION}.cache_on_arguments().set", "f.store(value, …)"),
+        Rule(f"{_REGION}.cache_on_arguments().get", "f.peek(…)", (), "an Entry, or None"),
+        Rule(f"{_REGION}.cache_on_arguments().original", "f.__wrapped__(…)"),
         Rule(
             f"{_REGION}.cache_multi_on_arguments",
             "@cache.many",
@@ -373,6 +382,7 @@ FLASK_CACHING: Final = Library(
             ),
             "timeout=0 is ttl=None; unless= is cache.disabled()",
         ),
+        Rule(f"{_FLASK}.memoize().uncached", "f.__wrapped__(…)"),
         Rule(f"{_FLASK}.delete_memoized", "f.invalidate(…), or f.cache_clear()"),
         Rule(f"{_FLASK}.delete_memoized_verhash", "f.cache_clear()"),
         Rule(f"{_FLASK}.get", "cache.get(…)"),
@@ -435,6 +445,10 @@ JOBLIB: Final = Library(
             ),
             "without ttl=None, results end after an hour",
         ),
+        Rule("joblib.Memory.cache().call", "f.refresh(…)", (), "the result alone, no pair"),
+        Rule("joblib.Memory.cache().check_call_in_cache", "f.peek(…) is not None"),
+        Rule("joblib.Memory.cache().call_and_shelve", "f.key_for(…)", (), "a name for the result"),
+        Rule("joblib.Memory.cache().clear", "f.cache_clear()"),
         Rule("joblib.Memory.clear", "cache.clear()"),
         Rule("joblib.Memory.reduce_size", "maxmemory of the server"),
         Rule("joblib.Memory.eval", "cache.memoize(f)(…)"),

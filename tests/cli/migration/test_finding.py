@@ -157,6 +157,29 @@ class Repository:
     assert "cache.get_or_load(key, loader, ttl=…)" in replacements(tmp_path, source)
 
 
+@pytest.mark.parametrize(
+    ("begin", "use", "write"),
+    [
+        (
+            "from cachetools import cached\n@cached(c)",
+            "f.cache.pop(f.cache_key(1))",
+            "f.invalidate(…)",
+        ),
+        ("from aiocache import cached\n@cached()", "f.cache.delete('1')", "await f.invalidate(…)"),
+        (
+            "from dogpile.cache import make_region\nr = make_region()\n@r.cache_on_arguments()",
+            "f.set('value', 1)",
+            "f.store(value, …)",
+        ),
+        ("import joblib\nm = joblib.Memory('x')\n@m.cache", "f.call(1)", "f.refresh(…)"),
+    ],
+)
+def test_a_handle_of_a_decorated_function_is_found(
+    tmp_path: Path, begin: str, use: str, write: str
+) -> None:
+    assert write in replacements(tmp_path, f"{begin}\ndef f(x): ...\n{use}\n")
+
+
 def test_an_object_is_followed_from_module_to_module(tmp_path: Path) -> None:
     findings = found_in(
         tmp_path,
