@@ -95,14 +95,14 @@ def _scans_line(event: ScansRefused, server: str) -> Line:
 def _replayed_line(event: Replayed, server: str) -> Line:
     """Say how many deletions were delivered late."""
     many = "invalidation" if event.delivered == 1 else "invalidations"
-    return "INFO", f"{server} got {event.delivered} {many} that were kept while it did not answer"
+    return "INFO", f"{server} got {event.delivered} {many} kept during the outage"
 
 
 def _changed_line(event: MasterChanged, server: str) -> Line:
     """Say that there was a failover, and how many deletions it might have lost."""
     many = "invalidation" if event.repeated == 1 else "invalidations"
     what = f"{server} has another master now"
-    return "INFO", f"{what}; {event.repeated} recent {many} are repeated there"
+    return "INFO", f"{what}; {event.repeated} recent {many} will be repeated there"
 
 
 def _overflow_line(event: PendingOverflowed, server: str) -> Line:

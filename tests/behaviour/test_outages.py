@@ -524,7 +524,7 @@ def test_log_lines_tell_each_change_of_state_once(
     assert levels == [
         ("WARNING", f"{down}; next try in 0.5 s"),
         ("INFO", f"{where} answers again; functions use the cache"),
-        ("INFO", f"{where} got what was kept while it did not answer: 1 invalidation"),
+        ("INFO", f"{where} got 1 invalidation kept during the outage"),
     ]
 
 

@@ -21,11 +21,6 @@ NOT_YET: Final = frozenset(
         "docs/measurements.md",
         "docs/operating/acl.md",
         "docs/operating/command-line.md",
-        "docs/reference.md",
-        "dualcache/dashboard/app.py",
-        "dualcache/dashboard/explorer.py",
-        "dualcache/dashboard/figures.py",
-        "dualcache/dashboard/sampling.py",
         "dualcache/engine/handovers.py",
     }
 )

@@ -21,7 +21,7 @@ class Replays(logging.Handler):
         self._actor = actor
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "got what was kept" in record.getMessage():
+        if "kept during the outage" in record.getMessage():
             now = time.monotonic()
             self._actor.history.append(("replay", 0, now, now, 0, True))
 
