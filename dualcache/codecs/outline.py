@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import json, msgpack
+from msgspec import MsgspecError, json, msgpack
 
 from dualcache.codecs.compress import decompressed
 from dualcache.codecs.scalars import RAISED
@@ -26,6 +26,7 @@ __all__ = ["outline_of"]
 
 _HOSTILE: Final = (
     CodecError,
+    MsgspecError,  # a ValueError only in later releases than the oldest
     ValueError,
     TypeError,
     LookupError,
