@@ -124,7 +124,7 @@ def test_what_a_partial_binds_is_refused_or_ignored_where_it_has_no_key(
     plain = colour.function(rows)
     with pytest.raises(UnkeyableArgument, match="db, which a partial binds") as caught:
         cache(partial(plain, Session()))
-    assert "only if no result ever differs" in caught.value.help
+    assert "only if the result never depends" in caught.value.help
     load = cache(ignore=("db",))(partial(plain, Session()))
     assert colour.run(load, "users") == "users"
 
