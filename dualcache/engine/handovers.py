@@ -1,9 +1,9 @@
 """When to believe that a slot has another node: the node that had it must know, too.
 
 A slot that is moved as a whole, and one whose replica is promoted, belongs to its new node at once.
-The old node hears of that later than the others, and serves reads until then. Whoever deleted at
-the new node meanwhile would be told that it is done, and others would read the old value. The old
-node takes no write in that time, so whoever asks it waits for just long enough.
+The old node hears of that later than the others, and serves reads until then. If a deletion at the
+new node were acknowledged in that time, others would still read the old value. The old node takes
+no write in that time, so a caller that asks it waits for just long enough.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ __all__ = ["Handovers"]
 
 
 class Handovers:
-    """Takes what nodes tell of all slots, but for losses that the loser does not know of yet.
+    """Takes the nodes' answers on all slots, except losses that the loser does not know yet.
 
-    Others are believed after all where the loser has not said anything for `max_staleness`.
+    Others are believed after all if the loser has not answered for `max_staleness`.
     """
 
     __slots__ = ("_elapsed_ms", "_patience_ms", "_since_ms")
@@ -32,7 +32,7 @@ class Handovers:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether something was told that is not believed yet."""
+        """Whether an answer is not believed yet."""
         return any(self._since_ms.values())
 
     def believed(

@@ -69,7 +69,7 @@ def remarks(text: str) -> Iterator[Remark]:
             around = prose[max(0, match.start() - 30) : match.end() + 20]
             yield Remark(" ".join(around.split()), instead)
     for sentence in _END.split(prose):
-        if (length := len(sentence.split())) > LONGEST_SENTENCE:
+        if (length := len(sentence.replace("→", " ").split())) > LONGEST_SENTENCE:
             yield Remark(" ".join(sentence.split()[:12]) + " …", f"{length} words: two sentences")
 
 

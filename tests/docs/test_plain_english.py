@@ -15,17 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NOT_YET: Final = frozenset(
-    {
-        "CONTRIBUTING.md",
-        "docs/measurements.md",
-        "docs/operating/acl.md",
-        "docs/operating/command-line.md",
-        "dualcache/engine/handovers.py",
-    }
-)
+NOT_YET: Final = frozenset[str]()
 """Pages and modules that are still to be rewritten; the aim is an empty set."""
-CODE_BLOCK: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+CODE_BLOCK: Final = re.compile(r"^```.*?^```|^    .*?$", re.MULTILINE | re.DOTALL)
 TREE: Final = re.compile(r"^.*[├└│].*$", re.MULTILINE)
 """Lines of a drawing, which is no sentence."""
 FRAGMENTS: Final = sorted((ROOT / "docs/changelog.d").glob("*.md"))

@@ -57,7 +57,7 @@ class ReadSlots(Op["tuple[str | None, ...]"]):
 class View(NamedTuple):
     """How a node sees the cluster: the node of each slot, `None` where nobody has it.
 
-    `is_moving`: one of its own slots is on its way to another node, or from it; as far as is told.
+    `is_moving`: a slot of this node is on its way to another node, or from it, as far as it says.
     """
 
     slots: tuple[str | None, ...]
