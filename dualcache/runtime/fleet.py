@@ -113,7 +113,7 @@ class FleetShares:
                 return
             named = [(self._key(owner, minute), blob) for minute, blob in unsent.items()]
             with suppress(BackendError):  # an outage: the next one has it all
-                write_shares(owner.client(), named, self._process, _LIFE_MS)
+                write_shares(owner.client, named, self._process, _LIFE_MS)
                 self._sent.update(unsent)
 
     def read(self) -> FleetStats:
@@ -133,7 +133,7 @@ class FleetShares:
         if owner is not None and owner.is_shared:
             try:
                 keys = [self._key(owner, minute) for minute in minutes]
-                replies = read_shares(owner.client(), keys)
+                replies = read_shares(owner.client, keys)
             except BackendError:
                 pass
             else:

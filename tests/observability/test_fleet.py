@@ -176,6 +176,14 @@ def test_an_outage_loses_nothing_and_fails_nobody(cache: Cache) -> None:
     assert cache.stats(fleet=True).loads == 1
 
 
+@pytest.mark.parametrize("host", ["redis+cluster://127.0.0.1:1", "redis+sentinel://127.0.0.1:1/s"])
+def test_a_fleet_of_servers_that_is_away_fails_nobody(colour: Colour, host: str) -> None:
+    cache = colour.cache(host, namespace="shop", fleet_stats=True)
+    cache._runtime.fleet.share()
+    alone = read(colour, cache)
+    assert (alone.is_complete, alone.processes) == (False, 0)
+
+
 def test_in_memory_there_is_one_process(colour: Colour) -> None:
     cache = colour.cache("memory://", fleet_stats=True)
     load = cache(key="k")(colour.function(lambda: 1))
