@@ -91,5 +91,5 @@ def _value(metric: Metric, name: str, labels: dict[str, str]) -> Any:
         tuple(labels),
         tuple(labels.values()),
         metric.documentation,
-        mode,
+        multiprocess_mode=mode,
     )

@@ -190,4 +190,4 @@ def test_who_waits_for_a_load_links_to_its_span(
     finished = exporter.get_finished_spans()
     (loading,) = [span for span in finished if span.name == "cache.load"]
     links = [link for span in finished if span.name == "cache.get" for link in span.links]
-    assert [link.context.span_id for link in links] == [loading.context.span_id]
+    assert [link.context for link in links] == [loading.context]

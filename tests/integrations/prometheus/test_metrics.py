@@ -73,12 +73,15 @@ def test_loads_and_sizes_are_histograms(
 
 
 def test_several_caches_share_a_registry(registry: CollectorRegistry) -> None:
-    caches = [Cache("memory://", namespace=name) for name in ("a", "b")]
-    for cache in caches:
+    def registered(name: str) -> Cache:
+        cache = Cache("memory://", namespace=name)
         register(cache, registry=registry)
         cache.invalidate("k")
+        return cache
+
+    caches = [registered(name) for name in ("a", "b")]
     found = scraped(registry)
     assert {found["dualcache_invalidations_total", name, ""] for name in ("a", "b")} == {1}
-    del cache, caches
+    del caches
     gc.collect()
     assert ("dualcache_backend_up", "a") not in scraped(registry)

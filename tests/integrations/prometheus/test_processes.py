@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,11 @@ if TYPE_CHECKING:
 
 PROGRAM = """
 import os
+import warnings
+
+# Python 3.12 and later warn of a fork beside threads: a process that writes has one.
+warnings.simplefilter("ignore", DeprecationWarning)
+
 from dualcache import Cache, FrontTier
 from dualcache.integrations import prometheus
 
@@ -45,8 +49,7 @@ def test_each_process_writes_and_one_of_them_shows_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    ignored = "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n"
-    run_script((ignored if sys.version_info >= (3, 12) else "") + PROGRAM)
+    run_script(PROGRAM)
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry, path=str(tmp_path))  # type: ignore[no-untyped-call]
     found = scraped(registry)
