@@ -1,11 +1,34 @@
-"""The warning about endpoints whose responses have work to do after they are sent."""
+"""Advice on endpoints whose responses are not stored: a line in the log, or a warning."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["warn_of_tasks"]
+from dualcache.observability.logs import HTTP, log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["log_unstored", "warn_of_tasks"]
+
+# A response may also say itself that it is for nobody else (`no-store`, `private`, events, an error
+# status): that is what its author wants. Background tasks have a warning.
+_UNWANTED: Final[Mapping[str, str]] = {
+    "extension": "the server is to send a file or trailers",
+    "set-cookie": "they set a cookie",
+    "size": "they are larger than the cache takes",
+    "stream": "they are streams",
+    "vary": "their Vary names a header that vary= leaves out",
+}
+
+
+def log_unstored(label: str, reason: str) -> None:
+    """Log why responses of a route are not stored, where its author may not expect it."""
+    why = _UNWANTED.get(reason)
+    if why is not None:
+        fields = {"template": label, "reason": reason}
+        log("WARNING", "responses of %s are not stored: %s", label, why, logger=HTTP, fields=fields)
 
 
 def warn_of_tasks(function: Any) -> None:

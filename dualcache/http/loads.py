@@ -11,6 +11,7 @@ from dualcache.core.entry import MISSING
 from dualcache.core.policy import Call, Counters, no_loader
 from dualcache.core.scope import switched_off
 from dualcache.engine.read import get
+from dualcache.http.advice import log_unstored
 from dualcache.http.keys import key_of
 from dualcache.http.results import is_response
 from dualcache.http.stored import StoredResponse
@@ -71,6 +72,7 @@ class RouteLoads:
         self._policy: Policy | None = None
         self._is_registered = False
         self._unasked = 0
+        self._told: set[str] = set()
 
     @property
     def ttl(self) -> float | None:
@@ -83,6 +85,12 @@ class RouteLoads:
         """How many responses were not stored that could be: if it stays the same, all were."""
         reasons = self.counters.not_stored.copy()  # another thread may add one
         return sum(reasons.values()) - reasons.get("condition", 0) + self._unasked
+
+    def note_unstored(self, reason: str) -> None:
+        """Log a reason why a response is kept for nobody, the first time."""
+        if reason not in self._told:
+            self._told.add(reason)
+            log_unstored(self.label, reason)
 
     def forget_policy(self) -> None:
         """Make the policy anew at the next request: the cache lives elsewhere now."""

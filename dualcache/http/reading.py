@@ -78,6 +78,7 @@ class Reading:
         scope = http.marked(self._asked.scope, recorder)
         decision = await recorder.run(self._asked.app, scope, self._receive)
         if decision is Decision.PASSED or recorder.response is None:
+            self._asked.route.note_unstored(recorder.reason)
             if self._policy.stale_while_revalidate or self._policy.stale_if_error:
                 # What is there is not the answer any more: it must not be served as stale.
                 await http.forget(self._key)

@@ -219,6 +219,7 @@ class _Reading(Generic[R]):
         made = self._exchange.run(is_load=True)
         response, self._reason = self._taken(made)
         if response is None:
+            self._route.note_unstored(self._reason)
             self._made = made
         else:
             self._own = response

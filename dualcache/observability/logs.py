@@ -1,4 +1,4 @@
-"""The loggers: `dualcache`, and beneath it one for the server and one for the front tier."""
+"""The loggers: `dualcache`, and beneath it those for the server, the front tier and HTTP mode."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from dualcache.options.time_travel import time_traveller
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FRONT", "LOGGER", "REDIS", "log", "was_told_of_time_travel"]
+__all__ = ["FRONT", "HTTP", "LOGGER", "REDIS", "log", "was_told_of_time_travel"]
 
 LOGGER: Final = "dualcache"
 REDIS: Final = "dualcache.redis"
 FRONT: Final = "dualcache.front"
+HTTP: Final = "dualcache.http"
 
 
 def log(

@@ -278,3 +278,25 @@ def test_a_response_that_was_not_stored_does_not_claim_it(door: Door) -> None:
         assert [told(door, path) for _ in range(2)] == [{"fwd": "uri-miss"}] * 2
     with fail_backend():
         assert told(door, "/down") == {"fwd": "uri-miss"}
+
+
+def test_a_reason_why_responses_are_not_stored_is_logged_once_for_a_route(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    replies = [
+        Reply(headers={"Set-Cookie": "a=1"}),
+        Reply(headers={"Set-Cookie": "a=2"}),
+        Reply("x" * 1_001),
+        Reply(headers={"Cache-Control": "no-store"}),
+        Reply(status=404),
+    ]
+    door.route("/", ttl=60)(lambda _: replies[door.count("body") - 1])
+    reasons = [told(door).get("detail") for _ in replies]
+    assert reasons == ["set-cookie", "set-cookie", "size", "no-store", "status"]
+    lines = [each for each in caplog.records if each.name == "dualcache.http"]
+    fields = [getattr(each, "dualcache") for each in lines]  # noqa: B009  no attribute for types
+    assert [each["reason"] for each in fields] == ["set-cookie", "size"]
+    (label,) = {each["template"] for each in fields}
+    assert lines[0].getMessage() == (
+        f"dualcache: responses of {label} are not stored: they set a cookie"
+    )
