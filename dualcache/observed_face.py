@@ -92,6 +92,6 @@ class ObservedFace:
         """Measure the trips to the backend from now on, for `operations` of `stats()`.
 
         `record` is called with the name and the seconds of each. Of looks, which are the trips of
-        hits, one in eight is measured, and counts eight times in `stats()`.
+        hits, the first 64 are measured, then one in 64, which counts 64 times in `stats()`.
         """
         self._runtime.measure_operations(record)

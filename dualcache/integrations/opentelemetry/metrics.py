@@ -47,7 +47,7 @@ class Metrics:
             meter.create_histogram(
                 "dualcache.operation.duration",
                 "s",
-                "How long trips to the backend took; of looks one in eight is recorded.",
+                "How long trips to the backend took; of looks one in 64 is recorded.",
             )
         )
         cache.on_event(self._record_load, events=[Loaded, LoadFailed])

@@ -35,8 +35,11 @@ class Spans:
 
     def is_recording(self) -> bool:
         """Tell whether the current span is recorded."""
-        # Most often the context is empty, so that no span need be looked for.
-        return bool(get_current()) and get_current_span().is_recording()
+        # Outside of a request the context is empty, so that no span need be looked for.
+        context = get_current()
+        if not context:
+            return False
+        return get_current_span(context).is_recording()
 
     def begin(self, name: str, template: str, parent: Any = None) -> Any:
         """Return a new span under `parent`, or under the current span; `None`: not recorded."""
