@@ -32,10 +32,10 @@ LIMIT_BYTES: Final = 10_000_000
 def bench(session: Session, seconds: float, size: int) -> int:
     """Measure this server from here.
 
-    Hits, misses and deletions, against a bare GET.
+    Measures hits, misses and deletions, and a bare GET for comparison.
 
-    It stores under dualcache-bench:… and deletes it afterwards. One caller at a time, unless a row
-    says otherwise.
+    It stores under dualcache-bench:… and deletes these keys afterwards. There is one caller at a
+    time, unless a row says otherwise.
     """
     session.with_server()
     rows = list(rows_of(session, secrets.token_bytes(size), seconds))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def clear(session: Session, everything: bool, yes: bool, dry_run: bool) -> int:
     """Delete the whole namespace.
 
-    Loads under way store nothing. Ctrl-C ends it after the page that is being deleted.
+    Loads that are running store nothing. Ctrl-C stops it after the current page.
     """
     cache = session.answering()
     # What is refused is refused before the question.

@@ -32,9 +32,9 @@ NAME_COLUMNS: Final = 15
 def doctor(session: Session, quiet: bool) -> int:
     """Find what is wrong.
 
-    Checks the way to the server, its settings, the rights, and what is in the namespace.
+    Checks the way to the server, its settings, the rights, and the contents of the namespace.
 
-    Ends with 1 if there is a fault; warnings do not count.
+    The exit code is 1 if there is a fault; warnings do not count.
     """
     found: list[Finding] = []
     for one in examine(session.cache, origin=session.origin.of_url):

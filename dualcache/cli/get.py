@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def get(session: Session, key: str, raw: bool, meta: bool) -> int:
     """Print the value under KEY.
 
-    As Python or, with --json, as JSON.
+    Prints Python or, with --json, JSON.
     """
     cache = session.answering()
     content = stored_bytes(cache, key)

@@ -47,8 +47,8 @@ def invalidate(
 ) -> int:
     """Delete keys, by name, tag or pattern.
 
-    First it shows how many keys there are and five of them, then it asks. Loads of these keys that
-    are under way store nothing. Ctrl-C ends it after the page that is being deleted.
+    First it shows the number of keys and five of them, then it asks. Running loads of these keys
+    store nothing. Ctrl-C stops it after the current page.
     """
     if not (keys or tags or pattern):
         raise UsageError(

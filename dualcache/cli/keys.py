@@ -34,9 +34,9 @@ def keys(
 ) -> int:
     """List keys: all, or those that match PATTERN.
 
-    Keys under which values are stored, that is: neither loads under way nor keys of other programs.
+    Lists keys that have values, not running loads and not keys of other programs.
 
-    With --json one object a line.
+    With --json, prints one object per line.
     """
     cache = session.answering()
     names = cache.keys(chosen_pattern(pattern, template))

@@ -19,7 +19,7 @@ from dualcache.cli.printing import Output, amount, complain
 def migrate_check(context: click.Context, path: Path, is_json: bool) -> None:
     """Find uses of other caches below PATH, and print what to write instead.
 
-    Nothing is imported, run or changed. Ends with 0 if there are none, with 1 if there are some.
+    It imports, runs and changes nothing. The exit code is 0 if there are none, 1 if there are some.
     """
     findings, unreadable = check(path)
     out = Output(is_json=is_json)

@@ -43,10 +43,10 @@ COLUMNS: Final = (
 def stats(session: Session, watch: bool, every: float, times: int | None) -> int:
     """Show what is counted.
 
-    By the server, and, function by function, by all processes whose cache has fleet_stats=True, in
-    the last quarter of an hour. Without such a process, by the program that mounts the commands or
-    is given by --app. Rates of the server are those since the figures before; the first are those
-    since it runs. With --json one object for each time.
+    These are the counters of the server, and for each function those of all processes whose cache
+    has fleet_stats=True, over the last quarter of an hour. Without such a process, they are those
+    of the program that mounts the commands or is named by --app. Rates of the server are since the
+    previous figures; the first are since it started. With --json, prints one object each time.
     """
     cache = session.with_server()
     before, since = None, 0.0

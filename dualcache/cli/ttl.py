@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def ttl(session: Session, key: str) -> int:
     """Print the seconds that an entry has left.
 
-    "for ever" where it has no end.
+    Prints "for ever" if it never expires.
     """
     entry = session.answering().peek(key)
     if entry is None:

@@ -31,10 +31,10 @@ WIDEST: Final = max(map(len, (*STYLES, "loading", "expired", "flushed", "foreign
 def watch(session: Session, count: int | None, seconds: float | None) -> int:
     """Show changes as they happen.
 
-    What is loaded, stored and deleted in the namespace, by all processes.
+    Shows loads, stores and deletions in the namespace, by all processes.
 
-    The server pushes the names of changed keys (CLIENT TRACKING … BCAST). With --json one object a
-    line.
+    The server pushes the names of changed keys (CLIENT TRACKING … BCAST). With --json, prints one
+    object per line.
     """
     cache = session.with_server()
     session.out.line(f"watching {cache.stats().backend}; Ctrl-C ends it", "dim")
