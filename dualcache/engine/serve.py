@@ -95,7 +95,7 @@ def find_in_front(call: Call, env: Env) -> object:
         return MISSING  # to be checked, it is looked at where it lives
     value = MISSING if front is None else front.find(call)
     if value is not MISSING:
-        count_hit(call, env, tier="front")
+        count_hit(call, env, None, "front")
     return value
 
 
@@ -261,7 +261,7 @@ def _without_value(call: Call, read: ReadResult, error: DecodeError, env: Env) -
     return replace(read, is_doubtful=error.reason == "checksum")
 
 
-def count_hit(call: Call, env: Env, raw: bytes | None = None, *, tier: Tier | None = None) -> None:
+def count_hit(call: Call, env: Env, raw: bytes | None = None, tier: Tier | None = None) -> None:
     """Count a hit; it is an event only where somebody listens. The front tier counts its own."""
     if tier != "front":
         counters = call.policy.counters
