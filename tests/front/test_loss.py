@@ -299,7 +299,7 @@ def test_an_answer_that_makes_no_sense_is_a_loss_and_not_the_end(
         listening.heal()
         recovered(colour, cache)
     assert "front tier of" in caplog.text
-    assert "is bypassed while changes are not heard (DC204)" in caplog.text
+    assert "is bypassed while it hears no changes (DC204)" in caplog.text
 
 
 def without_ids(data: bytes) -> bytes:
