@@ -271,6 +271,13 @@ def test_signals_tell_what_happens_in_an_application(factory: Callable[..., flas
     assert [name for name, _ in told] == ["Loaded", "Invalidated"] * 2
 
 
+@pytest.fixture
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flask's command line marks the process as its own, and processes that it starts."""
+    monkeypatch.setenv("FLASK_RUN_FROM_CLI", "")
+
+
+@pytest.mark.usefixtures("_own_environment")
 def test_the_commands_work_on_the_cache_of_the_application(factory: Any) -> None:
     app = factory()
     with app.app_context():
@@ -291,6 +298,7 @@ def test_without_the_extra_the_command_says_what_to_install(
     assert 'pip install "dualcache[cli]"' in ran.output
 
 
+@pytest.mark.usefixtures("_own_environment")
 def test_a_program_without_a_cache_is_told_what_to_write() -> None:
     program = FlaskGroup(create_app=lambda: flask.Flask("app"))
     program.add_command(group, "dualcache")

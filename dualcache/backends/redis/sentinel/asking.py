@@ -241,5 +241,5 @@ def _fix_of(refusal: BackendError) -> str:
     if prefix == "NOPERM":
         return "let the user of the Sentinels run SENTINEL MASTERS: +sentinel|masters"
     if prefix == "ERR":
-        return "check the ports: Sentinels listen on 26379 by default"
+        return "this is no Sentinel: check the port, which is 26379 by default"
     return refusal.help
