@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from dualcache.options.settings import Settings
     from dualcache.runtime.clocks import MovableClock
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "MISSING",
