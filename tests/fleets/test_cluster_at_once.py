@@ -62,11 +62,11 @@ def test_a_node_that_hangs_keeps_no_other_from_being_asked(
     assert colour.call(cache, "get_many", [*expected]) == expected
     asked = [reads_of(node) for node in others]
     found: list[Any] = []
+    caller = threading.Thread(
+        target=lambda: found.append(colour.call(cache, "get_many", [*expected]))
+    )
     cluster.pause(first)
     try:
-        caller = threading.Thread(
-            target=lambda: found.append(colour.call(cache, "get_many", [*expected]))
-        )
         caller.start()
         eventually(
             lambda: all(reads_of(node) > n for node, n in zip(others, asked, strict=True)),
