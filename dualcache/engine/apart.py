@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dualcache.core.apart import Apart, At
-from dualcache.core.ops import Look
 from dualcache.engine.acknowledged import other_master
 from dualcache.engine.closing import (
     is_closed,
@@ -13,7 +12,9 @@ from dualcache.engine.closing import (
     not_sure_yet,
     note_closed,
     note_searched,
+    read_to_compare,
     reply_to_closed,
+    smallest_search,
 )
 from dualcache.engine.nodes import unsettled
 from dualcache.engine.outcomes import is_cut, note_answer, note_failure
@@ -152,13 +153,24 @@ def _tried_again(
     else:
         return reply
     # As `try_again` does for one server.
+    if not (yield from _is_answered(read_to_compare(env), env, nodes)):
+        return failure
+    smallest = smallest_search(part, env)
+    if smallest is not None and (yield from _is_answered(smallest, env, nodes)):
+        note_searched(part, env)
+        return not_sure_yet()
+    return _closed_at(part) if note_closed(part, env) else not_sure_yet()
+
+
+def _is_answered(op: Op[Any], env: Env, nodes: Nodes) -> Flow[bool]:
+    """Tell whether the node of `env` answers an op; a refusal is an answer, too."""
     try:
-        yield from ask_nodes(At(env.node, Look(f"{env.prefix}~p")), env, nodes)
-    except BackendRefused:  # which is an answer, too
+        yield from ask_nodes(At(env.node, op), env, nodes)
+    except BackendRefused:
         pass
     except BackendError:
-        return failure
-    return _closed_at(part) if note_closed(part, env) else not_sure_yet()
+        return False
+    return True
 
 
 def _closed_at(part: Op[Any]) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dualcache.core.ops import Batch, Look
+from dualcache.core.ops import Batch
 from dualcache.engine.apart import ask_each_node, ask_nodes
 from dualcache.engine.closing import (
     is_closed,
@@ -17,7 +17,9 @@ from dualcache.engine.closing import (
     not_sure_yet,
     note_closed,
     note_searched,
+    read_to_compare,
     reply_to_closed,
+    smallest_search,
 )
 from dualcache.engine.outcomes import is_cut, note_answer, note_failure
 from dualcache.engine.pipelines import one_trip, replies_of
@@ -73,11 +75,30 @@ def try_again(op: Op[T], env: Env) -> Flow[T]:
     # Not counted yet: an op at which the connection is closed tells nothing against the server, if
     # that answers a read right after it.
     with suppress(BackendRefused):  # which is an answer, too
-        yield from attempt_once(Look(f"{env.prefix}~p"), env)
-    if not note_closed(op, env):
+        yield from attempt_once(read_to_compare(env), env)
+    if (yield from _is_known(op, env)) or not note_closed(op, env):
         raise _counted(not_sure_yet(), op, env)
     note_answer(env)  # that of the read: what was cut tells nothing against the server
     return reply_to_closed(op)  # type: ignore[no-any-return]  # of a commit, or it raises
+
+
+def _is_known(op: Op[Any], env: Env) -> Flow[bool]:
+    """Ask whether the server knows the search that was cut: by the smallest one of its kind."""
+    smallest = smallest_search(op, env)
+    if smallest is None:
+        return False
+    since = env.health.breaker.events
+    try:
+        yield smallest
+    except BackendRefused:  # which is an answer, too
+        pass
+    except BackendError as error:
+        if is_cut(error):
+            return False
+        note_failure(error, env, since, smallest)
+        raise
+    note_searched(op, env)
+    return True
 
 
 def _counted(failure: BackendError, op: Op[Any], env: Env) -> BackendError:

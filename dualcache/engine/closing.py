@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LoadScript
+from dualcache.core.ops import Batch, Commit, CommitReply, CommitWay, LoadScript, Look
 from dualcache.core.scans import ReadHeads, Scan, Unlink
 from dualcache.errors import BackendRefused, BackendUnavailable
 
@@ -27,7 +27,9 @@ __all__ = [
     "not_sure_yet",
     "note_closed",
     "note_searched",
+    "read_to_compare",
     "reply_to_closed",
+    "smallest_search",
 ]
 
 CLOSED_MS: Final = 600_000
@@ -37,6 +39,8 @@ SEARCHES_TO_BE_SURE: Final = 3
 """So often in a row a search has to be cut, and a read answered, until it counts as lacking."""
 
 _SEARCHES: Final = frozenset[Any]((Scan, ReadHeads))
+_READ_SO_OFTEN: Final = 15
+"""Makes the reply of `read_to_compare` longer than that of any `smallest_search`: 35 bytes."""
 
 
 def kinds_of(op: Op[Any]) -> frozenset[Hashable]:
@@ -69,6 +73,28 @@ def note_closed(op: Op[Any], env: Env) -> bool:
     until_ms = env.elapsed_ms() + CLOSED_MS
     health.closed.update(dict.fromkeys(kinds, until_ms))
     return True
+
+
+def read_to_compare(env: Env) -> Look:
+    """Return the read that shows whether the server answers where an op was cut.
+
+    One key, several times: the keys of a read on a cluster have to be of one slot.
+    """
+    name = f"{env.prefix}~p"
+    return Look(name, (name,) * _READ_SO_OFTEN)
+
+
+def smallest_search(op: Op[Any], env: Env) -> Op[Any] | None:
+    """Return a search of the same kind that finds nothing, or None if the op is no search.
+
+    A link that breaks in the middle of a long reply cuts every search and no read. It lets this one
+    through, since its reply is shorter than that of `read_to_compare`. A proxy that does not know
+    the command does not.
+    """
+    kinds = kinds_of(op)
+    if Scan in kinds:
+        return Scan(0, f"{env.prefix}~p", 1)
+    return ReadHeads((f"{env.prefix}~p".encode(),)) if ReadHeads in kinds else None
 
 
 def not_sure_yet() -> BackendUnavailable:

@@ -39,8 +39,10 @@ from tests.engine.conversation import Talk, script, surroundings
 if TYPE_CHECKING:
     from dualcache.engine.env import Env
 
-PROBE = Look("~p")
+PROBE = Look("~p", ("~p",) * 15)
 SCAN = Scan(0, "k*", 1000)
+SMALLEST = Scan(0, "~p", 1)
+HEADS = ReadHeads((b"k",) * 500)
 UNLINK = Unlink((b"k",))
 
 
@@ -101,7 +103,8 @@ def test_a_command_that_is_cut_twice_while_a_read_is_answered_is_lacking(asking:
 def cut_once_more(env: Env, asking: Any = attempt) -> Talk:
     """Return the conversation of a search that is cut twice while a read is answered."""
     env.health.breaker = Breaker()
-    return script(asking(SCAN, env), (SCAN, cut()), (SCAN, cut()), (PROBE, RawRead(None)))
+    steps = ((SCAN, cut()), (SCAN, cut()), (PROBE, RawRead(None)), (SMALLEST, cut()))
+    return script(asking(SCAN, env), *steps)
 
 
 @pytest.mark.parametrize("asking", [ask, attempt])
@@ -123,6 +126,33 @@ def test_a_search_that_is_answered_is_not_lacking(answers: list[Any]) -> None:
         cut_once_more(env).raises(BackendUnavailable)
         env.health.breaker = Breaker()
         script(attempt(SCAN, env), *[(SCAN, answer) for answer in answers]).returns("page")
+    assert not is_closed(SCAN, env)
+
+
+@pytest.mark.parametrize(
+    ("op", "smallest"), [(SCAN, SMALLEST), (HEADS, ReadHeads((b"~p",)))], ids=["scan", "heads"]
+)
+@pytest.mark.parametrize("answer", ["page", denied()], ids=["answered", "refused"])
+def test_a_long_reply_that_is_cut_again_and_again_is_an_outage(
+    op: Op[Any], smallest: Op[Any], answer: Any
+) -> None:
+    # A link that ends after so many bytes: the deletions of a search that counts as lacking would
+    # be set aside, and this process would read what it has invalidated.
+    env, _ = surroundings()
+    for _ in range(2 * SEARCHES_TO_BE_SURE):
+        env.health.breaker = Breaker()
+        steps = ((op, cut()), (op, cut()), (PROBE, RawRead(None)), (smallest, answer))
+        script(attempt(op, env), *steps).raises(BackendUnavailable)
+        assert not env.health.breaker.is_closed
+    assert not is_closed(op, env)
+    assert env.health.cut_searches == 0
+
+
+def test_where_the_smallest_search_finds_the_server_gone_it_is_down() -> None:
+    env, events = surroundings()
+    steps = ((SCAN, cut()), (SCAN, cut()), (PROBE, RawRead(None)), (SMALLEST, refused()))
+    script(attempt(SCAN, env), *steps).raises(BackendUnavailable)
+    assert [type(event) for event in events] == [BackendDown]
     assert not is_closed(SCAN, env)
 
 
@@ -192,6 +222,6 @@ def test_a_way_at_which_the_connection_is_closed_is_not_tried_with_the_others() 
 
 def test_a_ping_at_which_the_connection_is_closed_is_answered_by_a_read() -> None:
     env, _ = surroundings()
-    script(ping_server(env), (Ping(), cut()), (PROBE, RawRead(None))).returns(True)
-    script(ping_server(env), (Ping(), cut()), (PROBE, cut())).returns(False)
+    script(ping_server(env), (Ping(), cut()), (Look("~p"), RawRead(None))).returns(True)
+    script(ping_server(env), (Ping(), cut()), (Look("~p"), cut())).returns(False)
     script(ping_server(env), (Ping(), refused())).returns(False)

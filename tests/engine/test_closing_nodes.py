@@ -86,7 +86,23 @@ def test_searches_have_to_be_cut_again_and_again() -> None:
         with pytest.raises(BackendRefused) as lacking:
             cluster.run(attempt(SCAN, cluster.env))
         assert lacking.value.is_lacking
-    assert closing.asked(Scan) == 2 * SEARCHES_TO_BE_SURE
+    assert closing.asked(Scan) == 3 * SEARCHES_TO_BE_SURE
+
+
+def test_a_long_reply_that_is_cut_again_and_again_is_an_outage() -> None:
+    closing = Closing(Scan)
+    cluster = closing.cluster
+    cut_it = cluster.before
+
+    def before(node: str, op: Op[Any]) -> None:
+        if not (isinstance(op, Scan) and op.count == 1):
+            cut_it(node, op)
+
+    cluster.before = before
+    for _ in range(2 * SEARCHES_TO_BE_SURE):
+        with pytest.raises(BackendUnavailable):
+            cluster.run(attempt(SCAN, cluster.env))
+    assert cluster.env.health.cut_searches == 0
 
 
 def test_a_search_that_is_answered_was_cut_by_chance() -> None:
