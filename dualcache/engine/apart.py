@@ -153,20 +153,26 @@ def _tried_again(
     else:
         return reply
     # As `try_again` does for one server.
-    if not (yield from _is_answered(read_to_compare(env), env, nodes)):
+    try:
+        yield from ask_nodes(At(env.node, read_to_compare(env)), env, nodes)
+    except BackendRefused:  # which is an answer, too
+        pass
+    except BackendError:
         return failure
-    smallest = smallest_search(part, env)
-    if smallest is not None and (yield from _is_answered(smallest, env, nodes)):
+    if (yield from _is_known(part, env, nodes)):
         note_searched(part, env)
         return not_sure_yet()
     return _closed_at(part) if note_closed(part, env) else not_sure_yet()
 
 
-def _is_answered(op: Op[Any], env: Env, nodes: Nodes) -> Flow[bool]:
-    """Tell whether the node of `env` answers an op; a refusal is an answer, too."""
+def _is_known(op: Op[Any], env: Env, nodes: Nodes) -> Flow[bool]:
+    """Ask a node whether it knows the search that was cut: by the smallest one of its kind."""
+    smallest = smallest_search(op, env)
+    if smallest is None:
+        return False
     try:
-        yield from ask_nodes(At(env.node, op), env, nodes)
-    except BackendRefused:
+        yield from ask_nodes(At(env.node, smallest), env, nodes)
+    except BackendRefused:  # which is an answer, too
         pass
     except BackendError:
         return False

@@ -89,7 +89,8 @@ def test_searches_have_to_be_cut_again_and_again() -> None:
     assert closing.asked(Scan) == 3 * SEARCHES_TO_BE_SURE
 
 
-def test_a_long_reply_that_is_cut_again_and_again_is_an_outage() -> None:
+@pytest.mark.parametrize("answer", [None, refused()], ids=["answered", "refused"])
+def test_a_long_reply_that_is_cut_again_and_again_is_an_outage(answer: Exception | None) -> None:
     closing = Closing(Scan)
     cluster = closing.cluster
     cut_it = cluster.before
@@ -97,6 +98,8 @@ def test_a_long_reply_that_is_cut_again_and_again_is_an_outage() -> None:
     def before(node: str, op: Op[Any]) -> None:
         if not (isinstance(op, Scan) and op.count == 1):
             cut_it(node, op)
+        elif answer is not None:
+            raise answer
 
     cluster.before = before
     for _ in range(2 * SEARCHES_TO_BE_SURE):
