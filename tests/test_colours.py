@@ -121,8 +121,11 @@ def test_a_task_that_outlives_the_caches_fails_the_test() -> None:
     colour = AsyncColour()
     forever = colour.gate()
 
+    kept: list[asyncio.Future[None]] = []  # a task that nobody refers to may be collected first
+
     async def linger() -> None:
-        await asyncio.get_running_loop().create_future()
+        kept.append(asyncio.get_running_loop().create_future())
+        await kept[0]
 
     colour.start(linger)
     colour.start(forever.passed)

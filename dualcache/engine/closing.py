@@ -39,8 +39,10 @@ SEARCHES_TO_BE_SURE: Final = 3
 """So often in a row a search has to be cut, and a read answered, until it counts as lacking."""
 
 _SEARCHES: Final = frozenset[Any]((Scan, ReadHeads))
-_READ_SO_OFTEN: Final = 15
-"""Makes the reply of `read_to_compare` longer than that of any `smallest_search`: 35 bytes."""
+_READ_SO_OFTEN: Final = 63
+"""Makes the reply of `read_to_compare`, of 200 bytes, longer than that of any `smallest_search` or
+way to commit: the marker that `WATCH` reads before it stores is the longest, with 120.
+"""
 
 
 def kinds_of(op: Op[Any]) -> frozenset[Hashable]:

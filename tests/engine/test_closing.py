@@ -39,7 +39,7 @@ from tests.engine.conversation import Talk, script, surroundings
 if TYPE_CHECKING:
     from dualcache.engine.env import Env
 
-PROBE = Look("~p", ("~p",) * 15)
+PROBE = Look("~p", ("~p",) * 63)
 SCAN = Scan(0, "k*", 1000)
 SMALLEST = Scan(0, "~p", 1)
 HEADS = ReadHeads((b"k",) * 500)
