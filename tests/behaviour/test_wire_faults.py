@@ -62,7 +62,7 @@ def test_a_cut_at_any_byte_of_any_reply_gives_the_right_value(
         assert colour.call(cache, "get", f"k:{after % 3}") in (None, {"n": after % 3})
     proxy.heal()
     proxy.reset()
-    # Another key: by this clock the leases whose replies were cut have ended, at the server not yet.
+    # Another key: by this clock the lost leases have ended already, at the server not yet.
     colour.run(load, 7)
     assert colour.call(cache, "get", "k:7") == {"n": 7}
 
