@@ -10,6 +10,7 @@ import ast
 import asyncio
 import inspect
 import io
+import logging
 import os
 import re
 import subprocess
@@ -25,6 +26,7 @@ from dualcache.cli.without_extra import parser
 from tests.docs.pages import ROOT, Block, blocks_of, name_of, pages
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.servers import Server
@@ -35,6 +37,7 @@ COMMANDS: Final = (
     "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/python -m dualcache demo",
     "python3 -m venv .venv && .venv/bin/pip install -q tox && .venv/bin/tox",
 )
+LOGGERS: Final = ("dualcache", "dualcache.front", "dualcache.http", "dualcache.redis")
 ELSEWHERE: Final = {"django.md"}
 """Pages whose code needs a project around it, and runs in tests/integrations."""
 PAGES: Final = [
@@ -48,6 +51,20 @@ PAGES: Final = [
 def _without_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("DUALCACHE_", "REDIS_CACHE_"))]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """A page may configure logging, for the process: the tests after it get back what was there."""
+    known = [*logging.root.manager.loggerDict, *LOGGERS]
+    loggers = [logging.root, *[logging.getLogger(name) for name in known]]
+    before = [
+        (each, each.level, each.propagate, each.disabled, [*each.handlers]) for each in loggers
+    ]
+    yield
+    for each, level, propagate, disabled, handlers in before:
+        each.setLevel(level)
+        each.propagate, each.disabled, each.handlers[:] = propagate, disabled, handlers
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
