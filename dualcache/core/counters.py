@@ -113,7 +113,10 @@ class Counters:
         """Count a caller who has to load, and why."""
         self.misses += 1
         self.recent_hits -= self.recent_hits * READ_WEIGHT
-        _add_reasons(self.miss_reasons, {reason: 1})
+        if reason in self.miss_reasons:
+            self.miss_reasons[reason] += 1
+        else:
+            _add_reasons(self.miss_reasons, {reason: 1})
 
     def count_batch(self, *, is_whole: bool) -> None:
         """Count a batch of keys: whether each of them was a hit."""
