@@ -152,16 +152,16 @@ def _tried_again(
             return failure
     else:
         return reply
-    # As `try_again` does for one server.
+    # As `try_again` does for one server, in the same order.
+    if (yield from _is_known(part, env, nodes)):
+        note_searched(part, env)
+        return not_sure_yet()
     try:
         yield from ask_nodes(At(env.node, read_to_compare(env)), env, nodes)
     except BackendRefused:  # which is an answer, too
         pass
     except BackendError:
         return failure
-    if (yield from _is_known(part, env, nodes)):
-        note_searched(part, env)
-        return not_sure_yet()
     return _closed_at(part) if note_closed(part, env) else not_sure_yet()
 
 

@@ -74,9 +74,12 @@ def try_again(op: Op[T], env: Env) -> Flow[T]:
         return reply
     # Not counted yet: an op at which the connection is closed tells nothing against the server, if
     # that answers a read right after it.
+    # The search before the read: each begins with a fresh connection, as the one before was cut.
+    if (yield from _is_known(op, env)):
+        raise _counted(not_sure_yet(), op, env)
     with suppress(BackendRefused):  # which is an answer, too
         yield from attempt_once(read_to_compare(env), env)
-    if (yield from _is_known(op, env)) or not note_closed(op, env):
+    if not note_closed(op, env):
         raise _counted(not_sure_yet(), op, env)
     note_answer(env)  # that of the read: what was cut tells nothing against the server
     return reply_to_closed(op)  # type: ignore[no-any-return]  # of a commit, or it raises
