@@ -34,7 +34,7 @@ from dualcache.engine.health import Breaker
 from dualcache.engine.recovery import ask
 from dualcache.engine.upkeep import ping_server
 from dualcache.errors import BackendRefused, BackendUnavailable
-from tests.engine.conversation import Talk, script, surroundings
+from tests.engine.conversation import Talk, cut, refused, script, surroundings
 
 if TYPE_CHECKING:
     from dualcache.engine.env import Env
@@ -44,16 +44,6 @@ SCAN = Scan(0, "k*", 1000)
 SMALLEST = Scan(0, "~p", 1)
 HEADS = ReadHeads((b"k",) * 500)
 UNLINK = Unlink((b"k",))
-
-
-def cut() -> BackendUnavailable:
-    error = BackendUnavailable("closed", code="DC200")
-    error.was_connected = True
-    return error
-
-
-def refused() -> BackendUnavailable:
-    return BackendUnavailable("refused", code="DC200")
 
 
 def denied() -> BackendRefused:
@@ -146,6 +136,48 @@ def test_a_long_reply_that_is_cut_again_and_again_is_an_outage(
         assert not env.health.breaker.is_closed
     assert not is_closed(op, env)
     assert env.health.cut_searches == 0
+
+
+class Link:
+    """A link that lets so many bytes of replies pass a connection, its handshake included."""
+
+    HANDSHAKE = 150
+
+    def __init__(self, passes: int) -> None:
+        self._passes = passes
+        self._left = 0
+
+    def run(self, flow: Any) -> Any:
+        """Perform a flow behind the link; each op takes the bytes of its reply from it."""
+        op = next(flow)
+        while True:
+            size = self._size_of(op)
+            if self._left == 0:
+                self._left = max(0, self._passes - self.HANDSHAKE)
+            is_cut = self._left < size
+            self._left = 0 if is_cut else self._left - size
+            try:
+                op = flow.throw(cut()) if is_cut else flow.send(RawRead(None))
+            except StopIteration as end:
+                return end.value
+
+    def _size_of(self, op: Op[Any]) -> int:
+        if isinstance(op, Look):
+            return 4 + 3 * (1 + len(op.tags))  # the nulls of RESP3
+        assert isinstance(op, Scan)
+        return 35 if op.count == 1 else 900
+
+
+@pytest.mark.parametrize("passes", range(150, 1_000, 10))
+def test_no_length_of_a_link_makes_a_search_look_as_if_it_were_lacking(passes: int) -> None:
+    # With the read before the smallest search, one that lets 350 to 380 bytes pass would.
+    env, _ = surroundings()
+    link = Link(passes)
+    for _ in range(2 * SEARCHES_TO_BE_SURE):
+        env.health.breaker = Breaker()
+        with pytest.raises(BackendUnavailable):
+            link.run(attempt(SCAN, env))
+    assert not is_closed(SCAN, env)
 
 
 def test_where_the_smallest_search_finds_the_server_gone_it_is_down() -> None:

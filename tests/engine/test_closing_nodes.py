@@ -13,16 +13,11 @@ from dualcache.engine.attempts import attempt
 from dualcache.engine.closing import CLOSED_MS, SEARCHES_TO_BE_SURE
 from dualcache.engine.recovery import ask
 from dualcache.errors import BackendRefused, BackendUnavailable
+from tests.engine.conversation import cut
 from tests.engine.nodes_of_memory import NAMES, MemoryCluster
 
 A, B, C = NAMES
 SCAN = At(A, Scan(0, "k*", 1_000))
-
-
-def cut() -> BackendUnavailable:
-    error = BackendUnavailable("closed", code="DC200")
-    error.was_connected = True
-    return error
 
 
 class Closing:
@@ -70,7 +65,7 @@ def test_a_way_to_commit_at_which_the_connection_is_closed_counts_as_lacking(
 
 def test_where_a_read_is_cut_too_it_is_an_outage() -> None:
     closing = Closing(Commit, cut())
-    with pytest.raises(BackendUnavailable, match="closed"):
+    with pytest.raises(BackendUnavailable, match="cut"):
         closing.cluster.run(ask(commit_at(closing.cluster, A), closing.cluster.env))
     assert not closing.cluster.env.health.closed
 
