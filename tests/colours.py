@@ -76,8 +76,11 @@ class Colour(ABC):
         """
         from dualcache import Cache
 
-        if url is not None and url.startswith("redis") and "socket_timeout" not in options:
-            options = {**PATIENT, **options}
+        if url is not None and url.startswith("redis"):
+            if "socket_timeout" not in options:
+                options = {**PATIENT, **options}
+            elif options["socket_timeout"] >= 1:
+                options = {"socket_connect_timeout": options["socket_timeout"], **options}
         cache = Cache(url, **options)
         self._caches.append(cache)
         return cache
