@@ -15,7 +15,7 @@ from dualcache.core.callables import checked_loader
 from dualcache.core.counters import DIRECT
 from dualcache.core.entry import MISSING
 from dualcache.core.policy import Call, Policy
-from dualcache.engine import batch, invalidation, listing, load, peek, read, read_many, write
+from dualcache.engine import invalidation, listing, load, peek, read, write
 from dualcache.engine.add import add
 from dualcache.engine.expiry import expire
 from dualcache.engine.incr import incr
@@ -26,6 +26,7 @@ from dualcache.errors import UsageError
 from dualcache.keys.names import full_tags, no_patterns, several, user_key, user_tag
 from dualcache.options.checks import to_bool
 from dualcache.options.written import refuse_single_loads
+from dualcache.runtime import traced_flows
 from dualcache.runtime.direct_policies import loading, storing, touching
 from dualcache.runtime.invalidations import invalidation_of, refused_without_namespace
 
@@ -55,7 +56,7 @@ class Operations:
     def get(self, key: str, annotation: Any) -> Flow[Any]:
         """Read one key; the flow returns MISSING for a miss."""
         backend = self._runtime.active_backend
-        return backend.direct(read.get, self._reading(key, annotation, backend))
+        return traced_flows.direct(read.get, self._reading(key, annotation, backend), backend)
 
     def get_many(self, keys: Iterable[str], annotation: Any) -> Flow[dict[str, Any]]:
         """Read several keys; the flow returns those that were found."""
@@ -63,7 +64,7 @@ class Operations:
         wanted = _distinct(keys, "get_many()")
         read_as = self._reading_as(annotation, backend)
         calls = yield from paced(lambda key: self._call(key, read_as), wanted)
-        values = yield from read_many.get_many(calls, backend.env)
+        values = yield from traced_flows.get_many(calls, backend, DIRECT)
         pairs = zip(wanted, values, strict=True)
         return {key: value for key, value in pairs if value is not MISSING}
 
@@ -129,7 +130,7 @@ class Operations:
         policy = self._loading(loader, options, ttl, annotation, "get_or_load()", backend)
         call = self._call(key, policy, self._tags(tags, "get_or_load()"))
         call = replace(call, function=loader)
-        return backend.direct(load.get_or_load, call)
+        return traced_flows.direct(load.get_or_load, call, backend)
 
     def get_or_load_many(
         self,
@@ -149,7 +150,7 @@ class Operations:
         wanted = _distinct(keys, "get_or_load_many()")
         calls = yield from paced(lambda key: self._call(key, policy, names), wanted)
         asked = dict(zip(wanted, calls, strict=True))
-        return (yield from batch.get_or_load_many(asked, loader, one_of, backend.env))
+        return (yield from traced_flows.get_or_load_many(asked, loader, one_of, backend, DIRECT))
 
     def invalidate(
         self, keys: Iterable[str], tags: Iterable[str], patterns: Iterable[str], hold: Any

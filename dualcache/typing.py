@@ -81,8 +81,9 @@ Url: TypeAlias = "str | HiddenText | UrlValue"
 class Tracer(Protocol):
     """Makes spans of the cache's work; give one to `cache.trace`.
 
-    The spans are `cache.get`, `cache.load` and `cache.invalidate`. If a tracer raises, the call
-    fails. `include_keys`: the events given to `end` have the keys that they are about.
+    The spans are `cache.get`, `cache.get_many`, `cache.refresh`, `cache.refresh_many`, `cache.load`
+    and `cache.invalidate`. If a tracer raises, the call fails. `include_keys`: the events given to
+    `end` have the keys that they are about.
     """
 
     include_keys: bool
@@ -92,7 +93,11 @@ class Tracer(Protocol):
         ...
 
     def begin(self, name: str, template: str, parent: Any = None) -> Any:
-        """Return a new span under `parent` or the current span; `None` if it is not recorded."""
+        """Return a new span under `parent` or the current span; `None` if it is not recorded.
+
+        `parent` is a span that `begin` returned. It may have ended: a load in the background may
+        begin after its call.
+        """
 
     def entered(self, span: Any) -> AbstractContextManager[object]:
         """Make a span the current one inside, so that the loader's spans are its children."""

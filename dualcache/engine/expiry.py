@@ -15,7 +15,7 @@ from dualcache.core.ops import GiveWay, Look
 from dualcache.engine.commit import Change, rewrite_each
 from dualcache.engine.deletion import notice_of
 from dualcache.engine.health import PendingDeletion
-from dualcache.engine.invalidation import base_tags, delete, drop_copies
+from dualcache.engine.invalidation import base_tags, delete, drop_copies, traced
 from dualcache.engine.pipelines import one_trip, replies_of, slices
 from dualcache.engine.recovery import ask, keep_pending
 from dualcache.engine.starting import refresh_key
@@ -39,6 +39,10 @@ def expire(keys: Sequence[str], env: Env, label: str = "") -> Flow[Invalidated]:
     variants of a key. So is everything where the backend cannot compare and set; while it fails,
     deletions are pending.
     """
+    return traced(_expire(keys, env, label), env, label)
+
+
+def _expire(keys: Sequence[str], env: Env, label: str) -> Flow[Invalidated]:
     bases = yield from base_tags(keys, env)
     names = (*keys, *bases)
     yield from drop_copies(keys, env)  # before the trips too, as in `delete`

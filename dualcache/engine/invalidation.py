@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.engine.nodes import Nodes
 
-__all__ = ["base_tags", "clear", "clear_function", "delete", "drop_copies", "invalidate"]
+__all__ = ["base_tags", "clear", "clear_function", "delete", "drop_copies", "invalidate", "traced"]
 
 
 def invalidate(
@@ -40,8 +40,7 @@ def invalidate(
     After it returns with nothing pending, no load that began before it can be stored or served:
     its marker or its tags are gone. Under the keys nothing is stored for `hold_ms`.
     """
-    flow = _invalidate(keys, tags, patterns, env, label, hold_ms)
-    return flow if env.traced is None else env.traced(label, flow)
+    return traced(_invalidate(keys, tags, patterns, env, label, hold_ms), env, label)
 
 
 def _invalidate(
@@ -72,6 +71,10 @@ def _closing_names(names: tuple[str, ...], tags: Sequence[str]) -> tuple[str, ..
 
 def clear(env: Env) -> Flow[Invalidated]:
     """Delete the whole namespace; also ends the state in which too many deletions were pending."""
+    return traced(_clear(env), env)
+
+
+def _clear(env: Env) -> Flow[Invalidated]:
     asked = Invalidated(patterns=1)
     done = yield from delete(PendingDeletion((), ("*",)), asked, None, env, is_clear=True)
     if not done.pending:
@@ -86,7 +89,12 @@ def clear_function(owner: bytes, pattern: str, env: Env, label: str = "") -> Flo
     """Delete every entry of one function, whose keys match `pattern`, and no other key."""
     asked = Invalidated(label, patterns=1)
     deletion = PendingDeletion((), (), (Owned(owner, pattern),))
-    return (yield from delete(deletion, asked, None, env))
+    return traced(delete(deletion, asked, None, env), env, label)
+
+
+def traced(flow: Flow[Invalidated], env: Env, label: str = "") -> Flow[Invalidated]:
+    """Put a span around the flow of an invalidation, where calls are traced."""
+    return flow if env.traced is None else env.traced(label, flow)
 
 
 def _forget(deletion: PendingDeletion, closing: tuple[str, ...] | None, env: Env) -> Flow[None]:

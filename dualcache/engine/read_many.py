@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualcache.core.entry import MISSING
-from dualcache.core.events import Miss
 from dualcache.core.ops import DropConnections, GiveWay, Look, RawRead
 from dualcache.engine.beside import call_beside
 from dualcache.engine.freshness import LOST, ReadResult
@@ -13,7 +12,7 @@ from dualcache.engine.looks import begin_look
 from dualcache.engine.named_tags import classify_again, look_at_tags
 from dualcache.engine.peek import entry_of
 from dualcache.engine.pipelines import paced, slices
-from dualcache.engine.read import found, left_of
+from dualcache.engine.read import found, left_of, tell_miss
 from dualcache.engine.recovery import ask_each
 from dualcache.engine.serve import classify, classify_look, find_in_front, ids_of
 from dualcache.errors import BackendError
@@ -34,6 +33,7 @@ def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
     """Return the fresh value of each call, or MISSING; what is not kept is read in few trips."""
     values = yield from paced(lambda call: find_in_front(call, env), calls)
     unkept = [at for at, value in enumerate(values) if value is MISSING]
+    read_keys = 0
     try:
         for places in slices(unkept):
             part = [calls[at] for at in places]
@@ -41,8 +41,10 @@ def get_many(calls: Sequence[Call], env: Env) -> Flow[list[object]]:
             part, reads = yield from look_beside(part, reads, env)
             for at, call, read in zip(places, part, reads, strict=True):
                 values[at] = found(call, read, env)
+            read_keys += len(places)
     except BackendError:
-        env.emit(Miss("", "backend_down"))
+        unread = [calls[at] for at in unkept[read_keys:]]
+        yield from paced(lambda call: tell_miss(call, "backend_down", env), unread)
     return values
 
 

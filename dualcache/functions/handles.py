@@ -10,6 +10,8 @@ from dualcache.core.events import Cleared
 from dualcache.core.flight import value_of
 from dualcache.engine import load, peek, write
 from dualcache.functions.warming import awarm, warm
+from dualcache.runtime.traced_flows import direct
+from dualcache.runtime.tracing import REFRESH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,7 +72,8 @@ class Handles(SharedHandles):
     def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function now and store its result; return it."""
         cached, backend = self.cached, self.cached.runtime.backend
-        return value_of(backend.run(load.refresh(cached.call_of(args, kwargs), backend.env)))
+        flow = direct(load.refresh, cached.call_of(args, kwargs), backend, REFRESH)
+        return value_of(backend.run(flow))
 
     def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """Return the entry that is stored for this call; changes nothing."""
@@ -123,7 +126,8 @@ class AsyncHandles(SharedHandles):
     async def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function now and store its result; return it."""
         cached, backend = self.cached, self.cached.runtime.backend
-        return value_of(await backend.arun(load.refresh(cached.call_of(args, kwargs), backend.env)))
+        flow = direct(load.refresh, cached.call_of(args, kwargs), backend, REFRESH)
+        return value_of(await backend.arun(flow))
 
     async def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """Return the entry that is stored for this call; changes nothing."""

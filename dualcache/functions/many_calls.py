@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.core.entry import MISSING
 from dualcache.core.scope import switched_off
-from dualcache.engine.batch import get_or_load_many
 from dualcache.engine.expiry import expire
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.pipelines import paced
 from dualcache.engine.read_many import peek_many
-from dualcache.engine.refresh_many import refresh_many
 from dualcache.errors import UsageError
 from dualcache.functions.compile import compile_loader
 from dualcache.keys.signature import FunctionSignature
+from dualcache.runtime import traced_flows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -70,8 +69,11 @@ class CachedMany:
 
     def refreshing(self, values: tuple[Any, ...]) -> Flow[dict[Any, Any]]:
         """Load all values now, and store them."""
-        asked = yield from self._asked(values)
-        found = yield from refresh_many(asked.calls, self._loader_of(asked), self._env)
+        asked, backend = (yield from self._asked(values)), self.cached.runtime.backend
+        loader = self._loader_of(asked)
+        found = yield from traced_flows.refresh_many(
+            asked.calls, loader, backend, self.cached.label
+        )
         return _by_element(asked, found)
 
     def peeking(self, values: tuple[Any, ...]) -> Flow[dict[Any, Entry]]:
@@ -104,9 +106,12 @@ class CachedMany:
         return self.cached.runtime.backend.env
 
     def _serving(self, values: tuple[Any, ...]) -> Flow[dict[Any, Any]]:
-        asked = yield from self._asked(values)
-        loader = self._loader_of(asked)
-        found = yield from get_or_load_many(asked.calls, loader, _one_by(loader, self), self._env)
+        asked, backend = (yield from self._asked(values)), self.cached.runtime.backend
+        loader, label = self._loader_of(asked), self.cached.label
+        one_of = _one_by(loader, self)
+        found = yield from traced_flows.get_or_load_many(
+            asked.calls, loader, one_of, backend, label
+        )
         return _by_element(asked, found)
 
     def _asked(self, values: tuple[Any, ...]) -> Flow[_Asked]:

@@ -32,6 +32,7 @@ from dualcache.runtime.clocks import new_token, steady_clock, wall_clock
 from dualcache.runtime.direct_fronts import DirectFronts
 from dualcache.runtime.stores import local_store, server_store
 from dualcache.runtime.tier import make_front, make_watch, weakly
+from dualcache.runtime.tracing import GET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from dualcache.options.front_tier import FrontTier
     from dualcache.options.target import Target
     from dualcache.runtime.measuring import OperationTimes
-    from dualcache.runtime.tracing import Tracing
+    from dualcache.runtime.tracing import Traced, Tracing
     from dualcache.typing import Clock
 
 __all__ = ["Backend"]
@@ -134,17 +135,17 @@ class Backend:
     def get_or_load(self, call: Call, pending: PendingLoad | None = None) -> Any:
         """Serve a call in this thread, or load it; with `pending` only up to its load, as `run`."""
         if self._tracing is not None and self._tracing.is_recording():
-            traced = self._tracing.begin(call, self.env)
+            traced = self._tracing.begin(GET, call.policy.label, self.env)
             if traced is not None:
-                return traced.run(self._sync or self._make_sync())
+                return traced.run(self._sync or self._make_sync(), call)
         return (self._sync or self._make_sync()).get_or_load(call, self.env, pending)
 
     def aget_or_load(self, call: Call) -> Coroutine[Any, Any, Any]:
         """Serve a call in this task, or load it."""
         if self._tracing is not None and self._tracing.is_recording():
-            traced = self._tracing.begin(call, self.env)
+            traced = self._tracing.begin(GET, call.policy.label, self.env)
             if traced is not None:
-                return traced.awaited(self._aserve(traced.call, traced.env))
+                return traced.awaited(self._aserve(traced.loading(call), traced.env))
         driver = self._async
         return (
             self._aserve(call, self.env) if driver is None else driver.get_or_load(call, self.env)
@@ -156,13 +157,11 @@ class Backend:
             return self.arun(get_or_load(call, env), value_of)
         return driver.get_or_load(call, env)
 
-    def direct(self, make: Callable[[Call, Env], Flow[Any]], call: Call) -> Flow[Any]:
-        """Return the flow of a direct call, in a span where it is traced."""
-        if self._tracing is not None and self._tracing.is_recording():
-            traced = self._tracing.begin(call, self.env)
-            if traced is not None:
-                return traced.spanned(make(traced.call, traced.env))
-        return make(call, self.env)
+    def traced(self, name: str, label: str) -> Traced | None:
+        """Begin a span of this name; `None`: nothing is traced here."""
+        if self._tracing is None or not self._tracing.is_recording():
+            return None
+        return self._tracing.begin(name, label, self.env)
 
     def trace(self, tracing: Tracing | None) -> None:
         """Have spans made of calls, loads and invalidations from now on."""

@@ -1,4 +1,4 @@
-"""Spans around calls, loads and invalidations, made by a tracer of the user's.
+"""Spans around calls, batches, loads and invalidations, made by a tracer of the user's.
 
 A call is traced only if the tracer begins a span for it, so any other call costs one question. A
 traced call runs with separate surroundings, which hear its events: hits of other calls stay
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from dualcache.engine.env import Env
     from dualcache.typing import Tracer
 
-__all__ = ["TracedCall", "Tracing"]
+__all__ = ["GET", "GET_MANY", "REFRESH", "REFRESH_MANY", "Traced", "Tracing"]
 
 GET: Final = "cache.get"
+GET_MANY: Final = "cache.get_many"
+REFRESH: Final = "cache.refresh"
+REFRESH_MANY: Final = "cache.refresh_many"
 LOAD: Final = "cache.load"
 INVALIDATE: Final = "cache.invalidate"
 
@@ -40,10 +43,10 @@ class Tracing:
         self._tracer = tracer
         self.is_recording = tracer.is_recording
 
-    def begin(self, call: Call, env: Env) -> TracedCall | None:
-        """Begin the span of a call; `None`: it is not recorded."""
-        span = self._tracer.begin(GET, call.policy.label)
-        return None if span is None else TracedCall(self._tracer, span, call, env)
+    def begin(self, name: str, label: str, env: Env) -> Traced | None:
+        """Begin the span of a call, or of a batch; `None`: it is not recorded."""
+        span = self._tracer.begin(name, label)
+        return None if span is None else Traced(self._tracer, span, label, env)
 
     def invalidating(self, label: str, flow: Flow[Any]) -> Flow[Any]:
         """Put a span around the flow of an invalidation."""
@@ -62,15 +65,16 @@ class Tracing:
         return done
 
 
-class TracedCall:
-    """One call whose span is recorded: use its `call` and `env` instead of the original ones."""
+class Traced:
+    """A call or a batch whose span is recorded: use its `env`, and the loaders that it returns."""
 
-    def __init__(self, tracer: Tracer, span: Any, call: Call, env: Env) -> None:
+    def __init__(self, tracer: Tracer, span: Any, label: str, env: Env) -> None:
         self._tracer = tracer
         self._span = span
+        self._label = label
+        self._has_ended = False
         self._events: list[Event] = []
         self._emit = env.emit
-        self.call = replace(call, function=partial(self._load, call.function, call.policy.label))
         self.env = replace(
             env,
             emit=self._note,
@@ -79,10 +83,27 @@ class TracedCall:
             keys_are_told=env.keys_are_told or tracer.include_keys,
         )
 
-    def run(self, driver: SyncDriver) -> Any:
+    def loading(self, call: Call) -> Call:
+        """Return the call, with a span around what loads it."""
+        policy = call.policy
+        if policy.refresh_from is not None:
+            policy = replace(policy, refresh_from=self.loader(policy.refresh_from))
+        return replace(call, policy=policy, function=self.loader(call.function))
+
+    def loader(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the loader with a span around each load."""
+        return partial(self._load, function)
+
+    def loaders(
+        self, one_of: Callable[[str], Callable[[], Any]]
+    ) -> Callable[[str], Callable[..., Any]]:
+        """Return the function that gives the loader of one key, with a span around each load."""
+        return lambda key: self.loader(one_of(key))
+
+    def run(self, driver: SyncDriver, call: Call) -> Any:
         """Serve the call in this thread."""
         try:
-            value = driver.get_or_load(self.call, self.env)
+            value = driver.get_or_load(self.loading(call), self.env)
         except BaseException as error:
             self._end(error)
             raise
@@ -100,7 +121,7 @@ class TracedCall:
         return value
 
     def spanned(self, flow: Flow[Any]) -> Flow[Any]:
-        """Return the flow of a direct call, which ends the span when it ends."""
+        """Return the flow of a direct call or a batch, which ends the span when it ends."""
         try:
             # In a list, so that this frame keeps no outcome: see `value_of`.
             ended = [(yield from flow)]
@@ -111,19 +132,21 @@ class TracedCall:
         return ended.pop()
 
     def _note(self, event: Event) -> None:
-        if self._span is not None:  # what goes on in the background is not of the call any more
+        if not self._has_ended:  # what goes on in the background is not of the call any more
             self._events.append(event)
         self._emit(event)
 
     def _end(self, error: BaseException | None) -> None:
-        span, self._span = self._span, None
+        self._has_ended = True
         events, self._events = self._events, []
-        self._tracer.end(span, events, error)
+        self._tracer.end(self._span, events, error)
 
-    def _load(self, function: Callable[..., Any], label: str, *args: Any) -> Any:
+    def _load(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call the loader within a span of its own."""
+        # Under the span of the call also in the background, where that may have ended: whether it
+        # has by now is a race, and the trace must not depend on it.
         tracer = self._tracer
-        span = tracer.begin(LOAD, label, self._span)
+        span = tracer.begin(LOAD, self._label, self._span)
         if span is None:
             return function(*args)
         for flight in leading():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.context import get_current
 from opentelemetry.trace import (
@@ -18,12 +20,23 @@ from opentelemetry.trace import (
 from dualcache import Coalesced, Event, Hit, Invalidated, Loaded, Miss, StaleHit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from opentelemetry.trace import Span
 
 __all__ = ["Spans"]
+
+_BATCHES: Final = ("cache.get_many", "cache.refresh_many")
+_MOST_VALUES: Final = 100
+"""How many keys, or links, of a batch its span carries."""
+
+
+class _Begun(NamedTuple):
+    """A span, and whether it is one of a batch, which sums its events up."""
+
+    span: Span
+    is_batch: bool
 
 
 class Spans:
@@ -41,36 +54,68 @@ class Spans:
             return False
         return get_current_span(context).is_recording()
 
-    def begin(self, name: str, template: str, parent: Any = None) -> Any:
+    def begin(self, name: str, template: str, parent: Any = None) -> _Begun | None:
         """Return a new span under `parent`, or under the current span; `None`: not recorded."""
-        if parent is not None and not parent.is_recording():
-            return None
-        context = None if parent is None else set_span_in_context(parent)
-        return self._tracer.start_span(name, context, attributes={"dualcache.template": template})
+        context = None if parent is None else set_span_in_context(parent.span)
+        span = self._tracer.start_span(name, context, attributes={"dualcache.template": template})
+        return _Begun(span, name in _BATCHES) if span.is_recording() else None
 
-    def entered(self, span: Any) -> AbstractContextManager[Span]:
+    def entered(self, begun: _Begun) -> AbstractContextManager[Span]:
         """Make a span the current one inside."""
-        return use_span(span, record_exception=False, set_status_on_exception=False)
+        return use_span(begun.span, record_exception=False, set_status_on_exception=False)
 
-    def context_of(self, span: Any) -> str:
+    def context_of(self, begun: _Begun) -> str:
         """Return the trace context of a span (W3C Trace Context, `traceparent`)."""
-        context = span.get_span_context()
+        context = begun.span.get_span_context()
         flags = int(context.trace_flags)
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
 
-    def end(self, span: Any, events: Sequence[Event], error: BaseException | None) -> None:
+    def end(self, begun: _Begun, events: Sequence[Event], error: BaseException | None) -> None:
         """End a span; `events` are those of its call, in order; `error` is the exception."""
-        for event in events:
-            span.set_attributes(_attributes_of(event))
-            key = getattr(event, "key", "")
-            if key and self.include_keys:
-                span.set_attribute("cache.key", key)
-            if isinstance(event, Coalesced) and event.trace:
-                span.add_link(_context_from(event.trace))
+        span = begun.span
+        if begun.is_batch:
+            span.set_attributes(_attributes_of_batch(events))
+        else:
+            for event in events:
+                span.set_attributes(_attributes_of(event))
+        keys = [key for event in events if (key := getattr(event, "key", ""))]
+        if keys and self.include_keys:
+            span.set_attribute("cache.key", _some(keys) if begun.is_batch else keys[-1])
+        for trace in _some(getattr(event, "trace", "") for event in events):
+            span.add_link(_context_from(trace))
         if error is not None:
             span.record_exception(error)
             span.set_status(Status(StatusCode.ERROR, type(error).__name__))
         span.end()
+
+
+def _some(values: Iterable[str]) -> list[str]:
+    """Return the first values that are not empty, each once: no more than a span should carry."""
+    distinct = dict.fromkeys(value for value in values if value)
+    return list(islice(distinct, _MOST_VALUES))
+
+
+def _attributes_of_batch(events: Sequence[Event]) -> dict[str, Any]:
+    """Return the attributes of a call for many keys: counts, and the most frequent reasons."""
+    stale = Counter(event.reason for event in events if isinstance(event, StaleHit))
+    missed = Counter(event.reason for event in events if isinstance(event, Miss))
+    hits = stale.total() + sum(isinstance(event, Hit) for event in events)
+    # A stale value that stands in for a load which failed was a miss before.
+    misses = missed.total() - sum(stale[reason] for reason in ("error", "timeout"))
+    outcomes = Counter(event.outcome for event in events if isinstance(event, Loaded))
+    size = sum(event.size_bytes for event in events if isinstance(event, Hit | Loaded))
+    made: dict[str, Any] = {}
+    if hits or misses:
+        made = {"cache.hit": not misses, "dualcache.hits": hits, "dualcache.misses": misses}
+    if misses:
+        made["dualcache.reason"] = missed.most_common(1)[0][0]
+    if outcomes:
+        made["dualcache.outcome"] = outcomes.most_common(1)[0][0]
+    if stale:
+        made["dualcache.stale"] = stale.most_common(1)[0][0]
+    if size:
+        made["cache.item_size"] = size
+    return made
 
 
 def _attributes_of(event: Event) -> dict[str, Any]:
@@ -90,7 +135,7 @@ def _attributes_of(event: Event) -> dict[str, Any]:
         case Coalesced():
             return {"dualcache.coalesced": True, "dualcache.waited": event.waited_ms / 1000}
         case Invalidated():
-            counts = ("keys", "tags", "patterns", "removed", "pending")
+            counts = ("keys", "tags", "patterns", "removed", "expired", "pending")
             return {f"dualcache.{name}": getattr(event, name) for name in counts}
         case _:
             return {}

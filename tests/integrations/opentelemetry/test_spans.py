@@ -6,60 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode, get_current_span
 
-from dualcache import Miss
+from dualcache import Loaded, Miss
 from dualcache.integrations.opentelemetry import instrument
 from tests.behaviour.seen import Seen
+from tests.integrations.opentelemetry.requests import spans, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
     from dualcache import Cache
     from tests.colours import Colour
-
-
-@pytest.fixture
-def exporter() -> InMemorySpanExporter:
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def provider(exporter: InMemorySpanExporter) -> TracerProvider:
-    made = TracerProvider(shutdown_on_exit=False)
-    made.add_span_processor(SimpleSpanProcessor(exporter))
-    return made
-
-
-@pytest.fixture
-def cache(colour: Colour, backend_url: str, provider: TracerProvider) -> Cache:
-    cache = colour.cache(backend_url, namespace="shop")
-    instrument(cache, metrics=False, tracer_provider=provider)
-    return cache
-
-
-def within(provider: TracerProvider, colour: Colour, call: Callable[..., Any], *args: Any) -> Any:
-    """Make a call under a span of the program's."""
-    tracer = provider.get_tracer("app")
-
-    async def under_span() -> Any:
-        with tracer.start_as_current_span("request"):
-            return await call(*args)
-
-    if colour.is_async:
-        return colour.run(under_span)
-    with tracer.start_as_current_span("request"):
-        return call(*args)
-
-
-def spans(exporter: InMemorySpanExporter) -> dict[str, Any]:
-    """Return the spans that were exported, by name, and forget them."""
-    found = {span.name: span for span in exporter.get_finished_spans()}
-    exporter.clear()
-    return found
 
 
 def test_a_miss_has_a_load_beneath_and_a_hit_has_none(
@@ -152,14 +113,70 @@ def test_direct_calls_have_spans_too(
 def test_invalidations_have_spans_with_their_counts(
     colour: Colour, cache: Cache, provider: TracerProvider, exporter: InMemorySpanExporter
 ) -> None:
+    load = cache(key="k:{n}", stale_while_revalidate=600)(colour.function(lambda n: n))
+    face = colour.face(cache)
+    for n in range(4):
+        colour.run(load, n)
+
+    def invalidate(call: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, ...]:
+        within(provider, colour, call, *args, **options)
+        attributes: Any = spans(exporter)["cache.invalidate"].attributes
+        wanted = ("template", "keys", "patterns", "removed", "expired")
+        return tuple(attributes[f"dualcache.{name}"] for name in wanted)
+
+    assert invalidate(load.expire, 0) == ("k:{n}", 1, 0, 0, 1)
+    assert invalidate(load.invalidate, 1) == ("k:{n}", 1, 0, 1, 0)
+    assert invalidate(face.invalidate, "a", "b") == ("", 2, 0, 0, 0)
+    assert invalidate(face.expire, "k:0") == ("", 1, 0, 0, 1)
+    assert invalidate(face.invalidate, patterns=["k:2"]) == ("", 0, 1, 1, 0)
+    assert invalidate(load.cache_clear) == ("k:{n}", 0, 1, 2, 0)
+    assert invalidate(face.clear) == ("", 0, 1, 0, 0)
+
+
+def test_a_refresh_has_a_load_beneath(
+    colour: Colour, cache: Cache, provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
     load = cache(key="k:{n}")(colour.function(lambda n: n))
-    colour.run(load, 1)
-    within(provider, colour, load.invalidate, 1)
-    found = spans(exporter)["cache.invalidate"]
-    assert found.attributes["dualcache.template"] == "k:{n}"
-    assert (found.attributes["dualcache.keys"], found.attributes["dualcache.removed"]) == (1, 1)
-    within(provider, colour, colour.face(cache).invalidate, "a", "b")
-    assert spans(exporter)["cache.invalidate"].attributes["dualcache.keys"] == 2
+    assert within(provider, colour, load.refresh, 1) == 1
+    found = spans(exporter)
+    assert found["cache.refresh"].attributes["dualcache.outcome"] == "stored"
+    assert found["cache.load"].parent.span_id == found["cache.refresh"].context.span_id
+
+
+def test_a_load_that_starts_from_the_old_value_has_a_span(
+    colour: Colour, cache: Cache, provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    renew = colour.function(lambda old: old.value + 1)
+    load = cache(key="k", refresh_from=renew)(colour.function(lambda: 1))
+    colour.run(load)
+    colour.run(load.expire)
+    assert within(provider, colour, load) == 2
+    assert set(spans(exporter)) == {"request", "cache.get", "cache.load"}
+
+
+def test_a_load_in_the_background_is_in_the_trace_of_its_call(
+    colour: Colour, cache: Cache, provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    gate, seen, values = colour.gate(), Seen(cache), iter([1, 2])
+
+    async def body() -> int:
+        value = next(values)
+        if value == 2:
+            await gate.passed()
+        return value
+
+    load = cache(key="k", stale_while_revalidate=600)(colour.function(body))
+    colour.run(load)
+    colour.run(load.expire)
+    assert within(provider, colour, load) == 1
+    gate.wait_until_entered()
+    get: Any
+    (get,) = [span for span in exporter.get_finished_spans() if span.name == "cache.get"]
+    assert get.attributes["dualcache.stale"] == "revalidate"
+    gate.open()
+    seen.wait_for(Loaded, 2)
+    loading = spans(exporter)["cache.load"]
+    assert loading.parent == get.context
 
 
 def test_who_waits_for_a_load_links_to_its_span(
