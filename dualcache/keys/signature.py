@@ -6,6 +6,7 @@ again whenever it is asked for.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import types
@@ -175,19 +176,28 @@ def _is_coroutine(function: Callable[..., Any]) -> bool:
     mark = getattr(function, "_is_coroutine", None)
     if mark is not None and mark is getattr(marks, "_is_coroutine", None):
         return True
-    is_object = not isinstance(function, (types.FunctionType, types.MethodType, type))
-    return is_object and inspect.iscoroutinefunction(type(function).__call__)
+    return inspect.iscoroutinefunction(_called(function))
 
 
-def _refuse_uncacheable(function: object) -> None:
+def _called(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function whose body a call runs: for a callable object its class's `__call__`."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, (types.FunctionType, types.MethodType, type)):
+        return function
+    return type(function).__call__
+
+
+def _refuse_uncacheable(function: Any) -> None:
     if isinstance(function, classmethod) or not callable(function):
         raise UsageError(
             f"a {type(function).__name__} cannot be cached",
             code="DC116",
             help="write @property above the cache's decorator, not below it",
         )
-    is_async = inspect.isasyncgenfunction(function)
-    if is_async or inspect.isgeneratorfunction(function):
+    called = _called(function)
+    is_async = inspect.isasyncgenfunction(called)
+    if is_async or inspect.isgeneratorfunction(called):
         raise UsageError(
             f"{_qualname(function)}() is {'an async generator' if is_async else 'a generator'}"
             " function, which cannot be cached",

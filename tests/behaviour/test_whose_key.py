@@ -150,11 +150,12 @@ def test_bound_methods_and_callable_objects_have_their_object_in_the_key(
     kind = coloured(colour, Shelf)
     made: list[Any] = [
         cache(kind("a").load), cache(kind("b").load), cache(kind("a")), cache(kind("b")),
-        cache(partial(kind("c").load)),
+        cache(partial(kind("c").load)), cache(partial(kind("c"))),
     ]  # fmt: skip
     for _ in range(2):
         results = [colour.run(each, 1) for each in made]
-        assert results == ["a 1", "b 1", "call a 1", "call b 1", "c 1"]
+        assert results == ["a 1", "b 1", "call a 1", "call b 1", "c 1", "call c 1"]
+    assert [each.cache_info().hits for each in made] == [1] * len(made)
     again: Any = cache(kind("a").load)
     assert again.key_for(1) == made[0].key_for(1)
 

@@ -99,6 +99,7 @@ def test_it_tells_coroutine_functions() -> None:
     assert FunctionSignature.of(Callable_()).is_coroutine
     assert FunctionSignature.of(marked).is_coroutine
     assert FunctionSignature.of(functools.partial(Repository.fetch)).is_coroutine
+    assert FunctionSignature.of(functools.partial(Callable_())).is_coroutine
     assert not FunctionSignature.of(get_user).is_coroutine
     assert not FunctionSignature.of(functools.partial(get_user)).is_coroutine
 
@@ -110,9 +111,20 @@ def test_generators_and_what_is_no_function_are_refused() -> None:
     async def push_epoch() -> Any:
         yield 1
 
+    class Items:
+        def __call__(self) -> Any:
+            yield 1
+
+    class Epochs:
+        async def __call__(self) -> Any:
+            yield 1
+
     for function, told in (
         (items, "a generator function"),
         (push_epoch, "an async generator function"),
+        (Items(), r"Items\(\) is a generator function"),
+        (Epochs(), "an async generator function"),
+        (functools.partial(Items()), "a generator function"),
     ):
         with pytest.raises(UsageError, match=told) as caught:
             FunctionSignature.of(function)
