@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import redis
 
 from benchmarks.measure import Plan
-from tests.servers import HOST, Server
+from tests.ports import HOST
+from tests.servers import Server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

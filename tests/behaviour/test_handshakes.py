@@ -9,13 +9,14 @@ import pytest
 
 from dualcache import BackendDown, BackendUp, Cache, Loaded, UsageError
 from tests.behaviour.seen import Seen
+from tests.ports import HOST
 from tests.proxy import Faults, Proxy
-from tests.servers import HOST, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.colours import Colour
+    from tests.servers import Server
 
 CALLS = 50
 

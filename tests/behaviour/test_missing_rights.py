@@ -10,7 +10,7 @@ from dualcache import BackendDown, RightMissing, ScansRefused, StoresStopped
 from dualcache.backends.redis.wire.rights import RIGHTS, Feature, Loss, Right, rules_for
 from tests.behaviour.seen import Seen
 from tests.front.tiers import eventually, is_open, kept_key, tiered
-from tests.servers import HOST
+from tests.ports import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

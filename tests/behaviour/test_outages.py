@@ -25,8 +25,8 @@ from dualcache import (
 from dualcache.engine import health
 from tests.behaviour.seen import Seen
 from tests.patience import hasty
+from tests.ports import HOST, free_port
 from tests.proxy import Faults
-from tests.servers import HOST, Server, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dualcache import Cache
     from tests.colours import Colour, SyncColour
     from tests.proxy import Proxy
+    from tests.servers import Server
 
 CALLS = 300
 

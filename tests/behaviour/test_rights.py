@@ -9,11 +9,12 @@ import pytest
 from dualcache import BackendDown, Loaded, ScansRefused, StoresStopped
 from tests.behaviour.seen import Seen
 from tests.front.tiers import eventually, tiered
-from tests.servers import HOST, Server
+from tests.ports import HOST
 
 if TYPE_CHECKING:
     from dualcache import Cache
     from tests.colours import Colour
+    from tests.servers import Server
 
 
 def url_without(server: Server, *rules: str) -> str:

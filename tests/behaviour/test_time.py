@@ -12,8 +12,8 @@ import pytest
 
 from dualcache import BackendDown
 from tests.behaviour.seen import Seen
+from tests.ports import HOST
 from tests.proxy import Faults
-from tests.servers import HOST, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dualcache import Cache
     from tests.colours import Colour
     from tests.proxy import Proxy
+    from tests.servers import Server
 
 PATIENCE = 0.2
 """The `socket_timeout` of these tests; four times that is the most that a call takes."""

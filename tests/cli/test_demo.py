@@ -9,7 +9,7 @@ import pytest
 
 import dualcache.cli.demo
 from dualcache.cli.main import main
-from tests.servers import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.docs.pages import ROOT
-from tests.servers import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     import pytest

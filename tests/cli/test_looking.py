@@ -13,7 +13,7 @@ from dualcache.cli.main import main
 from dualcache.cli.printing import amount, plain, seconds, shown
 from dualcache.inspection.patterns import pattern_of
 from tests.docs.pages import ROOT
-from tests.servers import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from dualcache import Cache

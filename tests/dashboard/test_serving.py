@@ -10,7 +10,7 @@ import httpx
 from dualcache.cli.serving import Server
 from dualcache.dashboard import Dashboard
 from tests.bodies import WAIT_SECONDS
-from tests.servers import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     import socket

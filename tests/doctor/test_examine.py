@@ -13,7 +13,8 @@ from dualcache import Cache, FrontTier
 from dualcache.doctor import Finding, Level, examine
 from dualcache.doctor import program as of_program
 from tests.fleets.waiting import until
-from tests.servers import Server, free_port
+from tests.ports import free_port
+from tests.servers import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -16,7 +15,8 @@ import redis
 from redis.crc import key_slot
 
 from tests.fleets.waiting import until
-from tests.servers import HOST, Server, free_port
+from tests.ports import HOST, free_port, release
+from tests.servers import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,8 +27,6 @@ SLOTS: Final = 16_384
 NODE_TIMEOUT_MS: Final = 1_000
 BUS: Final = 10_000
 """What a node adds to its port for the links between nodes."""
-BUS_CEILING: Final = 32_000
-"""Above it a bus port could be taken by an outgoing connection."""
 
 
 class Known(NamedTuple):
@@ -80,6 +78,10 @@ class ClusterNode(Server):
         if self._lines and not file.exists():
             file.write_text("\n".join(self._lines) + "\n", "utf-8")
         return [*super()._command(), "--cluster-enabled", "yes"]
+
+    def stop(self) -> None:
+        super().stop()
+        release(self.port + BUS)
 
 
 class Cluster:
@@ -225,7 +227,7 @@ class Cluster:
 
     def add_node(self) -> ClusterNode:
         """Add a primary without slots, and wait until all nodes know it."""
-        node = self._made(free_bus_port())
+        node = self._made(free_port(beside=BUS))
         self.nodes.append(node)
         first = self.nodes[0]
         node.cli("CLUSTER", "MEET", HOST, first.port)
@@ -293,23 +295,6 @@ def slot_of(key: str) -> int:
     return slot
 
 
-def free_bus_port() -> int:
-    """Return a port that is free together with the one of its bus."""
-    while True:
-        port = free_port()
-        if port + BUS < BUS_CEILING and _is_free(port + BUS):
-            return port
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
 class _Planned(NamedTuple):
     id: str
     port: int
@@ -320,15 +305,12 @@ class _Planned(NamedTuple):
 
 def _plan(primaries: int, replicas: int) -> list[_Planned]:
     bounds = [SLOTS * n // primaries for n in range(primaries + 1)]
-    ports: set[int] = set()
-    while len(ports) < primaries * (1 + replicas):  # none is taken yet: one could come twice
-        ports.add(free_bus_port())
     planned = [
-        _Planned(secrets.token_hex(20), ports.pop(), None, n + 1, f"{first}-{end - 1}")
+        _Planned(secrets.token_hex(20), free_port(beside=BUS), None, n + 1, f"{first}-{end - 1}")
         for n, (first, end) in enumerate(itertools.pairwise(bounds))
     ]
     followers = [
-        _Planned(secrets.token_hex(20), ports.pop(), primary.id, primary.epoch, "")
+        _Planned(secrets.token_hex(20), free_port(beside=BUS), primary.id, primary.epoch, "")
         for _ in range(replicas)
         for primary in planned
     ]

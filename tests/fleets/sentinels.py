@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tests.fleets.waiting import until
-from tests.servers import HOST, Server, free_port
+from tests.ports import HOST, free_port
+from tests.servers import Server
 
 if TYPE_CHECKING:
     from tests.servers import Binary
@@ -115,9 +116,7 @@ class Sentinels:
             node = Server(binary, *REPLICATION, password=self.password)
             node.cli("REPLICAOF", HOST, first.port)
             self.nodes.append(node)
-        ids: dict[int, str] = {}
-        while len(ids) < 3:  # none is taken yet: one could come twice
-            ids[free_port()] = secrets.token_hex(20)
+        ids = {free_port(): secrets.token_hex(20) for _ in range(3)}
         ports = tuple(node.port for node in self.nodes[1:])
         watched = Watched(first.port, ports, ids, self.password)
         for port in ids:

@@ -61,16 +61,6 @@ class Spares(Generic[F]):
     def _run(self) -> None:
         while self._wanted.get():
             try:
-                self._made.put(self._made_whole())
+                self._made.put(self._make())
             except Exception as error:  # noqa: BLE001  the test that takes it fails
                 self._made.put(error)
-
-    def _made_whole(self) -> F:
-        """Make a fleet; another one if its nodes did not come together.
-
-        No test has begun then: this is no second try of anything that a test says.
-        """
-        try:
-            return self._make()
-        except AssertionError:
-            return self._make()

@@ -10,7 +10,7 @@ from dualcache import BackendDown, BackendUnavailable, BackendUp, Replayed, Usag
 from tests.behaviour.seen import Seen
 from tests.fleets.cluster import slot_of
 from tests.front.tiers import eventually
-from tests.servers import HOST, free_port
+from tests.ports import HOST, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

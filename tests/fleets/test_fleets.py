@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +14,13 @@ from redis.retry import Retry
 from tests.fleets.cluster import Cluster, ClusterNode, slot_of
 from tests.fleets.sentinels import SERVICE, Sentinels
 from tests.fleets.waiting import until
+from tests.ports import HOST
+from tests.servers import Server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.servers import Binary, Server
+    from tests.servers import Binary
 
 
 def other_primary(cluster: Cluster, than: ClusterNode) -> ClusterNode:
@@ -111,6 +114,17 @@ def test_a_cluster_may_serve_what_it_has_left(server_binary: Binary) -> None:
         slots = next(known.slots for known in other.known() if known.port == other.port)
         key = next(name for name in map(str, range(100)) if slot_of(name) in slots)
         assert other.cli("SET", key, "v")
+
+
+def test_a_port_is_held_while_its_server_is_down(server_binary: Binary) -> None:
+    with Server(server_binary) as server:
+        server.kill()
+        other = socket.socket(type=socket.SOCK_DGRAM)
+        with other, pytest.raises(OSError, match="in use"):
+            other.bind((HOST, server.port))  # as every process tries to that draws this port
+        server.start()
+    with socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind((HOST, server.port))
 
 
 def folders(nodes: list[Server]) -> list[Path]:

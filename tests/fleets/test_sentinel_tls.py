@@ -10,7 +10,7 @@ from dualcache import BackendDown
 from tests.behaviour.seen import Seen
 from tests.colours import PATIENT
 from tests.fleets.fake_sentinel import naming
-from tests.servers import HOST
+from tests.ports import HOST
 from tests.tls import AUTHORITY, TlsLink
 
 if TYPE_CHECKING:

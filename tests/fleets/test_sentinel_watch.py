@@ -18,7 +18,7 @@ from tests.behaviour.seen import Seen, run_script
 from tests.fleets.fake_sentinel import naming
 from tests.fleets.waiting import until
 from tests.front.tiers import eventually, kept, opened
-from tests.servers import HOST, free_port
+from tests.ports import HOST, free_port
 
 if TYPE_CHECKING:
     from tests.colours import Colour

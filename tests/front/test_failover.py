@@ -10,8 +10,9 @@ import pytest
 from dualcache import BackendDown
 from tests.behaviour.seen import Seen
 from tests.front.tiers import STALENESS, eventually, is_open, kept, opened, tiered
+from tests.ports import HOST, free_port
 from tests.proxy import Proxy
-from tests.servers import HOST, Server, free_port
+from tests.servers import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,8 @@ from examples.shop.client import ENOUGH, Oracle, Shop, drive
 from tests.bodies import WAIT_SECONDS
 from tests.docs.pages import ROOT
 from tests.endpoints.conftest import patient
-from tests.servers import HOST, Server, free_port
+from tests.ports import HOST, free_port
+from tests.servers import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from dualcache.backends.redis.handshake import Handshake
 from dualcache.errors import BackendRefused, BackendUnavailable
 from dualcache.options.target import parse_url
 from tests.colours import without_transport
-from tests.servers import HOST
+from tests.ports import HOST
 from tests.tls import AUTHORITY, CERTIFICATES
 
 if TYPE_CHECKING:

@@ -32,7 +32,8 @@ from dualcache.errors import (
     UsageError,
 )
 from dualcache.options.target import Target, parse_url
-from tests.servers import Binary, Server, free_port
+from tests.ports import free_port
+from tests.servers import Binary, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
