@@ -6,9 +6,12 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.backends.redis.push.waiter import Waiter
+from dualcache.engine.health import FIRST_PAUSE_MS
 
 if TYPE_CHECKING:
     from threading import Event
+
+    from dualcache.engine.health import Breaker
 
 LOOK_SECONDS: Final = 0.003
 """How long the listener is deaf to what a test does with the time, by the machine's clock."""
@@ -20,6 +23,8 @@ class Hands(Waiter):
     def __init__(self) -> None:
         self._seconds = time.time()
         self._pause_ends = 0.0
+        self.breaker: Breaker | None = None
+        """The circuit breaker of the cache; a call that came to its time-out may have opened it."""
 
     def __call__(self) -> float:
         return self._seconds
@@ -31,9 +36,15 @@ class Hands(Waiter):
         """Let time pass."""
         self._seconds += seconds
 
-    def end_pause(self) -> None:
-        """Let the listener try again at once if it pauses after a failure."""
+    def end_pauses(self) -> None:
+        """Let the listener try again at once if it pauses after a failure, and the cache soon.
+
+        Time moves only if one of them pauses. Else an outage would never end: a machine that stands
+        still for as long as a short time-out is enough for one.
+        """
         self._seconds = max(self._seconds, self._pause_ends)
+        if self.breaker is not None and not self.breaker.is_closed:
+            self.move(FIRST_PAUSE_MS / 1_000)
 
     def until_readable(self, connection: Any, seconds: float) -> bool:
         ends = self._seconds + seconds

@@ -22,9 +22,9 @@ from tests.front.tiers import (
     hands_of,
     held,
     is_open,
-    kept_key,
     listener_id,
     losses,
+    old_copy,
     redirect_listener,
     tracked_ids,
 )
@@ -33,7 +33,6 @@ from tests.proxy import BLACK_HOLE, NONE, Faults, Proxy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dualcache import Cache
     from tests.colours import Colour
     from tests.servers import Server
 
@@ -43,12 +42,6 @@ DIRECTIONS: dict[str, tuple[Faults, Faults]] = {
     "requests": (BLACK_HOLE, NONE),
     "replies": (NONE, BLACK_HOLE),
 }
-
-
-def old_copy(colour: Colour, cache: Cache) -> Cache:
-    colour.call(cache, "set", "k", "old")
-    assert kept_key(colour, cache, "k") == "old"
-    return cache
 
 
 @pytest.fixture

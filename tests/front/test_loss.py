@@ -22,6 +22,7 @@ from tests.front.tiers import (
     kept_key,
     listener_id,
     losses,
+    old_copy,
     redirect_listener,
     tiered,
     tracked_ids,
@@ -75,8 +76,7 @@ def recovered(colour: Colour, cache: Cache) -> None:
 @pytest.fixture
 def old(colour: Colour, redis_server: Server, transport: Any) -> Cache:
     cache = held(colour, redis_server.url, transport)
-    colour.call(cache, "set", "k", "old")
-    assert kept_key(colour, cache, "k") == "old"
+    old_copy(colour, cache)
     return cache
 
 
@@ -105,8 +105,7 @@ def test_a_tracked_connection_killed_while_idle_is_a_loss(
     colour: Colour, redis_server: Server
 ) -> None:
     cache = held(colour, redis_server.url, "tracking")
-    colour.call(cache, "set", "k", "old")
-    assert kept_key(colour, cache, "k") == "old"
+    old_copy(colour, cache)
     before = losses(cache)
     for client_id in tracked_ids(cache):
         redis_server.cli("CLIENT", "KILL", "ID", client_id)
@@ -120,8 +119,7 @@ def test_a_fence_finds_a_tracked_connection_that_was_killed(
 ) -> None:
     cache = held(colour, redis_server.url, "tracking", max_staleness=60)
     for _ in range(5):
-        colour.call(cache, "set", "k", "old")
-        assert kept_key(colour, cache, "k") == "old"
+        old_copy(colour, cache)
         for client_id in tracked_ids(cache):
             redis_server.cli("CLIENT", "KILL", "ID", client_id)
         redis_server.cli("SET", "k", "foreign")
@@ -134,8 +132,7 @@ def test_a_fence_while_the_listener_is_away_empties_the_tier(
 ) -> None:
     cache = held(colour, redis_server.url, transport, max_staleness=60)
     for _ in range(10):
-        colour.call(cache, "set", "k", "old")
-        assert kept_key(colour, cache, "k") == "old"
+        old_copy(colour, cache)
         redis_server.cli("CLIENT", "KILL", "ID", listener_id(cache))
         redis_server.cli("SET", "k", "foreign")
         colour.call(cache, "fence")
@@ -165,8 +162,7 @@ def test_data_that_the_server_reads_again_from_disk_empty_the_tier(
     colour: Colour, own_server: Server, transport: Any
 ) -> None:
     cache = tiered(colour, own_server.url, transport)
-    colour.call(cache, "set", "k", "old")
-    assert kept_key(colour, cache, "k") == "old"
+    old_copy(colour, cache)
     # What is on disk may be older than what was read: a copy of it is as good as any other value.
     try:
         own_server.cli("DEBUG", "RELOAD")
@@ -198,8 +194,7 @@ def test_a_restart_of_the_server_is_a_loss(
     colour: Colour, own_server: Server, transport: Any
 ) -> None:
     cache = held(colour, own_server.url, transport)
-    colour.call(cache, "set", "k", "old")
-    assert kept_key(colour, cache, "k") == "old"
+    old_copy(colour, cache)
     own_server.kill()
     assert stale_for(colour, cache, lambda: None) < LATE
     own_server.start()
@@ -210,8 +205,7 @@ def test_a_stopped_server_is_served_from_no_longer_than_the_bound(
     colour: Colour, own_server: Server, transport: Any
 ) -> None:
     cache = held(colour, own_server.url, transport, socket_timeout=0.05)
-    colour.call(cache, "set", "k", "old")
-    assert kept_key(colour, cache, "k") == "old"
+    old_copy(colour, cache)
     own_server.pause()
     try:
         age = stale_for(colour, cache, lambda: None)
@@ -224,9 +218,8 @@ def test_a_stopped_server_is_served_from_no_longer_than_the_bound(
 def test_the_bound_holds_by_the_machines_own_clock_too(
     threads: Colour, own_server: Server, transport: Any
 ) -> None:
-    cache = tiered(threads, own_server.url, transport)
-    cache.set("k", "old")
-    assert kept_key(threads, cache, "k") == "old"
+    cache = tiered(threads, own_server.url, transport, socket_timeout=0.5)
+    old_copy(threads, cache)
     own_server.pause()
     try:
         stopped = last = began = time.monotonic()
@@ -249,8 +242,7 @@ def test_a_listener_that_hears_nothing_bounds_the_age(
     with Proxy(redis_server.port) as listening:
         cache = held(colour, redis_server.url, transport, socket_timeout=0.5)
         redirect_listener(cache, listening.port)
-        colour.call(cache, "set", "k", "old")
-        assert kept_key(colour, cache, "k") == "old"
+        old_copy(colour, cache)
         if fault == "black hole":
             listening.black_hole()
         elif fault == "mute":
@@ -272,8 +264,7 @@ def test_a_silent_data_link_stops_the_reads_and_not_what_is_kept(
     with Proxy(redis_server.port) as data:
         cache = held(colour, data.url, transport, socket_timeout=0.5)
         redirect_listener(cache, redis_server.port)
-        colour.call(cache, "set", "k", "old")
-        assert kept_key(colour, cache, "k") == "old"
+        old_copy(colour, cache)
         hits = front_hits(cache)
         data.black_hole()
         assert colour.call(cache, "get", "k") == "old"
@@ -290,8 +281,7 @@ def test_an_answer_that_makes_no_sense_is_a_loss_and_not_the_end(
     with Proxy(redis_server.port) as listening:
         cache = held(colour, redis_server.url, "tracking")
         redirect_listener(cache, listening.port)
-        colour.call(cache, "set", "k", "old")
-        assert kept_key(colour, cache, "k") == "old"
+        old_copy(colour, cache)
         listening.fault(replies=Faults(garble=without_ids))
         before = losses(cache)
         eventually(lambda: losses(cache) > before, "a loss", hands_of(cache), step=0.1)
@@ -334,8 +324,7 @@ def test_pushes_that_come_back_are_heard_again(colour: Colour, redis_server: Ser
         cache = held(colour, redis_server.url, max_staleness=60, socket_timeout=20)
         redirect_listener(cache, deaf.port)
         in_vain(colour, cache)
-        colour.call(cache, "set", "k", "old")
-        assert kept_key(colour, cache, "k") == "old"
+        old_copy(colour, cache)
         deaf.heal()
         eventually(lambda: transport_of(cache) == "tracking", "pushes again", hands_of(cache))
         assert kept_key(colour, cache, "k") == "old"

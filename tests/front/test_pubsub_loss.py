@@ -26,6 +26,7 @@ from tests.front.tiers import (
     is_open,
     kept_key,
     losses,
+    old_copy,
     opened,
     redirect_listener,
 )
@@ -90,8 +91,7 @@ def test_a_fence_while_the_listener_is_away_empties_the_tier(
 ) -> None:
     cache = held(colour, redis_server.url, "pubsub", max_staleness=60)
     for _ in range(5):
-        colour.call(cache, "set", "k", "old")
-        assert kept_key(colour, cache, "k") == "old"
+        old_copy(colour, cache)
         redis_server.cli(*KILL)
         change()
         colour.call(cache, "fence")
@@ -110,8 +110,7 @@ def test_a_clear_is_no_loss(colour: Colour, redis_server: Server) -> None:
     cache = held(colour, redis_server.url, "pubsub", namespace="shop")
     other = colour.cache(redis_server.url, namespace="shop", publish=True)
     for _ in range(3):
-        colour.call(cache, "set", "k", "old")
-        assert kept_key(colour, cache, "k") == "old"
+        old_copy(colour, cache)
         colour.call(other, "clear")
         colour.call(cache, "fence")
         assert colour.call(cache, "get", "k") is None
@@ -136,8 +135,7 @@ def test_a_silent_data_link_stops_the_reads_and_not_what_is_kept(
     with Proxy(redis_server.port) as data:
         cache = held(colour, data.url, "pubsub", socket_timeout=0.1)
         redirect_listener(cache, redis_server.port)
-        colour.call(cache, "set", "k", "old")
-        assert kept_key(colour, cache, "k") == "old"
+        old_copy(colour, cache)
         hits = front_hits(cache)
         data.black_hole()
         assert colour.call(cache, "get", "k") == "old"

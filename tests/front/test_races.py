@@ -16,6 +16,7 @@ from tests.front.tiers import (
     held,
     is_open,
     kept_key,
+    old_copy,
     opened,
     redirect_listener,
     tier_of,
@@ -221,8 +222,7 @@ def test_a_server_that_pauses_its_clients_is_one_that_stands_still(
     colour: Colour, own_server: Server, transport: Any
 ) -> None:
     cache = held(colour, own_server.url, transport, socket_timeout=0.05)
-    colour.call(cache, "set", "k", "old")
-    kept_key(colour, cache, "k")
+    old_copy(colour, cache)
     own_server.cli("CLIENT", "PAUSE", 1_000)
     assert stale_for(colour, cache, lambda: None) < LATE
     eventually(lambda: not is_open(cache), "a closed tier", hands_of(cache), step=0.1)

@@ -29,14 +29,14 @@ def eventually(
 ) -> None:
     """Look again and again until it holds.
 
-    Where `hands` hold the time still, each look ends a pause of the listener, and moves the time on
-    by a `step`.
+    Where `hands` hold the time still, each look ends the pauses after failures, and moves the time
+    on by a `step`.
     """
     ends = time.monotonic() + WAIT_SECONDS
     while not holds():
         assert time.monotonic() < ends, f"{what} does not come to hold"
         if hands is not None:
-            hands.end_pause()
+            hands.end_pauses()
             hands.move(step)
         PAUSE.wait(0.002)
 
@@ -81,6 +81,7 @@ def held(colour: Colour, url: str, transport: Any = "auto", **options: Any) -> C
     hands = Hands()
     cache = tiered(colour, url, transport, clock=hands, **options)
     listener_of(cache)._waiter = hands
+    hands.breaker = cache._runtime.backend.env.health.breaker
     return cache
 
 
@@ -132,6 +133,16 @@ def kept(colour: Colour, cache: Cache, function: Callable[..., Any], *args: Any)
 def kept_key(colour: Colour, cache: Cache, key: str) -> Any:
     """Get a key until it is answered in process; return what it said."""
     return kept(colour, cache, getattr(colour.face(cache), "get"), key)  # noqa: B009
+
+
+def old_copy(colour: Colour, cache: Cache) -> None:
+    """Set `k` to "old", and get it until it is answered in process.
+
+    A first call that comes to a short time-out on a busy machine is repeated.
+    """
+    is_set = lambda: colour.call(cache, "set", "k", "old")  # noqa: E731
+    eventually(is_set, "a store", hands_of(cache))
+    assert kept_key(colour, cache, "k") == "old"
 
 
 def getting(colour: Colour, cache: Cache, key: str) -> Callable[[], Any]:
