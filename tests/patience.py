@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from tests.colours import Colour
 
 
+def patient(url: str) -> str:
+    """Return a URL of a cache that waits long for its server."""
+    if url == "memory://":
+        return url
+    mark = "&" if "?" in url else "?"
+    return f"{url}{mark}socket_timeout=10&socket_connect_timeout=10"
+
+
 @contextmanager
 def hasty(colour: Colour, cache: Cache, seconds: float = 0.1) -> Iterator[None]:
     """Let calls to the server time out after `seconds`; after the block as the cache was told.

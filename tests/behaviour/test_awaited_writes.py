@@ -13,6 +13,7 @@ import pytest
 from dualcache import Cache, Invalidated, UsageError
 from tests.behaviour.seen import Seen
 from tests.bodies import WAIT_SECONDS
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -206,7 +207,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 def test_a_future_of_a_thread_pool_is_waited_for(
     backend_url: str, pool: ThreadPoolExecutor
 ) -> None:
-    cache, may_write, rows = Cache(backend_url), threading.Event(), {1: "old"}
+    cache, may_write, rows = Cache(patient(backend_url)), threading.Event(), {1: "old"}
 
     def write(n: int) -> str:
         assert may_write.wait(WAIT_SECONDS)

@@ -9,6 +9,7 @@ import pytest
 
 from dualcache import Cache, Loaded
 from tests.behaviour.seen import Seen
+from tests.patience import patient
 from tests.proxy import Faults
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def test_other_tasks_run_beside_a_big_job(backend_url: str, job: Any) -> None:
                 turns += 1
                 await asyncio.sleep(0)
 
-        async with Cache(backend_url) as cache:
+        async with Cache(patient(backend_url)) as cache:
             other = asyncio.create_task(takes_turns())
             await job(cache)
             other.cancel()

@@ -25,6 +25,7 @@ from dualcache import (
     UsageError,
 )
 from tests.behaviour.seen import Seen, has_only_us, run_script
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from tests.colours import Colour
@@ -176,7 +177,7 @@ def test_an_option_of_a_cache_that_cannot_be_right_is_refused(
 
 def test_nothing_is_connected_before_the_first_call(redis_server: Server) -> None:
     before = redis_server.cli("INFO", "stats")["total_connections_received"]
-    cache = Cache(redis_server.url)
+    cache = Cache(patient(redis_server.url))
 
     @cache(key="k")
     def load() -> int:
@@ -247,7 +248,7 @@ def test_a_client_of_the_wrong_colour_or_one_that_decodes_is_refused() -> None:
 
 
 def test_the_raw_clients_are_those_of_their_colour(redis_server: Server) -> None:
-    with Cache(redis_server.url) as cache:
+    with Cache(patient(redis_server.url)) as cache:
         assert cache.client is cache.client
         assert cache.client.ping()
 
@@ -300,7 +301,7 @@ def test_a_disabled_cache_reads_and_stores_nothing_but_invalidates(
 
 
 def test_disabling_is_local_to_a_thread(backend_url: str) -> None:
-    with Cache(backend_url) as cache:
+    with Cache(patient(backend_url)) as cache:
         cache.set("k", 1)
         found: list[Any] = []
         with cache.disabled():
@@ -339,7 +340,7 @@ def test_a_cache_may_be_used_again_after_it_was_closed(
 
 
 def test_lifespan_opens_and_closes(own_server: Server) -> None:
-    cache = Cache(own_server.url)
+    cache = Cache(patient(own_server.url))
 
     async def main() -> None:
         async with cache.lifespan(object()):

@@ -16,6 +16,7 @@ import pytest
 from dualcache import Cache, Entry, KeyTemplateError, UnkeyableArgument, UsageError
 from tests.behaviour import decorated
 from tests.behaviour.decorated import Mutable, Named, Shop, doubled, doubled_later
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -449,7 +450,7 @@ def test_cache_info_tells_how_many_entries_this_process_keeps(
 def test_functions_that_do_not_tell_their_signature_are_cached(
     backend_url: str, function: Any, arguments: tuple[Any, ...], result: Any
 ) -> None:
-    with Cache(backend_url) as cache:
+    with Cache(patient(backend_url)) as cache:
         load = cache(name="made in C")(function)
         for _ in range(3):
             assert load(*arguments) == result

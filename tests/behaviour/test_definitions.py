@@ -12,6 +12,7 @@ import pytest
 
 from dualcache import Cache, UsageError
 from tests.docs.pages import ROOT
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,7 @@ def test_a_factory_that_is_typed_in_makes_one_function_per_name(session: Session
 
 
 def test_on_a_server_a_typed_in_function_replaces_the_one_before(redis_server: Server) -> None:
-    with Cache(redis_server.url, namespace="shop") as cache:
+    with Cache(patient(redis_server.url), namespace="shop") as cache:
         session = Session(cache)
         with pytest.raises(UsageError, match="needs a key or a name"):
             session.run("@cache\ndef f(n): return n")

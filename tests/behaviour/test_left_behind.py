@@ -19,6 +19,7 @@ from dualcache.core.flight import Flight
 from dualcache.drivers.flights import led
 from dualcache.runtime import registry
 from tests.behaviour.seen import Seen
+from tests.patience import patient
 from tests.tls import TlsLink
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def failing(cache: Cache, kind: str, *, is_async: bool) -> tuple[Callable[[], An
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_users_frame_goes_with_its_exception_in_threads(backend_url: str, kind: str) -> None:
-    with Cache(backend_url) as cache:
+    with Cache(patient(backend_url)) as cache:
         call, held = failing(cache, kind, is_async=False)
         with suppress(LookupError):
             call()
@@ -107,7 +108,7 @@ def test_a_users_frame_goes_with_its_exception_in_threads(backend_url: str, kind
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_users_frame_goes_with_its_exception_in_tasks(backend_url: str, kind: str) -> None:
     async def main() -> None:
-        async with Cache(backend_url) as cache:
+        async with Cache(patient(backend_url)) as cache:
             call, held = failing(cache, kind, is_async=True)
             with suppress(LookupError):
                 await call()
@@ -279,7 +280,7 @@ def test_counters_of_functions_that_have_gone_are_told_apart_up_to_a_bound(
 
 
 def test_a_bound_method_and_a_decorated_one_keep_their_function(backend_url: str) -> None:
-    cache = Cache(backend_url)
+    cache = Cache(patient(backend_url))
 
     class Repository:
         @cache(key="k:{n}")
@@ -339,7 +340,7 @@ def test_a_loop_that_ends_leaves_no_connection_and_no_object(
 def test_a_loop_that_has_ended_goes_when_the_next_one_comes(
     redis_server: Any, *, is_cancelled: bool
 ) -> None:
-    cache = Cache(redis_server.url)
+    cache = Cache(patient(redis_server.url))
     loops: list[Any] = []
 
     async def main() -> None:

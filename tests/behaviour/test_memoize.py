@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache import Cache, UnkeyableArgument, UsageError
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,7 @@ MADE_IN_C: list[tuple[Callable[..., Any], tuple[Any, ...], str]] = [
 def test_builtins_partials_classes_and_their_methods_are_cached(
     backend_url: str, function: Callable[..., Any], args: tuple[Any, ...], key: str
 ) -> None:
-    with Cache(backend_url, namespace="shop") as cache:
+    with Cache(patient(backend_url), namespace="shop") as cache:
         cached = cache.memoize(function)
         assert cached(*args) == cached(*args) == function(*args)
         assert cached.key_for(*args) == key

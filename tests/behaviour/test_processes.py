@@ -13,6 +13,7 @@ import pytest
 from dualcache import Cache
 from tests.behaviour.seen import ROOT, has_only_us, run_script
 from tests.behaviour.test_invalidation import WAYS
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -118,7 +119,7 @@ def test_a_value_stored_by_one_process_is_a_hit_in_another(
 ) -> None:
     with (
         workers(redis_server.url, [other], 2) as (worker,),
-        Cache(redis_server.url, namespace="shop") as cache,
+        Cache(patient(redis_server.url), namespace="shop") as cache,
     ):
         cache.set("user:5", "stored", tags=["users", "user:5"])
         worker.ask(5)
@@ -178,7 +179,7 @@ print("done")
 def test_three_runs_of_asyncio_in_a_row_work_and_leak_nothing(
     backend_url: str, ending: str
 ) -> None:
-    assert run_script(THREE_RUNS, backend_url, ending) == "done\n"
+    assert run_script(THREE_RUNS, patient(backend_url), ending) == "done\n"
 
 
 LOOPS_IN_THREADS = """
@@ -186,9 +187,7 @@ import asyncio, sys
 from concurrent.futures import ThreadPoolExecutor
 from dualcache import Cache
 
-# Four threads import and connect at once: on a busy machine that takes longer than a call may.
-patient = {} if sys.argv[1] == "memory://" else {"socket_timeout": 10, "socket_connect_timeout": 10}
-cache = Cache(sys.argv[1], namespace="n", **patient)
+cache = Cache(sys.argv[1], namespace="n")
 loads = []
 
 @cache(key="k:{n}")
@@ -219,7 +218,7 @@ print("done")
 
 
 def test_one_loop_in_each_of_four_threads_works_and_shares_flights(backend_url: str) -> None:
-    assert run_script(LOOPS_IN_THREADS, backend_url) == "done\n"
+    assert run_script(LOOPS_IN_THREADS, patient(backend_url)) == "done\n"
 
 
 FORK = """
@@ -270,7 +269,7 @@ else:
 
 @pytest.mark.parametrize("ending", [[], ["_exit"]])
 def test_parent_and_child_go_on_after_a_fork(backend_url: str, ending: list[str]) -> None:
-    assert run_script(FORK, backend_url, *ending) == "done\n"
+    assert run_script(FORK, patient(backend_url), *ending) == "done\n"
 
 
 FORK_WHILE_LOADING = """
@@ -312,7 +311,7 @@ print("done")
 
 
 def test_a_child_forked_during_a_load_has_no_flights_of_its_parent(backend_url: str) -> None:
-    assert run_script(FORK_WHILE_LOADING, backend_url) == "done\n"
+    assert run_script(FORK_WHILE_LOADING, patient(backend_url)) == "done\n"
 
 
 EXIT = """
@@ -347,12 +346,12 @@ if sys.argv[2] == "executor":
 
 @pytest.mark.parametrize("how", ["run", "killed", "executor", "sync alone"])
 def test_the_interpreter_ends_without_a_message(backend_url: str, how: str) -> None:
-    assert run_script(EXIT, backend_url, how) == ""
+    assert run_script(EXIT, patient(backend_url), how) == ""
 
 
 def test_a_process_leaves_no_connection_open_after_close(own_server: Server) -> None:
     assert has_only_us(own_server)
-    with Cache(own_server.url) as cache:
+    with Cache(patient(own_server.url)) as cache:
         cache.set("k", 1)
         cache.client.ping()
         assert len(own_server.cli("CLIENT", "LIST").splitlines()) == 3

@@ -9,6 +9,7 @@ import pytest
 
 from dualcache import Cache, Coalesced, LoadFailed, Miss, WaitExpired
 from tests.behaviour.seen import Seen, settled
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from tests.colours import AsyncColour, Colour, SyncColour
@@ -449,7 +450,7 @@ def test_a_sync_call_on_the_thread_of_the_loop_does_not_wait_for_that_loop(
 
 
 def test_a_sync_call_works_inside_a_running_loop(backend_url: str) -> None:
-    with Cache(backend_url) as cache:
+    with Cache(patient(backend_url)) as cache:
 
         @cache(key="k")
         def load() -> int:
@@ -464,7 +465,7 @@ def test_a_sync_call_works_inside_a_running_loop(backend_url: str) -> None:
 def test_a_coroutine_function_called_from_a_plain_thread_gives_a_coroutine(
     backend_url: str,
 ) -> None:
-    with Cache(backend_url) as cache:
+    with Cache(patient(backend_url)) as cache:
 
         @cache(key="k")
         async def load() -> int:

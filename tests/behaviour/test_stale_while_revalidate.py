@@ -15,6 +15,7 @@ from dualcache.drivers import async_background, background
 from tests.behaviour.seen import Seen
 from tests.behaviour.test_outages import Clock
 from tests.behaviour.test_processes import workers
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -293,7 +294,7 @@ def test_a_loop_that_is_closed_while_a_load_runs_does_not_keep_the_key(
     redis_server: Server,
 ) -> None:
     clock, runs = Clock(), [0]
-    with Cache(redis_server.url, clock=clock) as cache:
+    with Cache(patient(redis_server.url), clock=clock) as cache:
 
         @cache(key="k", **WINDOW)
         async def load() -> int:
@@ -321,7 +322,7 @@ def test_a_loop_that_is_closed_while_a_load_runs_does_not_keep_the_key(
 def test_a_herd_of_eight_processes_is_served_while_one_of_them_loads(redis_server: Server) -> None:
     redis_server.cli("SET", "source:1", "new")
     long_ago = lambda: time.time() - STALE_AFTER  # noqa: E731  a clock
-    with Cache(redis_server.url, namespace="shop", clock=long_ago) as cache:
+    with Cache(patient(redis_server.url), namespace="shop", clock=long_ago) as cache:
         tags = ["users", "user:1"]
         cache.set("user:1", "old", ttl=10, tags=tags, stale_while_revalidate=600)
     options = {"ttl": 10, "stale_while_revalidate": 600}

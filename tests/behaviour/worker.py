@@ -16,6 +16,7 @@ from typing import Any
 import redis
 
 from dualcache import Cache
+from tests.patience import patient
 
 
 def read_source(client: redis.Redis, n: int) -> str:
@@ -27,8 +28,8 @@ def read_source(client: redis.Redis, n: int) -> str:
 
 
 def main(url: str, colour: str, callers: int, options: dict[str, Any]) -> None:
-    client = redis.Redis.from_url(url)
-    with Cache(url, namespace="shop") as cache, client:
+    client = redis.Redis.from_url(url, socket_timeout=60)  # longer than a gate is waited for
+    with Cache(patient(url), namespace="shop") as cache, client:
 
         @cache(key="user:{n}", tags=["users", "user:{n}"], **options)
         def in_thread(n: int) -> str:

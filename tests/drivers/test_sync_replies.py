@@ -14,6 +14,7 @@ from dualcache.backends.redis.errors import classify
 from dualcache.backends.redis.sync_connections import READ_BYTES
 from dualcache.errors import BackendRefused
 from dualcache.options.target import parse_url
+from tests.patience import patient
 from tests.servers import Server  # noqa: TC001  a fixture's type
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def test_without_hiredis_redis_py_reads(
     redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sync_connections, "make_hiredis_reader", lambda _: None)
-    connection = make_connection(parse_url(redis_server.url))
+    connection = make_connection(parse_url(patient(redis_server.url)))
     connection.begin()
     assert connection.ask(ASKED + b"*1\r\n$3\r\nFOO\r\n", 2)[0] == b"PONG"
     connection.disconnect()

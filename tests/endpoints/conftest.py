@@ -9,6 +9,7 @@ import pytest
 from dualcache import Cache
 from tests.bodies import Gate, recoloured
 from tests.endpoints.web import Site
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,11 +88,6 @@ def cache() -> Iterator[Cache]:
     made = Cache("memory://")
     yield made
     made.close()
-
-
-def patient(url: str) -> str:
-    """Return a URL that waits long: the machine may be busy, and a time-out would be a miss."""
-    return url if url == "memory://" else f"{url}?socket_timeout=10&socket_connect_timeout=10"
 
 
 def keys_of(server: Server) -> set[str]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.docs.pages import ROOT
-from tests.endpoints.conftest import keys_of, patient
+from tests.endpoints.conftest import keys_of
 from tests.endpoints.web import Site
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

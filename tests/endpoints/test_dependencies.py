@@ -28,7 +28,8 @@ from sqlalchemy.pool import NullPool
 
 from dualcache import Cache
 from tests.behaviour.test_outages import Clock
-from tests.endpoints.conftest import Stage, patient
+from tests.endpoints.conftest import Stage
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from tests.endpoints.web import Site

@@ -8,7 +8,8 @@ import flask
 import pytest
 
 from dualcache import Cache, Event, InvalidRequestError, NotStored
-from tests.endpoints.conftest import keys_of, patient
+from tests.endpoints.conftest import keys_of
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,8 @@ import pytest
 from fastapi import FastAPI, Request
 
 from dualcache import Cache
-from tests.endpoints.conftest import Stage, patient
+from tests.endpoints.conftest import Stage
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

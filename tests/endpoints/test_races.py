@@ -9,7 +9,8 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 
 from dualcache import Cache
-from tests.endpoints.conftest import Stage, keys_of, patient
+from tests.endpoints.conftest import Stage, keys_of
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ import pytest
 from examples.shop.client import ENOUGH, Oracle, Shop, drive
 from tests.bodies import WAIT_SECONDS
 from tests.docs.pages import ROOT
-from tests.endpoints.conftest import patient
+from tests.patience import patient
 from tests.ports import HOST, free_port
 from tests.servers import Server
 

@@ -21,6 +21,7 @@ from dualcache.observability.fleet import (
 )
 from dualcache.runtime import fleet
 from tests.front.tiers import eventually
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,9 @@ def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cache(redis_server: Server) -> Iterator[Cache]:
-    with Cache(redis_server.url, namespace="shop", fleet_stats=True, socket_timeout=3) as made:
+    with Cache(
+        patient(redis_server.url), namespace="shop", fleet_stats=True, socket_timeout=3
+    ) as made:
         yield made
 
 
@@ -217,7 +220,7 @@ def test_a_thread_shares_until_the_cache_is_closed(
 
 
 def test_a_cache_that_nobody_holds_ends_its_thread(redis_server: Server) -> None:
-    cache: Any = Cache(redis_server.url, fleet_stats=True)
+    cache: Any = Cache(patient(redis_server.url), fleet_stats=True)
     cache(key="k")(lambda: 1)()
     assert len(threads_of_fleet()) == 1
     del cache
@@ -246,7 +249,7 @@ def test_a_forked_child_shares_what_it_has_counted_itself(cache: Cache) -> None:
 def test_a_process_that_does_not_share_writes_nothing_when_it_looks(
     redis_server: Server,
 ) -> None:
-    with Cache(redis_server.url, namespace="shop") as cache:
+    with Cache(patient(redis_server.url), namespace="shop") as cache:
         load = cache(key="k:{n}")(lambda n: n)
         load(1)
         assert cache.stats(fleet=True).templates == {}

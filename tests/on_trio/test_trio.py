@@ -21,6 +21,7 @@ from dualcache.core.ops import Delete, Ping
 from tests.behaviour.seen import Seen
 from tests.bodies import WAIT_SECONDS, until_done
 from tests.docs.pages import ROOT
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ from dualcache.backends.redis.trio_threads import TrioThreads  # noqa: E402
 def made(url: str, **options: Any) -> Cache:
     if url.startswith("redis"):
         options.setdefault("socket_timeout", 3)
-    return Cache(url, ttl=60, **options)
+    return Cache(patient(url), ttl=60, **options)
 
 
 @pytest.mark.parametrize("run", [trio.run, lambda main: anyio.run(main, backend="trio")])

@@ -36,6 +36,7 @@ from dualcache.testing import (
     recorded_events,
     slow_backend,
 )
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +133,7 @@ def test_a_clock_follows_the_systems_until_it_stops(monkeypatch: pytest.MonkeyPa
 
 
 def test_there_is_no_client_in_an_isolation(redis_server: Server) -> None:
-    cache = Cache(redis_server.url)
+    cache = Cache(patient(redis_server.url))
     with isolated(), pytest.raises(MissingClientError):
         cache.client.ping()
     assert cache.client.ping()
@@ -236,7 +237,7 @@ def test_many_values_are_cached_when_each_is(colour: Colour, backend_url: str) -
 
 
 def test_assertions_work_within_a_running_loop(redis_server: Server) -> None:
-    cache = Cache(redis_server.url)
+    cache = Cache(patient(redis_server.url))
 
     @cache(key="double:{number}")
     async def double(number: int) -> int:

@@ -32,6 +32,7 @@ from dualcache.errors import (
     UsageError,
 )
 from dualcache.options.target import Target, parse_url
+from tests.patience import patient
 from tests.ports import free_port
 from tests.servers import Binary, Server
 
@@ -124,7 +125,7 @@ def test_a_handshake_takes_no_more_trips_than_needed(
 ) -> None:
     own_server.cli("PING")
     own_server.cli("CONFIG", "RESETSTAT")
-    target = parse_url(f"redis://{own_server.host}:{own_server.port}{options}")
+    target = parse_url(patient(f"redis://{own_server.host}:{own_server.port}{options}"))
     assert ask(target, colour, ("GET", "k")) == [None]
     seen = {name: count for name, count in calls(own_server).items() if count}
     seen.pop("config", None)
@@ -136,7 +137,7 @@ def test_a_handshake_takes_no_more_trips_than_needed(
 
 @BOTH
 def test_the_handshake_is_as_short_on_every_server(any_server: Server, colour: str) -> None:
-    target = parse_url(any_server.url)
+    target = parse_url(patient(any_server.url))
     any_server.cli("CONFIG", "RESETSTAT")
     ask(target, colour, ("GET", "k"))
     assert not any(name.startswith("client") for name in calls(any_server))
@@ -145,7 +146,7 @@ def test_the_handshake_is_as_short_on_every_server(any_server: Server, colour: s
 
 @BOTH
 def test_replies_are_bytes(redis_server: Server, colour: str) -> None:
-    target = parse_url(redis_server.url)
+    target = parse_url(patient(redis_server.url))
     assert ask(target, colour, ("SET", "k", b"\xff"), ("GET", "k")) == [b"OK", b"\xff"]
     assert use(target, colour, lambda client: client.get("k")) == b"\xff"
 
@@ -154,7 +155,7 @@ def test_replies_are_bytes(redis_server: Server, colour: str) -> None:
 def test_db_and_user_reach_the_server(own_server: Server, colour: str) -> None:
     own_server.cli("ACL", "SETUSER", "me", "on", ">p@:/ w", "~*", "+@all")
     url = f"redis://me:p%40%3A%2F%20w@{own_server.host}:{own_server.port}/5"
-    (who, where) = ask(parse_url(url), colour, ("ACL", "WHOAMI"), ("SET", "k", "v"))
+    (who, where) = ask(parse_url(patient(url)), colour, ("ACL", "WHOAMI"), ("SET", "k", "v"))
     assert (who, where) == (b"me", b"OK")
     assert own_server.cli("INFO", "keyspace").keys() == {"db5"}
 
@@ -162,7 +163,7 @@ def test_db_and_user_reach_the_server(own_server: Server, colour: str) -> None:
 @BOTH
 def test_a_unix_socket_is_reached(server_binary: Binary, colour: str) -> None:
     with Server(server_binary, unixsocket=True) as server:
-        target = parse_url(server.unix_url, db=2)
+        target = parse_url(patient(server.unix_url), db=2)
         assert ask(target, colour, ("SET", "k", "v")) == [b"OK"]
         assert use(target, colour, lambda client: client.get("k")) == b"v"
 
@@ -242,7 +243,7 @@ def test_the_pool_waits_for_a_connection_and_no_longer_than_the_time_out(
 def test_a_client_tries_again_after_a_time_out_only_if_told(
     own_server: Server, colour: str, option: str, sent: int
 ) -> None:
-    target = parse_url(own_server.url, retry_on_timeout=option, socket_timeout=0.2)
+    target = parse_url(own_server.url, retry_on_timeout=option, socket_timeout=0.5)
     error = failure(lambda: use(target, colour, lambda client: client.blpop("k", 5)))
     assert isinstance(error, BackendTimeout)
     assert calls(own_server)["blpop"] == sent
@@ -306,6 +307,7 @@ def test_a_hanging_server_is_asked_once_and_waited_for(proxy: Proxy) -> None:
     error = failure(lambda: ask(target, "sync", ("GET", "k")))
     assert isinstance(error, BackendTimeout)
     assert time.monotonic() - started >= 0.1
+    proxy.wait_for_links(1)
     assert proxy.accepted == 1
 
 
@@ -317,6 +319,7 @@ def test_a_client_asks_a_hanging_server_once(proxy: Proxy, colour: str) -> None:
     error = failure(lambda: use(target, colour, lambda client: client.get("k")))
     assert isinstance(error, BackendTimeout)
     assert time.monotonic() - started >= 0.1
+    proxy.wait_for_links(1)
     assert proxy.accepted == 1
 
 
@@ -324,7 +327,7 @@ def test_a_client_asks_a_hanging_server_once(proxy: Proxy, colour: str) -> None:
 @pytest.mark.parametrize("how", ["connection", "client"])
 def test_a_wrong_password_is_sent_once(own_server: Server, colour: str, how: str) -> None:
     own_server.cli("ACL", "SETUSER", "me", "on", ">right", "~*", "+@all")
-    target = parse_url(f"redis://me:{SECRET}@{own_server.host}:{own_server.port}")
+    target = parse_url(patient(f"redis://me:{SECRET}@{own_server.host}:{own_server.port}"))
     own_server.cli("CONFIG", "RESETSTAT")
     if how == "connection":
         error = failure(lambda: ask(target, colour))
@@ -339,7 +342,7 @@ def test_a_wrong_password_is_sent_once(own_server: Server, colour: str, how: str
 
 @BOTH
 def test_a_missing_password_is_told_from_a_wrong_one(own_server: Server, colour: str) -> None:
-    url = own_server.url
+    url = patient(own_server.url)
     own_server.cli("CONFIG", "SET", "requirepass", "right")
     error = failure(lambda: ask(parse_url(url, protocol=2), colour, ("GET", "k")))
     assert isinstance(error, BackendRefused)
@@ -352,7 +355,7 @@ def test_a_missing_password_is_told_from_a_wrong_one(own_server: Server, colour:
 def test_a_db_that_the_server_lacks_is_a_matter_of_configuration(
     redis_server: Server, colour: str
 ) -> None:
-    error = failure(lambda: ask(parse_url(redis_server.url, db=9_999), colour))
+    error = failure(lambda: ask(parse_url(patient(redis_server.url), db=9_999), colour))
     assert isinstance(error, BackendRefused)
     assert (error.prefix, vars(error)["is_configuration"]) == ("ERR", True)
 
@@ -360,7 +363,7 @@ def test_a_db_that_the_server_lacks_is_a_matter_of_configuration(
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_refusals_keep_their_prefix_on_every_server(any_own_server: Server, protocol: int) -> None:
     server = any_own_server
-    target = parse_url(server.url, protocol=protocol)
+    target = parse_url(patient(server.url), protocol=protocol)
 
     def prefix(*command: Any) -> str:
         error = failure(lambda: ask(target, "sync", command))
@@ -393,7 +396,7 @@ def test_a_refusal_inside_a_pipeline_shows_no_argument(redis_server: Server) -> 
         pipeline.append("list", f"{SECRET} of pipeline caused error: OOM")
         pipeline.execute()
 
-    error = failure(lambda: use(parse_url(redis_server.url), "sync", run))
+    error = failure(lambda: use(parse_url(patient(redis_server.url)), "sync", run))
     assert isinstance(error, BackendRefused)
     assert error.prefix == "WRONGTYPE"
     assert SECRET not in f"{error}{error.args}"

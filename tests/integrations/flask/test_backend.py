@@ -12,7 +12,7 @@ import pytest
 
 from dualcache import Cache, UsageError
 from dualcache.integrations.flask import Backend
-from tests.endpoints.conftest import patient
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache import Cache
-from tests.endpoints.conftest import Stage, is_async, patient
+from tests.endpoints.conftest import Stage, is_async
 from tests.integrations.http.policies import parsed_status
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,8 @@ from starlette.routing import Route
 
 from dualcache import Cache
 from tests.bodies import WAIT_SECONDS
-from tests.endpoints.conftest import Stage, patient
+from tests.endpoints.conftest import Stage
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable

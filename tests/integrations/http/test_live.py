@@ -14,9 +14,9 @@ from starlette.responses import HTMLResponse, StreamingResponse
 
 from dualcache import Cache
 from tests.bodies import Gate
-from tests.endpoints.conftest import patient
 from tests.integrations.http.conftest import status_of
 from tests.integrations.http.live import LiveServer
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -19,6 +19,7 @@ from dualcache.errors import BackendUnavailable
 from dualcache.options.target import parse_url
 from tests.behaviour.interrupting import interrupted
 from tests.fronts import Noting, front_by_hand
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from dualcache.front.tier import Front
@@ -50,7 +51,7 @@ def heard() -> Heard:
 def listener_of(server: Server, front: Front) -> Listener:
     return Listener(
         front,
-        parse_url(server.url),
+        parse_url(patient(server.url)),
         prefix="kept:",
         transports=(BroadcastTransport,),
         max_staleness=3,
@@ -58,7 +59,7 @@ def listener_of(server: Server, front: Front) -> Listener:
 
 
 def link_of(server: Server, front: Front) -> PushLink:
-    return PushLink(parse_url(server.url), front, BroadcastTransport, "kept:", Waiter())
+    return PushLink(parse_url(patient(server.url)), front, BroadcastTransport, "kept:", Waiter())
 
 
 def test_nobody_is_asked_where_there_is_no_link(redis_server: Server) -> None:

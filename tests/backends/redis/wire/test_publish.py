@@ -29,6 +29,7 @@ from dualcache.core.revocation import Revocation, to_message
 from dualcache.errors import BackendRefused, BackendUnavailable
 from dualcache.options.target import parse_url
 from tests.backends.redis.wire.test_ops import EXPECTED, error, spelled
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from tests.servers import Server
@@ -154,7 +155,7 @@ def test_on_a_shared_connection_no_transaction_ends_the_watch_of_another(
     watched = Commit("k", b"", b"new", 60_000, CommitWay.WATCH)
 
     async def commit_while_another_tells() -> tuple[Any, Any]:
-        connection = LoopConnection(parse_url(redis_server.url))
+        connection = LoopConnection(parse_url(patient(redis_server.url)))
         await connection.perform(Delete(("k",)))
         monkeypatch.setattr(MultiplexedConnection, "exchange", noted)
         found = await asyncio.gather(connection.perform(watched), connection.perform(DELETE))
