@@ -21,7 +21,7 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the async face under trio, and only what runs under any event loop",
     )
     parser.addoption("--on-sentinel", action="store_true", help="the same on a master of Sentinels")
+    parser.addoption(
+        "--without-memory",
+        action="store_true",
+        help="run what runs on any backend on a server alone",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -51,18 +56,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--on-cluster") or config.getoption("--on-sentinel"):
-        on_server = [item for item in items if _backend_of(item) == "redis"]
-        config.hook.pytest_deselected(items=[item for item in items if item not in on_server])
-        items[:] = on_server
+        _keep(config, items, lambda item: _backend_of(item) == "redis")
+    if config.getoption("--without-memory"):
+        _keep(config, items, lambda item: _backend_of(item) != "memory")
     if config.getoption("--on-trio"):
-        on_trio = [item for item in items if _is_async(item)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in on_trio])
-        items[:] = on_trio
+        _keep(config, items, _is_async)
     # Worker processes compare what they collected: an address differs in each of them.
     unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if unstable:
         message = f"the name of a test holds an address, so give its case an id: {unstable[0]}"
         raise pytest.UsageError(message)
+
+
+def _keep(
+    config: pytest.Config, items: list[pytest.Item], is_wanted: Callable[[pytest.Item], bool]
+) -> None:
+    """Deselect all other tests; `items` is changed in place, as the hook asks."""
+    wanted = [item for item in items if is_wanted(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not is_wanted(item)])
+    items[:] = wanted
 
 
 def _backend_of(item: pytest.Item) -> str | None:
