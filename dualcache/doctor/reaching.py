@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from redis.exceptions import InvalidResponse, RedisError
+from redis.exceptions import TimeoutError as NoAnswerInTime
+
 from dualcache import BackendDown
+from dualcache.doctor.asking import Node
 from dualcache.doctor.findings import fault, good, warning
 
 if TYPE_CHECKING:
@@ -21,7 +25,22 @@ PATIENCE_SECONDS: Final = 3.0
 LOCAL: Final = ("localhost", "127.", "::1", "/")
 PORTS: Final = {True: 26379, False: 6379}
 """The ports of a Sentinel, and of a server."""
-REFUSED: Final = ("WRONGPASS", "NOAUTH", "NOPERM")
+REFUSED: Final = "NOPERM"
+AT_THE_DOOR: Final = {
+    "NOAUTH": ("the server asks for a password", "write it in the URL: redis://:password@host"),
+    "WRONGPASS": (
+        "the server knows no such user, or another password",
+        "correct user and password in the URL; ACL LIST on the server shows its users",
+    ),
+}
+"""Cause and mend of a refused login."""
+NO_HANDSHAKE: Final = ("DC200", "DC201")
+"""Codes of a server that cuts the connection or is silent, and so may not speak TLS."""
+SERVER_SAYS: Final = {
+    "max number of clients": "raise maxclients; CLIENT LIST shows who holds connections",
+    "DB index": "choose a db that the server has: redis://host/0",
+}
+"""The mend of what a server may answer to a new connection."""
 
 
 def examine_way(cache: Cache, backend: str, origin: str) -> Iterator[Finding]:
@@ -94,7 +113,7 @@ def examine_entrance(cache: Cache, backend: str) -> Iterator[Finding]:
         is_answering = cache.ping() or cache.ping()
     # MISCONF, a disk that is full say, is answered to PING too, and is no outage: INFO says more.
     if failures and not is_answering:
-        yield refusal(backend, failures[0])
+        yield refusal(cache, backend, failures[0])
         return
     is_tls = "rediss" in backend or "valkeys" in backend
     host = urlsplit(backend).netloc.rpartition("@")[2]
@@ -119,13 +138,41 @@ def examine_entrance(cache: Cache, backend: str) -> Iterator[Finding]:
         )
 
 
-def refusal(backend: str, failure: BackendDown) -> Finding:
+def refusal(cache: Cache, backend: str, failure: BackendDown) -> Finding:
     """Say why the server does not answer the cache."""
     cause = failure.cause or "no answer"
+    known = AT_THE_DOOR.get(failure.reason)
+    if known is not None:
+        return fault("auth", f"{failure.reason}: {known[0]}", known[1])
     if failure.reason.startswith(REFUSED):
-        return fault("auth", cause, "check user, password and rights: docs/operating/acl.md")
-    is_tls = "rediss" in backend or "valkeys" in backend
-    if is_tls:
-        fix = f"dualcache explain {failure.reason}" if failure.reason else "is it a TLS port?"
-        return fault("tls", cause, fix)
+        return fault("auth", cause, "check the rights of the user: docs/operating/acl.md")
+    if "rediss" in backend or "valkeys" in backend:
+        if failure.reason in NO_HANDSHAKE:
+            return fault(
+                "tls", f"no handshake: {cause}", "is TLS on at that port? If not: redis://"
+            )
+        cause, _, fix = cause.partition(": ")
+        return fault("tls", cause, fix or f"dualcache explain {failure.reason}")
+    return without_answer(cause, answer_to_client(cache))
+
+
+def answer_to_client(cache: Cache) -> object:
+    """Return the answer to a PING of redis-py, or its error, which has the words of the server."""
+    try:
+        return Node(cache.client).answer("PING")
+    except RedisError as error:  # one of a cluster connects when it is made
+        return error
+
+
+def without_answer(cause: str, told: object) -> Finding:
+    """Say why there is no answer; `told` is the answer or the error of redis-py."""
+    words = str(told)
+    for part, fix in SERVER_SAYS.items():
+        if part in words:
+            return fault("answer", f"the server says: {words[:80]}", fix)
+    if isinstance(told, InvalidResponse):
+        return fault("answer", "what listens there is no Redis", "check host and port in the URL")
+    if isinstance(told, NoAnswerInTime):
+        fix = "a port with TLS? Then write rediss://. Else see the log of the server"
+        return fault("answer", "it accepts connections and does not answer", fix)
     return fault("answer", cause, "is it a Redis, and without TLS? See its log")

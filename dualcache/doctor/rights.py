@@ -87,14 +87,36 @@ def examine_rights(node: Node, rights: Sequence[Right], namespace: str) -> Itera
 def is_allowed(node: Node, rule: str, prefix: str, user: str) -> bool | None:
     """Tell whether a rule is granted; `None`: it cannot be found out."""
     names = {"KEY": f"{prefix}{PROBE}", "CHANNEL": f"{prefix}~c"}
+    for command in commands_for(rule, can_ask=bool(user)):
+        words = [names.get(word, word) for word in command]
+        answer = node.answer("ACL", "DRYRUN", user, *words) if user else node.answer(*words)
+        if user and isinstance(answer, RedisError):
+            continue
+        denied = denied_by(answer)
+        if denied == rule[0]:
+            return False
+        # A denied command says nothing of the keys, while a denied key shows that the command is
+        # allowed: servers look at the command first.
+        if denied != "+":
+            return True
+    return None
+
+
+def commands_for(rule: str, *, can_ask: bool) -> tuple[tuple[str, ...], ...]:
+    """Return commands that show whether a rule is granted, the best first."""
     if rule.startswith("~"):
-        rule = "+get"
-    command = COMMANDS.get(rule) or (ONLY_DRY.get(rule) if user else None)
-    if command is None:
-        return None
-    words = [names.get(word, word) for word in command]
-    if user:
-        answer = node.answer("ACL", "DRYRUN", user, *words)
-        return not isinstance(answer, RedisError) and text(answer) == "OK"
-    answer = node.answer(*words)
-    return not (isinstance(answer, RedisError) and "permissions" in str(answer))
+        return tuple(each for each in COMMANDS.values() if "KEY" in each)
+    if rule.startswith("&"):
+        return tuple(each for each in ONLY_DRY.values() if "CHANNEL" in each) if can_ask else ()
+    command = COMMANDS.get(rule) or (ONLY_DRY.get(rule) if can_ask else None)
+    return () if command is None else (command,)
+
+
+def denied_by(answer: object) -> str:
+    """Return the kind of rule that an answer finds missing: `+`, `~` or `&`; empty: none."""
+    words = str(answer) if isinstance(answer, RedisError) else text(answer)
+    if "permissions" not in words:
+        return ""
+    if " key" in words:
+        return "~"
+    return "&" if " channel" in words else "+"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from time import time
 from typing import TYPE_CHECKING
 
@@ -117,15 +116,6 @@ def test_evictions_that_end_entries_early(
     assert found(url)["evictions"].level is WARNING
 
 
-def test_a_wrong_password(configured: Callable[..., str], odd_server: Server) -> None:
-    url = odd_server.url.replace("//", "//nobody:wrong@")
-    seen = found(url)
-    assert seen["auth"].level is FAULT
-    assert seen["auth"].cause.startswith("WRONGPASS")
-    assert [*seen][-1] == "auth"
-    assert "wrong" not in repr(seen)
-
-
 def test_a_host_that_nobody_knows_and_a_port_where_nobody_listens() -> None:
     seen = found("redis://no-such-host.invalid/0")
     assert [*seen] == ["url", "dns"]
@@ -138,17 +128,6 @@ def test_a_host_that_nobody_knows_and_a_port_where_nobody_listens() -> None:
 def test_a_socket_that_is_not_there() -> None:
     seen = found("unix:///no/such/socket?db=0")
     assert seen["tcp"].cause == "/no/such/socket is not there"
-
-
-def test_a_program_that_is_no_redis() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
-        seen = found(url, socket_timeout=0.05)
-        assert seen["answer"].level is FAULT
-        seen = found(
-            url.replace("redis", "rediss"), socket_timeout=0.05, socket_connect_timeout=0.05
-        )
-        assert seen["tls"].level is FAULT
 
 
 @pytest.mark.parametrize("rule", ["+del", "+scan", "+pttl", "+set", "+unlink"])
