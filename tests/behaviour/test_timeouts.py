@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SOFT: dict[str, Any] = {"ttl": 10, "stale_if_error": 500, "timeout": 0.02, "jitter": 0}
 HARD: dict[str, Any] = {"ttl": 10, "hard_timeout": 0.02}
+IN_TIME: dict[str, Any] = {"ttl": 10, "hard_timeout": 20}
 who: ContextVar[str] = ContextVar("who", default="nobody")
 
 
@@ -124,7 +125,7 @@ def test_a_load_in_time_gives_its_value_or_its_error(colour: Colour, backend_url
 def test_callers_at_once_share_one_load_and_its_error(colour: Colour, backend_url: str) -> None:
     slow = Slow(colour, backend_url)
     slow.fails = True
-    load = slow.spelled("decorated", {"ttl": 10, "hard_timeout": 20})
+    load = slow.spelled("decorated", IN_TIME)
     callers = [colour.start(load) for _ in range(5)]
     slow.gate.wait_until_entered()
     slow.gate.open()
@@ -145,7 +146,7 @@ def test_a_value_that_nobody_can_copy_reaches_its_caller(colour: Colour, backend
 
 def test_the_load_runs_in_a_copy_of_the_callers_context(colour: Colour, backend_url: str) -> None:
     slow = Slow(colour, backend_url, free=1)
-    load = slow.spelled("decorated", {"ttl": 10, "hard_timeout": 20})
+    load = slow.spelled("decorated", IN_TIME)
 
     def named() -> Any:
         who.set("somebody")
@@ -178,7 +179,7 @@ def test_a_function_that_calls_itself_with_the_same_key_ends(
 
 def test_a_sync_load_with_a_time_out_has_a_thread_of_its_own(threads: SyncColour) -> None:
     slow = Slow(threads, "memory://", free=2)
-    assert slow.spelled("decorated", HARD)() == "value 1"
+    assert slow.spelled("decorated", IN_TIME)() == "value 1"
     assert slow.threads[0] != threading.get_ident()
     assert slow.spelled("direct", {"ttl": 10})() == "value 2"
     assert slow.threads[1] == threading.get_ident()
@@ -198,7 +199,7 @@ def test_a_caller_that_is_cancelled_leaves_the_load_alone(
     tasks: AsyncColour, backend_url: str
 ) -> None:
     slow = Slow(tasks, backend_url)
-    load = slow.spelled("decorated", {"ttl": 10, "hard_timeout": 20})
+    load = slow.spelled("decorated", IN_TIME)
     caller = tasks.start(load)
     slow.gate.wait_until_entered()
     caller.cancel()
@@ -218,7 +219,7 @@ def test_an_invalidation_revokes_a_load_whose_callers_have_gone(
     slow.gate.open()
     slow.seen.wait_for(Loaded)
     assert slow.seen.of(Loaded)[0].outcome == "refused"
-    assert colour.run(load) == "value 2"
+    assert colour.run(slow.spelled("decorated", IN_TIME)) == "value 2"
 
 
 @pytest.mark.parametrize("option", ["timeout", "hard_timeout", "verify"])

@@ -10,6 +10,7 @@ import pytest
 
 from dualcache import Cache
 from dualcache.dashboard import Dashboard
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ class Visitor:
 
 @pytest.fixture
 def shop(redis_server: Server) -> Iterator[Cache]:
-    with Cache(redis_server.url, namespace="shop") as cache:
+    with Cache(patient(redis_server.url), namespace="shop") as cache:
         yield cache
 
 

@@ -13,6 +13,7 @@ from dualcache.dashboard import Dashboard
 from dualcache.dashboard.explorer import Query, asked_pattern, found
 from dualcache.inspection.patterns import pattern_of
 from tests.dashboard.conftest import Visitor
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +57,8 @@ def test_a_function_has_a_row_with_what_was_counted(
 
 def test_all_processes_are_shown_where_they_share_their_counters(redis_server: Server) -> None:
     with (
-        Cache(redis_server.url, namespace="shop", fleet_stats=True) as worker,
-        Cache(redis_server.url, namespace="shop") as looking,
+        Cache(patient(redis_server.url), namespace="shop", fleet_stats=True) as worker,
+        Cache(patient(redis_server.url), namespace="shop") as looking,
     ):
         square = worker.memoize(lambda number: number * number, key="square:{number}")
         for number in (1, 1, 2):
@@ -180,7 +181,7 @@ def test_a_tag_is_invalidated_whole(shop: Cache, visitor: Visitor) -> None:
 
 
 def test_a_server_that_is_gone_is_told_and_not_raised(own_server: Server) -> None:
-    with Cache(own_server.url, namespace="shop") as cache:
+    with Cache(patient(own_server.url), namespace="shop") as cache:
         app = Dashboard(cache, every=3600)
         visitor = Visitor(app)
         visitor.json("/api/overview")

@@ -22,6 +22,7 @@ from dualcache.dashboard import Dashboard
 from dualcache.dashboard.sampling import Point
 from tests.dashboard.browser import PROGRAM, Browser
 from tests.integrations.http.live import LiveServer
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ class Shop:
     """A program with a cache, some functions, and the dashboard below /cache."""
 
     def __init__(self, url: str, stream_seconds: float = 20) -> None:
-        self.cache = Cache(url, namespace="shop", ttl=300, front=1000)
+        self.cache = Cache(patient(url), namespace="shop", ttl=300, front=1000)
         self.dashboard = Dashboard(
             self.cache,
             can_write=True,

@@ -36,8 +36,6 @@ from dualcache.backends.redis.trio_threads import TrioThreads  # noqa: E402
 
 
 def made(url: str, **options: Any) -> Cache:
-    if url.startswith("redis"):
-        options.setdefault("socket_timeout", 3)
     return Cache(patient(url), ttl=60, **options)
 
 
@@ -463,7 +461,7 @@ def test_a_child_forked_from_a_process_that_ran_trio_runs_trio_too(redis_server:
     program = f"""
 import os, trio
 from dualcache import Cache
-cache = Cache({redis_server.url!r}, ttl=60, socket_timeout=3)
+cache = Cache({patient(redis_server.url)!r}, ttl=60)
 async def main():
     await cache.aio.set(f"k:{{os.getpid()}}", 1)
     assert await cache.aio.get(f"k:{{os.getpid()}}") == 1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import redis
 from celery import Celery
+from celery.signals import worker_ready
 
 from dualcache import Cache
 
@@ -45,6 +46,11 @@ def passed(name: str) -> None:
     with server() as client:
         client.rpush(f"{POOL} at {name}", os.getpid())
         assert client.blpop([f"{POOL} gate {name}"], timeout=WAIT_SECONDS), name
+
+
+def ready(**_: object) -> None:
+    with server() as client:
+        client.rpush(f"{POOL} at ready", os.getpid())
 
 
 @cache(key="price:{item}", ttl="5m", tags=["prices"])
@@ -108,6 +114,9 @@ def read_slowly(item: str) -> str:
 @task
 def write(item: str, value: str) -> None:
     change(item, value)
+
+
+worker_ready.connect(ready)
 
 
 async def _used() -> None:

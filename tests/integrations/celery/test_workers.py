@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from importlib.util import find_spec
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -19,6 +20,7 @@ from celery import Celery
 
 from dualcache import Cache
 from tests.docs.pages import ROOT
+from tests.patience import patient
 from tests.servers import Binary, Server
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 POOLS: Final = ("prefork", "threads", "gevent") if find_spec("gevent") else ("prefork", "threads")
 AT_ONCE: Final = 3
 WAIT_SECONDS: Final = 30
+START_SECONDS: Final = 120
+"""For all of them together: three processes import Celery, beside the tests of other processes."""
 
 
 class Worker:
@@ -35,7 +39,7 @@ class Worker:
     def __init__(self, server: Server, app: Celery, pool: str) -> None:
         self.pool = pool
         self.client = redis.Redis.from_url(server.url, decode_responses=True, socket_timeout=None)
-        self.cache = Cache(server.url, namespace=pool, socket_timeout=3)
+        self.cache = Cache(patient(server.url), namespace=pool)
         self._app = app
         command = [sys.executable, "-m", "celery", "-A", "tests.integrations.celery.shop", "worker"]
         command += ["-P", pool, "-Q", pool, "-c", str(AT_ONCE), "-l", "warning", "-n", pool]
@@ -51,6 +55,12 @@ class Worker:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def wait_until_ready(self) -> None:
+        deadline = monotonic() + START_SECONDS
+        while not self.client.blpop([f"{self.pool} at ready"], timeout=1):
+            assert self._process.poll() is None, self.ended()
+            assert monotonic() < deadline, f"the worker never took a task: {self.pool}"
 
     def send(self, name: str, *args: str, times: int = 1) -> None:
         for _ in range(times):
@@ -99,6 +109,8 @@ def workers(server_binary: Binary) -> Iterator[dict[str, Worker]]:
         app.conf.task_create_missing_queues = True
         made = {pool: Worker(server, app, pool) for pool in POOLS}
         try:
+            for worker in made.values():
+                worker.wait_until_ready()
             yield made
         finally:
             for worker in made.values():

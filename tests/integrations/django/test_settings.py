@@ -12,6 +12,7 @@ from django.test import override_settings
 
 from dualcache import Cache, FrontTier, UsageError
 from dualcache.integrations.django import DualCache, dualcache_of, shared
+from tests.colours import PATIENT
 from tests.integrations.django.project import BACKEND
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def test_what_another_secret_key_has_signed_is_never_unpickled(redis_server: Ser
 def test_secret_keys_are_rotated_by_fallbacks(redis_server: Server) -> None:
     def backend(key: str, *fallbacks: str) -> Any:
         with override_settings(SECRET_KEY=key, SECRET_KEY_FALLBACKS=[*fallbacks]):
-            made = DualCache(redis_server.url, {})
+            made = DualCache(redis_server.url, {"OPTIONS": PATIENT})
             assert made.dualcache.ping()
         return made
 

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from dualcache import Cache
 from dualcache.integrations.opentelemetry import instrument
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def test_a_request_leads_to_the_cache_and_from_there_to_the_loader(backend_url: str) -> None:
     exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    cache = Cache(backend_url)
+    cache = Cache(patient(backend_url))
     instrument(cache, metrics=False, tracer_provider=provider)
     app = FastAPI(lifespan=cache.lifespan)
     tracer = provider.get_tracer("app")
