@@ -24,6 +24,8 @@ __all__ = ["ClusterView"]
 STATE: Final = ("CLUSTER", "INFO")
 SLOTS: Final = ("CLUSTER", "SLOTS")
 SERVES: Final = b"cluster_state:ok"
+MOST_DRAWS: Final = 200_000
+"""How many names are tried for a node that has a slot: twelve times as many as there are slots."""
 
 
 class ClusterView:
@@ -50,6 +52,18 @@ class ClusterView:
     def has(self, name: str) -> bool:
         """Tell whether the node has the slot of a key, by its own view."""
         return self._slots[slot_of(name)] == self._node
+
+    def own_name(self, start: str) -> str | None:
+        """Return a name that begins so and belongs to the node; `None`: there is none.
+
+        The node may have one slot of 16 384. It may have none at all, as a primary that has just
+        been replaced; with a hash tag in `start` all names are in one slot.
+        """
+        # Two names that differ in one bit are in different slots, unless a hash tag decides.
+        is_tagged = slot_of(f"{start}0") == slot_of(f"{start}1")
+        draws = 1 if is_tagged else MOST_DRAWS if self._node in self._slots else 0
+        names = (f"{start}{n}" for n in range(draws))
+        return next((name for name in names if self.has(name)), None)
 
     def _told_state(self, reply: bytes) -> None:
         # A primary that is cut off from most of the others stops serving after the time-out of the

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["PushLink"]
 
 PROBE_SECONDS: Final = 0.5
-MOST_DRAWS: Final = 200_000
-"""How many names are drawn until one belongs to the node: it may have one slot of 16 384."""
 PUSHES: Final = 3
 """The protocol that has pushes, whatever the data connections speak."""
 
@@ -229,11 +227,8 @@ class PushLink:
 
     def _probe_name(self) -> str | None:
         """Draw a name whose changes this server pushes; `None`: it has no key of this prefix."""
-        for _ in range(MOST_DRAWS):
-            name = f"{self._prefix}~p:{token_hex(8)}"
-            if self._view is None or self._view.has(name):
-                return name
-        return None  # a hash tag in the namespace: all keys are on one node, and it is not this one
+        start = f"{self._prefix}~p:{token_hex(8)}"
+        return start if self._view is None else self._view.own_name(start)
 
     def _reply(self, *command: Any) -> Any:
         """Send one command and return its reply, taking pushes that come before it."""

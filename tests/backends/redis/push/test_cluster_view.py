@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,6 +58,31 @@ def test_the_first_view_is_adopted_and_says_which_keys_the_node_has(viewed: View
     assert viewed.view.has("k")
     assert [slots[0] for slots in viewed.adopted] == [NODE]
     assert viewed.front.told == []
+
+
+@pytest.mark.parametrize("bound", [SLOTS - 1, 100, 1], ids=str)
+def test_a_name_is_found_for_each_slot_that_a_node_may_have_left(
+    viewed: Viewed, bound: int
+) -> None:
+    viewed.tell(OK, ranges(bound))
+    name = viewed.view.own_name("shop:~p:")
+    assert name is not None
+    assert name.startswith("shop:~p:")
+    assert viewed.view.has(name)
+
+
+def test_no_name_is_sought_for_a_node_without_slots(viewed: Viewed) -> None:
+    viewed.tell(OK, [[0, SLOTS - 1, [b"10.0.0.2", 7001, b"id2", []]]])
+    began = time.thread_time()
+    assert viewed.view.own_name("shop:~p:") is None
+    assert time.thread_time() - began < 0.05  # of this thread's own: 200 000 names take more
+
+
+def test_a_hash_tag_in_the_namespace_decides_for_all_names(viewed: Viewed) -> None:
+    viewed.tell(OK, ranges(slot_of("{shop}") + 1))
+    assert viewed.view.own_name("{shop}:~p:") == "{shop}:~p:0"
+    viewed.tell(OK, ranges(slot_of("{shop}")))
+    assert viewed.view.own_name("{shop}:~p:") is None
 
 
 def test_a_slot_that_moves_empties_the_tier_and_is_adopted(viewed: Viewed) -> None:
