@@ -100,6 +100,7 @@ class Cluster:
         """All nodes, whether they run or not; the first `primaries` began as primaries."""
         self.password = password
         self._binary = binary
+        self._needs_all_slots = needs_all_slots
         covered = "yes" if needs_all_slots else "no"
         self._options = (
             *("--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
@@ -237,6 +238,21 @@ class Cluster:
     def wait_until_ready(self) -> None:
         """Wait until all nodes that run know each other, are well, and see all slots served."""
         until(self._is_ready, "a cluster whose nodes see each other and all slots")
+
+    def need_all_slots(self, *, is_needed: bool = True) -> None:
+        """Let nodes refuse all keys while a slot is not served, or only those of that slot."""
+        for node in self.running:
+            covered = "yes" if is_needed else "no"
+            node.cli("CONFIG", "SET", "cluster-require-full-coverage", covered)
+
+    def heal(self) -> None:
+        """Start what was killed, wait until all slots are served, and empty it."""
+        for node in self.nodes:
+            if not node.is_running:
+                node.start()
+        self.need_all_slots(is_needed=self._needs_all_slots)
+        self.wait_until_ready()
+        self.flush()
 
     def stop(self) -> None:
         while self.nodes:

@@ -63,9 +63,26 @@ def running_cluster(server_binary: Binary) -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(running_cluster: Cluster) -> Cluster:
-    """A Cluster of three primaries with a replica each, with nothing in it, kept running."""
+    """A Cluster of three primaries with a replica each, with nothing in it, kept running.
+
+    A test may move its slots and promote its replicas, but kills, stops and adds no node.
+    """
+    running_cluster.wait_until_ready()
     running_cluster.flush()
     return running_cluster
+
+
+@pytest.fixture(scope="session")
+def running_lonely_cluster(server_binary: Binary) -> Iterator[Cluster]:
+    with Cluster(server_binary, replicas=0, needs_all_slots=False) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def lonely_cluster(running_lonely_cluster: Cluster) -> Cluster:
+    """Three primaries without replicas, which serve what is left of them; a test may kill some."""
+    running_lonely_cluster.heal()
+    return running_lonely_cluster
 
 
 @pytest.fixture(scope="session")

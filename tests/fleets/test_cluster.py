@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.fleets.cluster import Cluster, ClusterNode
     from tests.servers import Server
 
-HASTY: dict[str, Any] = {"socket_timeout": 0.3, "socket_connect_timeout": 0.3}
 KEYS = [f"k:{n}" for n in range(30)]
 
 
@@ -45,11 +44,6 @@ def apart(cluster: Cluster) -> tuple[ClusterNode, ClusterNode]:
     """Return two primaries."""
     first, second, *_ = cluster.primaries
     return first, second
-
-
-@pytest.fixture
-def three(own_cluster: Cluster) -> Sequence[ClusterNode]:
-    return own_cluster.primaries
 
 
 def test_keys_of_all_nodes_are_served(colour: Colour, cluster: Cluster) -> None:
@@ -102,13 +96,13 @@ def test_patterns_names_and_clear_reach_every_node(colour: Colour, cluster: Clus
     assert not any(node.cli("DBSIZE") for node in cluster.primaries)
 
 
-def test_a_slot_that_has_moved_is_followed(colour: Colour, own_cluster: Cluster) -> None:
-    first, second = apart(own_cluster)
-    cache = colour.cache(own_cluster.url())
+def test_a_slot_that_has_moved_is_followed(colour: Colour, cluster: Cluster) -> None:
+    first, second = apart(cluster)
+    cache = colour.cache(cluster.url())
     load = counted(colour, cache, tags=["t:{n}"])
-    moved, stays = numbers_at(own_cluster, first, 2)
+    moved, stays = numbers_at(cluster, first, 2)
     before = [colour.run(load, n) for n in (moved, stays)]
-    own_cluster.move_slot(slot_of(f"k:{moved}"), second)
+    cluster.move_slot(slot_of(f"k:{moved}"), second)
     assert [colour.run(load, n) for n in (moved, stays)] == before
     assert colour.call(cache, "invalidate", f"k:{moved}").pending == 0
     assert colour.run(load, moved) == 3
@@ -118,10 +112,10 @@ def test_a_slot_that_has_moved_is_followed(colour: Colour, own_cluster: Cluster)
     assert cache.stats().is_available
 
 
-def test_of_a_trip_only_what_has_moved_is_sent_on(colour: Colour, own_cluster: Cluster) -> None:
-    first, second = apart(own_cluster)
-    cache = colour.cache(own_cluster.url())
-    own = numbers_at(own_cluster, first, 6)
+def test_of_a_trip_only_what_has_moved_is_sent_on(colour: Colour, cluster: Cluster) -> None:
+    first, second = apart(cluster)
+    cache = colour.cache(cluster.url())
+    own = numbers_at(cluster, first, 6)
     keys = [f"k:{n}" for n in own]
     loads: list[str] = []
 
@@ -131,7 +125,7 @@ def test_of_a_trip_only_what_has_moved_is_sent_on(colour: Colour, own_cluster: C
 
     colour.call(cache, "get", "warm")
     for key in keys[::2]:
-        own_cluster.move_slot(slot_of(key), second)
+        cluster.move_slot(slot_of(key), second)
     load = colour.function(loader)
     assert colour.call(cache, "get_or_load_many", keys, load) == dict.fromkeys(keys, 1)
     assert colour.call(cache, "get_or_load_many", keys, load) == dict.fromkeys(keys, 1)
@@ -141,14 +135,14 @@ def test_of_a_trip_only_what_has_moved_is_sent_on(colour: Colour, own_cluster: C
 
 @pytest.mark.parametrize("moved_first", [True, False], ids=["key_moved", "key_still_there"])
 def test_a_key_on_its_way_is_followed(
-    colour: Colour, own_cluster: Cluster, *, moved_first: bool
+    colour: Colour, cluster: Cluster, *, moved_first: bool
 ) -> None:
-    first, second = apart(own_cluster)
-    cache = colour.cache(own_cluster.url())
+    first, second = apart(cluster)
+    cache = colour.cache(cluster.url())
     load = counted(colour, cache)
-    (n,) = numbers_at(own_cluster, first, 1)
+    (n,) = numbers_at(cluster, first, 1)
     assert colour.run(load, n) == 1
-    move = own_cluster.begin_move(slot_of(f"k:{n}"), second)
+    move = cluster.begin_move(slot_of(f"k:{n}"), second)
     if moved_first:
         move.move_keys()
     assert colour.run(load, n) == 1
@@ -161,24 +155,24 @@ def test_a_key_on_its_way_is_followed(
     assert colour.call(cache, "get", f"k:{n}") == 3
 
 
-def test_a_slot_that_moves_at_once_is_followed(colour: Colour, own_cluster: Cluster) -> None:
-    first, second = apart(own_cluster)
-    cache = colour.cache(own_cluster.url())
+def test_a_slot_that_moves_at_once_is_followed(colour: Colour, cluster: Cluster) -> None:
+    first, second = apart(cluster)
+    cache = colour.cache(cluster.url())
     load = counted(colour, cache)
-    (n,) = numbers_at(own_cluster, first, 1)
+    (n,) = numbers_at(cluster, first, 1)
     assert colour.run(load, n) == 1
-    if not own_cluster.moved_at_once(slot_of(f"k:{n}"), second):
+    if not cluster.moved_at_once(slot_of(f"k:{n}"), second):
         pytest.skip("this server moves slots key by key")
     assert colour.run(load, n) == 1
     colour.call(cache, "invalidate", f"k:{n}")
     assert colour.run(load, n) == 2
 
 
-def test_a_load_that_is_overtaken_by_a_move_is_stored(colour: Colour, own_cluster: Cluster) -> None:
-    first, second = apart(own_cluster)
-    cache = colour.cache(own_cluster.url())
+def test_a_load_that_is_overtaken_by_a_move_is_stored(colour: Colour, cluster: Cluster) -> None:
+    first, second = apart(cluster)
+    cache = colour.cache(cluster.url())
     gate = colour.gate()
-    (n,) = numbers_at(own_cluster, first, 1)
+    (n,) = numbers_at(cluster, first, 1)
     runs: list[int] = []
 
     async def body(number: int) -> int:
@@ -189,7 +183,7 @@ def test_a_load_that_is_overtaken_by_a_move_is_stored(colour: Colour, own_cluste
     load = cache(key="k:{number}", ttl=600)(colour.function(body))
     call = colour.start(lambda: load(n))
     gate.wait_until_entered()
-    own_cluster.move_slot(slot_of(f"k:{n}"), second)
+    cluster.move_slot(slot_of(f"k:{n}"), second)
     gate.open()
     assert call.result() == 7
     assert colour.run(load, n) == 7
@@ -197,80 +191,82 @@ def test_a_load_that_is_overtaken_by_a_move_is_stored(colour: Colour, own_cluste
 
 
 def test_a_node_that_is_killed_is_an_outage_of_its_keys_alone(
-    colour: Colour, server_binary: Any
+    colour: Colour, lonely_cluster: Cluster
 ) -> None:
-    from tests.fleets.cluster import Cluster
-
-    with Cluster(server_binary, replicas=0, needs_all_slots=False) as fleet:
-        first, second = apart(fleet)
-        cache = colour.cache(fleet.url(), **HASTY)
-        seen = Seen(cache)
-        load = counted(colour, cache)
-        (dead,), (living,) = numbers_at(fleet, first, 1), numbers_at(fleet, second, 1)
-        assert [colour.run(load, n) for n in (dead, living)] == [1, 2]
-        fleet.kill(first)
-        assert colour.run(load, dead) == 3, "it is loaded"
-        assert colour.run(load, dead) == 4, "and not stored"
-        assert colour.run(load, living) == 2
-        keys = [f"k:{dead}", f"k:{living}"]
-        assert colour.call(cache, "get_many", keys) == {f"k:{living}": 2}
-        assert colour.call(cache, "invalidate", *keys).pending == 1
-        assert colour.run(load, living) == 5, "its invalidation arrived"
-        assert colour.run(load, living) == 5, "and it is stored"
-        assert [event.node for event in seen.of(BackendDown)] == [f"{HOST}:{first.port}"]
-        assert not cache.stats().is_available
-        first.start()
-        fleet.wait_until_ready()
-        eventually(lambda: colour.run(load, dead) == colour.run(load, dead), "it is stored again")
-        assert [event.node for event in seen.of(BackendUp)] == [f"{HOST}:{first.port}"]
-        eventually(lambda: cache.stats().pending == 0, "nothing is pending")
+    first, second = apart(lonely_cluster)
+    cache = colour.cache(lonely_cluster.url())
+    seen = Seen(cache)
+    load = counted(colour, cache)
+    (dead,), (living,) = numbers_at(lonely_cluster, first, 1), numbers_at(lonely_cluster, second, 1)
+    assert [colour.run(load, n) for n in (dead, living)] == [1, 2]
+    lonely_cluster.kill(first)
+    assert colour.run(load, dead) == 3, "it is loaded"
+    assert colour.run(load, dead) == 4, "and not stored"
+    assert colour.run(load, living) == 2
+    keys = [f"k:{dead}", f"k:{living}"]
+    assert colour.call(cache, "get_many", keys) == {f"k:{living}": 2}
+    assert colour.call(cache, "invalidate", *keys).pending == 1
+    assert colour.run(load, living) == 5, "its invalidation arrived"
+    assert colour.run(load, living) == 5, "and it is stored"
+    assert [event.node for event in seen.of(BackendDown)] == [f"{HOST}:{first.port}"]
+    assert not cache.stats().is_available
+    first.start()
+    lonely_cluster.wait_until_ready()
+    eventually(lambda: colour.run(load, dead) == colour.run(load, dead), "it is stored again")
+    assert [event.node for event in seen.of(BackendUp)] == [f"{HOST}:{first.port}"]
+    eventually(lambda: cache.stats().pending == 0, "nothing is pending")
 
 
 def test_a_node_that_hangs_is_an_outage_of_its_keys_alone(
-    colour: Colour, own_cluster: Cluster
+    colour: Colour, lonely_cluster: Cluster
 ) -> None:
-    first, second = apart(own_cluster)
-    cache = colour.cache(own_cluster.url(), **HASTY)
+    first, second = apart(lonely_cluster)
+    cache = colour.cache(lonely_cluster.url(), socket_timeout=1)
     load = counted(colour, cache)
-    (hung,), (living,) = numbers_at(own_cluster, first, 1), numbers_at(own_cluster, second, 1)
-    for replica in own_cluster.replicas_of(first):
-        own_cluster.kill(replica)
+    (hung,), (living,) = numbers_at(lonely_cluster, first, 1), numbers_at(lonely_cluster, second, 1)
     assert [colour.run(load, n) for n in (hung, living)] == [1, 2]
-    own_cluster.pause(first)
+    lonely_cluster.pause(first)
     try:
         assert colour.run(load, hung) > 2
         assert colour.run(load, hung) > 3
         assert colour.run(load, living) == 2
         assert colour.call(cache, "invalidate", f"k:{hung}").pending == 1
     finally:
-        own_cluster.resume(first)
+        lonely_cluster.resume(first)
     eventually(lambda: colour.run(load, hung) == colour.run(load, hung), "it is stored again")
     assert colour.run(load, hung) > 4, "the invalidation came before its first read"
 
 
-@pytest.mark.parametrize("how", ["asked", "killed"])
-def test_a_replica_that_takes_over_is_found(colour: Colour, own_cluster: Cluster, how: str) -> None:
+def test_a_replica_that_is_promoted_is_found(colour: Colour, cluster: Cluster) -> None:
+    first, second = apart(cluster)
+    cache = colour.cache(cluster.url())
+    load = counted(colour, cache)
+    (n,), (other,) = numbers_at(cluster, first, 1), numbers_at(cluster, second, 1)
+    assert [colour.run(load, number) for number in (n, other)] == [1, 2]
+    (replica,) = cluster.replicas_of(first)
+    first.cli("WAIT", 1, 5_000)
+    cluster.promote(replica)
+    assert colour.run(load, n) == 1, "the replica has it"
+    assert colour.call(cache, "invalidate", f"k:{n}").pending == 0
+    assert colour.run(load, n) == colour.run(load, n) > 2, "what was invalidated is not served"
+    assert replica.cli("EXISTS", f"k:{n}")
+
+
+def test_a_replica_that_takes_over_is_found(colour: Colour, own_cluster: Cluster) -> None:
     first, second = apart(own_cluster)
-    cache = colour.cache(own_cluster.url(), **HASTY)
+    cache = colour.cache(own_cluster.url())
     seen = Seen(cache)
     load = counted(colour, cache)
     (n,), (other,) = numbers_at(own_cluster, first, 1), numbers_at(own_cluster, second, 1)
     assert [colour.run(load, number) for number in (n, other)] == [1, 2]
     (replica,) = own_cluster.replicas_of(first)
     first.cli("WAIT", 1, 5_000)
-    if how == "killed":
-        own_cluster.kill(first)
-        done = colour.call(cache, "invalidate", f"k:{n}")
-        assert done.pending == 1
-        own_cluster.wait_until_promoted(replica)
-    else:
-        own_cluster.promote(replica)
-        assert colour.run(load, n) == 1, "the replica has it"
-        assert colour.call(cache, "invalidate", f"k:{n}").pending == 0
+    own_cluster.kill(first)
+    assert colour.call(cache, "invalidate", f"k:{n}").pending == 1
+    own_cluster.wait_until_promoted(replica)
     eventually(lambda: colour.run(load, n) == colour.run(load, n), "it is stored again")
     assert colour.run(load, n) > 2, "what was invalidated is not served"
-    if how == "killed":
-        assert seen.of(Replayed), "the deletion followed its key"
+    assert seen.of(Replayed), "the deletion followed its key"
     assert replica.cli("EXISTS", f"k:{n}")
 
 
@@ -300,7 +296,7 @@ def test_the_client_is_that_of_a_cluster(colour: Colour, cluster: Cluster) -> No
 
 
 def test_without_a_reachable_node_functions_run(colour: Colour) -> None:
-    cache = colour.cache(f"redis+cluster://{HOST}:{free_port()}", strict=True, **HASTY)
+    cache = colour.cache(f"redis+cluster://{HOST}:{free_port()}", strict=True)
     seen = Seen(cache)
     load = counted(colour, cache)
     assert [colour.run(load, 1), colour.run(load, 1)] == [1, 2]
@@ -322,12 +318,10 @@ def test_one_server_is_no_cluster(colour: Colour, redis_server: Server) -> None:
         colour.cache(f"{url}/3")
 
 
-def test_scripts_and_transactions_commit_on_every_node(
-    colour: Colour, own_cluster: Cluster
-) -> None:
-    for node in own_cluster.primaries:
+def test_scripts_and_transactions_commit_on_every_node(colour: Colour, cluster: Cluster) -> None:
+    for node in cluster.primaries:
         node.cli("SCRIPT", "FLUSH")
-    cache = colour.cache(own_cluster.url())
+    cache = colour.cache(cluster.url())
     keys = [f"k:{n}" for n in range(12)]
     load = colour.function(lambda wanted: dict.fromkeys(wanted, 1))
     assert len(colour.call(cache, "get_or_load_many", keys, load)) == 12

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from dualcache.core.events import BackendDown
 from tests.behaviour.seen import Seen
-from tests.fleets.cluster import Cluster
 from tests.fleets.test_front import key_at
 from tests.fleets.waiting import until
 from tests.front.tiers import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.colours import Colour
-    from tests.servers import Binary
-
-
-@pytest.fixture(scope="module")
-def lonely_cluster(server_binary: Binary) -> Iterator[Cluster]:
-    with Cluster(server_binary, replicas=0) as fleet:
-        yield fleet
+    from tests.fleets.cluster import Cluster
 
 
 def test_nodes_that_say_clusterdown_are_an_outage_until_they_serve_again(
     colour: Colour, lonely_cluster: Cluster
 ) -> None:
-    lonely_cluster.flush()
+    lonely_cluster.need_all_slots()
     cache = colour.cache(lonely_cluster.url())
     seen = Seen(cache)
     lost, well, *_ = lonely_cluster.primaries

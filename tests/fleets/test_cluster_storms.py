@@ -104,11 +104,10 @@ def test_a_short_storm_of_resharding_and_failovers_leaves_no_stale_read(
 
 
 def test_a_short_storm_of_lost_nodes_leaves_no_stale_read(
-    server_binary: Binary, redis_server: Server
+    lonely_cluster: Cluster, redis_server: Server
 ) -> None:
     seed = random.SystemRandom().randrange(10**6)
-    with Cluster(server_binary, replicas=0, needs_all_slots=False) as cluster:
-        check(storm(cluster, redis_server, seed, 4, HARSH))
+    check(storm(lonely_cluster, redis_server, seed, 4, HARSH))
 
 
 @pytest.mark.storm

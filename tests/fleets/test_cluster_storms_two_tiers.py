@@ -112,10 +112,10 @@ def test_a_short_storm_of_moving_slots_stays_within_the_bound(
 
 
 def test_a_short_storm_of_lost_nodes_stays_within_the_bound(
-    server_binary: Binary, redis_server: Server
+    lonely_cluster: Cluster, redis_server: Server
 ) -> None:
-    with Cluster(server_binary, replicas=0, needs_all_slots=False) as cluster:
-        judge(storm(cluster, redis_server, random.SystemRandom().randrange(10**6), 10, LOSING))
+    seed = random.SystemRandom().randrange(10**6)
+    judge(storm(lonely_cluster, redis_server, seed, 10, LOSING))
 
 
 @pytest.mark.storm

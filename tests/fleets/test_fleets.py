@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError
 from redis.retry import Retry
 
-from tests.fleets.cluster import Cluster, ClusterNode, slot_of
+from tests.fleets.cluster import slot_of
 from tests.fleets.sentinels import SERVICE, Sentinels
 from tests.fleets.waiting import until
 from tests.ports import HOST
@@ -20,6 +20,7 @@ from tests.servers import Server
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.fleets.cluster import Cluster, ClusterNode
     from tests.servers import Binary
 
 
@@ -105,15 +106,15 @@ def test_a_cluster_lives_through_promotions_a_death_and_a_newcomer(own_cluster: 
     assert new.cli("GET", "k") == b"v"
 
 
-def test_a_cluster_may_serve_what_it_has_left(server_binary: Binary) -> None:
-    with Cluster(server_binary, replicas=0, needs_all_slots=False) as fleet:
-        gone = fleet.node_of("k")
-        other = other_primary(fleet, gone)
-        fleet.kill(gone)
-        until(lambda: any("fail" in known.flags for known in other.known()), "a node is missed")
-        slots = next(known.slots for known in other.known() if known.port == other.port)
-        key = next(name for name in map(str, range(100)) if slot_of(name) in slots)
-        assert other.cli("SET", key, "v")
+def test_a_cluster_may_serve_what_it_has_left(lonely_cluster: Cluster) -> None:
+    fleet = lonely_cluster
+    gone = fleet.node_of("k")
+    other = other_primary(fleet, gone)
+    fleet.kill(gone)
+    until(lambda: any("fail" in known.flags for known in other.known()), "a node is missed")
+    slots = next(known.slots for known in other.known() if known.port == other.port)
+    key = next(name for name in map(str, range(100)) if slot_of(name) in slots)
+    assert other.cli("SET", key, "v")
 
 
 def test_a_port_is_held_while_its_server_is_down(server_binary: Binary) -> None:

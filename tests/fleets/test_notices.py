@@ -152,16 +152,16 @@ def test_a_redirected_transaction_is_carried_out_and_told_once_and_as_a_whole(
 
 
 def test_a_promoted_replica_is_heard_and_its_predecessor_is_not(
-    colour: Colour, own_cluster: Cluster
+    colour: Colour, cluster: Cluster
 ) -> None:
-    old, other_node, *_ = own_cluster.primaries
-    cache, other = hearing(colour, own_cluster), telling(colour, own_cluster)
+    old, other_node, *_ = cluster.primaries
+    cache, other = hearing(colour, cluster), telling(colour, cluster)
     key, elsewhere = key_at(old), key_at(other_node)
     keep(colour, cache, key, elsewhere)
-    (replica,) = own_cluster.replicas_of(old)
-    own_cluster.promote(replica)
+    (replica,) = cluster.replicas_of(old)
+    cluster.promote(replica)
     eventually(partial(is_dropped, cache, elsewhere), "everything forgotten")
-    eventually(lambda: hears_all(cache, own_cluster), "the new primary heard")
+    eventually(lambda: hears_all(cache, cluster), "the new primary heard")
     assert str(old.port) not in heard(cache)
     assert kept_key(colour, cache, key) == "old"
     assert colour.call(other, "invalidate", key).removed == 1
