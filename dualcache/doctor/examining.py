@@ -6,13 +6,15 @@ from itertools import chain
 from time import time
 from typing import TYPE_CHECKING
 
+from redis.exceptions import RedisClusterException, RedisError
+
 from dualcache.doctor.asking import nodes_of
 from dualcache.doctor.contents import examine_contents
 from dualcache.doctor.findings import Level, warning
 from dualcache.doctor.keeping import examine_keeping
 from dualcache.doctor.memory import examine_memory
 from dualcache.doctor.program import examine_front, examine_program
-from dualcache.doctor.reaching import examine_way
+from dualcache.doctor.reaching import examine_way, no_cluster
 from dualcache.doctor.rights import examine_rights
 from dualcache.doctor.server import examine_server
 from dualcache.doctor.timing import examine_timing
@@ -46,11 +48,18 @@ def examine(
         yield finding
         if finding.level is Level.FAULT:
             return
-    nodes = nodes_of(cache)
+    try:
+        nodes = nodes_of(cache)
+    except (
+        RedisError,
+        RedisClusterException,
+    ) as error:  # the client of a cluster connects when it is made
+        yield no_cluster(error)
+        return
     for node in nodes:
         found = chain(
             examine_timing(node, now),
-            examine_server(node),
+            examine_server(node, cache.namespace),
             examine_memory(node),
             examine_keeping(node),
             examine_rights(node, cache.rights(), cache.namespace),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from redis.exceptions import InvalidResponse, RedisError
+from redis.exceptions import InvalidResponse, RedisClusterException, RedisError
 from redis.exceptions import TimeoutError as NoAnswerInTime
 
 from dualcache import BackendDown
@@ -153,6 +153,9 @@ def refusal(cache: Cache, backend: str, failure: BackendDown) -> Finding:
             )
         cause, _, fix = cause.partition(": ")
         return fault("tls", cause, fix or f"dualcache explain {failure.reason}")
+    if "sentinel" in backend and failure.is_configuration:
+        cause, _, fix = cause.rpartition(": ")
+        return fault("answer", cause, fix)
     return without_answer(cause, answer_to_client(cache))
 
 
@@ -160,8 +163,19 @@ def answer_to_client(cache: Cache) -> object:
     """Return the answer to a PING of redis-py, or its error, which has the words of the server."""
     try:
         return Node(cache.client).answer("PING")
-    except RedisError as error:  # one of a cluster connects when it is made
+    except (RedisError, RedisClusterException) as error:  # one of a cluster connects when made
         return error
+
+
+def no_cluster(error: Exception) -> Finding:
+    """Say why the nodes of a cluster cannot be found."""
+    words = str(error)
+    if "Cluster mode is not enabled" in words:
+        return fault("server", "this is no cluster", "write redis:// in the URL")
+    if "not covered" in words:
+        cause = "some slots have no node that serves them"
+        return fault("server", cause, "redis-cli --cluster check HOST:PORT says which")
+    return fault("server", f"its nodes cannot be found: {words[:80]}", "check CLUSTER SLOTS")
 
 
 def without_answer(cause: str, told: object) -> Finding:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from redis.exceptions import NoScriptError, RedisError
 
 from dualcache.doctor.asking import PROBE, number, text
-from dualcache.doctor.findings import good, unknown, warning
+from dualcache.doctor.findings import fault, good, unknown, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OLDEST: Final = (6, 2)
 
 
-def examine_server(node: Node) -> Iterator[Finding]:
+def examine_server(node: Node, namespace: str) -> Iterator[Finding]:
     """Tell kind and release, and try what the cache makes use of."""
     yield kind_and_release(node)
     hello = node.answer("HELLO")
@@ -37,7 +37,7 @@ def examine_server(node: Node) -> Iterator[Finding]:
         )
     else:
         yield good("tracking", "a front tier can hear of changes")
-    yield from examine_storing(node)
+    yield from examine_storing(node, f"{namespace}:{PROBE}" if namespace else PROBE)
 
 
 def kind_and_release(node: Node) -> Finding:
@@ -49,16 +49,20 @@ def kind_and_release(node: Node) -> Finding:
     release = text(info.get("valkey_version") or info.get("redis_version", "?"))
     mode = text(info.get("redis_mode", "standalone"))
     told = f"{'Valkey' if is_valkey else 'Redis'} {release}, {mode}"
+    if mode == "cluster" and not node.label:
+        cause = f"{told}: a URL for one server reaches only the keys of this node"
+        return fault("server", cause, "write redis+cluster:// in the URL")
     numbers = tuple(number(part) for part in release.split(".")[:2])
     if not is_valkey and numbers < OLDEST:
         return warning("server", told, "upgrade to Redis 6.2 or later: older ones are not tested")
     return good("server", told)
 
 
-def examine_storing(node: Node) -> Iterator[Finding]:
+def examine_storing(node: Node, key: str) -> Iterator[Finding]:
     """Find how values are stored under a compare: by SET IFEQ, a script, or a transaction."""
-    # The key is not there, so nothing is stored.
-    compared = node.answer("SET", PROBE, "1", "IFEQ", "0", "PX", "1")
+    # The key is not there, so nothing is stored. It is one of the namespace: a user may have no
+    # rights to others.
+    compared = node.answer("SET", key, "1", "IFEQ", "0", "PX", "1")
     # No script has this name: the answer to who may run it is NOSCRIPT.
     scripted = node.answer("EVALSHA", "0" * 40, "0")
     can_compare = not isinstance(compared, RedisError)

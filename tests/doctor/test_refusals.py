@@ -96,3 +96,18 @@ def test_a_program_that_says_nothing() -> None:
         seen = found(url, socket_timeout=0.05, socket_connect_timeout=0.05)
         assert seen["tls"].cause.startswith("no handshake: ")
         assert seen["tls"].fix == "is TLS on at that port? If not: redis://"
+
+
+def test_a_cluster_url_of_a_server_that_is_none(odd_server: Server) -> None:
+    seen = found(odd_server.url.replace("redis://", "redis+cluster://").rpartition("/")[0])
+    assert (seen["server"].cause, seen["server"].fix) == (
+        "this is no cluster",
+        "write redis:// in the URL",
+    )
+
+
+def test_a_sentinel_url_of_a_server_that_is_none(odd_server: Server) -> None:
+    address = odd_server.url.partition("//")[2].rpartition("/")[0]
+    seen = found(f"redis+sentinel://{address}/mymaster")
+    assert seen["answer"].cause.endswith("this is no Sentinel")
+    assert seen["answer"].fix.startswith("check the port")

@@ -30,3 +30,12 @@ def test_the_master_of_sentinels_is_examined(sentinels: Sentinels) -> None:
     assert found["replicas"].level is Level.WARNING
     assert "min-replicas-to-write is 0" in found["replicas"].cause
     assert found["rights"].level is Level.GOOD
+
+
+def test_a_node_of_a_cluster_by_a_url_of_one_server_is_a_fault(cluster: Cluster) -> None:
+    address = cluster.url().partition("//")[2].partition(",")[0].partition("/")[0]
+    with Cache(f"redis://{address}/0", namespace="shop") as cache:
+        found = {one.check: one for one in examine(cache)}
+    (told,) = [found["server"] if "server" in found else found["answer"]]
+    assert told.level is Level.FAULT
+    assert "redis+cluster://" in told.cause + told.fix
