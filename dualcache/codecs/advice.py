@@ -6,7 +6,7 @@ Names places and types, never values.
 from __future__ import annotations
 
 from datetime import tzinfo
-from enum import Enum, Flag
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.codecs.objects import is_value_class
@@ -106,7 +106,7 @@ def _help(place: Place, value: Any, annotation: object, first: CodecId, teller: 
     told = _help_for_kind(place.part, give)
     if told:
         return told
-    if annotation is MISSING and (is_value_class(kind) or _is_local_enum(kind)):
+    if annotation is MISSING and (is_value_class(kind) or issubclass(kind, Enum)):
         return _annotated(place, value, kind, teller)
     if first == CodecId.JSON:
         return "leave codec= out: the default keeps more types than JSON"
@@ -135,11 +135,6 @@ def _help_for_kind(part: Any, give: str) -> str:
         plain = next(base.__name__ for base in _PLAIN if isinstance(part, base))
         return f"{give} a plain {plain} of it"
     return ""
-
-
-def _is_local_enum(kind: type) -> bool:
-    """Tell whether an annotation helps an enum: one that is not found under its own name."""
-    return issubclass(kind, Enum) and not issubclass(kind, Flag)
 
 
 def _annotated(place: Place, value: Any, kind: type, teller: Teller) -> str:

@@ -12,7 +12,7 @@ from math import copysign
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from dualcache.codecs import arrays, libraries, subclasses
+from dualcache.codecs import arrays, generics, libraries, subclasses
 from dualcache.codecs.objects import UNSET, is_class, is_frozen_class, is_value_class, state_of
 from dualcache.core.interrupts import interrupt_in
 
@@ -208,7 +208,7 @@ def _is_same_object(one: Any, other: Any, seen: _Seen) -> bool:
         return is_same_zone(one, other)
     if is_class(kind, "fractions", "Fraction"):
         return bool(one == other)
-    for parts_of in (arrays.parts_of, libraries.parts_of, subclasses.parts_of):
+    for parts_of in _PARTS_OF:
         ours = parts_of(one)
         if ours is not None:
             return _is_same(ours, parts_of(other), seen)
@@ -219,6 +219,12 @@ def _is_equal(one: object, other: object) -> bool:
     return one == other
 
 
+_PARTS_OF: Final[tuple[Callable[[Any], Any], ...]] = (
+    arrays.parts_of,
+    libraries.parts_of,
+    subclasses.parts_of,
+    generics.parts_of,
+)
 _SCALARS: Final[Mapping[type, Callable[[Any, Any], bool]]] = {
     **dict.fromkeys(_PLAIN, _is_equal),
     float: _is_same_float,

@@ -10,7 +10,7 @@ it was; only a struct can be made by nothing but its constructor.
 from __future__ import annotations
 
 from contextlib import suppress
-from enum import Enum
+from enum import Enum, Flag
 from types import MemberDescriptorType
 from typing import (
     TYPE_CHECKING,
@@ -19,12 +19,13 @@ from typing import (
     NamedTuple,
     cast,
     get_args,
+    get_origin,
     get_type_hints,
     is_typeddict,
 )
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from dualcache.codecs import subclasses
+from dualcache.codecs import generics, subclasses
 from dualcache.codecs.names import found, name_of, not_learned
 from dualcache.codecs.objects import UNSET, is_value_class, state_of
 from dualcache.codecs.shapes import class_shape
@@ -32,13 +33,14 @@ from dualcache.core.codec_ids import other_shape
 from dualcache.keys.main_module import module_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["learn", "parts_of", "raised"]
 
 _MODEL_STATE: Final = ("__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
 _CHECKED: Final = (bool, int, float, str, bytes)
 _CACHED_HASH: Final = "_attrs_cached_hash"
+_make_flags: Final[Any] = vars(Flag)["_missing_"].__func__
 
 
 class _Way(NamedTuple):
@@ -96,8 +98,7 @@ def raised(name: str, shape: bytes, parts: Any, known: set[str] | None) -> Any:
     if own != shape:
         raise other_shape(own)
     if way is None:
-        members: Mapping[Any, Any] = kind.__members__  # type: ignore[attr-defined]  # an enum
-        return members[parts]
+        return _raised_member(kind, parts)
     if type(parts) is not list:
         raise TypeError
     ends = 1 + len(way.fields)
@@ -125,14 +126,20 @@ def learn(annotation: Any, known: set[str] | None = None) -> None:
         if any(each is one for one in seen):  # by identity: some classes have no hash
             continue
         seen.append(each)
-        rest += get_args(each)
-        if isinstance(each, type):
-            with suppress(Exception):  # the user's classes are looked at: anything may be raised
-                for name in (subclasses.learn_class(each), _learn_class(each)):
-                    if name is not None and known is not None:
-                        known.add(name)
-            if is_value_class(each) or is_typeddict(each):
-                rest += _hints_of(each).values()
+        rest += [get_origin(each), *get_args(each)]
+        with suppress(Exception):  # the user's classes are looked at: anything may be raised
+            for name in _learned_names(each):
+                if name is not None and known is not None:
+                    known.add(name)
+        if isinstance(each, type) and (is_value_class(each) or is_typeddict(each)):
+            rest += _hints_of(each).values()
+
+
+def _learned_names(each: Any) -> tuple[str | None, ...]:
+    """Learn what an annotation is itself; return the names that it has, each or `None`."""
+    if isinstance(each, type):
+        return subclasses.learn_class(each), _learn_class(each)
+    return (generics.learn_alias(each),)
 
 
 def _learn_class(kind: type) -> str | None:
@@ -152,13 +159,35 @@ def _hints_of(kind: type) -> dict[str, Any]:
     return {}
 
 
-def _parts_of_member(value: Enum, kind: type[Enum]) -> tuple[str, bytes, str] | None:
-    """Return the parts of a member, which is kept by its name; not those of combined flags."""
-    member, name = value._name_, name_of(kind)
-    if name is None or kind.__members__.get(member or "") is not value:
+def _parts_of_member(value: Enum, kind: Any) -> tuple[str, bytes, str | int] | None:
+    """Return the parts of a member: its name, or the bits of combined flags."""
+    parts: Any = value._name_
+    name = name_of(kind)
+    if kind.__members__.get(parts or "") is not value:
+        parts = value._value_
+        if not _are_bits(parts, kind) or _combined(kind, parts) is not value:
+            return None
+    if name is None:
         return None
     _learned[name] = kind
-    return name, class_shape(kind), member
+    return name, class_shape(kind), parts
+
+
+def _raised_member(kind: Any, parts: Any) -> Any:
+    if _are_bits(parts, kind):
+        return _combined(kind, parts)
+    return kind.__members__[parts]
+
+
+def _are_bits(value: Any, kind: Any) -> bool:
+    """Tell whether a value is made of the named flags of a class, and of no other bit."""
+    return issubclass(kind, Flag) and type(value) is int and not value & ~kind._flag_mask_
+
+
+def _combined(kind: Any, bits: int) -> Any:
+    """Return combined flags as `Flag` makes them; no code of the class runs."""
+    made = kind._value2member_map_.get(bits)
+    return _make_flags(kind, bits) if made is None else made
 
 
 def _learn(kind: type, way: _Way) -> bool:

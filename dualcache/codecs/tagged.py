@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import msgpack
 
-from dualcache.codecs import arrays, learned, libraries, subclasses
+from dualcache.codecs import arrays, generics, learned, libraries, subclasses
 from dualcache.codecs.hashing import distinct, paired
 from dualcache.codecs.objects import is_class
 from dualcache.codecs.scalars import (
@@ -36,7 +36,7 @@ MAX_DEPTH: Final = 100
 
 # The tags are part of the stored format: never renumber. Those of scalars are in `scalars.py`.
 _TUPLE, _DICT, _SET, _FROZENSET = 3, 4, 5, 6
-_LIBRARY, _SUBCLASS, _OBJECT, _BINARY = 17, 18, 19, 20
+_LIBRARY, _SUBCLASS, _OBJECT, _BINARY, _GENERIC = 17, 18, 19, 20, 21
 
 CONTAINERS: Final[dict[int, Callable[[list[Any]], Any]]] = {
     _TUPLE: tuple,
@@ -45,7 +45,7 @@ CONTAINERS: Final[dict[int, Callable[[list[Any]], Any]]] = {
     _FROZENSET: partial(distinct, frozenset),
 }
 """How a container is made of its parts, by its tag."""
-NAMED: Final = frozenset({_LIBRARY, _SUBCLASS, _OBJECT, _BINARY})
+NAMED: Final = frozenset({_LIBRARY, _SUBCLASS, _OBJECT, _BINARY, _GENERIC})
 """Tags whose body begins with a name and ends with parts."""
 
 _ENCODER: Final = msgpack.Encoder()
@@ -219,7 +219,11 @@ def _raised_named(module: Any, body: Any, depth: int, known: set[str] | None) ->
 
 _NATIVE: Final = frozenset({type(None), bool, float, bytes})
 _COLLECTIONS: Final[dict[type, int]] = {tuple: _TUPLE, set: _SET, frozenset: _FROZENSET}
-_NAMED: Final[dict[int, Any]] = {_LIBRARY: libraries, _SUBCLASS: subclasses}
+_NAMED: Final[dict[int, Any]] = {
+    _LIBRARY: libraries,
+    _SUBCLASS: subclasses,
+    _GENERIC: generics,
+}
 _RAISERS: Final[dict[int, Callable[[Any, int, set[str] | None], Any]]] = {
     _TUPLE: lambda body, depth, known: tuple(_items(body, depth, known)),
     _DICT: lambda body, depth, known: paired(_items(body, depth, known)),
@@ -229,4 +233,5 @@ _RAISERS: Final[dict[int, Callable[[Any, int, set[str] | None], Any]]] = {
     _SUBCLASS: lambda body, depth, known: _raised_named(subclasses, body, depth, known),
     _OBJECT: _raised_object,
     _BINARY: _raised_binary,
+    _GENERIC: lambda body, depth, known: _raised_named(generics, body, depth, known),
 }

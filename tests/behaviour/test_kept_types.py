@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 from collections import Counter, OrderedDict, defaultdict, deque
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import pydantic
 import pytest
@@ -20,8 +22,21 @@ if TYPE_CHECKING:
     from tests.colours import Colour
 
 
+T = TypeVar("T")
+
+
 class Slug(str):
     __slots__ = ()
+
+
+class Right(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+@dataclass
+class Answer(Generic[T]):
+    value: T
 
 
 class Page(pydantic.BaseModel):
@@ -38,6 +53,8 @@ ROWS: Final[list[dict[Any, Any]]] = [
         "groups": defaultdict(list, a=[1]),
         "last": deque([1, 2], maxlen=2),
         "path": Path("a/b"),
+        "rights": Right.READ | Right.WRITE,
+        "answer": Answer[int](1),
         ipaddress.ip_address("10.0.0.1"): ipaddress.ip_network("10.0.0.0/8"),
     }
 ]

@@ -32,7 +32,7 @@ class Status(enum.Enum):
     NEW = 1
 
 
-class Bits(enum.Flag):
+class Bits(enum.IntFlag):
     A = 1
     B = 2
 
@@ -183,7 +183,7 @@ SQLITE_ROW, SQLALCHEMY_ROW = rows()
     [
         (Gone(), MISSING, "annotate the function: -> Gone"),
         (local_enum().NEW, MISSING, "annotate the function: -> Local"),
-        (Bits.A | Bits.B, MISSING, "return a dict, a dataclass or a model"),
+        (Bits(4), MISSING, "annotate the function: -> Bits"),
         ([Gone()], MISSING, "annotate the function: -> list[Gone]"),
         ({"a": [Gone()]}, MISSING, "annotate the function with all that it returns, Gone included"),
         ((Gone(),), MISSING, "annotate the function with all that it returns, Gone included"),

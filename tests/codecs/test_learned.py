@@ -8,7 +8,8 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
-from typing import Any, Final, Generic, NamedTuple, TypedDict, TypeVar
+from types import GenericAlias
+from typing import Any, Final, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import attrs
 import msgspec
@@ -17,7 +18,7 @@ import pytest
 from msgspec import msgpack
 from msgspec.structs import replace
 
-from dualcache.codecs import learned, names, tagged
+from dualcache.codecs import generics, learned, names, tagged
 from dualcache.codecs.compare import is_same
 from dualcache.codecs.shapes import class_shape
 from dualcache.codecs.value_codec import make_value_codec
@@ -25,7 +26,7 @@ from dualcache.core.codec_ids import CodecId
 from dualcache.errors import DecodeError, UnencodableValue
 from tests.codecs.test_value_codec import KEY, kept, pack, reason_of, stored
 
-OBJECT: Final = 19
+OBJECT, GENERIC = 19, 21
 ZONED: Final = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=2)))
 T = TypeVar("T")
 
@@ -42,6 +43,10 @@ class Slug(str):
 class Bits(enum.Flag):
     A = 1
     B = 2
+
+
+class Wide(enum.IntFlag):
+    A = 1
 
 
 @dataclass
@@ -73,6 +78,15 @@ class Slotted:
 @dataclass
 class Generics(Generic[T]):
     value: T
+
+
+class Indexed:
+    __class_getitem__: Any = classmethod(GenericAlias)
+
+
+@dataclass
+class Listed(Indexed):
+    value: Any
 
 
 class Point(NamedTuple):
@@ -156,17 +170,25 @@ def loose() -> Loose:
 
 
 LOCAL: Final = local()
+LISTED: Final[Any] = Listed
+GENERICS: Final[Any] = Generics
 VALUES: Final = [
     User("ada"),
     changed(),
     Derived("eve"),
     Slotted("ada"),
     Generics(5),
+    Generics[int](5),
+    Generics[Generics[User] | list[None]](Generics[User](User("ada"))),
+    Generics[Literal["a", 1]]("a"),
+    LISTED[int](5),
     Point(1, ZONED),
     Struct(1, ZONED),
     loose(),
     Attrs(1),
     Colour.RED,
+    Bits.A | Bits.B,
+    Bits(0),
     Model(x=1, inner=Model(x=2)),
     Model.model_construct(),
     Open.model_validate({"x": 1, "more": [2]}),
@@ -205,12 +227,15 @@ def test_what_a_weak_annotation_leaves_open_is_kept() -> None:
     "value",
     [
         Hashed(1),
-        Bits.A | Bits.B,
+        Wide(4),
+        GENERICS[local()](5),
+        GENERICS[Literal[Colour.RED]](Colour.RED),
+        GENERICS["User"](5),
         User("ada", tags=object()),  # type: ignore[arg-type]  # no form keeps it
         User(5),  # type: ignore[arg-type]  # a value that its annotation excludes
         Slotted.__new__(Slotted),
     ],
-    ids=["cached hash", "flags", "part", "misfit", "nothing set"],
+    ids=["cached hash", "bits", "local", "member", "forward", "part", "misfit", "nothing set"],
 )
 def test_what_cannot_be_made_again_is_refused(value: Any) -> None:
     if isinstance(value, Slotted):
@@ -268,6 +293,34 @@ def test_a_cache_uses_only_the_classes_that_it_has_learned_itself() -> None:
         assert is_same(annotated.unpack(KEY, stored(packed)), [value])
 
 
+def test_what_a_generic_object_was_made_for_is_known_only_where_it_was_learned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = make_value_codec(known=set()), make_value_codec(known=set())
+    made = Generics[Point](Point(1))
+    packed = pack(ours, [made])
+    assert reason_of(theirs, packed) == "unknown_type"
+    theirs = make_value_codec(list[Generics[Point]], known=set())
+    back = theirs.unpack(KEY, stored(packed))[0]
+    assert back.__orig_class__ == Generics[Point]
+    assert not is_same(back, GENERICS[Struct](Point(1)))
+    assert not is_same(back, Generics(Point(1)))
+    alias = tagged.encode(Generics[Point])
+    assert tagged.decode(alias) == Generics[Point]
+    assert reason(msgpack.encode({GENERIC: [f"{__name__}:Generics", None]})) == "unknown_type"
+    assert reason(alias.replace(b"\xc0", b"\x01")) == "payload"
+    monkeypatch.setitem(globals(), "Point", type("Point", (), {}))
+    assert reason(alias) == "unknown_type"
+
+
+def test_only_so_many_arguments_of_generic_classes_are_learned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(generics, "_MOST", 0)
+    with pytest.raises(UnencodableValue):
+        make_value_codec().pack(GENERICS[tuple[bytes, bytes]](5))
+
+
 def test_an_annotation_of_classes_that_are_found_under_no_name_teaches_nothing() -> None:
     class Local(enum.Enum):
         A = 1
@@ -316,6 +369,8 @@ def test_hostile_documents_are_misses() -> None:
         assert reason(spelled(name, shape, parts)) == "payload"
     for parts in (None, "GREEN", 1, [], [[]]):
         assert reason(spelled(f"{__name__}:Colour", class_shape(Colour), parts)) == "payload"
+    for parts in ("C", 4, -1, 2**63, 1.0, True, b"A"):
+        assert reason(spelled(f"{__name__}:Bits", class_shape(Bits), parts)) == "payload"
     for body in (None, [], [name, shape], [name, "text", usual], [5, shape, usual], {1: 2}):
         assert reason(msgpack.encode({OBJECT: body})) == "payload"
     slotted = f"{__name__}:Slotted"
