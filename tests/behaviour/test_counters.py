@@ -225,7 +225,7 @@ def test_a_count_whose_answer_is_lost_is_not_counted_twice(
     colour: Colour, redis_server: Server, proxy: Proxy
 ) -> None:
     now = [0.0]
-    cache = colour.cache(proxy.url, clock=lambda: now[0], socket_timeout=0.2)
+    cache = colour.cache(proxy.url, clock=lambda: now[0])
     colour.call(cache, "set", "n", 5)
     proxy.fault(replies=Faults(cut_after=80))
     assert colour.call(cache, "incr", "n") in {6, None}

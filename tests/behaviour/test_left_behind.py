@@ -338,29 +338,35 @@ def test_a_loop_that_ends_leaves_no_connection_and_no_object(
 
 @pytest.mark.parametrize("is_cancelled", [True, False])
 def test_a_loop_that_has_ended_goes_when_the_next_one_comes(
-    redis_server: Any, *, is_cancelled: bool
+    redis_server: Server, monkeypatch: pytest.MonkeyPatch, *, is_cancelled: bool
 ) -> None:
-    cache = Cache(patient(redis_server.url))
+    # Nobody closes the cache in those loops: the last connection has a warning of its own, and
+    # redis-py 5 closes one in its finalizer, which fails where the loop is closed. pytest would
+    # keep that error, and with it the loop. All is collected here: else a later test is blamed.
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        left = loops_left(patient(redis_server.url), is_cancelled=is_cancelled)
+        gc.collect()
+    assert left == [None] * 4
+
+
+def loops_left(url: str, *, is_cancelled: bool) -> list[object]:
+    """Use a cache in six loops; return what is left of each but the first and the last."""
+    cache = Cache(url)
     loops: list[Any] = []
 
     async def main() -> None:
         loops.append(ref(asyncio.get_running_loop()))
         assert await cache.aio.set("k", 1)
 
-    def run() -> None:
+    for _ in range(6):
         if is_cancelled:
             asyncio.run(main())
-            return
+            continue
         loop = asyncio.new_event_loop()
         loop.run_until_complete(main())
         loop.close()
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # nobody closed the cache in those loops
-        for _ in range(6):
-            run()
-        gc.collect()
-        assert [each() for each in loops[1:-1]] == [None] * 4  # the first one imported
-        cache.close()
-        gc.collect()
-    assert [each() for each in loops[1:]] == [None] * 5
+    gc.collect()
+    cache.close()
+    return [each() for each in loops[1:-1]]  # the first one imported
