@@ -46,9 +46,8 @@ def test_a_killed_server_refuses_and_comes_back_empty_on_its_port(any_own_server
 
 def test_a_paused_server_answers_only_after_it_is_resumed(own_server: Server) -> None:
     once = Retry(NoBackoff(), 0)
+    own_server.pause()
     with redis.Redis(port=own_server.port, socket_timeout=0.05, retry=once) as client:
-        client.ping()
-        own_server.pause()
         with pytest.raises(redis.TimeoutError):
             client.ping()
         own_server.resume()

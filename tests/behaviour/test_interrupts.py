@@ -214,10 +214,11 @@ def test_an_interrupt_while_the_server_hangs_is_raised_and_gives_the_slot_back(
     cache = bounded(threads, own_server.url, socket_timeout=5)
     before = signal.signal(signal.SIGALRM, raising(TimeoutError))
     own_server.pause()
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
     began = time.monotonic()
     try:
         with pytest.raises(TimeoutError, match=r"^$"):
+            # Set here: this thread may stand still, and be interrupted before it asks.
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             cache.get("k")
     finally:
         signal.signal(signal.SIGALRM, before)

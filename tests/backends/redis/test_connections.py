@@ -220,7 +220,7 @@ def test_tls_options_reach_the_connection() -> None:
 def test_the_pool_waits_for_a_connection_and_no_longer_than_the_time_out(
     redis_server: Server, colour: str
 ) -> None:
-    target = parse_url(redis_server.url, max_connections=1, socket_timeout=0.2)
+    target = parse_url(redis_server.url, max_connections=1, socket_timeout=0.5)
 
     async def exhaust() -> None:
         client: Any = make_client(target) if colour == "sync" else make_async_client(target)
