@@ -120,6 +120,14 @@ class MemoryStore:
         """Go on in a forked child, with the entries of the parent."""
         self._lock = Lock()
 
+    def drop(self, is_dropped: Callable[[str, bytes], bool]) -> None:
+        """Remove the keys that satisfy a predicate of name and content."""
+        with self._lock:
+            for key in list(self._cells):
+                content = self._read(key)
+                if content is not None and is_dropped(key, content):
+                    self._remove(key)
+
     def close(self) -> None:
         """Forget everything."""
         with self._lock:

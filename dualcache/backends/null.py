@@ -46,6 +46,9 @@ class NullStore:
     def after_fork(self) -> None:
         """Go on in a forked child."""
 
+    def drop(self, _: Callable[[str, bytes], bool]) -> None:
+        """Nothing is here."""
+
     def close(self) -> None:
         """Nothing to close."""
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from dualcache.core.entry import TOKEN_BYTES
-from dualcache.core.envelope import owner_of
+from dualcache.core.entry import TOKEN_BYTES, Kind
+from dualcache.core.envelope import kind_of, owner_of
 from dualcache.core.events import Unusable
 from dualcache.core.ops import CommitReply, Delete, GiveWay, Look, TryLease
 from dualcache.engine.commit import Change, commit_all, commit_each
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     _Wanted = tuple[Call, ReadResult]
     _Taken = tuple[Call, Start]
 
-__all__ = ["Paused", "pause", "pause_all", "pause_ms", "take_refresh", "take_refreshes"]
+__all__ = ["Paused", "is_lease", "pause", "pause_all", "pause_ms", "take_refresh", "take_refreshes"]
 
 
 class Paused(NamedTuple):
@@ -45,6 +45,13 @@ _PAUSE: Final = b"pause"
 _FIRST_PAUSE_MS: Final = 1_000
 _LONGEST_PAUSE_MS: Final = 30_000
 _MOST_FAILURES: Final = 16
+
+
+def is_lease(key: str, content: bytes, env: Env) -> bool:
+    """Tell whether a stored key says that a load is under way, and nothing else."""
+    if key.startswith(refresh_key("", env)):
+        return not content.startswith(_PAUSE)
+    return kind_of(content) is Kind.FILLING
 
 
 def take_refresh(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dualcache.backends.redis.warmup import IMPORTS, WarmUp
@@ -27,6 +28,7 @@ from dualcache.engine.handovers import Handovers
 from dualcache.engine.health import Health
 from dualcache.engine.load import get_or_load
 from dualcache.engine.nodes import Nodes
+from dualcache.engine.refresh_lease import is_lease
 from dualcache.observability.logs import was_told_of_time_travel
 from dualcache.runtime.clocks import new_token, steady_clock, wall_clock
 from dualcache.runtime.direct_fronts import DirectFronts
@@ -217,6 +219,8 @@ class Backend:
         for part in (self._store, self._server, self.front):
             if part is not None:
                 part.after_fork()
+        if self._store is not None:  # nobody here would end the parent's loads
+            self._store.drop(partial(is_lease, env=self.env))
         if self._sync is not None:
             self._sync.keeper.after_fork()
 

@@ -184,8 +184,11 @@ def test_an_entry_larger_than_the_bound_is_not_kept(clock: Clock) -> None:
 
 def test_a_store_that_is_closed_has_forgotten_everything(store: MemoryStore) -> None:
     put(store, "a", b"v")
+    put(store, "b", b"w")
     store.after_fork()
+    store.drop(lambda key, content: (key, content) == ("b", b"w"))
     assert store.perform(Look("a")) == RawRead(b"v")
+    assert store.perform(Look("b")) == RawRead(None)
     store.close()
     assert store.perform(Look("a")) == RawRead(None)
 

@@ -300,6 +300,12 @@ with warnings.catch_warnings():
 if child == 0:
     assert other() == "other"
     assert len(cache._runtime.backend.flights) == 0
+    if sys.argv[1] == "memory://":  # the parent's load ends in the parent's memory
+        events = []
+        cache.on_event(events.append)
+        assert load() == "value"
+        assert [type(event).__name__ for event in events] == ["Miss", "Loaded"]
+        assert events[1].outcome == "stored"
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 gate.set()

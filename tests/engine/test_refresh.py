@@ -28,6 +28,7 @@ from dualcache.engine.acquire import MOST_ROUNDS
 from dualcache.engine.health import PendingDeletion
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.read import get
+from dualcache.engine.refresh_lease import is_lease
 from dualcache.errors import UnencodableValue
 from tests.engine.conversation import (
     KEY,
@@ -380,3 +381,20 @@ def test_a_refresh_of_a_stale_entry_that_fails_gives_the_stale_value_and_makes_n
         (Load, Raised(OSError(), 5.0)),
     ).ends()
     assert outcome.value == "old"
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "is_one"),
+    [
+        (KEY, filling(1), True),
+        (KEY, OLD, False),
+        (KEY, seal_tombstone(KEY, token=token(1), created_ms=NOW_MS), False),
+        (KEY, b"foreign", False),
+        (f"shop:~r:{KEY}", token(1), True),
+        (f"shop:~r:{KEY}", b"pause" + token(1)[5:], False),
+        (f"shop:~t:{KEY}", token(1), False),
+    ],
+)
+def test_a_lease_is_told_from_what_else_is_stored(key: str, content: bytes, is_one: bool) -> None:
+    env, _ = surroundings()
+    assert is_lease(key.replace("shop:", env.prefix), content, env) is is_one
