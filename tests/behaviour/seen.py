@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tests.bodies import WAIT_SECONDS
+from tests.front.tiers import eventually
 
 if TYPE_CHECKING:
     from dualcache import Cache, Event
@@ -57,9 +58,9 @@ async def settled(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-def has_only_us(server: Server) -> bool:
-    """Tell whether the test's own connection is the only one, once the server has seen the ends."""
-    return any(len(server.cli("CLIENT", "LIST").splitlines()) == 1 for _ in range(1000))
+def wait_until_only_us(server: Server) -> None:
+    """Block until the server has seen the end of every connection but the test's own."""
+    eventually(lambda: len(server.cli("CLIENT", "LIST").splitlines()) == 1, "no other connection")
 
 
 def run_script(source: str, *arguments: object, stdin: str | None = None) -> str:

@@ -24,7 +24,7 @@ from dualcache import (
     Settings,
     UsageError,
 )
-from tests.behaviour.seen import Seen, has_only_us, run_script
+from tests.behaviour.seen import Seen, run_script, wait_until_only_us
 from tests.patience import patient
 
 if TYPE_CHECKING:
@@ -345,7 +345,7 @@ def test_lifespan_opens_and_closes(own_server: Server) -> None:
     async def main() -> None:
         async with cache.lifespan(object()):
             assert await cache.aio.set("k", 1)
-        assert has_only_us(own_server)
+        wait_until_only_us(own_server)
 
     asyncio.run(main())
 

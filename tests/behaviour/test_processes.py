@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualcache import Cache
-from tests.behaviour.seen import ROOT, has_only_us, run_script
+from tests.behaviour.seen import ROOT, run_script, wait_until_only_us
 from tests.behaviour.test_invalidation import WAYS
 from tests.patience import patient
 
@@ -356,9 +356,9 @@ def test_the_interpreter_ends_without_a_message(backend_url: str, how: str) -> N
 
 
 def test_a_process_leaves_no_connection_open_after_close(own_server: Server) -> None:
-    assert has_only_us(own_server)
+    wait_until_only_us(own_server)
     with Cache(patient(own_server.url)) as cache:
         cache.set("k", 1)
         cache.client.ping()
         assert len(own_server.cli("CLIENT", "LIST").splitlines()) == 3
-    assert has_only_us(own_server)
+    wait_until_only_us(own_server)
