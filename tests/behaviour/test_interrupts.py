@@ -214,12 +214,16 @@ def test_an_interrupt_while_the_server_hangs_is_raised_and_gives_the_slot_back(
     cache = bounded(threads, own_server.url, socket_timeout=5)
     before = signal.signal(signal.SIGALRM, raising(TimeoutError))
     own_server.pause()
+
+    def get_and_be_interrupted() -> None:
+        # Set here: this thread may stand still, and be interrupted before it asks.
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        cache.get("k")
+
     began = time.monotonic()
     try:
         with pytest.raises(TimeoutError, match=r"^$"):
-            # Set here: this thread may stand still, and be interrupted before it asks.
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            cache.get("k")
+            get_and_be_interrupted()
     finally:
         signal.signal(signal.SIGALRM, before)
         own_server.resume()
