@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from msgspec.structs import replace
+
 from dualcache.core.entry import MISSING, CacheInfo
 from dualcache.core.policy import Counters
 from dualcache.core.scope import switched_off
@@ -173,8 +175,14 @@ class Cached:
         return loader_of(values, self.binding.loader)(*values)
 
     def call_of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
-        """Return the call for arguments as they are written."""
-        return self.call_with(self.signature.bind(args, kwargs))
+        """Return a handle's call for arguments as they are written.
+
+        Where the cache is disabled, the front tier has no part in it.
+        """
+        call = self.call_with(self.signature.bind(args, kwargs))
+        if id(self.runtime) in switched_off.get():
+            return replace(call, policy=replace(call.policy, front=None))
+        return call
 
     def call_with(self, values: tuple[Any, ...]) -> Call:
         """Return the call for values in signature order."""

@@ -71,18 +71,18 @@ class Handles(SharedHandles):
 
     def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function now and store its result; return it."""
-        cached, backend = self.cached, self.cached.runtime.backend
+        cached, backend = self.cached, self.cached.runtime.active_backend
         flow = direct(load.refresh, cached.call_of(args, kwargs), backend, REFRESH)
         return value_of(backend.run(flow))
 
     def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """Return the entry that is stored for this call; changes nothing."""
-        cached, backend = self.cached, self.cached.runtime.backend
+        cached, backend = self.cached, self.cached.runtime.active_backend
         return backend.run(peek.peek(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
 
     def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
         """Store `value` as the result of this call; return whether it is there."""
-        cached, backend = self.cached, self.cached.runtime.backend
+        cached, backend = self.cached, self.cached.runtime.active_backend
         return backend.run(write.set_value(cached.call_of(args, kwargs), value, backend.env))  # type: ignore[no-any-return]
 
     def warm(
@@ -125,18 +125,18 @@ class AsyncHandles(SharedHandles):
 
     async def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function now and store its result; return it."""
-        cached, backend = self.cached, self.cached.runtime.backend
+        cached, backend = self.cached, self.cached.runtime.active_backend
         flow = direct(load.refresh, cached.call_of(args, kwargs), backend, REFRESH)
         return value_of(await backend.arun(flow))
 
     async def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """Return the entry that is stored for this call; changes nothing."""
-        cached, backend = self.cached, self.cached.runtime.backend
+        cached, backend = self.cached, self.cached.runtime.active_backend
         return await backend.arun(peek.peek(cached.call_of(args, kwargs), backend.env))  # type: ignore[no-any-return]
 
     async def store(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
         """Store `value` as the result of this call; return whether it is there."""
-        cached, backend = self.cached, self.cached.runtime.backend
+        cached, backend = self.cached, self.cached.runtime.active_backend
         flow = write.set_value(cached.call_of(args, kwargs), value, backend.env)
         return await backend.arun(flow)  # type: ignore[no-any-return]
 

@@ -69,7 +69,7 @@ class CachedMany:
 
     def refreshing(self, values: tuple[Any, ...]) -> Flow[dict[Any, Any]]:
         """Load all values now, and store them."""
-        asked, backend = (yield from self._asked(values)), self.cached.runtime.backend
+        asked, backend = (yield from self._asked(values)), self.cached.runtime.active_backend
         loader = self._loader_of(asked)
         found = yield from traced_flows.refresh_many(
             asked.calls, loader, backend, self.cached.label
@@ -78,8 +78,8 @@ class CachedMany:
 
     def peeking(self, values: tuple[Any, ...]) -> Flow[dict[Any, Entry]]:
         """Tell what is stored for each value; one without an entry is left out."""
-        asked = yield from self._asked(values)
-        entries = yield from peek_many(list(asked.calls.values()), self._env)
+        asked, backend = (yield from self._asked(values)), self.cached.runtime.active_backend
+        entries = yield from peek_many(list(asked.calls.values()), backend.env)
         pairs = zip(asked.elements.values(), entries, strict=True)
         return {element: entry for element, entry in pairs if entry is not None}
 

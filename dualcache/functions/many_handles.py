@@ -51,12 +51,12 @@ class ManyHandles(SharedManyHandles):
     def refresh(self, /, *args: Any, **kwargs: Any) -> dict[Any, Any]:
         """Call the function now for all values and store its results; return them."""
         flow = self.many.refreshing(self.many.whole.bind(args, kwargs))
-        return self.many.cached.runtime.backend.run(flow)  # type: ignore[no-any-return]
+        return self.many.cached.runtime.active_backend.run(flow)  # type: ignore[no-any-return]
 
     def peek(self, /, *args: Any, **kwargs: Any) -> dict[Any, Entry]:
         """Return the entry of each of the values; changes nothing."""
         flow = self.many.peeking(self.many.whole.bind(args, kwargs))
-        return self.many.cached.runtime.backend.run(flow)  # type: ignore[no-any-return]
+        return self.many.cached.runtime.active_backend.run(flow)  # type: ignore[no-any-return]
 
     def cache_clear(self) -> Invalidated:
         """Forget every result of this function, in all processes."""
@@ -79,12 +79,12 @@ class AsyncManyHandles(SharedManyHandles):
     async def refresh(self, /, *args: Any, **kwargs: Any) -> dict[Any, Any]:
         """Call the function now for all values and store its results; return them."""
         flow = self.many.refreshing(self.many.whole.bind(args, kwargs))
-        return await self.many.cached.runtime.backend.arun(flow)  # type: ignore[no-any-return]
+        return await self.many.cached.runtime.active_backend.arun(flow)  # type: ignore[no-any-return]
 
     async def peek(self, /, *args: Any, **kwargs: Any) -> dict[Any, Entry]:
         """Return the entry of each of the values; changes nothing."""
         flow = self.many.peeking(self.many.whole.bind(args, kwargs))
-        return await self.many.cached.runtime.backend.arun(flow)  # type: ignore[no-any-return]
+        return await self.many.cached.runtime.active_backend.arun(flow)  # type: ignore[no-any-return]
 
     def cache_clear(self) -> Cleared:
         """Forget every result of this function, in all processes.

@@ -40,7 +40,10 @@ def warm(
     on_progress: Callable[[Warmed], object] | None,
 ) -> Warmed:
     """Fill ahead in threads. `first` are arguments of all calls: the object of a method."""
-    warming, backend = _Warming(cached, first, concurrency, on_progress), cached.runtime.backend
+    warming, backend = (
+        _Warming(cached, first, concurrency, on_progress),
+        cached.runtime.active_backend,
+    )
 
     def load(wanted: _Wanted) -> None:
         _, call, is_stale = wanted
@@ -64,7 +67,10 @@ async def awarm(
     on_progress: Callable[[Warmed], object] | None,
 ) -> Warmed:
     """Fill ahead in tasks, as `warm` does in threads."""
-    warming, backend = _Warming(cached, first, concurrency, on_progress), cached.runtime.backend
+    warming, backend = (
+        _Warming(cached, first, concurrency, on_progress),
+        cached.runtime.active_backend,
+    )
 
     async def load(wanted: _Wanted) -> None:
         _, call, is_stale = wanted
@@ -104,7 +110,7 @@ class _Warming:
         glance = replace(cached.policy, value_codec=codec._replace(unpack=codec.verify))
         looks = [replace(call, policy=glance) for call in calls]
         answers = cached.policy.negative_ttl_ms is not None  # of a function that raises from there
-        entries = yield from peek_many(looks, cached.runtime.backend.env)
+        entries = yield from peek_many(looks, cached.runtime.active_backend.env)
         # A stale entry is refreshed: a read of it might be served, and load it in the background.
         missing = [
             (args, call, entry is not None)

@@ -23,8 +23,9 @@ from dualcache import (
     ObserverFailed,
     Settings,
     UsageError,
+    Warmed,
 )
-from tests.behaviour.seen import Seen, run_script, wait_until_only_us
+from tests.behaviour.seen import Seen, run_script, settled, wait_until_only_us
 from tests.patience import patient
 
 if TYPE_CHECKING:
@@ -284,8 +285,6 @@ def test_a_disabled_cache_reads_and_stores_nothing_but_invalidates(
     assert colour.run(load) == 1
 
     async def inside() -> None:
-        from tests.behaviour.seen import settled
-
         face = colour.face(cache)
         with cache.disabled():
             assert await settled(load()) == 2
@@ -298,6 +297,45 @@ def test_a_disabled_cache_reads_and_stores_nothing_but_invalidates(
 
     colour.run(colour.function(inside) if not colour.is_async else inside)
     assert colour.run(load) == 3
+
+
+def test_the_handles_of_functions_read_and_store_nothing_inside_of_disabled(
+    colour: Colour, backend_url: str
+) -> None:
+    cache = colour.cache(backend_url, front=10)
+    loads: list[int] = []
+
+    def body(n: int) -> int:
+        loads.append(n)
+        return len(loads)
+
+    def bodies(numbers: list[int]) -> dict[int, int]:
+        return {number: body(number) for number in numbers}
+
+    load = cache(key="k:{n}")(colour.function(body))
+    load_many = cache.many(key="many:{number}")(colour.function(bodies))
+    for _ in range(2):  # the second is kept by the front tier
+        assert (colour.run(load, 1), colour.run(load_many, [1])) == (1, {1: 2})
+
+    async def inside() -> None:
+        with cache.disabled():
+            assert await settled(load.peek(1)) is None
+            assert await settled(load.store(9, 1)) is False
+            assert await settled(load.refresh(1)) == 3
+            assert await settled(load.warm([1, 2])) == Warmed(loaded=2)
+            assert await settled(load_many.peek([1])) == {}
+            assert (await settled(load_many.refresh([1]))).keys() == {1}
+            assert await settled(load(1)) == len(loads) == 7
+        assert (await settled(load.peek(1))).value == 1
+        assert await settled(load.peek(2)) is None
+        assert (await settled(load_many.peek([1])))[1].value == 2
+        with cache.disabled():
+            assert (await settled(load.invalidate(1))).removed == 1
+            assert (await settled(load_many.invalidate([1]))).removed == 1
+        assert await settled(load.peek(1)) is None
+        assert await settled(load_many.peek([1])) == {}
+
+    colour.run(colour.function(inside) if not colour.is_async else inside)
 
 
 def test_disabling_is_local_to_a_thread(backend_url: str) -> None:
