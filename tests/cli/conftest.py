@@ -6,6 +6,7 @@ import pytest
 
 from dualcache import Cache
 from tests.cli.running import Shell
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,5 +28,5 @@ def shell(redis_server: Server, capsys: pytest.CaptureFixture[str]) -> Shell:
 @pytest.fixture
 def shop(redis_server: Server) -> Iterator[Cache]:
     """The cache that the commands look into."""
-    with Cache(redis_server.url, namespace="shop") as cache:
+    with Cache(patient(redis_server.url), namespace="shop") as cache:
         yield cache

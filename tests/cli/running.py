@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualcache.cli.main import main
+from tests.patience import patient
 
 if TYPE_CHECKING:
     import pytest
@@ -33,7 +34,7 @@ class Shell:
         self._capsys = capsys
 
     def run(self, *arguments: str) -> Done:
-        return self.bare(*arguments, "--url", self.url, "--namespace", "shop")
+        return self.bare(*arguments, "--url", patient(self.url), "--namespace", "shop")
 
     def bare(self, *arguments: str) -> Done:
         self._capsys.readouterr()

@@ -12,6 +12,7 @@ from dualcache import Cache
 from dualcache.doctor import Level
 from tests.bodies import WAIT_SECONDS
 from tests.doctor.test_examine import configured, found, found_by, odd_server, user
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,12 +37,12 @@ def test_a_user_that_the_server_does_not_know(odd_server: Server) -> None:
 
 def test_keys_that_a_user_may_not_touch_are_one_finding(any_own_server: Server) -> None:
     """The commands are allowed: a server refuses each because of the key."""
-    with Cache(any_own_server.url, namespace="shop") as cache:
+    with Cache(patient(any_own_server.url), namespace="shop") as cache:
         rules = [each.rule for each in cache.rights() if each.rule[0] == "+"]
     if any_own_server.version >= (7,):
         rules += ["+acl|whoami", "+acl|dryrun"]
     any_own_server.cli("ACL", "SETUSER", "app", "on", ">pw", "~other:*", *rules)
-    told = found_by(Cache(any_own_server.url.replace("//", "//app:pw@"), namespace="shop"))
+    told = found_by(Cache(patient(any_own_server.url.replace("//", "//app:pw@")), namespace="shop"))
     faults = [(one.check, one.cause, one.fix) for one in told if one.level is Level.FAULT]
     (rights,) = faults
     assert rights[1].startswith("~shop:* is missing")

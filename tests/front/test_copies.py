@@ -12,6 +12,7 @@ from dualcache import FrontTier
 from dualcache.core.entry import MISSING
 from tests.bodies import WAIT_SECONDS
 from tests.front.tiers import eventually, front_hits, kept, kept_key, opened, tiered
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -232,7 +233,7 @@ def test_three_loops_one_after_another_each_keep_and_see_what_changed(
 ) -> None:
     from dualcache import Cache
 
-    cache = Cache(redis_server.url, front=FrontTier(transport=transport))
+    cache = Cache(patient(redis_server.url), front=FrontTier(transport=transport))
 
     async def use(n: int) -> None:
         await cache.aio.set("k", n)

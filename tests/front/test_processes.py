@@ -13,6 +13,7 @@ import pytest
 from dualcache import Cache, FrontTier
 from tests.behaviour.seen import run_script
 from tests.front.tiers import eventually, is_open, tier_of
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from tests.colours import Colour
@@ -22,9 +23,9 @@ START = """
 import asyncio, gc, os, sys, threading, time, warnings
 from dualcache import Cache, FrontTier
 front = FrontTier(transport=sys.argv[2])
-cache = Cache(sys.argv[1], front=front, socket_timeout=20)
+cache = Cache(sys.argv[1], front=front)
 def keep(key):
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 30
     while True:
         before = cache.stats().front.hits
         found = cache.get(key)
@@ -62,7 +63,7 @@ assert cache.stats().front.losses == losses
 print("fine")
 """
     )
-    assert run_script(source, redis_server.url, transport) == "fine\n"
+    assert run_script(source, patient(redis_server.url), transport) == "fine\n"
 
 
 def test_a_child_forked_from_a_running_loop_begins_clean(
@@ -107,7 +108,7 @@ asyncio.run(parent())
 print("fine")
 """
     )
-    assert run_script(source, redis_server.url, transport) == "fine\n"
+    assert run_script(source, patient(redis_server.url), transport) == "fine\n"
 
 
 def test_children_forked_while_threads_and_loops_read_find_no_lock_taken(
@@ -162,7 +163,7 @@ for worker in workers:
 print("fine")
 """
     )
-    assert run_script(source, redis_server.url, transport) == "fine\n"
+    assert run_script(source, patient(redis_server.url), transport) == "fine\n"
 
 
 def test_a_child_forked_inside_of_override_begins_clean_at_home_too(
@@ -195,12 +196,12 @@ assert cache.stats().front.losses == 0
 print("fine")
 """
     )
-    assert run_script(source, redis_server.url, transport) == "fine\n"
+    assert run_script(source, patient(redis_server.url), transport) == "fine\n"
 
 
 def test_a_child_does_not_wait_for_the_lock_of_a_tier_before_memory() -> None:
     source = (
-        START.replace(", socket_timeout=20", "")
+        START
         + """
 import signal
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -248,7 +249,7 @@ assert cache.stats().front.losses == 0
 print("fine")
 """
     )
-    assert run_script(source, redis_server.url, transport) == "fine\n"
+    assert run_script(source, patient(redis_server.url), transport) == "fine\n"
 
 
 @pytest.mark.parametrize("end", ["", "cache.close()", "del cache; gc.collect()", "sys.exit(0)"])
@@ -264,7 +265,7 @@ print("fine", flush=True)
 {end}
 """
     )
-    assert run_script(source, redis_server.url, transport) == "fine\n"
+    assert run_script(source, patient(redis_server.url), transport) == "fine\n"
 
 
 def test_an_interpreter_ends_while_daemon_threads_read(
@@ -297,7 +298,7 @@ for begun in reading:
 print("fine", flush=True)
 """
     )
-    assert run_script(source, redis_server.url, transport) == "fine\n"
+    assert run_script(source, patient(redis_server.url), transport) == "fine\n"
 
 
 def test_an_interpreter_ends_while_the_server_is_away(own_server: Server) -> None:
@@ -333,7 +334,7 @@ assert cache.stats().front.transport == sys.argv[2]
 print("fine")
 """
     )
-    assert run_script(source, redis_server.url, transport) == "fine\n"
+    assert run_script(source, patient(redis_server.url), transport) == "fine\n"
 
 
 def test_an_interpreter_ends_while_the_server_stands_still(
@@ -372,7 +373,7 @@ for n in range(5):
 print("fine")
 """
     )
-    assert run_script(source, redis_server.url, transport) == "fine\n"
+    assert run_script(source, patient(redis_server.url), transport) == "fine\n"
 
 
 def test_loops_in_threads_share_the_tier(redis_server: Server, transport: Any) -> None:
