@@ -156,11 +156,11 @@ def test_any_plain_value_comes_back_the_same(value: object) -> None:
     assert is_same(back, value)
 
 
-@pytest.mark.parametrize("annotation", [MISSING, "User", Any, object, dict, list[int], int | None])
-@given(value=plain_values())
-def test_an_annotation_never_changes_a_value(annotation: object, value: object) -> None:
-    back, _ = kept(value, annotation)
-    assert is_same(back, value)
+@given(plain_values())
+def test_an_annotation_never_changes_a_value(value: object) -> None:
+    for annotation in (MISSING, "User", Any, object, dict, list[int], int | None):
+        back, _ = kept(value, annotation)
+        assert is_same(back, value), annotation
 
 
 @pytest.mark.parametrize(
