@@ -12,13 +12,16 @@ from tests.simulation.scenarios import cast, deletes_tag
 from tests.simulation.values import TAG
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.simulation.scenario import Scenario
 
 MOST_STATES: Final = 150_000
 SAMPLES: Final = 200
 LONGEST: Final = 80
 STALE: Final = "acknowledged"
-TRANSPORTS = pytest.mark.parametrize("transport", ["broadcast", "tracking"])
+BOTH_TRANSPORTS: Final = ("broadcast", "tracking")
+TRANSPORTS = pytest.mark.parametrize("transport", BOTH_TRANSPORTS)
 
 
 def breaks(scenario: Scenario, what: str) -> None:
@@ -34,6 +37,11 @@ def two_tiers(
     """Make a scenario whose entry lies in Redis, with a tag if a writer deletes that."""
     tags = (TAG,) if deletes_tag in writers.values() else ()
     return cast(readers, writers, transport=transport, is_stored=True, tags=tags, **options)
+
+
+def some_of(cases: Iterable[str], *few: str) -> list[Any]:
+    """Return the cases of a test: all but `few` are searched with `-m storm` alone."""
+    return [pytest.param(it, marks=() if it in few else pytest.mark.storm) for it in cases]
 
 
 def holds(scenario: Scenario) -> None:

@@ -13,7 +13,7 @@ from dualcache.engine.leases import RELEASED_MS
 from tests.simulation.explorer import explore
 from tests.simulation.scenario import TROUBLES, Scenario
 from tests.simulation.scenarios import cast, deletes_key, deletes_tag, loads, loads_many, sets
-from tests.simulation.searching import TRANSPORTS, breaks, holds
+from tests.simulation.searching import BOTH_TRANSPORTS, breaks, holds, some_of
 from tests.simulation.values import BOTH, TAG
 
 WRITERS: dict[str, Any] = {
@@ -55,7 +55,7 @@ def test_a_reader_who_may_not_have_a_stale_value_beside_one_who_may() -> None:
     holds(over_a_stale_entry(readers, {"B.w1": deletes_key}))
 
 
-@pytest.mark.parametrize("kind", ["key", "set"])
+@pytest.mark.parametrize("kind", some_of(["key", "set"], "key"))
 def test_a_load_in_the_background_with_any_one_trouble(kind: str) -> None:
     writers = {"B.w1": WRITERS[kind]}
     holds(over_a_stale_entry({"A.r1": reads()}, writers, troubles=TROUBLES, faults=1))
@@ -86,7 +86,7 @@ def test_a_batch_over_a_stale_entry_with_any_one_trouble(options: dict[str, Any]
     holds(over_a_stale_entry({"A.r1": reader}, {"B.w1": deletes_key}, troubles=TROUBLES, faults=1))
 
 
-@TRANSPORTS
+@pytest.mark.parametrize("transport", some_of(BOTH_TRANSPORTS, "tracking"))
 def test_a_stale_entry_is_not_kept_in_front(transport: str) -> None:
     scenario = over_a_stale_entry(
         {"A.r1": reads(), "A.r2": reads()}, {"B.w1": deletes_key}, transport=transport

@@ -39,7 +39,7 @@ def test_a_key_that_is_being_loaded_or_set_is_expired() -> None:
     holds(cast({"A.r1": loads()}, {"A.w1": sets(), "B.w2": expires}))
 
 
-@pytest.mark.parametrize("is_stored", [True, False])
+@pytest.mark.parametrize("is_stored", [True, pytest.param(False, marks=pytest.mark.storm)])
 def test_any_one_trouble_of_a_reader_or_of_who_expires(is_stored: bool) -> None:
     for writer in ("A.w1", "B.w1"):
         holds(

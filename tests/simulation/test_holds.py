@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -14,7 +14,7 @@ from dualcache.engine.leases import take_together
 from dualcache.engine.starting import Start
 from tests.simulation.scenario import TROUBLES, Scenario
 from tests.simulation.scenarios import cast, deletes_key, gets, loads, refreshes
-from tests.simulation.searching import STALE, breaks, holds, two_tiers
+from tests.simulation.searching import STALE, breaks, holds, holds_in_samples, two_tiers
 from tests.simulation.values import KEY
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def commits_under_a_hold(*, is_invalidated_after: bool = True) -> FlowOf:
 
 WRITER = commits_under_a_hold()
 WITHOUT_A_SECOND = commits_under_a_hold(is_invalidated_after=False)
+COPIES = two_tiers({"A.r1": gets(), "B.r2": gets()}, {"A.w1": WRITER}, "tracking", is_kept=True)
 
 
 def evicted(writer: FlowOf) -> Scenario:
@@ -66,13 +67,27 @@ def test_any_one_trouble_around_a_commit() -> None:
         holds(cast({"A.r1": loads()}, {writer: WRITER}, troubles=TROUBLES, faults=1))
 
 
+TWO_WRITERS: Final = {"B.w1": WRITER, "A.w2": deletes_key}
+
+
 def test_a_hold_beside_a_plain_invalidation() -> None:
-    holds(cast({"A.r1": loads()}, {"B.w1": WRITER, "A.w2": deletes_key}))
+    holds(cast({"A.r1": gets()}, TWO_WRITERS, is_stored=True))
+    holds_in_samples(cast({"A.r1": loads()}, TWO_WRITERS))
+
+
+@pytest.mark.storm
+def test_a_load_and_a_hold_beside_a_plain_invalidation() -> None:
+    holds(cast({"A.r1": loads()}, TWO_WRITERS))
 
 
 def test_a_hold_beside_copies() -> None:
-    readers = {"A.r1": gets(), "B.r2": gets()}
-    holds(two_tiers(readers, {"A.w1": WRITER}, "tracking", is_kept=True))
+    holds(two_tiers({"A.r1": gets()}, {"B.w1": WRITER}, "tracking", is_kept=True))
+    holds_in_samples(COPIES)
+
+
+@pytest.mark.storm
+def test_a_hold_beside_copies_in_two_processes() -> None:
+    holds(COPIES)
 
 
 def test_a_refresh_that_claims_without_a_compare_takes_a_hold_away(

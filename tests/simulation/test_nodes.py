@@ -18,7 +18,7 @@ from dualcache.engine.handovers import Handovers
 from dualcache.front.of_nodes import FrontOfNodes
 from tests.simulation.fronts import WatchedFunction
 from tests.simulation.scenarios import cast, deletes_key, deletes_tag, gets, loads
-from tests.simulation.searching import STALE, breaks, holds, two_tiers
+from tests.simulation.searching import STALE, breaks, holds, some_of, two_tiers
 from tests.simulation.server import Server
 from tests.simulation.values import KEY, TAG
 
@@ -51,7 +51,8 @@ def handed_over(reader: Any) -> Scenario:
     return cast({"A.r1": reader}, {"B.w1": deletes_key}, **options)
 
 
-TRANSPORTS = pytest.mark.parametrize("transport", ["broadcast", "tracking", "pubsub"])
+THREE_TRANSPORTS = ("broadcast", "tracking", "pubsub")
+TRANSPORTS = pytest.mark.parametrize("transport", THREE_TRANSPORTS)
 WRITERS = pytest.mark.parametrize("writer", [deletes_key, deletes_tag])
 
 
@@ -62,9 +63,13 @@ def test_a_key_and_its_tag_on_two_nodes(transport: str, writer: Any) -> None:
 
 
 @TRANSPORTS
-@WRITERS
-def test_one_node_is_lost(transport: str, writer: Any) -> None:
-    holds(with_trouble(transport, "end of link", "reap", writer=writer, shaky="A"))
+def test_one_node_is_lost(transport: str) -> None:
+    holds(with_trouble(transport, "end of link", "reap", shaky="A"))
+
+
+@pytest.mark.parametrize("transport", some_of(THREE_TRANSPORTS, "tracking"))
+def test_the_node_of_a_key_or_of_its_tag_is_lost(transport: str) -> None:
+    holds(with_trouble(transport, "end of link", "reap", writer=deletes_tag, shaky="A"))
 
 
 @TRANSPORTS
@@ -72,7 +77,7 @@ def test_a_key_moves_to_the_other_node(transport: str) -> None:
     holds(with_trouble(transport, "move", shaky="A"))
 
 
-@TRANSPORTS
+@pytest.mark.parametrize("transport", some_of(THREE_TRANSPORTS, "tracking", "pubsub"))
 def test_a_key_moves_while_it_is_loaded(transport: str) -> None:
     homes = ((KEY, FIRST), (TAG, SECOND))
     options: dict[str, Any] = {"troubles": frozenset({"move"}), "faults": 1, "homes": homes}

@@ -8,6 +8,7 @@ for is shown by what goes wrong without it.
 from __future__ import annotations
 
 from itertools import count
+from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -32,6 +33,7 @@ from dualcache.options.front_tier import FrontTier
 from tests.engine.conversation import RECIPE, surroundings
 from tests.engine.conversation import lead as leads
 from tests.fronts import front_by_hand
+from tests.simulation.searching import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -347,8 +349,20 @@ def test_no_copy_is_older_than_what_was_acknowledged_and_heard(writer: Any, is_k
     holds(reads, there=[writer], tags=TAGGED, is_kept=is_kept)
 
 
+@pytest.mark.storm
 def test_two_readers_keep_nothing_old_between_them() -> None:
     holds(reads, reads, there=[deletes_key])
+
+
+def test_two_readers_keep_nothing_old_between_them_in_many_orders() -> None:
+    for seed in range(SAMPLES):
+        draw, world = Random(seed).randrange, World((reads, reads), there=[deletes_key])
+        try:
+            while choices := world.choices():
+                world.take(draw(len(choices)))
+            world.check_end()
+        finally:
+            world.abandon()
 
 
 @of_every_kind

@@ -23,7 +23,15 @@ from tests.simulation.scenarios import (
     refreshes,
     sets,
 )
-from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, holds_in_samples
+from tests.simulation.searching import (
+    BOTH_TRANSPORTS,
+    STALE,
+    TRANSPORTS,
+    breaks,
+    holds,
+    holds_in_samples,
+    some_of,
+)
 from tests.simulation.values import BESIDE, KEY, NAMES, NEW, OLD
 
 if TYPE_CHECKING:
@@ -46,7 +54,7 @@ def side_by_side(readers: dict[str, Any], writers: dict[str, Any], **options: An
 
 
 @pytest.mark.parametrize("is_cold", [False, True])
-@pytest.mark.parametrize("kind", list(WRITERS))
+@pytest.mark.parametrize("kind", some_of(WRITERS, "key", "set"))
 def test_each_release_sees_what_ends_the_entry_of_the_other(kind: str, is_cold: bool) -> None:
     readers = {
         "A.r1": loads(value_codec=OLD, is_cold=is_cold),
@@ -81,7 +89,7 @@ def kept_in_front(first: FlowOf, second: FlowOf, transport: str) -> Scenario:
     return side_by_side(readers, {"B.w1": deletes_key}, transport=transport)
 
 
-@TRANSPORTS
+@pytest.mark.parametrize("transport", some_of(BOTH_TRANSPORTS, "tracking"))
 def test_two_tiers_keep_nothing_that_lies_beside_another_entry(transport: str) -> None:
     holds(kept_in_front(gets(value_codec=OLD), loads(value_codec=NEW), transport))
     holds_in_samples(kept_in_front(loads(value_codec=OLD), loads(value_codec=NEW), transport))

@@ -27,7 +27,7 @@ from tests.simulation.values import TAG, Violation
 SCHEDULES = st.lists(st.integers(0, 29), min_size=40, max_size=140)
 LONGER = st.lists(st.integers(0, 29), min_size=60, max_size=220)
 CALM = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 TAGGED = loads((TAG,), stale_if_error_ms=60_000)
 COLD = loads((TAG,), is_cold=True)

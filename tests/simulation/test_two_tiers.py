@@ -48,11 +48,15 @@ def two_tiers(
     return cast(made, dict.fromkeys(writers, WRITERS[kind]), **options)
 
 
-@TRANSPORTS
-@DELETIONS
-def test_two_processes_two_readers_two_writers(kind: str, transport: str) -> None:
+def deleted_twice(kind: str, transport: str) -> Scenario:
     readers = {"A.r1": gets, "B.r2": gets}
-    holds_everywhere(two_tiers(kind, readers, ("A.w1", "B.w2"), transport))
+    return two_tiers(kind, readers, ("A.w1", "B.w2"), transport)
+
+
+@TRANSPORTS
+def test_two_processes_two_readers_two_writers(transport: str) -> None:
+    holds_everywhere(deleted_twice("tag", transport))
+    holds_in_samples(deleted_twice("key", transport))
 
 
 @TRANSPORTS
@@ -106,14 +110,19 @@ def silent(transport: str, troubles: frozenset[str]) -> Scenario:
 SILENCE = frozenset({"silence"})
 
 
-def test_a_link_falls_silent_while_the_clock_goes_on_and_a_proof_is_asked_for() -> None:
-    holds_everywhere(silent("broadcast", SILENCE))
-    holds_in_samples(silent("tracking", SILENCE))
+@TRANSPORTS
+def test_many_schedules_of_a_link_that_falls_silent_while_the_clock_goes_on(
+    transport: str,
+) -> None:
+    holds_in_samples(silent(transport, SILENCE))
 
 
 @pytest.mark.storm
-def test_a_tracked_link_falls_silent_while_the_clock_goes_on_and_a_proof_is_asked_for() -> None:
-    holds_everywhere(silent("tracking", SILENCE))
+@TRANSPORTS
+def test_a_link_falls_silent_while_the_clock_goes_on_and_a_proof_is_asked_for(
+    transport: str,
+) -> None:
+    holds_everywhere(silent(transport, SILENCE))
 
 
 @pytest.mark.storm
@@ -145,8 +154,7 @@ def test_copies_end_with_their_entry(transport: str) -> None:
 @TRANSPORTS
 @ALL_KINDS
 def test_two_processes_two_readers_and_two_writers_of_any_kind(kind: str, transport: str) -> None:
-    readers = {"A.r1": gets, "B.r2": gets}
-    holds_everywhere(two_tiers(kind, readers, ("A.w1", "B.w2"), transport))
+    holds_everywhere(deleted_twice(kind, transport))
 
 
 @pytest.mark.storm

@@ -14,7 +14,7 @@ from dualcache.engine.read import classify_with_tags
 from dualcache.engine.recovery import ask
 from tests.simulation import flows
 from tests.simulation.scenarios import cast, deletes_key, deletes_tag, loads, sets
-from tests.simulation.searching import TRANSPORTS, breaks, holds
+from tests.simulation.searching import BOTH_TRANSPORTS, breaks, holds, some_of
 from tests.simulation.values import KEY, RECIPE, TAG
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def test_nothing_is_reported_that_an_invalidation_ends(kind: str) -> None:
     holds(checked(kind, ("A.w1",)))
 
 
-@TRANSPORTS
+@pytest.mark.parametrize("transport", some_of(BOTH_TRANSPORTS, "tracking"))
 def test_copies_are_checked_against_what_is_stored(transport: str) -> None:
     for writer in ("A.w1", "B.w1"):
         holds(checked("key", (writer,), transport=transport, is_kept=True))
