@@ -82,9 +82,13 @@ class Listener:
 
 
 class Watcher:
-    """Listens to all servers of a cache; a thread for each, which ends with it."""
+    """Listens to all servers of a cache; a thread for each, which ends with it.
 
-    def __init__(self, cache: Cache) -> None:
+    Of the keys that one push names, the first `most` are looked at, and the others only counted.
+    """
+
+    def __init__(self, cache: Cache, most: int | None = None) -> None:
+        self._most = most
         self._prefix = f"{cache.namespace}:" if cache.namespace else ""
         client: Any = cache.client
         primaries = client.get_primaries() if hasattr(client, "get_primaries") else ()
@@ -155,6 +159,8 @@ class Watcher:
             return [Change("flushed", "", "all keys were deleted")]
         if not keys:
             return []
+        most = self._most or len(keys)
+        keys, others = keys[:most], keys[most:]
         trip = client.pipeline(transaction=False)
         for key in keys:
             trip.getrange(key, 0, HEAD_BYTES - 1)
@@ -162,7 +168,10 @@ class Watcher:
         answers = trip.execute(raise_on_error=False)
         found = zip(keys, answers[::2], answers[1::2], strict=True)
         changes = (self._change(key, raw, left) for key, raw, left in found)
-        return [change for change in changes if change is not None]
+        told = [change for change in changes if change is not None]
+        if others:
+            told.append(Change("more", "", f"{len(others)} other keys changed"))
+        return told
 
     def _change(self, key: bytes, raw: Any, left: Any) -> Change | None:
         name = key.decode("utf-8", "surrogateescape").removeprefix(self._prefix)

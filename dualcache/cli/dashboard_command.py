@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def dashboard(
     session: Session, host: str, port: int, auth: str | None, write: bool, values: bool
 ) -> int:
-    """Serve a page that shows the server, the keys and their entries, and the doctor.
+    """Serve a page that shows the server, the keys, changes by all processes, and the doctor.
 
     The figures of functions belong to the process that calls them: mount
     dualcache.dashboard.Dashboard in the program to see them.
@@ -37,6 +38,7 @@ def dashboard(
             code="DC501",
             help='pip install "dualcache[dashboard]"',
         )
+    from dualcache.cli.following import Follower
     from dualcache.cli.serving import serve
     from dualcache.dashboard import Dashboard
     from dualcache.dashboard.access import is_loopback
@@ -48,9 +50,17 @@ def dashboard(
             help="give --auth module:function, or leave --host out and use an SSH tunnel",
         )
     function: Any = None if auth is None else named_object("--auth", auth)
+    cache = session.cache
+    has_server = cache.stats().tier == "redis"
     app = Dashboard(
-        session.cache, function, can_write=write, show_values=values, origin=session.origin
+        cache,
+        function,
+        can_write=write,
+        show_values=values,
+        origin=session.origin,
+        follows=has_server,
     )
     session.out.line(f"http://{host}:{port}/; Ctrl-C ends it", "dim")
-    serve(app, host, port)
+    with Follower(cache, app) if has_server else nullcontext():
+        serve(app, host, port)
     return DONE

@@ -18,7 +18,7 @@ from dualcache.dashboard.access import Access, token_for, with_token
 from dualcache.dashboard.answers import FILES, document, guarded, page_file, text_of
 from dualcache.dashboard.explorer import Query, found, value_text
 from dualcache.dashboard.figures import FleetFigures, ServerFigures, overview
-from dualcache.dashboard.sampling import Sampler
+from dualcache.dashboard.sampling import Line, Sampler
 from dualcache.doctor import examine
 from dualcache.inspection.settings import Origin, values_of
 
@@ -43,8 +43,9 @@ class Dashboard:
 
     `auth(request)` returns whether a request may see it, or a response to send instead; it may be a
     coroutine function. Without it only this machine may. `can_write` shows buttons that invalidate;
-    it may be a function as `auth` is. `show_values` lets people look at values. Nothing runs before
-    the first request. Then a thread reads the counters every `every` seconds, until `close()`.
+    it may be a function as `auth` is. `show_values` lets people look at values. `follows`: the
+    event list gets changes by other processes, from `tell`. Nothing runs before the first request.
+    Then a thread reads the counters every `every` seconds, until `close()`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Dashboard:
         every: float = EVERY_SECONDS,
         stream_seconds: float = STREAM_SECONDS,
         origin: Origin | None = None,
+        follows: bool = False,
     ) -> None:
         self._cache = cache
         self._access = Access(auth, can_write)
@@ -64,6 +66,7 @@ class Dashboard:
         self._every = every
         self._stream_seconds = stream_seconds
         self._origin = origin or Origin()
+        self._follows = follows
         self._sampler = Sampler(cache, every)
         self._servers = ServerFigures(cache)
         self._fleet = FleetFigures(cache)
@@ -85,6 +88,15 @@ class Dashboard:
     def sample(self) -> None:
         """Read the counters now, as the thread does by itself."""
         self._sampler.take()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a page was open until a moment ago."""
+        return self._sampler.is_watched
+
+    def tell(self, name: str, about: str, **fields: str) -> None:
+        """Put a line into the event list, for a change by another process."""
+        self._sampler.put(Line(name, about, fields))
 
     def close(self) -> None:
         """End the thread that samples, and the open streams; the next request begins anew."""
@@ -129,6 +141,7 @@ class Dashboard:
             "show_values": self._show_values,
             "version": __version__,
             "namespace": self._cache.namespace,
+            "follows": self._follows,
         }
         return with_token(document(told), request, token)
 
@@ -136,6 +149,7 @@ class Dashboard:
         return document(self._figures())
 
     def _figures(self) -> dict[str, Any]:
+        self._sampler.shown()
         return overview(self._cache, self._sampler, self._servers, self._fleet)
 
     def _stream(self, _: Request) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from contextlib import ExitStack
+from math import inf
 from threading import Event as Signal
 from threading import Lock, Thread
 from time import monotonic, time
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 KEPT_SECONDS: Final = 900
 MOST_EVENTS: Final = 200
+WATCHED_SECONDS: Final = 10.0
+"""How long after its last message a page counts as open: its stream may just begin anew."""
 MOST_FUNCTIONS: Final = 200
 """For how many functions a line is kept, and a row is shown: those with the most reads."""
 ON_HITS: Final = (Hit, StaleHit, Coalesced)
@@ -47,12 +50,20 @@ class Point(NamedTuple):
     """Hits and misses of each function."""
 
 
+class Line(NamedTuple):
+    """A line of the tail that is no event: a change by any process, as the server tells it."""
+
+    name: str
+    about: str
+    fields: Mapping[str, str]
+
+
 class Heard(NamedTuple):
-    """One event of the tail."""
+    """One event or line of the tail."""
 
     number: int
     at: float
-    event: Event
+    event: Event | Line
 
 
 class Sampler:
@@ -68,6 +79,7 @@ class Sampler:
         self._observing = ExitStack()
         self._number = 0
         self._before: tuple[float, Stats] | None = None
+        self._shown_at = -inf
         self.points: deque[Point] = deque(maxlen=max(2, int(KEPT_SECONDS / every)))
         self.events: deque[Heard] = deque(maxlen=MOST_EVENTS)
 
@@ -79,7 +91,7 @@ class Sampler:
             if self._process == os.getpid():
                 return
             if not self._process:  # a forked child has its parent's observer, and no thread
-                self._observing.enter_context(self._cache.observed(self._note, events=HEARD))
+                self._observing.enter_context(self._cache.observed(self.put, events=HEARD))
             self._process = os.getpid()
             self._over = Signal()
             self.take()
@@ -110,13 +122,23 @@ class Sampler:
             self.points.append(point_of(*self._before, now, stats))
         self._before = now, stats
 
+    def shown(self) -> None:
+        """Note that a page gets what is here."""
+        self._shown_at = monotonic()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a page was open until a moment ago."""
+        return monotonic() - self._shown_at < max(WATCHED_SECONDS, 3 * self._every)
+
+    def put(self, event: Event | Line) -> None:
+        """Put something into the tail."""
+        self._number += 1
+        self.events.append(Heard(self._number, time(), event))
+
     def _run(self, over: Signal) -> None:
         while not over.wait(self._every):
             self.take()
-
-    def _note(self, event: Event) -> None:
-        self._number += 1
-        self.events.append(Heard(self._number, time(), event))
 
 
 def point_of(past: float, before: Stats, now: float, after: Stats) -> Point:
@@ -165,6 +187,9 @@ def ratios(points: Iterable[Point], name: str) -> list[float | None]:
 def plain_event(heard: Heard) -> dict[str, Any]:
     """Return an event as JSON has it: what it says, without what it leaves at its default."""
     event: Any = heard.event
+    if isinstance(event, Line):
+        told = {"name": event.name, "template": event.about, "fields": dict(event.fields)}
+        return {"number": heard.number, "at": heard.at, **told}
     fields = zip(event.__struct_fields__, event.__struct_defaults__, strict=True)
     told = {name: getattr(event, name) for name, default in fields if name != "key"
             and getattr(event, name) != default}  # fmt: skip

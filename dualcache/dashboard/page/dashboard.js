@@ -282,8 +282,8 @@ function tail() {
   $("tail").tBodies[0].replaceChildren(...kept.map((one) => made("tr", { role: "row" },
     cell("Time", "", new Date(one.at * 1000).toLocaleTimeString("en-GB")),
     made("th", { role: "rowheader", scope: "row" }, one.name),
-    cell("Function", "name", one.template || none),
-    cell("Details", "name", Object.entries(one.fields).map(([name, value]) => `${name} ${typeof value === "number" && !Number.isInteger(value) ? value.toFixed(2) : value}`).join(", ") || none),
+    cell($("events-about").textContent, "name", one.template || none),
+    cell("Details", "name", Object.entries(one.fields).map(([name, value]) => name === "detail" ? value : `${name} ${typeof value === "number" && !Number.isInteger(value) ? value.toFixed(2) : value}`).join(", ") || none),
   )));
 }
 
@@ -468,6 +468,10 @@ async function begin() {
     sayLive("not live", "bad");
     notice(error.message);
     return;
+  }
+  if (session.follows) {
+    $("events-of").textContent = "The last 200 changes of keys and tags, by all processes, while this page is open; and what this dashboard does itself.";
+    $("events-about").textContent = "About";
   }
   $("namespace").textContent = session.namespace ? session.namespace : "no namespace";
   go();
