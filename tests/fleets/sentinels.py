@@ -167,10 +167,18 @@ class Sentinels:
         return old
 
     def kill_master(self) -> Server:
-        """Kill -9 the master, and return it; the Sentinels notice later: `wait_until_left`."""
+        """Kill -9 the master, and return it; the Sentinels notice seconds later by themselves.
+
+        `wait_until_left` waits for that, `replace` does not.
+        """
         old = self.master
         old.kill()
         return old
+
+    def replace(self, dead: Server) -> Server:
+        """Let the Sentinels promote a replica of a dead master at once; return the new master."""
+        until(functools.partial(self._begin_failover, dead), "a Sentinel begins a failover")
+        return self.wait_until_left(dead)
 
     def pause(self, node: Server) -> None:
         """SIGSTOP a node or a Sentinel: it accepts connections, and answers nothing."""
@@ -190,6 +198,13 @@ class Sentinels:
             return new if new.cli("ROLE")[0] == b"master" else None
 
         return until(found, f"another master than {old!r}")
+
+    def wait_until_settled(self) -> None:
+        """Wait until no Sentinel leads a failover any more.
+
+        One that does, and whose new master dies, names the dead one for long after its return.
+        """
+        until(self._is_settled, "Sentinels that lead no failover")
 
     def wait_until_ready(self) -> None:
         """Wait until a failover could begin: replicas are linked, and the Sentinels know them."""
@@ -222,6 +237,10 @@ class Sentinels:
         running = [each for each in self.sentinels if each.is_running]
         told = {each.master_port() for each in running if not self._is_stuck(each)}
         return told.pop() if len(told) == 1 else None
+
+    def _is_settled(self) -> bool:
+        flags = [each.state()["flags"] for each in self.sentinels if each.is_running]
+        return not any("failover_in_progress" in each for each in flags)
 
     def _is_stuck(self, sentinel: Sentinel) -> bool:
         """Decide whether it waits for the return of a master that it has promoted itself.

@@ -1,6 +1,6 @@
 """One process of a storm on a fleet.
 
-Run as `python -m tests.fleets.storm_worker CACHE_URL SOURCE_URL SEED SECONDS COLOUR TRANSPORT`; the
+Run as `python -m tests.fleets.storm_worker CACHE_URL SOURCE_URL SEED UNTIL COLOUR TRANSPORT`; the
 transport `none` is one tier. What it tells at the end is that of `tests.storms.two_tiers`.
 """
 
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 
+from tests.storms.ends import ending
 from tests.storms.two_tiers import Actor, play
+from tests.storms.worker import AT_WORK
 
 
 class Replays(logging.Handler):
@@ -26,12 +29,20 @@ class Replays(logging.Handler):
             self._actor.history.append(("replay", 0, now, now, 0, True))
 
 
+def tell_when_at_work(actor: Actor) -> None:
+    """Tell the test when this process works: one with a front tier, when that has served a read."""
+    while (front := actor.cache.stats().front) is not None and front.hits == 0:
+        time.sleep(0.01)
+    actor.source.incr(AT_WORK)
+
+
 def main(arguments: list[str]) -> None:
-    url, source_url, seed, seconds, colour, transport = arguments
+    url, source_url, seed, until, colour, transport = arguments
     chosen = None if transport == "none" else transport
     actor = Actor(url, source_url, chosen, is_async=colour == "async")
     logging.getLogger("dualcache").addHandler(Replays(actor))
-    play(actor, seed, float(seconds))
+    threading.Thread(target=tell_when_at_work, args=[actor], daemon=True).start()
+    play(actor, seed, ending(until))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -13,13 +11,16 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import redis
 
-from tests.behaviour.seen import ROOT
 from tests.fleets.cluster import Cluster, slot_of
+from tests.fleets.storms import at_work, harms
 from tests.storms.asked import storm_seconds
+from tests.storms.ends import TOLD
 from tests.storms.history import Step
 from tests.storms.test_storms import COLOURS, check, is_expected
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.servers import Binary, Server
 
 GENTLE: Final = ("move", "promote", "cut", "forget scripts", "nothing")
@@ -32,29 +33,23 @@ NAMES: Final = [f"storm:{kind}:{n}" for kind in ("item", "plain") for n in range
 
 
 def storm(
-    cluster: Cluster, source: Server, seed: int, seconds: float, faults: tuple[str, ...]
+    cluster: Cluster, source: Server, seed: int, seconds: float, faults: Sequence[str]
 ) -> list[Step]:
     """Let processes work on a cluster that is harmed meanwhile; return all that they did."""
     print(f"{', '.join(faults)}: seed {seed} on {cluster.nodes[0].name} for {seconds} s")
-    command = [sys.executable, "-W", "error", "-m", "tests.storms.worker", cluster.url()]
-    workers = [
-        subprocess.Popen(
-            [*command, source.url, str(seed + number), str(seconds), colour],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    arguments = [
+        (cluster.url(), source.url, str(seed + number), TOLD, colour)
         for number, colour in enumerate(COLOURS)
     ]
-    draw, ends = random.Random(seed), time.monotonic() + seconds
-    while time.monotonic() < ends:
-        # What another fault has left behind may stand in the way of this one.
-        with suppress(redis.RedisError, StopIteration, IndexError, AssertionError):
-            harm(cluster, draw, draw.choice(faults))
-        time.sleep(draw.uniform(0.05, 0.4))  # the pace of the storm; nothing is waited for
-    told = [worker.communicate(timeout=60) for worker in workers]
-    for worker, (_, complaints) in zip(workers, told, strict=True):
+    draw = random.Random(seed)
+    with at_work("tests.storms.worker", source, arguments) as workers:
+        for fault in harms(draw, faults, seconds, (0.05, 0.4)):
+            # What another fault has left behind may stand in the way of this one.
+            with suppress(redis.RedisError, StopIteration, IndexError, AssertionError):
+                harm(cluster, draw, fault)
+        workers.wait_for_writes(60)
+    told = workers.end()
+    for worker, (_, complaints) in zip(workers.processes, told, strict=True):
         lines = [
             line
             for line in complaints.splitlines()
@@ -100,14 +95,14 @@ def test_a_short_storm_of_resharding_and_failovers_leaves_no_stale_read(
     own_cluster: Cluster, redis_server: Server
 ) -> None:
     seed = random.SystemRandom().randrange(10**6)
-    check(storm(own_cluster, redis_server, seed, 4, GENTLE))
+    check(storm(own_cluster, redis_server, seed, 0, 2 * GENTLE))
 
 
 def test_a_short_storm_of_lost_nodes_leaves_no_stale_read(
     lonely_cluster: Cluster, redis_server: Server
 ) -> None:
     seed = random.SystemRandom().randrange(10**6)
-    check(storm(lonely_cluster, redis_server, seed, 4, HARSH))
+    check(storm(lonely_cluster, redis_server, seed, 0, HARSH))
 
 
 @pytest.mark.storm

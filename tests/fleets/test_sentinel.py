@@ -79,7 +79,7 @@ def test_the_client_follows_a_failover(colour: Colour, own_sentinels: Sentinels)
 
     assert colour.run(store, "x")
     old = own_sentinels.kill_master()
-    new = own_sentinels.wait_until_left(old)
+    new = own_sentinels.replace(old)
 
     def is_stored() -> bool:
         with suppress(redis.ConnectionError, redis.TimeoutError):
@@ -125,7 +125,7 @@ def test_what_was_invalidated_meanwhile_is_not_served_by_the_new_master(
     old = own_sentinels.kill_master()
     assert colour.call(cache, "invalidate", "k:1").pending == 1
     assert colour.run(load, 1) == 2
-    new = own_sentinels.wait_until_left(old)
+    new = own_sentinels.replace(old)
     assert new.cli("EXISTS", "k:1")
 
     # Whatever runs from here on, the value of before is never served again.
@@ -159,7 +159,7 @@ def test_what_the_dying_master_alone_had_taken_is_repeated_at_the_new_one(
     old = own_sentinels.kill_master()
     for replica in behind:
         own_sentinels.resume(replica)
-    new = own_sentinels.wait_until_left(old)
+    new = own_sentinels.replace(old)
     assert new.cli("EXISTS", "k:1")  # that deletion is lost
 
     def is_fresh() -> bool:
@@ -220,15 +220,16 @@ def test_a_sentinel_that_hangs_is_passed_over(colour: Colour, own_sentinels: Sen
     paused = own_sentinels.sentinels[0]
     own_sentinels.pause(paused)
     try:
-        cache = on(colour, own_sentinels, socket_timeout=2, socket_connect_timeout=2)
+        # Of four seconds, each of three Sentinels is given one; what is left is the master's.
+        cache = on(colour, own_sentinels, socket_timeout=4, socket_connect_timeout=4)
         began = time.monotonic()
         assert colour.call(cache, "set", "k", 1)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
         # It is asked last from now on.
         cache._runtime.backend.leave_server()
         began = time.monotonic()
         assert colour.call(cache, "get", "k") == 1
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 1
     finally:
         own_sentinels.resume(paused)
 

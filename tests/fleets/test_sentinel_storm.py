@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
-from tests.behaviour.seen import ROOT
 from tests.fleets.sentinels import Sentinels
+from tests.fleets.storms import at_work
 from tests.storms.asked import storm_seconds
+from tests.storms.ends import TOLD
 from tests.storms.history import Step
 from tests.storms.two_tiers import LATE, STALENESS, Report, checked
 
@@ -86,32 +85,23 @@ def storm(
 ) -> Report:
     """Let processes work while masters come and go; check all that they did."""
     print(f"seed {seed} on {fleet.nodes[0].name} for {seconds} s")
-    command = [sys.executable, "-W", "error", "-m", "tests.fleets.storm_worker"]
-    workers = [
-        subprocess.Popen(
-            [
-                *command,
-                f"{fleet.url()}&socket_connect_timeout=2",
-                source.url,
-                str(seed + n),
-                str(seconds),
-                *each,
-            ],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    arguments = [
+        (f"{fleet.url()}&socket_connect_timeout=2", source.url, str(seed + n), TOLD, *each)
         for n, each in enumerate(cast)
     ]
-    draw, ends = random.Random(seed), time.monotonic() + seconds - 4
-    windows: list[Window] = []
-    time.sleep(1)  # so that there is something to be lost
-    while time.monotonic() < ends:
-        windows += harm(fleet, draw.choice(FAULTS) if windows else "kill", draw)
-        time.sleep(draw.uniform(0.3, 1.5))  # the pace of the storm; nothing is waited for
-    told = [worker.communicate(timeout=90) for worker in workers]
-    for worker, (_, complaints) in zip(workers, told, strict=True):
+    draw, windows = random.Random(seed), list[Window]()
+    with at_work("tests.fleets.storm_worker", source, arguments) as workers:
+        ends = time.monotonic() + seconds
+        for fault in ("kill", draw.choice(FAULTS)):
+            windows += harm(fleet, fault, draw)
+            time.sleep(draw.uniform(0.3, 1.0))  # the pace of the storm; nothing is waited for
+        while time.monotonic() < ends:
+            windows += harm(fleet, draw.choice(FAULTS), draw)
+            time.sleep(draw.uniform(0.3, 1.5))
+        time.sleep(2.5)  # beyond the bound, so that what is stale for good is seen
+        workers.wait_for_writes(40)
+    told = workers.end()
+    for worker, (_, complaints) in zip(workers.processes, told, strict=True):
         assert (worker.returncode, complaints) == (0, "")
     steps = [
         Step(process, *json.loads(line))
@@ -134,7 +124,6 @@ def storm(
 
 def harm(fleet: Sentinels, fault: str, draw: random.Random) -> list[Window]:
     """Do one kind of harm, and fix what does not fix itself; return the failover, if any."""
-    began = time.monotonic()
     if fault == "sentinel":
         gone = draw.choice(fleet.sentinels)
         gone.kill()
@@ -144,6 +133,8 @@ def harm(fleet: Sentinels, fault: str, draw: random.Random) -> list[Window]:
     if fault == "cut":
         fleet.master.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         return []
+    fleet.wait_until_settled()
+    began = time.monotonic()
     if fault == "failover":
         fleet.failover()
     elif fault == "kill":
@@ -170,7 +161,7 @@ def judge(report: Report) -> None:
 def test_a_short_storm_on_sentinel(
     own_sentinels: Sentinels, redis_server: Server, cast: Sequence[tuple[str, str]]
 ) -> None:
-    judge(storm(own_sentinels, redis_server, random.SystemRandom().randrange(10**6), 9, cast))
+    judge(storm(own_sentinels, redis_server, random.SystemRandom().randrange(10**6), 0, cast))
 
 
 @pytest.mark.storm

@@ -1,6 +1,6 @@
 """A storm over two tiers: what processes with a front tier may read, and what they did read.
 
-Run as `python -m tests.storms.two_tiers CACHE_PORT LISTENER_PORT SOURCE_URL SEED SECONDS COLOUR
+Run as `python -m tests.storms.two_tiers CACHE_PORT LISTENER_PORT SOURCE_URL SEED UNTIL COLOUR
 TRANSPORT` it is one process of the storm.
 """
 
@@ -20,6 +20,7 @@ import redis
 from dualcache import Cache, FrontTier
 from tests.behaviour.seen import settled
 from tests.front.tiers import redirect_listener
+from tests.storms.ends import ending
 from tests.storms.history import Step, Writes
 from tests.storms.worker import driven, in_threads
 
@@ -198,8 +199,8 @@ class Actor:
         self.load = self.cache(key="item:{n}", tags=tags)(later if is_async else now)
         self.plain = self.cache(key="plain:{n}")(later_boxed if is_async else now_boxed)
 
-    async def act(self, draw: random.Random, ends: float) -> None:
-        while time.monotonic() < ends:
+    async def act(self, draw: random.Random, is_over: Callable[[], bool]) -> None:
+        while not is_over():
             n = draw.randrange(KEYS)
             what = draw.random()
             if what < WRITES:
@@ -239,27 +240,26 @@ class Actor:
 
 
 def main(arguments: list[str]) -> None:
-    port, listener_port, source_url, seed, seconds, colour, transport = arguments
+    port, listener_port, source_url, seed, until, colour, transport = arguments
     is_async = colour == "async"
     actor = Actor(f"redis://127.0.0.1:{port}", source_url, transport, is_async=is_async)
     redirect_listener(actor.cache, int(listener_port))
-    play(actor, seed, float(seconds))
+    play(actor, seed, ending(until))
 
 
-def play(actor: Actor, seed: str, seconds: float) -> None:
-    """Let the callers act for so long, and print what they did, a step a line."""
+def play(actor: Actor, seed: str, is_over: Callable[[], bool]) -> None:
+    """Let the callers act until the end, and print what they did, a step a line."""
     draws = [random.Random(f"{seed}-{number}") for number in range(CALLERS)]
-    ends = time.monotonic() + seconds
     if actor.is_async:
 
         async def together() -> None:
-            await asyncio.gather(*[actor.act(draw, ends) for draw in draws])
+            await asyncio.gather(*[actor.act(draw, is_over) for draw in draws])
             tell(actor)
             await actor.cache.aio.aclose()
 
         asyncio.run(together())
     else:
-        in_threads([actor.act(draw, ends) for draw in draws])
+        in_threads([actor.act(draw, is_over) for draw in draws])
         tell(actor)
         actor.cache.close()
     for each in actor.history:

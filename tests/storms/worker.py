@@ -1,4 +1,4 @@
-"""One process of a storm: `python -m tests.storms.worker CACHE_URL SOURCE_URL SEED SECONDS COLOUR`.
+"""One process of a storm: `python -m tests.storms.worker CACHE_URL SOURCE_URL SEED UNTIL COLOUR`.
 
 It reads through the cache, raises versions in the source and invalidates, and at the end prints
 what it did, one JSON list a line: kind, key, start, end, version, and whether it was acknowledged
@@ -19,6 +19,7 @@ import redis
 
 from dualcache import Cache
 from tests.behaviour.seen import settled
+from tests.storms.ends import ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 KEYS: Final = 6
 CALLERS: Final = 3
 WRITES: Final = 0.15
+AT_WORK: Final = "at work"
+"""A key of the source that counts the processes which have begun."""
 
 
 class Actor:
@@ -66,8 +69,8 @@ class Actor:
             else saved
         )
 
-    async def act(self, draw: random.Random, ends: float) -> None:
-        while time.monotonic() < ends:
+    async def act(self, draw: random.Random, is_over: Callable[[], bool]) -> None:
+        while not is_over():
             n = draw.randrange(KEYS)
             await (self.write(draw, n) if draw.random() < WRITES else self.read(draw, n))
 
@@ -128,23 +131,24 @@ def in_threads(coroutines: Iterable[Any]) -> None:
         raise errors[0]
 
 
-def main(cache_url: str, source_url: str, seed: int, seconds: float, colour: str) -> None:
+def main(cache_url: str, source_url: str, seed: str, until: str, colour: str) -> None:
     actor = Actor(cache_url, source_url, is_async=colour == "async")
     draws = [random.Random(f"{seed}-{number}") for number in range(CALLERS)]
-    ends = time.monotonic() + seconds
+    is_over = ending(until)
+    actor.source.incr(AT_WORK)
     if colour == "async":
 
         async def together() -> None:
             async with actor.cache.aio:
-                await asyncio.gather(*[actor.act(draw, ends) for draw in draws])
+                await asyncio.gather(*[actor.act(draw, is_over) for draw in draws])
 
         asyncio.run(together())
     else:
-        in_threads([actor.act(draw, ends) for draw in draws])
+        in_threads([actor.act(draw, is_over) for draw in draws])
     actor.cache.close()
     for each in actor.history:
         print(json.dumps(each))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5])
+    main(*sys.argv[1:])
