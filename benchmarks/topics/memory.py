@@ -52,7 +52,7 @@ def run(bench: Bench) -> list[Row]:
             bench.note(f"{name}: not installed")
         else:
             found.append(Row("beyond key, value and arguments", name, "bytes", (told,)))
-    for what in PASSING:
+    for what in bench.some([*PASSING][:2], [*PASSING]):
         rounds, count = bench.some((1, 20), (6, 200))
         left = together(left_by, 1, what, bench.address, rounds, count)[0]
         found.append(Row(f"left by {what}", DUALCACHE, "bytes", (left,)))

@@ -16,7 +16,6 @@ from tests.front.test_loss import (
     test_a_listener_that_hears_nothing_bounds_the_age,
     test_a_restart_of_the_server_is_a_loss,
     test_a_stopped_server_is_served_from_no_longer_than_the_bound,
-    test_the_bound_holds_by_the_machines_own_clock_too,
 )
 from tests.front.tiers import (
     eventually,
@@ -47,7 +46,6 @@ __all__ = [
     "test_a_listener_that_hears_nothing_bounds_the_age",
     "test_a_restart_of_the_server_is_a_loss",
     "test_a_stopped_server_is_served_from_no_longer_than_the_bound",
-    "test_the_bound_holds_by_the_machines_own_clock_too",
 ]
 
 KILL = ("CLIENT", "KILL", "TYPE", "pubsub")
