@@ -65,10 +65,6 @@ def harm_nodes(cluster: Cluster, draw: random.Random, fault: str) -> None:
     node = draw.choice(cluster.primaries)
     if fault == "move at once":
         cluster.moved_at_once(slot_of(draw.choice(NAMES)), draw.choice(cluster.primaries))
-    elif fault == "stand still":
-        cluster.pause(node)
-        time.sleep(draw.uniform(0.5, 2.0))  # longer than a proof may take, and than the bound
-        cluster.resume(node)
     elif fault == "cut one kind":
         clients = node.client().client_list()
         for client in draw.sample(clients, k=min(3, len(clients))):
