@@ -167,7 +167,8 @@ def _target_of(url: Url | None, known: Settings, split: _Split) -> Target:
     if url is None:
         url = known.url
     if url is None:
-        _tell_of_memory()
+        if known.enabled:
+            _tell_of_memory()
         url = "memory://"
     target = parse_url(url, **split.connection)
     for name, put_into in _PROVIDERS.items():

@@ -173,6 +173,18 @@ def test_private_memory_in_several_workers_is_a_warning(
     assert "no URL is configured" in line.getMessage()
 
 
+@pytest.mark.parametrize("workers", ["4", "1"])
+def test_a_cache_that_is_switched_off_is_not_said_to_be_in_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, workers: str
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", workers)
+    without_an_address(monkeypatch)
+    monkeypatch.setenv("DUALCACHE_ENABLED", "false")
+    with caplog.at_level("INFO", "dualcache"):
+        Cache().close()
+    assert caplog.records == []
+
+
 def test_a_cache_that_does_not_see_the_time_a_test_moves_says_so_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
