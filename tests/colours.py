@@ -131,7 +131,7 @@ class Colour(ABC):
         """Run all at once, wait for all of them, and return their results in order."""
 
     @abstractmethod
-    def close(self, *, grace: float = 5) -> None:
+    def close(self, *, grace: float = WAIT_SECONDS / 2) -> None:
         """Close the caches; fail if a task or a thread outlives them by `grace` seconds."""
 
     def _fail_on_threads(self, grace: float) -> None:
@@ -179,7 +179,7 @@ class SyncColour(Colour):
             return_exceptions=return_exceptions,
         )
 
-    def close(self, *, grace: float = 5) -> None:
+    def close(self, *, grace: float = WAIT_SECONDS / 2) -> None:
         for gate in self._gates:
             gate.open()
         for cache in self._caches:
@@ -221,7 +221,7 @@ class AsyncColour(Colour):
         results = self._submit(together()).result(WAIT_SECONDS)
         return results_of(results, return_exceptions=return_exceptions)
 
-    def close(self, *, grace: float = 5) -> None:
+    def close(self, *, grace: float = WAIT_SECONDS / 2) -> None:
         for gate in self._gates:
             gate.open()
         try:

@@ -66,7 +66,7 @@ class TrioColour(Colour):
     def ask_client(self, cache: Cache, method: str, /, *args: Any) -> Any:
         return getattr(cache.client, method)(*args)  # the async one needs asyncio
 
-    def close(self, *, grace: float = 5) -> None:
+    def close(self, *, grace: float = WAIT_SECONDS / 2) -> None:
         for gate in self._gates:
             gate.open()
         try:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from functools import partial
 from types import coroutine
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ import anyio.lowlevel
 import pytest
 
 from dualcache.backends.redis.sync_connections import BoundedPlain
+from dualcache.drivers import async_driver
+from tests.bodies import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterator
@@ -20,6 +23,14 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 MOST_STEPS = 40
+
+
+@pytest.fixture
+def whole_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let who is cancelled wait until all is given back, however busy the machine is."""
+    monkeypatch.setattr(async_driver, "CLEAN_UP_SECONDS", WAIT_SECONDS)
+    if "trio" in sys.modules:
+        monkeypatch.setattr("dualcache.backends.redis.trio_threads.SETTLE_SECONDS", WAIT_SECONDS)
 
 
 @coroutine
@@ -73,6 +84,7 @@ def each_step(tasks: AsyncColour, call: Callable[[], Any]) -> Iterator[int]:
     raise AssertionError(f"the call still suspends after {MOST_STEPS} steps")
 
 
+@pytest.mark.usefixtures("whole_clean_up")
 def test_a_load_cancelled_at_any_step_leaves_nothing_behind(
     tasks: AsyncColour, redis_server: Server, proxy: Proxy
 ) -> None:
@@ -98,6 +110,7 @@ def test_a_load_cancelled_at_any_step_leaves_nothing_behind(
     assert proxy.accepted == 1
 
 
+@pytest.mark.usefixtures("whole_clean_up")
 @pytest.mark.parametrize("names", [{"keys": ["k"]}, {"tags": ["t"]}, {"patterns": ["k*"]}])
 def test_an_invalidation_cancelled_at_any_step_holds_nevertheless(
     tasks: AsyncColour, redis_server: Server, proxy: Proxy, names: dict[str, list[str]]
@@ -114,6 +127,7 @@ def test_an_invalidation_cancelled_at_any_step_holds_nevertheless(
     assert proxy.accepted == 1
 
 
+@pytest.mark.usefixtures("whole_clean_up")
 def test_a_set_cancelled_at_any_step_is_there_or_nothing_is(
     tasks: AsyncColour, redis_server: Server, proxy: Proxy
 ) -> None:
