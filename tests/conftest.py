@@ -90,7 +90,7 @@ def _is_async(item: pytest.Item) -> bool:
     called = getattr(item, "callspec", None)
     if called is not None and "colour" in called.params:
         return bool(called.params["colour"] == "async")
-    return "tasks" in getattr(item, "fixturenames", ())
+    return not {"tasks", "site_type"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def pytest_collection_finish() -> None:

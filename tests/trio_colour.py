@@ -45,10 +45,13 @@ class TrioColour(Colour):
         return self.start(lambda: function(*args, **kwargs)).result()
 
     def start(self, thunk: Thunk) -> Handle:
+        return Handle(self.submit(thunk), is_async=True)
+
+    def submit(self, thunk: Thunk) -> Future[Any]:
         call = _Call(thunk, self._token)
         begin = partial(self._nursery.start_soon, call.run, name="caller")
         self._token.run_sync_soon(contextvars.copy_context().run, begin)
-        return Handle(call, is_async=True)
+        return call
 
     def gather(self, *thunks: Thunk, return_exceptions: bool = False) -> list[Any]:
         calls = [_Call(thunk, self._token) for thunk in thunks]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncLoop",
+    "Event",
     "Kept",
     "Task",
     "Waking",
@@ -65,6 +66,16 @@ class Waking(Protocol):
         """End the wait; a loop that has ended has nobody to wake."""
 
 
+class Event(Protocol):
+    """What a task waits for and another one of the same loop sets, once."""
+
+    def set(self) -> None: ...
+
+    def is_set(self) -> bool: ...
+
+    async def wait(self) -> object: ...
+
+
 class Kept(Protocol):
     """A load whose leases are renewed."""
 
@@ -82,6 +93,10 @@ class AsyncLoop(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Let this task wait; with 0 only until the others have had their turn."""
 
+    def event(self) -> Event:
+        """Return an event between tasks of this loop."""
+        ...
+
     def start(self, work: Callable[[], Coroutine[Any, Any, Any]], name: str) -> Task:
         """Run `work` beside this task, in a copy of its context; no scope of the user's ends it."""
         ...
@@ -97,6 +112,12 @@ class AsyncLoop(Protocol):
     async def wait(self, tasks: Sequence[Any], seconds: float) -> list[Any]:
         """Wait for tasks of this loop, but not for long; return those that still run."""
         ...
+
+    async def stop(self, task: Any) -> None:
+        """Cancel a task of this loop, and wait for its end, whatever it raises.
+
+        It is called where this very task may be cancelled.
+        """
 
     async def result_of(self, future: Future[Any]) -> Any:
         """Wait for what a thread does."""

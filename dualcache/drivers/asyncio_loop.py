@@ -28,6 +28,9 @@ class _AsyncioLoop:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    def event(self) -> asyncio.Event:
+        return asyncio.Event()
+
     def start(
         self, work: Callable[[], Coroutine[Any, Any, Any]], name: str = "dualcache-load"
     ) -> asyncio.Task[Any]:
@@ -47,6 +50,12 @@ class _AsyncioLoop:
 
     async def wait(self, tasks: Sequence[Any], seconds: float) -> list[Any]:
         return list((await asyncio.wait(tasks, timeout=seconds))[1])
+
+    async def stop(self, task: asyncio.Task[Any]) -> None:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # seen: asyncio reports those that nobody has looked at
 
     async def result_of(self, future: Future[Any]) -> Any:
         return await asyncio.wrap_future(future)

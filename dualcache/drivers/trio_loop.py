@@ -10,6 +10,7 @@ import logging
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -101,11 +102,17 @@ class _TrioTask:
         except BaseException as error:  # noqa: BLE001  who waits for the task decides
             self._error = error
         finally:
-            self._is_cancelled = self._is_cancelled or self._scope.cancelled_caught
-            self.is_done = True
-            callbacks, self._callbacks = self._callbacks, []
-            for callback in callbacks:
-                callback(self)
+            self._end()
+            # The frames of the exception lead to this one, which leads to this task, and that back
+            # to the exception: all they hold would stay until the collector runs.
+            del self, work
+
+    def _end(self) -> None:
+        self._is_cancelled = self._is_cancelled or self._scope.cancelled_caught
+        self.is_done = True
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
 
 
 class _KeptBySystemTask:
@@ -140,6 +147,9 @@ class _TrioLoop:
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
 
+    def event(self) -> trio.Event:
+        return trio.Event()
+
     def start(self, work: Callable[[], Coroutine[Any, Any, Any]], name: str) -> _TrioTask:
         return _TrioTask(work, name)
 
@@ -172,6 +182,11 @@ class _TrioLoop:
         for each in left:
             each.remove_done_callback(ended)
         return list(left)
+
+    async def stop(self, task: _TrioTask) -> None:
+        task.cancel()
+        with trio.CancelScope(shield=True):  # a cancelled scope would end this wait, too
+            await self.wait([task], inf)
 
     async def result_of(self, future: Future[Any]) -> Any:
         token, done = trio.lowlevel.current_trio_token(), trio.Event()

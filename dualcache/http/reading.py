@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from dualcache.drivers.async_loop import running_loop
 from dualcache.http.answers import others_status, own_status
 from dualcache.http.recorder import Decision, Recorder
 from dualcache.http.results import Passes, ServerFailed
@@ -118,6 +118,6 @@ class Reading:
         if not self._has_ended:
             return await self._asked.receive()
         if self._is_body_told:
-            await asyncio.Event().wait()
+            await running_loop().event().wait()
         self._is_body_told = True
         return {"type": "http.request", "body": b"", "more_body": False}

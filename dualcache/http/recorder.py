@@ -6,14 +6,13 @@ begins with its first chunk.
 
 from __future__ import annotations
 
-import asyncio
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from dualcache.drivers.async_loop import asyncio_loop
-from dualcache.errors import UsageError
+from dualcache.drivers.async_loop import running_loop
 from dualcache.http.decisions import is_server_error, why_unstored
 from dualcache.http.fields import field
 from dualcache.http.stored import StoredResponse, stored_response
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
     from typing import TypeAlias
 
+    from dualcache.drivers.async_loop import Task
     from dualcache.http.cache_status import CacheStatus
     from dualcache.http.policy import HttpPolicy
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     Send: TypeAlias = Callable[[Message], Awaitable[None]]
     Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-__all__ = ["Decision", "Recorder", "announced", "finishing"]
+__all__ = ["Decision", "Recorder", "announced"]
 
 MOST_HELD: Final = 1_048_576
 """How many bytes of a response in parts are held before the client gets the first."""
-_unfinished: Final[set[asyncio.Task[None]]] = set()
-"""Applications that still run when their request has its answer: a loop keeps no task alive."""
+_unfinished: Final[set[Task]] = set()
+"""Applications that still run when their request has its answer: asyncio keeps no task alive."""
 
 
 class Decision(Enum):
@@ -68,9 +68,12 @@ class Recorder:
         self._holds_parts = holds_parts
         self._left = -1  # bytes that may still come before this is a stream
         self._held: list[Message] = []
-        self._is_decided = asyncio.Event()
-        self._sink: asyncio.Future[Send] = _asyncio_loop().create_future()
-        self._task: asyncio.Task[None] | None = None
+        loop = self._loop = running_loop()
+        self._is_decided = loop.event()
+        self._has_ended = loop.event()
+        self._has_client = loop.event()
+        self._client: Send | None = None
+        self._task: Task | None = None
 
     async def run(self, app: Application, scope: Scope, receive: Receive) -> Decision:
         """Run the application until its response is complete or passes; raise its exception.
@@ -78,31 +81,27 @@ class Recorder:
         The application runs in a separate task: the load ends when a response passes, while the
         application goes on sending.
         """
-        coroutine: Any = app(scope, receive, self.send)
-        task = self._task = asyncio.create_task(coroutine, name="dualcache-http")
-        task.add_done_callback(lambda _: self._is_decided.set())
+        work: Any = partial(app, scope, receive, self.send)
+        self._task = task = self._loop.start(work, "dualcache-http")
+        task.add_done_callback(self._note_end)
         try:
             await self._is_decided.wait()
         except BaseException:
-            await finishing(task)
+            await self._loop.stop(task)
             raise
         if self.decision is Decision.OPEN:
-            try:
-                task.result()  # raises what the application has raised
-            finally:
-                # The traceback leads to this frame: it would keep the task, and that the exception.
-                self._task = None
-                del task
+            del task
+            self._raise_error()
             raise RuntimeError("the application returned without a response")
-        if not task.done():
+        if not self._has_ended.is_set():
             _unfinished.add(task)
             task.add_done_callback(_unfinished.discard)
         return self.decision
 
     async def send(self, message: Message) -> None:
         """Take a message of the application."""
-        if self._sink.done():
-            await self._sink.result()(message)
+        if self._client is not None:
+            await self._client(message)
             return
         self._held.append(message)
         decision = self._decided_by(message)
@@ -112,25 +111,49 @@ class Recorder:
         self._is_decided.set()
         if decision is Decision.PASSED:
             # The application waits until there is a client to send to.
-            send = await self._sink
+            await self._has_client.wait()
+            send: Any = self._client
             for held in self._held:
                 await send(held)
             self._held.clear()
 
     async def pass_on(self, send: Send, status: CacheStatus) -> None:
         """Send what is there to the client, and all that is still to come; end with the run."""
-        self._sink.set_result(announced(send, replace(status, detail=self.reason)))
+        self._client = announced(send, replace(status, detail=self.reason))
+        self._has_client.set()
         await self.end()
 
     async def end(self) -> None:
         """Wait for the application; raise what it raises."""
-        if self._task is not None:
-            await self._task
+        if self._task is None:
+            return
+        try:
+            await self._has_ended.wait()
+        except BaseException:
+            await self.drop()
+            raise
+        self._raise_error()
 
     async def drop(self) -> None:
         """End a run whose response nobody takes."""
-        if self._task is not None and not self._task.done():
-            await finishing(self._task)
+        if self._task is not None and not self._has_ended.is_set():
+            await self._loop.stop(self._task)
+
+    def _note_end(self, _: object) -> None:
+        self._has_ended.set()
+        self._is_decided.set()
+
+    def _raise_error(self) -> None:
+        """Raise what the application has raised, if anything."""
+        task, self._task = self._task, None
+        error = None if task is None else task.exception()
+        # The traceback leads to this frame and its callers': none of them may lead back to it.
+        del task
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
 
     def _decided_by(self, message: Message) -> Decision:
         kind = message["type"]
@@ -180,27 +203,6 @@ def announced(send: Send, status: CacheStatus) -> Send:
         await send(message)
 
     return announcing
-
-
-def _asyncio_loop() -> asyncio.AbstractEventLoop:
-    """Return the running loop. Raises `UsageError` where it is trio's."""
-    loop = asyncio_loop()
-    if loop is None:
-        raise UsageError(
-            "HTTP mode needs asyncio, and this application runs on another event loop",
-            code="DC482",
-            help="use an ASGI server on asyncio, such as uvicorn; or decorate the functions that "
-            "the endpoint calls",
-        )
-    return loop
-
-
-async def finishing(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end, whatever it raises."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()  # seen: asyncio reports those that nobody has looked at
 
 
 def _fields(start: Message) -> list[tuple[bytes, bytes]]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Stage:
     """A cache, the applications that use it, and the server behind it."""
 
+    site_type: type[Site] = Site
+
     def __init__(self, cache: Cache, *, is_async: bool) -> None:
         self.cache = cache
         self.is_async = is_async
@@ -40,7 +42,7 @@ class Stage:
         return recoloured(body, is_async=self.is_async, yields=True)
 
     def site(self, app: Any) -> Site:
-        site = Site(app, self.cache)
+        site = self.site_type(app, self.cache)
         self._sites.append(site)
         return site
 

@@ -21,13 +21,15 @@ class Site:
     """An ASGI application in an event loop of its own thread, and its client."""
 
     def __init__(self, app: Any, *caches: Cache) -> None:
-        self._app = app
         self._caches = caches
+        transport = httpx.ASGITransport(app=app)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://test")
+        self._begin()
+
+    def _begin(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="site", daemon=True)
         self._thread.start()
-        transport = httpx.ASGITransport(app=app)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://test")
 
     def start(self, method: str, path: str, **options: Any) -> Future[httpx.Response]:
         """Send a request and do not wait for its answer."""

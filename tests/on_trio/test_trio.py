@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
-import httpx
 import pytest
-from fastapi import FastAPI
 
 from dualcache import BackendTimeout, Cache, Miss, MissingClientError, UsageError
 from dualcache.core.ops import Delete, Ping
@@ -422,24 +420,6 @@ def test_the_async_client_is_refused_with_the_way_out(redis_server: Server) -> N
             _ = cache.aio.client
         assert await trio.to_thread.run_sync(cache.client.ping)
         await cache.aclose()
-
-    trio.run(main)
-
-
-def test_http_mode_says_that_it_needs_asyncio() -> None:
-    cache = made("memory://")
-    app = FastAPI()
-
-    @app.get("/")
-    @cache.http(ttl=60)
-    def root() -> str:
-        return "page"
-
-    async def main() -> None:
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
-            with pytest.raises(UsageError, match="DC482"):
-                await client.get("/")
 
     trio.run(main)
 

@@ -8,6 +8,7 @@ import pytest
 
 from dualcache import Cache
 from tests.endpoints.conftest import Stage, is_async
+from tests.endpoints.web import Site
 from tests.integrations.http.policies import parsed_status
 from tests.patience import patient
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import httpx
-
-    from tests.endpoints.web import Site
 
 __all__ = ["is_async"]
 
@@ -48,15 +47,27 @@ def statuses(site: Site, *paths: str, **options: Any) -> list[str]:
 
 
 @pytest.fixture
-def shop(backend_url: str, is_async: bool) -> Iterator[Shop]:
+def site_type(request: pytest.FixtureRequest) -> type[Site]:
+    """Where applications run: under trio with `--on-trio`, else under asyncio."""
+    if not request.config.getoption("--on-trio"):
+        return Site
+    from tests.endpoints.trio_web import TrioSite
+
+    return TrioSite
+
+
+@pytest.fixture
+def shop(backend_url: str, is_async: bool, site_type: type[Site]) -> Iterator[Shop]:
     made = Shop(backend_url, is_async=is_async)
+    made.site_type = site_type
     yield made
     made.close()
 
 
 @pytest.fixture
-def memory_shop() -> Iterator[Shop]:
+def memory_shop(site_type: type[Site]) -> Iterator[Shop]:
     """For what neither the backend nor the colour of an endpoint changes."""
     made = Shop("memory://", is_async=True)
+    made.site_type = site_type
     yield made
     made.close()

@@ -150,6 +150,7 @@ def test_litestar_takes_the_middleware(memory_shop: Shop) -> None:
     assert known.status_code == 304
 
 
+@pytest.mark.of_asyncio
 def test_an_application_of_quart_is_wrapped_in_place(memory_shop: Shop) -> None:
     app = Quart(__name__)
 

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from tests.endpoints.web import Site
+
 
 @pytest.fixture(params=DOORS, ids=lambda kind: kind.__name__)
-def door(request: pytest.FixtureRequest, backend_url: str) -> Iterator[Door]:
+def door(request: pytest.FixtureRequest, backend_url: str, site_type: type[Site]) -> Iterator[Door]:
     made: Door = request.param(backend_url, max_value_bytes=1_000)
+    made.site_type = site_type
     yield made
     made.close()
 
