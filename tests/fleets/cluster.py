@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SLOTS: Final = 16_384
 NODE_TIMEOUT_MS: Final = 1_000
+FAILOVER_SECONDS: Final = 6.0
+"""After five a replica gives up: a node that stood still did not vote in time."""
 BUS: Final = 10_000
 """What a node adds to its port for the links between nodes."""
 
@@ -179,20 +182,29 @@ class Cluster:
         self, replica: ClusterNode, how: Literal["", "FORCE", "TAKEOVER"] = ""
     ) -> ClusterNode:
         """Let a replica take over from its primary, and wait until all nodes that run know it."""
-        until(lambda: replica.cli("CLUSTER", "FAILOVER", *how.split()), "a failover begins")
-        self.wait_until_promoted(replica)
+        ask_at = 0.0
+
+        def is_promoted() -> bool:
+            nonlocal ask_at
+            if self._is_promoted(replica):
+                return True
+            if time.monotonic() >= ask_at:
+                replica.cli("CLUSTER", "FAILOVER", *how.split())
+                ask_at = time.monotonic() + FAILOVER_SECONDS
+            return False
+
+        until(is_promoted, f"all nodes see {replica!r} as a primary")
         return replica
 
     def wait_until_promoted(self, replica: ClusterNode) -> None:
         """Wait until all nodes that run see it as a primary with slots."""
+        until(lambda: self._is_promoted(replica), f"all nodes see {replica!r} as a primary")
 
-        def is_promoted() -> bool:
-            return all(
-                any(known.port == replica.port and known.slots for known in node.known())
-                for node in self.running
-            )
-
-        until(is_promoted, f"all nodes see {replica!r} as a primary")
+    def _is_promoted(self, replica: ClusterNode) -> bool:
+        return all(
+            any(known.port == replica.port and known.slots for known in node.known())
+            for node in self.running
+        )
 
     def begin_move(self, slot: int, target: ClusterNode) -> SlotMove:
         """Begin to move a slot: from here on its owner answers ASK for keys that it lacks."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tests.fleets.sentinels import Sentinels
 
 
+PATIENT: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 5}
+
+
 def cache_with(colour: Colour, client: Any, **options: Any) -> Cache:
     name = "async_client" if colour.is_async else "client"
     return colour.cache(**{name: client}, **options, strict=True)
@@ -25,7 +28,7 @@ def cache_with(colour: Colour, client: Any, **options: Any) -> Cache:
 
 def test_a_cache_lives_on_the_cluster_of_a_client(colour: Colour, cluster: Cluster) -> None:
     made: Any = redis.asyncio.RedisCluster if colour.is_async else redis.RedisCluster
-    client = made(host=cluster.nodes[0].host, port=cluster.nodes[0].port)
+    client = made(host=cluster.nodes[0].host, port=cluster.nodes[0].port, **PATIENT)
     cache = cache_with(colour, client)
     values = {f"k{n}": n for n in range(20)}
     assert colour.call(cache, "set_many", values)
@@ -48,9 +51,9 @@ def test_a_cache_lives_on_the_master_of_a_client(colour: Colour, guarded_sentine
         fleet.addresses,
         password=fleet.password,
         db=2,
-        sentinel_kwargs={"password": fleet.sentinel_password},
+        sentinel_kwargs={"password": fleet.sentinel_password, **PATIENT},
     )
-    client = manager.master_for("mymaster")
+    client = manager.master_for("mymaster", **PATIENT)
     cache = cache_with(colour, client, front=10)
     load = cache(key="k", ttl=60)(colour.function(lambda: 1))
     assert colour.run(load) == 1
