@@ -167,8 +167,7 @@ def _target_of(url: Url | None, known: Settings, split: _Split) -> Target:
     if url is None:
         url = known.url
     if url is None:
-        if known.enabled:
-            _tell_of_memory()
+        _tell_of_memory(known)
         url = "memory://"
     target = parse_url(url, **split.connection)
     for name, put_into in _PROVIDERS.items():
@@ -187,8 +186,10 @@ def _tell_of_likely_address() -> None:
         log("WARNING", "%s is set, but not read; did you mean DUALCACHE_URL?", name)
 
 
-def _tell_of_memory() -> None:
+def _tell_of_memory(known: Settings) -> None:
     """Log that nothing says where the cache lives; with several workers each has its own."""
+    if not known.enabled:
+        return
     if is_one_of_several(os.environ, sys.argv, sys.modules):
         log(
             "WARNING",

@@ -73,9 +73,17 @@ def parse_template(
 
 
 def check_names(
-    template: Template, available: Sequence[str], *, signature_text: str, owner: str = ""
+    template: Template,
+    available: Sequence[str],
+    *,
+    signature_text: str,
+    owner: str = "",
+    is_open: bool = False,
 ) -> None:
-    """Raise `KeyTemplateError` where a placeholder begins with no name of `available`."""
+    """Raise `KeyTemplateError` where a placeholder begins with no name of `available`.
+
+    `is_open`: these are the names in a call that can have any other too.
+    """
     owner = owner or template.owner
     for field in template.fields:
         if field.name in available:
@@ -89,6 +97,7 @@ def check_names(
                 template, field.start, field.end, f"not a parameter of {signature_text}"
             ),
             help=f"did you mean {{{near}}}?" if near
+            else f"give it a value: {field.name}=…" if is_open
             else f"it has {known}" if available
             else "it has no parameters: write a key without placeholders",
         )  # fmt: skip
@@ -152,8 +161,8 @@ def _value_text(template: Template, field: Field, value: object, typed: bool) ->
 def built_name(text: str, values: Mapping[str, object]) -> str:
     """Build a name from a template and values by name, as a direct call does."""
     template = parse_template(text, owner="key()")
-    names = ", ".join(values)
-    check_names(template, tuple(values), signature_text=f"key(…, {names})", owner="key()")
+    shown = ", ".join(["…", *values])
+    check_names(template, tuple(values), signature_text=f"key({shown})", is_open=True)
     return user_key(render(template, values))
 
 

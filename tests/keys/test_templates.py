@@ -127,6 +127,10 @@ def test_without_a_near_name_the_known_ones_are_told() -> None:
         check_names(template, ["user_id", "lang"], signature_text="f(user_id, lang)", owner="f()")
     with pytest.raises(KeyTemplateError, match="it has no parameters"):
         check_names(template, [], signature_text="f()")
+    for values in ({}, {"id": 1}):
+        with pytest.raises(KeyTemplateError, match=r"not a parameter of key\(…") as caught:
+            built_name("{zzz}", values)
+        assert caught.value.help == "give it a value: zzz=…"
     check_names(parse_template("{a.b}:{a}"), ["a"], signature_text="f(a)")
 
 
