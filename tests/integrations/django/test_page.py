@@ -12,6 +12,7 @@ from django.test import override_settings
 from dualcache.integrations.django import dualcache_of, shared
 from tests.docs.pages import ROOT, blocks_of
 from tests.docs.test_snippets import run_block
+from tests.patience import patient
 
 if TYPE_CHECKING:
     import pytest
@@ -34,11 +35,11 @@ def test_the_code_of_the_page_runs_and_shows_what_it_says(
     names: dict[str, Any] = {"__name__": "shop"}
     with asyncio.Runner() as runner:
         for block in blocks[:2]:
-            run_block(PAGE, block, redis_server.url, names, runner)
+            run_block(PAGE, block, patient(redis_server.url), names, runner)
         assert all(map(apps.is_installed, names["INSTALLED_APPS"]))
         with override_settings(CACHES=names["CACHES"]):
             for block in blocks[2:]:
-                run_block(PAGE, block, redis_server.url, names, runner)
+                run_block(PAGE, block, patient(redis_server.url), names, runner)
             runner.run(dualcache_of().aclose())
         runner.run(closed())  # connections belong to the context that opened them
     shared._made.clear()

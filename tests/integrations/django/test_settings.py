@@ -12,8 +12,8 @@ from django.test import override_settings
 
 from dualcache import Cache, FrontTier, UsageError
 from dualcache.integrations.django import DualCache, dualcache_of, shared
-from tests.colours import PATIENT
 from tests.integrations.django.project import BACKEND
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,8 @@ def settings_with(**entries: dict[str, Any]) -> Any:
 
 
 def test_options_are_those_of_a_cache(redis_server: Server) -> None:
-    options = {"namespace": "shop", "front": FrontTier(max_entries=10), "socket_timeout": 3}
-    with settings_with(default=entry([redis_server.url], **options)):
+    options = {"namespace": "shop", "front": FrontTier(max_entries=10)}
+    with settings_with(default=entry([patient(redis_server.url)], **options)):
         caches["default"].set("key", 1)
         assert caches["default"].get("key") == 1
         assert redis_server.client().exists("shop::1:key")
@@ -121,7 +121,7 @@ class Planted:
 
 
 def test_what_another_secret_key_has_signed_is_never_unpickled(redis_server: Server) -> None:
-    url = redis_server.url
+    url = patient(redis_server.url)
     with override_settings(SECRET_KEY="of an attacker"), settings_with(default=entry(url)):
         caches["default"].set("key", Planted())
     with settings_with(default=entry(url)):
@@ -131,7 +131,7 @@ def test_what_another_secret_key_has_signed_is_never_unpickled(redis_server: Ser
 def test_secret_keys_are_rotated_by_fallbacks(redis_server: Server) -> None:
     def backend(key: str, *fallbacks: str) -> Any:
         with override_settings(SECRET_KEY=key, SECRET_KEY_FALLBACKS=[*fallbacks]):
-            made = DualCache(redis_server.url, {"OPTIONS": PATIENT})
+            made = DualCache(patient(redis_server.url), {})
             assert made.dualcache.ping()
         return made
 
@@ -187,7 +187,7 @@ def test_a_backend_of_ones_own_is_checked_as_well() -> None:
 
 
 def test_a_cache_is_closed_where_a_test_overrides_the_setting(redis_server: Server) -> None:
-    with settings_with(default=entry(redis_server.url)):
+    with settings_with(default=entry(patient(redis_server.url))):
         caches["default"].set("key", 1)
         made = dualcache_of()
     assert isinstance(made, Cache)
