@@ -29,8 +29,8 @@ from dualcache.errors import DecodeError, UnencodableValue
 from tests.codecs.test_kept_types import KEPT
 from tests.codecs.test_value_codec import Model, reason_of
 
-RANDOM_DOCUMENTS: Final = 100_000
-STRUCTURED_DOCUMENTS: Final = 10_000
+RANDOM_DOCUMENTS: Final = 20_000
+STRUCTURED_DOCUMENTS: Final = 5_000
 MOST_SECONDS: Final = 0.05
 """Processor time of one document; the largest that is made here has some hundred bytes."""
 MOST_TIMES_LONGER: Final = 200
