@@ -37,7 +37,7 @@ from dualcache.engine.read import classify_with_tags, look
 from dualcache.engine.recovery import ask
 from dualcache.engine.refresh_lease import Paused, take_refresh
 from dualcache.engine.serve import ids_of
-from dualcache.engine.starting import NOTHING, Start
+from dualcache.engine.starting import NOTHING, UNREACHED, Start
 from dualcache.engine.tags import NO_IDS
 from dualcache.engine.telling import key_told
 from dualcache.errors import BackendError
@@ -113,7 +113,7 @@ def acquire(
                 return start
     except BackendError:
         keep_lost(sent, env)
-        return stale
+        return UNREACHED if stale is NOTHING else stale
     return stale
 
 

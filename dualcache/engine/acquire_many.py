@@ -18,7 +18,7 @@ from dualcache.engine.read import left_of
 from dualcache.engine.read_many import look_many
 from dualcache.engine.refresh_lease import take_refreshes
 from dualcache.engine.serve import classify, ids_of, keep
-from dualcache.engine.starting import NOTHING, Start
+from dualcache.engine.starting import NOTHING, UNREACHED, Start
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def acquire_all(
     """Get the leases of several keys in one trip; never fail for the backend.
 
     For each: where its load starts, what is there to be served, `Paused` where others have just
-    failed to load it, what is of another shape, or `NOTHING` where it may not be stored. `None`
-    where it is to be acquired by itself, as another holds it.
+    failed to load it, what is of another shape, `NOTHING` where it may not be stored, `UNREACHED`
+    where the backend failed, or `None` where it is to be acquired by itself, as another holds it.
     `known` are the ids of tags that a look found just now; `sent` is as for `acquire`.
     """
     # Nobody is waited for while leases are held: two callers who each hold what the other waits for
@@ -64,13 +64,13 @@ def acquire_all(
     starts: list[_Found] = [NOTHING] * len(wanted)
     rest: dict[int, tuple[Call, Flight, Leased, ReadResult]] = {}
     for at, (each, read) in enumerate(zip(leased, reads, strict=True)):
-        starts[at] = NOTHING if each is None else start_of(each, read)
+        starts[at] = UNREACHED if each is None else start_of(each, read)
         if each is not None and starts[at] is None:
             rest[at] = (*wanted[at], each, read)
     try:
         found: Sequence[_Found] = yield from _settle([*rest.values()], sent, env)
     except BackendError:
-        found = [NOTHING] * len(rest)
+        found = [UNREACHED] * len(rest)
         keys = {call.key for call in calls}  # the others are those of stale entries' leases
         keep_lost({token: key for token, key in sent.items() if key not in keys}, env)
     for at, start in zip(rest, found, strict=True):
@@ -112,7 +112,7 @@ def _keep_lost(
     lost = {
         call.key
         for call, start in zip(calls, starts, strict=True)
-        if start is None or start is NOTHING
+        if start is None or start is NOTHING or start is UNREACHED
     }
     if lost:
         keep_lost({token: key for token, key in sent.items() if key in lost}, env)
@@ -123,7 +123,7 @@ def _look_at_all(calls: Sequence[Call], env: Env) -> Flow[list[_Found]]:
     try:
         reads = yield from look_many(calls, env)
     except BackendError:
-        return [NOTHING] * len(calls)
+        return [UNREACHED] * len(calls)
     windows = [call.policy.stale_while_revalidate_ms for call in calls]
     return [
         read if read.state in (FRESH, OTHER) or is_within(read, window_ms) else NOTHING

@@ -26,11 +26,11 @@ from dualcache.engine.read import count_miss, served_stale
 from dualcache.engine.read_many import look_beside, look_many
 from dualcache.engine.refresh_lease import Paused
 from dualcache.engine.serve import LIKELY_HITS, find_in_front
-from dualcache.engine.starting import NOTHING, Start, held_by
+from dualcache.engine.starting import NOTHING, UNREACHED, Start, held_by
 from dualcache.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from dualcache.core.ops import Flow
     from dualcache.core.policy import Call
@@ -211,13 +211,14 @@ def _lease_all(
     other shapes.
     """
     ready = len(leads)
-    starts: Sequence[Start | Paused | ReadResult | None] = [NOTHING] * len(led)
+    starts: Sequence[Start | Paused | ReadResult | None] = [UNREACHED] * len(led)
     if not is_down:
         known = {tag: each for read in reads.values() for tag, each in read.ids.items()}
         starts = yield from acquire_all(
             [(call, flight) for _, call, flight in led], env, held.sent, known
         )
     moved: dict[str, Call] = {}
+    lost = {name for (name, *_), start in zip(led, starts, strict=True) if start is UNREACHED}
     for (name, call, flight), start in zip(led, starts, strict=True):
         if isinstance(start, Start):
             held.markers.update(held_by(call, start, env))
@@ -225,7 +226,7 @@ def _lease_all(
         elif isinstance(start, Paused):  # others have just failed to load it
             held.results[flight] = FlightResult(served_stale(call, start.read, env, "paused"))
             served.values[name] = start.read.value
-        elif start is NOTHING:
+        elif start is NOTHING or start is UNREACHED:
             leads.append(LedKey(name, call, flight, None))
         elif start is not None and start.state is OTHER:
             beside = call_beside(call, start, env)
@@ -237,15 +238,17 @@ def _lease_all(
             yield from serve_reads({name: call}, {name: start}, served, env)
             if start.state is FRESH:
                 held.results[flight] = FlightResult(Outcome(start.value, None, start.sequence))
-    yield from paced(lambda lead: _count_led(lead, reads, env, is_down=is_down), leads[ready:])
+    yield from paced(lambda lead: _count_led(lead, reads, lost, env), leads[ready:])
     yield from end_unled(leads, held)
     return moved
 
 
-def _count_led(lead: LedKey, reads: Mapping[str, ReadResult], env: Env, *, is_down: bool) -> None:
-    """Count a key that is loaded as a miss, and tell why."""
+def _count_led(
+    lead: LedKey, reads: Mapping[str, ReadResult], lost: Container[str], env: Env
+) -> None:
+    """Count a key that is loaded as a miss, and tell why; of the `lost`, the backend failed."""
     read = reads.get(lead.name)
     if read is None and lead.start is not None and lead.start.is_over_entry:
         read = lead.start.read
-    why = read.state.value if read else "backend_down" if is_down else "absent"
+    why = read.state.value if read else LOST.value if lead.name in lost else "absent"
     count_miss(lead.call, why, env)

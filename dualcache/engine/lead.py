@@ -41,6 +41,7 @@ from dualcache.engine.refresh_lease import Paused, pause
 from dualcache.engine.renewal import begin_lease, keeping
 from dualcache.engine.starting import (
     NOTHING,
+    UNREACHED,
     Start,
     give_up,
     held_by,
@@ -112,6 +113,7 @@ def lead(
             if beside is not None:
                 return (yield from get_or_load(beside, env))
         if not is_told:
+            why = start.state.value if start is UNREACHED else why
             tell_miss(call, why, env)
         call.policy.counters.count_miss(reason_of(call, why))
         if isinstance(start, Start):

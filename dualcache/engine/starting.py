@@ -13,7 +13,7 @@ from dualcache.core.entry import Kind
 from dualcache.core.envelope import seal
 from dualcache.engine.commit import Change, commit_one
 from dualcache.engine.deletion import notice_of
-from dualcache.engine.freshness import ABSENT, REPLACED, SERVED, ReadResult
+from dualcache.engine.freshness import ABSENT, LOST, REPLACED, SERVED, ReadResult
 from dualcache.engine.health import PendingDeletion
 from dualcache.engine.leases import RELEASED_MS, new_filling, release_all
 from dualcache.engine.recovery import keep_pending
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOTHING",
+    "UNREACHED",
     "Start",
     "give_up",
     "held_by",
@@ -61,6 +62,8 @@ class Start(Struct, frozen=True):
 
 NOTHING: Final = ReadResult(ABSENT, -1)
 """The start of a caller that may not store: it loads for itself alone."""
+UNREACHED: Final = ReadResult(LOST, -1)
+"""The start of a caller for whom the backend failed: it loads for itself alone, too."""
 
 
 def resealed(call: Call, stored: Stored, env: Env) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 
 from dualcache.core.entry import Tag
 from dualcache.core.envelope import open_envelope, seal_filling, seal_tombstone
-from dualcache.core.events import StaleHit, StoresStopped, Unusable, WaitExpired
+from dualcache.core.events import Miss, StaleHit, StoresStopped, Unusable, WaitExpired
 from dualcache.core.flight import Flight, Join, Load
 from dualcache.core.front_ports import NoTier
 from dualcache.core.ops import (
@@ -167,8 +167,9 @@ def test_a_key_that_keeps_changing_is_loaded_without_storing_in_the_end() -> Non
 
 
 def test_a_lease_that_does_not_arrive_leaves_a_load_that_is_not_stored() -> None:
-    env, _ = surroundings()
+    env, events = surroundings()
     script(get_or_load(cold(), env), LED, (LookAndLease, refused()), NEW, LANDED).ends()
+    assert Miss("k", "backend_down") in events
 
 
 def test_a_server_that_takes_no_writes_leaves_a_load_that_is_not_stored() -> None:

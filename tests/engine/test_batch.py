@@ -211,6 +211,12 @@ def test_a_backend_that_fails_at_the_leases_leaves_one_call_of_the_loader() -> N
     )
 
 
+def test_a_backend_that_fails_at_leases_that_look_too_is_the_reason_of_the_misses() -> None:
+    env, events = surroundings()
+    script(many(env, whole=0), LED, LED, (Batch, refused()), BOTH_LOADED, *BOTH_LANDED).ends()
+    assert [event for event in events if isinstance(event, Miss)] == [Miss("k", "backend_down")] * 2
+
+
 def test_leases_whose_connection_was_cut_are_asked_for_again_with_other_tokens() -> None:
     env, _ = surroundings()
     script(

@@ -24,7 +24,7 @@ from dualcache.engine.attempts import attempt, attempt_once
 from dualcache.engine.commit_ways import RETRY_MS, SOON_MS, can_commit, try_all_again_soon
 from dualcache.engine.load import get_or_load, refresh
 from dualcache.engine.outcomes import LEAVE_PAUSE_MS
-from dualcache.engine.starting import NOTHING
+from dualcache.engine.starting import UNREACHED
 from dualcache.engine.upkeep import ping_server
 from dualcache.engine.write import set_value
 from dualcache.errors import BackendRefused, BackendUnavailable
@@ -189,7 +189,7 @@ def test_without_a_way_a_set_of_many_and_a_load_of_many_take_no_lease() -> None:
     env, _, _ = without_ways()
     down = BackendUnavailable("refused", code="DC200")
     talk = script(acquire_all([(cold(), Flight(KEY, None, 0))], env, {}, {}), (Look, down))
-    assert talk.ends() == [NOTHING]
+    assert talk.ends() == [UNREACHED]
     fresh = script(
         acquire_all([(cold(), Flight(KEY, None, 0))], surroundings(ways=())[0], {}, {}),
         (Look, RawRead(stored("v"))),
