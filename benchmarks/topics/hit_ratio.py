@@ -29,7 +29,7 @@ SCAN_LENGTH: Final = 2_000
 
 def run(bench: Bench) -> list[Row]:
     open_fronted(bench)
-    keys, requests = bench.some((2_000, 5_000), (KEYS, 300_000))
+    keys, requests = bench.some((500, 1_500), (KEYS, 300_000))
     found: list[Row] = []
     for case, trace in (
         ("Zipf 1.0", zipf(keys, requests)),

@@ -42,7 +42,7 @@ def run(bench: Bench) -> list[Row]:
     statements = dict(bench.some(list(STATEMENTS.items())[:3], STATEMENTS.items()))
     bytecode = Path(bench.closing.enter_context(TemporaryDirectory()))
     laps: dict[str, list[tuple[float, float]]] = {}
-    for number in range(1 + bench.some(3, 21)):
+    for number in range(1 + bench.some(1, 21)):
         for name, statement in statements.items():
             told = in_new_process(TIMED.format(statement=statement), bytecode)
             if number == 0:  # it compiles the source, which an installed program does once
