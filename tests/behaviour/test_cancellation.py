@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from dualcache.backends.redis.sync_connections import BoundedPlain
-from dualcache.drivers import async_driver
+from dualcache.drivers import async_driver, sync_driver
 from tests.bodies import WAIT_SECONDS
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ MOST_STEPS = 40
 
 @pytest.fixture
 def whole_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let who is cancelled wait until all is given back, however busy the machine is."""
-    monkeypatch.setattr(async_driver, "CLEAN_UP_SECONDS", WAIT_SECONDS)
+    """Let a caller that is interrupted wait until all is given back, on a busy machine, too."""
+    for driver in (sync_driver, async_driver):
+        monkeypatch.setattr(driver, "CLEAN_UP_SECONDS", WAIT_SECONDS)
     if "trio" in sys.modules:
         monkeypatch.setattr("dualcache.backends.redis.trio_threads.SETTLE_SECONDS", WAIT_SECONDS)
 
@@ -246,6 +247,7 @@ class Interrupts:
         return call
 
 
+@pytest.mark.usefixtures("whole_clean_up")
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_an_interrupt_at_any_read_or_write_leaves_no_dirty_connection(
     threads: SyncColour,

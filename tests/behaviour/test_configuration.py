@@ -522,4 +522,4 @@ async def open_and_close(url: str) -> bool:
 
 
 def test_a_cache_is_an_async_context_manager_of_its_own(backend_url: str) -> None:
-    assert asyncio.run(open_and_close(backend_url)) is True
+    assert asyncio.run(open_and_close(patient(backend_url))) is True

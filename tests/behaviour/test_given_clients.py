@@ -36,7 +36,7 @@ def client_of(colour: Colour, **arguments: Any) -> dict[str, Any]:
 
 def is_stored(colour: Colour, server: Server, **arguments: Any) -> bool:
     """Whether a cache with such a client stores and reads on this server."""
-    cache = colour.cache(strict=True, **client_of(colour, port=server.port, **arguments))
+    cache = colour.cache(strict=True, **client_of(colour, port=server.port, **arguments), **PATIENT)
     assert colour.call(cache, "set", "k", 1) is True
     assert colour.call(cache, "get", "k") == 1
     return True
@@ -62,7 +62,7 @@ def test_the_other_colour_follows_too(own_server: Server, colour: Colour) -> Non
         if colour.is_async
         else {"async_client": redis.asyncio.Redis(**arguments)}
     )
-    cache = colour.cache(**other)
+    cache = colour.cache(**other, **PATIENT)
     assert colour.call(cache, "set", "k", 1) is True
 
 
