@@ -12,7 +12,7 @@ import pytest
 
 from dualcache import FrontTier
 from tests.fleets.cluster import slot_of
-from tests.fleets.test_front import STALENESS, heard, hears_all, is_dropped, key_at
+from tests.fleets.test_front import STALENESS, UNBROKEN, heard, hears_all, is_dropped, key_at
 from tests.front.tiers import eventually, kept, kept_key, losses
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def hearing(colour: Colour, cluster: Cluster, **options: Any) -> Cache:
     """Return a cache whose tier hears on all primaries what other processes tell."""
-    front = FrontTier(transport="pubsub")
-    cache = colour.cache(cluster.url(), front=front, max_staleness=STALENESS, **options)
+    options = {"front": FrontTier(transport="pubsub"), "max_staleness": STALENESS} | options
+    cache = colour.cache(cluster.url(), **options)
     colour.call(cache, "get", "no such key")
     eventually(lambda: hears_all(cache, cluster), "all primaries heard")
     return cache
@@ -40,6 +40,12 @@ def pair(colour: Colour, cluster: Cluster) -> tuple[Cache, Cache]:
     return hearing(colour, cluster), telling(colour, cluster)
 
 
+@pytest.fixture
+def unbroken_pair(colour: Colour, cluster: Cluster) -> tuple[Cache, Cache]:
+    """The same, for tests in which nothing is lost."""
+    return hearing(colour, cluster, **UNBROKEN), telling(colour, cluster)
+
+
 def keep(colour: Colour, cache: Cache, *keys: str) -> None:
     for key in keys:
         colour.call(cache, "set", key, "old")
@@ -47,9 +53,9 @@ def keep(colour: Colour, cache: Cache, *keys: str) -> None:
 
 
 def test_what_is_revoked_on_each_primary_is_heard(
-    colour: Colour, cluster: Cluster, pair: tuple[Cache, Cache]
+    colour: Colour, cluster: Cluster, unbroken_pair: tuple[Cache, Cache]
 ) -> None:
-    cache, other = pair
+    cache, other = unbroken_pair
     for node in cluster.primaries:
         key, later = key_at(node, "a"), key_at(node, "b")
         keep(colour, cache, key, later)
@@ -66,9 +72,9 @@ def test_what_is_revoked_on_each_primary_is_heard(
 
 
 def test_tags_patterns_and_clears_are_heard(
-    colour: Colour, cluster: Cluster, pair: tuple[Cache, Cache]
+    colour: Colour, cluster: Cluster, unbroken_pair: tuple[Cache, Cache]
 ) -> None:
-    cache, other = pair
+    cache, other = unbroken_pair
     first, second, *_ = cluster.primaries
 
     def body(key: str) -> str:

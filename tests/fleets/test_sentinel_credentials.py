@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tests.fleets.sentinels import Sentinels
     from tests.servers import Server
 
-PATIENT: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 5}
+PATIENT: dict[str, Any] = {"socket_timeout": 20, "socket_connect_timeout": 20}
+"""Nothing is to time out here; several handshakes share the time of one Sentinel."""
 
 
 class Provider:

@@ -8,8 +8,8 @@ import pytest
 
 from dualcache import BackendDown
 from tests.behaviour.seen import Seen
-from tests.colours import PATIENT
 from tests.fleets.fake_sentinel import naming
+from tests.fleets.test_sentinel_credentials import PATIENT
 from tests.ports import HOST
 from tests.tls import AUTHORITY, TlsLink
 

@@ -168,6 +168,8 @@ class Actor:
         self.source = redis.Redis.from_url(source_url)
         self.face: Any = self.cache.aio if is_async else self.cache
         self.is_async = is_async
+        self.pause = 0.002
+        """The longest time between two actions of a caller."""
         self.history: list[tuple[str, int, float, float, int, bool]] = []
         self.outages = Outages()
         logger = logging.getLogger("dualcache")
@@ -211,7 +213,7 @@ class Actor:
                 self.history.append(("fence", 0, start, time.monotonic(), 0, True))
             else:
                 await self.read(draw, n)
-            await settled(self.wait(draw.random() * 0.002))
+            await settled(self.wait(draw.random() * self.pause))
 
     async def read(self, draw: random.Random, n: int) -> None:
         function: Any = self.load if draw.random() < 0.5 else self.plain
