@@ -31,7 +31,8 @@ from dualcache.core.ops import AwaitChange, Fence, GiveWay, Loaded, Pause, Raise
 from dualcache.drivers.async_background import start_beside
 from dualcache.drivers.async_loop import running_loop
 from dualcache.drivers.background import Background
-from dualcache.drivers.flights import lead_too, led
+from dualcache.drivers.flights import lead_no_more, lead_too
+from dualcache.drivers.loads import RunningLoad
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 from dualcache.drivers.raising import users_own
 from dualcache.engine.load import get_or_load
@@ -235,19 +236,19 @@ class AsyncDriver:
 
     async def _load(self, op: Load) -> Loaded | Raised:
         began = monotonic()
-        handled = exception()
+        handled, load = exception(), RunningLoad()
         token = lead_too(op.flights) if op.flights else None
         kept = None if op.keeping is None else running_loop().keep(op.keeping, self.run)
         try:
+            load.begin()
             value = op.function(*op.args)
             if isawaitable(value):  # a direct call may have a plain loader
                 value = await value
         except Exception as error:  # noqa: BLE001  the user's own: it goes to the caller as it is
             return Raised(users_own(error, handled), (monotonic() - began) * 1000)
         finally:
-            if token is not None:
-                with suppress(ValueError):  # the collector closes it in a context of its own
-                    led.reset(token)
+            load.end()
+            lead_no_more(token)
             if kept is not None:
                 kept.release()
             del op, handled  # the user's frame leads back to this one: no cycle

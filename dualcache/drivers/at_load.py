@@ -11,6 +11,7 @@ from dualcache.core.interrupts import interrupt_in
 from dualcache.core.ops import Loaded, Raised
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.keeper import KeptLoad
+from dualcache.drivers.loads import RunningLoad
 from dualcache.drivers.raising import users_own
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class AtLoad:
         "_has_begun",
         "_joins",
         "_kept",
+        "_load",
         "_op",
         "_pending",
         "_reply",
@@ -62,7 +64,9 @@ class AtLoad:
         """Lead the flights of this load in what the function calls, and renew its leases."""
         self._began = monotonic()
         self._before, self._handled = led.get(), exception()
+        self._load = RunningLoad()
         self._has_begun = True
+        self._load.begin()
         if self._op.flights:
             lead_too(self._op.flights)
         if self._kept is not None:
@@ -106,5 +110,6 @@ class AtLoad:
             self._driver.keeper.forget(kept)
         finally:
             led.set(self._before)
+            self._load.end()
         if kept is not None:
             self._driver.keeper.release(kept)

@@ -5,6 +5,7 @@ The rules are in `engine/flights.py` and come in as a function; here are the loc
 
 from __future__ import annotations
 
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     MayFollow = Callable[[Join, Flight | None, "tuple[Flight, ...]", int, bool], bool | JoinReply]
     MayTakeOver = Callable[[Flight, Stage], bool]
 
-__all__ = ["FlightTable", "lead_too", "leading", "led"]
+__all__ = ["FlightTable", "lead_no_more", "lead_too", "leading", "led"]
 
 led: ContextVar[tuple[ref[Flight], ...]] = ContextVar("dualcache_led", default=())
 """The flights that this context leads: a wait for one of them would never end.
@@ -44,6 +45,13 @@ def lead_too(flights: Iterable[Flight]) -> Token[tuple[ref[Flight], ...]]:
     """Note that this context leads these flights too; those that have landed are forgotten."""
     before = _live_leads() if led.get() else ()
     return led.set(tuple([ref(each) for each in (*before, *flights)]))
+
+
+def lead_no_more(token: Token[tuple[ref[Flight], ...]] | None) -> None:
+    """Take back what `lead_too` has noted."""
+    if token is not None:
+        with suppress(ValueError):  # the collector closes a coroutine in another context
+            led.reset(token)
 
 
 class FlightTable:

@@ -29,6 +29,7 @@ from dualcache.drivers.at_load import AtLoad
 from dualcache.drivers.background import Background
 from dualcache.drivers.flights import lead_too, led
 from dualcache.drivers.keeper import Keeper, KeptLoad
+from dualcache.drivers.loads import RunningLoad
 from dualcache.drivers.pauses import FENCE_SECONDS, poll_pause, push_pause
 from dualcache.drivers.raising import users_own
 from dualcache.drivers.sync_background import start_beside
@@ -222,9 +223,10 @@ class SyncDriver:
 
     def _load(self, op: Load) -> Loaded | Raised:
         began = monotonic()
-        before, handled = led.get(), exception()
+        before, handled, load = led.get(), exception(), RunningLoad()
         kept = None if op.keeping is None else KeptLoad(op.keeping)
         try:
+            load.begin()
             if op.flights:
                 lead_too(op.flights)
             if kept is not None:
@@ -241,6 +243,7 @@ class SyncDriver:
             finally:
                 # Not by a token: an interrupt may come between the set and its assignment.
                 led.set(before)
+                load.end()
                 del op, handled  # the user's frame leads back to this one: no cycle
             if kept is not None:
                 self.keeper.release(kept)

@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dualcache.core.front_ports import PushEpoch
+    from dualcache.core.scope import LoadScope
 
-__all__ = ["BUCKETS", "CLOSED", "Coherence", "Ticket"]
+__all__ = ["BUCKETS", "CLOSED", "PASSED_BEFORE_PROOF", "Coherence", "Ticket"]
 
 BUCKETS: Final = 4_096
 """Counters are shared by names of equal hash: a collision only costs one installation."""
 CLOSED: Final = float("-inf")
+PASSED_BEFORE_PROOF: Final = 3
+"""Copies that a load reads on the server before it asks for a proof, which costs about as much."""
 
 
 class Ticket(NamedTuple):
@@ -35,12 +38,15 @@ class Coherence:
     moment (of the steady clock, in seconds) until which kept entries may be served: the last proof
     that the stream is complete was asked for at most `max_staleness` before it. `CLOSED`: nothing
     is served. `is_tracked`: only what connections read that the server tracks for this stream is
-    pushed. The caller holds one lock around every method that changes something.
+    pushed. `asked` and `heard` are the moments of the last proof that was asked for, and of the
+    last that came. The caller holds one lock around every method that changes something.
     """
 
     __slots__ = (
         "_counters",
+        "asked",
         "epoch",
+        "heard",
         "is_tracked",
         "is_up",
         "max_staleness",
@@ -55,6 +61,7 @@ class Coherence:
         self.is_up = False
         self.is_tracked = False
         self.open_until = CLOSED
+        self.asked = self.heard = 0.0
         self._counters = [0] * BUCKETS
 
     def connected(self, asked_at: float, *, is_tracked: bool = False) -> int:
@@ -84,6 +91,22 @@ class Coherence:
         # the two may still be on its way. Never earlier, as answers may overtake each other.
         if self.is_up:
             self.open_until = max(self.open_until, asked_at + self.max_staleness)
+
+    def heard_until(self, moment: float) -> None:
+        """Note that all pushes of writes acknowledged before a moment have been fed."""
+        self.heard = max(self.heard, moment)
+
+    def may_serve_load(self, load: LoadScope) -> bool:
+        """Decide whether a function that a load calls may be served what is kept."""
+        # A copy may be outdated by an invalidation whose push is still on its way. Where that was
+        # acknowledged before the load began, it does not revoke the load: a result made of the copy
+        # would be stored, and served by all processes until its own end. A proof that was asked for
+        # since says that no such copy is left. Copies kept later were read later.
+        return self.heard > load.began
+
+    def must_ask(self, load: LoadScope) -> bool:
+        """Decide whether a load that goes without a copy asks for a proof, for those to come."""
+        return load.passed >= PASSED_BEFORE_PROOF and self.asked < load.began
 
     def feed(self, names: Iterable[str]) -> None:
         """Note that these names may have changed."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dualcache.codecs.compare import is_immutable
 from dualcache.core.entry import MISSING
+from dualcache.core.scope import current_load
 from dualcache.front.copies import copier_of
 from dualcache.front.store import FrontEntry, FunctionEntries, TaggedEntry, index_key
 from dualcache.options.durations import to_ms
@@ -53,14 +54,16 @@ class FunctionFront:
     def find(self, call: Call) -> Any:
         """Return the caller's own value, or MISSING; count a hit."""
         entry = self._servable(call)
-        if entry is None:
+        if entry is None or not self.front.may_serve():
             return MISSING
         entry.hits += 1
         return entry.value if entry.copy_out is None else entry.copy_out(entry.value)
 
     def holds(self, call: Call) -> bool:
         """Tell whether a call would be answered from here."""
-        return self._servable(call) is not None
+        load = current_load.get()
+        is_kept_from = load is not None and not self.front.coherence.may_serve_load(load)
+        return not is_kept_from and self._servable(call) is not None
 
     def begin_read(self, names: Iterable[str]) -> _TimedTicket:
         """Return a ticket for names that are about to be read; the first starts the listener."""

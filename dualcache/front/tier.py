@@ -6,12 +6,13 @@ Flows and drivers ask here (`core.front_ports.TierPort`), the listener tells her
 from __future__ import annotations
 
 from threading import RLock
-from types import CellType
 from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakSet
 
+from dualcache.core.scope import current_load, next_moment
 from dualcache.engine.coherence import Coherence
 from dualcache.engine.deletion import revoked_by
+from dualcache.front.gate import Gate
 from dualcache.front.store import FrontStore, Tags, make_store
 from dualcache.front.tracking import Tracking
 from dualcache.observability.logs import FRONT, log
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from dualcache.front.pushes import Pushes
     from dualcache.options.front_tier import FrontTier
 
-__all__ = ["Front", "Gate", "log_choice"]
+__all__ = ["Front", "log_choice"]
 
 
 class Front:
@@ -58,7 +59,7 @@ class Front:
         self.transport: str = "none"
         self.reason = ""
         self.losses = 0
-        self.gate = Gate(now)
+        self.gate = Gate(now, self.coherence)
         self.tracking = Tracking(self.broken)
         self._stores: WeakSet[FrontStore] = WeakSet()
         self._changes = changes
@@ -118,6 +119,7 @@ class Front:
     def open_alone(self) -> None:
         """Open the tier of a store that only this process writes to."""
         self.coherence.connected(float("inf"))
+        self.coherence.heard_until(float("inf"))  # its writes drop the copies themselves
         self.transport, self.reason = "local", "nobody else writes"
         self._set_gate()
 
@@ -200,7 +202,33 @@ class Front:
 
     def ask_proof(self, wake: Callable[[], None]) -> bool:
         """Have `wake` called when all pushes of by now are fed. False: nothing is heard."""
-        return self.pushes.ask_proof(wake)
+        if self.is_bounded:  # in a cluster one node may be, and proves nothing of what it changes
+            return False
+        moment = next_moment()
+
+        def proved() -> None:
+            with self.lock:
+                self.coherence.heard_until(moment)
+            wake()
+
+        self.coherence.asked = moment
+        is_asked = self.pushes.ask_proof(proved)
+        if not is_asked:
+            self.coherence.asked = 0
+        return is_asked
+
+    def may_serve(self) -> bool:
+        """Tell whether this call may be served a copy; if not, the server is read instead.
+
+        A load that reads several copies asks for a proof, and does not wait for it.
+        """
+        load = current_load.get()
+        if load is None or self.coherence.may_serve_load(load):
+            return True
+        load.passed += 1
+        if self.coherence.must_ask(load):
+            self.ask_proof(_nothing)
+        return False
 
     # Switching
 
@@ -228,7 +256,9 @@ class Front:
         self.lock = RLock()
         self.tracking.after_fork()
         self.coherence.lost()
+        self.coherence.asked = 0  # no answer comes to the child
         self._empty()
+        self.gate.after_fork()
         self._set_gate()
         self.pushes.after_fork()
 
@@ -250,27 +280,8 @@ class Front:
         self.gate.set(is_open=self.coherence.is_up and not self._bypassed)
 
 
-class Gate:
-    """Whether compiled wrappers may serve hits on their own.
-
-    They read the time through one `clock` that they share. Where the gate is closed that clock
-    stands at the end of time, past the end of every entry: so a hit need not ask.
-    """
-
-    __slots__ = ("_now", "clock")
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self.clock = CellType(_end_of_time)
-
-    def set(self, *, is_open: bool) -> None:
-        """Open or close it."""
-        self.clock.cell_contents = self._now if is_open else _end_of_time
-
-
-def _end_of_time() -> float:
-    """Return a moment past all others."""
-    return float("inf")
+def _nothing() -> None:
+    """Take a proof that nobody waits for."""
 
 
 def log_choice(where: str, transport: str, reason: str, *, is_fixable: bool) -> None:

@@ -4,7 +4,8 @@ from math import inf
 
 import pytest
 
-from dualcache.engine.coherence import BUCKETS, CLOSED, Coherence
+from dualcache.core.scope import LoadScope, next_moment
+from dualcache.engine.coherence import BUCKETS, CLOSED, PASSED_BEFORE_PROOF, Coherence
 
 
 @pytest.fixture
@@ -105,6 +106,32 @@ def test_a_tier_that_only_one_process_writes_to_never_closes() -> None:
     machine = Coherence(5.0)
     machine.connected(inf)
     assert machine.open_until == inf
+
+
+def test_a_load_is_served_copies_after_a_proof_that_was_asked_for_since_it_began(
+    machine: Coherence,
+) -> None:
+    before, load = next_moment(), LoadScope()
+    assert not machine.may_serve_load(load)
+    machine.heard_until(before)
+    assert not machine.may_serve_load(load)
+    machine.heard_until(next_moment())
+    machine.heard_until(before)
+    assert machine.may_serve_load(load)
+    assert not machine.may_serve_load(LoadScope())
+
+
+def test_a_load_asks_for_a_proof_after_some_copies_and_only_once(machine: Coherence) -> None:
+    load = LoadScope()
+    load.passed = PASSED_BEFORE_PROOF - 1
+    assert not machine.must_ask(load)
+    load.passed += 1
+    assert machine.must_ask(load)
+    machine.asked = next_moment()
+    assert not machine.must_ask(load)
+    later = LoadScope()
+    later.passed = PASSED_BEFORE_PROOF
+    assert machine.must_ask(later)
 
 
 def same_bucket(name: str) -> str:

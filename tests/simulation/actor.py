@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dualcache.backends.redis.push.tracking import TrackedConnection
     from dualcache.core.flight import FlightResult
     from dualcache.core.ops import Flow
+    from dualcache.core.scope import LoadScope
     from dualcache.front.tracking import Redirect
     from tests.simulation.commands import Trip
     from tests.simulation.process import Process
@@ -44,6 +45,7 @@ class Actor:
     `required` are the writes that its result must not be older than, `answer` is what its load has
     returned, `awaited` are the writers whose end it pauses for. `history` stands for all that
     its flow has been told so far; `tickets` and `mark_seen` are what it holds of the front tier's.
+    `load` is the load in which it calls another function.
     """
 
     def __init__(self, role: Role, process: Process, number: int, ttl_ms: int = 60_000) -> None:
@@ -69,6 +71,7 @@ class Actor:
         self.required: frozenset[str] = frozenset()
         self.tickets: list[Any] = []
         self.mark_seen: tuple[str, int | None] | None = None
+        self.load: LoadScope | None = None
         self.counters = Counters()
         self.mark = bytes((65 + number,))
         self.ttl_ms = ttl_ms
@@ -124,7 +127,17 @@ class Actor:
                 for begun in self.tickets
             ),
             mark is not None and machine.mark(name) == mark,
+            self._load_state(),
         )
+
+    def _load_state(self) -> Any:
+        """Tell what its load may be served, and which proofs on their way change that."""
+        load, process = self.load, self.process
+        if load is None:
+            return None
+        machine = process.front.coherence
+        proofs = tuple(moment > load.began for moment in process.proofs)
+        return load.passed, machine.may_serve_load(load), machine.must_ask(load), proofs
 
     def state_now(self, newest: Any, *, is_late: bool) -> tuple[Any, ...]:
         is_done = self.state == "done"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from dualcache.core.entry import MISSING
 from dualcache.core.policy import Call
 from dualcache.engine import read
@@ -36,10 +38,13 @@ def check_end(world: World) -> None:
         if not process.listenings:
             process.learn(world.server.homes)  # as a redirection would tell
         required = world.acked | process.acked
-        call = Call(world.scenario.key, reader.policy(), world.scenario.tags)
-        value = process.run(read.get(call, process.env))
-        if value is not MISSING:
-            check_value(world, value, required, f"a last read in {process.name}")
+        policy, tags = reader.policy(), world.scenario.tags
+        calls = [Call(world.scenario.key, policy, tags)]
+        calls += [Call(key, replace(policy, front=None), tags) for key in world.scenario.others]
+        for call in calls:
+            value = process.run(read.get(call, process.env))
+            if value is not MISSING:
+                check_value(world, value, required, f"a last read in {process.name}")
 
 
 def settle(world: World, process: Process) -> None:

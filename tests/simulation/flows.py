@@ -11,6 +11,7 @@ from dualcache.core.background import Spawn, SpawnReply
 from dualcache.core.entry import NOT_MODIFIED, Entry
 from dualcache.core.flight import AwaitFlight, CloseFlights, EndFlight, Flight, Join, Load, TakeOver
 from dualcache.core.ops import AwaitChange, Fence, Loaded, Op, Pause
+from dualcache.core.scope import current_load
 from dualcache.engine.split import joined, split
 from dualcache.errors import BackendRefused, BackendUnavailable
 from tests.simulation import rules
@@ -30,6 +31,7 @@ def advance(world: World, actor: Actor, reply: Any) -> None:
     world.footprint.writes.add(actor.process.name)
     flow = actor.flow
     assert flow is not None
+    current_load.set(actor.load)
     try:
         while True:
             is_error = isinstance(reply, BaseException)
@@ -44,6 +46,8 @@ def advance(world: World, actor: Actor, reply: Any) -> None:
         rules.ended(world, actor, end.value)
     except (Cancelled, LoadError):
         actor.end()
+    finally:
+        current_load.set(None)
 
 
 def perform(world: World, actor: Actor, op: Op[Any]) -> tuple[bool, Any]:
@@ -235,9 +239,8 @@ def fence(world: World, actor: Actor) -> tuple[bool, Any]:
     actor.state, actor.is_woken = "fencing", False
     if not listenings:
         return False, True
-    (listening,) = listenings.values()  # a proof of several nodes is that of each
     world.say_of(actor, "asks for a proof")
-    is_asked = listening.ask_proof(actor.wake)
+    is_asked = actor.process.front.ask_proof(actor.wake)
     return is_asked, False
 
 

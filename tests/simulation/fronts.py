@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dualcache.core.entry import MISSING
+from dualcache.core.scope import next_moment
 from dualcache.engine.coherence_of_nodes import NodesCoherence
 from dualcache.front.of_function import FunctionFront
 from dualcache.front.of_nodes import FrontOfNodes
@@ -14,7 +15,7 @@ from tests.fronts import ByHand
 from tests.simulation.rules import check_hit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from dualcache.core.front_ports import Read
     from dualcache.core.policy import Call
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from tests.simulation.process import Process
 
 OPTIONS = FrontTier(max_entries=10, max_age=None)
+
+
+class BySimulation(ByHand):
+    """Asks the listener of the simulation for proofs."""
+
+    def ask_proof(self, wake: Callable[[], None]) -> bool:
+        assert isinstance(self._front, Watched)
+        (listening,) = self._front.process.listenings.values()  # of several nodes, each proves
+        return listening.ask_proof(wake)
 
 
 class Watched(Front):
@@ -35,9 +45,22 @@ class Watched(Front):
             now=lambda: world.now,
             draw=lambda: 0.0,
             changes=changes,
-            listen=ByHand,
+            listen=BySimulation,
         )
         self.process = process
+
+    def ask_proof(self, wake: Callable[[], None]) -> bool:
+        moment, proofs = next_moment(), self.process.proofs
+
+        def proved() -> None:
+            proofs.remove(moment)
+            wake()
+
+        proofs.append(moment)
+        is_asked = super().ask_proof(proved)
+        if not is_asked:
+            proofs.remove(moment)
+        return is_asked
 
     def mark(self, name: str) -> int | None:
         found = super().mark(name)

@@ -70,6 +70,7 @@ class Process:
         self._numbers = count(APART * ord(name))
         self.changes = Changes()
         self.beside: dict[str, Actor] = {}
+        self.proofs: list[int] = []
         if scenario.transport:
             self._give_front(scenario)
         self.env = self._env()

@@ -49,7 +49,8 @@ class Scenario(NamedTuple):
     `shaky` are the processes whose links may break and who ask for proofs; none named: all.
     `is_one_by_one`: no two loads of a process run at a time, unless one has taken too long.
     `is_stored`: version 0 lies in Redis, with `tags`; `is_stale`: it has gone stale.
-    `is_kept`: it is in each front tier as well. `homes` are the nodes of a cluster that names live
+    `is_kept`: it is in each front tier as well. `others` are keys that are read in the end as well.
+    `homes` are the nodes of a cluster that names live
     on, the first one for all that are not listed. `is_gossiping`: nodes pass on what is published.
     """
 
@@ -64,6 +65,7 @@ class Scenario(NamedTuple):
     is_stored: bool = False
     is_stale: bool = False
     is_kept: bool = False
+    others: tuple[str, ...] = ()
     homes: tuple[tuple[str, str], ...] = ()
     is_gossiping: bool = False
     tags: tuple[str, ...] = ()

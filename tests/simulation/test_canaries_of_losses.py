@@ -10,7 +10,8 @@ import pytest
 from dualcache.backends.redis.push.transports import TrackingTransport
 from dualcache.engine import serve
 from dualcache.engine.coherence import Coherence
-from dualcache.front.tier import Front, Gate
+from dualcache.front.gate import Gate
+from dualcache.front.tier import Front
 from tests.simulation.scenarios import deletes_key, gets, loads
 from tests.simulation.searching import STALE, TRANSPORTS, breaks, holds, two_tiers
 
