@@ -48,12 +48,14 @@ def test_a_node_without_pushes_bounds_the_life_of_all_copies(front: FrontOfNodes
     for _ in range(2):
         front.at("n2").open_bounded("ttl", "no rights")
     assert (front.is_bounded, front.transport, front.reason) == (True, "ttl", "n2: no rights")
+    assert not front.ask_proof(lambda: None), "of its copies nothing is proved"
     front.at("n2").connected(0.0)
     front.at("n2").chose("broadcast", "a push was seen")
     assert (front.is_bounded, front.transport) == (False, "tracking"), (
         "of the first, as all are well"
     )
     assert [each.is_heard for each in front.heard_nodes()] == [True, True]
+    assert front.ask_proof(lambda: None)
 
 
 def test_a_change_of_topology_voids_what_is_on_its_way(front: FrontOfNodes) -> None:
