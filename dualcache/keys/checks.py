@@ -13,6 +13,7 @@ from dualcache.errors import KeyTemplateError, UnkeyableArgument, UsageError
 from dualcache.keys.annotations import is_free_text, is_keyable_annotation
 from dualcache.keys.escaping import escape_literal
 from dualcache.keys.identity import home_module
+from dualcache.keys.members import check_members, members_of
 from dualcache.keys.names import user_key
 from dualcache.keys.placeholders import Field, Template
 from dualcache.keys.security import holds_credential
@@ -184,14 +185,23 @@ def template_check(signature: FunctionSignature, template: Template, *, stores: 
             return
         waiting: frozenset[str] = frozenset() if is_last else signature.unresolved()
 
+        def is_bundle(name: str) -> bool:
+            kind = signature.by_name[name].kind
+            return kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+
         def is_free(name: str) -> bool:
             if name not in signature.parameters:
                 return is_free_text(type(signature.identity.value_of(name)))
-            kind = signature.by_name[name].kind
-            is_bundle = kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-            return not is_bundle and name not in waiting and is_free_text(hints.get(name, str))
+            return (
+                not is_bundle(name) and name not in waiting and is_free_text(hints.get(name, str))
+            )
+
+        def members(name: str) -> tuple[Any, ...] | None:
+            is_listed = name in hints and not is_bundle(name)
+            return members_of(hints[name]) if is_listed else None
 
         check_unambiguous(template, is_free)
+        check_members(template, is_free, members)
 
     return check
 

@@ -71,11 +71,19 @@ def malformed(
     )  # fmt: skip
 
 
-def ambiguous(template: Template, first: Field, second: Field) -> KeyTemplateError:
+def ambiguous(
+    template: Template, first: Field, second: Field, *, has_members: bool = False
+) -> KeyTemplateError:
+    """Build the error for two placeholders of which nobody can tell where one ends.
+
+    `has_members`: one of them is an Enum.
+    """
     names = f"{{{first.name}}} and {{{second.name}}}"
     return KeyTemplateError(
         f"{template.what} of {template.owner} could give two calls the same key",
         code="DC103",
         details=pointed(template, first.start, second.end, f"where does {{{first.name}}} end?"),
-        help=f"put a : between {names}, or annotate one as int, UUID, date, bool or an Enum",
+        help=f"put a : between {names}: members of an Enum hold what stands there now"
+        if has_members
+        else f"put a : between {names}, or annotate one as int, UUID, date, bool or an Enum",
     )

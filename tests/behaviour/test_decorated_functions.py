@@ -313,6 +313,30 @@ def test_two_free_texts_without_a_colon_between_are_refused() -> None:
         assert cache(key="{a}_{b}")(numbers).key_for(1, "2") == "1_2"
 
 
+class Kind(Enum):
+    A = "a"
+    AB = "a_b"
+
+
+class State(Enum):
+    C = "c"
+    BC = "b_c"
+
+
+def test_enums_whose_members_could_share_a_key_need_a_colon_between(
+    colour: Colour, backend_url: str
+) -> None:
+    def load(kind: Kind, state: State) -> tuple[Kind, State]:
+        return kind, state
+
+    cache = colour.cache(backend_url)
+    with pytest.raises(KeyTemplateError, match="could give two calls the same key"):
+        cache(key="k:{kind}_{state}")(colour.function(load))
+    clear = cache(key="k:{kind}:{state}")(colour.function(load))
+    for call in ((Kind.A, State.BC), (Kind.AB, State.C)):
+        assert [colour.run(clear, *call) for _ in range(2)] == [call, call]
+
+
 @pytest.mark.parametrize(
     "options",
     [
