@@ -46,9 +46,10 @@ def acquire_all(
 ) -> Flow[list[_Found]]:
     """Get the leases of several keys in one trip; never fail for the backend.
 
-    For each: where its load starts, what is there to be served, `Paused` where others have just
-    failed to load it, what is of another shape, `NOTHING` where it may not be stored, `UNREACHED`
-    where the backend failed, or `None` where it is to be acquired by itself, as another holds it.
+    For each: where its load starts, what is there to be served, or what is of another shape.
+    `Paused` where others have just failed to load it, `NOTHING` where it may not be stored.
+    `UNREACHED` where the backend failed, `None` where it is to be acquired by itself, as another
+    holds it.
     `known` are the ids of tags that a look found just now; `sent` is as for `acquire`.
     """
     # Nobody is waited for while leases are held: two callers who each hold what the other waits for
