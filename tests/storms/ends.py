@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sized
 
 TOLD: Final = "told"
 
@@ -33,3 +33,11 @@ def _closed() -> Callable[[], bool]:
 
     threading.Thread(target=wait, daemon=True).start()
     return is_closed.is_set
+
+
+def enough(history: Sized, least: int, is_over: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a predicate that is not true before the history has so many steps.
+
+    On a busy machine a process goes on until it has done enough to be judged.
+    """
+    return lambda: len(history) >= least and is_over()

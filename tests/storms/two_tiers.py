@@ -20,7 +20,7 @@ import redis
 from dualcache import Cache, FrontTier
 from tests.behaviour.seen import settled
 from tests.front.tiers import redirect_listener
-from tests.storms.ends import ending
+from tests.storms.ends import ending, enough
 from tests.storms.history import Step, Writes
 from tests.storms.worker import driven, in_threads
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 KEYS: Final = 6
 CALLERS: Final = 3
 WRITES: Final = 0.02
+LEAST_STEPS: Final = 400
 FENCES: Final = 0.01
 STALENESS: Final = 1.0
 LATE: Final = 0.1
@@ -246,7 +247,7 @@ def main(arguments: list[str]) -> None:
     is_async = colour == "async"
     actor = Actor(f"redis://127.0.0.1:{port}", source_url, transport, is_async=is_async)
     redirect_listener(actor.cache, int(listener_port))
-    play(actor, seed, ending(until))
+    play(actor, seed, enough(actor.history, LEAST_STEPS, ending(until)))
 
 
 def play(actor: Actor, seed: str, is_over: Callable[[], bool]) -> None:

@@ -19,7 +19,7 @@ import redis
 
 from dualcache import Cache
 from tests.behaviour.seen import settled
-from tests.storms.ends import ending
+from tests.storms.ends import ending, enough
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 KEYS: Final = 6
 CALLERS: Final = 3
 WRITES: Final = 0.15
+LEAST_STEPS: Final = 150
 AT_WORK: Final = "at work"
 """A key of the source that counts the processes which have begun."""
 
@@ -134,7 +135,7 @@ def in_threads(coroutines: Iterable[Any]) -> None:
 def main(cache_url: str, source_url: str, seed: str, until: str, colour: str) -> None:
     actor = Actor(cache_url, source_url, is_async=colour == "async")
     draws = [random.Random(f"{seed}-{number}") for number in range(CALLERS)]
-    is_over = ending(until)
+    is_over = enough(actor.history, LEAST_STEPS, ending(until))
     actor.source.incr(AT_WORK)
     if colour == "async":
 
