@@ -15,7 +15,7 @@ from tests.doctor.test_examine import configured, found, found_by, odd_server, u
 from tests.patience import patient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from tests.servers import Server
 
@@ -56,7 +56,7 @@ def test_a_database_that_the_server_does_not_have(odd_server: Server) -> None:
 
 
 @contextmanager
-def answering(reply: bytes) -> Iterator[str]:
+def answering(reply: bytes) -> Generator[str]:
     """Serve a program that says one thing to everybody, and hangs up."""
 
     class Handler(BaseRequestHandler):

@@ -60,33 +60,33 @@ class Spans:
         span = self._tracer.start_span(name, context, attributes={"dualcache.template": template})
         return _Begun(span, name in _BATCHES) if span.is_recording() else None
 
-    def entered(self, begun: _Begun) -> AbstractContextManager[Span]:
+    def entered(self, span: _Begun) -> AbstractContextManager[Span]:
         """Make a span the current one inside."""
-        return use_span(begun.span, record_exception=False, set_status_on_exception=False)
+        return use_span(span.span, record_exception=False, set_status_on_exception=False)
 
-    def context_of(self, begun: _Begun) -> str:
+    def context_of(self, span: _Begun) -> str:
         """Return the trace context of a span (W3C Trace Context, `traceparent`)."""
-        context = begun.span.get_span_context()
+        context = span.span.get_span_context()
         flags = int(context.trace_flags)
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
 
-    def end(self, begun: _Begun, events: Sequence[Event], error: BaseException | None) -> None:
+    def end(self, span: _Begun, events: Sequence[Event], error: BaseException | None) -> None:
         """End a span; `events` are those of its call, in order; `error` is the exception."""
-        span = begun.span
-        if begun.is_batch:
-            span.set_attributes(_attributes_of_batch(events))
+        made, is_batch = span
+        if is_batch:
+            made.set_attributes(_attributes_of_batch(events))
         else:
             for event in events:
-                span.set_attributes(_attributes_of(event))
+                made.set_attributes(_attributes_of(event))
         keys = [key for event in events if (key := getattr(event, "key", ""))]
         if keys and self.include_keys:
-            span.set_attribute("cache.key", _some(keys) if begun.is_batch else keys[-1])
+            made.set_attribute("cache.key", _some(keys) if is_batch else keys[-1])
         for trace in _some(getattr(event, "trace", "") for event in events):
-            span.add_link(_context_from(trace))
+            made.add_link(_context_from(trace))
         if error is not None:
-            span.record_exception(error)
-            span.set_status(Status(StatusCode.ERROR, type(error).__name__))
-        span.end()
+            made.record_exception(error)
+            made.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        made.end()
 
 
 def _some(values: Iterable[str]) -> list[str]:
