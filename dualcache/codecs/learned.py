@@ -181,7 +181,8 @@ def _raised_member(kind: Any, parts: Any) -> Any:
 
 def _are_bits(value: Any, kind: Any) -> bool:
     """Tell whether a value is made of the named flags of a class, and of no other bit."""
-    return issubclass(kind, Flag) and type(value) is int and not value & ~kind._flag_mask_
+    is_int = type(value) is int
+    return is_int and issubclass(kind, Flag) and not value & ~vars(kind)["_flag_mask_"]
 
 
 def _combined(kind: Any, bits: int) -> Any:
