@@ -19,7 +19,7 @@ from tests.storms.worker import AT_WORK, KEYS
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from tests.servers import Server
 
@@ -79,7 +79,7 @@ class Workers:
 
 
 @contextmanager
-def at_work(module: str, source: Server, arguments: Sequence[Sequence[str]]) -> Iterator[Workers]:
+def at_work(module: str, source: Server, arguments: Sequence[Sequence[str]]) -> Generator[Workers]:
     """Start the processes of a storm, and wait until they work; they end with the block."""
     workers = Workers(module, source, arguments)
     try:
