@@ -124,6 +124,7 @@ def test_a_leader_that_is_cancelled_leaves_the_flight_to_its_successor(
     leader = tasks.start(lambda: load(7))
     gate.wait_until_entered()
     callers = [tasks.start(lambda: load(7)) for _ in range(3)]
+    seen.wait_for(Miss, 2 + len(callers))
     gate.wait_until_entered(2)
     leader.cancel()
     gate.open()
