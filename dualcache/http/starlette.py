@@ -5,7 +5,8 @@ Neither is imported before the program does it.
 - Starlette calls an endpoint with its request and runs what it returns as an application, so the
   decorated endpoint returns one that answers from the cache.
 - FastAPI solves dependencies before it calls an endpoint. So its route's `handle` is wrapped: by
-  `cache.lifespan`, or by the first request, which then goes through the route once more.
+  `cache.lifespan`, or by the first request, which then goes through the route once more. Before
+  either, nothing of ours runs, so FastAPI itself answers a HEAD: with 405, for a route of GET only.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import inspect
 import sys
 import warnings
 from functools import cache, partial, wraps
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+from dualcache.drivers.forking import renew_in_children
 from dualcache.errors import UsageError
 from dualcache.frameworks.routes import layers
 from dualcache.http.advice import warn_of_tasks
@@ -170,6 +173,30 @@ def _wrap(route: Any) -> bool:
     http = _http_of(getattr(route, "endpoint", None))
     if http is None or not hasattr(route, "dependant"):
         return False
+    # Plain endpoints run in threads, and two of them may have a route's first requests. In a second
+    # wrapper the response of the first would count as private: nothing of it would be stored.
+    with _wrapping.lock:
+        if not _is_wrapped(route):
+            # Of this route alone: an included router makes other objects of it, but all lead here.
+            route.handle = _wrapped(route, http)
+    return True
+
+
+class _Wrapping:
+    """Its lock is held while a route is wrapped. A forked child begins with a free one."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        self.lock = Lock()
+
+
+_wrapping: Final = _Wrapping()
+
+
+def _wrapped(route: Any, http: AsgiHttp) -> Application:
     handle = route.handle
     methods: frozenset[str] = frozenset(getattr(route, "methods", None) or ())
 
@@ -183,9 +210,7 @@ def _wrap(route: Any) -> bool:
             await handle(scope, receive, send)
 
     setattr(answer, HTTP, http)
-    # Of this route alone: an included router makes other objects of it, but all lead to this one.
-    route.handle = answer
-    return True
+    return answer
 
 
 def _warn_of_route_beneath(route: Any, endpoint: Any, owner: Any) -> None:

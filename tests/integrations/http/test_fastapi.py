@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
@@ -16,9 +17,11 @@ from fastapi import (
     Response,
     WebSocket,
 )
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, StreamingResponse
 
+from dualcache.http.starlette import wrap_routes
 from tests.integrations.http.conftest import status_of, statuses
 
 if TYPE_CHECKING:
@@ -163,6 +166,56 @@ def test_an_endpoint_whose_object_is_made_for_each_request(shop: Shop) -> None:
     site = shop.site(app)
     told = [site.get("/items/1", headers={"x-user": user}) for user in ("a", "a", "b")]
     assert told == [["a", 1, 1], ["a", 1, 1], ["b", 1, 2]]
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_first_requests_in_several_threads_wrap_a_route_once(memory_shop: Shop, at: int) -> None:
+    looks: list[Any] = []
+    app = FastAPI()
+    other = threading.Thread(target=wrap_routes, args=[app, memory_shop.cache])
+
+    class Raced(APIRoute):
+        """Another thread wraps this route just after the first one has looked at it."""
+
+        @property
+        def handle(self) -> Any:
+            looked_at = vars(self).get("wrapper", super().handle)
+            looks.append(looked_at)
+            if len(looks) == at:
+                other.start()
+                other.join(0.05)  # it may have to wait until the first one is done
+            return looked_at
+
+        @handle.setter
+        def handle(self, wrapper: Any) -> None:
+            vars(self)["wrapper"] = wrapper
+
+    app.router.route_class = Raced
+
+    @app.get("/")
+    @memory_shop.http(ttl=60)
+    def read() -> int:
+        return memory_shop.count("body")
+
+    wrap_routes(app, memory_shop.cache)
+    other.join()
+    assert statuses(memory_shop.site(app), "/", "/") == ["uri-miss", "hit"]
+
+
+def test_without_a_lifespan_fastapi_answers_a_head_before_the_first_get(shop: Shop) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    @shop.http(ttl=60)
+    def read() -> int:
+        return 1
+
+    site = shop.site(app)
+    assert [site.send(method, "/").status_code for method in ("HEAD", "GET", "HEAD")] == [
+        405,
+        200,
+        200,
+    ]
 
 
 def test_a_lifespan_puts_the_routes_behind_it_before_the_first_request(shop: Shop) -> None:
