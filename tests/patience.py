@@ -14,7 +14,7 @@ from msgspec.structs import force_setattr
 from dualcache.backends.redis.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from dualcache import Cache
     from dualcache.options.target import Target
@@ -30,7 +30,7 @@ def patient(url: str) -> str:
 
 
 @contextmanager
-def hasty(colour: Colour, cache: Cache, seconds: float = 0.1) -> Iterator[None]:
+def hasty(colour: Colour, cache: Cache, seconds: float = 0.1) -> Generator[None]:
     """Let calls to the server time out after `seconds`; after the block as the cache was told.
 
     That holds for connections that are open, and for those that are made in the block.
