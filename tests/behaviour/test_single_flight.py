@@ -9,8 +9,8 @@ import pytest
 
 from dualcache import Cache, Coalesced, LoadFailed, Miss, WaitExpired
 from dualcache.engine import flights
+from tests import bodies
 from tests.behaviour.seen import Seen, settled
-from tests.bodies import WAIT_SECONDS
 from tests.patience import patient
 
 if TYPE_CHECKING:
@@ -503,7 +503,7 @@ def test_a_thousand_tasks_on_one_cold_key_load_once(
 ) -> None:
     # Under trio a thousand looks wait for the same few threads, and with them what stores the
     # value: on a busy machine for seconds.
-    monkeypatch.setattr(flights, "LEAST_WAIT_MS", WAIT_SECONDS * 1000)
+    monkeypatch.setattr(flights, "LEAST_WAIT_MS", bodies.WAIT_SECONDS * 1000)
     times = {"socket_timeout": 30, "socket_connect_timeout": 30} if "redis" in backend_url else {}
     cache, loads = tasks.cache(backend_url, **times), []
 
