@@ -11,6 +11,7 @@ import pytest
 
 from tests.docs.pages import ROOT, blocks_of
 from tests.docs.test_snippets import SERVER
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ class Terminal:
 @pytest.fixture
 def terminals(tmp_path: Path, redis_server: Server) -> Iterator[list[Terminal]]:
     program = next(block.text for block in BLOCKS if block.text.startswith("# shop.py"))
-    (tmp_path / "shop.py").write_text(SERVER.sub(redis_server.url, program), "utf-8")
+    (tmp_path / "shop.py").write_text(SERVER.sub(patient(redis_server.url), program), "utf-8")
     opened = [Terminal(tmp_path), Terminal(tmp_path)]
     yield opened
     for terminal in opened:
