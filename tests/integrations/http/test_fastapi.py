@@ -187,7 +187,7 @@ def test_first_requests_in_several_threads_wrap_a_route_once(memory_shop: Shop, 
             return looked_at
 
         @handle.setter
-        def handle(self, wrapper: Any) -> None:
+        def handle(self, wrapper: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
             vars(self)["wrapper"] = wrapper
 
     app.router.route_class = Raced
