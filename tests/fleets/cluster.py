@@ -155,6 +155,9 @@ class Cluster:
         followers = [known.port for known in self._view() if known.primary_id == own_id]
         return [self._node_at(port) for port in followers]
 
+    def are_all_followed(self) -> bool:
+        return all(self.replicas_of(primary) for primary in self.primaries)
+
     def owner_of(self, slot: int) -> ClusterNode:
         """Return the primary that owns a slot, as the nodes see it."""
         return next(self._node_at(known.port) for known in self._view() if slot in known.slots)

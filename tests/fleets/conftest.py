@@ -9,6 +9,7 @@ import pytest
 from tests.fleets.cluster import Cluster
 from tests.fleets.sentinels import Sentinels
 from tests.fleets.spares import Spares
+from tests.fleets.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,8 @@ def cluster(running_cluster: Cluster) -> Cluster:
     A test may move its slots and promote its replicas, but kills, stops and adds no node.
     """
     running_cluster.wait_until_ready()
+    # A primary that was replaced is without slots for a moment before it follows.
+    until(running_cluster.are_all_followed, "a replica of each primary")
     running_cluster.flush()
     return running_cluster
 
