@@ -9,6 +9,7 @@ import pytest
 from dualcache import BackendDown, BackendUnavailable, BackendUp, Replayed, UsageError
 from tests.behaviour.seen import Seen
 from tests.fleets.cluster import slot_of
+from tests.fleets.waiting import until
 from tests.front.tiers import eventually
 from tests.ports import HOST, free_port
 
@@ -244,7 +245,7 @@ def test_a_replica_that_is_promoted_is_found(colour: Colour, cluster: Cluster) -
     (n,), (other,) = numbers_at(cluster, first, 1), numbers_at(cluster, second, 1)
     assert [colour.run(load, number) for number in (n, other)] == [1, 2]
     (replica,) = cluster.replicas_of(first)
-    first.cli("WAIT", 1, 5_000)
+    until(lambda: replica.cli("DBSIZE") == first.cli("DBSIZE"), "a copy")
     cluster.promote(replica)
     assert colour.run(load, n) == 1, "the replica has it"
     assert colour.call(cache, "invalidate", f"k:{n}").pending == 0
@@ -260,7 +261,7 @@ def test_a_replica_that_takes_over_is_found(colour: Colour, own_cluster: Cluster
     (n,), (other,) = numbers_at(own_cluster, first, 1), numbers_at(own_cluster, second, 1)
     assert [colour.run(load, number) for number in (n, other)] == [1, 2]
     (replica,) = own_cluster.replicas_of(first)
-    first.cli("WAIT", 1, 5_000)
+    until(lambda: replica.cli("DBSIZE") == first.cli("DBSIZE"), "a copy")
     own_cluster.kill(first)
     assert colour.call(cache, "invalidate", f"k:{n}").pending == 1
     own_cluster.wait_until_promoted(replica)

@@ -121,6 +121,7 @@ def demoted(colour: Colour, fleet: Sentinels, front: int | None) -> Any:
     assert colour.run(load) == 1
     if front is not None:
         kept(colour, cache, load)
+    fleet.master.cli("SET", "last", "1")  # WAIT is about the writes of its own connection
     fleet.master.cli("WAIT", 2, 5_000)
     fleet.failover()
     fleet.master.cli("DEL", "k")
