@@ -113,7 +113,7 @@ def lead(
             if beside is not None:
                 return (yield from get_or_load(beside, env))
         if not is_told:
-            why = start.state.value if start is UNREACHED else why
+            why = UNREACHED.state.value if start is UNREACHED else why
             tell_miss(call, why, env)
         call.policy.counters.count_miss(reason_of(call, why))
         if isinstance(start, Start):
