@@ -93,7 +93,7 @@ def _listening(
         Listener,
         target=target,
         transports=transports,
-        on_demoted=weakly(owner.leave_server),
+        leave_server=weakly(owner.leave_server),
         watch=owner.watch,
         **common,
     )

@@ -9,7 +9,7 @@ import pytest
 
 from dualcache import BackendDown
 from tests.behaviour.seen import Seen
-from tests.front.tiers import eventually, is_open, kept, opened, tiered
+from tests.front.tiers import eventually, is_open, kept, listener_id, opened, tiered
 from tests.ports import HOST, free_port
 from tests.proxy import Proxy
 from tests.servers import Server
@@ -91,15 +91,18 @@ def test_a_load_finds_its_way_after_one_that_is_not_stored(colour: Colour, pair:
     assert pair.new.cli("EXISTS", "k:1")
 
 
+@pytest.mark.parametrize("is_listener_cut", [True, False])
 @pytest.mark.parametrize("is_linked", [True, False])
 def test_a_reader_with_a_front_tier_hears_what_the_new_master_is_told(
-    colour: Colour, pair: Pair, is_linked: bool
+    colour: Colour, pair: Pair, is_linked: bool, is_listener_cut: bool
 ) -> None:
     cache = tiered(colour, pair.url, max_staleness=BOUND)
     load, _ = counted(colour, cache)
     assert kept(colour, cache, load, 1) == 1
     eventually(lambda: pair.new.cli("EXISTS", "k:1"), "a replicated entry")
     pair.fail_over(is_linked=is_linked)
+    if is_listener_cut:  # so it never sees what became of its server
+        pair.old.cli("CLIENT", "KILL", "ID", listener_id(cache))
     writer = colour.cache(pair.new.url)
     assert colour.call(writer, "invalidate", "k:1").pending == 0
     invalidated = time.monotonic()

@@ -41,9 +41,9 @@ class Listener:
     """Connects, chooses a transport, hears pushes, asks for proofs, and begins again after a loss.
 
     `transports` are tried in this order; one counts only if a real push was seen on it. All waits
-    are those of `waiter`. `on_demoted` is called when the server turns out to be a replica though
-    it was the master: no connection is to stay there. With a `watch` the server is its master;
-    with `make_view` it is a node of a cluster, whose view of that is part of each proof.
+    are those of `waiter`. `leave_server` drops the connections of the whole cache: it is called
+    where the address may lead to another master. With a `watch` the server is its master; with
+    `make_view` it is a node of a cluster, whose view of that is part of each proof.
 
     The thread keeps the listener and the tier alive, and nothing of the cache: so a cache that
     nobody holds goes, and has `stop` called.
@@ -57,12 +57,12 @@ class Listener:
         prefix: str,
         transports: Sequence[type[Transport]],
         max_staleness: float,
-        on_demoted: Callable[[], None] = lambda: None,
+        leave_server: Callable[[], None] = lambda: None,
         waiter: Waiter | None = None,
         watch: MasterWatch | None = None,
         make_view: Callable[[], ClusterView] | None = None,
     ) -> None:
-        self._on_demoted = on_demoted
+        self._leave_server = leave_server
         self._had_master = False
         self._target = target
         self._credentials = Credentials(target)
@@ -176,7 +176,7 @@ class Listener:
                 error = classify(raised)
                 is_fixable = error.is_configuration
                 if self._had_master and is_about_role(error):
-                    self._on_demoted()
+                    self._leave_server()
                 if not stopping.is_set() and not is_without:
                     with suppress(Exception):  # a handler of the log that raises
                         self._front.chose("none", reason_of(error))
@@ -220,6 +220,10 @@ class Listener:
             if self._had_master and link.is_of_other:
                 link.end()
                 raise demoted()
+            if self._had_master:
+                # The link before was lost, and nobody can tell by which server: behind one address
+                # another may be the master now. The data connections would stay at the old one.
+                self._leave_server()
             self._had_master = self._had_master or link.is_of_master
             self._use(link, asked_at)
             if link.role_refusal is not None:
