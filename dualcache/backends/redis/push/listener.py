@@ -217,14 +217,7 @@ class Listener:
                 refusals.append(f"{transport.name}: {reason_of(error)}")
                 is_fixable = is_fixable or error.is_configuration
                 continue
-            if self._had_master and link.is_of_other:
-                link.end()
-                raise demoted()
-            if self._had_master:
-                # The link before was lost, and nobody can tell by which server: behind one address
-                # another may be the master now. The data connections would stay at the old one.
-                self._leave_server()
-            self._had_master = self._had_master or link.is_of_master
+            self._require_master(link)
             self._use(link, asked_at)
             if link.role_refusal is not None:
                 refusals.append(f"role: {reason_of(link.role_refusal)}")
@@ -246,6 +239,17 @@ class Listener:
         view = None if self._make_view is None else self._make_view()
         parts = (self._prefix, self._waiter, self._watch, view)
         return PushLink(target, self._front, transport, *parts)
+
+    def _require_master(self, link: PushLink) -> None:
+        """Raise if the server was the master and is a replica now; have the old one left."""
+        if self._had_master and link.is_of_other:
+            link.end()
+            raise demoted()
+        if self._had_master:
+            # The link before was lost, and nobody can tell by which server: behind one address
+            # another may be the master now. The data connections would stay at the old one.
+            self._leave_server()
+        self._had_master = self._had_master or link.is_of_master
 
     def _use(self, link: PushLink, asked_at: float) -> None:
         """Open the tier: proofs can be asked for first, and reads are tracked last.
