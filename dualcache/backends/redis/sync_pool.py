@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from itertools import islice
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.backends.redis.push.tracking import TrackedConnection
 from dualcache.core.ops import Batch, Delete, Publish
 from dualcache.core.scans import Scan, Unlink
+from dualcache.drivers.sync_waking import Waking
 from dualcache.errors import BackendTimeout
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ URGENT: Final = frozenset({Delete, Unlink, Scan, Publish})
 """Ops that go first: until an entry is deleted it is served stale."""
 
 
-class _Waiter(SimpleQueue[None]):
-    """A caller that waits for a connection; `put` wakes it."""
+class _Waiter(Waking):
+    """A caller that waits for a connection."""
+
+    __slots__ = ("is_urgent",)
 
     def __init__(self, *, is_urgent: bool) -> None:
-        super().__init__()  # Python's own is whole without it, that of gevent is not
+        super().__init__()
         self.is_urgent = is_urgent
 
 
@@ -51,7 +53,7 @@ class SyncPool:
         self.free = list(self.connections)
         # Iterating this pops, all of it in C; it raises IndexError where nothing is free.
         self._popping: Iterator[TrackedConnection] = iter(self.free.pop, None)
-        # Each waiter has a queue of its own. threading.Condition takes its lock in Python code: an
+        # Each waiter has a lock of its own. threading.Condition takes its lock in Python code: an
         # interrupt there would leave it locked, and every later waiter would hang.
         self.waiting: deque[_Waiter] = deque()
 
@@ -77,7 +79,7 @@ class SyncPool:
     def wake(self) -> None:
         """Tell the first waiter that one came free; it stays the first until it has one."""
         with suppress(IndexError):
-            self.waiting[0].put(None)
+            self.waiting[0].wake()
 
     def _await_free(self, taken: list[TrackedConnection], *, is_urgent: bool) -> None:
         ends = monotonic() + self._seconds
@@ -85,10 +87,8 @@ class SyncPool:
         try:
             self._queue(waiter)
             while self.waiting[0] is not waiter or not self.take_free(taken):
-                try:
-                    waiter.get(timeout=max(0.0, ends - monotonic()))
-                except Empty:
-                    raise no_connection() from None
+                if not waiter.wait(max(0.0, ends - monotonic())):
+                    raise no_connection()
         finally:
             # Nothing is called before: a waiter that an interrupt left here would stop all others.
             try:  # noqa: SIM105  suppress() would be called before
