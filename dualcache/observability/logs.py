@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from dualcache.options.time_travel import time_traveller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from logging import Logger
 
 __all__ = ["FRONT", "HTTP", "LOGGER", "REDIS", "log", "was_told_of_time_travel"]
 
@@ -33,7 +35,19 @@ def log(
     import logging
 
     line, extra = f"dualcache: {text}", {LOGGER: dict(fields or {})}
-    logging.getLogger(logger).log(getattr(logging, level), line, *arguments, extra=extra)
+    _logger(logger).log(getattr(logging, level), line, *arguments, extra=extra)
+
+
+@cache
+def _logger(name: str) -> Logger:
+    """Return a logger of this name, kept for the life of the process.
+
+    Before Python 3.13 an interrupt within `getLogger` may leave the lock of logging locked, and
+    then every thread stands still that asks for a logger. So it is not asked for with each line.
+    """
+    import logging
+
+    return logging.getLogger(name)
 
 
 def was_told_of_time_travel() -> bool:

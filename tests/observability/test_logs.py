@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
+from dualcache.observability.logs import REDIS, log
+from tests.bodies import WAIT_SECONDS
 from tests.front.tiers import eventually, opened, tiered
 
 if TYPE_CHECKING:
@@ -63,3 +66,16 @@ def test_the_front_tier_has_a_logger(
     (record,) = found
     assert record.dualcache["event"] == "TransportChosen"
     assert record.dualcache["transport"] in record.getMessage()
+
+
+def test_a_lock_of_logging_that_an_interrupt_has_left_locked_stops_no_thread() -> None:
+    log("DEBUG", "a first line", logger=REDIS)
+    thread = threading.Thread(target=log, args=["DEBUG", "another line"], kwargs={"logger": REDIS})
+    logging._lock.acquire()  # type: ignore[attr-defined]  # as an interrupt in `getLogger` leaves it
+    try:
+        thread.start()
+        thread.join(WAIT_SECONDS)
+        assert not thread.is_alive()
+    finally:
+        logging._lock.release()  # type: ignore[attr-defined]
+        thread.join()
