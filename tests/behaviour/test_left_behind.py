@@ -19,6 +19,7 @@ from dualcache.core.flight import Flight
 from dualcache.drivers.flights import led
 from dualcache.runtime import registry
 from tests.behaviour.seen import Seen
+from tests.bodies import WAIT_SECONDS
 from tests.patience import patient
 from tests.tls import TlsLink
 
@@ -302,6 +303,13 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 
 
+def await_connectors() -> None:
+    """Wait for the threads that have connected: each holds its loop until it ends."""
+    for thread in threading.enumerate():
+        if thread.name == "dualcache-connect":
+            thread.join(WAIT_SECONDS)
+
+
 @pytest.mark.parametrize("kind", LOOPS)
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])
 def test_a_loop_that_ends_leaves_no_connection_and_no_object(
@@ -330,6 +338,7 @@ def test_a_loop_that_ends_leaves_no_connection_and_no_object(
             with asyncio.Runner(loop_factory=LOOPS[kind]) as runner:
                 runner.run(main())
             cleaning.clear()
+        await_connectors()
         gc.collect()
         assert [each() for each in loops[1:]] == [None] * 2  # the first one imported
         assert stored == [True] * 3
@@ -367,6 +376,7 @@ def loops_left(url: str, *, is_cancelled: bool) -> list[object]:
         loop = asyncio.new_event_loop()
         loop.run_until_complete(main())
         loop.close()
+    await_connectors()
     gc.collect()
     cache.close()
     return [each() for each in loops[1:-1]]  # the first one imported
