@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -13,8 +12,8 @@ from dualcache.core.policy import Call, Counters
 from dualcache.core.scope import LoadScope, current_load
 from dualcache.engine.invalidation import invalidate
 from dualcache.engine.load import get_or_load
-from tests.simulation.scenarios import FlowOf, cast, served_or_loaded
-from tests.simulation.values import BOTH, KEY, OTHER, TAG, Cancelled
+from tests.simulation.scenarios import FlowOf, cast, relayed, served_or_loaded
+from tests.simulation.values import BOTH, KEY, OTHER, TAG
 
 if TYPE_CHECKING:
     from dualcache.core.ops import Flow
@@ -39,7 +38,7 @@ def loads_outer(reads: int = 1, *, asks: str = "") -> FlowOf:
             yield from _asks(actor)
         inner = _reads(actor, [Call(KEY, policy, TAGS)] * reads, is_asking=asks == "inside")
         outer = get_or_load(Call(OTHER, unkept, TAGS), env)
-        return (yield from _made_of(outer, inner))
+        return (yield from relayed(outer, lambda op: inner if type(op) is Load else do(op)))
 
     return flow
 
@@ -50,23 +49,6 @@ def _asks(actor: Actor) -> Flow[None]:
     yield from do(Look(TAG))
 
 
-def _made_of(outer: Flow[Any], inner: Flow[Loaded]) -> Flow[Any]:
-    """Run a flow, and in the place of its load the calls of another function."""
-    reply: Any = None
-    while True:
-        try:
-            op: Any = outer.throw(reply) if isinstance(reply, BaseException) else outer.send(reply)
-        except StopIteration as end:
-            return end.value
-        try:
-            reply = yield from inner if type(op) is Load else do(op)
-        except GeneratorExit:
-            _abandon(outer)
-            raise
-        except Exception as error:  # noqa: BLE001  raised in the flow that asked
-            reply = error
-
-
 def _reads(actor: Actor, calls: list[Call], *, is_asking: bool) -> Flow[Loaded]:
     actor.load = LoadScope()
     current_load.set(actor.load)
@@ -74,36 +56,13 @@ def _reads(actor: Actor, calls: list[Call], *, is_asking: bool) -> Flow[Loaded]:
         yield from _asks(actor)
     values = []
     for call in calls:
-        outcome = yield from _relayed(served_or_loaded(call, actor.process.env))
+        outcome = yield from relayed(served_or_loaded(call, actor.process.env))
         values.append(outcome.value)
     actor.load = None
     current_load.set(None)
     # What it was served on the way does not tell what its result may be made of.
     actor.was_kept = False
     return Loaded(min(values), 0.0)
-
-
-def _relayed(flow: Flow[Any]) -> Flow[Any]:
-    reply: Any = None
-    while True:
-        try:
-            op: Any = flow.throw(reply) if isinstance(reply, BaseException) else flow.send(reply)
-        except StopIteration as end:
-            return end.value
-        try:
-            reply = yield op
-        except GeneratorExit:
-            _abandon(flow)
-            raise
-        except Exception as error:  # noqa: BLE001  raised in the flow that asked
-            reply = error
-
-
-def _abandon(flow: Flow[Any]) -> None:
-    """End a flow of a world that is abandoned, whatever it asks for on its way."""
-    with suppress(Cancelled, StopIteration):
-        while True:
-            flow.throw(Cancelled())
 
 
 def deletes_both(_: World, actor: Actor) -> Flow[Any]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dualcache.core.background import Spawn
 from dualcache.core.entry import MISSING
 from dualcache.core.flight import Load, Outcome
-from dualcache.core.ops import Loaded
+from dualcache.core.ops import Loaded, do
 from dualcache.core.policy import Call
 from dualcache.engine.add import add
 from dualcache.engine.batch import get_or_load_many
@@ -116,25 +116,33 @@ def both(actor: Actor, tags: tuple[str, ...], **options: Any) -> dict[str, Call]
 
 def by_key(flow: Flow[Any]) -> Flow[Any]:
     """Let what a batch loads be a mapping, in the background too."""
+    return relayed(flow, _by_key)
+
+
+def _by_key(op: Any) -> Flow[Any]:
+    reply = yield replace(op, flow=by_key(op.flow)) if isinstance(op, Spawn) else op
+    if isinstance(op, Load) and isinstance(reply, Loaded) and op.args:
+        return replace(reply, value=dict.fromkeys(op.args[0], reply.value))
+    return reply
+
+
+def relayed(flow: Flow[Any], answered: Callable[[Any], Flow[Any]] = do) -> Flow[Any]:
+    """Run a flow, and answer each of its ops by the flow that `answered` makes of it."""
     reply: Any = None
     while True:
         try:
             op: Any = flow.throw(reply) if isinstance(reply, BaseException) else flow.send(reply)
         except StopIteration as end:
             return end.value
-        if isinstance(op, Spawn):
-            op = replace(op, flow=by_key(op.flow))
         try:
-            reply = yield op
-        except GeneratorExit:  # of a world that is abandoned
-            with suppress(Cancelled):
+            reply = yield from answered(op)
+        except GeneratorExit:  # of a world that is abandoned, whatever the flow asks for on its way
+            with suppress(Cancelled, StopIteration):
                 while True:
                     flow.throw(Cancelled())
             raise
         except BaseException as error:  # noqa: BLE001  raised in the flow that asked
             reply = error
-        if isinstance(op, Load) and isinstance(reply, Loaded) and op.args:
-            reply = replace(reply, value=dict.fromkeys(op.args[0], reply.value))
 
 
 def loads_cut_off(*, is_cold: bool = False) -> FlowOf:
