@@ -48,12 +48,9 @@ def examine(
         yield finding
         if finding.level is Level.FAULT:
             return
-    try:
+    try:  # the client of a cluster connects when it is made
         nodes = nodes_of(cache)
-    except (
-        RedisError,
-        RedisClusterException,
-    ) as error:  # the client of a cluster connects when it is made
+    except (RedisError, RedisClusterException) as error:
         yield no_cluster(error)
         return
     for node in nodes:
