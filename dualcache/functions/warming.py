@@ -40,10 +40,8 @@ def warm(
     on_progress: Callable[[Warmed], object] | None,
 ) -> Warmed:
     """Fill ahead in threads. `first` are arguments of all calls: the object of a method."""
-    warming, backend = (
-        _Warming(cached, first, concurrency, on_progress),
-        cached.runtime.active_backend,
-    )
+    warming = _Warming(cached, first, concurrency, on_progress)
+    backend = cached.runtime.active_backend
 
     def load(wanted: _Wanted) -> None:
         _, call, is_stale = wanted
@@ -67,10 +65,8 @@ async def awarm(
     on_progress: Callable[[Warmed], object] | None,
 ) -> Warmed:
     """Fill ahead in tasks, as `warm` does in threads."""
-    warming, backend = (
-        _Warming(cached, first, concurrency, on_progress),
-        cached.runtime.active_backend,
-    )
+    warming = _Warming(cached, first, concurrency, on_progress)
+    backend = cached.runtime.active_backend
 
     async def load(wanted: _Wanted) -> None:
         _, call, is_stale = wanted
